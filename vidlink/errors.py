@@ -1,0 +1,171 @@
+"""The error family, with the close code and the HTTP status of each, in one place.
+
+A `PeerError` is the other side's mistake and ends its connection after it was told in band;
+a `RequestError` fails one request and leaves the connection open; a `UserMistake` is for the
+person at the command line; everything else is ours.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VidlinkError(Exception):
+    """Anything that VidLink itself raises; `str()` of it is a sentence for a person."""
+
+    #: A word for programs, the same on the wire and over HTTP.
+    code: ClassVar[str] = "internal"
+    #: The status of an HTTP answer that reports it (RFC 9110 section 15).
+    http_status: ClassVar[int] = 500
+
+
+class UserMistake(VidlinkError):
+    """A value on the command line, or the machine around it, cannot be used as it is.
+
+    The text is one line that says what to do.
+    """
+
+    code = "usage"
+
+
+class PeerError(VidlinkError):
+    """The peer broke the protocol, or we have to end its connection."""
+
+    #: The WebSocket close code (RFC 6455 section 7.4; 4000-4999 are the application's).
+    close_code: ClassVar[int] = 4400
+    http_status = 400
+
+
+class BadMessage(PeerError):
+    """A message is malformed, or not allowed at this point of the conversation."""
+
+    code = "bad-message"
+
+
+class NotAuthenticated(PeerError):
+    """No valid credential was shown."""
+
+    code = "not-authenticated"
+    close_code = 4401
+    http_status = 401
+
+
+class NotAllowed(PeerError):
+    """The credential does not give this right."""
+
+    code = "not-allowed"
+    close_code = 4403
+    http_status = 403
+
+
+class NoRegistration(PeerError):
+    """The peer connected and did not register in time."""
+
+    code = "no-registration"
+    close_code = 4408
+
+
+class Replaced(PeerError):
+    """A newer connection of the same Sentinel has taken the place of this one."""
+
+    code = "replaced"
+    close_code = 4409
+
+
+class IdInUse(PeerError):
+    """Another live Sentinel has this sentinelId."""
+
+    code = "id-in-use"
+    close_code = 4410
+
+
+class NotMedia(PeerError):
+    """The bytes are not the media that they are said to be."""
+
+    code = "not-media"
+    close_code = 4422
+
+
+class TooFast(PeerError):
+    """The peer sends more than it may."""
+
+    code = "too-fast"
+    close_code = 4429
+    http_status = 429
+
+
+class TooSlow(PeerError):
+    """The peer has accepted nothing for too long."""
+
+    code = "too-slow"
+    close_code = 4431
+
+
+class NoResources(PeerError):
+    """The server has no room for this connection."""
+
+    code = "no-resources"
+    close_code = 4503
+    http_status = 503
+
+
+class GoingAway(PeerError):
+    """This side is shutting down (RFC 6455 section 7.4.1)."""
+
+    code = "going-away"
+    close_code = 1001
+    http_status = 503
+
+
+class RequestError(VidlinkError):
+    """One request failed; the connection it came on stays open."""
+
+    code = "bad-request"
+    http_status = 400
+
+
+class NotFound(RequestError):
+    """What was asked for does not exist."""
+
+    code = "not-found"
+    http_status = 404
+
+
+class SentinelOffline(RequestError):
+    """The Sentinel is not connected, so it cannot be told anything."""
+
+    code = "sentinel-offline"
+    http_status = 409
+
+
+class Damaged(RequestError):
+    """What was asked for is recorded, but its bytes are not what was written."""
+
+    code = "damaged"
+    http_status = 500
+
+
+class StoreError(VidlinkError):
+    """The data folder or its index cannot be used."""
+
+    code = "store"
+    http_status = 503
+
+
+#: Close codes by error code, for documents, and for a peer that only sees the number.
+CLOSE_CODES: dict[str, int] = {
+    kind.code: kind.close_code
+    for kind in (
+        BadMessage,
+        NotAuthenticated,
+        NotAllowed,
+        NoRegistration,
+        Replaced,
+        IdInUse,
+        NotMedia,
+        TooFast,
+        TooSlow,
+        NoResources,
+        GoingAway,
+    )
+}

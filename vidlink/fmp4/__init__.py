@@ -1,0 +1,28 @@
+"""Fragmented MP4 (ISO/IEC 14496-12 and -15): reading what arrives, writing what leaves.
+
+Here belongs whatever knows the layout of a box; standard library only. Encoding belongs to
+`vidlink.sentinel`, where bytes are kept to `vidlink.store`.
+"""
+
+from vidlink.fmp4.avc import annexb_to_avc, split_annexb
+from vidlink.fmp4.boxes import Box, iter_boxes
+from vidlink.fmp4.init import MediaInfo, read_init
+from vidlink.fmp4.read import FragmentInfo, read_fragment
+from vidlink.fmp4.sidx import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION, build_sidx, sidx_size
+from vidlink.fmp4.write import write_fragment
+
+__all__ = [
+    "MAX_REFERENCE_BYTES",
+    "MAX_REFERENCE_DURATION",
+    "Box",
+    "FragmentInfo",
+    "MediaInfo",
+    "annexb_to_avc",
+    "build_sidx",
+    "iter_boxes",
+    "read_fragment",
+    "read_init",
+    "sidx_size",
+    "split_annexb",
+    "write_fragment",
+]

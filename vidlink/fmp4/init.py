@@ -1,0 +1,121 @@
+"""The initialization segment: what kind of media a session carries.
+
+Only what the server, the store and the page need is read; the boxes of the frames themselves
+are in `read`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+
+from vidlink.errors import NotMedia
+from vidlink.fmp4.boxes import Box, Bytes, field, iter_boxes, only_child
+
+_U32 = Struct(">I")
+_SIZE = Struct(">HH")
+_DEFAULTS = Struct(">IIIIII")
+_AVC_CONFIGURATION = Struct(">BBBB")
+_BESIDE_MOOV = frozenset((b"free", b"skip", b"uuid"))
+_ENTRY_KINDS = frozenset((b"avc1", b"avc3"))
+_VISUAL_SAMPLE_ENTRY_BYTES = 78
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What an initialization segment says of its one track.
+
+    `codec` is the RFC 6381 name as read from `avcC`, `width` and `height` are in pixels,
+    `timescale` in units a second; durations are in that timescale. The two defaults are those of
+    `trex`, the last resort for a fragment that does not say for itself.
+    """
+
+    codec: str
+    width: int
+    height: int
+    timescale: int
+    track_id: int
+    default_sample_duration: int
+    default_sample_flags: int
+
+    @property
+    def mime(self) -> str:
+        """What `MediaSource.isTypeSupported` wants to know."""
+        return f'video/mp4; codecs="{self.codec}"'
+
+
+def read_init(data: Bytes) -> MediaInfo:
+    """Read an initialization segment: `ftyp`, then `moov` with exactly one H.264 track.
+
+    Raises:
+        NotMedia: it is anything else; the text says what is wrong.
+    """
+    moov = _moov(data)
+    trak = only_child(data, moov, b"trak")
+    mdia = only_child(data, trak, b"mdia")
+    timescale = _timescale(data, only_child(data, mdia, b"mdhd"))
+    if field(data, only_child(data, mdia, b"hdlr"), _U32, 8)[0] != int.from_bytes(b"vide", "big"):
+        raise NotMedia("its track is not a video track")
+    entry = _sample_entry(data, mdia)
+    width, height = field(data, entry, _SIZE, 24)
+    if not width or not height:
+        raise NotMedia("its picture has no size")
+    track_id = _track_id(data, only_child(data, trak, b"tkhd"))
+    duration, flags = _defaults(data, moov, track_id)
+    codec = _codec(data, entry)
+    return MediaInfo(codec, width, height, timescale, track_id, duration, flags)
+
+
+def _moov(data: Bytes) -> Box:
+    boxes = list(iter_boxes(data))
+    if not boxes or boxes[0].kind != b"ftyp":
+        raise NotMedia("an initialization segment begins with ftyp")
+    found = [box for box in boxes[1:] if box.kind not in _BESIDE_MOOV]
+    if len(found) != 1 or found[0].kind != b"moov":
+        raise NotMedia("an initialization segment is ftyp and one moov, without frames")
+    if _U32.unpack_from(data, boxes[-1].start)[0] == 0:
+        raise NotMedia("its last box has no end, so nothing could follow it")
+    return found[0]
+
+
+def _timescale(data: Bytes, mdhd: Box) -> int:
+    (version,) = field(data, mdhd, _U32)
+    (timescale,) = field(data, mdhd, _U32, 20 if version >> 24 else 12)
+    if not timescale:
+        raise NotMedia("its timescale is 0")
+    return timescale
+
+
+def _track_id(data: Bytes, tkhd: Box) -> int:
+    (version,) = field(data, tkhd, _U32)
+    (track_id,) = field(data, tkhd, _U32, 20 if version >> 24 else 12)
+    if not track_id:
+        raise NotMedia("its track has the number 0")
+    return track_id
+
+
+def _sample_entry(data: Bytes, mdia: Box) -> Box:
+    stbl = only_child(data, only_child(data, mdia, b"minf"), b"stbl")
+    stsd = only_child(data, stbl, b"stsd")
+    field(data, stsd, _U32, 4)
+    entries = list(iter_boxes(data, stsd.body + 8, stsd.end))
+    if len(entries) != 1 or entries[0].kind not in _ENTRY_KINDS:
+        raise NotMedia("its video is not H.264 (one avc1 or avc3 sample entry)")
+    return entries[0]
+
+
+def _codec(data: Bytes, entry: Box) -> str:
+    configuration = only_child(data, entry, b"avcC", _VISUAL_SAMPLE_ENTRY_BYTES)
+    version, profile, constraints, level = field(data, configuration, _AVC_CONFIGURATION)
+    if version != 1:
+        raise NotMedia(f"its avcC has the unknown version {version}")
+    return f"{entry.kind.decode('ascii')}.{profile:02X}{constraints:02X}{level:02X}"
+
+
+def _defaults(data: Bytes, moov: Box, track_id: int) -> tuple[int, int]:
+    """The default sample duration and flags of the track, from `mvex`/`trex` (8.8.3)."""
+    trex = only_child(data, only_child(data, moov, b"mvex"), b"trex")
+    _, track, _, duration, _, flags = field(data, trex, _DEFAULTS)
+    if track != track_id:
+        raise NotMedia("its trex is for another track")
+    return duration, flags
