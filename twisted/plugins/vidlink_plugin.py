@@ -1,0 +1,21 @@
+"""What VidLink adds to Twisted: two ``twistd`` commands and the formats of its wire.
+
+Other packages can add formats in the same way: any object that provides both
+`twisted.plugin.IPlugin` and `vidlink.interfaces.ICodec`, in a module of this folder.
+"""
+
+from twisted.application.service import ServiceMaker
+
+vidlink_server = ServiceMaker(
+    "VidLink server",
+    "vidlink.server.tap",
+    "Relay and record what sentinels send, and show it to proctors.",
+    "vidlink-server",
+)
+
+vidlink_sentinel = ServiceMaker(
+    "VidLink sentinel",
+    "vidlink.sentinel.tap",
+    "Capture a screen and send it to a VidLink server.",
+    "vidlink-sentinel",
+)
