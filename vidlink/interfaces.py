@@ -4,8 +4,6 @@ Each has a contract suite in ``tests/contracts`` that every provider passes. Unl
 says otherwise it is synchronous, is called in the reactor's thread, and does not block.
 """
 
-# zope interfaces declare methods without `self`, so the usual rules do not fit here.
-# ruff: noqa: N805
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
