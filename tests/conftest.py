@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,3 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _outlives_trial(item: pytest.Item) -> bool:
     case = item.getparent(pytest.Class)
     return case is None or not issubclass(case.obj, SynchronousTestCase)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run in a folder of its own, as trial does, so that `mktemp` leaves nothing in the tree."""
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    yield
+    os.chdir(before)
