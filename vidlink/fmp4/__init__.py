@@ -7,8 +7,9 @@ Here belongs whatever knows the layout of a box; standard library only. Encoding
 from vidlink.fmp4.avc import annexb_to_avc, split_annexb
 from vidlink.fmp4.boxes import Box, iter_boxes
 from vidlink.fmp4.init import MediaInfo, read_init
-from vidlink.fmp4.read import FragmentInfo, read_fragment
+from vidlink.fmp4.read import read_fragment
 from vidlink.fmp4.sidx import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION, build_sidx, sidx_size
+from vidlink.fmp4.walk import FragmentInfo
 from vidlink.fmp4.write import write_fragment
 
 __all__ = [

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from struct import Struct
 
 from vidlink.errors import NotMedia
+from vidlink.model import Octets
 
 MAX_BOXES = 1024
 """So many boxes one container may hold; honest ones hold a dozen."""
-
-Bytes = bytes | bytearray | memoryview
 
 _SHORT = Struct(">I4s").unpack_from
 _LONG = Struct(">Q").unpack_from
@@ -40,7 +39,7 @@ class Box:
         return self.start + self.header
 
 
-def read_header(data: Bytes, start: int, end: int) -> tuple[bytes, int, int]:
+def read_header(data: Octets, start: int, end: int) -> tuple[bytes, int, int]:
     """Read the header at `start` of a box that must not pass `end` (14496-12, 4.2).
 
     Returns the kind, the place of the body and the place after the box. A size of 0 means
@@ -68,7 +67,7 @@ def read_header(data: Bytes, start: int, end: int) -> tuple[bytes, int, int]:
     return kind, body, stop
 
 
-def iter_boxes(data: Bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
+def iter_boxes(data: Octets, start: int = 0, end: int | None = None) -> Iterator[Box]:
     """Yield the boxes that lie side by side from `start` up to `end` (all of the data).
 
     Raises:
@@ -85,7 +84,7 @@ def iter_boxes(data: Bytes, start: int = 0, end: int | None = None) -> Iterator[
         raise NotMedia(f"more than {MAX_BOXES} boxes side by side")
 
 
-def only_child(data: Bytes, parent: Box, kind: bytes, skip: int = 0) -> Box:
+def only_child(data: Octets, parent: Box, kind: bytes, skip: int = 0) -> Box:
     """Find the one box of this kind in `parent`, whose children begin `skip` bytes into its body.
 
     Raises:
@@ -98,7 +97,7 @@ def only_child(data: Bytes, parent: Box, kind: bytes, skip: int = 0) -> Box:
     return found[0]
 
 
-def field(data: Bytes, box: Box, layout: Struct, skip: int = 0) -> tuple[int, ...]:
+def field(data: Octets, box: Box, layout: Struct, skip: int = 0) -> tuple[int, ...]:
     """Unpack `layout` from `skip` bytes into the body of `box`.
 
     Raises:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from struct import Struct
 
 from vidlink.errors import NotMedia
-from vidlink.fmp4.boxes import Box, Bytes, field, iter_boxes, only_child
+from vidlink.fmp4.boxes import Box, field, iter_boxes, only_child
+from vidlink.model import Octets
 
 _U32 = Struct(">I")
 _SIZE = Struct(">HH")
@@ -26,7 +27,7 @@ class MediaInfo:
     """What an initialization segment says of its one track.
 
     `codec` is the RFC 6381 name as read from `avcC`, `width` and `height` are in pixels,
-    `timescale` in units a second; durations are in that timescale. The two defaults are those of
+    `timescale` in units a second; durations are in that timescale. The defaults are those of
     `trex`, the last resort for a fragment that does not say for itself.
     """
 
@@ -37,6 +38,7 @@ class MediaInfo:
     track_id: int
     default_sample_duration: int
     default_sample_flags: int
+    default_sample_size_bytes: int = 0
 
     @property
     def mime(self) -> str:
@@ -44,7 +46,7 @@ class MediaInfo:
         return f'video/mp4; codecs="{self.codec}"'
 
 
-def read_init(data: Bytes) -> MediaInfo:
+def read_init(data: Octets) -> MediaInfo:
     """Read an initialization segment: `ftyp`, then `moov` with exactly one H.264 track.
 
     Raises:
@@ -61,12 +63,12 @@ def read_init(data: Bytes) -> MediaInfo:
     if not width or not height:
         raise NotMedia("its picture has no size")
     track_id = _track_id(data, only_child(data, trak, b"tkhd"))
-    duration, flags = _defaults(data, moov, track_id)
+    duration, size, flags = _defaults(data, moov, track_id)
     codec = _codec(data, entry)
-    return MediaInfo(codec, width, height, timescale, track_id, duration, flags)
+    return MediaInfo(codec, width, height, timescale, track_id, duration, flags, size)
 
 
-def _moov(data: Bytes) -> Box:
+def _moov(data: Octets) -> Box:
     boxes = list(iter_boxes(data))
     if not boxes or boxes[0].kind != b"ftyp":
         raise NotMedia("an initialization segment begins with ftyp")
@@ -78,7 +80,7 @@ def _moov(data: Bytes) -> Box:
     return found[0]
 
 
-def _timescale(data: Bytes, mdhd: Box) -> int:
+def _timescale(data: Octets, mdhd: Box) -> int:
     (version,) = field(data, mdhd, _U32)
     (timescale,) = field(data, mdhd, _U32, 20 if version >> 24 else 12)
     if not timescale:
@@ -86,7 +88,7 @@ def _timescale(data: Bytes, mdhd: Box) -> int:
     return timescale
 
 
-def _track_id(data: Bytes, tkhd: Box) -> int:
+def _track_id(data: Octets, tkhd: Box) -> int:
     (version,) = field(data, tkhd, _U32)
     (track_id,) = field(data, tkhd, _U32, 20 if version >> 24 else 12)
     if not track_id:
@@ -94,7 +96,7 @@ def _track_id(data: Bytes, tkhd: Box) -> int:
     return track_id
 
 
-def _sample_entry(data: Bytes, mdia: Box) -> Box:
+def _sample_entry(data: Octets, mdia: Box) -> Box:
     stbl = only_child(data, only_child(data, mdia, b"minf"), b"stbl")
     stsd = only_child(data, stbl, b"stsd")
     field(data, stsd, _U32, 4)
@@ -104,7 +106,7 @@ def _sample_entry(data: Bytes, mdia: Box) -> Box:
     return entries[0]
 
 
-def _codec(data: Bytes, entry: Box) -> str:
+def _codec(data: Octets, entry: Box) -> str:
     configuration = only_child(data, entry, b"avcC", _VISUAL_SAMPLE_ENTRY_BYTES)
     version, profile, constraints, level = field(data, configuration, _AVC_CONFIGURATION)
     if version != 1:
@@ -112,10 +114,10 @@ def _codec(data: Bytes, entry: Box) -> str:
     return f"{entry.kind.decode('ascii')}.{profile:02X}{constraints:02X}{level:02X}"
 
 
-def _defaults(data: Bytes, moov: Box, track_id: int) -> tuple[int, int]:
-    """The default sample duration and flags of the track, from `mvex`/`trex` (8.8.3)."""
+def _defaults(data: Octets, moov: Box, track_id: int) -> tuple[int, int, int]:
+    """The default sample duration, size and flags of the track, from `mvex`/`trex` (8.8.3)."""
     trex = only_child(data, only_child(data, moov, b"mvex"), b"trex")
-    _, track, _, duration, _, flags = field(data, trex, _DEFAULTS)
+    _, track, _, duration, size, flags = field(data, trex, _DEFAULTS)
     if track != track_id:
         raise NotMedia("its trex is for another track")
-    return duration, flags
+    return duration, size, flags

@@ -1,0 +1,158 @@
+"""Initialization segments, as FFmpeg writes them and as nobody should."""
+
+from __future__ import annotations
+
+import contextlib
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fmp4.media import TIMESCALE, encoded, muxed
+from vidlink.errors import NotMedia
+from vidlink.fmp4 import MediaInfo, read_init
+
+
+class ReadInitTests(SynchronousTestCase):
+    """What an initialization segment says."""
+
+    def setUp(self) -> None:
+        """A real one."""
+        self.init = encoded().init
+
+    def refused(self, data: bytes) -> str:
+        """The reason for which `data` is no initialization segment."""
+        with self.assertRaises(NotMedia) as caught:
+            read_init(data)
+        return str(caught.exception)
+
+    def swapped(self, old: bytes, new: bytes) -> bytes:
+        """The real one with the first `old` replaced by `new` of the same length."""
+        self.assertIn(old, self.init)
+        return self.init.replace(old, new, 1)
+
+    def test_ffmpeg(self) -> None:
+        """Codec, size, timescale and track are read from what FFmpeg writes."""
+        media = read_init(self.init)
+        self.assertEqual(
+            media,
+            MediaInfo(
+                codec="avc1.42C00A",
+                width=64,
+                height=48,
+                timescale=TIMESCALE,
+                track_id=1,
+                default_sample_duration=0,
+                default_sample_flags=0,
+            ),
+        )
+        self.assertEqual(media.mime, 'video/mp4; codecs="avc1.42C00A"')
+
+    def test_codec_is_read(self) -> None:
+        """The codec comes from avcC: another profile gives another name."""
+        self.assertEqual(
+            read_init(muxed("empty_moov+default_base_moof", b_frames=2)[0]).codec, "avc1.4D400A"
+        )
+
+    def test_avc3(self) -> None:
+        """Parameter sets in the stream (avc3) are H.264 as well."""
+        self.assertEqual(read_init(self.swapped(b"avc1", b"avc3")).codec, "avc3.42C00A")
+
+    def test_trex_defaults(self) -> None:
+        """The defaults of trex are handed on."""
+        place = self.init.index(b"trex") + 4 + 12
+        values = (7).to_bytes(4, "big") + (8).to_bytes(4, "big") + (9).to_bytes(4, "big")
+        media = read_init(self.init[:place] + values + self.init[place + 12 :])
+        self.assertEqual(media.default_sample_duration, 7)
+        self.assertEqual(media.default_sample_size_bytes, 8)
+        self.assertEqual(media.default_sample_flags, 9)
+
+    def test_view(self) -> None:
+        """A view into a larger buffer is read like bytes."""
+        view = memoryview(b"xx" + self.init + b"yy")[2:-2]
+        self.assertEqual(read_init(view), read_init(self.init))
+
+    def test_frames_refused(self) -> None:
+        """Frames behind it make it something else."""
+        fragment = muxed("empty_moov+default_base_moof+frag_keyframe")[1]
+        self.assertIn("without frames", self.refused(self.init + fragment))
+
+    def test_order(self) -> None:
+        """It begins with ftyp, and there is one moov."""
+        moov = self.init.index(b"moov") - 4
+        ftyp, moov_box = self.init[:moov], self.init[moov:]
+        self.assertIn("ftyp", self.refused(moov_box + ftyp))
+        self.assertIn("ftyp", self.refused(b""))
+        self.assertIn("one moov", self.refused(ftyp))
+        self.assertIn("one moov", self.refused(self.init + moov_box))
+
+    def test_no_end(self) -> None:
+        """A moov that reaches "to the end" would swallow the segments stored after it."""
+        place = self.init.index(b"moov") - 4
+        open_ended = self.init[:place] + bytes(4) + self.init[place + 4 :]
+        self.assertIn("no end", self.refused(open_ended))
+
+    def test_not_video(self) -> None:
+        """Sound, other codecs, no avcC, an unknown avcC."""
+        self.assertIn("not a video", self.refused(self.swapped(b"vide", b"soun")))
+        self.assertIn("H.264", self.refused(self.swapped(b"avc1", b"hvc1")))
+        self.assertIn("avcC", self.refused(self.swapped(b"avcC", b"hvcC")))
+        self.assertIn("version 2", self.refused(self.swapped(b"avcC\x01", b"avcC\x02")))
+
+    def test_two_tracks(self) -> None:
+        """A second track is refused, even of the same kind."""
+        start = self.init.index(b"trak") - 4
+        size = int.from_bytes(self.init[start : start + 4], "big")
+        moov = self.init.index(b"moov") - 4
+        grown = int.from_bytes(self.init[moov : moov + 4], "big") + size
+        data = self.init[:moov] + grown.to_bytes(4, "big") + self.init[moov + 4 :]
+        data = data[:start] + data[start : start + size] * 2 + data[start + size :]
+        self.assertIn("2 trak", self.refused(data))
+
+    def test_not_fragmented(self) -> None:
+        """Without mvex there can be no fragments."""
+        self.assertIn("mvex", self.refused(self.swapped(b"mvex", b"free")))
+
+    def test_impossible_numbers(self) -> None:
+        """Timescale, track and size are not 0, and trex is for the track."""
+        scale = TIMESCALE.to_bytes(4, "big")
+        place = self.init.index(scale, self.init.index(b"mdhd"))
+        self.assertIn(
+            "timescale", self.refused(self.init[:place] + bytes(4) + self.init[place + 4 :])
+        )
+        track = self.init.index(b"tkhd") + 4 + 12
+        self.assertIn(
+            "number 0", self.refused(self.init[:track] + bytes(4) + self.init[track + 4 :])
+        )
+        self.assertIn(
+            "another track",
+            self.refused(self.init[:track] + b"\0\0\0\2" + self.init[track + 4 :]),
+        )
+        size = self.init.index(b"avc1") + 4 + 24
+        self.assertIn("size", self.refused(self.init[:size] + bytes(2) + self.init[size + 2 :]))
+
+    def test_any_truncation(self) -> None:
+        """Cut anywhere, it is refused, and nothing but NotMedia is raised."""
+        for length in range(len(self.init)):
+            self.refused(self.init[:length])
+
+    @settings(max_examples=300)
+    @given(place=st.integers(0, 750), value=st.integers(0, 255))
+    def test_any_byte_changed(self, place: int, value: int) -> None:
+        """Whatever one byte becomes: a description, or NotMedia."""
+        data = bytearray(encoded().init)
+        data[place] = value
+        with contextlib.suppress(NotMedia):
+            self.assertTrue(read_init(bytes(data)).timescale)
+
+    @settings(max_examples=300)
+    @given(
+        place=st.integers(0, 740),
+        size=st.sampled_from((0, 1, 7, 8, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)),
+    )
+    def test_hostile_sizes(self, place: int, size: int) -> None:
+        """Whatever a size becomes: a description, or NotMedia."""
+        data = bytearray(encoded().init)
+        data[place : place + 4] = size.to_bytes(4, "big")
+        with contextlib.suppress(NotMedia):
+            self.assertTrue(read_init(bytes(data)).timescale)

@@ -1,0 +1,77 @@
+"""The segment index (14496-12, 8.16.3): where a player may seek to without reading everything.
+
+What the references are (one for each keyframe interval of a recording) is `vidlink.store`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from struct import Struct
+
+MAX_ENTRIES = 65_535
+"""So many references one `sidx` can hold (16 bits)."""
+MAX_REFERENCE_BYTES = 2**31 - 1
+"""So many bytes one reference can cover (31 bits)."""
+MAX_REFERENCE_DURATION = 2**32 - 1
+"""So long one reference can last, in units of the timescale (32 bits)."""
+
+_HEAD = Struct(">I4sIIIQQHH")
+_ENTRY = Struct(">III")
+_VERSION_1 = 0x0100_0000
+_SAP_AT_START_TYPE_1 = 0x9000_0000
+
+
+def sidx_size(count: int) -> int:
+    """How many bytes `build_sidx` gives for `count` references."""
+    return _HEAD.size + _ENTRY.size * _entries(count)
+
+
+def build_sidx(
+    *,
+    track_id: int,
+    timescale: int,
+    earliest: int,
+    references: Iterable[tuple[int, int, bool]],
+) -> bytes:
+    """Build a `sidx` (version 1) for media that begins right after it (`first_offset` 0).
+
+    `earliest` is the decode time of the first frame; each reference is a size in bytes, a
+    duration in the timescale and whether it starts with a keyframe (an IDR: SAP type 1).
+
+    More than `MAX_ENTRIES` references (182 hours of 10-second intervals) do not fit one box.
+    Then neighbours are merged, the same number everywhere, until they do: seeking becomes
+    coarser, and the size still follows from the count alone.
+
+    Raises:
+        ValueError: a reference, or one that had to be merged, is over `MAX_REFERENCE_BYTES` or
+            `MAX_REFERENCE_DURATION`; who makes references divides them at a segment before.
+    """
+    merged = _merge(list(references))
+    box = bytearray(_HEAD.size + _ENTRY.size * len(merged))
+    _HEAD.pack_into(
+        box, 0, len(box), b"sidx", _VERSION_1, track_id, timescale, earliest, 0, 0, len(merged)
+    )
+    for number, (size_bytes, duration, starts_with_sap) in enumerate(merged):
+        if not 0 <= size_bytes <= MAX_REFERENCE_BYTES:
+            raise ValueError(f"reference {number} has {size_bytes} bytes")
+        if not 0 <= duration <= MAX_REFERENCE_DURATION:
+            raise ValueError(f"reference {number} lasts {duration} units")
+        access = _SAP_AT_START_TYPE_1 if starts_with_sap else 0
+        _ENTRY.pack_into(box, _HEAD.size + _ENTRY.size * number, size_bytes, duration, access)
+    return bytes(box)
+
+
+def _merged_together(count: int) -> int:
+    return max(1, -(-count // MAX_ENTRIES))
+
+
+def _entries(count: int) -> int:
+    return -(-count // _merged_together(count))
+
+
+def _merge(references: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
+    together = _merged_together(len(references))
+    if together == 1:
+        return references
+    groups = (references[i : i + together] for i in range(0, len(references), together))
+    return [(sum(r[0] for r in group), sum(r[1] for r in group), group[0][2]) for group in groups]
