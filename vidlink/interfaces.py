@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Registration,
         SegmentPage,
         SegmentQuery,
+        SentinelStatus,
         Session,
         SessionPage,
         SessionQuery,
@@ -143,6 +144,9 @@ class IBuffer(Interface):
 
     first = Attribute("""`int`: the position of the oldest entry held.""")
     end = Attribute("""`int`: one past the position of the newest; equal to `first` if empty.""")
+    newest_sequence = Attribute(
+        """`int | None`: of the newest segment ever appended, whether still held or not."""
+    )
     size_bytes = Attribute("""`int`: octets of media held.""")
 
     def append(arrival: Arrival) -> bool:
@@ -176,14 +180,14 @@ class ICursor(Interface):
 class IHub(Interface):
     """Who publishes, who follows: the server's live state."""
 
-    def claim(registration: Registration, publisher: object) -> Deferred[object]:
+    def claim(registration: Registration, publisher: IPublisher) -> Deferred[Any]:
         """Take a Sentinel's place; fires with its :class:`~vidlink.relay.stream.Stream`,
         or fails with :exc:`~vidlink.errors.IdInUse`."""
 
-    def stream(sentinel_id: str) -> object | None:
+    def stream(sentinel_id: str) -> Any:
         """The stream of a known Sentinel, connected or not; None if never seen."""
 
-    def statuses() -> tuple[object, ...]:
+    def statuses() -> tuple[SentinelStatus, ...]:
         """A :class:`~vidlink.model.SentinelStatus` of every known Sentinel, by id."""
 
     def tick() -> None:

@@ -293,6 +293,21 @@ class SentinelStatus:
     recording: RecordingState
 
 
+class Tier(Enum):
+    """How much of a stream a viewer wants."""
+
+    FULL = "full"
+    KEYFRAMES = "keyframes"
+
+
+class SkipReason(Enum):
+    """Why segments were not sent to a viewer."""
+
+    LAG = "lag"
+    UNDECODABLE = "undecodable"
+    MISSING = "missing"
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """Who a connected Sentinel says it is."""

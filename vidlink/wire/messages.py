@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from vidlink.model import InitSegment, Segment, SentinelStatus
+from vidlink.model import InitSegment, Segment, SentinelStatus, SkipReason, Tier
 
 #: An inclusive range of sequences.
 Range = tuple[int, int]
@@ -154,13 +154,6 @@ class Place:
     sequence: int
 
 
-class Tier(Enum):
-    """How much of a stream is sent."""
-
-    FULL = "full"
-    KEYFRAMES = "keyframes"
-
-
 @dataclass(frozen=True, slots=True)
 class Subscribe:
     """`subscribe`: show me this Sentinel. `max_lag_ms` None: the buffer's window."""
@@ -208,14 +201,6 @@ class Unsubscribe:
     """`unsubscribe`: no more of this Sentinel."""
 
     sentinel_id: str
-
-
-class SkipReason(Enum):
-    """Why segments were not sent to a viewer."""
-
-    LAG = "lag"
-    UNDECODABLE = "undecodable"
-    MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,345 @@
+"""The server's side of one Sentinel's conversation: registration, init, segments, acks.
+
+What it decides goes to the hub (live) and to the store (recording), side by side. The socket
+is :mod:`vidlink.server.ingest`; what is checked of the media is in :mod:`vidlink.fmp4`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from automat import NoTransition, TypeMachineBuilder
+from zope.interface import implementer
+
+from vidlink.errors import (
+    BadMessage,
+    GoingAway,
+    NoRegistration,
+    PeerError,
+    Replaced,
+    RequestError,
+    VidlinkError,
+)
+from vidlink.fmp4 import read_init
+from vidlink.interfaces import IHub, IPublisher, ISentinelPeer, IStore
+from vidlink.links.intake import Intake
+from vidlink.model import (
+    Frame,
+    InitSegment,
+    Limits,
+    Registration,
+    Segment,
+    Session,
+)
+from vidlink.wire.messages import (
+    Ack,
+    BackfillDone,
+    Clock,
+    DeclareGap,
+    ErrorMessage,
+    FramerateChange,
+    KeyframeRequest,
+    Message,
+    SentinelRegister,
+    SentinelRegistered,
+)
+
+#: A Sentinel that has connected must register within this time.
+REGISTRATION_SECONDS = 10.0
+#: Requests for a keyframe within this time become one; acks are no closer together.
+COALESCE_SECONDS = 1.0
+
+
+class _Inputs(Protocol):
+    """What can happen to the conversation."""
+
+    def register(self, message: SentinelRegister) -> None: ...
+    def seated(self, stream: Any) -> None: ...
+    def init(self, message: InitSegment) -> None: ...
+    def segment(self, message: Segment, frames: dict[str, Frame]) -> None: ...
+    def gap(self, message: DeclareGap) -> None: ...
+    def done(self, message: BackfillDone) -> None: ...
+    def clock(self, message: Clock) -> None: ...
+    def deadline(self) -> None: ...
+    def over(self, reason: str) -> None: ...
+
+
+@implementer(IPublisher)
+class Ingest:
+    """One Sentinel's conversation, from the server's side.
+
+    :param sentinel_id: the id that the connection was authenticated for; None: any.
+    :param seconds: the monotonic clock.
+    :param wall_clock_us: microseconds since the epoch.
+    """
+
+    registration: Registration
+
+    def __init__(
+        self,
+        peer: ISentinelPeer,
+        hub: IHub,
+        store: IStore,
+        *,
+        seconds: Callable[[], float],
+        wall_clock_us: Callable[[], int],
+        limits: Limits,
+        sentinel_id: str | None = None,
+    ) -> None:
+        self.peer = peer
+        self.hub = hub
+        self.store = store
+        self.seconds = seconds
+        self.wall_clock_us = wall_clock_us
+        self.limits = limits
+        self.allowed_id = sentinel_id
+        self.next_session_id = ""
+        self.stream: Any = None
+        self.intake: Intake | None = None
+        self._durable: tuple[str, int] | None = None
+        self._keyframe_wanted = False
+        self._keyframe_asked_seconds = float("-inf")
+        self._inputs: _Inputs = _build(self)
+
+    def received(self, message: Message, frames: dict[str, Frame] | None = None) -> None:
+        """Take one message; `frames` are what may be forwarded of it as it came.
+
+        A mistake of the peer closes its connection; nothing is raised.
+        """
+        try:
+            take = _TAKES.get(type(message))
+            if take is None:
+                raise BadMessage(f"a sentinel does not send {type(message).__name__}")
+            try:
+                take(self._inputs, message, {} if frames is None else frames)
+            except NoTransition:
+                raise BadMessage(f"{type(message).__name__} is not allowed at this point") from None
+        except PeerError as error:
+            self.fail(error)
+
+    def deadline(self) -> None:
+        """:data:`REGISTRATION_SECONDS` have passed since it connected."""
+        self._inputs.deadline()
+
+    def tick(self) -> None:
+        """To be called about once a second: acks and keyframe requests that are due."""
+        if self._durable is not None:
+            session_id, sequence = self._durable
+            self._durable = None
+            self.peer.send(Ack(session_id, sequence, load=self.store.load))
+        if self._keyframe_wanted:
+            self.request_keyframe()
+
+    def fail(self, error: PeerError) -> None:
+        """End the conversation: the peer is told why, and viewers that the session is over."""
+        self.peer.close(error)
+        self._inputs.over(error.code)
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self._inputs.over("disconnected")
+
+    def going_away(self) -> None:
+        """The server is shutting down."""
+        self.fail(GoingAway("the server is shutting down"))
+
+    def request_keyframe(self) -> None:
+        """Ask for an IDR; requests within a second become one."""
+        now = self.seconds()
+        if now - self._keyframe_asked_seconds < COALESCE_SECONDS:
+            self._keyframe_wanted = True
+            return
+        self._keyframe_wanted = False
+        self._keyframe_asked_seconds = now
+        self.peer.send(KeyframeRequest(self.registration.sentinel_id))
+
+    def change_framerate(self, framerate_mhz: int) -> None:
+        """Ask for another frame rate (mHz, already clamped)."""
+        self.peer.send(FramerateChange(self.registration.sentinel_id, framerate_mhz))
+
+    def replace(self) -> None:
+        """A newer connection of the same Sentinel takes over."""
+        self.fail(Replaced("a newer connection has taken this sentinel's place"))
+
+    def probe(self, seconds: float) -> Any:
+        """Fires with whether it answers a ping within `seconds`."""
+        return self.peer.probe(seconds)
+
+    def begin_session(self, message: InitSegment) -> None:
+        """The initialization segment of a session that has not begun yet."""
+        media = read_init(message.data)
+        session = Session(
+            sentinel_id=self.registration.sentinel_id,
+            session_id=message.session_id,
+            name=self.registration.name,
+            group=self.registration.group,
+            software=self.registration.software,
+            started_time_us=self.wall_clock_us(),
+            init=bytes(message.data),
+            mime=media.mime,
+            width=media.width,
+            height=media.height,
+            timescale=media.timescale,
+            track_id=media.track_id,
+        )
+        try:
+            self.store.begin(session, lambda sequence: self._acknowledge(session, sequence))
+        except RequestError as error:
+            raise BadMessage(str(error)) from error
+        self.end_session("replaced by the next session")
+        self.intake = Intake(session, media, self.limits)
+        self.stream.begin(session, lambda: self.store.recording(session.session_id))
+
+    def end_session(self, reason: str) -> None:
+        """The live session, if any, is over for viewers and for the recording."""
+        if self.intake is not None:
+            session_id = self.intake.session.session_id
+            self.intake = None
+            self.stream.end(reason)
+            self.store.end(session_id, reason, self.wall_clock_us())
+
+    def tell(self, error: VidlinkError, about: str) -> None:
+        """A request failed; the connection stays open."""
+        self.peer.send(ErrorMessage(error.code, str(error), about))
+
+    def _acknowledge(self, session: Session, sequence: int) -> None:
+        if self.intake is not None and self.intake.session is session:
+            self._durable = (session.session_id, sequence)
+
+
+def _register(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> None:
+    if ingest.allowed_id is not None and message.sentinel_id != ingest.allowed_id:
+        raise BadMessage(f"this connection may only speak for {ingest.allowed_id}")
+    ingest.next_session_id = message.session_id
+    ingest.registration = Registration(
+        sentinel_id=message.sentinel_id,
+        instance_id=message.instance_id,
+        name=message.name or message.sentinel_id,
+        group=message.group,
+        software=message.software,
+    )
+
+    def refused(failure: Any) -> None:
+        failure.trap(PeerError)
+        ingest.fail(failure.value)
+
+    claimed = ingest.hub.claim(ingest.registration, ingest)
+    claimed.addCallback(inputs.seated).addErrback(refused)
+
+
+def _seated(inputs: _Inputs, ingest: Ingest, stream: Any) -> None:
+    ingest.stream = stream
+    ingest.peer.send(
+        SentinelRegistered(server_time_us=ingest.wall_clock_us(), limits=ingest.limits.as_mapping())
+    )
+
+
+def _seated_too_late(inputs: _Inputs, ingest: Ingest, stream: Any) -> None:
+    stream.detach(ingest)
+
+
+def _init(inputs: _Inputs, ingest: Ingest, message: InitSegment) -> None:
+    _check_speaker(ingest, message.sentinel_id)
+    if message.late:
+        _unknown_session(ingest, message.session_id)
+        return
+    if ingest.intake is None and message.session_id != ingest.next_session_id:
+        raise BadMessage("the init is not of the session that was registered")
+    if ingest.intake is not None and ingest.intake.repeats(message):
+        return
+    if len(message.data) > ingest.limits.max_init_bytes:
+        raise BadMessage(f"an init is at most {ingest.limits.max_init_bytes} bytes")
+    ingest.begin_session(message)
+
+
+def _segment(inputs: _Inputs, ingest: Ingest, message: Segment, frames: dict[str, Frame]) -> None:
+    _check_speaker(ingest, message.sentinel_id)
+    intake = ingest.intake
+    if intake is None or message.session_id != intake.session.session_id:
+        _unknown_session(ingest, message.session_id)
+        return
+    taken = intake.take(message, ingest.seconds(), ingest.wall_clock_us(), frames)
+    if taken is None:
+        return
+    ingest.store.append(message.session_id, taken)
+    if not message.late:
+        ingest.stream.push(taken)
+        if taken.undecodable:
+            ingest.request_keyframe()
+
+
+def _gap(inputs: _Inputs, ingest: Ingest, message: DeclareGap) -> None:
+    intake = ingest.intake
+    if intake is None or message.session_id != intake.session.session_id:
+        _unknown_session(ingest, message.session_id)
+    else:
+        ingest.store.gap(message.session_id, intake.declared(message))
+
+
+def _done(inputs: _Inputs, ingest: Ingest, message: BackfillDone) -> None:
+    _unknown_session(ingest, message.session_id)
+
+
+def _clock(inputs: _Inputs, ingest: Ingest, message: Clock) -> None:
+    now = ingest.wall_clock_us()
+    ingest.peer.send(Clock(message.t0, now, now))
+
+
+def _deadline(inputs: _Inputs, ingest: Ingest) -> None:
+    ingest.fail(NoRegistration(f"no sentinel.register within {REGISTRATION_SECONDS:g} s"))
+
+
+def _over(inputs: _Inputs, ingest: Ingest, reason: str) -> None:
+    ingest.end_session(reason)
+    if ingest.stream is not None:
+        ingest.stream.detach(ingest)
+
+
+def _check_speaker(ingest: Ingest, sentinel_id: str) -> None:
+    if sentinel_id != ingest.registration.sentinel_id:
+        raise BadMessage(f"this connection speaks for {ingest.registration.sentinel_id}")
+
+
+def _unknown_session(ingest: Ingest, session_id: str) -> None:
+    ingest.tell(RequestError("this session is not being recorded on this connection"), session_id)
+
+
+def _table() -> Callable[[Ingest], _Inputs]:
+    builder = TypeMachineBuilder(_Inputs, Ingest)
+    connected = builder.state("connected")
+    claiming = builder.state("claiming")
+    registered = builder.state("registered")
+    streaming = builder.state("streaming")
+    over = builder.state("over")
+    connected.upon(_Inputs.register).to(claiming)(_register)
+    connected.upon(_Inputs.clock).loop()(_clock)
+    connected.upon(_Inputs.deadline).loop()(_deadline)
+    claiming.upon(_Inputs.seated).to(registered)(_seated)
+    registered.upon(_Inputs.init).to(streaming)(_init)
+    streaming.upon(_Inputs.init).loop()(_init)
+    streaming.upon(_Inputs.segment).loop()(_segment)
+    for state in (registered, streaming):
+        state.upon(_Inputs.gap).loop()(_gap)
+        state.upon(_Inputs.done).loop()(_done)
+    for state in (claiming, registered, streaming):
+        state.upon(_Inputs.clock).loop()(_clock)
+        state.upon(_Inputs.deadline).loop().returns(None)
+    for state in (connected, claiming, registered, streaming):
+        state.upon(_Inputs.over).to(over)(_over)
+    over.upon(_Inputs.seated).loop()(_seated_too_late)
+    for word in ("init", "segment", "gap", "done", "clock", "deadline", "over", "register"):
+        over.upon(getattr(_Inputs, word)).loop().returns(None)
+    return builder.build()
+
+
+_build = _table()
+
+_TAKES: dict[type, Callable[[_Inputs, Any, dict[str, Frame]], None]] = {
+    SentinelRegister: lambda inputs, message, frames: inputs.register(message),
+    InitSegment: lambda inputs, message, frames: inputs.init(message),
+    Segment: lambda inputs, message, frames: inputs.segment(message, frames),
+    DeclareGap: lambda inputs, message, frames: inputs.gap(message),
+    BackfillDone: lambda inputs, message, frames: inputs.done(message),
+    Clock: lambda inputs, message, frames: inputs.clock(message),
+}

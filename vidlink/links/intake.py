@@ -1,0 +1,95 @@
+"""What makes a segment acceptable: its sequence, its boxes, its place in media time.
+
+One intake belongs to one session; who is speaking is checked in :mod:`vidlink.links.ingest`.
+"""
+
+from __future__ import annotations
+
+from vidlink.errors import BadMessage, NotMedia
+from vidlink.fmp4 import MediaInfo, read_fragment
+from vidlink.model import Arrival, Cause, Frame, Gap, InitSegment, Limits, Segment, Session
+from vidlink.wire.messages import DeclareGap
+
+
+class Intake:
+    """The rules of design for sequence, media time and keyframe flag, for one session."""
+
+    def __init__(self, session: Session, media: MediaInfo, limits: Limits) -> None:
+        self.session = session
+        self._media = media
+        self._limits = limits
+        self._last_sequence = -1
+        self._last_media_time = -1
+        self._broken = True
+
+    def repeats(self, message: InitSegment) -> bool:
+        """Whether `message` is this session's own init once more.
+
+        Raises :exc:`~vidlink.errors.NotMedia` for another init under the same session id.
+        """
+        if message.session_id != self.session.session_id:
+            return False
+        if message.data != self.session.init:
+            raise NotMedia("the init of a session cannot change; begin a new session")
+        return True
+
+    def take(
+        self,
+        segment: Segment,
+        arrived_seconds: float,
+        received_time_us: int,
+        frames: dict[str, Frame],
+    ) -> Arrival | None:
+        """The segment with its stamps; None if it is the last one once more.
+
+        Raises :exc:`~vidlink.errors.BadMessage` for its sequence,
+        :exc:`~vidlink.errors.NotMedia` for its boxes.
+        """
+        if segment.sequence == self._last_sequence:
+            return None
+        self._check_sequence(segment)
+        info = read_fragment(segment.data, self._media)
+        if info.sequence != segment.sequence:
+            raise NotMedia(f"segment {segment.sequence} carries {info.sequence} in its mfhd")
+        if info.keyframe != segment.keyframe:
+            raise NotMedia(f"the keyframe flag of segment {segment.sequence} is wrong")
+        if not segment.late:
+            self._advance(segment, info.decode_time)
+        return Arrival(
+            segment=segment,
+            media_time=info.decode_time,
+            media_duration=info.duration,
+            arrived_seconds=arrived_seconds,
+            received_time_us=received_time_us,
+            undecodable=self._broken and not segment.late,
+            frames=frames,
+        )
+
+    def declared(self, message: DeclareGap) -> Gap:
+        """The gap that the Sentinel declares; it must lie in what has been sent."""
+        if message.last > self._last_sequence:
+            raise BadMessage("a gap cannot lie in the future")
+        return Gap(message.first, message.last, Cause.DECLARED, detail=message.cause)
+
+    def _check_sequence(self, segment: Segment) -> None:
+        if len(segment.data) > self._limits.max_segment_bytes:
+            raise BadMessage(f"a segment is at most {self._limits.max_segment_bytes} bytes")
+        if segment.late:
+            if segment.sequence > self._last_sequence:
+                raise BadMessage("a late segment fills a hole; this one lies in the future")
+        elif segment.sequence < self._last_sequence:
+            raise BadMessage(
+                f"sequence {segment.sequence} came after {self._last_sequence}, and not as late"
+            )
+        elif segment.sequence - self._last_sequence > self._limits.max_sequence_jump:
+            raise BadMessage(f"sequence jumped from {self._last_sequence} to {segment.sequence}")
+
+    def _advance(self, segment: Segment, media_time: int) -> None:
+        if media_time <= self._last_media_time:
+            raise NotMedia(f"the media time of segment {segment.sequence} does not advance")
+        if segment.keyframe:
+            self._broken = False
+        elif segment.sequence != self._last_sequence + 1:
+            self._broken = True
+        self._last_sequence = segment.sequence
+        self._last_media_time = media_time

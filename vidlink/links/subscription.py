@@ -1,0 +1,161 @@
+"""One Proctor's following of one stream: from session to session, in order, by pulling.
+
+Which of several subscriptions is served next is :mod:`vidlink.links.watch`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from vidlink.interfaces import ICodec
+from vidlink.model import Arrival, Frame, InitSegment, SentinelState
+from vidlink.relay.cursor import Cursor, Hole, join_latest, join_oldest, resume
+from vidlink.relay.stream import LiveSession, Stream
+from vidlink.wire.framing import server_frame
+from vidlink.wire.messages import (
+    Message,
+    Place,
+    SessionEnded,
+    Skipped,
+    StartFrom,
+    Subscribe,
+    Subscribed,
+)
+
+#: A join at a keyframe older than this asks for a new one, and shows what there is at once.
+FRESH_SECONDS = 2.0
+
+
+class Subscription:
+    """What one viewer is sent of one Sentinel; every call is bounded and never blocks."""
+
+    def __init__(
+        self, stream: Stream, request: Subscribe, codec: ICodec, seconds: Callable[[], float]
+    ) -> None:
+        self.stream = stream
+        self._codec = codec
+        self._seconds = seconds
+        self._outbox: deque[Frame] = deque()
+        self.restart(request)
+
+    def restart(self, request: Subscribe) -> None:
+        """Subscribe again: another place, tier or lag. What was due is not sent twice."""
+        self._outbox.clear()
+        self._request = request
+        self._start: StartFrom | Place = request.start_from
+        self._live: LiveSession | None = None
+        self._cursor: Cursor | None = None
+        self._waiting = False
+
+    def pull(self) -> Frame | None:
+        """The next frame for the socket; None when there is nothing to send now."""
+        while True:
+            if self._outbox:
+                return self._outbox.popleft()
+            if self._live is None or self._cursor is None:
+                if not self._enter():
+                    return None
+                continue
+            match self._cursor.next():
+                case Arrival() as arrival:
+                    return self._media(arrival)
+                case Hole() as hole:
+                    return self._skipped(hole)
+            if self._live.ended_reason is None:
+                return None
+            self._leave(self._live, self._cursor)
+
+    def send_init(self) -> bool:
+        """Send the initialization segment (again); False if no session is being shown."""
+        if self._live is None:
+            return False
+        self._outbox.append(self._init(self._live))
+        return True
+
+    def _enter(self) -> bool:
+        """Begin with the live session, or say once that there is none; False if idle."""
+        live = self.stream.live
+        if live is None:
+            announced, self._waiting = self._waiting, True
+            if not announced:
+                self._say(Subscribed(self.stream.sentinel_id))
+            return not announced
+        self._cursor, exact = self._place(live)
+        self._live = live
+        session = live.session
+        self._say(
+            Subscribed(
+                sentinel_id=session.sentinel_id,
+                session_id=session.session_id,
+                mime=session.mime,
+                width=session.width,
+                height=session.height,
+                timescale=session.timescale,
+                live_sequence=live.buffer.newest_sequence,
+                first_sequence=self._cursor.first_sequence(),
+            )
+        )
+        if not exact:
+            self._outbox.append(self._init(live))
+        return True
+
+    def _leave(self, live: LiveSession, cursor: Cursor) -> None:
+        """The session has ended and everything of it was sent or is named here."""
+        hole = cursor.finish()
+        if hole is not None:
+            self._outbox.append(self._skipped(hole))
+        session = live.session
+        self._say(
+            SessionEnded(session.sentinel_id, session.session_id, live.ended_reason or "ended")
+        )
+        self._live = self._cursor = None
+        self._start = StartFrom.LATEST
+        self._waiting = True
+
+    def _place(self, live: LiveSession) -> tuple[Cursor, bool]:
+        """A cursor where the viewer asked for, and whether it goes on without a new init."""
+        request = self._request
+        lag = None if request.max_lag_ms is None else request.max_lag_ms / 1000
+        buffer = live.buffer
+        start = self._start
+        if isinstance(start, Place) and start.session_id == live.session.session_id:
+            cursor = resume(buffer, start.sequence, request.tier, lag)
+            return cursor, cursor.joined
+        if start is StartFrom.OLDEST:
+            return join_oldest(buffer, request.tier, lag), False
+        newest = buffer.newest_keyframe(buffer.first)
+        stale = (
+            newest is None or self._seconds() - buffer.at(newest).arrived_seconds > FRESH_SECONDS
+        )
+        if stale and self.stream.status().state is not SentinelState.OFFLINE:
+            self.stream.request_keyframe()
+        return join_latest(buffer, request.tier, lag), False
+
+    def _media(self, arrival: Arrival) -> Frame:
+        """The segment in this viewer's format, encoded once for all viewers of it."""
+        frame = arrival.frames.get(self._codec.name)
+        if frame is None:
+            frame = arrival.frames[self._codec.name] = self._frame(arrival.segment)
+        return frame
+
+    def _init(self, live: LiveSession) -> Frame:
+        frame = live.init_frames.get(self._codec.name)
+        if frame is None:
+            session = live.session
+            message = InitSegment(session.sentinel_id, session.session_id, session.init)
+            frame = live.init_frames[self._codec.name] = self._frame(message)
+        return frame
+
+    def _skipped(self, hole: Hole) -> Frame:
+        assert self._live is not None
+        session = self._live.session
+        return self._frame(
+            Skipped(session.sentinel_id, session.session_id, hole.first, hole.last, hole.reason)
+        )
+
+    def _say(self, message: Message) -> None:
+        self._outbox.append(self._frame(message))
+
+    def _frame(self, message: Message) -> Frame:
+        return server_frame(*self._codec.encode(message))

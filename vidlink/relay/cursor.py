@@ -1,0 +1,197 @@
+"""One viewer's place in one memory buffer: what it is sent next, and what it is not.
+
+A cursor holds no copies, only a position. It starts and restarts at keyframe segments, except
+for an exact resume, and every segment of its tier that it does not deliver is named by exactly
+one :class:`Hole`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zope.interface import implementer
+
+from vidlink.interfaces import IBuffer, ICursor
+from vidlink.model import Arrival, SkipReason, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Sequences `first` to `last` are not delivered, and why."""
+
+    first: int
+    last: int
+    reason: SkipReason
+
+
+@implementer(ICursor)
+class Cursor:
+    """A place in `buffer`, at first at `position`.
+
+    :param expected: the sequence that is due, so that what lies before the first delivery is
+        accounted for; None if the first delivery may be any.
+    :param joined: whether the entry at `position` may be delivered although it is no keyframe
+        (an exact resume).
+    :param max_lag_seconds: a place that is further behind the newest entry jumps forward;
+        None: only when it has left the buffer.
+    """
+
+    def __init__(
+        self,
+        buffer: IBuffer,
+        position: int,
+        *,
+        expected: int | None = None,
+        joined: bool = False,
+        tier: Tier = Tier.FULL,
+        max_lag_seconds: float | None = None,
+    ) -> None:
+        self.buffer = buffer
+        self.tier = tier
+        self._max_lag_seconds = max_lag_seconds
+        self._place = position
+        self._expected = expected
+        self.joined = joined
+        self._reason: SkipReason | None = None
+
+    def next(self) -> Arrival | Hole | None:
+        """What comes next, or None when there is nothing yet."""
+        self._keep_up()
+        while self._place < self.buffer.end:
+            arrival: Arrival = self.buffer.at(self._place)
+            if not self._may_follow(arrival):
+                self._place += 1
+                continue
+            hole = self._hole_before(arrival.segment.sequence)
+            if hole is not None:
+                return hole
+            self._place += 1
+            self.joined = True
+            self._expected = arrival.segment.sequence + 1
+            if self.tier is Tier.FULL or arrival.segment.keyframe:
+                return arrival
+        return None
+
+    def first_sequence(self) -> int | None:
+        """The sequence that :meth:`next` would deliver first; None if nothing is there yet."""
+        for place in range(max(self._place, self.buffer.first), self.buffer.end):
+            segment = self.buffer.at(place).segment
+            if self.joined or segment.keyframe:
+                return int(segment.sequence)
+        return None
+
+    def finish(self) -> Hole | None:
+        """What is left undelivered, as the last word of this cursor."""
+        last = self.buffer.newest_sequence
+        owed = self._reason is not None or self._owes_from(self._place)
+        self._place = self.buffer.end
+        if not owed or last is None or self._expected is None or last < self._expected:
+            return None
+        hole = Hole(self._expected, last, self._reason or SkipReason.LAG)
+        self._expected, self._reason = last + 1, None
+        return hole
+
+    def _owes_from(self, place: int) -> bool:
+        """Whether anything of this tier lies at `place` or after it, gone or still held."""
+        if place < self.buffer.first:
+            return True
+        if self.tier is Tier.FULL:
+            return place < int(self.buffer.end)
+        return self.buffer.newest_keyframe(place) is not None
+
+    def jump_to_newest(self) -> None:
+        """Go to the newest keyframe segment, or wait for the next one."""
+        place = self.buffer.newest_keyframe(self.buffer.first)
+        self._jump(self.buffer.end if place is None else place)
+
+    def _may_follow(self, arrival: Arrival) -> bool:
+        """Whether `arrival` decodes after what was delivered; says why not if it does not."""
+        if arrival.segment.keyframe:
+            return True
+        if arrival.undecodable:
+            self._reason = self._reason or SkipReason.UNDECODABLE
+            self.joined = False
+        return self.joined
+
+    def _hole_before(self, sequence: int) -> Hole | None:
+        if self._expected is None or sequence <= self._expected:
+            self._reason = None
+            return None
+        hole = Hole(self._expected, sequence - 1, self._reason or SkipReason.MISSING)
+        self._expected, self._reason = sequence, None
+        return hole
+
+    def _keep_up(self) -> None:
+        """Jump to the newest keyframe if this place has gone, or lags too far behind."""
+        buffer = self.buffer
+        if self._place < buffer.first:
+            self.jump_to_newest()
+        elif self._max_lag_seconds is not None and self._place < buffer.end:
+            newest = buffer.at(buffer.end - 1).arrived_seconds
+            if newest - buffer.at(self._place).arrived_seconds > self._max_lag_seconds:
+                place = buffer.newest_keyframe(self._place + 1)
+                if place is not None:
+                    self._jump(place)
+
+    def _jump(self, place: int) -> None:
+        self._place = place
+        self.joined = False
+        self._reason = self._reason or SkipReason.LAG
+
+
+def join_latest(buffer: IBuffer, tier: Tier, max_lag_seconds: float | None) -> Cursor:
+    """A cursor at the newest keyframe segment, or waiting for the first one."""
+    return _join(buffer, buffer.newest_keyframe(buffer.first), tier, max_lag_seconds)
+
+
+def join_oldest(buffer: IBuffer, tier: Tier, max_lag_seconds: float | None) -> Cursor:
+    """A cursor at the oldest keyframe segment held, or waiting for the first one."""
+    return _join(buffer, buffer.oldest_keyframe(buffer.first), tier, max_lag_seconds)
+
+
+def resume(buffer: IBuffer, sequence: int, tier: Tier, max_lag_seconds: float | None) -> Cursor:
+    """A cursor at exactly `sequence` if its place is still in the buffer, or is the next one.
+
+    Otherwise it starts at the newest keyframe segment, and names what lies between.
+    """
+    for place in range(buffer.end - 1, buffer.first - 1, -1):
+        held = buffer.at(place)
+        if held.segment.sequence < sequence:
+            break
+        if held.segment.sequence == sequence:
+            return Cursor(
+                buffer,
+                place,
+                expected=sequence,
+                joined=not held.undecodable,
+                tier=tier,
+                max_lag_seconds=max_lag_seconds,
+            )
+    newest = buffer.newest_sequence
+    if sequence == (0 if newest is None else newest + 1):
+        return Cursor(
+            buffer,
+            buffer.end,
+            expected=sequence,
+            joined=newest is not None,
+            tier=tier,
+            max_lag_seconds=max_lag_seconds,
+        )
+    if newest is not None and sequence > newest:
+        return join_latest(buffer, tier, max_lag_seconds)
+    cursor = Cursor(
+        buffer, buffer.end, expected=sequence, tier=tier, max_lag_seconds=max_lag_seconds
+    )
+    cursor.jump_to_newest()
+    return cursor
+
+
+def _join(buffer: IBuffer, place: int | None, tier: Tier, max_lag_seconds: float | None) -> Cursor:
+    expected = None if place is None else buffer.at(place).segment.sequence
+    return Cursor(
+        buffer,
+        buffer.end if place is None else place,
+        expected=expected,
+        tier=tier,
+        max_lag_seconds=max_lag_seconds,
+    )

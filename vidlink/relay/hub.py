@@ -1,0 +1,136 @@
+"""Who publishes and who follows: all streams, and the rule for two Sentinels with one id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from vidlink.errors import IdInUse, NoResources
+from vidlink.interfaces import IFollower, IHub, IPublisher
+from vidlink.model import Registration, SentinelStatus
+from vidlink.relay.buffer import Budget, Buffer
+from vidlink.relay.roster import Roster
+from vidlink.relay.stream import Stream
+
+#: How long the older of two Sentinels with one id may take to show that it is alive.
+PROBE_SECONDS = 2.0
+#: Sentinels remembered, connected or not; a newcomer beyond it is refused.
+MAX_SENTINELS = 20_000
+
+
+@implementer(IHub)
+class Hub:
+    """The server's live state.
+
+    :param seconds: the monotonic clock.
+    :param window_seconds: what every memory buffer keeps.
+    :param cap_bytes: the most one memory buffer holds.
+    :param total_bytes: the most all of them hold together.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        seconds: Callable[[], float],
+        *,
+        window_seconds: float = 20.0,
+        cap_bytes: int = 64 * 1024 * 1024,
+        total_bytes: int = 2 * 1024 * 1024 * 1024,
+        max_sentinels: int = MAX_SENTINELS,
+    ) -> None:
+        self.roster = Roster()
+        self.budget = Budget(total_bytes)
+        self._seconds = seconds
+        self._window_seconds = window_seconds
+        self._cap_bytes = cap_bytes
+        self._max_sentinels = max_sentinels
+        self._streams: dict[str, Stream] = {}
+        self._readers: dict[IFollower, None] = {}
+
+    def remember(self, known: Iterable[tuple[Registration, int | None]]) -> None:
+        """List Sentinels that history knows, with the time of their last segment if any."""
+        for registration, last_time_us in known:
+            if registration.sentinel_id not in self._streams:
+                stream = self._new_stream(registration.sentinel_id)
+                stream.name, stream.group = registration.name, registration.group
+                stream.last_segment_time_us = last_time_us
+        self._publish()
+
+    def claim(self, registration: Registration, publisher: IPublisher) -> Deferred[Stream]:
+        """Take a Sentinel's place.
+
+        The same process again takes over at once. Another process only if the older
+        connection does not answer a ping: two machines with one id must not evict each other
+        for ever, but a half-open connection must not keep its own Sentinel out either.
+        """
+        stream = self._streams.get(registration.sentinel_id)
+        if stream is None:
+            if len(self._streams) >= self._max_sentinels:
+                return fail(NoResources(f"{self._max_sentinels} sentinels are known already"))
+            stream = self._new_stream(registration.sentinel_id)
+        rival = stream.publisher
+        if rival is None or rival.registration.instance_id == registration.instance_id:
+            return succeed(self._seat(stream, registration, publisher))
+        self._log.warn(
+            "{sentinel} registers a second time, from another process; probing the first",
+            sentinel=registration.sentinel_id,
+        )
+        found = stream
+
+        def decide(alive: bool) -> Deferred[Stream]:
+            if found.publisher is rival and alive:
+                return fail(
+                    IdInUse(f"another live sentinel is registered as {registration.sentinel_id}")
+                )
+            if found.publisher is not rival:
+                return self.claim(registration, publisher)
+            return succeed(self._seat(found, registration, publisher))
+
+        answer: Deferred[bool] = rival.probe(PROBE_SECONDS)
+        return answer.addCallback(decide)
+
+    def stream(self, sentinel_id: str) -> Stream | None:
+        """The stream of a known Sentinel, connected or not; None if never seen."""
+        return self._streams.get(sentinel_id)
+
+    def statuses(self) -> tuple[SentinelStatus, ...]:
+        """A row of every known Sentinel as of now, by id."""
+        return tuple(self._streams[name].status() for name in sorted(self._streams))
+
+    def read_list(self, reader: IFollower) -> None:
+        """`reader` is stirred whenever the roster has a new version; twice is once."""
+        self._readers[reader] = None
+
+    def leave_list(self, reader: IFollower) -> None:
+        """`reader` is not stirred any more; does nothing if it was not reading."""
+        self._readers.pop(reader, None)
+
+    def tick(self) -> None:
+        """To be called about once a second: windows, states, changes of the list."""
+        for stream in self._streams.values():
+            stream.tick()
+        self._publish()
+
+    def _publish(self) -> None:
+        if self.roster.publish(stream.status() for stream in self._streams.values()):
+            for reader in tuple(self._readers):
+                reader.stirred()
+
+    def _seat(self, stream: Stream, registration: Registration, publisher: IPublisher) -> Stream:
+        rival = stream.publisher
+        if rival is not None:
+            rival.replace()
+        stream.attach(registration, publisher)
+        return stream
+
+    def _new_stream(self, sentinel_id: str) -> Stream:
+        stream = self._streams[sentinel_id] = Stream(
+            sentinel_id,
+            self._seconds,
+            lambda: Buffer(self._window_seconds, self._cap_bytes, self.budget),
+        )
+        return stream

@@ -1,0 +1,48 @@
+"""The list of Sentinels with a version a row, so that a viewer is sent only what is new to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from vidlink.model import Frame, SentinelStatus
+
+#: The time of the last segment alone is news only when it has moved on by this much: at five
+#: frames a second and 1,000 Sentinels the list would else be sent whole every second.
+SEGMENT_TIME_STEP_US = 5_000_000
+
+
+class Roster:
+    """The rows last published. A viewer remembers one number: the version it has seen."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        #: What was encoded of :meth:`since`, by subprotocol and version; of this version only.
+        self.frames: dict[tuple[str, int], Frame] = {}
+        self._rows: dict[str, tuple[int, SentinelStatus]] = {}
+
+    def publish(self, statuses: Iterable[SentinelStatus]) -> bool:
+        """Take the rows as they are now; True if there is a new version."""
+        version = self.version + 1
+        for status in statuses:
+            known = self._rows.get(status.sentinel_id)
+            if known is None or _is_news(known[1], status):
+                self._rows[status.sentinel_id] = (version, status)
+                self.version = version
+        if self.version != version:
+            return False
+        self.frames.clear()
+        return True
+
+    def since(self, version: int) -> tuple[SentinelStatus, ...]:
+        """The rows that are newer than `version`, by id; all of them for version 0."""
+        rows = (status for changed, status in self._rows.values() if changed > version)
+        return tuple(sorted(rows, key=lambda status: status.sentinel_id))
+
+
+def _is_news(old: SentinelStatus, new: SentinelStatus) -> bool:
+    if old.last_segment_time_us is None or new.last_segment_time_us is None:
+        return old != new
+    if new.last_segment_time_us - old.last_segment_time_us >= SEGMENT_TIME_STEP_US:
+        return True
+    return replace(old, last_segment_time_us=new.last_segment_time_us) != new

@@ -1,0 +1,181 @@
+"""One Sentinel as the hub knows it: its live session, its buffer, who follows it.
+
+Conversations are in :mod:`vidlink.links`; all Sentinels together are :mod:`vidlink.relay.hub`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vidlink.errors import SentinelOffline
+from vidlink.interfaces import IFollower, IPublisher
+from vidlink.model import (
+    Arrival,
+    Frame,
+    RecordingState,
+    Registration,
+    SentinelState,
+    SentinelStatus,
+    Session,
+    clamp_framerate,
+)
+from vidlink.relay.buffer import Buffer
+
+#: Without a segment for this long, or for this many frame times, a Sentinel is stale.
+STALE_SECONDS = 3.0
+STALE_FRAMES = 3
+
+
+@dataclass(slots=True, eq=False)
+class LiveSession:
+    """A session in memory; `ended_reason` is None while its Sentinel is connected.
+
+    `init_frames` keeps its initialization segment as encoded, by subprotocol.
+    """
+
+    session: Session
+    buffer: Buffer
+    ended_seconds: float = 0.0
+    ended_reason: str | None = None
+    init_frames: dict[str, Frame] = field(default_factory=dict)
+
+
+class Stream:
+    """What one Sentinel sends, and who follows it.
+
+    :param seconds: the monotonic clock.
+    :param new_buffer: makes the memory buffer of a session.
+    """
+
+    def __init__(
+        self, sentinel_id: str, seconds: Callable[[], float], new_buffer: Callable[[], Buffer]
+    ) -> None:
+        self.sentinel_id = sentinel_id
+        self.name = ""
+        self.group = ""
+        self.publisher: IPublisher | None = None
+        self.live: LiveSession | None = None
+        self.recording: Callable[[], RecordingState] | None = None
+        self.wanted_framerate_mhz: int | None = None
+        self.last_segment_time_us: int | None = None
+        self._sent_framerate_mhz: int | None = None
+        self._seconds = seconds
+        self._heard_seconds = seconds()
+        self._new_buffer = new_buffer
+        self._ended: LiveSession | None = None
+        self._followers: dict[IFollower, None] = {}
+
+    def attach(self, registration: Registration, publisher: IPublisher) -> None:
+        """`publisher` is this Sentinel's connection from now on."""
+        self.name = registration.name
+        self.group = registration.group
+        self.publisher = publisher
+        self._heard_seconds = self._seconds()
+
+    def detach(self, publisher: IPublisher) -> None:
+        """`publisher` has gone; does nothing if another has taken its place."""
+        if self.publisher is publisher:
+            self.publisher = None
+            self.recording = None
+
+    def begin(self, session: Session, recording: Callable[[], RecordingState]) -> None:
+        """A session begins; one that is still live must have been ended before."""
+        self.live = LiveSession(session, self._new_buffer())
+        self.recording = recording
+        self._heard_seconds = self._seconds()
+        if self.wanted_framerate_mhz is not None and self.publisher is not None:
+            self.publisher.change_framerate(self.wanted_framerate_mhz)
+        self._stir()
+
+    def push(self, arrival: Arrival) -> None:
+        """The live session's newest segment; followers hear of it in this very call."""
+        live = self.live
+        assert live is not None, "a segment comes after its session has begun"
+        segment = arrival.segment
+        if live.buffer.append(arrival) and self.publisher is not None:
+            self.publisher.request_keyframe()
+        self._heard_seconds = arrival.arrived_seconds
+        self._sent_framerate_mhz = segment.framerate_mhz
+        self.last_segment_time_us = segment.start_time_us
+        if self._ended is not None and segment.keyframe:
+            self._forget_ended()
+        self._stir()
+
+    def end(self, reason: str) -> None:
+        """The live session is over; its buffer stays until the next one can be joined."""
+        if self.live is None:
+            return
+        self._forget_ended()
+        self._ended, self.live = self.live, None
+        self._ended.ended_reason = reason
+        self._ended.ended_seconds = self._seconds()
+        self._stir()
+
+    def follow(self, follower: IFollower) -> None:
+        """`follower` hears of every arrival, beginning and end; twice is once."""
+        self._followers[follower] = None
+
+    def leave(self, follower: IFollower) -> None:
+        """`follower` hears nothing more; does nothing if it did not follow."""
+        self._followers.pop(follower, None)
+
+    def request_keyframe(self) -> None:
+        """Ask for an IDR; raises :exc:`~vidlink.errors.SentinelOffline`."""
+        self._connected().request_keyframe()
+
+    def change_framerate(self, framerate_mhz: int) -> int:
+        """Ask for this rate, now and of the sessions to come; returns it as clamped.
+
+        Raises :exc:`~vidlink.errors.SentinelOffline`.
+        """
+        publisher = self._connected()
+        self.wanted_framerate_mhz = clamp_framerate(framerate_mhz)
+        publisher.change_framerate(self.wanted_framerate_mhz)
+        return self.wanted_framerate_mhz
+
+    def tick(self) -> None:
+        """Let go of what the windows no longer need, though nothing arrives."""
+        now = self._seconds()
+        if self.live is not None:
+            self.live.buffer.trim(now)
+        ended = self._ended
+        if ended is not None and now - ended.ended_seconds > ended.buffer.window_seconds:
+            self._forget_ended()
+
+    def status(self) -> SentinelStatus:
+        """Its row in the list of Sentinels, as of now."""
+        live = self.live
+        recording = RecordingState.NONE if self.recording is None else self.recording()
+        return SentinelStatus(
+            sentinel_id=self.sentinel_id,
+            name=self.name,
+            group=self.group,
+            state=self._state(),
+            session_id=None if live is None else live.session.session_id,
+            framerate_mhz=self.wanted_framerate_mhz or self._sent_framerate_mhz,
+            last_segment_time_us=self.last_segment_time_us,
+            recording=recording if live is not None else RecordingState.NONE,
+        )
+
+    def _state(self) -> SentinelState:
+        if self.publisher is None:
+            return SentinelState.OFFLINE
+        rate = self._sent_framerate_mhz or self.wanted_framerate_mhz
+        patience = STALE_SECONDS if not rate else max(STALE_SECONDS, STALE_FRAMES * 1000 / rate)
+        silence = self._seconds() - self._heard_seconds
+        return SentinelState.STALE if silence > patience else SentinelState.LIVE
+
+    def _connected(self) -> IPublisher:
+        if self.publisher is None:
+            raise SentinelOffline(f"sentinel {self.sentinel_id} is not connected")
+        return self.publisher
+
+    def _forget_ended(self) -> None:
+        if self._ended is not None:
+            self._ended.buffer.close()
+            self._ended = None
+
+    def _stir(self) -> None:
+        for follower in tuple(self._followers):
+            follower.stirred()
