@@ -46,6 +46,8 @@ from vidlink.wire.messages import (
 REGISTRATION_SECONDS = 10.0
 #: Answers that wait for room in the socket; a peer that asks on without reading is closed.
 MAX_REPLIES = 1_000
+#: The version of the list of a Proctor that has not been sent it yet.
+NOTHING_SEEN = -1
 
 _Request = Subscribe | Unsubscribe | InitRequest | Focus | KeyframeRequest | FramerateChange | Clock
 
