@@ -10,22 +10,24 @@ from collections.abc import Iterator, Mapping
 
 _BASE = frozenset({"model", "errors", "interfaces"})
 _ROOMS = frozenset({"fmp4", "wire", "links", "relay", "store", "access"})
+# What all formats have in common; a format itself is for the taps to choose.
+_COMMON = frozenset({"wire.messages", "wire.framing"})
 
 # For every room, the other rooms it may import. A room that is not here may not exist.
 # The daemons know the formats, the buffer and the store only through `interfaces`: which class
-# stands behind one is said in their tap, and only the messages of the wire are common language.
+# stands behind one is said in their tap. Conversations pull from the relay; it knows none of them.
 ROOMS: Mapping[str, frozenset[str]] = {
     "model": frozenset(),
     "errors": frozenset({"model"}),
     "interfaces": frozenset({"model", "errors", "wire.messages"}),
     "fmp4": _BASE,
     "wire": _BASE,
-    "links": _BASE | {"fmp4", "wire.messages"},
-    "relay": _BASE | {"wire.messages"},
+    "links": _BASE | _COMMON | {"fmp4", "relay"},
+    "relay": _BASE,
     "store": _BASE | {"fmp4"},
     "access": _BASE,
-    "server": _BASE | {"fmp4", "links", "access", "wire.messages"},
-    "sentinel": _BASE | {"fmp4", "links", "wire.messages"},
+    "server": _BASE | _COMMON | {"fmp4", "links", "access"},
+    "sentinel": _BASE | _COMMON | {"fmp4", "links"},
     "server.tap": _BASE | _ROOMS | {"server"},
     "sentinel.tap": _BASE | _ROOMS | {"sentinel"},
     "testing": _BASE | _ROOMS,
@@ -45,7 +47,8 @@ OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "fmp4": (_NETWORK, frozenset()),
     "wire": (_NETWORK, frozenset()),
     "links": (_NETWORK, frozenset()),
-    "relay": (_NETWORK, frozenset({"twisted.logger"})),
+    # A claim on an id is answered when the id's holder has been asked, so by a Deferred.
+    "relay": (_NETWORK, frozenset({"twisted.internet.defer", "twisted.logger"})),
     "store": (
         _NETWORK,
         frozenset({"twisted.internet.defer", "twisted.internet.interfaces", "twisted.logger"})

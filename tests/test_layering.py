@@ -96,7 +96,13 @@ class CheckerTests(SynchronousTestCase):
         """The lower rooms import nothing from above."""
         self.assert_wrong("vidlink.model", "import vidlink.errors", "from vidlink import errors")
         self.assert_wrong("vidlink.wire.binary", "from vidlink.server import watch")
-        self.assert_wrong("vidlink.relay.hub", "from vidlink.store import Writer")
+        self.assert_wrong(
+            "vidlink.relay.hub",
+            "from vidlink.store import Writer",
+            "from vidlink.links.watch import Watch",
+            "from vidlink.wire.messages import Ack",
+        )
+        self.assert_right("vidlink.links.watch", "from vidlink.relay.cursor import Cursor")
         self.assert_right("vidlink.errors", "from vidlink.model import Session", "import enum")
 
     def test_daemons_see_roles(self) -> None:
@@ -132,7 +138,7 @@ class CheckerTests(SynchronousTestCase):
         self.assertEqual(len(wrong_arrows("vidlink.wire", "from .relay import hub", True)), 0)
 
     def test_sans_io(self) -> None:
-        """`wire` and `links` import no Twisted, `relay` only its logger, `store` no sockets."""
+        """`wire` and `links` import no Twisted; `relay` and `store` no sockets and no reactor."""
         for module in ("vidlink.wire.binary", "vidlink.links.ingest"):
             self.assert_wrong(
                 module,
@@ -145,11 +151,14 @@ class CheckerTests(SynchronousTestCase):
         self.assert_right("vidlink.links.ingest", "from automat import TypeMachineBuilder")
         self.assert_wrong(
             "vidlink.relay.hub",
-            "from twisted.internet import defer",
+            "from twisted.internet import task",
+            "from twisted.internet import reactor",
+            "from twisted.internet.protocol import Protocol",
             "from autobahn import websocket",
             "import socket",
         )
         self.assert_right("vidlink.relay.hub", "from twisted.logger import Logger")
+        self.assert_right("vidlink.relay.hub", "from twisted.internet.defer import Deferred")
         self.assert_wrong(
             "vidlink.store.writer",
             "import socket",
