@@ -12,10 +12,12 @@ _BASE = frozenset({"model", "errors", "interfaces"})
 _ROOMS = frozenset({"fmp4", "wire", "links", "relay", "store", "access"})
 # What all formats have in common; a format itself is for the taps to choose.
 _COMMON = frozenset({"wire.messages", "wire.framing"})
+_DAEMONS = frozenset({"server", "server.tap", "sentinel", "sentinel.tap"})
 
 # For every room, the other rooms it may import. A room that is not here may not exist.
 # The daemons know the formats, the buffer and the store only through `interfaces`: which class
 # stands behind one is said in their tap. Conversations pull from the relay; it knows none of them.
+# How a command takes its options is for taps and commands alone.
 ROOMS: Mapping[str, frozenset[str]] = {
     "model": frozenset(),
     "errors": frozenset({"model"}),
@@ -26,12 +28,13 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "relay": _BASE,
     "store": _BASE | {"fmp4"},
     "access": _BASE,
-    "server": _BASE | _COMMON | {"fmp4", "links", "access"},
+    "options": frozenset({"errors"}),
+    "server": _BASE | _COMMON | {"fmp4", "links", "access", "relay.hub", "relay.stream"},
     "sentinel": _BASE | _COMMON | {"fmp4", "links"},
-    "server.tap": _BASE | _ROOMS | {"server"},
-    "sentinel.tap": _BASE | _ROOMS | {"sentinel"},
+    "server.tap": _BASE | _ROOMS | {"server", "options"},
+    "sentinel.tap": _BASE | _ROOMS | {"sentinel", "options"},
     "testing": _BASE | _ROOMS,
-    "commands": _BASE | _ROOMS | {"server", "sentinel", "testing", "server.tap", "sentinel.tap"},
+    "commands": _BASE | _ROOMS | _DAEMONS | {"options", "testing"},
 }
 
 _SOCKETS = frozenset(

@@ -109,7 +109,7 @@ class CheckerTests(SynchronousTestCase):
         """Server and sentinel name interfaces and messages, not the classes behind them."""
         self.assert_wrong(
             "vidlink.server.watch",
-            "from vidlink.relay.hub import Hub",
+            "from vidlink.relay.buffer import Buffer",
             "from vidlink.store import Store",
             "from vidlink.wire.binary import BinaryCodec",
             "from vidlink.wire import binary",
@@ -121,8 +121,9 @@ class CheckerTests(SynchronousTestCase):
             "from vidlink.wire.messages import Ack",
             "from vidlink.wire import messages",
             "from vidlink.links.watch import Watch",
+            "from vidlink.relay.hub import Hub",
         )
-        self.assert_right("vidlink.server.tap", "from vidlink.relay.hub import Hub")
+        self.assert_right("vidlink.server.tap", "from vidlink.relay.buffer import Buffer")
 
     def test_taps_are_the_top(self) -> None:
         """Nothing of a daemon leans on its tap; commands may."""
