@@ -1,0 +1,32 @@
+"""How far the Sentinel's wall clock is from the server's, from NTP's four stamps."""
+
+from __future__ import annotations
+
+#: The correction moves by at most this part of the time that passes, so that the times of
+#: successive segments never run backwards and never jump.
+SLEW = 0.05
+
+
+class ClockOffset:
+    """The server's clock minus ours, in microseconds, slewed towards the newest measure."""
+
+    def __init__(self) -> None:
+        self._offset_us: float | None = None
+        self._target_us = 0.0
+        self._slewed_us = 0
+
+    def measured(self, t0: int, t1: int, t2: int, t3: int) -> None:
+        """Take the four stamps of one exchange (RFC 5905 section 8), in microseconds."""
+        self._target_us = ((t1 - t0) + (t2 - t3)) / 2
+        if self._offset_us is None:
+            self._offset_us = self._target_us
+
+    def corrected(self, time_us: int) -> int:
+        """`time_us` of our clock as the server's clock has it."""
+        if self._offset_us is None:
+            return time_us
+        step = max(0.0, SLEW * (time_us - self._slewed_us)) if self._slewed_us else 0.0
+        self._slewed_us = time_us
+        difference = self._target_us - self._offset_us
+        self._offset_us += max(-step, min(step, difference))
+        return time_us + round(self._offset_us)

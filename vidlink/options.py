@@ -1,0 +1,50 @@
+"""Command-line options that answer a mistake with one line, not with a page or a traceback.
+
+Each command's own options stand in its tap module, or in :mod:`vidlink.commands`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.python import usage
+
+from vidlink.errors import UserMistake
+
+
+class OneLineOptions(usage.Options):
+    """`twisted.python.usage.Options` that leaves with one line on a mistake."""
+
+    #: What stands before the message: the command as it was typed.
+    command = "vidlink"
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse; a mistake ends the process with status 1 and one line that says what to do."""
+        try:
+            super().parseOptions(options)
+        except (usage.UsageError, UserMistake) as mistake:
+            raise SystemExit(f"{self.command}: {mistake} (see --help)") from None
+
+    def number(self, name: str, kind: type, low: float, high: float) -> Any:
+        """Replace the text of option `name` by a number in range, and return it.
+
+        :raises UserMistake: it is not one.
+        """
+        text = self[name]
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise UserMistake(f"--{name} takes a number from {low:g} to {high:g}, not {text!r}")
+        self[name] = value
+        return value
+
+
+def or_exit(command: str, make: Callable[[], Any]) -> Any:
+    """`make()`; a user's mistake in it ends the process with status 1 and one line."""
+    try:
+        return make()
+    except UserMistake as mistake:
+        raise SystemExit(f"{command}: {mistake}") from None

@@ -1,0 +1,21 @@
+"""What is found as Twisted plugins: the formats of the wire protocol."""
+
+from __future__ import annotations
+
+from twisted.plugin import getPlugins
+
+from vidlink.errors import VidlinkError
+from vidlink.interfaces import ICodec
+
+
+def find_codecs() -> tuple[ICodec, ...]:
+    """Every format there is, the server's favourite first.
+
+    :raises VidlinkError: two plugins have the same name.
+    """
+    codecs: dict[str, ICodec] = {}
+    for codec in getPlugins(ICodec):
+        if codec.name in codecs:
+            raise VidlinkError(f"two codec plugins are called {codec.name}")
+        codecs[codec.name] = codec
+    return tuple(sorted(codecs.values(), key=lambda codec: codec.rank))

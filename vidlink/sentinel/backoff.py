@@ -1,0 +1,39 @@
+"""How long to wait before the next attempt to reach the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+FIRST_SECONDS = 0.5
+LONGEST_SECONDS = 30.0
+
+
+class BackOff:
+    """Waits that double, with jitter, until the server has accepted us.
+
+    It counts for itself: `ClientService` takes a TCP connection for success, so a handshake
+    that is refused would be tried again at full speed for ever.
+
+    :param random: gives a number in [0, 1).
+    """
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self._random = random
+        self._next_seconds = FIRST_SECONDS
+        self._at_least_seconds = 0.0
+
+    def next_seconds(self) -> float:
+        """How long to wait this time: between half and the whole of the current wait."""
+        longest = self._next_seconds
+        self._next_seconds = min(2 * longest, LONGEST_SECONDS)
+        jittered = longest * (0.5 + self._random() / 2)
+        return max(jittered, self._at_least_seconds * (1 + self._random() / 2))
+
+    def at_least(self, seconds: float) -> None:
+        """Wait no less than this until :meth:`reset`: the server wants us to stay away."""
+        self._at_least_seconds = seconds
+
+    def reset(self) -> None:
+        """The server has accepted us."""
+        self._next_seconds = FIRST_SECONDS
+        self._at_least_seconds = 0.0

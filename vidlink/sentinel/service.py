@@ -1,0 +1,81 @@
+"""The Sentinel daemon as one service: the capture thread and the road to the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.internet import ClientService, TimerService
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from vidlink.errors import GoingAway
+from vidlink.sentinel.address import Address
+from vidlink.sentinel.backoff import BackOff
+from vidlink.sentinel.uplink import UplinkFactory
+
+TICK_SECONDS = 1.0
+
+
+@implementer(IStreamClientEndpoint)
+class ReportingEndpoint:
+    """A client endpoint that says in the log why it could not connect.
+
+    :param endpoint: `IStreamClientEndpoint`.
+    """
+
+    _log = Logger()
+
+    def __init__(self, endpoint: Any, url: str) -> None:
+        self._endpoint = endpoint
+        self._url = url
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        """Connect as the wrapped endpoint does."""
+        return self._endpoint.connect(factory).addErrback(self._report)  # type: ignore[no-any-return]
+
+    def _report(self, failure: Any) -> Any:
+        self._log.warn("cannot reach {url}: {why}", url=self._url, why=failure.getErrorMessage())
+        return failure
+
+
+class SentinelService(MultiService):
+    """Captures from the start, and stays connected to the server, for ever.
+
+    :param capture: the capture thread, with `start()` and `stop()`.
+    :param clock: `IReactorTime`.
+    """
+
+    def __init__(
+        self,
+        capture: Any,
+        address: Address,
+        factory: UplinkFactory,
+        back_off: BackOff,
+        clock: Any,
+    ) -> None:
+        super().__init__()
+        self._capture = capture
+        self._factory = factory
+        client = ClientService(
+            ReportingEndpoint(address.endpoint, address.url),
+            factory,
+            retryPolicy=lambda attempts: back_off.next_seconds(),
+            clock=clock,
+        )
+        client.setServiceParent(self)
+        ticking = TimerService(TICK_SECONDS, factory.uplink.tick)
+        ticking.clock = clock
+        ticking.setServiceParent(self)
+
+    def startService(self) -> None:
+        """Begin to capture and to connect."""
+        self._capture.start()
+        super().startService()
+
+    def stopService(self) -> Deferred[Any]:
+        """Say farewell, and end the capture thread."""
+        self._factory.uplink.fail(GoingAway("the sentinel is shutting down"))
+        return DeferredList([super().stopService(), self._capture.stop()])

@@ -1,0 +1,174 @@
+"""The Sentinel's socket: reconnects for ever; the conversation is :mod:`vidlink.links.uplink`."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from vidlink.errors import CLOSE_CODES, IdInUse, NotAllowed, NotAuthenticated, PeerError
+from vidlink.interfaces import ICodec, IServerPeer
+from vidlink.links.uplink import Uplink
+from vidlink.sentinel.backoff import BackOff
+from vidlink.wire.messages import ErrorMessage, Message
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+LINGER_SECONDS = 3.0
+#: After these the server is asked again no faster than once a minute: nothing changes sooner.
+PATIENT_CODES = {kind.close_code for kind in (IdInUse, NotAllowed, NotAuthenticated)}
+PATIENT_SECONDS = 60.0
+
+
+@implementer(IServerPeer, IPushProducer)
+class UplinkProtocol(WebSocketClientProtocol):
+    """One connection to the server.
+
+    What the socket has no room for waits here; the conversation reads :attr:`backlog_bytes`
+    and stops giving, so the queue is bounded by it.
+    """
+
+    _log = Logger()
+    factory: UplinkFactory
+    backlog_bytes = 0
+    _paused = False
+    _linger: Any = None
+    _open = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._queue: deque[tuple[bytes, bool]] = deque()
+
+    def onOpen(self) -> None:
+        """The handshake is done: the conversation begins."""
+        if self.websocket_protocol_in_use != self.factory.codec.name:
+            self.factory.complain("the server does not speak VidLink at this address")
+            self.sendClose()
+            return
+        self._open = True
+        self.transport.registerProducer(self, True)
+        self.factory.uplink.connected(self)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """One whole message."""
+        try:
+            self.factory.uplink.received(self.factory.codec.decode(payload, isBinary))
+        except PeerError as error:
+            self.factory.uplink.fail(error)
+
+    def send(self, message: Message) -> None:
+        """Send `message`, now or when there is room."""
+        payload, is_binary = self.factory.codec.encode(message)
+        if self._paused or self._queue:
+            self._queue.append((payload, is_binary))
+            self.backlog_bytes += len(payload)
+        elif self.state == self.STATE_OPEN:
+            self.sendMessage(payload, is_binary)
+
+    def close(self, error: PeerError) -> None:
+        """Say `error` in band and close with its code."""
+        if self.state != self.STATE_OPEN:
+            return
+        self.sendMessage(*self.factory.codec.encode(ErrorMessage(error.code, str(error))))
+        self.sendCloseFrame(code=error.close_code, reasonUtf8=error.code.encode())
+        self._linger = self.factory.clock.callLater(LINGER_SECONDS, self._cut_off)
+
+    def pauseProducing(self) -> None:
+        """The transport is full."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """The transport is empty: what has waited goes first."""
+        self._paused = False
+        while self._queue and not self._paused and self.state == self.STATE_OPEN:
+            payload, is_binary = self._queue.popleft()
+            self.backlog_bytes -= len(payload)
+            self.sendMessage(payload, is_binary)
+
+    def stopProducing(self) -> None:
+        """The transport is gone."""
+        self._paused = True
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is over, or was refused in the handshake."""
+        if self._linger is not None and self._linger.active():
+            self._linger.cancel()
+        if self.remoteCloseCode in PATIENT_CODES:
+            self.factory.back_off.at_least(PATIENT_SECONDS)
+        if self._open:
+            self._log.info("disconnected from {url}: {why}", url=self.factory.url, why=_why(self))
+            self.factory.uplink.lost()
+        else:
+            self.factory.complain(f"{self.factory.url} refused the connection: {reason}")
+
+    def _cut_off(self) -> None:
+        self.transport.abortConnection()
+
+
+def _why(link: UplinkProtocol) -> str:
+    """Why a connection ended, for the log."""
+    code = link.remoteCloseCode
+    word = {number: name for name, number in CLOSE_CODES.items()}.get(code)
+    if code is None:
+        return "the connection broke"
+    return f"closed with {code}" + ("" if word is None else f" ({word})")
+
+
+class UplinkFactory(WebSocketClientFactory):
+    """Makes the connections to one server."""
+
+    _log = Logger()
+    protocol = UplinkProtocol
+    # Reconnecting is the business of ClientService.
+    noisy = False
+
+    def __init__(
+        self, url: str, uplink: Uplink, codec: ICodec, back_off: BackOff, clock: Any
+    ) -> None:
+        super().__init__(url, protocols=[codec.name])
+        self.uplink = uplink
+        self.codec = codec
+        self.back_off = back_off
+        self.clock = clock
+        self.setProtocolOptions(
+            version=18,
+            failByDrop=False,
+            tcpNoDelay=True,
+            maxFramePayloadSize=MAX_MESSAGE_BYTES,
+            maxMessagePayloadSize=MAX_MESSAGE_BYTES,
+            # Autobahn's timers run on the global reactor; the tap turns on those we want.
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=0,
+            serverConnectionDropTimeout=0,
+            autoPingInterval=0,
+        )
+
+    def complain(self, text: str) -> None:
+        """Something is wrong with the server; it will be tried again."""
+        self._log.warn("{text}", text=text)
+
+
+class UplinkEvents:
+    """Logs how the conversation goes, and lets the back-off know."""
+
+    _log = Logger()
+
+    def __init__(self, url: str, back_off: BackOff) -> None:
+        self._url = url
+        self._back_off = back_off
+
+    def on_registered(self) -> None:
+        """The server has accepted this Sentinel."""
+        self._back_off.reset()
+        self._log.info("registered at {url}", url=self._url)
+
+    def on_error(self, code: str, message: str) -> None:
+        """The server has said what is wrong."""
+        self._log.warn("the server says: {message} ({code})", message=message, code=code)
+
+    def on_session(self, session_id: str) -> None:
+        """A session has begun."""
+        self._log.info("session {session} has begun", session=session_id)

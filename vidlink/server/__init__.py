@@ -1,0 +1,1 @@
+"""The server's sockets: WebSockets for Sentinels and Proctors, HTTP for page and history."""

@@ -1,0 +1,85 @@
+"""The WebSocket that Sentinels push to; the conversation is :mod:`vidlink.links.ingest`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zope.interface import implementer
+
+from vidlink.interfaces import IHub, ISentinelPeer, IStore
+from vidlink.links.ingest import REGISTRATION_SECONDS, Ingest
+from vidlink.model import Limits
+from vidlink.server.link import LinkFactory, LinkProtocol
+from vidlink.wire.framing import server_frame
+from vidlink.wire.messages import Message
+
+
+@implementer(ISentinelPeer)
+class IngestProtocol(LinkProtocol):
+    """One Sentinel's connection."""
+
+    factory: IngestFactory
+    conversation: Ingest
+
+    def onOpen(self) -> None:
+        """Begin the conversation."""
+        self.conversation = self.factory.converse(self)
+        super().onOpen()
+
+    def take(self, payload: bytes, is_binary: bool) -> None:
+        """Decode, and keep the payload where it may be forwarded as it came."""
+        message = self.codec.decode(payload, is_binary)
+        frames = {}
+        if is_binary and self.codec.canonical:
+            frames[self.codec.name] = server_frame(payload, True)
+        self.conversation.received(message, frames)
+
+    def send(self, message: Message) -> None:
+        """Send `message`; does nothing once the connection is closing."""
+        if self.state == self.STATE_OPEN:
+            self.sendMessage(*self.codec.encode(message))
+
+
+class IngestFactory(LinkFactory):
+    """Makes the connections of ``/ws/sentinel``.
+
+    The other parameters are those of :class:`~vidlink.server.link.LinkFactory`.
+
+    :param wall_clock_us: microseconds since the epoch.
+    """
+
+    protocol = IngestProtocol
+    registration_seconds = REGISTRATION_SECONDS
+    max_message_bytes = 16 * 1024 * 1024
+    links: set[IngestProtocol]
+
+    def __init__(
+        self,
+        hub: IHub,
+        store: IStore,
+        wall_clock_us: Callable[[], int],
+        limits: Limits | None = None,
+        **link: Any,
+    ) -> None:
+        super().__init__(**link)
+        self.hub = hub
+        self.store = store
+        self.wall_clock_us = wall_clock_us
+        self.limits = limits or Limits()
+
+    def converse(self, peer: IngestProtocol) -> Ingest:
+        """The conversation of a new connection."""
+        return Ingest(
+            peer,
+            self.hub,
+            self.store,
+            seconds=self.clock.seconds,
+            wall_clock_us=self.wall_clock_us,
+            limits=self.limits,
+        )
+
+    def tick(self) -> None:
+        """To be called about once a second."""
+        for link in tuple(self.links):
+            link.conversation.tick()

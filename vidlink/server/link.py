@@ -1,0 +1,178 @@
+"""What both WebSocket ends of the server have in common: handshake, codec, orderly closing.
+
+What is said is decided in :mod:`vidlink.links`; this is the Autobahn side of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from vidlink.errors import PeerError
+from vidlink.interfaces import ICodec
+from vidlink.wire.framing import negotiate
+from vidlink.wire.messages import ErrorMessage
+
+#: A peer that was sent a close frame and does not close is cut off after this.
+LINGER_SECONDS = 3.0
+#: A message of more frames than this is refused: assembling costs more than its bytes.
+MAX_FRAMES_PER_MESSAGE = 64
+#: RFC 6455 section 7.4.1.
+POLICY_VIOLATION = 1008
+MAX_REASON_BYTES = 123
+
+
+class LinkProtocol(WebSocketServerProtocol):
+    """One WebSocket connection. Subclasses make the conversation and feed it."""
+
+    _log = Logger()
+    factory: LinkFactory
+    codec: ICodec
+    #: The machine that decides; set by the subclass before it calls `onOpen` here.
+    conversation: Any = None
+    _linger: Any = None
+    _deadline: Any = None
+    _frames = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._probes: list[Deferred[bool]] = []
+
+    def onConnect(self, request: Any) -> str:
+        """Admit by subprotocol; Host and Origin the site has checked, as of every request."""
+        codec = negotiate(request.protocols, self.factory.codecs)
+        if codec is None:
+            raise ConnectionDeny(400, f"offer a subprotocol: {self.factory.subprotocols}")
+        self.codec = codec
+        return str(codec.name)
+
+    def onOpen(self) -> None:
+        """The handshake is done: the conversation begins, with a deadline to register."""
+        self.factory.links.add(self)
+        clock = self.factory.clock
+        self._deadline = clock.callLater(self.factory.registration_seconds, self.deadline)
+
+    def deadline(self) -> None:
+        """The time to register in is over."""
+        self._deadline = None
+        self.conversation.deadline()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """One whole message."""
+        self._frames = 0
+        self._answered()
+        try:
+            self.take(payload, isBinary)
+        except PeerError as error:
+            self.conversation.fail(error)
+
+    def take(self, payload: bytes, is_binary: bool) -> None:
+        """Decode `payload` and hand it to the conversation; may raise PeerError."""
+        self.conversation.received(self.codec.decode(payload, is_binary))
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Count the frames of a message: many tiny ones cost far more than their bytes."""
+        self._frames += 1
+        if self._frames > MAX_FRAMES_PER_MESSAGE:
+            self._fail_connection(POLICY_VIOLATION, "too many frames in one message")
+            return
+        super().onMessageFrameBegin(length)
+
+    def onPong(self, payload: bytes) -> None:
+        """Any pong shows that the peer is alive."""
+        self._answered()
+
+    def probe(self, seconds: float) -> Deferred[bool]:
+        """Fires with whether the peer says anything within `seconds` of a ping."""
+        answer: Deferred[bool] = Deferred()
+        if self.state != self.STATE_OPEN:
+            answer.callback(False)
+            return answer
+        self._probes.append(answer)
+        self.sendPing(os.urandom(4))
+        answer.addTimeout(seconds, self.factory.clock, lambda value, _: False)
+        return answer
+
+    def close(self, error: PeerError) -> None:
+        """Say `error` in band, close with its code, and cut off a peer that lingers."""
+        if self.state != self.STATE_OPEN:
+            return
+        self._log.info(
+            "{peer}: closing with {code} {word}: {reason}",
+            peer=self.peer,
+            code=error.close_code,
+            word=error.code,
+            reason=str(error),
+        )
+        self.sendMessage(*self.codec.encode(ErrorMessage(error.code, str(error))))
+        # Not sendClose(): that refuses 1001, which RFC 6455 has for a server going down.
+        reason = str(error).encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
+        self.sendCloseFrame(code=error.close_code, reasonUtf8=reason)
+        self._linger = self.factory.clock.callLater(LINGER_SECONDS, self._cut_off)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is over, however."""
+        self.factory.links.discard(self)
+        for timer in (self._linger, self._deadline):
+            if timer is not None and timer.active():
+                timer.cancel()
+        for probe in self._probes:
+            if not probe.called:
+                probe.callback(False)
+        if self.conversation is not None:
+            self.conversation.lost()
+
+    def _answered(self) -> None:
+        if self._probes:
+            probes, self._probes = self._probes, []
+            for probe in probes:
+                if not probe.called:
+                    probe.callback(True)
+
+    def _cut_off(self) -> None:
+        self.transport.abortConnection()
+
+
+class LinkFactory(WebSocketServerFactory):
+    """Makes the connections of one path, and knows those that are open.
+
+    :param codecs: the formats spoken, best first.
+    :param clock: `IReactorTime`, for deadlines.
+    """
+
+    registration_seconds: float
+    max_message_bytes: int
+
+    def __init__(self, codecs: Iterable[ICodec], clock: Any) -> None:
+        super().__init__()
+        self.codecs: Sequence[ICodec] = tuple(codecs)
+        self.subprotocols = ", ".join(codec.name for codec in self.codecs)
+        self.clock = clock
+        self.links: set[LinkProtocol] = set()
+        self.setProtocolOptions(
+            versions=[13],
+            webStatus=False,
+            failByDrop=False,
+            tcpNoDelay=True,
+            maxFramePayloadSize=self.max_message_bytes,
+            maxMessagePayloadSize=self.max_message_bytes,
+            # Autobahn's timers run on the global reactor; the tap turns on those we want.
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=0,
+            autoPingInterval=0,
+            # Which origins are ours depends on the Host: the site judges, before we are asked.
+            allowedOrigins=["*"],
+            allowNullOrigin=True,
+        )
+        self.server = ""
+
+    def going_away(self) -> None:
+        """The server is shutting down: every peer is told."""
+        for link in tuple(self.links):
+            link.conversation.going_away()

@@ -1,0 +1,130 @@
+"""The server daemon as one service: what is started and stopped, and in which order."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterable
+from typing import Any
+
+from autobahn.websocket import USES_NVX
+from twisted.application.internet import TimerService
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from vidlink.errors import UserMistake, VidlinkError
+from vidlink.options import or_exit
+from vidlink.relay.hub import Hub
+from vidlink.server.ingest import IngestFactory
+from vidlink.server.link import LinkFactory
+from vidlink.server.watch import WatchFactory
+
+COMMAND = "twistd vidlink-server"
+TICK_SECONDS = 1.0
+#: How long peers have, at shutdown, to take what was written to them.
+FAREWELL_SECONDS = 1.0
+
+
+class ServerService(MultiService):
+    """Listens, ticks, records; on stopping it says farewell before the store is closed.
+
+    :param store: an `IStore` and `IArchive` provider with `open()`, `start()` and `stop()`.
+    :param ports: one service for each listening endpoint.
+    :param clock: `IReactorTime`.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        hub: Hub,
+        store: Any,
+        ingest: IngestFactory,
+        watch: WatchFactory,
+        ports: Iterable[IService],
+        clock: Any,
+    ) -> None:
+        super().__init__()
+        self._hub = hub
+        self._store = store
+        self._links: tuple[LinkFactory, ...] = (ingest, watch)
+        self._ingest = ingest
+        self._clock = clock
+        self._ticking = TimerService(TICK_SECONDS, self._tick)
+        self._ticking.clock = clock
+        self._ports = MultiService()
+        for port in ports:
+            port.setServiceParent(self._ports)
+        self._ports.setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        """Take the ports; one that is taken already ends the process with one line."""
+        or_exit(COMMAND, self._listen)
+
+    def startService(self) -> None:
+        """Open the data folder and go; one that cannot be used ends the process likewise."""
+        raise_descriptor_limit()
+        if not USES_NVX:
+            self._log.warn(
+                "Autobahn runs without NVX: receiving is about 100 times slower. "
+                "Install a wheel of autobahn that has it, and unset AUTOBAHN_USE_NVX."
+            )
+        or_exit(COMMAND, self._store.open)
+        self._store.start()
+        self._store.sentinels().addCallbacks(self._hub.remember, self._not_listed)
+        super().startService()
+        self._ticking.startService()
+
+    def stopService(self) -> Deferred[Any]:
+        """No newcomers, farewell to everybody, then everything received becomes durable."""
+        stopped = super().stopService()
+
+        def farewell(_: object) -> Deferred[Any]:
+            for links in self._links:
+                links.going_away()
+            return self._until_gone()
+
+        def close(_: object) -> Deferred[None]:
+            return self._store.stop()  # type: ignore[no-any-return]
+
+        waits: list[Deferred[Any]] = [stopped]
+        if self._ticking.running:
+            waits.append(self._ticking.stopService())
+        return DeferredList(waits).addCallback(farewell).addCallback(close)
+
+    def _listen(self) -> None:
+        try:
+            super().privilegedStartService()
+        except CannotListenError as error:
+            raise UserMistake(
+                f"cannot listen on {error.interface or '*'}:{error.port} "
+                f"({error.socketError}); choose another --listen"
+            ) from None
+
+    def _tick(self) -> None:
+        self._hub.tick()
+        self._ingest.tick()
+
+    def _until_gone(self) -> Deferred[Any]:
+        """Fires when all links are closed, or after :data:`FAREWELL_SECONDS`."""
+        deadline = self._clock.seconds() + FAREWELL_SECONDS
+
+        def look(_: object) -> Any:
+            if not any(links.links for links in self._links) or self._clock.seconds() >= deadline:
+                return None
+            return deferLater(self._clock, 0.02).addCallback(look)
+
+        return deferLater(self._clock, 0).addCallback(look)
+
+    def _not_listed(self, failure: Any) -> None:
+        failure.trap(VidlinkError)
+        self._log.error("earlier sentinels are not listed: {why}", why=failure.value)
+
+
+def raise_descriptor_limit() -> None:
+    """Use as many descriptors as we may: a Sentinel takes two, the usual limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,106 @@
+"""The WebSocket that Proctors watch on; the conversation is :mod:`vidlink.links.watch`."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from vidlink.interfaces import IProctorPeer
+from vidlink.links.watch import REGISTRATION_SECONDS, Watch
+from vidlink.relay.hub import Hub
+from vidlink.server.link import LinkFactory, LinkProtocol
+
+#: What the kernel may hold of one viewer's frames; left to itself it takes 4 MiB.
+SEND_BUFFER_BYTES = 256 * 1024
+
+
+@implementer(IProctorPeer, IPushProducer)
+class WatchProtocol(LinkProtocol):
+    """One Proctor's connection: it pulls frames while the transport has room.
+
+    Its send budget is the transport's buffer (64 KiB) and one frame more; beyond that the
+    frames stay where they are, shared, in the memory buffers.
+    """
+
+    factory: WatchFactory
+    conversation: Watch
+    _due = False
+    _paused = False
+
+    def onOpen(self) -> None:
+        """Begin the conversation, as the producer of this transport."""
+        self.conversation = self.factory.converse(self)
+        # Behind the shared port the HTTP channel is still registered as producer.
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self, True)
+        kernel = getattr(self.transport, "socket", None)
+        if kernel is not None:
+            kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        super().onOpen()
+
+    def wake(self) -> None:
+        """There is something to pull; it is done once, when this reactor turn is over."""
+        if not self._due and not self._paused:
+            self._due = True
+            self.factory.clock.callLater(0, self._flush)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer, but not while the peer does not read: its pings would pile up here."""
+        if not self._paused:
+            super().onPing(payload)
+
+    def pauseProducing(self) -> None:
+        """The transport is full."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """The transport is empty."""
+        self._paused = False
+        self._flush()
+
+    def stopProducing(self) -> None:
+        """The transport is gone."""
+        self._paused = True
+
+    def _flush(self) -> None:
+        self._due = False
+        while not self._paused and self.state == self.STATE_OPEN:
+            frame = self.conversation.pull()
+            if frame is None:
+                return
+            self.transport.writeSequence((frame.header, frame.payload))
+
+
+class WatchFactory(LinkFactory):
+    """Makes the connections of ``/ws/proctor``.
+
+    The other parameters are those of :class:`~vidlink.server.link.LinkFactory`.
+
+    :param wall_clock_us: microseconds since the epoch.
+    """
+
+    protocol = WatchProtocol
+    registration_seconds = REGISTRATION_SECONDS
+    max_message_bytes = 64 * 1024
+    links: set[WatchProtocol]
+
+    def __init__(self, hub: Hub, wall_clock_us: Callable[[], int], **link: Any) -> None:
+        super().__init__(**link)
+        self.hub = hub
+        self.wall_clock_us = wall_clock_us
+
+    def converse(self, peer: WatchProtocol) -> Watch:
+        """The conversation of a new connection."""
+        return Watch(
+            peer,
+            self.hub,
+            peer.codec,
+            proctor_id=secrets.token_urlsafe(12),
+            seconds=self.clock.seconds,
+            wall_clock_us=self.wall_clock_us,
+        )
