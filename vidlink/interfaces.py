@@ -212,13 +212,23 @@ class IStore(Interface):
         """
 
     def append(session_id: str, arrival: Arrival) -> None:
-        """Record one segment of a session that has begun and not ended."""
+        """Record one segment of a session that has begun and not ended.
+
+        A sequence that is recorded already is dropped. Raises
+        :exc:`~vidlink.errors.NotFound` for any other session.
+        """
 
     def gap(session_id: str, gap: Gap) -> None:
-        """Record that sequences are missing."""
+        """Record that sequences are missing; what comes late after all fills the gap.
+
+        Raises :exc:`~vidlink.errors.NotFound` as :meth:`append` does.
+        """
 
     def end(session_id: str, reason: str, ended_time_us: int) -> None:
-        """The session is over; it becomes durable with everything before it."""
+        """The session is over; it becomes durable with everything before it.
+
+        A second call, or one for a session that never began, does nothing.
+        """
 
     def recording(session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""
@@ -239,7 +249,8 @@ class IArchive(Interface):
         `end_time_us` (or None) of every Sentinel ever recorded, as pairs, by id."""
 
     def sessions(query: SessionQuery) -> Deferred[SessionPage]:
-        """One page of sessions, newest first; spans and gaps are left out of the records."""
+        """One page of sessions, newest first; spans, gaps and initialization segments are left
+        out of the records. :exc:`~vidlink.errors.RequestError` for an `after` that is none."""
 
     def session(sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
         """One session with its spans and gaps."""

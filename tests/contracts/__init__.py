@@ -1,0 +1,1 @@
+"""One suite for each role: every provider passes it, fakes included."""

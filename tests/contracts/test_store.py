@@ -1,0 +1,689 @@
+"""What every store promises: the real one and the in-memory fake pass the same tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from tests.store.samples import (
+    EPOCH_US,
+    FRAME_MS,
+    FRAME_TICKS,
+    FRAME_US,
+    INIT,
+    TIMESCALE,
+    a_session,
+    an_arrival,
+    renamed,
+)
+from vidlink.errors import NotFound, RequestError
+from vidlink.fmp4 import build_sidx
+from vidlink.interfaces import IArchive, IBody, IStore
+from vidlink.model import (
+    Cause,
+    Gap,
+    RecordingState,
+    SegmentQuery,
+    SegmentRecord,
+    Session,
+    SessionQuery,
+    SessionState,
+    Span,
+)
+from vidlink.testing.store import MemoryStore
+
+DAY_US = 24 * 60 * 60 * 1_000_000
+
+if TYPE_CHECKING:
+    _Case = SynchronousTestCase
+else:
+    _Case = object
+
+
+class StoreContract(_Case):
+    """The promises of `IStore` and `IArchive`; a subclass gives a store and settles it."""
+
+    now_us = EPOCH_US
+    store: Any
+
+    def make(self, queue_segments: int = 65_536) -> Any:
+        """A store that writes nothing before :meth:`settle`."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Let everything handed over become durable."""
+        raise NotImplementedError
+
+    def setUp(self) -> None:
+        """A store, and a session that has not begun."""
+        self.store = self.make()
+        self.session = a_session()
+        self.durable: list[int] = []
+
+    def begin(self, session: Session | None = None) -> Session:
+        """Begin a session, the test's own if not said."""
+        session = self.session if session is None else session
+        self.store.begin(session, self.durable.append)
+        return session
+
+    def record(self, *sequences: int, session: Session | None = None) -> None:
+        """Append these sequences to a session that has begun."""
+        session = self.session if session is None else session
+        for sequence in sequences:
+            self.store.append(session.session_id, an_arrival(session, sequence))
+
+    def data(self, *sequences: int) -> bytes:
+        """The bytes of these sequences of the session."""
+        return b"".join(an_arrival(self.session, one).segment.data for one in sequences)
+
+    def whole(self, body: Any) -> bytes:
+        """All of a body, read in one."""
+        return bytes(self.successResultOf(body.read(0, body.size_bytes)))
+
+    def shown(self) -> Any:
+        """The session as history shows it."""
+        found: Deferred[Any] = self.store.session("desk-1", self.session.session_id)
+        return self.successResultOf(found)
+
+    def page(self, **query: Any) -> Any:
+        """A page of the session's segments."""
+        session_id = self.session.session_id
+        return self.successResultOf(
+            self.store.segments("desk-1", session_id, SegmentQuery(**query))
+        )
+
+    def numbers(self, **query: Any) -> list[int]:
+        """The sequences of a page."""
+        return [segment.sequence for segment in self.page(**query).segments]
+
+    def media(self, first: int, last: int) -> Any:
+        """The body of a range, and what is missing of it."""
+        session_id = self.session.session_id
+        return self.successResultOf(self.store.media("desk-1", session_id, first, last))
+
+    def film(self, last: int | None = None) -> Any:
+        """The body of ``recording.mp4``."""
+        return self.successResultOf(self.store.film("desk-1", self.session.session_id, last))
+
+    # What a store is
+
+    def test_roles(self) -> None:
+        """A store provides both sides, and its bodies are bodies."""
+        verifyObject(IStore, self.store)
+        verifyObject(IArchive, self.store)
+        self.begin()
+        self.record(0)
+        verifyObject(IBody, self.film())
+        verifyObject(IBody, self.media(0, 0)[0])
+
+    # Writing
+
+    def test_acknowledged_in_order(self) -> None:
+        """Nothing is acknowledged before it is durable; then the highest sequence is."""
+        self.begin()
+        self.record(0, 1, 2)
+        self.assertEqual(self.durable, [])
+        self.settle()
+        self.assertEqual(self.durable[-1], 2)
+        self.record(3)
+        self.settle()
+        self.assertEqual(self.durable[-1], 3)
+
+    def test_hole_stops_acknowledgement(self) -> None:
+        """A hole that may still be filled stops acknowledgement; filled late, it goes on."""
+        self.begin()
+        self.record(0, 1, 4, 5)
+        self.settle()
+        self.assertEqual(self.durable[-1], 1)
+        self.store.append(self.session.session_id, an_arrival(self.session, 3, late=True))
+        self.settle()
+        self.assertEqual(self.durable[-1], 1)
+        self.store.append(self.session.session_id, an_arrival(self.session, 2, late=True))
+        self.settle()
+        self.assertEqual(self.durable[-1], 5)
+
+    def test_declared_gap_is_final(self) -> None:
+        """What the Sentinel declares lost counts as settled, other causes do not."""
+        self.begin()
+        self.record(0, 3, 6)
+        self.store.gap(self.session.session_id, Gap(1, 2, Cause.DECLARED))
+        self.store.gap(self.session.session_id, Gap(4, 5, Cause.MISSING))
+        self.settle()
+        self.assertEqual(self.durable[-1], 3)
+        self.store.gap(self.session.session_id, Gap(4, 4, Cause.DECLARED))
+        self.store.gap(self.session.session_id, Gap(5, 5, Cause.DECLARED))
+        self.settle()
+        self.assertEqual(self.durable[-1], 6)
+
+    def test_duplicates_are_dropped(self) -> None:
+        """A sequence is recorded once, waiting or durable; the first bytes stay."""
+        self.begin()
+        self.record(0, 1)
+        other = an_arrival(self.session, 1, frame=b"another frame")
+        self.store.append(self.session.session_id, other)
+        self.settle()
+        self.store.append(self.session.session_id, other)
+        self.settle()
+        self.assertEqual(self.whole(self.media(0, 1)[0]), self.data(0, 1))
+        self.assertEqual(self.shown().segment_count, 2)
+
+    def test_id_is_used_once(self) -> None:
+        """A session id is accepted once, whoever says it and however long ago."""
+        self.begin()
+        with self.assertRaises(RequestError):
+            self.begin()
+        self.store.end(self.session.session_id, "disconnected", EPOCH_US)
+        self.settle()
+        with self.assertRaises(RequestError):
+            self.begin(replace(self.session, sentinel_id="desk-2"))
+
+    def test_hostile_ids(self) -> None:
+        """Ids that could be read as a path are refused."""
+        for bad in ("../../../../etc/passwd", "a/b", "", "x" * 65, "short"):
+            with self.assertRaises(RequestError):
+                self.begin(replace(self.session, session_id=bad))
+        for bad in ("..", ".hidden", "a/b", "", "x" * 65):
+            with self.assertRaises(RequestError):
+                self.begin(replace(self.session, sentinel_id=bad))
+
+    def test_only_live_sessions(self) -> None:
+        """Nothing is taken for a session that has not begun, or is over; ending twice is no
+        mistake."""
+        with self.assertRaises(NotFound):
+            self.record(0)
+        with self.assertRaises(NotFound):
+            self.store.gap(self.session.session_id, Gap(0, 0, Cause.DECLARED))
+        self.begin()
+        self.store.end(self.session.session_id, "disconnected", EPOCH_US + 1)
+        with self.assertRaises(NotFound):
+            self.record(0)
+        self.store.end(self.session.session_id, "again", EPOCH_US + 2)
+        self.store.end("session-that-never-was", "again", EPOCH_US + 2)
+        self.settle()
+        self.assertEqual(self.shown().end_reason, "disconnected")
+        self.assertEqual(self.shown().ended_time_us, EPOCH_US + 1)
+
+    def test_recording_state(self) -> None:
+        """Recording is ok while a session is live, and none before and after."""
+        session_id = self.session.session_id
+        self.assertIs(self.store.recording(session_id), RecordingState.NONE)
+        self.begin()
+        self.assertIs(self.store.recording(session_id), RecordingState.OK)
+        self.store.end(session_id, "disconnected", EPOCH_US)
+        self.settle()
+        self.assertIs(self.store.recording(session_id), RecordingState.NONE)
+
+    def test_full_queue(self) -> None:
+        """At the bound a segment is not recorded, a gap is, and the state is trouble, until
+        there is room again."""
+        self.store = self.make(queue_segments=4)
+        session_id = self.session.session_id
+        self.begin()
+        self.assertEqual(self.store.load, 0.0)
+        self.record(0, 1)
+        self.assertEqual(self.store.load, 0.5)
+        self.record(2, 3, 4, 5)
+        self.assertEqual(self.store.load, 1.0)
+        self.assertIs(self.store.recording(session_id), RecordingState.TROUBLE)
+        self.settle()
+        self.assertEqual(self.store.load, 0.0)
+        self.record(6)
+        self.assertIs(self.store.recording(session_id), RecordingState.OK)
+        self.settle()
+        self.assertEqual(self.durable[-1], 3)
+        (gap,) = self.shown().gaps
+        self.assertEqual((gap.first, gap.last, gap.cause), (4, 5, Cause.QUEUE_FULL))
+        self.record(4, 5)
+        self.settle()
+        self.assertEqual(self.shown().gaps, ())
+        self.assertEqual(self.durable[-1], 6)
+
+    def test_stop_ends_sessions(self) -> None:
+        """Stopping makes everything durable, and ends what is live."""
+        self.now_us = EPOCH_US + 5
+        self.begin()
+        self.record(0, 1)
+        self.successResultOf(self.store.stop())
+        self.assertEqual(self.durable[-1], 1)
+        self.assertIs(self.store.recording(self.session.session_id), RecordingState.NONE)
+
+    # Sessions
+
+    def test_session_while_it_waits(self) -> None:
+        """A session can be looked at from the moment it begins: there is no blind spot."""
+        self.begin()
+        shown = self.shown()
+        self.assertEqual(shown.session, self.session)
+        self.assertIs(shown.state, SessionState.LIVE)
+        self.assertEqual((shown.segment_count, shown.size_bytes), (0, 0))
+        self.assertEqual((shown.first_sequence, shown.start_time_us), (None, None))
+        self.record(0, 1)
+        waiting = self.shown()
+        self.settle()
+        self.assertEqual(self.shown(), waiting)
+        self.assertEqual(waiting.segment_count, 2)
+        self.assertEqual(waiting.end_time_us, EPOCH_US + 2 * FRAME_US)
+
+    def test_session_with_holes(self) -> None:
+        """Spans and gaps together tell of every sequence, with times and causes."""
+        self.begin()
+        self.record(1, 2, 3, 6, 9)
+        self.store.gap(self.session.session_id, Gap(4, 4, Cause.DECLARED, detail="spool full"))
+        self.store.gap(self.session.session_id, Gap(4, 8, Cause.MISSING))
+        self.settle()
+        shown = self.shown()
+        size = len(self.data(1))
+        time = [EPOCH_US + number * FRAME_US for number in range(11)]
+        self.assertEqual(
+            shown.spans,
+            (
+                Span(1, 3, time[1], time[4], 3 * size),
+                Span(6, 6, time[6], time[7], size),
+                Span(9, 9, time[9], time[10], size),
+            ),
+        )
+        self.assertEqual(
+            shown.gaps,
+            (
+                Gap(0, 0, Cause.MISSING, None, time[1]),
+                Gap(4, 4, Cause.DECLARED, time[4], time[6], "spool full"),
+                Gap(5, 5, Cause.MISSING, time[4], time[6]),
+                Gap(7, 8, Cause.MISSING, time[7], time[9]),
+            ),
+        )
+        self.assertEqual((shown.first_sequence, shown.last_sequence), (1, 9))
+        self.assertEqual((shown.segment_count, shown.size_bytes), (5, 5 * size))
+
+    def test_gap_of_time(self) -> None:
+        """A gap of time without sequences is kept as stated, and so is one after the end."""
+        self.begin()
+        self.record(0)
+        cut = Gap(None, None, Cause.SERVER_STOPPED, EPOCH_US + 7, None, "gone")
+        self.store.gap(self.session.session_id, cut)
+        self.store.gap(self.session.session_id, Gap(1, 3, Cause.DECLARED))
+        self.settle()
+        lost, stopped = self.shown().gaps
+        self.assertEqual((lost.first, lost.last, lost.cause), (1, 3, Cause.DECLARED))
+        self.assertEqual(stopped, cut)
+        self.assertEqual(self.durable[-1], 3)
+
+    def test_ended_then_sealed(self) -> None:
+        """An ended session is sealed when its tail has not come for a day."""
+        self.begin()
+        self.record(0)
+        ended_us = EPOCH_US + 1_000_000
+        self.store.end(self.session.session_id, "disconnected", ended_us)
+        self.assertIs(self.shown().state, SessionState.ENDED)
+        self.settle()
+        self.now_us = ended_us + DAY_US - 1
+        self.assertIs(self.shown().state, SessionState.ENDED)
+        self.assertIs(self.film().final, False)
+        self.now_us += 1
+        self.assertIs(self.shown().state, SessionState.SEALED)
+        self.assertIs(self.film().final, True)
+        self.assertEqual(self.shown().end_reason, "disconnected")
+
+    def test_unknown_session(self) -> None:
+        """What does not exist is not found, in every way to ask."""
+        self.begin()
+        unknown = "session-99999999"
+        for sentinel_id, session_id in (
+            ("desk-1", unknown),
+            ("desk-2", self.session.session_id),
+            ("..", ".."),
+        ):
+            for asked in (
+                self.store.session(sentinel_id, session_id),
+                self.store.segments(sentinel_id, session_id, SegmentQuery()),
+                self.store.media(sentinel_id, session_id, 0, 9),
+                self.store.film(sentinel_id, session_id, None),
+            ):
+                self.failureResultOf(asked, NotFound)
+
+    def sessions(self, **query: Any) -> Any:
+        """A page of sessions."""
+        return self.successResultOf(self.store.sessions(SessionQuery(**query)))
+
+    def found(self, **query: Any) -> list[int]:
+        """The numbers of the sessions on a page."""
+        page = self.sessions(**query)
+        return [int(record.session.session_id[-8:]) for record in page.sessions]
+
+    def several(self) -> None:
+        """Four sessions of two Sentinels: ended, ended, live and durable, live and waiting."""
+        for number, sentinel_id in ((0, "desk-1"), (1, "desk-2"), (2, "desk-1")):
+            session = self.begin(a_session(number, sentinel_id=sentinel_id))
+            self.record(0, 1, session=session)
+            if number < 2:
+                self.store.end(session.session_id, "over", session.started_time_us + 500_000)
+        self.settle()
+        waiting = renamed(a_session(3, sentinel_id="desk-3"), group="office", name="Desk Three")
+        self.begin(waiting)
+        self.record(0, session=waiting)
+
+    def test_sessions_newest_first(self) -> None:
+        """Sessions are listed newest first, whether live, waiting or over."""
+        self.several()
+        self.assertEqual(self.found(), [3, 2, 1, 0])
+        records = self.sessions().sessions
+        self.assertEqual([record.segment_count for record in records], [1, 2, 2, 2])
+        self.assertEqual({record.session.init for record in records}, {b""})
+        self.assertEqual({record.spans for record in records}, {()})
+        states = [record.state for record in records]
+        live, ended = SessionState.LIVE, SessionState.ENDED
+        self.assertEqual(states, [live, live, ended, ended])
+
+    def test_sessions_by_filter(self) -> None:
+        """Sessions are found by Sentinel, by group, and by overlapping a time."""
+        self.several()
+        self.assertEqual(self.found(sentinel_id="desk-1"), [2, 0])
+        self.assertEqual(self.found(group="office"), [3])
+        self.assertEqual(self.found(group="nobody"), [])
+        minute = 60_000_000
+        self.assertEqual(self.found(to_time_us=EPOCH_US + minute), [0])
+        self.assertEqual(self.found(to_time_us=EPOCH_US + minute + 1), [1, 0])
+        self.assertEqual(self.found(from_time_us=EPOCH_US + minute), [3, 2, 1])
+        self.assertEqual(self.found(from_time_us=EPOCH_US + 500_000), [3, 2, 1, 0])
+        self.assertEqual(self.found(from_time_us=EPOCH_US + 500_001), [3, 2, 1])
+        self.assertEqual(self.found(from_time_us=EPOCH_US + 9 * minute), [])
+
+    def test_session_pages(self) -> None:
+        """Pages cover everything once, even while new sessions begin."""
+        self.several()
+        first = self.sessions(limit=2)
+        self.assertEqual(len(first.sessions), 2)
+        self.begin(a_session(4))
+        self.assertEqual(self.found(limit=2, after=first.next), [1, 0])
+        self.assertIsNone(self.sessions(limit=2, after=first.next).next)
+        self.assertIsNone(self.sessions(limit=5).next)
+        self.assertEqual(self.found(limit=1), [4])
+
+    def test_bad_page(self) -> None:
+        """An `after` that no page gave is refused."""
+        for after in ("", "x", "1.", "1.short", "9" * 40 + ".session-00000000"):
+            asked = self.store.sessions(SessionQuery(after=after))
+            self.failureResultOf(asked, RequestError)
+
+    def test_sentinels(self) -> None:
+        """Every Sentinel ever recorded is known, by its newest session."""
+        self.several()
+        self.begin(renamed(a_session(9, sentinel_id="desk-2"), name="Desk Two"))
+        known = self.successResultOf(self.store.sentinels())
+        self.assertEqual(
+            [(one.sentinel_id, one.name, one.group, one.instance_id) for one, _ in known],
+            [
+                ("desk-1", "Desk One", "ward", ""),
+                ("desk-2", "Desk Two", "ward", ""),
+                ("desk-3", "Desk Three", "office", ""),
+            ],
+        )
+        minute, two, one = 60_000_000, 2 * FRAME_US, FRAME_US
+        newest = [EPOCH_US + 2 * minute + two, EPOCH_US + minute + two, EPOCH_US + 3 * minute + one]
+        self.assertEqual([time for _, time in known], newest)
+
+    # Segments
+
+    def test_segment_as_listed(self) -> None:
+        """A listing says of a segment what its Sentinel said, and whether it is durable."""
+        self.begin()
+        self.record(0)
+        self.settle()
+        late = an_arrival(self.session, 1, late=True)
+        self.store.append(self.session.session_id, late)
+        first, second = self.page().segments
+        self.assertEqual(
+            first,
+            SegmentRecord(
+                sequence=0,
+                start_time_us=EPOCH_US,
+                duration_ms=FRAME_MS,
+                framerate_mhz=5_000,
+                keyframe=True,
+                late=False,
+                undecodable=False,
+                size_bytes=len(self.data(0)),
+                media_time=0,
+                media_duration=FRAME_TICKS,
+                received_time_us=EPOCH_US + 30_000,
+                durable=True,
+            ),
+        )
+        self.assertEqual((second.keyframe, second.late, second.durable), (False, True, False))
+        self.assertEqual(second.media_time, FRAME_TICKS)
+        self.settle()
+        self.assertEqual(self.page().segments[1], replace(second, durable=True))
+
+    def test_segment_pages(self) -> None:
+        """Pages of segments cover everything once, durable or waiting."""
+        self.begin()
+        self.record(*range(7))
+        self.settle()
+        self.record(*range(7, 10))
+        first = self.page(limit=4)
+        self.assertEqual(([one.sequence for one in first.segments], first.next), ([0, 1, 2, 3], 3))
+        second = self.page(limit=4, after=3)
+        self.assertEqual([one.sequence for one in second.segments], [4, 5, 6, 7])
+        self.assertEqual(second.next, 7)
+        third = self.page(limit=4, after=7)
+        self.assertEqual(([one.sequence for one in third.segments], third.next), ([8, 9], None))
+        self.assertIsNone(self.page(limit=10).next)
+
+    def test_segments_by_time(self) -> None:
+        """A time range counts from its start, up to and without its end."""
+        self.begin()
+        self.record(*range(20))
+        self.settle()
+        self.record(*range(20, 25))
+        at = [EPOCH_US + number * FRAME_US for number in range(26)]
+        self.assertEqual(self.numbers(from_time_us=at[7]), list(range(7, 25)))
+        self.assertEqual(self.numbers(from_time_us=at[7] + 1), list(range(8, 25)))
+        self.assertEqual(self.numbers(to_time_us=at[7]), list(range(7)))
+        self.assertEqual(self.numbers(from_time_us=at[18], to_time_us=at[22]), [18, 19, 20, 21])
+        self.assertEqual(self.numbers(from_time_us=at[18], after=19, limit=2), [20, 21])
+        self.assertEqual(self.numbers(from_time_us=at[25]), [])
+        page = self.page(to_time_us=at[7], limit=7)
+        self.assertIsNone(page.next)
+
+    def test_late_segments_take_their_place(self) -> None:
+        """What comes late is listed and served in the order of sequences."""
+        self.begin()
+        self.record(0, 1, 5, 6)
+        self.settle()
+        self.record(3, 2, 7, 4)
+        self.assertEqual(self.numbers(), list(range(8)))
+        self.settle()
+        self.assertEqual(self.numbers(), list(range(8)))
+        self.assertEqual(self.whole(self.media(0, 7)[0]), self.data(*range(8)))
+        self.assertEqual(self.numbers(after=1, limit=3), [2, 3, 4])
+
+    def test_undecodable(self) -> None:
+        """After a hole nothing is decodable up to the next keyframe; filled, it is again."""
+        self.begin()
+        self.record(0, 1, 3, 4, 5, 6)
+        self.settle()
+        flags = [one.undecodable for one in self.page().segments]
+        self.assertEqual(flags, [False, False, True, True, False, False])
+        self.assertEqual([one.undecodable for one in self.page(after=4).segments], [False] * 2)
+        self.assertIs(self.page(after=3).segments[0].undecodable, True)
+        self.assertEqual([one.undecodable for one in self.page(after=5).segments], [False])
+        self.record(2)
+        self.assertEqual({one.undecodable for one in self.page().segments}, {False})
+        self.settle()
+        self.assertEqual({one.undecodable for one in self.page().segments}, {False})
+
+    def test_gaps_of_a_page(self) -> None:
+        """A page tells of the gaps between its segments, the last page of those behind too."""
+        self.begin()
+        self.record(0, 1, 4, 5, 8)
+        self.store.gap(self.session.session_id, Gap(9, 9, Cause.DECLARED))
+        self.settle()
+
+        def ranges(**query: Any) -> list[tuple[int, int]]:
+            return [(gap.first, gap.last) for gap in self.page(**query).gaps]
+
+        self.assertEqual(ranges(), [(2, 3), (6, 7), (9, 9)])
+        self.assertEqual(ranges(limit=3), [(2, 3)])
+        self.assertEqual(ranges(limit=2, after=4), [(6, 7), (9, 9)])
+        self.assertEqual(ranges(limit=1, after=4), [])
+        self.assertEqual(ranges(from_time_us=EPOCH_US + 4 * FRAME_US, limit=2), [])
+
+    # Media
+
+    def test_media(self) -> None:
+        """A range is served byte for byte as received, and what is missing is named."""
+        self.begin()
+        self.record(0, 1, 2, 5, 6)
+        self.settle()
+        self.record(9)
+        body, missing = self.media(1, 11)
+        self.assertEqual(missing, ((3, 4), (7, 8), (10, 11)))
+        self.assertEqual(self.whole(body), self.data(1, 2, 5, 6, 9))
+        self.assertEqual(body.size_bytes, len(self.data(1, 2, 5, 6, 9)))
+        body, missing = self.media(2, 2)
+        self.assertEqual((self.whole(body), missing), (self.data(2), ()))
+
+    def test_media_missing(self) -> None:
+        """A range of which nothing is recorded is not found."""
+        self.begin()
+        self.record(0, 5)
+        session_id = self.session.session_id
+        for first, last in ((1, 4), (6, 6), (4, 1)):
+            asked = self.store.media("desk-1", session_id, first, last)
+            self.failureResultOf(asked, NotFound)
+
+    def test_media_final(self) -> None:
+        """Stored segments can never change; a range with holes may, until it is sealed."""
+        self.begin()
+        self.record(0, 1, 3)
+        self.assertIs(self.media(0, 1)[0].final, False)
+        self.settle()
+        self.assertIs(self.media(0, 1)[0].final, True)
+        self.assertIs(self.media(0, 3)[0].final, False)
+        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.settle()
+        self.now_us = EPOCH_US + DAY_US
+        self.assertIs(self.media(0, 3)[0].final, True)
+
+    def test_views(self) -> None:
+        """Media may be views into larger buffers."""
+        self.begin()
+        arrival = an_arrival(self.session, 0)
+        view = memoryview(b"header" + bytes(arrival.segment.data))[6:]
+        viewed = replace(arrival, segment=replace(arrival.segment, data=view))
+        self.store.append(self.session.session_id, viewed)
+        self.assertEqual(self.whole(self.media(0, 0)[0]), self.data(0))
+        self.settle()
+        self.assertEqual(self.whole(self.media(0, 0)[0]), self.data(0))
+
+    def test_reading_in_pieces(self) -> None:
+        """Any piece of a body is the same as that piece of all of it."""
+        self.begin()
+        self.record(*range(8))
+        self.settle()
+        self.record(8, 9)
+        body = self.film()
+        whole = self.whole(body)
+        self.assertEqual(len(whole), body.size_bytes)
+        for offset in range(0, body.size_bytes + 9, 7):
+            piece = self.successResultOf(body.read(offset, 11))
+            self.assertEqual(piece, whole[offset : offset + 11])
+        self.assertEqual(self.successResultOf(body.read(3, 0)), b"")
+
+    # The film
+
+    def sidx(self, *references: tuple[int, int], earliest: int = 0) -> bytes:
+        """The index of these keyframe intervals: bytes and ticks."""
+        return build_sidx(
+            track_id=1,
+            timescale=TIMESCALE,
+            earliest=earliest,
+            references=[(size, ticks, True) for size, ticks in references],
+        )
+
+    def test_film(self) -> None:
+        """A film is the init, an index of the keyframe intervals, and the segments."""
+        self.begin()
+        self.record(*range(12))
+        self.settle()
+        intervals = (range(5), range(5, 10), range(10, 12))
+        sizes = [(len(self.data(*one)), len(one) * FRAME_TICKS) for one in intervals]
+        expected = INIT + self.sidx(*sizes) + self.data(*range(12))
+        self.assertEqual(self.whole(self.film()), expected)
+
+    def test_film_with_hole(self) -> None:
+        """A film leaves out what cannot be decoded, and an interval lasts over the hole."""
+        self.begin()
+        self.record(1, 2, 5, 6, 8, 9, 10, 11)
+        self.settle()
+        index = self.sidx(
+            (len(self.data(5, 6)), 5 * FRAME_TICKS),
+            (len(self.data(10, 11)), 2 * FRAME_TICKS),
+            earliest=5 * FRAME_TICKS,
+        )
+        self.assertEqual(self.whole(self.film()), INIT + index + self.data(5, 6, 10, 11))
+
+    def test_film_without_pictures(self) -> None:
+        """A film in which nothing can be decoded is the init alone."""
+        self.begin()
+        self.assertEqual(self.whole(self.film()), INIT)
+        self.record(1, 2)
+        self.assertEqual(self.whole(self.film()), INIT)
+        self.settle()
+        self.assertEqual(self.whole(self.film()), INIT)
+
+    def test_film_is_pinned(self) -> None:
+        """A film up to a sequence stays as it is, bytes and validator, while more comes."""
+        self.begin()
+        self.record(*range(8))
+        pinned = self.film(last=7)
+        self.settle()
+        stored = self.film(last=7)
+        self.record(*range(8, 11))
+        grown = self.film(last=7)
+        self.settle()
+        for body in (pinned, stored, grown, self.film(last=7)):
+            self.assertEqual(body.etag, pinned.etag)
+            self.assertEqual(self.whole(body), self.whole(pinned))
+        self.assertNotEqual(self.film().etag, pinned.etag)
+        self.assertEqual(self.whole(self.film(last=3))[-len(self.data(3)) :], self.data(3))
+
+    def test_validator_follows_bytes(self) -> None:
+        """Where a late segment changes a film, its validator changes with it."""
+        self.begin()
+        self.record(0, 1, 2, 5, 6)
+        self.settle()
+        before = self.film(last=6)
+        self.record(3, 4)
+        self.settle()
+        after = self.film(last=6)
+        self.assertNotEqual(after.etag, before.etag)
+        self.assertEqual(self.whole(after)[-len(self.data(*range(7))) :], self.data(*range(7)))
+        self.assertTrue(self.whole(before).endswith(self.data(0, 1, 2, 5, 6)))
+        self.assertNotEqual(self.media(0, 1)[0].etag, self.media(0, 2)[0].etag)
+
+
+class MemoryStoreTests(StoreContract, SynchronousTestCase):
+    """The fake."""
+
+    def make(self, queue_segments: int = 65_536) -> MemoryStore:
+        """A fake that commits when told to."""
+        return MemoryStore(
+            wall_clock_us=lambda: self.now_us,
+            commit_at_once=False,
+            queue_segments=queue_segments,
+        )
+
+    def settle(self) -> None:
+        """Commit."""
+        self.store.commit()
+
+    def test_at_once(self) -> None:
+        """Unless told otherwise, the fake makes durable whatever is appended."""
+        self.store = MemoryStore()
+        self.begin()
+        self.record(0, 1)
+        self.assertEqual(self.durable, [0, 1])

@@ -1,0 +1,216 @@
+"""What the store in memory keeps of one session, and what it shows of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from vidlink.errors import NotFound
+from vidlink.fmp4 import build_sidx
+from vidlink.interfaces import IBody
+from vidlink.model import (
+    Arrival,
+    Gap,
+    SegmentPage,
+    SegmentQuery,
+    SegmentRecord,
+    Session,
+    SessionRecord,
+    SessionState,
+    Span,
+)
+from vidlink.store import listing
+
+
+@implementer(IBody)
+class MemoryBody:
+    """Bytes that are all there."""
+
+    def __init__(self, data: bytes, final: bool) -> None:
+        self.data = data
+        self.size_bytes = len(data)
+        self.etag = hashlib.blake2b(data, digest_size=16).hexdigest()
+        self.final = final
+
+    def read(self, offset: int, size: int) -> Deferred[bytes]:
+        """At most `size` octets from `offset`."""
+        return succeed(self.data[max(0, offset) : max(0, offset) + max(0, size)])
+
+
+@dataclass(slots=True)
+class Kept:
+    """One session: what was appended, and how much of it is durable."""
+
+    session: Session
+    durable: Callable[[int], None]
+    arrivals: dict[int, Arrival] = field(default_factory=dict)
+    waiting: set[int] = field(default_factory=set)
+    gaps: list[Gap] = field(default_factory=list)
+    state: SessionState = SessionState.LIVE
+    ended_time_us: int | None = None
+    end_reason: str = ""
+    told: int = -1
+    trouble: bool = False
+
+    def sorted(self) -> list[Arrival]:
+        """What was appended, by sequence."""
+        return [self.arrivals[sequence] for sequence in sorted(self.arrivals)]
+
+    def watermark(self) -> int:
+        """The highest sequence up to which all is durable or a final gap."""
+        final = [gap for gap in self.gaps if gap.cause in listing.FINAL_CAUSES]
+        reached = self.told
+        while True:
+            ends = [g.last for g in final if g.first is not None and g.first <= reached + 1]
+            beyond = max((last for last in ends if last is not None), default=-1)
+            if reached + 1 in self.arrivals and reached + 1 not in self.waiting:
+                reached += 1
+            elif beyond > reached:
+                reached = beyond
+            else:
+                return reached
+
+    def state_at(self, now_us: int) -> SessionState:
+        """Its state, with the sealing time-out looked at."""
+        return listing.state_at(self.state, self.ended_time_us, now_us)
+
+    def record(self, now_us: int, whole: bool) -> SessionRecord:
+        """The session as history shows it; `whole` with spans, gaps and init."""
+        spans = listing.merge_spans(_span(arrival) for arrival in self.arrivals.values())
+        session = self.session
+        return SessionRecord(
+            session=session if whole else listing.without_init(session),
+            state=self.state_at(now_us),
+            ended_time_us=self.ended_time_us,
+            end_reason=self.end_reason,
+            segment_count=len(self.arrivals),
+            size_bytes=sum(span.size_bytes for span in spans),
+            first_sequence=spans[0].first if spans else None,
+            last_sequence=spans[-1].last if spans else None,
+            start_time_us=spans[0].start_time_us if spans else None,
+            end_time_us=spans[-1].end_time_us if spans else None,
+            spans=spans if whole else (),
+            gaps=listing.explain(spans, self.gaps) if whole else (),
+        )
+
+    def page(self, now_us: int, query: SegmentQuery) -> SegmentPage:
+        """One page of its segments."""
+        low, high = query.from_time_us, query.to_time_us
+        found = [
+            (arrival, undecodable)
+            for arrival, undecodable in _decoded(self.sorted())
+            if (query.after is None or arrival.segment.sequence > query.after)
+            and (low is None or arrival.segment.start_time_us >= low)
+            and (high is None or arrival.segment.start_time_us < high)
+        ]
+        shown = found[: listing.clamp_limit(query.limit)]
+        last = shown[-1][0].segment.sequence if len(found) > len(shown) else None
+        timescale = self.session.timescale
+        records = tuple(
+            _listed(arrival, undecodable, arrival.segment.sequence not in self.waiting, timescale)
+            for arrival, undecodable in shown
+        )
+        gaps = self.record(now_us, whole=True).gaps
+        return SegmentPage(records, listing.gaps_of_page(gaps, query.after, last, low, high), last)
+
+    def media(
+        self, now_us: int, first: int, last: int
+    ) -> tuple[IBody, tuple[tuple[int, int], ...]]:
+        """The bytes of a range, and what is missing of it."""
+        found = [a for a in self.sorted() if first <= a.segment.sequence <= last]
+        if not found:
+            raise NotFound(f"nothing is recorded of segments {first} to {last}")
+        spans = listing.merge_spans(map(_span, found))
+        missing: list[tuple[int, int]] = []
+        expected = first
+        for span in spans:
+            if span.first > expected:
+                missing.append((expected, span.first - 1))
+            expected = span.last + 1
+        if expected <= last:
+            missing.append((expected, last))
+        sealed = self.state_at(now_us) is SessionState.SEALED
+        stored = not any(a.segment.sequence in self.waiting for a in found)
+        final = sealed or (stored and not missing)
+        return MemoryBody(_joined(found), final), tuple(missing)
+
+    def film(self, now_us: int, last: int | None) -> IBody:
+        """``recording.mp4``."""
+        shown: list[Arrival] = []
+        for arrival, undecodable in _decoded(self.sorted()):
+            if last is not None and arrival.segment.sequence > last:
+                break
+            if not undecodable:
+                shown.append(arrival)
+        session = self.session
+        parts = [session.init]
+        if shown:
+            parts.append(
+                build_sidx(
+                    track_id=session.track_id,
+                    timescale=session.timescale,
+                    earliest=shown[0].media_time,
+                    references=_references(shown, session.timescale),
+                )
+            )
+        film = b"".join((*parts, _joined(shown)))
+        return MemoryBody(film, self.state_at(now_us) is SessionState.SEALED)
+
+
+def _span(arrival: Arrival) -> Span:
+    segment = arrival.segment
+    end_us = listing.segment_end_us(segment)
+    number, size = segment.sequence, len(segment.data)
+    return Span(number, number, segment.start_time_us, end_us, size)
+
+
+def _joined(arrivals: Iterable[Arrival]) -> bytes:
+    return b"".join(bytes(arrival.segment.data) for arrival in arrivals)
+
+
+def _decoded(arrivals: Iterable[Arrival]) -> Iterable[tuple[Arrival, bool]]:
+    """Each arrival, and whether it is undecodable: it follows a hole, and no keyframe since."""
+    expected: int | None = None
+    for arrival in arrivals:
+        number = arrival.segment.sequence
+        undecodable = not arrival.segment.keyframe and number != expected
+        expected = None if undecodable else number + 1
+        yield arrival, undecodable
+
+
+def _listed(arrival: Arrival, undecodable: bool, durable: bool, timescale: int) -> SegmentRecord:
+    segment = arrival.segment
+    return SegmentRecord(
+        sequence=segment.sequence,
+        start_time_us=segment.start_time_us,
+        duration_ms=segment.duration_ms,
+        framerate_mhz=segment.framerate_mhz,
+        keyframe=segment.keyframe,
+        late=segment.late,
+        undecodable=undecodable,
+        size_bytes=len(segment.data),
+        media_time=arrival.media_time,
+        media_duration=listing.media_ticks(segment.duration_ms, timescale),
+        received_time_us=arrival.received_time_us,
+        durable=durable,
+    )
+
+
+def _references(shown: list[Arrival], timescale: int) -> list[tuple[int, int, bool]]:
+    """One entry of the `sidx` for each keyframe interval."""
+    keys = [place for place, arrival in enumerate(shown) if arrival.segment.keyframe]
+    newest = shown[-1]
+    over = newest.media_time + listing.media_ticks(newest.segment.duration_ms, timescale)
+    starts = [*(shown[place].media_time for place in keys), over]
+    return [
+        (
+            sum(len(arrival.segment.data) for arrival in shown[low:high]),
+            starts[number + 1] - starts[number],
+            True,
+        )
+        for number, (low, high) in enumerate(zip(keys, [*keys[1:], len(shown)], strict=True))
+    ]

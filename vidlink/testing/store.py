@@ -1,0 +1,208 @@
+"""A store in memory, for tests of what records or looks back: no thread, no disk, no waiting.
+
+It keeps the contracts of :class:`~vidlink.interfaces.IStore` and
+:class:`~vidlink.interfaces.IArchive` (``tests/contracts/test_store.py`` holds the real store
+and this one to the same tests); every Deferred has fired when it is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from vidlink.errors import NotFound, RequestError, VidlinkError
+from vidlink.interfaces import IArchive, IBody, IStore
+from vidlink.model import (
+    Arrival,
+    Cause,
+    Gap,
+    RecordingState,
+    Registration,
+    SegmentPage,
+    SegmentQuery,
+    Session,
+    SessionPage,
+    SessionQuery,
+    SessionRecord,
+    SessionState,
+    is_sentinel_id,
+    is_session_id,
+)
+from vidlink.store import listing
+from vidlink.testing.kept import Kept
+
+T = TypeVar("T")
+
+
+@implementer(IStore, IArchive)
+class MemoryStore:
+    """Both sides of a recording, in memory.
+
+    :param wall_clock_us: microseconds since the epoch, for the sealing time-out.
+    :param commit_at_once: False: nothing becomes durable before :meth:`commit`.
+    :param queue_segments: so many may wait to become durable; more are refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall_clock_us: Callable[[], int] = lambda: 0,
+        commit_at_once: bool = True,
+        queue_segments: int = 65_536,
+    ) -> None:
+        self._wall_clock_us = wall_clock_us
+        self._commit_at_once = commit_at_once
+        self._queue_segments = queue_segments
+        self._kept: dict[str, Kept] = {}
+
+    # IStore
+
+    @property
+    def load(self) -> float:
+        """How full the queue is, 0.0 to 1.0."""
+        return sum(len(kept.waiting) for kept in self._kept.values()) / self._queue_segments
+
+    def begin(self, session: Session, durable: Any) -> None:
+        """Start recording `session`."""
+        if not (is_sentinel_id(session.sentinel_id) and is_session_id(session.session_id)):
+            raise RequestError("this is not the id of a sentinel and of a session")
+        if session.session_id in self._kept:
+            raise RequestError(f"session {session.session_id} has been used before")
+        self._kept[session.session_id] = Kept(session, durable)
+
+    def append(self, session_id: str, arrival: Arrival) -> None:
+        """Record one segment, unless the queue is full."""
+        kept = self._live(session_id)
+        sequence = arrival.segment.sequence
+        if sequence in kept.arrivals:
+            return
+        if self.load >= 1:
+            kept.trouble = True
+            self._refuse(kept, sequence)
+            return
+        kept.trouble = False
+        kept.arrivals[sequence] = arrival
+        kept.waiting.add(sequence)
+        self._changed()
+
+    def gap(self, session_id: str, gap: Gap) -> None:
+        """Record that sequences are missing."""
+        self._live(session_id).gaps.append(gap)
+        self._changed()
+
+    def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
+        """The session is over."""
+        kept = self._kept.get(session_id)
+        if kept is not None and kept.state is SessionState.LIVE:
+            kept.state = SessionState.ENDED
+            kept.end_reason, kept.ended_time_us = reason, ended_time_us
+            self._changed()
+
+    def recording(self, session_id: str) -> RecordingState:
+        """Whether what is appended is kept."""
+        kept = self._kept.get(session_id)
+        if kept is None or kept.state is not SessionState.LIVE:
+            return RecordingState.NONE
+        return RecordingState.TROUBLE if kept.trouble else RecordingState.OK
+
+    def stop(self) -> Deferred[None]:
+        """End live sessions, and make all durable."""
+        for session_id in self._kept:
+            self.end(session_id, "server stopped", self._wall_clock_us())
+        self.commit()
+        return succeed(None)
+
+    def commit(self) -> None:
+        """Make durable what has been appended, and say so."""
+        for kept in list(self._kept.values()):
+            kept.waiting.clear()
+            reached = kept.watermark()
+            if reached > kept.told:
+                kept.told = reached
+                kept.durable(reached)
+
+    def _changed(self) -> None:
+        if self._commit_at_once:
+            self.commit()
+
+    def _live(self, session_id: str) -> Kept:
+        kept = self._kept.get(session_id)
+        if kept is None or kept.state is not SessionState.LIVE:
+            raise NotFound(f"session {session_id} is not being recorded")
+        return kept
+
+    def _refuse(self, kept: Kept, sequence: int) -> None:
+        last = kept.gaps[-1] if kept.gaps else None
+        first = sequence
+        if last is not None and last.cause is Cause.QUEUE_FULL and last.last == sequence - 1:
+            first = last.first if last.first is not None else sequence
+            kept.gaps.pop()
+        kept.gaps.append(Gap(first, sequence, Cause.QUEUE_FULL))
+
+    # IArchive
+
+    def sentinels(self) -> Deferred[tuple[Any, ...]]:
+        """Every Sentinel ever recorded, with the newest time recorded of it."""
+        newest: dict[str, tuple[Registration, int | None]] = {}
+        for kept in sorted(self._kept.values(), key=lambda one: listing.page_key(one.session)):
+            one = kept.session
+            ends = [listing.segment_end_us(a.segment) for a in kept.arrivals.values()]
+            _, before = newest.get(one.sentinel_id, (None, None))
+            known = Registration(one.sentinel_id, "", one.name, one.group, one.software)
+            end = max((*ends, *(() if before is None else (before,))), default=None)
+            newest[one.sentinel_id] = known, end
+        return succeed(tuple(newest[sentinel_id] for sentinel_id in sorted(newest)))
+
+    def sessions(self, query: SessionQuery) -> Deferred[SessionPage]:
+        """One page of sessions, newest first."""
+        try:
+            place = None if query.after is None else listing.read_token(query.after)
+        except RequestError as error:
+            return fail(error)
+        limit = listing.clamp_limit(query.limit)
+        now_us = self._wall_clock_us()
+        records = [kept.record(now_us, whole=False) for kept in self._kept.values()]
+        found = sorted(
+            (
+                record
+                for record in records
+                if listing.matches(query, record)
+                and (place is None or listing.page_key(record.session) < place)
+            ),
+            key=lambda record: listing.page_key(record.session),
+            reverse=True,
+        )
+        more = listing.write_token(found[limit - 1].session) if len(found) > limit else None
+        return succeed(SessionPage(tuple(found[:limit]), more))
+
+    def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
+        """One session with its spans and gaps."""
+        return self._of(sentinel_id, session_id, lambda kept, now: kept.record(now, True))
+
+    def segments(
+        self, sentinel_id: str, session_id: str, query: SegmentQuery
+    ) -> Deferred[SegmentPage]:
+        """One page of segments."""
+        return self._of(sentinel_id, session_id, lambda kept, now: kept.page(now, query))
+
+    def media(
+        self, sentinel_id: str, session_id: str, first: int, last: int
+    ) -> Deferred[tuple[IBody, tuple[tuple[int, int], ...]]]:
+        """The bytes of segments `first` to `last`, and what is missing of them."""
+        return self._of(sentinel_id, session_id, lambda kept, now: kept.media(now, first, last))
+
+    def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
+        """``recording.mp4``."""
+        return self._of(sentinel_id, session_id, lambda kept, now: kept.film(now, last))
+
+    def _of(self, sentinel_id: str, session_id: str, read: Callable[[Kept, int], T]) -> Deferred[T]:
+        kept = self._kept.get(session_id)
+        if kept is None or kept.session.sentinel_id != sentinel_id:
+            return fail(NotFound(f"there is no session {session_id} of {sentinel_id}"))
+        try:
+            return succeed(read(kept, self._wall_clock_us()))
+        except VidlinkError as error:
+            return fail(error)
