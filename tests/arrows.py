@@ -17,7 +17,7 @@ _DAEMONS = frozenset({"server", "server.tap", "sentinel", "sentinel.tap"})
 # For every room, the other rooms it may import. A room that is not here may not exist.
 # The daemons know the formats, the buffer and the store only through `interfaces`: which class
 # stands behind one is said in their tap. Conversations pull from the relay; it knows none of them.
-# How a command takes its options is for taps and commands alone.
+# Which plugins there are is looked up where things are put together.
 ROOMS: Mapping[str, frozenset[str]] = {
     "model": frozenset(),
     "errors": frozenset({"model"}),
@@ -29,12 +29,13 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store": _BASE | {"fmp4"},
     "access": _BASE,
     "options": frozenset({"errors"}),
-    "server": _BASE | _COMMON | {"fmp4", "links", "access", "relay.hub", "relay.stream"},
-    "sentinel": _BASE | _COMMON | {"fmp4", "links"},
-    "server.tap": _BASE | _ROOMS | {"server", "options"},
-    "sentinel.tap": _BASE | _ROOMS | {"sentinel", "options"},
+    "plugins": frozenset({"errors", "interfaces"}),
+    "server": _BASE | _COMMON | {"options", "fmp4", "links", "access", "relay.hub", "relay.stream"},
+    "sentinel": _BASE | _COMMON | {"options", "fmp4", "links"},
+    "server.tap": _BASE | _ROOMS | {"server", "options", "plugins"},
+    "sentinel.tap": _BASE | _ROOMS | {"sentinel", "options", "plugins"},
     "testing": _BASE | _ROOMS,
-    "commands": _BASE | _ROOMS | _DAEMONS | {"options", "testing"},
+    "commands": _BASE | _ROOMS | _DAEMONS | {"options", "plugins", "testing"},
 }
 
 _SOCKETS = frozenset(
