@@ -117,6 +117,12 @@ class GoingAway(PeerError):
     http_status = 503
 
 
+class Unsendable(VidlinkError):
+    """A message of ours holds a value that the wire has no place for."""
+
+    code = "unsendable"
+
+
 class RequestError(VidlinkError):
     """One request failed; the connection it came on stays open."""
 
@@ -150,6 +156,12 @@ class StoreError(VidlinkError):
 
     code = "store"
     http_status = 503
+
+
+class CaptureError(VidlinkError):
+    """Pictures can no longer be taken, or no longer be encoded."""
+
+    code = "capture"
 
 
 #: Close codes by error code, for documents, and for a peer that only sees the number.

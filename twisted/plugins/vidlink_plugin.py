@@ -5,6 +5,11 @@ Other packages can add formats in the same way: any object that provides both
 """
 
 from twisted.application.service import ServiceMaker
+from twisted.plugin import IPlugin
+from zope.interface import alsoProvides
+
+from vidlink.wire.binary import BinaryCodec
+from vidlink.wire.jsontext import JsonCodec
 
 vidlink_server = ServiceMaker(
     "VidLink server",
@@ -19,3 +24,10 @@ vidlink_sentinel = ServiceMaker(
     "Capture a screen and send it to a VidLink server.",
     "vidlink-sentinel",
 )
+
+vidlink_binary = BinaryCodec()
+vidlink_json = JsonCodec()
+
+# The formats know nothing of Twisted, so it is said here that they are plugins.
+alsoProvides(vidlink_binary, IPlugin)
+alsoProvides(vidlink_json, IPlugin)

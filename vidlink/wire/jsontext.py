@@ -1,0 +1,72 @@
+"""The format ``vidlink.v1.json``: every message a JSON text, media in base64.
+
+For peers that have nothing but JSON; the texts of control are the same in
+:mod:`vidlink.wire.binary`.
+"""
+
+from __future__ import annotations
+
+from binascii import a2b_base64, b2a_base64
+
+from zope.interface import implementer
+
+from vidlink.errors import BadMessage
+from vidlink.interfaces import ICodec
+from vidlink.wire.kinds import ABSENT, excerpt
+from vidlink.wire.messages import Message
+from vidlink.wire.schema import from_plain, to_plain
+from vidlink.wire.strictjson import (
+    MAX_CONTROL_BYTES,
+    MAX_MEDIA_PARTS,
+    MAX_TEXT_BYTES,
+    dump_json,
+    load_json,
+)
+
+
+@implementer(ICodec)
+class JsonCodec:
+    """``vidlink.v1.json``.
+
+    :param max_control_bytes: the longest text taken that is not media; more than the default
+        is for viewers, because the list of a large server is longer.
+    """
+
+    name = "vidlink.v1.json"
+    rank = 1
+    canonical = False
+
+    def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
+        self._max_control_bytes = max_control_bytes
+
+    def encode(self, message: Message) -> tuple[bytes, bool]:
+        """The text of `message`."""
+        plain = to_plain(message)
+        if "data" in plain:
+            plain["data"] = b2a_base64(plain["data"], newline=False).decode("ascii")
+        return dump_json(plain), False
+
+    def decode(self, payload: bytes | memoryview, is_binary: bool) -> Message:
+        """The message in `payload`."""
+        if is_binary:
+            raise BadMessage(f"{self.name} has no binary frames")
+        large = len(payload) > self._max_control_bytes
+        plain = load_json(payload, MAX_TEXT_BYTES, MAX_MEDIA_PARTS if large else None)
+        if isinstance(plain, dict) and plain.get("type") in ("init", "segment"):
+            plain["data"] = _octets(plain.get("data", ABSENT))
+        elif large:
+            raise BadMessage(
+                f"a text of {len(payload)} octets without media is longer than "
+                f"{self._max_control_bytes}"
+            )
+        return from_plain(plain)
+
+
+def _octets(data: object) -> bytes:
+    """What `data` stands for: RFC 4648 section 4, padded, and nothing between."""
+    try:
+        if isinstance(data, str):
+            return a2b_base64(data, strict_mode=True)
+    except ValueError:
+        pass
+    raise BadMessage(f"data must be base64 (RFC 4648 section 4), not {excerpt(data)}")
