@@ -69,6 +69,26 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """One captured frame on its way from the capture thread to the uplink.
+
+    `epoch` counts the sessions of the capture; `media_time` (from 0 in each epoch) and
+    `duration` (nominal) are in the timescale of the initialization segment; `start_time_us` is
+    this machine's wall clock at capture; `data` are length-prefixed NAL units
+    (ISO/IEC 14496-15).
+    """
+
+    epoch: int
+    media_time: int
+    start_time_us: int
+    duration: int
+    duration_ms: int
+    keyframe: bool
+    framerate_mhz: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One outgoing WebSocket frame: its header (RFC 6455 section 5.2) and its payload.
 

@@ -7,7 +7,7 @@ The socket and the reconnecting are :mod:`vidlink.sentinel.uplink`; the pictures
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from automat import NoTransition, TypeMachineBuilder
@@ -16,7 +16,7 @@ from vidlink.errors import BadMessage, PeerError
 from vidlink.fmp4 import write_fragment
 from vidlink.interfaces import ICapture, IServerPeer
 from vidlink.links.clock import ClockOffset
-from vidlink.model import InitSegment, Registration, Segment, clamp_framerate
+from vidlink.model import EncodedFrame, InitSegment, Limits, Registration, Segment, clamp_framerate
 from vidlink.wire.messages import (
     Ack,
     Clock,
@@ -29,27 +29,10 @@ from vidlink.wire.messages import (
 )
 
 #: Octets that may wait for the socket; beyond it frames are dropped up to the next keyframe
-#: that is captured once half of them are gone.
+#: that is captured once half of them are gone. So is a frame that the server would not take.
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 #: How often the clocks are compared.
 CLOCK_SECONDS = 60.0
-
-
-class EncodedPicture(Protocol):
-    """What the uplink needs to know of a frame that the capture thread has encoded.
-
-    `epoch` counts sessions of the capture; `media_time` (from 0 in each epoch) and `duration`
-    are in the timescale of the init; `start_time_us` is the wall clock at capture.
-    """
-
-    epoch: int
-    media_time: int
-    start_time_us: int
-    duration: int
-    duration_ms: int
-    keyframe: bool
-    framerate_mhz: int
-    data: bytes
 
 
 class UplinkEvents(Protocol):
@@ -75,7 +58,7 @@ class _Inputs(Protocol):
     def clock(self, message: Clock) -> None: ...
     def ack(self, message: Ack) -> None: ...
     def error(self, message: ErrorMessage) -> None: ...
-    def picture(self, picture: EncodedPicture) -> None: ...
+    def frame(self, frame: EncodedFrame) -> None: ...
     def tick(self) -> None: ...
     def lost(self) -> None: ...
 
@@ -83,7 +66,7 @@ class _Inputs(Protocol):
 class Uplink:
     """One Sentinel's conversation with its server, over any number of connections.
 
-    Every connection begins a session of its own; so does a change of the picture's size.
+    Every connection begins a session of its own; so does a change of the frame's size.
 
     :param identity: who this Sentinel is; `instance_id` random per process.
     :param seconds: the monotonic clock.
@@ -112,6 +95,7 @@ class Uplink:
         self._epoch = -1
         self._sequence = -1
         self._choked = False
+        self._max_segment_bytes = Limits().max_segment_bytes
         self._clock_due_seconds = 0.0
         self._inputs: _Inputs = _build(self)
 
@@ -135,9 +119,9 @@ class Uplink:
         """The encoder has a new initialization segment; the frames that follow build on it."""
         self._init = init
 
-    def pictured(self, picture: EncodedPicture) -> None:
+    def encoded(self, frame: EncodedFrame) -> None:
         """A frame has been encoded; dropped while there is no connection to send it on."""
-        self._inputs.picture(picture)
+        self._inputs.frame(frame)
 
     def tick(self) -> None:
         """To be called about once a second."""
@@ -185,8 +169,9 @@ class Uplink:
         self._sequence = -1
         self.acked_sequence = -1
 
-    def stream(self) -> None:
+    def stream(self, limits: Mapping[str, int]) -> None:
         """The server has accepted us: the next frame begins the session."""
+        self._max_segment_bytes = limits.get("maxSegmentBytes", self._max_segment_bytes)
         self.events.on_registered()
         self._epoch = self.capture.begin_session()
 
@@ -195,29 +180,33 @@ class Uplink:
         self._peer = None
         self._choked = False
 
-    def send_picture(self, picture: EncodedPicture) -> None:
+    def send_frame(self, frame: EncodedFrame) -> None:
         """Send a frame as the next segment of its session."""
-        if picture.epoch < self._epoch or self._peer is None:
+        if frame.epoch < self._epoch or self._peer is None:
             return
-        if picture.epoch > self._epoch:
-            self._epoch = picture.epoch
+        if frame.epoch > self._epoch:
+            self._epoch = frame.epoch
             self.next_session()
         self._sequence += 1
         if self._sequence == 0:
             self._send(InitSegment(self.identity.sentinel_id, self.session_id, self._init))
             self.events.on_session(self.session_id)
-        if not self._has_room(picture, self._peer.backlog_bytes):
+        if not self._has_room(frame, self._peer.backlog_bytes):
             return
-        self._send(self._segment(picture))
+        segment = self._segment(frame)
+        if len(segment.data) > self._max_segment_bytes:
+            self._choked = True
+            return
+        self._send(segment)
 
-    def _segment(self, picture: EncodedPicture) -> Segment:
-        start_time_us = self.offset.corrected(picture.start_time_us)
+    def _segment(self, frame: EncodedFrame) -> Segment:
+        start_time_us = self.offset.corrected(frame.start_time_us)
         data = write_fragment(
             sequence=self._sequence,
-            decode_time=picture.media_time,
-            duration=picture.duration,
-            keyframe=picture.keyframe,
-            data=picture.data,
+            decode_time=frame.media_time,
+            duration=frame.duration,
+            keyframe=frame.keyframe,
+            data=frame.data,
             producer_time_us=start_time_us,
         )
         return Segment(
@@ -225,20 +214,20 @@ class Uplink:
             session_id=self.session_id,
             sequence=self._sequence,
             start_time_us=start_time_us,
-            duration_ms=picture.duration_ms,
-            framerate_mhz=picture.framerate_mhz,
-            keyframe=picture.keyframe,
+            duration_ms=frame.duration_ms,
+            framerate_mhz=frame.framerate_mhz,
+            keyframe=frame.keyframe,
             data=data,
         )
 
-    def _has_room(self, picture: EncodedPicture, backlog_bytes: int) -> bool:
+    def _has_room(self, frame: EncodedFrame, backlog_bytes: int) -> bool:
         """Whether the socket can take this frame; sequences of dropped ones stay missing."""
         if not self._choked:
             self._choked = backlog_bytes > MAX_BACKLOG_BYTES
             return not self._choked
         if backlog_bytes > MAX_BACKLOG_BYTES // 2:
             return False
-        if not picture.keyframe:
+        if not frame.keyframe:
             self.capture.request_keyframe()
             return False
         self._choked = False
@@ -254,7 +243,7 @@ def _connected(inputs: _Inputs, uplink: Uplink, peer: IServerPeer) -> None:
 
 
 def _registered(inputs: _Inputs, uplink: Uplink, message: SentinelRegistered) -> None:
-    uplink.stream()
+    uplink.stream(message.limits)
 
 
 def _keyframe(inputs: _Inputs, uplink: Uplink, message: KeyframeRequest) -> None:
@@ -279,8 +268,8 @@ def _error(inputs: _Inputs, uplink: Uplink, message: ErrorMessage) -> None:
     uplink.events.on_error(message.code, message.message)
 
 
-def _picture(inputs: _Inputs, uplink: Uplink, picture: EncodedPicture) -> None:
-    uplink.send_picture(picture)
+def _frame(inputs: _Inputs, uplink: Uplink, frame: EncodedFrame) -> None:
+    uplink.send_frame(frame)
 
 
 def _tick(inputs: _Inputs, uplink: Uplink) -> None:
@@ -300,7 +289,7 @@ def _table() -> Callable[[Uplink], _Inputs]:
     registering.upon(_Inputs.registered).to(streaming)(_registered)
     streaming.upon(_Inputs.keyframe).loop()(_keyframe)
     streaming.upon(_Inputs.ack).loop()(_ack)
-    streaming.upon(_Inputs.picture).loop()(_picture)
+    streaming.upon(_Inputs.frame).loop()(_frame)
     streaming.upon(_Inputs.tick).loop()(_tick)
     for state in (registering, streaming):
         state.upon(_Inputs.framerate).loop()(_framerate)
@@ -308,7 +297,7 @@ def _table() -> Callable[[Uplink], _Inputs]:
         state.upon(_Inputs.error).loop()(_error)
         state.upon(_Inputs.lost).to(offline)(_lost)
     for state in (offline, registering):
-        state.upon(_Inputs.picture).loop().returns(None)
+        state.upon(_Inputs.frame).loop().returns(None)
         state.upon(_Inputs.tick).loop().returns(None)
     offline.upon(_Inputs.lost).loop().returns(None)
     for word in ("registered", "keyframe", "framerate", "clock", "ack", "error"):

@@ -16,7 +16,8 @@ from vidlink.links.uplink import Uplink
 from vidlink.sentinel.backoff import BackOff
 from vidlink.wire.messages import ErrorMessage, Message
 
-MAX_MESSAGE_BYTES = 1024 * 1024
+#: Autobahn bounds what is sent by the same number: a segment in base64 must fit.
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 LINGER_SECONDS = 3.0
 #: After these the server is asked again no faster than once a minute: nothing changes sooner.
 PATIENT_CODES = {kind.close_code for kind in (IdInUse, NotAllowed, NotAuthenticated)}
@@ -172,3 +173,7 @@ class UplinkEvents:
     def on_session(self, session_id: str) -> None:
         """A session has begun."""
         self._log.info("session {session} has begun", session=session_id)
+
+    def on_trouble(self, text: str) -> None:
+        """Nothing is captured, or it is again."""
+        self._log.warn("{text}", text=text)

@@ -1,0 +1,1 @@
+"""Real daemons on real sockets and a real disk."""

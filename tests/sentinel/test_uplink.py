@@ -1,0 +1,269 @@
+"""The Sentinel's own connection against the real server end, in memory, on a virtual clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from tests.fmp4.media import encoded
+from tests.joined import BINARY, JSON, Joined, Peer
+from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
+from vidlink.interfaces import ICapture
+from vidlink.links.uplink import MAX_BACKLOG_BYTES, Uplink
+from vidlink.model import EncodedFrame, Registration, Segment, SentinelState
+from vidlink.sentinel.backoff import LONGEST_SECONDS, BackOff
+from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory, UplinkProtocol
+from vidlink.wire.messages import FramerateChange, KeyframeRequest, ProctorRegister, Subscribe
+
+URL = "ws://127.0.0.1:8080/ws/sentinel"
+
+
+@implementer(ICapture)
+class ScriptedCapture:
+    """Remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.asked: list[object] = []
+
+    def begin_session(self) -> int:
+        """Count epochs."""
+        self.epoch += 1
+        self.asked.append("session")
+        return self.epoch
+
+    def request_keyframe(self) -> None:
+        """Remember."""
+        self.asked.append("keyframe")
+
+    def set_framerate(self, framerate_mhz: int) -> None:
+        """Remember."""
+        self.asked.append(framerate_mhz)
+
+
+class UplinkTests(SynchronousTestCase):
+    """From the first connection over control to the next session."""
+
+    def setUp(self) -> None:
+        """A server, and a Sentinel whose clock is two seconds behind."""
+        self.server = Joined()
+        self.capture = ScriptedCapture()
+        self.back_off = BackOff(lambda: 0.0)
+        self.uplink = Uplink(
+            Registration("desk-1", "one", "Desk 1", "room", "test/1"),
+            self.capture,
+            UplinkEvents(URL, self.back_off),
+            seconds=self.server.clock.seconds,
+            wall_clock_us=self.wall_clock_us,
+        )
+        self.uplink.initialized(encoded().init)
+        self.number = 0
+
+    def wall_clock_us(self) -> int:
+        """The Sentinel's own idea of the time."""
+        return self.server.wall_clock_us() - 2_000_000
+
+    def connect(self, name: str = BINARY) -> UplinkProtocol:
+        """Connect it."""
+        factory = UplinkFactory(
+            URL, self.uplink, self.server.codecs[name], self.back_off, self.server.clock
+        )
+        link: UplinkProtocol = self.server.join(self.server.ingest, factory)
+        return link
+
+    def picture(self, **changes: object) -> EncodedFrame:
+        """The next frame of the capture's newest session."""
+        packet, keyframe = encoded().packets[self.number % len(encoded().packets)]
+        picture = EncodedFrame(
+            epoch=self.capture.epoch,
+            media_time=self.number * 18_000,
+            start_time_us=self.wall_clock_us(),
+            duration=18_000,
+            duration_ms=200,
+            keyframe=keyframe,
+            framerate_mhz=5_000,
+            data=annexb_to_avc(packet),
+        )
+        self.number += 1
+        return replace(picture, **changes)  # type: ignore[arg-type]
+
+    def send(self, **changes: object) -> None:
+        """One frame from the capture thread."""
+        self.uplink.encoded(self.picture(**changes))
+        self.server.flush()
+
+    def watch(self) -> Peer:
+        """A viewer of it."""
+        peer = self.server.proctor()
+        peer.say(ProctorRegister("test/1"))
+        peer.say(Subscribe("desk-1"))
+        self.server.flush()
+        return peer
+
+    def segments(self, peer: Peer) -> list[Segment]:
+        """What a viewer has got."""
+        return [message for message in peer.heard if isinstance(message, Segment)]
+
+    def test_first_session(self) -> None:
+        """Registered, it begins a session; every frame becomes a valid segment, from 0 on."""
+        for name in (BINARY, JSON):
+            self.setUp()
+            link = self.connect(name)
+            self.assertEqual(self.capture.asked, ["session"])
+            peer = self.watch()
+            for _ in range(3):
+                self.send()
+            got = self.segments(peer)
+            self.assertEqual([segment.sequence for segment in got], [0, 1, 2])
+            media = read_init(encoded().init)
+            fragments = [read_fragment(segment.data, media) for segment in got]
+            self.assertEqual([info.decode_time for info in fragments], [0, 18_000, 36_000])
+            self.assertEqual(link.state, link.STATE_OPEN)
+            stream = self.server.hub.stream("desk-1")
+            assert stream is not None
+            self.assertIs(stream.status().state, SentinelState.LIVE)
+            self.assertEqual((stream.name, stream.group), ("Desk 1", "room"))
+
+    def test_server_time(self) -> None:
+        """Segments carry the server's time, although this machine's clock is wrong."""
+        self.connect()
+        peer = self.watch()
+        self.send()
+        segment = self.segments(peer)[0]
+        self.assertEqual(segment.start_time_us, self.server.wall_clock_us())
+        info = read_fragment(segment.data, read_init(encoded().init))
+        assert info.producer_time_us is not None
+        self.assertAlmostEqual(info.producer_time_us, segment.start_time_us, delta=1)
+
+    def test_frames_of_an_older_session_are_not_sent(self) -> None:
+        """What was captured before the session began does not come into it."""
+        self.connect()
+        self.send(epoch=self.capture.epoch - 1)
+        self.assertIsNone(self.server.hub.stream("desk-1").live)  # type: ignore[union-attr]
+
+    def test_control(self) -> None:
+        """Keyframe requests and rates of the server reach the capture thread."""
+        self.connect()
+        stream = self.server.hub.stream("desk-1")
+        assert stream is not None
+        stream.request_keyframe()
+        stream.change_framerate(1)
+        self.server.flush()
+        self.assertEqual(self.capture.asked, ["session", "keyframe", 200])
+
+    def test_other_size_is_another_session(self) -> None:
+        """A frame of a new epoch of the capture begins the next session on the same connection."""
+        link = self.connect()
+        peer = self.watch()
+        self.send()
+        first = self.uplink.session_id
+        self.capture.epoch += 1
+        self.number = 0
+        other = encoded(width=128, height=96)
+        self.uplink.initialized(other.init)
+        self.send(data=annexb_to_avc(other.packets[0][0]))
+        self.assertNotEqual(self.uplink.session_id, first)
+        self.assertEqual(link.state, link.STATE_OPEN)
+        shown = [kind for kind in peer.kinds() if kind not in ("ProctorRegistered", "Sentinels")]
+        once = ["InitSegment", "Segment"]
+        self.assertEqual(shown[-6:], [*once, "SessionEnded", "Subscribed", *once])
+        self.assertEqual(self.segments(peer)[-1].session_id, self.uplink.session_id)
+        self.assertEqual(self.segments(peer)[-1].sequence, 0)
+
+    def test_reconnects_to_another_session(self) -> None:
+        """After a lost connection the next one begins a session of its own."""
+        link = self.connect()
+        self.send()
+        first = self.uplink.session_id
+        link.transport.abortConnection()
+        self.server.flush()
+        self.send()
+        self.number = 0
+        self.connect()
+        self.send()
+        self.assertNotEqual(self.uplink.session_id, first)
+        live = self.server.hub.stream("desk-1").live  # type: ignore[union-attr]
+        assert live is not None
+        self.assertEqual(live.session.session_id, self.uplink.session_id)
+
+    def test_backlog_is_bounded(self) -> None:
+        """A socket that takes nothing holds 8 MiB; then frames are dropped up to a keyframe."""
+        link = self.connect()
+        self.send()
+        link.pauseProducing()
+        big = b"\x00\x00\x00\x01" + b"\x01" * (1024 * 1024)
+        for _ in range(30):
+            self.uplink.encoded(self.picture(data=big, keyframe=False))
+        self.assertLess(link.backlog_bytes, MAX_BACKLOG_BYTES + 2 * len(big))
+        self.assertGreater(link.backlog_bytes, MAX_BACKLOG_BYTES // 2)
+        self.capture.asked.clear()
+        link.resumeProducing()
+        self.assertEqual(link.backlog_bytes, 0)
+        self.uplink.encoded(self.picture(keyframe=False))
+        self.assertEqual(self.capture.asked, ["keyframe"])
+        self.number = 35
+        self.uplink.encoded(
+            self.picture(data=annexb_to_avc(encoded().packets[0][0]), keyframe=True)
+        )
+        self.assertEqual(self.capture.asked, ["keyframe"])
+
+    def test_clocks_are_compared_every_minute(self) -> None:
+        """The clocks are compared at the start and once a minute."""
+        link = self.connect()
+        asked = []
+        real = link.send
+        link.send = lambda message: (asked.append(type(message).__name__), real(message))  # type: ignore[method-assign,assignment,func-returns-value]
+        for _ in range(130):
+            self.server.clock.advance(1)
+            self.uplink.tick()
+        self.assertEqual(asked, ["Clock", "Clock"])
+
+    def test_refusals_are_retried_slowly(self) -> None:
+        """Refused because its id is in use, it stays away for a minute."""
+        self.connect()
+        other = Registration("desk-1", "two", "", "", "test/1")
+        self.uplink = Uplink(
+            other,
+            self.capture,
+            UplinkEvents(URL, self.back_off),
+            seconds=self.server.clock.seconds,
+            wall_clock_us=self.wall_clock_us,
+        )
+        self.connect()
+        self.assertGreaterEqual(self.back_off.next_seconds(), 60)
+        self.back_off.reset()
+        self.assertLess(self.back_off.next_seconds(), 1)
+
+    def test_messages_to_a_sentinel_only(self) -> None:
+        """What a server never says ends the connection; the Sentinel lives on."""
+        link = self.connect()
+        self.uplink.received(Subscribe("desk-1"))
+        self.server.flush()
+        self.assertEqual(link.state, link.STATE_CLOSED)
+        self.uplink.received(KeyframeRequest("desk-1"))
+        self.uplink.received(FramerateChange("desk-1", 5_000))
+        self.assertEqual(self.capture.asked, ["session"])
+
+
+class BackOffTests(SynchronousTestCase):
+    """How long it waits before the next attempt."""
+
+    def test_doubles_up_to_a_bound(self) -> None:
+        """Waits double up to half a minute, each between half and the whole of its due."""
+        for number in (0.0, 0.5, 0.999):
+            back_off = BackOff(lambda number=number: number)  # type: ignore[misc]
+            waits = [back_off.next_seconds() for _ in range(12)]
+            due = [min(0.5 * 2**n, LONGEST_SECONDS) for n in range(12)]
+            for wait, whole in zip(waits, due, strict=True):
+                self.assertTrue(whole / 2 <= wait <= whole)
+
+    def test_reset(self) -> None:
+        """Accepted, it is quick again the next time."""
+        back_off = BackOff(lambda: 0.5)
+        first = back_off.next_seconds()
+        for _ in range(9):
+            back_off.next_seconds()
+        back_off.reset()
+        self.assertEqual(back_off.next_seconds(), first)

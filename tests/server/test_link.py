@@ -1,0 +1,221 @@
+"""Handshake, codecs and closing of the server's WebSockets, against a real Autobahn client."""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.joined import BINARY, JSON, Joined, Peer
+from vidlink.errors import BadMessage
+from vidlink.server.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
+from vidlink.wire.messages import (
+    Clock,
+    ErrorMessage,
+    ProctorRegister,
+    ProctorRegistered,
+    SentinelRegister,
+    SentinelRegistered,
+)
+
+SESSION = "session-0000000001"
+
+
+def register(sentinel_id: str = "desk-1", instance_id: str = "one") -> SentinelRegister:
+    """A registration as a Sentinel sends it."""
+    return SentinelRegister(sentinel_id, instance_id, "test/1", SESSION)
+
+
+class HandshakeTests(SynchronousTestCase):
+    """What is agreed on before anything is said."""
+
+    def setUp(self) -> None:
+        """A server."""
+        self.server = Joined()
+
+    def test_server_prefers(self) -> None:
+        """Among the formats offered the server's favourite is taken, whatever their order."""
+        peer = self.server.proctor(JSON, [JSON, BINARY])
+        self.assertEqual(peer.websocket_protocol_in_use, BINARY)
+
+    def test_unknown_formats_are_passed_over(self) -> None:
+        """A format that the server does not know does no harm beside one that it does."""
+        peer = self.server.proctor(JSON, ["mqtt", JSON])
+        self.assertEqual(peer.websocket_protocol_in_use, JSON)
+
+    def test_none_in_common(self) -> None:
+        """No format in common is refused in the handshake, and the answer lists what there is."""
+        for offered in (["mqtt"], []):
+            peer = self.server.sentinel(BINARY, offered)
+            self.assertEqual(peer.state, Peer.STATE_CLOSED)
+            self.assertIsNotNone(peer.closed)
+            assert peer.closed is not None
+            self.assertIn("400", str(peer.closed[2]))
+        self.assertEqual(self.server.ingest.links, set())
+
+
+class ClosingTests(SynchronousTestCase):
+    """Every close that is our decision is explained in band first, and comes to an end."""
+
+    def setUp(self) -> None:
+        """A server."""
+        self.server = Joined()
+
+    def test_not_registered(self) -> None:
+        """Whoever does not register within ten seconds is told so and closed with 4408."""
+        for make in (self.server.sentinel, self.server.proctor):
+            peer = make()
+            self.server.pass_time(9.9)
+            self.assertIsNone(peer.closed)
+            self.server.pass_time(0.2)
+            self.assertEqual(peer.kinds(), ["ErrorMessage"])
+            self.assertEqual(peer.last(ErrorMessage).code, "no-registration")
+            self.assertEqual(peer.remoteCloseCode, 4408)
+
+    def test_registered_in_time(self) -> None:
+        """Whoever has registered stays."""
+        sentinel, proctor = self.server.sentinel(), self.server.proctor()
+        sentinel.say(register())
+        proctor.say(ProctorRegister("test/1"))
+        self.server.pass_time(11)
+        self.assertEqual(sentinel.state, Peer.STATE_OPEN)
+        self.assertEqual(proctor.state, Peer.STATE_OPEN)
+
+    def test_garbage(self) -> None:
+        """What is no message is answered in band and closed with 4400; others notice nothing."""
+        other = self.server.sentinel()
+        for payload, binary in ((b"\x00\x01", True), (b"{", False), (b"[" * 50_000, False)):
+            for make in (self.server.sentinel, self.server.proctor):
+                peer = make()
+                peer.sendMessage(payload, binary)
+                self.server.flush()
+                self.assertEqual(peer.kinds(), ["ErrorMessage"])
+                self.assertEqual(peer.remoteCloseCode, 4400)
+        other.say(register())
+        self.server.flush()
+        self.assertEqual(other.kinds(), ["SentinelRegistered"])
+
+    def test_lingering_peer(self) -> None:
+        """A peer that is sent a close and goes on reading nothing is cut off."""
+        peer = self.server.sentinel()
+        link = next(iter(self.server.ingest.links))
+        link.close(BadMessage("enough"))
+        pump = self.server.pumps.pop()
+        self.server.clock.advance(LINGER_SECONDS - 0.1)
+        self.assertFalse(link.transport.disconnecting or link.transport.disconnected)
+        self.server.clock.advance(0.2)
+        pump.flush()
+        self.assertTrue(link.transport.disconnected)
+        self.assertEqual(self.server.ingest.links, set())
+        self.assertIsNotNone(peer.closed)
+
+    def test_many_frames(self) -> None:
+        """A message in more than 64 frames is refused: it costs far more than its bytes."""
+        peer = self.server.proctor()
+        peer.beginMessage(isBinary=False)
+        for _ in range(MAX_FRAMES_PER_MESSAGE + 1):
+            peer.sendMessageFrame(b" ")
+        self.server.flush()
+        self.assertEqual(peer.remoteCloseCode, 1008)
+
+    def test_some_frames(self) -> None:
+        """A message in a few frames is one message, however many such messages there are."""
+        peer = self.server.proctor()
+        peer.beginMessage(isBinary=False)
+        for part in (b'{"type":"proctor', b'.register","soft', b'ware":"x"}'):
+            peer.sendMessageFrame(part)
+        peer.endMessage()
+        self.server.flush()
+        self.assertIsInstance(peer.heard[0], ProctorRegistered)
+        for _ in range(MAX_FRAMES_PER_MESSAGE):
+            peer.beginMessage(isBinary=False)
+            peer.sendMessageFrame(b'{"type":"clock",')
+            peer.sendMessageFrame(b'"t0":1}')
+            peer.endMessage()
+        self.server.flush()
+        self.assertEqual(peer.kinds().count("Clock"), MAX_FRAMES_PER_MESSAGE)
+
+    def test_too_long(self) -> None:
+        """A Proctor's message of more than 64 KiB is refused with 1009 before it is read."""
+        peer = self.server.proctor()
+        peer.sendMessage(b" " * 65_537, False)
+        self.server.flush()
+        self.assertEqual(peer.remoteCloseCode, 1009)
+
+    def test_shutdown(self) -> None:
+        """A server that goes down says so to everybody, with 1001."""
+        sentinel, proctor = self.server.sentinel(), self.server.proctor()
+        sentinel.say(register())
+        proctor.say(ProctorRegister("test/1"))
+        self.server.flush()
+        self.server.ingest.going_away()
+        self.server.watch.going_away()
+        self.server.flush()
+        for peer in (sentinel, proctor):
+            self.assertEqual(peer.last(ErrorMessage).code, "going-away")
+            self.assertEqual(peer.remoteCloseCode, 1001)
+        self.assertEqual(self.server.ingest.links | self.server.watch.links, set())
+
+
+class ProbeTests(SynchronousTestCase):
+    """Two Sentinels with one id: the older keeps its place only if it is alive."""
+
+    def setUp(self) -> None:
+        """A server, and a Sentinel that is registered."""
+        self.server = Joined()
+        self.older = self.server.sentinel()
+        self.older.say(register(instance_id="one"))
+        self.server.flush()
+        self.wire = self.server.pumps[-1]
+
+    def newer(self, instance_id: str) -> Peer:
+        """Another connection that registers under the same id."""
+        peer = self.server.sentinel()
+        peer.say(register(instance_id=instance_id))
+        self.server.flush()
+        return peer
+
+    def test_same_process(self) -> None:
+        """The same process again replaces its older connection at once, with 4409."""
+        newer = self.newer("one")
+        self.assertEqual(newer.kinds(), ["SentinelRegistered"])
+        self.assertEqual(self.older.remoteCloseCode, 4409)
+        self.assertEqual(self.older.last(ErrorMessage).code, "replaced")
+
+    def test_other_process_while_alive(self) -> None:
+        """Another process is refused with 4410 while the older answers pings."""
+        newer = self.newer("two")
+        self.assertEqual(newer.remoteCloseCode, 4410)
+        self.assertIsInstance(self.older.last(SentinelRegistered), SentinelRegistered)
+        self.assertIsNone(self.older.closed)
+
+    def test_other_process_while_frozen(self) -> None:
+        """Another process takes over from one that does not answer a ping for two seconds."""
+        self.server.pumps.remove(self.wire)
+        newer = self.newer("two")
+        self.assertEqual(newer.kinds(), [])
+        self.server.pass_time(1.9)
+        self.assertEqual(newer.kinds(), [])
+        self.server.pass_time(0.2)
+        self.assertEqual(newer.kinds(), ["SentinelRegistered"])
+        self.server.pumps.append(self.wire)
+        self.server.flush()
+        self.assertEqual(self.older.remoteCloseCode, 4409)
+
+    def test_gone_while_probing(self) -> None:
+        """Another process takes over as soon as the older connection breaks."""
+        self.server.pumps.remove(self.wire)
+        newer = self.newer("two")
+        for link in tuple(self.server.ingest.links):
+            if link.conversation.registration.instance_id == "one":
+                link.connectionLost(Failure(ConnectionLost()))
+        self.server.flush()
+        self.assertEqual(newer.kinds(), ["SentinelRegistered"])
+
+    def test_clock(self) -> None:
+        """`clock` is answered with the server's time, also before registration."""
+        peer = self.server.sentinel()
+        peer.say(Clock(5))
+        self.server.flush()
+        now = self.server.wall_clock_us()
+        self.assertEqual(peer.heard, [Clock(5, now, now)])

@@ -1,0 +1,175 @@
+"""``twistd vidlink-sentinel``: its options, and which classes it is made of."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import re
+import secrets
+import sys
+import time
+from typing import Any
+
+import vidlink
+from vidlink.errors import BadMessage, UserMistake
+from vidlink.interfaces import ICodec
+from vidlink.links.uplink import Uplink
+from vidlink.model import MAX_FRAMERATE_MHZ, MIN_FRAMERATE_MHZ, Registration, is_sentinel_id
+from vidlink.options import OneLineOptions, or_exit
+from vidlink.plugins import find_codecs
+from vidlink.sentinel.address import read_address
+from vidlink.sentinel.backoff import BackOff
+from vidlink.sentinel.capture import Capture
+from vidlink.sentinel.encoder_choice import EncoderSettings
+from vidlink.sentinel.service import SentinelService
+from vidlink.sentinel.source import SOURCES, make_source
+from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
+from vidlink.wire.messages import SentinelRegister
+
+COMMAND = "twistd vidlink-sentinel"
+#: A server that says nothing, not even to a ping, is given up after the two together.
+PING_SECONDS = 10
+PONG_SECONDS = 20
+HANDSHAKE_SECONDS = 10
+
+
+class Options(OneLineOptions):
+    """What the operator may choose."""
+
+    command = COMMAND
+    synopsis = "--id ID [options]"
+    longdesc = (
+        "Captures this computer's screen, encodes it as H.264, and sends it to the VidLink "
+        "server, for ever: a connection that breaks is made again."
+    )
+    optParameters = [  # noqa: RUF012  # the form that twisted.python.usage reads
+        [
+            "server",
+            "s",
+            "ws://127.0.0.1:8080",
+            "The server: ws://HOST:PORT, wss://HOST, or a client endpoint string.",
+        ],
+        ["id", "i", None, "What this sentinel is called, such as desk-12. Required."],
+        ["name", None, "", "A name for people. Default: the id."],
+        ["group", None, "", "A group for people, such as a room."],
+        ["source", None, "screen", f"What is captured: {SOURCES}."],
+        ["fps", "f", "5", "Frames a second, 0.2 to 5."],
+        ["max-size", None, "1920x1080", "Larger pictures are scaled down to fit."],
+        ["encoder", None, "auto", "An H.264 encoder of FFmpeg, such as libx264 or h264_nvenc."],
+        ["bitrate", None, "4000", "Upper bound in kilobits a second, averaged over some seconds."],
+        ["keyframe-interval", None, "10", "Seconds between keyframes, at most."],
+        ["format", None, "binary", "How messages are written: binary or json."],
+    ]
+
+    def postOptions(self) -> None:
+        """Check what can be checked before anything is started."""
+        if not self["id"] or not is_sentinel_id(self["id"]):
+            raise UserMistake(
+                "--id takes 1 to 64 letters, digits, dots, dashes and underscores, "
+                f"beginning with a letter or digit, not {self['id'] or ''!r}"
+            )
+        self.number("fps", float, MIN_FRAMERATE_MHZ / 1000, MAX_FRAMERATE_MHZ / 1000)
+        self.number("bitrate", int, 50, 100_000)
+        self.number("keyframe-interval", float, 0.2, 3600)
+        size = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", self["max-size"], re.ASCII)
+        if size is None:
+            raise UserMistake(f"--max-size takes WIDTHxHEIGHT, not {self['max-size']!r}")
+        self["max-size"] = int(size[1]), int(size[2])
+
+
+def identity(options: Options, codec: ICodec) -> Registration:
+    """Who this process is: the id it was given, and an instance of its own.
+
+    :raises UserMistake: the name or the group cannot be sent.
+    """
+    software = f"vidlink/{vidlink.__version__} ({platform.system()})"
+    instance = secrets.token_urlsafe(18)
+    name, group = options["name"], options["group"]
+    try:
+        codec.decode(
+            *codec.encode(
+                SentinelRegister(options["id"], instance, software, instance, name, group)
+            )
+        )
+    except BadMessage as error:
+        raise UserMistake(f"--name or --group cannot be used: {error}") from None
+    return Registration(options["id"], instance, name, group, software)
+
+
+def wall_clock_us() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def makeService(options: Options) -> SentinelService:
+    """The whole daemon; a wrong value ends the process with one line."""
+    service: SentinelService = or_exit(COMMAND, lambda: _assemble(options))
+    return service
+
+
+def _assemble(options: Options) -> SentinelService:
+    from twisted.internet import reactor
+
+    clock: Any = reactor
+    # Twisted's timers follow the wall clock; a clock that is set back would stop them.
+    clock.seconds = time.monotonic
+    codec = _codec(options["format"])
+    address = read_address(options["server"], clock)
+    settings = _encoder_settings(options)
+    source = make_source(
+        options["source"],
+        sentinel_id=options["id"],
+        platform=sys.platform,
+        environ=os.environ,
+    )
+    # Found out now, while somebody is looking; the capture thread opens it again.
+    source.open()
+    source.close()
+    back_off = BackOff(random.random)
+    events = UplinkEvents(address.url, back_off)
+    capture = Capture(
+        source,
+        settings,
+        framerate_mhz=round(options["fps"] * 1000),
+        keyframe_interval_seconds=options["keyframe-interval"],
+        on_init=lambda init: uplink.initialized(init.data),
+        on_frame=lambda frame: uplink.encoded(frame),
+        on_trouble=events.on_trouble,
+        call_in_reactor=clock.callFromThread,
+        monotonic=time.monotonic,
+        wall_clock_us=wall_clock_us,
+    )
+    uplink = Uplink(
+        identity(options, codec),
+        capture,
+        events,
+        seconds=clock.seconds,
+        wall_clock_us=wall_clock_us,
+    )
+    factory = UplinkFactory(address.url, uplink, codec, back_off, clock)
+    factory.setProtocolOptions(
+        autoPingInterval=PING_SECONDS,
+        autoPingTimeout=PONG_SECONDS,
+        openHandshakeTimeout=HANDSHAKE_SECONDS,
+    )
+    return SentinelService(capture, address, factory, back_off, clock)
+
+
+def _codec(name: str) -> ICodec:
+    codecs = {codec.name.rpartition(".")[2]: codec for codec in find_codecs()}
+    if name not in codecs:
+        raise UserMistake(f"--format takes {' or '.join(sorted(codecs))}, not {name!r}")
+    return codecs[name]
+
+
+def _encoder_settings(options: Options) -> EncoderSettings:
+    width, height = options["max-size"]
+    settings = EncoderSettings(
+        name=options["encoder"],
+        max_width=width,
+        max_height=height,
+        bits_per_second=options["bitrate"] * 1000,
+    )
+    settings.check()
+    return settings
