@@ -27,8 +27,10 @@ from vidlink.wire.messages import Message
 from vidlink.wire.schema import (
     EXACT_LIMIT,
     MAX_FRAMERATE_MHZ,
-    control_from_plain,
+    MEDIA_WORDS,
+    from_plain,
     to_plain,
+    word_of,
 )
 from vidlink.wire.strictjson import MAX_CONTROL_BYTES, dump_json, load_json
 
@@ -68,7 +70,7 @@ class BinaryCodec:
     def decode(self, payload: bytes | memoryview, is_binary: bool) -> Message:
         """The message in `payload`; `data` of media is a view into it."""
         if not is_binary:
-            return control_from_plain(load_json(payload, self._max_control_bytes))
+            return _decode_control(load_json(payload, self._max_control_bytes))
         try:
             kind, flags, sentinel_size, session_size, duration, sequence, start, framerate = (
                 HEADER.unpack_from(payload)
@@ -105,6 +107,13 @@ class BinaryCodec:
                 raise BadMessage("init: its unused fields must be 0")
             return InitSegment(sentinel_id, session_id, data, flags == LATE)
         raise BadMessage(f"there is no binary message of kind {kind} with flags {flags:#04x}")
+
+
+def _decode_control(plain: object) -> Message:
+    word = word_of(plain)
+    if word in MEDIA_WORDS:
+        raise BadMessage(f"{word} must come in a binary frame")
+    return from_plain(plain)
 
 
 def _encode_segment(segment: Segment) -> bytes:

@@ -14,7 +14,7 @@ from vidlink.errors import BadMessage
 from vidlink.interfaces import ICodec
 from vidlink.wire.kinds import ABSENT, excerpt
 from vidlink.wire.messages import Message
-from vidlink.wire.schema import from_plain, to_plain
+from vidlink.wire.schema import MEDIA_WORDS, from_plain, to_plain, word_of
 from vidlink.wire.strictjson import (
     MAX_CONTROL_BYTES,
     MAX_MEDIA_PARTS,
@@ -52,7 +52,7 @@ class JsonCodec:
             raise BadMessage(f"{self.name} has no binary frames")
         large = len(payload) > self._max_control_bytes
         plain = load_json(payload, MAX_TEXT_BYTES, MAX_MEDIA_PARTS if large else None)
-        if isinstance(plain, dict) and plain.get("type") in ("init", "segment"):
+        if word_of(plain) in MEDIA_WORDS:
             plain["data"] = _octets(plain.get("data", ABSENT))
         elif large:
             raise BadMessage(
@@ -65,7 +65,8 @@ class JsonCodec:
 def _octets(data: object) -> bytes:
     """What `data` stands for: RFC 4648 section 4, padded, and nothing between."""
     try:
-        if isinstance(data, str):
+        # Of itself a2b_base64() lets more padding pass than there should be.
+        if isinstance(data, str) and len(data) % 4 == 0 and not data.endswith("==="):
             return a2b_base64(data, strict_mode=True)
     except ValueError:
         pass

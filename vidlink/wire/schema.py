@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from vidlink import model
 from vidlink.errors import BadMessage, Unsendable
 from vidlink.wire import messages
 from vidlink.wire.kinds import (
+    ABSENT,
     FLAG,
     OCTETS,
     Misfit,
@@ -251,7 +252,8 @@ _BY_WORD: Mapping[str, tuple[Said, ...]] = {
     word: tuple(sorted((said for said in TABLE if said.word == word), key=lambda s: s.mark is None))
     for word in dict.fromkeys(said.word for said in TABLE)
 }
-_MEDIA = (model.InitSegment, model.Segment)
+#: The types of messages that carry media.
+MEDIA_WORDS = frozenset({"init", "segment"})
 
 
 def to_plain(message: messages.Message) -> dict[str, Any]:
@@ -271,13 +273,9 @@ def from_plain(plain: object) -> messages.Message:
 
     Raises :exc:`~vidlink.errors.BadMessage` for anything else.
     """
-    if not isinstance(plain, dict):
-        raise BadMessage(f"a message must be a map, not {excerpt(plain)}")
-    word = plain.get("type")
-    if type(word) is not str or word not in _BY_WORD:
-        raise BadMessage(f"a message's type must be a known word, not {excerpt(word)}")
+    word = word_of(plain)
     for said in _BY_WORD[word]:
-        if said.mark is None or said.mark in plain:
+        if said.mark is None or said.mark in cast("dict[str, Any]", plain):
             break
     try:
         message: messages.Message = said.record.load(plain)
@@ -286,9 +284,14 @@ def from_plain(plain: object) -> messages.Message:
     return message
 
 
-def control_from_plain(plain: object) -> messages.Message:
-    """The same where media do not travel as dicts."""
-    message = from_plain(plain)
-    if isinstance(message, _MEDIA):
-        raise BadMessage(f"{type(message).__name__} must travel in a binary frame")
-    return message
+def word_of(plain: object) -> str:
+    """The `type` of what may be a message.
+
+    Raises :exc:`~vidlink.errors.BadMessage` if it has none that is known.
+    """
+    if not isinstance(plain, dict):
+        raise BadMessage(f"a message must be a map, not {excerpt(plain)}")
+    word = plain.get("type", ABSENT)
+    if not isinstance(word, str) or word not in _BY_WORD:
+        raise BadMessage(f"a message's type must be a known word, not {excerpt(word)}")
+    return word
