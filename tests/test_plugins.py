@@ -10,7 +10,8 @@ from zope.interface.verify import verifyObject
 
 from vidlink.interfaces import ICodec
 
-COMMANDS = ("vidlink-sentinel", "vidlink-server")
+# The daemons, and the fewest options that each can be started with.
+COMMANDS = {"vidlink-sentinel": ["--id", "desk-12"], "vidlink-server": []}
 
 
 def makers() -> dict[str, IServiceMaker]:
@@ -24,7 +25,7 @@ class ServiceMakerTests(SynchronousTestCase):
 
     def test_commands(self) -> None:
         """``twistd`` knows both daemons, and no other of ours."""
-        self.assertEqual(sorted(makers()), list(COMMANDS))
+        self.assertEqual(sorted(makers()), sorted(COMMANDS))
 
     def test_complete(self) -> None:
         """Each maker is all that ``twistd`` asks of one, its module's part included."""
@@ -33,12 +34,12 @@ class ServiceMakerTests(SynchronousTestCase):
                 self.assertTrue(verifyObject(IServiceMaker, maker))
 
     def test_options(self) -> None:
-        """Both daemons can be started with no options at all."""
+        """A server needs no options at all, a sentinel only its id."""
         for name, maker in makers().items():
             with self.subTest(command=name):
                 options = maker.options()
                 self.assertIsInstance(options, Options)
-                options.parseOptions([])
+                options.parseOptions(COMMANDS[name])
 
 
 class CodecTests(SynchronousTestCase):

@@ -1,0 +1,52 @@
+"""Tests of ``docs/reference/options.md`` against the commands themselves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.python.usage import Options
+from twisted.trial.unittest import SynchronousTestCase
+
+from vidlink.sentinel.tap import Options as SentinelOptions
+from vidlink.server.tap import Options as ServerOptions
+
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "options.md"
+ROW = re.compile(r"\| `--([a-z-]+)( [^`]+)?` \| (?:`([^`]*)`)? *\| ")
+
+# What every command of Twisted's understands, said once at the top of the page.
+EVERYWHERE = {"help", "version"}
+
+
+def told(command: str) -> dict[str, tuple[bool, str | None]]:
+    """The options in the table of `command`: whether each takes a value, and its default."""
+    _, _, rest = PAGE.read_text("utf-8").partition(f"\n## `{command}`\n")
+    table, _, _ = rest.partition("\n## ")
+    return {name: (bool(value), default or None) for name, value, default in ROW.findall(table)}
+
+
+def understood(options: Options) -> set[tuple[str, bool]]:
+    """The options that `options` parses, and whether each takes a value."""
+    names = {(name.rstrip("="), name.endswith("=")) for name in options.longOpt}
+    return {(name, value) for name, value in names if name not in EVERYWHERE}
+
+
+class OptionsPageTests(SynchronousTestCase):
+    """Every option stands on the page, and what stands there is an option."""
+
+    def compare(self, command: str, options: Options) -> None:
+        """The page says of `command` what `options` does."""
+        page = told(command)
+        self.assertEqual({(n, v) for n, (v, _) in page.items()}, understood(options))
+        for name, default in options.defaults.items():
+            if name in page and page[name][0]:
+                said = page[name][1]
+                self.assertEqual(said, None if default is None else str(default), name)
+
+    def test_server(self) -> None:
+        """Of ``twistd vidlink-server``."""
+        self.compare("twistd vidlink-server", ServerOptions())
+
+    def test_sentinel(self) -> None:
+        """Of ``twistd vidlink-sentinel``."""
+        self.compare("twistd vidlink-sentinel", SentinelOptions())
