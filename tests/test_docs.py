@@ -40,8 +40,7 @@ class OptionsPageTests(SynchronousTestCase):
         self.assertEqual({(n, v) for n, (v, _) in page.items()}, understood(options))
         for name, default in options.defaults.items():
             if name in page and page[name][0]:
-                said = page[name][1]
-                self.assertEqual(said, None if default is None else str(default), name)
+                self.assertEqual(page[name][1], default or None, name)
 
     def test_server(self) -> None:
         """Of ``twistd vidlink-server``."""
