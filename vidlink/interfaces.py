@@ -147,10 +147,13 @@ class IBuffer(Interface):
     newest_sequence = Attribute(
         """`int | None`: of the newest segment ever appended, whether still held or not."""
     )
-    size_bytes = Attribute("""`int`: octets of media held.""")
+    size_bytes = Attribute(
+        """`int`: octets held: the media, and a fixed sum for what else an entry costs."""
+    )
 
     def append(arrival: Arrival) -> bool:
-        """Add the newest segment. True if a cap forced entries out that the window keeps."""
+        """Add the newest segment. True if since the last one a cap has forced entries out that
+        the window keeps."""
 
     def at(position: int) -> Arrival:
         """The entry at `position`; :exc:`IndexError` unless ``first <= position < end``."""
@@ -162,7 +165,8 @@ class IBuffer(Interface):
         """The oldest position >= `at_or_after` where a viewer may join; None if none."""
 
     def trim(now_seconds: float) -> None:
-        """Let go of what the window at monotonic time `now_seconds` no longer needs."""
+        """Let go of what the window at monotonic time `now_seconds` no longer needs, and of
+        the oldest entries while a cap is exceeded; the newest always stays."""
 
 
 class ICursor(Interface):
@@ -182,7 +186,10 @@ class IHub(Interface):
 
     def claim(registration: Registration, publisher: IPublisher) -> Deferred[Any]:
         """Take a Sentinel's place; fires with its :class:`~vidlink.relay.stream.Stream`,
-        or fails with :exc:`~vidlink.errors.IdInUse`."""
+        or fails with :exc:`~vidlink.errors.IdInUse` or :exc:`~vidlink.errors.NoResources`.
+
+        Cancelling what is returned withdraws the claim: then nothing has changed.
+        """
 
     def stream(sentinel_id: str) -> Any:
         """The stream of a known Sentinel, connected or not; None if never seen."""

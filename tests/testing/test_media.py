@@ -25,7 +25,7 @@ class MediaTests(SynchronousTestCase):
     def test_whole_stream_decodes(self) -> None:
         """FFmpeg shows every picture, the ones between keyframes too, at its time."""
         film = init_segment() + b"".join(segment(n, filler_bytes=n) for n in range(25))
-        with av.open(io.BytesIO(film)) as container:
+        with av.open(io.BytesIO(film), "r") as container:
             frames = list(container.decode(video=0))
         self.assertEqual([frame.pts for frame in frames], [n * FRAME_TICKS for n in range(25)])
         greys = [bytes(frame.planes[0])[0] for frame in frames]

@@ -16,12 +16,12 @@ from vidlink.errors import (
     BadMessage,
     GoingAway,
     NoRegistration,
+    NotAllowed,
     PeerError,
     Replaced,
     RequestError,
     VidlinkError,
 )
-from vidlink.fmp4 import read_init
 from vidlink.interfaces import IHub, IPublisher, ISentinelPeer, IStore
 from vidlink.links.intake import Intake
 from vidlink.model import (
@@ -56,7 +56,9 @@ class _Inputs(Protocol):
 
     def register(self, message: SentinelRegister) -> None: ...
     def seated(self, stream: Any) -> None: ...
+    def refused(self, failure: Any) -> None: ...
     def init(self, message: InitSegment) -> None: ...
+    def late_init(self, message: InitSegment) -> None: ...
     def segment(self, message: Segment, frames: dict[str, Frame]) -> None: ...
     def gap(self, message: DeclareGap) -> None: ...
     def done(self, message: BackfillDone) -> None: ...
@@ -95,6 +97,7 @@ class Ingest:
         self.limits = limits
         self.allowed_id = sentinel_id
         self.next_session_id = ""
+        self.claimed: Any = None
         self.stream: Any = None
         self.intake: Intake | None = None
         self._durable: tuple[str, int] | None = None
@@ -168,36 +171,27 @@ class Ingest:
 
     def begin_session(self, message: InitSegment) -> None:
         """The initialization segment of a session that has not begun yet."""
-        media = read_init(message.data)
-        session = Session(
-            sentinel_id=self.registration.sentinel_id,
-            session_id=message.session_id,
-            name=self.registration.name,
-            group=self.registration.group,
-            software=self.registration.software,
-            started_time_us=self.wall_clock_us(),
-            init=bytes(message.data),
-            mime=media.mime,
-            width=media.width,
-            height=media.height,
-            timescale=media.timescale,
-            track_id=media.track_id,
-        )
+        intake = Intake.open(self.registration, message, self.limits, self.wall_clock_us())
+        session = intake.session
         try:
             self.store.begin(session, lambda sequence: self._acknowledge(session, sequence))
         except RequestError as error:
             raise BadMessage(str(error)) from error
         self.end_session("replaced by the next session")
-        self.intake = Intake(session, media, self.limits)
+        self.intake = intake
         self.stream.begin(session, lambda: self.store.recording(session.session_id))
 
     def end_session(self, reason: str) -> None:
         """The live session, if any, is over for viewers and for the recording."""
         if self.intake is not None:
             session_id = self.intake.session.session_id
-            self.intake = None
+            self.intake = self._durable = None
             self.stream.end(reason)
             self.store.end(session_id, reason, self.wall_clock_us())
+
+    def keyframe_came(self) -> None:
+        """Whoever is waiting for an IDR has it."""
+        self._keyframe_wanted = False
 
     def tell(self, error: VidlinkError, about: str) -> None:
         """A request failed; the connection stays open."""
@@ -210,7 +204,7 @@ class Ingest:
 
 def _register(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> None:
     if ingest.allowed_id is not None and message.sentinel_id != ingest.allowed_id:
-        raise BadMessage(f"this connection may only speak for {ingest.allowed_id}")
+        raise NotAllowed(f"this connection may only speak for {ingest.allowed_id}")
     ingest.next_session_id = message.session_id
     ingest.registration = Registration(
         sentinel_id=message.sentinel_id,
@@ -219,13 +213,8 @@ def _register(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> Non
         group=message.group,
         software=message.software,
     )
-
-    def refused(failure: Any) -> None:
-        failure.trap(PeerError)
-        ingest.fail(failure.value)
-
-    claimed = ingest.hub.claim(ingest.registration, ingest)
-    claimed.addCallback(inputs.seated).addErrback(refused)
+    ingest.claimed = ingest.hub.claim(ingest.registration, ingest)
+    ingest.claimed.addCallbacks(inputs.seated, inputs.refused)
 
 
 def _seated(inputs: _Inputs, ingest: Ingest, stream: Any) -> None:
@@ -235,28 +224,31 @@ def _seated(inputs: _Inputs, ingest: Ingest, stream: Any) -> None:
     )
 
 
-def _seated_too_late(inputs: _Inputs, ingest: Ingest, stream: Any) -> None:
-    stream.detach(ingest)
+def _refused(inputs: _Inputs, ingest: Ingest, failure: Any) -> None:
+    failure.trap(PeerError)
+    ingest.fail(failure.value)
 
 
 def _init(inputs: _Inputs, ingest: Ingest, message: InitSegment) -> None:
     _check_speaker(ingest, message.sentinel_id)
-    if message.late:
-        _unknown_session(ingest, message.session_id)
-        return
     if ingest.intake is None and message.session_id != ingest.next_session_id:
         raise BadMessage("the init is not of the session that was registered")
     if ingest.intake is not None and ingest.intake.repeats(message):
         return
-    if len(message.data) > ingest.limits.max_init_bytes:
-        raise BadMessage(f"an init is at most {ingest.limits.max_init_bytes} bytes")
     ingest.begin_session(message)
+
+
+def _late_init(inputs: _Inputs, ingest: Ingest, message: InitSegment) -> None:
+    _check_speaker(ingest, message.sentinel_id)
+    _unknown_session(ingest, message.session_id)
 
 
 def _segment(inputs: _Inputs, ingest: Ingest, message: Segment, frames: dict[str, Frame]) -> None:
     _check_speaker(ingest, message.sentinel_id)
     intake = ingest.intake
     if intake is None or message.session_id != intake.session.session_id:
+        if not message.late:
+            raise BadMessage("a segment that is not late belongs to the newest init")
         _unknown_session(ingest, message.session_id)
         return
     taken = intake.take(message, ingest.seconds(), ingest.wall_clock_us(), frames)
@@ -265,7 +257,9 @@ def _segment(inputs: _Inputs, ingest: Ingest, message: Segment, frames: dict[str
     ingest.store.append(message.session_id, taken)
     if not message.late:
         ingest.stream.push(taken)
-        if taken.undecodable:
+        if message.keyframe:
+            ingest.keyframe_came()
+        elif taken.undecodable:
             ingest.request_keyframe()
 
 
@@ -291,6 +285,8 @@ def _deadline(inputs: _Inputs, ingest: Ingest) -> None:
 
 
 def _over(inputs: _Inputs, ingest: Ingest, reason: str) -> None:
+    if ingest.claimed is not None:
+        ingest.claimed.cancel()
     ingest.end_session(reason)
     if ingest.stream is not None:
         ingest.stream.detach(ingest)
@@ -316,10 +312,12 @@ def _table() -> Callable[[Ingest], _Inputs]:
     connected.upon(_Inputs.clock).loop()(_clock)
     connected.upon(_Inputs.deadline).loop()(_deadline)
     claiming.upon(_Inputs.seated).to(registered)(_seated)
+    claiming.upon(_Inputs.refused).loop()(_refused)
     registered.upon(_Inputs.init).to(streaming)(_init)
     streaming.upon(_Inputs.init).loop()(_init)
     streaming.upon(_Inputs.segment).loop()(_segment)
     for state in (registered, streaming):
+        state.upon(_Inputs.late_init).loop()(_late_init)
         state.upon(_Inputs.gap).loop()(_gap)
         state.upon(_Inputs.done).loop()(_done)
     for state in (claiming, registered, streaming):
@@ -327,8 +325,9 @@ def _table() -> Callable[[Ingest], _Inputs]:
         state.upon(_Inputs.deadline).loop().returns(None)
     for state in (connected, claiming, registered, streaming):
         state.upon(_Inputs.over).to(over)(_over)
-    over.upon(_Inputs.seated).loop()(_seated_too_late)
-    for word in ("init", "segment", "gap", "done", "clock", "deadline", "over", "register"):
+    for word in ("register", "init", "late_init", "segment", "gap", "done", "clock"):
+        over.upon(getattr(_Inputs, word)).loop().returns(None)
+    for word in ("refused", "deadline", "over"):
         over.upon(getattr(_Inputs, word)).loop().returns(None)
     return builder.build()
 
@@ -337,7 +336,9 @@ _build = _table()
 
 _TAKES: dict[type, Callable[[_Inputs, Any, dict[str, Frame]], None]] = {
     SentinelRegister: lambda inputs, message, frames: inputs.register(message),
-    InitSegment: lambda inputs, message, frames: inputs.init(message),
+    InitSegment: lambda inputs, message, frames: (
+        inputs.late_init(message) if message.late else inputs.init(message)
+    ),
     Segment: lambda inputs, message, frames: inputs.segment(message, frames),
     DeclareGap: lambda inputs, message, frames: inputs.gap(message),
     BackfillDone: lambda inputs, message, frames: inputs.done(message),

@@ -1,4 +1,4 @@
-"""What makes a segment acceptable: its sequence, its boxes, its place in media time.
+"""What makes media acceptable: an init by its boxes, a segment also by its place in the session.
 
 One intake belongs to one session; who is speaking is checked in :mod:`vidlink.links.ingest`.
 """
@@ -6,8 +6,18 @@ One intake belongs to one session; who is speaking is checked in :mod:`vidlink.l
 from __future__ import annotations
 
 from vidlink.errors import BadMessage, NotMedia
-from vidlink.fmp4 import MediaInfo, read_fragment
-from vidlink.model import Arrival, Cause, Frame, Gap, InitSegment, Limits, Segment, Session
+from vidlink.fmp4 import MediaInfo, read_fragment, read_init
+from vidlink.model import (
+    Arrival,
+    Cause,
+    Frame,
+    Gap,
+    InitSegment,
+    Limits,
+    Registration,
+    Segment,
+    Session,
+)
 from vidlink.wire.messages import DeclareGap
 
 
@@ -21,6 +31,34 @@ class Intake:
         self._last_sequence = -1
         self._last_media_time = -1
         self._broken = True
+
+    @classmethod
+    def open(
+        cls, sentinel: Registration, message: InitSegment, limits: Limits, started_time_us: int
+    ) -> Intake:
+        """The intake of the session that `message` begins.
+
+        Raises :exc:`~vidlink.errors.BadMessage` for its size,
+        :exc:`~vidlink.errors.NotMedia` for its boxes.
+        """
+        if len(message.data) > limits.max_init_bytes:
+            raise BadMessage(f"an init is at most {limits.max_init_bytes} bytes")
+        media = read_init(message.data)
+        session = Session(
+            sentinel_id=sentinel.sentinel_id,
+            session_id=message.session_id,
+            name=sentinel.name,
+            group=sentinel.group,
+            software=sentinel.software,
+            started_time_us=started_time_us,
+            init=bytes(message.data),
+            mime=media.mime,
+            width=media.width,
+            height=media.height,
+            timescale=media.timescale,
+            track_id=media.track_id,
+        )
+        return cls(session, media, limits)
 
     def repeats(self, message: InitSegment) -> bool:
         """Whether `message` is this session's own init once more.

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from vidlink.interfaces import ICodec
-from vidlink.model import Arrival, Frame, InitSegment, SentinelState
+from vidlink.model import Arrival, Frame, InitSegment
 from vidlink.relay.cursor import Cursor, Hole, join_latest, join_oldest, resume
 from vidlink.relay.stream import LiveSession, Stream
 from vidlink.wire.framing import server_frame
@@ -37,6 +37,7 @@ class Subscription:
         self._codec = codec
         self._seconds = seconds
         self._outbox: deque[Frame] = deque()
+        self._init_wanted = False
         self.restart(request)
 
     def restart(self, request: Subscribe) -> None:
@@ -57,6 +58,9 @@ class Subscription:
                 if not self._enter():
                     return None
                 continue
+            if self._init_wanted:
+                self._init_wanted = False
+                return self._init(self._live)
             match self._cursor.next():
                 case Arrival() as arrival:
                     return self._media(arrival)
@@ -67,11 +71,12 @@ class Subscription:
             self._leave(self._live, self._cursor)
 
     def send_init(self) -> bool:
-        """Send the initialization segment (again); False if no session is being shown."""
-        if self._live is None:
-            return False
-        self._outbox.append(self._init(self._live))
-        return True
+        """Send the initialization segment (again), once however often it is asked for.
+
+        False if there is no session to send it of.
+        """
+        self._init_wanted = self._live is not None or self.stream.live is not None
+        return self._init_wanted
 
     def _enter(self) -> bool:
         """Begin with the live session, or say once that there is none; False if idle."""
@@ -96,8 +101,7 @@ class Subscription:
                 first_sequence=self._cursor.first_sequence(),
             )
         )
-        if not exact:
-            self._outbox.append(self._init(live))
+        self._init_wanted = self._init_wanted or not exact
         return True
 
     def _leave(self, live: LiveSession, cursor: Cursor) -> None:
@@ -124,13 +128,17 @@ class Subscription:
             return cursor, cursor.joined
         if start is StartFrom.OLDEST:
             return join_oldest(buffer, request.tier, lag), False
-        newest = buffer.newest_keyframe(buffer.first)
-        stale = (
-            newest is None or self._seconds() - buffer.at(newest).arrived_seconds > FRESH_SECONDS
-        )
-        if stale and self.stream.status().state is not SentinelState.OFFLINE:
+        if not self._is_fresh(live):
             self.stream.request_keyframe()
         return join_latest(buffer, request.tier, lag), False
+
+    def _is_fresh(self, live: LiveSession) -> bool:
+        """Whether a keyframe has come lately, or is what a session begins with."""
+        buffer = live.buffer
+        newest = buffer.newest_keyframe(buffer.first)
+        if newest is None:
+            return buffer.newest_sequence is None
+        return self._seconds() - buffer.at(newest).arrived_seconds <= FRESH_SECONDS
 
     def _media(self, arrival: Arrival) -> Frame:
         """The segment in this viewer's format, encoded once for all viewers of it."""

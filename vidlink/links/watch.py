@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from automat import NoTransition, TypeMachineBuilder
 from zope.interface import implementer
@@ -25,7 +25,6 @@ from vidlink.errors import (
 from vidlink.interfaces import ICodec, IFollower, IProctorPeer
 from vidlink.links.subscription import Subscription
 from vidlink.model import Frame
-from vidlink.relay.hub import Hub
 from vidlink.wire.framing import server_frame
 from vidlink.wire.messages import (
     Clock,
@@ -41,6 +40,9 @@ from vidlink.wire.messages import (
     Subscribe,
     Unsubscribe,
 )
+
+if TYPE_CHECKING:
+    from vidlink.relay.hub import Hub
 
 #: A Proctor that has connected must register within this time.
 REGISTRATION_SECONDS = 10.0

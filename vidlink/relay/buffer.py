@@ -13,12 +13,15 @@ from zope.interface import implementer
 from vidlink.interfaces import IBuffer
 from vidlink.model import Arrival
 
+#: What an entry costs beside its media: counted too, so that a flood of tiny segments is bounded.
+ENTRY_BYTES = 1024
+
 
 class Budget:
     """The octets that all buffers together may hold.
 
-    Over the total, every buffer is cut to an equal share as it is appended to. That needs no
-    search for the largest one, and one heavy stream cannot push out the light ones.
+    Over the total, every buffer is cut to an equal share as it is appended to or trimmed. That
+    needs no search for the largest one, and one heavy stream cannot push out the light ones.
 
     :param total_bytes: the bound on all buffers together.
     """
@@ -41,7 +44,8 @@ class Buffer:
 
     What is older goes a group at a time, so that the oldest entry is a place to join. Only at
     a cap are single entries let go, oldest first; then :meth:`append` returns True, and what
-    is left up to the next keyframe can be followed but not joined.
+    is left up to the next keyframe can be followed but not joined. What is encoded of a segment
+    for viewers of other formats is not counted.
 
     :param window_seconds: how long a segment is kept after it arrived.
     :param cap_bytes: the most this buffer holds; the newest segment is always kept.
@@ -58,24 +62,23 @@ class Buffer:
         self._budget = budget
         self._entries: deque[Arrival] = deque()
         self._keyframes: deque[int] = deque()
+        self._forced = False
         self._closed = False
         budget.buffers += 1
 
     def append(self, arrival: Arrival) -> bool:
-        """Add the newest segment; True if a cap forced out what the window would keep."""
+        """Add the newest segment.
+
+        True if since the last one a cap has forced out what the window would keep.
+        """
         if arrival.segment.keyframe:
             self._keyframes.append(self.end)
         self._entries.append(arrival)
         self.end += 1
         self.newest_sequence = arrival.segment.sequence
-        self._grow(len(arrival.segment.data))
+        self._grow(_weight(arrival))
         self.trim(arrival.arrived_seconds)
-        allowance = self._budget.allowance()
-        cap = self._cap_bytes if allowance is None else min(allowance, self._cap_bytes)
-        forced = False
-        while self.size_bytes > cap and self.end - self.first > 1:
-            self._let_go(self.first + 1)
-            forced = True
+        forced, self._forced = self._forced, False
         return forced
 
     def at(self, position: int) -> Arrival:
@@ -95,7 +98,7 @@ class Buffer:
         return next((place for place in self._keyframes if place >= at_or_after), None)
 
     def trim(self, now_seconds: float) -> None:
-        """Let go of every group that ends before the window of monotonic `now_seconds`."""
+        """Let go of every group that ends before the window, and of what is over a cap."""
         edge = now_seconds - self.window_seconds
         keyframes = self._keyframes
         while len(keyframes) > 1 and self.at(keyframes[1]).arrived_seconds <= edge:
@@ -103,6 +106,7 @@ class Buffer:
         leading = keyframes[0] if keyframes else self.end
         while self.first < leading and self.at(self.first).arrived_seconds <= edge:
             self._let_go(self.first + 1)
+        self._keep_to_caps()
 
     def close(self) -> None:
         """Let go of everything, for good; cursors still on it see that it is gone."""
@@ -111,9 +115,16 @@ class Buffer:
             self._let_go(self.end)
             self._budget.buffers -= 1
 
+    def _keep_to_caps(self) -> None:
+        allowance = self._budget.allowance()
+        cap = self._cap_bytes if allowance is None else min(allowance, self._cap_bytes)
+        while self.size_bytes > cap and self.end - self.first > 1:
+            self._let_go(self.first + 1)
+            self._forced = True
+
     def _let_go(self, before: int) -> None:
         while self.first < before:
-            self._grow(-len(self._entries.popleft().segment.data))
+            self._grow(-_weight(self._entries.popleft()))
             self.first += 1
         while self._keyframes and self._keyframes[0] < self.first:
             self._keyframes.popleft()
@@ -121,3 +132,7 @@ class Buffer:
     def _grow(self, octets: int) -> None:
         self.size_bytes += octets
         self._budget.used_bytes += octets
+
+
+def _weight(arrival: Arrival) -> int:
+    return len(arrival.segment.data) + ENTRY_BYTES

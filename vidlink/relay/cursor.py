@@ -7,6 +7,7 @@ one :class:`Hole`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from zope.interface import implementer
@@ -74,10 +75,13 @@ class Cursor:
 
     def first_sequence(self) -> int | None:
         """The sequence that :meth:`next` would deliver first; None if nothing is there yet."""
-        for place in range(max(self._place, self.buffer.first), self.buffer.end):
-            segment = self.buffer.at(place).segment
-            if self.joined or segment.keyframe:
-                return int(segment.sequence)
+        self._keep_up()
+        joined = self.joined
+        for place in range(self._place, self.buffer.end):
+            arrival: Arrival = self.buffer.at(place)
+            joined = joined and not arrival.undecodable
+            if arrival.segment.keyframe or (joined and self.tier is Tier.FULL):
+                return arrival.segment.sequence
         return None
 
     def finish(self) -> Hole | None:
@@ -109,8 +113,9 @@ class Cursor:
         if arrival.segment.keyframe:
             return True
         if arrival.undecodable:
-            self._reason = self._reason or SkipReason.UNDECODABLE
             self.joined = False
+        if not self.joined:
+            self._reason = self._reason or SkipReason.UNDECODABLE
         return self.joined
 
     def _hole_before(self, sequence: int) -> Hole | None:
@@ -126,12 +131,20 @@ class Cursor:
         buffer = self.buffer
         if self._place < buffer.first:
             self.jump_to_newest()
-        elif self._max_lag_seconds is not None and self._place < buffer.end:
-            newest = buffer.at(buffer.end - 1).arrived_seconds
-            if newest - buffer.at(self._place).arrived_seconds > self._max_lag_seconds:
-                place = buffer.newest_keyframe(self._place + 1)
-                if place is not None:
-                    self._jump(place)
+        elif self._max_lag_seconds is not None:
+            due = self._due()
+            newest = buffer.newest_keyframe(self._place + 1)
+            if due is None or newest is None or newest <= due:
+                return
+            behind = buffer.at(buffer.end - 1).arrived_seconds - buffer.at(due).arrived_seconds
+            if behind > self._max_lag_seconds:
+                self._jump(newest)
+
+    def _due(self) -> int | None:
+        """The place of the next entry of this tier; None if there is none yet."""
+        if self.tier is Tier.KEYFRAMES:
+            return self.buffer.oldest_keyframe(self._place)
+        return self._place if self._place < self.buffer.end else None
 
     def _jump(self, place: int) -> None:
         self._place = place
@@ -152,42 +165,42 @@ def join_oldest(buffer: IBuffer, tier: Tier, max_lag_seconds: float | None) -> C
 def resume(buffer: IBuffer, sequence: int, tier: Tier, max_lag_seconds: float | None) -> Cursor:
     """A cursor at exactly `sequence` if its place is still in the buffer, or is the next one.
 
-    Otherwise it starts at the newest keyframe segment, and names what lies between.
+    If it has left the buffer, the cursor starts at the newest keyframe segment; if it never
+    came, at the next one after it. Either way it names what lies between. A sequence further
+    ahead than the next one is no place in this session: the same as :func:`join_latest`.
     """
-    for place in range(buffer.end - 1, buffer.first - 1, -1):
-        held = buffer.at(place)
-        if held.segment.sequence < sequence:
-            break
-        if held.segment.sequence == sequence:
-            return Cursor(
-                buffer,
-                place,
-                expected=sequence,
-                joined=not held.undecodable,
-                tier=tier,
-                max_lag_seconds=max_lag_seconds,
-            )
-    newest = buffer.newest_sequence
-    if sequence == (0 if newest is None else newest + 1):
-        return Cursor(
-            buffer,
-            buffer.end,
-            expected=sequence,
-            joined=newest is not None,
-            tier=tier,
-            max_lag_seconds=max_lag_seconds,
-        )
-    if newest is not None and sequence > newest:
+    newest = -1 if buffer.newest_sequence is None else buffer.newest_sequence
+    if sequence > newest + 1:
         return join_latest(buffer, tier, max_lag_seconds)
-    cursor = Cursor(
-        buffer, buffer.end, expected=sequence, tier=tier, max_lag_seconds=max_lag_seconds
+    places = range(buffer.first, buffer.end)
+    place = buffer.first + bisect_left(
+        places, sequence, key=lambda held: buffer.at(held).segment.sequence
     )
-    cursor.jump_to_newest()
+    held: Arrival | None = buffer.at(place) if place < buffer.end else None
+    if held is None:
+        exact = sequence == newest + 1
+        joined = exact and sequence > 0
+    else:
+        exact = held.segment.sequence == sequence
+        joined = exact and not held.undecodable
+    cursor = Cursor(
+        buffer,
+        place,
+        expected=sequence,
+        joined=joined,
+        tier=tier,
+        max_lag_seconds=max_lag_seconds,
+    )
+    if not exact and 0 < place == buffer.first:
+        cursor.jump_to_newest()
     return cursor
 
 
 def _join(buffer: IBuffer, place: int | None, tier: Tier, max_lag_seconds: float | None) -> Cursor:
-    expected = None if place is None else buffer.at(place).segment.sequence
+    # Of a session that has sent nothing yet, everything is due from its start.
+    expected = 0 if buffer.newest_sequence is None else None
+    if place is not None:
+        expected = buffer.at(place).segment.sequence
     return Cursor(
         buffer,
         buffer.end if place is None else place,

@@ -65,7 +65,8 @@ class Hub:
 
         The same process again takes over at once. Another process only if the older
         connection does not answer a ping: two machines with one id must not evict each other
-        for ever, but a half-open connection must not keep its own Sentinel out either.
+        for ever, but a half-open connection must not keep its own Sentinel out either. A claim
+        that is cancelled while the ping is out leaves everything as it was.
         """
         stream = self._streams.get(registration.sentinel_id)
         if stream is None:

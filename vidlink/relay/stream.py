@@ -140,8 +140,12 @@ class Stream:
         if self.live is not None:
             self.live.buffer.trim(now)
         ended = self._ended
-        if ended is not None and now - ended.ended_seconds > ended.buffer.window_seconds:
+        if ended is None:
+            return
+        if now - ended.ended_seconds > ended.buffer.window_seconds:
             self._forget_ended()
+        else:
+            ended.buffer.trim(now)
 
     def status(self) -> SentinelStatus:
         """Its row in the list of Sentinels, as of now."""
@@ -161,8 +165,9 @@ class Stream:
     def _state(self) -> SentinelState:
         if self.publisher is None:
             return SentinelState.OFFLINE
-        rate = self._sent_framerate_mhz or self.wanted_framerate_mhz
-        patience = STALE_SECONDS if not rate else max(STALE_SECONDS, STALE_FRAMES * 1000 / rate)
+        # Of the rate it has and the rate it was asked for: a change may be under way.
+        rates = [rate for rate in (self._sent_framerate_mhz, self.wanted_framerate_mhz) if rate]
+        patience = max([STALE_SECONDS, *(STALE_FRAMES * 1000 / rate for rate in rates)])
         silence = self._seconds() - self._heard_seconds
         return SentinelState.STALE if silence > patience else SentinelState.LIVE
 
