@@ -1,0 +1,44 @@
+// What is asked over HTTP. Addresses are relative to the page, so that it works below any path.
+
+/** The server refused, or could not be reached; `message` is a sentence for a person. */
+export class ApiError extends Error {}
+
+const part = encodeURIComponent;
+
+export const ME = "api/v1/me";
+
+const sessionPath = (sentinelId, sessionId) =>
+  `api/v1/sentinels/${part(sentinelId)}/sessions/${part(sessionId)}`;
+
+/** One page of the sessions of a sentinel, newest first: `{sessions, next}`. */
+export function sessions(sentinelId, after, limit, signal) {
+  const place = after === null ? "" : `&after=${part(after)}`;
+  return get(`api/v1/sessions?sentinel=${part(sentinelId)}&limit=${limit}${place}`, signal);
+}
+
+/** One session, with its spans and gaps. */
+export function session(sentinelId, sessionId, signal) {
+  return get(sessionPath(sentinelId, sessionId), signal);
+}
+
+/**
+ * Where the recording of a session is: all of it, or what a live session has up to now, so that
+ * the file does not grow while it is being played.
+ */
+export function recordingUrl({ sentinelId, sessionId, state, lastSequence }) {
+  const path = `${sessionPath(sentinelId, sessionId)}/recording.mp4`;
+  return state === "live" && lastSequence !== null ? `${path}?last=${lastSequence}` : path;
+}
+
+async function get(path, signal) {
+  let answer;
+  try {
+    answer = await fetch(path, { signal, headers: { Accept: "application/json" } });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new ApiError("The server cannot be reached.");
+  }
+  const value = await answer.json().catch(() => null);
+  if (answer.ok && value !== null) return value;
+  throw new ApiError(value?.error?.message ?? `The server answered ${answer.status}.`);
+}

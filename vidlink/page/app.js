@@ -1,0 +1,205 @@
+// The page put together: the address says what is shown, the connection brings it.
+
+import { ME } from "./api.js";
+import { ServerClock } from "./clock.js";
+import { Connection } from "./connection.js";
+import { element, setAttribute, setText } from "./dom.js";
+import { SentinelList } from "./list.js";
+import { isSupported } from "./player.js";
+import { RecordingsView } from "./recordings.js";
+import { WatchView } from "./watch.js";
+
+/** The words that count on are brought up to date so often. */
+const REFRESH_MS = 250;
+const CHECK_MS = 1000;
+
+class App {
+  #clock = new ServerClock();
+  #list = new SentinelList(this.#clock);
+  #connection;
+  #may = [];
+  #view = null;
+  #route = { kind: "list" };
+  #checkedAt = 0;
+  #said = "";
+
+  start() {
+    this.phaseText = document.getElementById("connection");
+    this.announcer = document.getElementById("announcer");
+    this.main = document.getElementById("main");
+    this.placeholder = document.getElementById("placeholder");
+    this.main.prepend(this.#list.root);
+    const socketUrl = new URL("ws/proctor", document.baseURI);
+    socketUrl.protocol = socketUrl.protocol === "https:" ? "wss:" : "ws:";
+    this.#connection = new Connection({
+      socketUrl, meUrl: ME, clock: this.#clock,
+      on: {
+        phase: () => this.#showPhase(),
+        registered: ({ may }) => this.#registered(may),
+        message: (message) => this.#take(message),
+      },
+    });
+    addEventListener("hashchange", () => this.#follow());
+    addEventListener("keydown", (event) => this.#key(event));
+    document.addEventListener("visibilitychange", () => this.#visibility());
+    setInterval(() => this.#tick(), REFRESH_MS);
+    this.#connection.start();
+    this.#follow();
+  }
+
+  #take(message) {
+    if (message.type === "sentinels") {
+      this.#list.take(message);
+      this.#refreshStatus();
+    } else if (this.#route.kind !== "watch" || this.#view === null) {
+      return;
+    } else if (message.type === "error") {
+      if (message.about === this.#route.sentinelId) this.#view.take(message);
+    } else if (message.sentinelId === this.#route.sentinelId) {
+      this.#view.take(message);
+    }
+  }
+
+  /** The list has news: of the sentinel that is open too? One that was unknown can be joined now. */
+  #refreshStatus() {
+    const { kind, sentinelId } = this.#route;
+    if (kind === "list") return;
+    const status = this.#list.status(sentinelId);
+    const news = status !== null && !this.#view.known;
+    this.#view.setStatus(status);
+    if (kind === "watch" && news) this.#connection.watch(sentinelId);
+  }
+
+  #registered(may) {
+    this.#may = may;
+    this.#showPhase();
+  }
+
+  #showPhase() {
+    const { phase } = this.#connection;
+    const connected = phase === "connected";
+    setAttribute(document.body, "data-connection", phase);
+    this.#list.setConnected(connected);
+    this.#view?.setConnected?.(connected, this.#may);
+    this.#showPhaseWords();
+    if (phase === "waiting") this.#announce(`Connection lost: ${this.#connection.reason}`);
+    else if (connected) this.#announce("Connected");
+  }
+
+  #showPhaseWords() {
+    const { phase, reason, retryAt } = this.#connection;
+    const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
+    setText(this.phaseText, {
+      connecting: "Connecting…",
+      connected: "Connected",
+      waiting: `Connection lost (${reason}), trying again in ${seconds} s`,
+    }[phase]);
+  }
+
+  /** Show what the address names. */
+  #follow() {
+    const route = parse(location.hash);
+    const before = this.#route;
+    this.#route = route;
+    if (route.kind !== before.kind || route.sentinelId !== before.sentinelId) {
+      this.#view?.close();
+      this.#view = null;
+      this.#connection.watch(route.kind === "watch" ? route.sentinelId : null);
+      this.#open(route);
+    }
+    if (route.kind === "recordings") this.#view.open(route.sessionId);
+    this.#list.mark(route.sentinelId ?? null);
+    this.#retitle();
+  }
+
+  #open(route) {
+    setAttribute(document.body, "data-view", route.kind);
+    this.placeholder.hidden = route.kind !== "list";
+    if (route.kind === "list") {
+      this.#list.focusOpened();
+      return;
+    }
+    const changed = () => this.#retitle();
+    if (route.kind === "watch") {
+      this.#view = new WatchView(route.sentinelId, this.#clock, {
+        send: (text) => this.#connection.send(text),
+        rejoin: () => this.#connection.watch(route.sentinelId),
+        changed,
+      });
+      this.#view.setConnected(this.#connection.phase === "connected", this.#may);
+    } else {
+      this.#view = new RecordingsView(route.sentinelId, { changed });
+    }
+    this.#view.setStatus(this.#list.status(route.sentinelId));
+    this.main.append(this.#view.root);
+    if (this.#list.root.offsetParent === null) this.#view.focus();
+  }
+
+  #retitle() {
+    if (this.#view === null) {
+      document.title = "VidLink";
+      return;
+    }
+    document.title = `${this.#view.summary} – VidLink`;
+    this.#announce(this.#view.summary);
+  }
+
+  #announce(text) {
+    if (text === this.#said) return;
+    this.#said = text;
+    setText(this.announcer, text);
+  }
+
+  #tick() {
+    if (document.hidden) return;
+    this.#view?.refresh?.();
+    const now = performance.now();
+    if (now - this.#checkedAt < CHECK_MS) return;
+    this.#checkedAt = now;
+    this.#list.refresh();
+    this.#showPhaseWords();
+    this.#view?.check();
+  }
+
+  #visibility() {
+    if (document.hidden) return;
+    this.#connection.nudge();
+    this.#view?.wake?.();
+    this.#checkedAt = 0;
+    this.#tick();
+  }
+
+  #key(event) {
+    const typing = event.target.matches?.("input, select, textarea, video");
+    if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
+    if (event.key === "/") {
+      event.preventDefault();
+      location.hash = this.#list.root.offsetParent === null ? "#/" : location.hash;
+      this.#list.focusFilter();
+    } else if (event.key === "Escape" && this.#route.kind !== "list") {
+      location.hash = "#/";
+    }
+  }
+}
+
+/** What an address names: `{kind, sentinelId, sessionId}`; anything odd is the list. */
+function parse(hash) {
+  const [kind, ...ids] = hash.replace(/^#\/?/, "").split("/");
+  let sentinelId;
+  let sessionId;
+  try {
+    [sentinelId, sessionId = null] = ids.map(decodeURIComponent);
+  } catch {
+    return { kind: "list" };
+  }
+  if (!sentinelId || (kind !== "watch" && kind !== "recordings")) return { kind: "list" };
+  return { kind, sentinelId, sessionId };
+}
+
+if (isSupported()) new App().start();
+else {
+  document.getElementById("main").replaceChildren(element(
+    "p", { class: "empty" },
+    "This browser is too old to show live pictures. A current Chromium, Firefox or Safari will do.",
+  ));
+}

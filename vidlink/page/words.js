@@ -1,0 +1,88 @@
+// Numbers and states as a person reads them. Nothing here touches the page.
+
+/** How old something is, short: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min", "4 d". */
+export function age(seconds) {
+  const s = Math.max(0, seconds);
+  if (s < 9.95) return `${s.toFixed(1)} s`;
+  return length(s);
+}
+
+/** How long something lasts, to the second: "12 s", "3 min 5 s", "2 h 10 min", "4 d 3 h". */
+export function length(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+}
+
+/** Octets, in units of 1,000. */
+export function size(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** A frame rate: "5", "0.2", "2.5". */
+export function rate(framerate) {
+  return String(Math.round(framerate * 100) / 100);
+}
+
+const DATE = new Intl.DateTimeFormat(undefined, {
+  year: "numeric", month: "short", day: "2-digit",
+  hour: "2-digit", minute: "2-digit", second: "2-digit",
+});
+
+/** A time in microseconds since the epoch, as date and time of this computer's zone. */
+export function moment(timeUs) {
+  return DATE.format(new Date(timeUs / 1000));
+}
+
+/** A time in microseconds since the epoch, for the `datetime` of a <time>. */
+export function machineMoment(timeUs) {
+  return new Date(timeUs / 1000).toISOString();
+}
+
+export const STATES = {
+  live: "Live",
+  stale: "Stale",
+  offline: "Offline",
+  lost: "No connection",
+  unknown: "Unknown",
+};
+
+export const RECORDING = {
+  ok: "Recording",
+  trouble: "Recording in trouble",
+  none: "Not recording",
+};
+
+export const SESSION_STATES = { live: "Live", ended: "Ended", sealed: "Complete" };
+
+/** Why a viewer was not sent something. */
+export const SKIPPED = {
+  lag: "fell behind",
+  undecodable: "pictures before the next keyframe were of no use",
+  missing: "lost before the server had it",
+};
+
+/** Why something is missing from a recording. */
+export const CAUSES = {
+  "server-stopped": "the server stopped",
+  "queue-full": "the disk was too slow",
+  "disk-full": "the disk was full",
+  "write-error": "the disk reported an error",
+  damaged: "what was written is damaged",
+  declared: "the sentinel lost it",
+  missing: "it never arrived",
+};
+
+/** A count and its noun: "1 gap", "3 gaps". */
+export function count(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
