@@ -73,7 +73,7 @@ class Options(OneLineOptions):
         self.number("bitrate", int, 50, 100_000)
         self.number("keyframe-interval", float, 0.2, 3600)
         size = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", self["max-size"], re.ASCII)
-        if size is None:
+        if size is None or min(int(size[1]), int(size[2])) < 16:
             raise UserMistake(f"--max-size takes WIDTHxHEIGHT, not {self['max-size']!r}")
         self["max-size"] = int(size[1]), int(size[2])
 

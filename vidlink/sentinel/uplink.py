@@ -14,7 +14,7 @@ from vidlink.errors import CLOSE_CODES, IdInUse, NotAllowed, NotAuthenticated, P
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink import Uplink
 from vidlink.sentinel.backoff import BackOff
-from vidlink.wire.messages import ErrorMessage, Message
+from vidlink.wire.messages import Message
 
 #: Autobahn bounds what is sent by the same number: a segment in base64 must fit.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -70,10 +70,9 @@ class UplinkProtocol(WebSocketClientProtocol):
             self.sendMessage(payload, is_binary)
 
     def close(self, error: PeerError) -> None:
-        """Say `error` in band and close with its code."""
+        """Close with the code of `error`; only a server explains itself in band."""
         if self.state != self.STATE_OPEN:
             return
-        self.sendMessage(*self.factory.codec.encode(ErrorMessage(error.code, str(error))))
         self.sendCloseFrame(code=error.close_code, reasonUtf8=error.code.encode())
         self._linger = self.factory.clock.callLater(LINGER_SECONDS, self._cut_off)
 

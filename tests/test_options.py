@@ -1,0 +1,91 @@
+"""What a person types: mistakes give one line and status 1, good values arrive as meant."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from vidlink.commands import Options as VidlinkOptions
+from vidlink.commands.demo import Options as DemoOptions
+from vidlink.errors import UserMistake
+from vidlink.options import OneLineOptions, or_exit
+from vidlink.sentinel.tap import Options as SentinelOptions
+from vidlink.server.tap import Options as ServerOptions
+
+
+class OptionsTests(SynchronousTestCase):
+    """Each command's options."""
+
+    def complaint(self, options: OneLineOptions, *arguments: str) -> str:
+        """The one line that a mistake gives."""
+        ended = self.assertRaises(SystemExit, options.parseOptions, list(arguments))
+        # A text as the argument of SystemExit is printed to standard error, with status 1.
+        text = ended.code
+        self.assertIsInstance(text, str)
+        self.assertEqual(str(text).count("\n"), 0)
+        return str(text)
+
+    def test_numbers(self) -> None:
+        """A number out of range, or none at all, is named with its range."""
+        for options, name, value in (
+            (ServerOptions(), "buffer-seconds", "0"),
+            (ServerOptions(), "buffer-bytes", "lots"),
+            (ServerOptions(), "buffer-total-bytes", "-1"),
+            (SentinelOptions(), "fps", "5.1"),
+            (SentinelOptions(), "fps", "nan"),
+            (SentinelOptions(), "bitrate", "1e9"),
+            (SentinelOptions(), "keyframe-interval", "inf"),
+            (DemoOptions(), "screens", "1000"),
+            (DemoOptions(), "port", "65536"),
+        ):
+            arguments = ["--id", "a"] if isinstance(options, SentinelOptions) else []
+            line = self.complaint(options, *arguments, f"--{name}", value)
+            self.assertIn(f"--{name} takes a number from ", line)
+            self.assertIn(repr(value), line)
+
+    def test_unknown(self) -> None:
+        """An option that does not exist is named, with a hint where the others are."""
+        for options in (ServerOptions(), SentinelOptions(), DemoOptions(), VidlinkOptions()):
+            line = self.complaint(options, "--frobnicate")
+            self.assertIn("frobnicate", line)
+            self.assertIn("--help", line)
+
+    def test_ids(self) -> None:
+        """A sentinel's id is required, and anything else than an id is refused."""
+        self.assertIn("--id", self.complaint(SentinelOptions()))
+        for text in ("", "../up", "a b", "-dash", "x" * 65, "ä"):
+            self.assertIn("--id", self.complaint(SentinelOptions(), f"--id={text}"))
+
+    def test_size(self) -> None:
+        """A size is WIDTHxHEIGHT."""
+        for text in ("1920", "1920x", "axb", "1920X1080x1", "00x00"):
+            line = self.complaint(SentinelOptions(), "--id", "a", "--max-size", text)
+            self.assertIn("--max-size", line)
+        options = SentinelOptions()
+        options.parseOptions(["--id", "a", "--max-size", "1280x720", "--fps", "0.2"])
+        self.assertEqual(options["max-size"], (1280, 720))
+        self.assertEqual(options["fps"], 0.2)
+
+    def test_repeated(self) -> None:
+        """What may be given again adds up."""
+        options = ServerOptions()
+        options.parseOptions(
+            ["--listen", "tcp:1", "-l", "tcp:2", "--allow-origin", "https://a.example"]
+        )
+        self.assertEqual(options["listen"], ["tcp:1", "tcp:2"])
+        self.assertEqual(options["allow-origin"], ["https://a.example"])
+        self.assertEqual(ServerOptions()["listen"], [])
+
+    def test_command(self) -> None:
+        """`vidlink` without a command says what to type."""
+        self.assertIn("vidlink demo", self.complaint(VidlinkOptions()))
+
+    def test_or_exit(self) -> None:
+        """A user's mistake ends the process with one line; anything else is not swallowed."""
+
+        def mistake() -> None:
+            raise UserMistake("use another port")
+
+        ended = self.assertRaises(SystemExit, or_exit, "twistd x", mistake)
+        self.assertEqual(ended.code, "twistd x: use another port")
+        self.assertRaises(ZeroDivisionError, or_exit, "twistd x", lambda: 1 // 0)
+        self.assertEqual(or_exit("twistd x", lambda: 7), 7)
