@@ -1,0 +1,235 @@
+"""The HTTP interface under ``/api/v1``: what there is, what was recorded, and control for scripts.
+
+This is the table of its paths. What is asked for is read in :mod:`vidlink.server.parameters`,
+answered through :mod:`vidlink.server.answers` and :mod:`vidlink.server.bodies`; who may ask at
+all is settled before, in :mod:`vidlink.server.site`. Importing this brings in Klein, and with it
+the reactor, so taps import it when the daemon is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from klein import Klein
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from twisted.web.server import Request
+from werkzeug import exceptions
+
+from vidlink.errors import NotFound
+from vidlink.interfaces import IArchive, IHub
+from vidlink.model import SegmentQuery, SessionQuery
+from vidlink.server import listings, parameters
+from vidlink.server.answers import answer_error, answer_json, answer_now
+from vidlink.server.bodies import SmallBody, send_body
+from vidlink.server.parameters import Query
+from vidlink.server.refusals import BadParameter, MethodNotAllowed, NoSuchPath
+
+MAX_SESSIONS = 1_000
+MAX_SEGMENTS = 5_000
+#: One request for several segments may span so many sequences, because each hole among them is
+#: named in a header, and clients take headers of 16 KiB.
+MAX_RANGE = 1_000
+
+_SENTINEL = "/api/v1/sentinels/<sentinel>"
+_SESSION = _SENTINEL + "/sessions/<session>"
+_VIDEO = "video/mp4"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class History:
+    """The HTTP interface.
+
+    :param archive: the recording.
+    :param hub: the live state.
+    :param wall_clock_us: microseconds since the epoch.
+    """
+
+    app = Klein()
+    # `//api/v1/me` is no other spelling of `/api/v1/me`.
+    app.url_map.merge_slashes = False
+
+    def __init__(self, archive: IArchive, hub: IHub, *, wall_clock_us: Callable[[], int]) -> None:
+        self._archive = archive
+        self._hub = hub
+        self._wall_clock_us = wall_clock_us
+
+    def resource(self) -> IResource:
+        """The resource that answers every path of this interface; it is a leaf."""
+        return self.app.resource()
+
+    @app.route("/healthz", methods=["GET"])
+    def healthz(self, request: Request) -> bytes:
+        """The process is alive."""
+        Query(request.uri)
+        return answer_now(request, {"status": "ok"})
+
+    @app.route("/readyz", methods=["GET"])
+    async def readyz(self, request: Request) -> bytes:
+        """The recordings can be read."""
+        Query(request.uri)
+        await self._archive.sessions(SessionQuery(limit=1))
+        return answer_now(request, {"status": "ok"})
+
+    @app.route("/api/v1/me", methods=["GET"])
+    def me(self, request: Request) -> bytes:
+        """What the one who asks may do."""
+        Query(request.uri)
+        value = {
+            "may": ["watch", "control"],
+            "access": "open",
+            "serverTime": self._wall_clock_us(),
+        }
+        return answer_now(request, value)
+
+    @app.route("/api/v1/sentinels", methods=["GET"])
+    async def sentinels(self, request: Request) -> bytes:
+        """Every Sentinel that is connected or was ever recorded."""
+        Query(request.uri)
+        recorded = await self._archive.sentinels()
+        known = listings.known_sentinels(self._hub.statuses(), recorded)
+        return answer_json(request, {"sentinels": [listings.sentinel_json(one) for one in known]})
+
+    @app.route("/api/v1/sessions", methods=["GET"])
+    async def sessions(self, request: Request) -> bytes:
+        """Sessions, newest first, paged."""
+        query = Query(request.uri, ("sentinel", "group", "from", "to", "after", "limit"))
+        from_time_us, to_time_us = query.time_range_us()
+        page = await self._archive.sessions(
+            SessionQuery(
+                sentinel_id=query.sentinel_id("sentinel"),
+                group=query.text("group"),
+                from_time_us=from_time_us,
+                to_time_us=to_time_us,
+                after=query.text("after"),
+                limit=query.limit(100, MAX_SESSIONS),
+            )
+        )
+        return answer_json(request, listings.sessions_json(page))
+
+    @app.route(_SESSION, methods=["GET"])
+    async def session(self, request: Request, sentinel: str, session: str) -> bytes:
+        """One session."""
+        Query(request.uri)
+        record = await self._archive.session(*_ids(sentinel, session))
+        return answer_json(request, listings.session_json(record))
+
+    @app.route(_SESSION + "/segments", methods=["GET"])
+    async def segments(self, request: Request, sentinel: str, session: str) -> bytes:
+        """The segments of a session, in order, paged."""
+        query = Query(request.uri, ("from", "to", "after", "limit"))
+        from_time_us, to_time_us = query.time_range_us()
+        wanted = SegmentQuery(
+            from_time_us=from_time_us,
+            to_time_us=to_time_us,
+            after=query.sequence("after"),
+            limit=query.limit(1_000, MAX_SEGMENTS),
+        )
+        page = await self._archive.segments(*_ids(sentinel, session), wanted)
+        return answer_json(request, listings.segments_json(sentinel, session, page))
+
+    @app.route(_SESSION + "/init.mp4", methods=["GET"])
+    async def init(self, request: Request, sentinel: str, session: str) -> bytes:
+        """The initialization segment."""
+        Query(request.uri)
+        record = await self._archive.session(*_ids(sentinel, session))
+        return await send_body(request, SmallBody(record.session.init), {"Content-Type": _VIDEO})
+
+    @app.route(_SESSION + "/segments/<numbers>", methods=["GET"])
+    async def media(self, request: Request, sentinel: str, session: str, numbers: str) -> bytes:
+        """One segment, or several in one body, as they were received."""
+        Query(request.uri)
+        first, last = _range(numbers)
+        body, missing = await self._archive.media(*_ids(sentinel, session), first, last)
+        headers = {"Content-Type": _VIDEO}
+        if missing:
+            headers["VidLink-Missing"] = ", ".join(f"{one}-{other}" for one, other in missing)
+        return await send_body(request, body, headers)
+
+    @app.route(_SESSION + "/recording.mp4", methods=["GET"])
+    async def recording(self, request: Request, sentinel: str, session: str) -> bytes:
+        """The whole session as one file that any player plays."""
+        last = Query(request.uri, ("last",)).sequence("last")
+        ids = _ids(sentinel, session)
+        record = await self._archive.session(*ids)
+        start_us = record.start_time_us
+        if start_us is None:
+            start_us = record.session.started_time_us
+        name = f"{sentinel}-{_stamp(start_us)}.mp4"
+        headers = {
+            "Content-Type": _VIDEO,
+            "Content-Disposition": f'attachment; filename="{name}"',
+        }
+        return await send_body(request, await self._archive.film(*ids, last), headers)
+
+    @app.route(_SENTINEL + "/keyframe", methods=["POST"])
+    def request_keyframe(self, request: Request, sentinel: str) -> bytes:
+        """Ask a Sentinel for a keyframe."""
+        Query(request.uri)
+        if _body(request) and _json(request):
+            raise BadParameter("body", "must be empty or {}")
+        self._stream(sentinel).request_keyframe()
+        request.setResponseCode(202)
+        return answer_now(request, {"sentinelId": sentinel})
+
+    @app.route(_SENTINEL + "/framerate", methods=["PUT"])
+    def change_framerate(self, request: Request, sentinel: str) -> bytes:
+        """Ask a Sentinel for another frame rate."""
+        Query(request.uri)
+        wanted_mhz = parameters.framerate_mhz(_json(request))
+        taken_mhz = self._stream(sentinel).change_framerate(wanted_mhz)
+        value = {"sentinelId": sentinel, "framerate": listings.framerate(taken_mhz)}
+        return answer_now(request, value)
+
+    @app.handle_errors(Exception)
+    def refuse(self, request: Any, failure: Failure) -> bytes:
+        """Every error of the above, and of the table itself."""
+        error = failure.value
+        assert error is not None, "a failure has a cause"
+        if isinstance(error, exceptions.MethodNotAllowed):
+            method = request.method.decode("ascii")
+            error = MethodNotAllowed(method[:20], error.valid_methods or ())
+        elif isinstance(error, exceptions.HTTPException):
+            error = NoSuchPath("there is nothing at this path")
+        return answer_error(request, error)
+
+    def _stream(self, sentinel: str) -> Any:
+        stream = self._hub.stream(parameters.sentinel_id(sentinel))
+        if stream is None:
+            raise NotFound(f"no sentinel {sentinel} has ever been here")
+        return stream
+
+
+def _ids(sentinel: str, session: str) -> tuple[str, str]:
+    return parameters.sentinel_id(sentinel), parameters.session_id(session)
+
+
+def _body(request: Request) -> bytes:
+    assert request.content is not None, "a request is answered when its body is here"
+    request.content.seek(0)
+    return bytes(request.content.read())
+
+
+def _json(request: Request) -> dict[str, object]:
+    return parameters.json_object(_body(request), request.getHeader("Content-Type"))
+
+
+def _range(numbers: str) -> tuple[int, int]:
+    start, dash, end = numbers.partition("-")
+    first = parameters.sequence(start, "first" if dash else "sequence")
+    last = parameters.sequence(end, "last") if dash else first
+    if last < first:
+        raise BadParameter("last", "must not be below first")
+    if last - first >= MAX_RANGE:
+        raise BadParameter("last", f"must be below first + {MAX_RANGE}; recording.mp4 has it all")
+    return first, last
+
+
+def _stamp(time_us: int) -> str:
+    """A time for a file's name, such as ``20260701T093000Z``; any number will do."""
+    try:
+        return (_EPOCH + timedelta(microseconds=time_us)).strftime("%Y%m%dT%H%M%SZ")
+    except OverflowError:
+        return f"{time_us}us"
