@@ -1,0 +1,1 @@
+"""The proctor page in a real browser, against real daemons on loopback."""
