@@ -213,7 +213,7 @@ class RefusalTests(SynchronousTestCase):
             data[place : place + 4] = u32(offset)
             self.assertIn("mdat", self.refused(bytes(data)))
         self.assertIn("mdat", self.refused(segment(truns=(u32(0x201, 1, 0, 6),))))
-        self.assertIn("mdat", self.refused(segment(truns=(u32(0x201, 2, 0, 2**32 - 1, 1),))))
+        self.assertIn("mdat", self.refused(segment(truns=(u32(0x201, 2, 0, 3, 3),))))
         self.assertIn("mdat", self.refused(segment(truns=(u32(0, 1),))))
 
     def test_counts(self) -> None:

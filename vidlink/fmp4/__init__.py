@@ -4,7 +4,15 @@ Here belongs whatever knows the layout of a box; standard library only. Encoding
 `vidlink.sentinel`, where bytes are kept to `vidlink.store`.
 """
 
-from vidlink.fmp4.avc import annexb_to_avc, split_annexb
+from vidlink.fmp4.avc import (
+    IDR,
+    PARAMETER_SETS,
+    annexb_to_avc,
+    join_avc,
+    split_annexb,
+    split_avc,
+    unit_type,
+)
 from vidlink.fmp4.boxes import Box, iter_boxes
 from vidlink.fmp4.init import MediaInfo, read_init
 from vidlink.fmp4.read import read_fragment
@@ -13,17 +21,22 @@ from vidlink.fmp4.walk import FragmentInfo
 from vidlink.fmp4.write import write_fragment
 
 __all__ = [
+    "IDR",
     "MAX_REFERENCE_BYTES",
     "MAX_REFERENCE_DURATION",
+    "PARAMETER_SETS",
     "Box",
     "FragmentInfo",
     "MediaInfo",
     "annexb_to_avc",
     "build_sidx",
     "iter_boxes",
+    "join_avc",
     "read_fragment",
     "read_init",
     "sidx_size",
     "split_annexb",
+    "split_avc",
+    "unit_type",
     "write_fragment",
 ]

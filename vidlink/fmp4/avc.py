@@ -9,7 +9,9 @@ from __future__ import annotations
 from vidlink.errors import NotMedia
 
 _START = b"\x00\x00\x01"
-_IDR, _SPS, _PPS, _DELIMITER, _FILLER, _SPS_EXTENSION = 5, 7, 8, 9, 12, 13
+IDR = 5
+"""The type of a NAL unit that holds (a slice of) a frame to begin at."""
+_SPS, _PPS, _DELIMITER, _FILLER, _SPS_EXTENSION = 7, 8, 9, 12, 13
 PARAMETER_SETS = frozenset((_SPS, _PPS, _SPS_EXTENSION))
 """NAL unit types that belong into the `avcC` of the initialization segment."""
 _LEFT_OUT = PARAMETER_SETS | {_DELIMITER, _FILLER}
@@ -28,6 +30,23 @@ def split_annexb(packet: bytes) -> list[bytes]:
         raise NotMedia("an Annex B byte stream begins with a start code")
     units = (unit.rstrip(b"\x00") for unit in packet[first + 3 :].split(_START))
     return [unit for unit in units if unit]
+
+
+def split_avc(sample: bytes) -> list[bytes]:
+    """Cut an MP4 sample, whose NAL units follow their lengths in four bytes, into NAL units.
+
+    Raises:
+        NotMedia: the lengths do not add up.
+    """
+    units: list[bytes] = []
+    place = 0
+    while place < len(sample):
+        start = place + 4
+        place = start + int.from_bytes(sample[place:start], "big")
+        if place > len(sample) or place == start:
+            raise NotMedia("the NAL units of a sample do not fill it")
+        units.append(sample[start:place])
+    return units
 
 
 def unit_type(unit: bytes) -> int:
