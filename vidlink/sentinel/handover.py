@@ -1,0 +1,82 @@
+"""The bounded road from the capture's thread to the reactor's."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+MAX_FRAMES = 50
+"""So many frames may wait for the reactor: ten seconds at five a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInit:
+    """The initialization segment under which the frames of `epoch` are encoded."""
+
+    epoch: int
+    data: bytes
+    timescale: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """One frame, ready to be made a segment.
+
+    `epoch` counts sessions; `media_time` (0 for the first frame of an epoch, on the monotonic
+    clock of the capture) and `duration` (nominal) are in ticks, `timescale` of them a second;
+    `start_time_us` is the wall clock at capture; `data` is length-prefixed NAL units.
+    """
+
+    epoch: int
+    media_time: int
+    start_time_us: int
+    duration: int
+    duration_ms: int
+    keyframe: bool
+    framerate_mhz: int
+    data: bytes
+    timescale: int
+
+
+class Handover:
+    """Frames on their way, each with the initialization segment that it needs.
+
+    At `bound` frames the oldest group of pictures (a keyframe and what builds on it) is
+    dropped. If that is all there is, what comes next cannot be decoded either and is dropped,
+    up to the next keyframe, which the capture is told to make.
+    """
+
+    def __init__(self, bound: int = MAX_FRAMES) -> None:
+        self.dropped = 0
+        self._bound = bound
+        self._waiting: deque[tuple[MediaInit, EncodedFrame]] = deque()
+        self._broken = False
+        self._lock = threading.Lock()
+
+    def put(self, init: MediaInit, frame: EncodedFrame) -> bool:
+        """Add a frame. False if a keyframe has to be made before anything else is of use."""
+        with self._lock:
+            if len(self._waiting) >= self._bound:
+                self._drop_oldest_group()
+            if self._broken and not frame.keyframe:
+                self.dropped += 1
+                return False
+            self._broken = False
+            self._waiting.append((init, frame))
+            return True
+
+    def take(self) -> list[tuple[MediaInit, EncodedFrame]]:
+        """Everything that waits, oldest first."""
+        with self._lock:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            return waiting
+
+    def _drop_oldest_group(self) -> None:
+        while self._waiting:
+            self._waiting.popleft()
+            self.dropped += 1
+            if self._waiting and self._waiting[0][1].keyframe:
+                return
+        self._broken = True
