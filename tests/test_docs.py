@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from twisted.python.usage import Options
 from twisted.trial.unittest import SynchronousTestCase
 
+from vidlink.commands import Options as CommandOptions
 from vidlink.sentinel.tap import Options as SentinelOptions
 from vidlink.server.tap import Options as ServerOptions
 
@@ -41,6 +43,13 @@ class OptionsPageTests(SynchronousTestCase):
         for name, default in options.defaults.items():
             if name in page and page[name][0]:
                 self.assertEqual(page[name][1], default or None, name)
+
+    def test_commands(self) -> None:
+        """Of every command that ``vidlink`` has."""
+        commands: list[Any] = CommandOptions.subCommands
+        self.assertTrue(commands)
+        for name, _, options, _ in commands:
+            self.compare(f"vidlink {name}", options())
 
     def test_server(self) -> None:
         """Of ``twistd vidlink-server``."""
