@@ -18,11 +18,10 @@ from zope.interface import implementer
 
 from vidlink.errors import VidlinkError
 from vidlink.interfaces import ICapture, IEncoder, ISource
+from vidlink.model import EncodedFrame
 from vidlink.sentinel.cadence import Cadence
 from vidlink.sentinel.encoder import TIMESCALE
-from vidlink.sentinel.handover import EncodedFrame, Handover, MediaInit
-
-__all__ = ["Capture", "EncodedFrame", "MediaInit", "OpensEncoders"]
+from vidlink.sentinel.handover import Handover, MediaInit
 
 
 class OpensEncoders(Protocol):
@@ -128,14 +127,7 @@ class Capture:
 
     def _run(self) -> None:
         while self._wait_until_due():
-            try:
-                self._shoot()
-                self._works_again()
-            except VidlinkError as error:
-                self._fails(str(error))
-            except Exception:
-                self._call_in_reactor(self._log_bug, Failure())
-                self._fails("an error in this program, see the log")
+            self.step()
         self._close_encoder()
         self._source.close()
         self._call_in_reactor(self._end)
@@ -149,6 +141,21 @@ class Capture:
                     return True
                 self._changed.wait(wait)
         return False
+
+    def step(self) -> bool:
+        """What the thread does whenever a picture is due; False if none is."""
+        with self._changed:
+            if self._cadence.wait_seconds(self._monotonic()) != 0:
+                return False
+        try:
+            self._shoot()
+            self._works_again()
+        except VidlinkError as error:
+            self._fails(str(error))
+        except Exception:
+            self._call_in_reactor(self._log_bug, Failure())
+            self._fails("an error in this program, see the log")
+        return True
 
     def _shoot(self) -> None:
         """Take, encode and hand over one picture."""
@@ -173,7 +180,6 @@ class Capture:
             keyframe=shot.keyframe,
             framerate_mhz=shot.framerate_mhz,
             data=data,
-            timescale=encoder.timescale,
         )
         if not self._handover.put(self._init, frame):
             with self._changed:

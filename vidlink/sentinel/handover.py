@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
+from vidlink.model import EncodedFrame
+
 MAX_FRAMES = 50
 """So many frames may wait for the reactor: ten seconds at five a second."""
 
@@ -15,26 +17,6 @@ class MediaInit:
     """The initialization segment under which the frames of `epoch` are encoded."""
 
     epoch: int
-    data: bytes
-    timescale: int
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedFrame:
-    """One frame, ready to be made a segment.
-
-    `epoch` counts sessions; `media_time` (0 for the first frame of an epoch, on the monotonic
-    clock of the capture) and `duration` (nominal) are in ticks, `timescale` of them a second;
-    `start_time_us` is the wall clock at capture; `data` is length-prefixed NAL units.
-    """
-
-    epoch: int
-    media_time: int
-    start_time_us: int
-    duration: int
-    duration_ms: int
-    keyframe: bool
-    framerate_mhz: int
     data: bytes
     timescale: int
 
