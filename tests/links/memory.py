@@ -1,0 +1,131 @@
+"""A whole server in memory: hub, store and conversations on one virtual clock, no sockets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from vidlink.interfaces import ICodec
+from vidlink.links.ingest import Ingest
+from vidlink.links.watch import Watch
+from vidlink.model import Limits
+from vidlink.relay.hub import Hub
+from vidlink.testing.media import EPOCH_US
+from vidlink.testing.peers import FakeProctorPeer, FakeSentinelPeer
+from vidlink.testing.store import MemoryStore
+from vidlink.wire.binary import BinaryCodec
+from vidlink.wire.jsontext import JsonCodec
+
+BINARY = BinaryCodec()
+JSON = JsonCodec()
+FIRST, SECOND = "first-session-000", "second-session-00"
+
+
+class KeepingStore(MemoryStore):
+    """The store in memory; `ends` lists which sessions were ended, and why."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.ends: list[tuple[str, str]] = []
+
+    def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
+        """Keep it, and end the session."""
+        self.ends.append((session_id, reason))
+        super().end(session_id, reason, ended_time_us)
+
+
+class MemoryServer:
+    """What the server's tap puts together, but for the sockets."""
+
+    def __init__(self, *, commit_at_once: bool = True, **hub: Any) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000.0)
+        self.hub = Hub(self.clock.seconds, **hub)
+        self.store = KeepingStore(wall_clock_us=self.now_us, commit_at_once=commit_at_once)
+        self.ingests: list[Ingest] = []
+
+    def now_us(self) -> int:
+        """The wall clock."""
+        return EPOCH_US + int(self.clock.seconds() * 1_000_000)
+
+    def sentinel(
+        self,
+        sentinel_id: str = "desk-1",
+        instance_id: str = "one",
+        *,
+        codec: ICodec = BINARY,
+        limits: Limits | None = None,
+        allowed_id: str | None = None,
+    ) -> FakeSentinelPeer:
+        """A Sentinel that has connected and said nothing yet."""
+        peer = FakeSentinelPeer(codec, sentinel_id, instance_id)
+        peer.conversation = Ingest(
+            peer,
+            self.hub,
+            self.store,
+            seconds=self.clock.seconds,
+            wall_clock_us=self.now_us,
+            limits=limits or Limits(),
+            sentinel_id=allowed_id,
+        )
+        self.ingests.append(peer.conversation)
+        return peer
+
+    def live(self, sentinel_id: str = "desk-1", **options: Any) -> FakeSentinelPeer:
+        """A Sentinel that has begun its first session, and heard nothing since."""
+        peer = self.sentinel(sentinel_id, **options)
+        peer.register(f"session-of-{sentinel_id:_<10}".replace(".", "_"))
+        peer.init()
+        peer.forget()
+        return peer
+
+    def proctor(self, codec: ICodec = BINARY) -> FakeProctorPeer:
+        """A Proctor that has registered, and has read everything since."""
+        peer = self.connect(codec)
+        peer.register()
+        peer.read()
+        peer.forget()
+        return peer
+
+    def connect(self, codec: ICodec = BINARY) -> FakeProctorPeer:
+        """A Proctor that has connected and said nothing yet."""
+        peer = FakeProctorPeer(codec)
+        peer.conversation = Watch(
+            peer,
+            self.hub,
+            codec,
+            proctor_id="proctor-1",
+            seconds=self.clock.seconds,
+            wall_clock_us=self.now_us,
+        )
+        return peer
+
+    def second(self, seconds: float = 1.0) -> None:
+        """Let time pass, and tick once."""
+        self.clock.advance(seconds)
+        self.hub.tick()
+        for ingest in self.ingests:
+            ingest.tick()
+
+
+class LinkCase(SynchronousTestCase):
+    """A test with a server of its own, whose store commits at once or when it is told to."""
+
+    commit_at_once = True
+
+    def setUp(self) -> None:
+        """Start a server."""
+        self.server = MemoryServer(commit_at_once=self.commit_at_once)
+
+    def assert_closed(self, peer: FakeSentinelPeer | FakeProctorPeer, close_code: int) -> None:
+        """The server has closed with this code, and has said why in band, as its last word."""
+        assert peer.closed is not None, "it is still open"
+        self.assertEqual(peer.closed.close_code, close_code, str(peer.closed))
+        last: Any = peer.heard[-1]
+        self.assertEqual((last.code, last.message), (peer.closed.code, str(peer.closed)))
+
+    def assert_open(self, peer: FakeSentinelPeer | FakeProctorPeer) -> None:
+        """The server has not closed."""
+        self.assertIsNone(peer.closed, str(peer.closed))
