@@ -27,8 +27,7 @@ class PatternSource:
         self._number = 0
 
     def open(self) -> None:
-        """Begin to count at 0."""
-        self._number = 0
+        """There is nothing to get ready."""
 
     def grab(self, now_seconds: float) -> VideoFrame:
         """The next picture; `now_seconds` does not matter, the wall clock is burnt in."""
@@ -37,4 +36,5 @@ class PatternSource:
         return picture
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """The next picture is number 0 again."""
+        self._number = 0
