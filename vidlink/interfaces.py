@@ -89,7 +89,7 @@ class IServerPeer(Interface):
         """Send `message`; does nothing once the connection is closing."""
 
     def close(error: PeerError) -> None:
-        """Say `error` in band and close with its code. A second call does nothing."""
+        """Close with the code of `error`. A second call does nothing."""
 
 
 class ICapture(Interface):
@@ -298,7 +298,10 @@ class ISource(Interface):
     """
 
     def open() -> None:
-        """Get ready; raises :exc:`~vidlink.errors.UserMistake` with what to do about it."""
+        """Get ready; does nothing while it is open.
+
+        Raises :exc:`~vidlink.errors.UserMistake` with what to do about it.
+        """
 
     def grab(now_seconds: float) -> Any:
         """The picture of monotonic time `now_seconds`; raises
