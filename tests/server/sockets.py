@@ -30,7 +30,7 @@ class Connection(FileDescriptor):
     ) -> None:
         super().__init__(reactor=reactor)
         self.clock = reactor
-        self.received = b""
+        self.received = bytearray()
         self.room_bytes = room_bytes
         self.lost: Failure | None = None
         self._waiting = b""
@@ -76,7 +76,7 @@ class Connection(FileDescriptor):
     def writeSomeData(self, data: bytes) -> int:
         """The kernel takes what the client has room for."""
         size = len(data) if self.room_bytes is None else min(len(data), self.room_bytes)
-        self.received += bytes(data[:size])
+        self.received += data[:size]
         if self.room_bytes is not None:
             self.room_bytes -= size
         return size
@@ -101,10 +101,15 @@ class Connection(FileDescriptor):
         """Whether neither side has closed."""
         return self.lost is None and not self.disconnecting
 
+    @property
+    def held_bytes(self) -> int:
+        """What the server has written and the client has not taken."""
+        return len(self.dataBuffer) - self.offset + self._tempDataLen
+
     def answers(self) -> list[Answer]:
         """The complete answers that the client has seen, in order."""
         answers = []
-        rest = self.received
+        rest = bytes(self.received)
         while b"\r\n\r\n" in rest:
             head, _, rest = rest.partition(b"\r\n\r\n")
             status, *lines = head.decode("latin-1").split("\r\n")

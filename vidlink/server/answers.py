@@ -1,4 +1,5 @@
-"""How values and errors become HTTP answers: JSON, statuses, validators, caching.
+"""How values and errors become HTTP answers: JSON, statuses, validators, caching, and the
+headers that are on every answer.
 
 Media is answered in :mod:`vidlink.server.bodies`; which statuses there are is in
 :mod:`vidlink.errors` and :mod:`vidlink.server.refusals`.
@@ -25,6 +26,29 @@ CHECK_FIRST = "private, no-cache"
 FOR_EVER = "private, max-age=31536000, immutable"
 #: The answer is of this moment.
 NEVER = "no-store"
+#: What the page may load, and from where: nothing but what this server serves.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "media-src blob: 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    )
+)
+#: On every answer, errors included.
+SECURITY_HEADERS = (
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 
 _log = Logger()
 

@@ -1,0 +1,31 @@
+"""One thing that happens later, unless it is put off or called off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+
+class Timer:
+    """At most one call that is due."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._call: IDelayedCall | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a call is due."""
+        return self._call is not None and self._call.active()
+
+    def start(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call `call` in so many seconds; what was due before is called off."""
+        self.stop()
+        self._call = self._clock.callLater(seconds, call)
+
+    def stop(self) -> None:
+        """Call it off, if something is due."""
+        call, self._call = self._call, None
+        if call is not None and call.active():
+            call.cancel()
