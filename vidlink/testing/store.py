@@ -81,7 +81,8 @@ class MemoryStore:
             return
         if self.load >= 1:
             kept.trouble = True
-            self._refuse(kept, sequence)
+            if not arrival.segment.late:
+                self._refuse(kept, sequence)
             return
         kept.trouble = False
         kept.arrivals[sequence] = arrival

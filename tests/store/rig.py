@@ -1,0 +1,81 @@
+"""A real store in a temporary folder, whose rounds a test does by hand: nobody waits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.task import Clock
+
+from tests.store.samples import EPOCH_US
+from vidlink.store import RecordingStore
+from vidlink.store.disk import Disk
+
+MOST_ROUNDS = 50
+
+
+def at_once(work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+    """A pool of threads that has none."""
+    return execute(work, *arguments)
+
+
+class Rig:
+    """The store in `path`, opened, with clocks that a test sets."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        disk: Disk | None = None,
+        wall_clock_us: Callable[[], int] | None = None,
+        **options: Any,
+    ) -> None:
+        self.path = path
+        self.clock = Clock()
+        self.now_us = EPOCH_US
+        self.disk = Disk() if disk is None else disk
+        self._wall_clock_us = wall_clock_us or (lambda: self.now_us)
+        self._options = options
+        self.store = self._make()
+
+    def _make(self) -> RecordingStore:
+        store = RecordingStore(
+            self.path,
+            monotonic=self.clock.seconds,
+            wall_clock_us=self._wall_clock_us,
+            call_in_reactor=lambda work, *arguments: work(*arguments),
+            run_in_pool=at_once,
+            disk=self.disk,
+            **self._options,
+        )
+        store.open()
+        return store
+
+    def settle(self) -> None:
+        """Do rounds until there is nothing left to do."""
+        for _ in range(MOST_ROUNDS):
+            if self.store.writer.round() is None:
+                return
+        raise AssertionError(f"the writer is still busy after {MOST_ROUNDS} rounds")
+
+    def close(self) -> None:
+        """Stop the store, whatever has become of it."""
+        self.store.stop()
+
+    def killed(self, path: str, **options: Any) -> Rig:
+        """The next start after a kill -9 at this moment: the store in a copy of the folder.
+
+        The copy has what was written, synced or not, just as the system keeps it when a
+        process dies.
+        """
+        shutil.copytree(self.path, path)
+        return Rig(
+            path, wall_clock_us=self._wall_clock_us, **(self._options | {"disk": Disk()} | options)
+        )
+
+    def again(self) -> Rig:
+        """The next start after a stop."""
+        self.store.stop()
+        return Rig(self.path, disk=self.disk, wall_clock_us=self._wall_clock_us, **self._options)

@@ -1,0 +1,230 @@
+"""Looking back: what is on disk and what still waits for it, put together.
+
+What waits is taken from the ledger in the reactor's thread, together with how much of each
+part is durable; everything else happens in the pool after that. So nothing is missed between
+the two, and nothing is shown as durable that is not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+from zlib import crc32
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from vidlink.errors import Damaged, NotFound, StoreError
+from vidlink.interfaces import IBody
+from vidlink.model import (
+    Registration,
+    SegmentPage,
+    SegmentQuery,
+    SessionPage,
+    SessionQuery,
+    SessionRecord,
+    SessionState,
+)
+from vidlink.store import listing
+from vidlink.store.body import Body, RunInPool
+from vidlink.store.catalog import Catalog, Filed
+from vidlink.store.disk import Disk
+from vidlink.store.ledger import Ledger
+from vidlink.store.media import read_media
+from vidlink.store.page import read_page
+from vidlink.store.paths import Paths, part_file
+from vidlink.store.records import count_records
+from vidlink.store.reel import Reels
+from vidlink.store.view import View, view_account
+
+T = TypeVar("T")
+
+
+class Archive:
+    """The reading side of the recording; each method is one of `IArchive`."""
+
+    def __init__(
+        self,
+        *,
+        paths: Paths,
+        disk: Disk,
+        ledger: Ledger,
+        catalog: Catalog,
+        reels: Reels,
+        run_in_pool: RunInPool,
+        wall_clock_us: Callable[[], int],
+    ) -> None:
+        self._paths = paths
+        self._disk = disk
+        self._ledger = ledger
+        self._catalog = catalog
+        self._reels = reels
+        self._run_in_pool = run_in_pool
+        self._wall_clock_us = wall_clock_us
+
+    def sentinels(self) -> Deferred[tuple[Any, ...]]:
+        """Every Sentinel ever recorded."""
+        live = [account.record(whole=False) for account in self._ledger]
+        return self._run_in_pool(_blocking, self._sentinels, live)
+
+    def sessions(self, query: SessionQuery) -> Deferred[SessionPage]:
+        """One page of sessions."""
+        live = [account.record(whole=False) for account in self._ledger]
+        now_us = self._wall_clock_us()
+        return self._run_in_pool(_blocking, self._sessions, query, live, now_us)
+
+    def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
+        """One session with its spans and gaps."""
+        account = self._ledger.account(session_id)
+        if account is not None:
+            if account.session.sentinel_id != sentinel_id:
+                return fail(_unknown(sentinel_id, session_id))
+            return succeed(account.record(whole=True))
+        now_us = self._wall_clock_us()
+        return self._run_in_pool(_blocking, self._session, sentinel_id, session_id, now_us)
+
+    def segments(
+        self, sentinel_id: str, session_id: str, query: SegmentQuery
+    ) -> Deferred[SegmentPage]:
+        """One page of segments."""
+        return self._with_view(
+            sentinel_id, session_id, lambda view: read_page(view, self._disk, query)
+        )
+
+    def media(
+        self, sentinel_id: str, session_id: str, first: int, last: int
+    ) -> Deferred[tuple[IBody, tuple[tuple[int, int], ...]]]:
+        """The bytes of a range of segments."""
+
+        def read(view: View) -> tuple[IBody, tuple[tuple[int, int], ...]]:
+            media = read_media(view, self._disk, first, last)
+            is_final = media.is_durable and not media.missing
+            body = Body(
+                media.sections,
+                etag=media.etag,
+                final=is_final or view.state is SessionState.SEALED,
+                run_in_pool=self._run_in_pool,
+            )
+            return body, media.missing
+
+        return self._with_view(sentinel_id, session_id, read)
+
+    def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
+        """``recording.mp4``."""
+
+        def read(view: View) -> IBody:
+            reel = self._reels.reel(view.folder)
+            session = replace(view.session, init=view.init())
+            film = reel.film(session, view.counts, view.waiting, last)
+            return Body(
+                film.sections,
+                etag=film.etag,
+                final=view.state is SessionState.SEALED,
+                run_in_pool=self._run_in_pool,
+            )
+
+        return self._with_view(sentinel_id, session_id, read)
+
+    def _with_view(
+        self, sentinel_id: str, session_id: str, read: Callable[[View], T]
+    ) -> Deferred[T]:
+        """Look at a session as it is now, and read of it in the pool."""
+        account = self._ledger.account(session_id)
+        now_us = self._wall_clock_us()
+        if account is None:
+
+            def read_filed() -> T:
+                return read(self._view_filed(sentinel_id, session_id, now_us))
+
+            return self._run_in_pool(_blocking, read_filed)
+        if account.session.sentinel_id != sentinel_id:
+            return fail(_unknown(sentinel_id, session_id))
+        return self._run_in_pool(_blocking, read, view_account(account, self._paths))
+
+    # In the pool
+
+    def _sentinels(self, live: list[SessionRecord]) -> tuple[tuple[Registration, int | None], ...]:
+        known = {
+            registration.sentinel_id: (registration, started_us, end_us)
+            for registration, started_us, end_us in self._catalog.sentinels()
+        }
+        for record in live:
+            one, end_us = record.session, record.end_time_us
+            registration = Registration(one.sentinel_id, "", one.name, one.group, one.software)
+            before = known.get(one.sentinel_id, (registration, one.started_time_us, end_us))
+            newest = registration if one.started_time_us >= before[1] else before[0]
+            ends = [time for time in (end_us, before[2]) if time is not None]
+            started_us = max(one.started_time_us, before[1])
+            known[one.sentinel_id] = newest, started_us, max(ends, default=None)
+        return tuple((known[name][0], known[name][2]) for name in sorted(known))
+
+    def _sessions(self, query: SessionQuery, live: list[SessionRecord], now_us: int) -> SessionPage:
+        limit = listing.clamp_limit(query.limit)
+        place = None if query.after is None else listing.read_token(query.after)
+        found = [
+            record
+            for record in live
+            if listing.matches(query, record)
+            and (place is None or listing.page_key(record.session) < place)
+        ]
+        besides = {record.session.session_id for record in live}
+        found += self._catalog.sessions(query, besides, limit + 1)
+        found.sort(key=lambda record: listing.page_key(record.session), reverse=True)
+        more = listing.write_token(found[limit - 1].session) if len(found) > limit else None
+        shown = tuple(
+            replace(record, state=listing.state_at(record.state, record.ended_time_us, now_us))
+            for record in found[:limit]
+        )
+        return SessionPage(shown, more)
+
+    def _session(self, sentinel_id: str, session_id: str, now_us: int) -> SessionRecord:
+        view, filed = self._look_up(sentinel_id, session_id, now_us)
+        return replace(
+            filed.record,
+            session=replace(view.session, init=view.init()),
+            state=view.state,
+            spans=self._catalog.spans(filed.row),
+            gaps=view.gaps(),
+        )
+
+    def _view_filed(self, sentinel_id: str, session_id: str, now_us: int) -> View:
+        return self._look_up(sentinel_id, session_id, now_us)[0]
+
+    def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:
+        filed = self._catalog.session(sentinel_id, session_id)
+        if filed is None:
+            raise _unknown(sentinel_id, session_id)
+        record, row = filed.record, filed.row
+        folder = self._paths.session(sentinel_id, session_id)
+        view = View(
+            session=record.session,
+            folder=folder,
+            state=listing.state_at(record.state, record.ended_time_us, now_us),
+            counts=None,
+            waiting=(),
+            init=lambda: self._init(folder, filed),
+            gaps=lambda: listing.explain(self._catalog.spans(row), self._catalog.gaps(row)),
+        )
+        return view, filed
+
+    def _init(self, folder: str, filed: Filed) -> bytes:
+        """The initialization segment, from the first part whose copy is sound."""
+        for number in sorted(count_records(self._disk, folder)):
+            path = os.path.join(folder, part_file(number))
+            data = self._disk.read(path, 0, filed.init_size_bytes)
+            if len(data) == filed.init_size_bytes and crc32(data) == filed.init_check:
+                return data
+        raise Damaged("the initialization segment is not what was recorded")
+
+
+def _blocking(read: Callable[..., T], *arguments: Any) -> T:
+    """Call `read`; a file that cannot be read is a :exc:`~vidlink.errors.StoreError`."""
+    try:
+        return read(*arguments)
+    except OSError as error:
+        raise StoreError(f"the recording cannot be read: {error.strerror}") from error
+
+
+def _unknown(sentinel_id: str, session_id: str) -> NotFound:
+    return NotFound(f"there is no session {session_id} of {sentinel_id}")

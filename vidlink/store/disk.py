@@ -1,0 +1,128 @@
+"""The system calls of the recording, in one place, so that a test can make any of them fail.
+
+What is written where is decided in `part` and `recording`; SQLite makes its own calls.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from vidlink.model import Octets
+
+_MODE = 0o640
+#: What one `writev` takes at most (POSIX promises 16, Linux has 1,024).
+_MOST_BUFFERS = min(1_024, os.sysconf("SC_IOV_MAX"))
+
+
+class Disk:
+    """Files as the store uses them. Everything may block, and raises :exc:`OSError`."""
+
+    def create(self, path: str) -> int:
+        """Open a file that is not there yet, for appending; returns the descriptor."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        return os.open(path, flags, _MODE)
+
+    def reopen(self, path: str) -> int:
+        """Open a file that is there, for appending."""
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    def writev(self, descriptor: int, buffers: Sequence[Octets]) -> int:
+        """Append `buffers`; returns how many octets of them were written, maybe not all."""
+        return os.writev(descriptor, buffers)
+
+    def close(self, descriptor: int) -> None:
+        """Let go of a descriptor."""
+        os.close(descriptor)
+
+    def truncate(self, path: str, size_bytes: int) -> None:
+        """Cut a file to this size."""
+        os.truncate(path, size_bytes)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, unless it is gone already."""
+        try:
+            os.remove(path)
+        except FileNotFoundError:
+            return
+
+    def make_folders(self, path: str) -> None:
+        """Make a folder and those above it, where they are not there yet."""
+        os.makedirs(path, mode=0o750, exist_ok=True)
+
+    def replace(self, path: str, data: bytes, *, flush: bool) -> None:
+        """Put `data` in the place of a file, whole or not at all.
+
+        `flush`: the bytes reach the disk before the name does.
+        """
+        fresh = f"{path}.new"
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+        try:
+            write_all(self, descriptor, [data])
+            if flush:
+                self.fdatasync(descriptor)
+        finally:
+            self.close(descriptor)
+        os.replace(fresh, path)
+
+    def fdatasync(self, descriptor: int) -> None:
+        """Wait until what was written to a file is on the disk."""
+        os.fdatasync(descriptor)
+
+    def sync_folder(self, path: str) -> None:
+        """Wait until the names in a folder are on the disk."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read(self, path: str, offset: int, size: int) -> bytes:
+        """Up to `size` octets from `offset`, fewer only at the end of the file."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return self.pread(descriptor, offset, size)
+        finally:
+            os.close(descriptor)
+
+    def open_for_reading(self, path: str) -> int:
+        """Open a file for :meth:`pread`."""
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def pread(self, descriptor: int, offset: int, size: int) -> bytes:
+        """Up to `size` octets from `offset`, fewer only at the end of the file."""
+        data = os.pread(descriptor, size, offset)
+        if len(data) == size or not data:
+            return data
+        pieces = [data]
+        got = len(data)
+        while got < size and (data := os.pread(descriptor, size - got, offset + got)):
+            pieces.append(data)
+            got += len(data)
+        return b"".join(pieces)
+
+    def size(self, path: str) -> int:
+        """The size of a file in octets."""
+        return os.stat(path).st_size
+
+
+def write_all(disk: Disk, descriptor: int, buffers: Sequence[Octets]) -> None:
+    """Append all of `buffers`, going on after a short write.
+
+    Raises:
+        OSError: the rest cannot be written. A write that writes nothing counts as a full disk.
+    """
+    left = [buffer for buffer in buffers if len(buffer)]
+    while left:
+        batch = left[:_MOST_BUFFERS]
+        written = disk.writev(descriptor, batch)
+        if written <= 0:
+            raise OSError(errno.ENOSPC, "nothing could be written")
+        done = 0
+        while done < len(batch) and written >= len(batch[done]):
+            written -= len(batch[done])
+            done += 1
+        left = left[done:]
+        if written:
+            left[0] = memoryview(left[0])[written:]

@@ -1,0 +1,150 @@
+"""How what was written is made to survive a power cut, and which way this machine allows.
+
+One `syncfs` makes a round of 1,000 files durable in the time that `fdatasync` takes for a
+hundred, so it is the way wherever it can be trusted to report an error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterable
+
+from twisted.logger import Logger
+
+from vidlink.errors import UserMistake
+from vidlink.store.disk import Disk
+
+_log = Logger()
+
+#: `syncfs` reports write-back errors since Linux 5.8.
+_SYNCFS_SINCE = (5, 8)
+#: File systems on which it does: ext2 to ext4, XFS, Btrfs; and tmpfs, which has no disk.
+_TRUSTED = {0xEF53: "ext4", 0x58465342: "xfs", 0x9123683E: "btrfs", 0x01021994: "tmpfs"}
+_STATFS_BYTES = 256
+
+
+class Durability:
+    """A way to make written bytes durable: first each session's files, then all at once.
+
+    This one leaves it to the operating system: what was written survives the death of the
+    process, and a power cut only if the kernel had it written back by then.
+    """
+
+    name = "operating system"
+    #: Whether a file that is replaced must be flushed by itself.
+    flushes_files = False
+
+    def sync_session(self, descriptors: Iterable[int], folders: Iterable[str]) -> None:
+        """Make one session's files, and the names in these folders, durable if that is done
+        one by one. Raises :exc:`OSError`."""
+
+    def sync_all(self) -> None:
+        """Make everything durable if that is done in one. Raises :exc:`OSError`."""
+
+    def close(self) -> None:
+        """Let go of descriptors."""
+
+
+class FileDurability(Durability):
+    """`fdatasync` for each file, `fsync` for each folder with new names."""
+
+    name = "fdatasync for each file"
+    flushes_files = True
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def sync_session(self, descriptors: Iterable[int], folders: Iterable[str]) -> None:
+        """Wait for each file and folder."""
+        for descriptor in descriptors:
+            self._disk.fdatasync(descriptor)
+        for folder in folders:
+            self._disk.sync_folder(folder)
+
+
+class FileSystemDurability(Durability):
+    """One `syncfs` for all, through a descriptor that stays open.
+
+    It must stay open: the kernel reports an error of writing back once, to the descriptors
+    that were open when it happened.
+    """
+
+    name = "syncfs"
+
+    def __init__(self, syncfs: Callable[[int], None], root: str) -> None:
+        self._syncfs = syncfs
+        self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def sync_all(self) -> None:
+        """Wait for the whole file system."""
+        self._syncfs(self._descriptor)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def choose_durability(wanted: str, root: str, disk: Disk) -> Durability:
+    """The best way for the data folder `root`, said in the log.
+
+    `wanted` is ``disk`` (what is acknowledged survives a power cut) or ``os`` (it survives
+    the death of the process).
+
+    Raises:
+        UserMistake: `wanted` is neither.
+    """
+    if wanted not in ("os", "disk"):
+        raise UserMistake(f"durability is 'disk' or 'os', not {wanted!r}")
+    if wanted == "os":
+        chosen = Durability()
+        reason = "as asked for"
+    else:
+        reason = why_not_syncfs(root)
+        call = None if reason else _find_syncfs()
+        if call is None:
+            chosen = FileDurability(disk)
+            reason = reason or "the C library has no syncfs"
+        else:
+            chosen = FileSystemDurability(call, root)
+            reason = "the kernel and this file system report errors through it"
+    _log.info("durability by {way} ({reason})", way=chosen.name, reason=reason)
+    return chosen
+
+
+def why_not_syncfs(root: str) -> str:
+    """Why `syncfs` cannot be trusted on the file system of `root`; empty if it can."""
+    if sys.platform != "linux":
+        return "syncfs is for Linux"
+    version = re.match(r"([0-9]+)\.([0-9]+)", platform.release())
+    if version is None or (int(version[1]), int(version[2])) < _SYNCFS_SINCE:
+        return f"Linux {platform.release()} does not report errors through syncfs"
+    kind = _file_system(root)
+    return (
+        "" if kind in _TRUSTED else f"file system of kind {kind:#x} is not known to report errors"
+    )
+
+
+def _file_system(root: str) -> int:
+    """The `f_type` that `statfs` gives: the first word of its answer."""
+    answer = ctypes.create_string_buffer(_STATFS_BYTES)
+    if ctypes.CDLL(None, use_errno=True).statfs(os.fsencode(root), answer) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), root)
+    return ctypes.c_uint32.from_buffer(answer).value
+
+
+def _find_syncfs() -> Callable[[int], None] | None:
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        return None
+
+    def syncfs(descriptor: int) -> None:
+        if call(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    return syncfs

@@ -1,0 +1,134 @@
+"""Taking the data folder: is it ours, can it be written, does nobody else use it?
+
+A marker file with an id of its own says that a folder is ours, and in which format; a lock
+keeps a second process out. What is in the folder is read by `recovery`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import uuid
+from dataclasses import dataclass
+
+from twisted.logger import Logger
+
+from vidlink.errors import UserMistake
+from vidlink.store.disk import Disk
+from vidlink.store.layout import FORMAT
+from vidlink.store.paths import Paths
+
+_log = Logger()
+
+#: What may lie in a folder that we begin to use.
+_HARMLESS = frozenset({"lost+found", "lock"})
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """A data folder that this process has for itself."""
+
+    paths: Paths
+    uuid: str
+    lock: int
+
+    def release(self) -> None:
+        """Let others have it."""
+        os.close(self.lock)
+
+
+def take_folder(root: str, disk: Disk) -> DataFolder:
+    """Open the data folder at `root`; an empty or missing one is begun.
+
+    Raises:
+        UserMistake: it cannot be used; the text says why and what to do.
+    """
+    paths = Paths(os.path.abspath(root))
+    try:
+        _look(paths)
+        lock = _lock(paths)
+        try:
+            return DataFolder(paths, _identify(paths, disk), lock)
+        except BaseException:
+            os.close(lock)
+            raise
+    except OSError as error:
+        raise UserMistake(
+            f"the data folder {paths.root} cannot be used: {error.strerror or error}; "
+            "give the server a folder that it may write to"
+        ) from error
+
+
+def _look(paths: Paths) -> None:
+    """Refuse what is not ours before anything is written into it."""
+    root = paths.root
+    try:
+        names = set(os.listdir(root))
+    except FileNotFoundError:
+        parent = os.path.dirname(root)
+        if not os.path.isdir(parent):
+            raise UserMistake(
+                f"the data folder {root} cannot be made: {parent} does not exist; "
+                "make it, or mount the disk that it is on"
+            ) from None
+        os.mkdir(root, 0o750)
+        return
+    except NotADirectoryError:
+        raise UserMistake(f"the data folder {root} is not a folder; name another") from None
+    if os.path.basename(paths.marker) not in names and names - _HARMLESS:
+        raise UserMistake(
+            f"{root} is not a data folder of VidLink: it has no {os.path.basename(paths.marker)} "
+            "and is not empty; name another folder"
+        )
+
+
+def _lock(paths: Paths) -> int:
+    descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise UserMistake(
+            f"the data folder {paths.root} is in use by another server "
+            f"(process {owner or 'unknown'}); stop that one, or name another folder"
+        ) from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    return descriptor
+
+
+def _identify(paths: Paths, disk: Disk) -> str:
+    """The id of the folder; a new one gets one."""
+    try:
+        data = disk.read(paths.marker, 0, 65_536)
+    except FileNotFoundError:
+        return _begin(paths, disk)
+    try:
+        known = json.loads(data)
+        found, name = known["format"], str(uuid.UUID(known["uuid"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserMistake(
+            f"{paths.marker} cannot be read ({error!r}); restore it from a backup"
+        ) from error
+    if found != FORMAT:
+        raise UserMistake(
+            f"{paths.root} has format {found}, and this version of VidLink reads format {FORMAT}; "
+            "use the version that wrote it"
+        )
+    disk.make_folders(paths.recordings)
+    return name
+
+
+def _begin(paths: Paths, disk: Disk) -> str:
+    name = str(uuid.uuid4())
+    disk.make_folders(paths.recordings)
+    marker = json.dumps({"format": FORMAT, "uuid": name}, indent=1).encode("ascii") + b"\n"
+    disk.replace(paths.marker, marker, flush=True)
+    disk.sync_folder(paths.root)
+    _log.info("a new data folder was begun at {root}", root=paths.root)
+    return name

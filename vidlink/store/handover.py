@@ -1,0 +1,130 @@
+"""What crosses between the reactor's thread and the writer's: orders one way, reports the other.
+
+The bound of what may wait is kept by `ledger`, which also counts what is written and not yet
+synced; the inbox itself only hands over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Condition
+
+from vidlink.model import Arrival, Cause, Gap, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Order: start recording `session`."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class StateGap:
+    """Order: gap `number` of a session is `gap`, in the place of what was said before."""
+
+    session_id: str
+    number: int
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Order: nothing more comes for a session."""
+
+    session_id: str
+    reason: str
+    ended_time_us: int
+
+
+#: What the writer is told; an `Arrival` is the order to record it.
+Order = Begin | Arrival | StateGap | End
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Report: these segments and gaps of a session have become durable.
+
+    `parts` are the parts that have grown, as number and count of records.
+    """
+
+    session_id: str
+    arrivals: list[Arrival]
+    gaps: list[int]
+    parts: list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Report: something could not be written; it is tried again."""
+
+    cause: Cause
+    text: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What a round has come to.
+
+    `begun` are sessions whose folders have become durable, `closed` those that are wholly on
+    disk; `troubles` are by session, `index_trouble` is of the database.
+    """
+
+    begun: list[str] = field(default_factory=list)
+    acks: list[Ack] = field(default_factory=list)
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+    index_trouble: Trouble | None = None
+
+
+class Inbox:
+    """Orders for the writer, handed over in batches."""
+
+    def __init__(self) -> None:
+        self._condition = Condition()
+        self._orders: list[Order] = []
+        self._size_bytes = 0
+        self._closing = False
+
+    def put(self, order: Order, size_bytes: int = 0) -> None:
+        """Hand over one order; never waits for the disk."""
+        with self._condition:
+            self._orders.append(order)
+            self._size_bytes += size_bytes
+            self._condition.notify()
+
+    def drain(self) -> list[Order]:
+        """Take everything there is."""
+        with self._condition:
+            orders, self._orders = self._orders, []
+            self._size_bytes = 0
+            return orders
+
+    def close(self) -> None:
+        """Nobody has to wait any more."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+
+    @property
+    def closing(self) -> bool:
+        """Whether :meth:`close` has been called."""
+        return self._closing
+
+    def wait(self, idle_seconds: float | None, round_seconds: float, round_bytes: int) -> None:
+        """Return when a round is due.
+
+        That is `round_seconds` after there is something, or as soon as there are `round_bytes`
+        of it; or when `idle_seconds` have passed with nothing (None: never).
+        """
+        with self._condition:
+            self._condition.wait_for(lambda: bool(self._orders) or self._closing, idle_seconds)
+            if self._orders:
+                self._condition.wait_for(
+                    lambda: self._size_bytes >= round_bytes or self._closing, round_seconds
+                )
+
+
+#: Calls a function with these arguments in the reactor's thread, from any other.
+CallInReactor = Callable[..., object]

@@ -1,0 +1,177 @@
+"""The bytes of our own files: index records and ``session.json`` (docs/reference/store.md).
+
+The parts themselves are what Sentinels sent; the database is in `index`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from struct import Struct
+from typing import Any
+from zlib import crc32
+
+from vidlink.errors import StoreError
+from vidlink.model import Arrival, Cause, Gap, Session, is_sentinel_id, is_session_id
+
+FORMAT = 1
+
+RECORD_BYTES = 64
+_CHECKED_BYTES = 60
+_BODY = Struct("!QQIIqQIIqHxx")
+_CHECK = Struct("!I")
+_RECORD = Struct("!QQIIqQIIqHxxI")
+
+KEYFRAME, LATE, UNDECODABLE, UNVERIFIED = 1, 2, 4, 8
+
+#: One record as plain numbers, in the order of the file: sequence, offset, size, check, start
+#: time, media time, duration, frame rate, received, flags, check of the record itself.
+Row = tuple[int, int, int, int, int, int, int, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One index record: which segment lies where in its part, and what was said of it."""
+
+    sequence: int
+    offset: int
+    size_bytes: int
+    check: int
+    start_time_us: int
+    media_time: int
+    duration_ms: int
+    framerate_mhz: int
+    received_time_us: int
+    flags: int
+
+    @property
+    def end_time_us(self) -> int:
+        """When its last frame is over."""
+        return self.start_time_us + self.duration_ms * 1_000
+
+
+def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
+    """The record of a segment whose bytes begin at `offset` and have this CRC-32."""
+    segment = arrival.segment
+    flags = KEYFRAME if segment.keyframe else 0
+    if segment.late:
+        flags |= LATE
+    if arrival.undecodable:
+        flags |= UNDECODABLE
+    body = _BODY.pack(
+        segment.sequence,
+        offset,
+        len(segment.data),
+        check,
+        segment.start_time_us,
+        arrival.media_time,
+        segment.duration_ms,
+        segment.framerate_mhz,
+        arrival.received_time_us,
+        flags,
+    )
+    return body + _CHECK.pack(crc32(body))
+
+
+def read_rows(data: bytes) -> Iterator[Row | None]:
+    """Every whole record in `data`; None in the place of one that is damaged."""
+    view = memoryview(data)[: len(data) - len(data) % RECORD_BYTES]
+    start = 0
+    for row in _RECORD.iter_unpack(view):
+        if crc32(view[start : start + _CHECKED_BYTES]) == row[10]:
+            yield row
+        else:
+            yield None
+        start += RECORD_BYTES
+
+
+def as_entry(row: Row) -> Entry:
+    """`row` with names."""
+    return Entry(*row[:10])
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFile:
+    """What ``session.json`` holds: the session, and once it is over, its ending.
+
+    The initialization segment itself stands at the head of every part; here are its size and
+    its CRC-32. `session.init` is empty.
+    """
+
+    session: Session
+    init_size_bytes: int
+    init_check: int
+    ended_time_us: int | None = None
+    end_reason: str = ""
+    gaps: tuple[Gap, ...] = ()
+
+
+def describe(session: Session) -> SessionFile:
+    """The file of a session that begins."""
+    return SessionFile(replace(session, init=b""), len(session.init), crc32(session.init))
+
+
+_TEXTS = ("sentinel_id", "session_id", "name", "group", "software", "mime")
+_NUMBERS = ("started_time_us", "width", "height", "timescale", "track_id")
+
+
+def write_session(file: SessionFile) -> bytes:
+    """The bytes of ``session.json``."""
+    known: dict[str, Any] = {"format": FORMAT}
+    known |= {name: getattr(file.session, name) for name in (*_TEXTS, *_NUMBERS)}
+    known |= {"init_size_bytes": file.init_size_bytes, "init_crc32": file.init_check}
+    if file.ended_time_us is not None:
+        known["ended"] = {"time_us": file.ended_time_us, "reason": file.end_reason}
+        known["gaps"] = [_gap_as_json(gap) for gap in file.gaps]
+    return json.dumps(known, indent=1).encode("ascii") + b"\n"
+
+
+def read_session(data: bytes) -> SessionFile:
+    """What :func:`write_session` wrote.
+
+    Raises:
+        StoreError: the bytes are anything else.
+    """
+    try:
+        known = json.loads(data)
+        if known["format"] != FORMAT:
+            raise StoreError(f"session.json has format {known['format']}, not {FORMAT}")
+        values = {name: _typed(known[name], str) for name in _TEXTS}
+        values |= {name: _typed(known[name], int) for name in _NUMBERS}
+        if not (is_sentinel_id(values["sentinel_id"]) and is_session_id(values["session_id"])):
+            raise StoreError("session.json holds ids that are none")
+        ended = known.get("ended")
+        return SessionFile(
+            session=Session(init=b"", **values),
+            init_size_bytes=_typed(known["init_size_bytes"], int),
+            init_check=_typed(known["init_crc32"], int),
+            ended_time_us=None if ended is None else _typed(ended["time_us"], int),
+            end_reason="" if ended is None else _typed(ended["reason"], str),
+            gaps=tuple(_gap_from_json(gap) for gap in known.get("gaps", ())),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StoreError(f"session.json cannot be read: {error!r}") from error
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value
+
+
+def _gap_as_json(gap: Gap) -> dict[str, Any]:
+    return {
+        "first": gap.first,
+        "last": gap.last,
+        "cause": gap.cause.value,
+        "start_time_us": gap.start_time_us,
+        "end_time_us": gap.end_time_us,
+        "detail": gap.detail,
+    }
+
+
+def _gap_from_json(known: dict[str, Any]) -> Gap:
+    numbers = ("first", "last", "start_time_us", "end_time_us")
+    values = {name: None if known[name] is None else _typed(known[name], int) for name in numbers}
+    return Gap(cause=Cause(known["cause"]), detail=_typed(known["detail"], str), **values)

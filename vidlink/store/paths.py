@@ -1,0 +1,59 @@
+"""Where everything lies in the data folder: names only, nothing is opened here."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+#: Name of a part file or of its index: the number counts from 0, with at least four digits.
+_PART = re.compile(r"part-([0-9]{4,})\.(mp4|idx)", re.ASCII)
+
+SESSION_FILE = "session.json"
+
+
+def part_file(number: int) -> str:
+    """The name of part `number`: initialization segment and segments."""
+    return f"part-{number:04d}.mp4"
+
+
+def records_file(number: int) -> str:
+    """The name of the index records beside part `number`."""
+    return f"part-{number:04d}.idx"
+
+
+def part_number(name: str) -> int | None:
+    """The part that the file `name` belongs to; None if it is no part's."""
+    match = _PART.fullmatch(name)
+    return None if match is None else int(match[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The data folder at `root`."""
+
+    root: str
+
+    @property
+    def marker(self) -> str:
+        """What says that the folder is ours, and in which format."""
+        return os.path.join(self.root, "vidlink-data.json")
+
+    @property
+    def lock(self) -> str:
+        """What the one process that uses the folder holds locked."""
+        return os.path.join(self.root, "lock")
+
+    @property
+    def index(self) -> str:
+        """The SQLite database."""
+        return os.path.join(self.root, "index.sqlite3")
+
+    @property
+    def recordings(self) -> str:
+        """The folder of all recordings, one folder in it for each Sentinel."""
+        return os.path.join(self.root, "recordings")
+
+    def session(self, sentinel_id: str, session_id: str) -> str:
+        """The folder of one session; both ids have been checked against their patterns."""
+        return os.path.join(self.recordings, sentinel_id, session_id)

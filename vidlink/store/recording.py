@@ -1,0 +1,241 @@
+"""The writing side of one session, in the writer's thread: its folder, its parts, its ending.
+
+It holds every segment until that is synced, so that a failed round can be written again from
+memory. When rounds happen is decided in `writer`, what is shown of a session in `ledger` and
+`archive`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import replace
+
+from vidlink.model import Arrival, Gap, Session, SessionRecord, SessionState, Span
+from vidlink.store import listing
+from vidlink.store.handover import End
+from vidlink.store.index import Sheet
+from vidlink.store.layout import describe, write_session
+from vidlink.store.part import Part, Shelf
+from vidlink.store.paths import SESSION_FILE, Paths
+
+#: So many parts of one session may be written to by turns; the oldest are left alone.
+_MOST_TAILS = 8
+
+
+class Recording:
+    """One session on its way to the disk."""
+
+    def __init__(self, session: Session, paths: Paths) -> None:
+        self.session = session
+        self.gaps: dict[int, Gap] = {}
+        self.ending: End | None = None
+        self.retry_seconds = float("-inf")
+        #: Whether its folder has become durable.
+        self.has_begun = False
+        self._file = describe(session)
+        self._folder = paths.session(session.sentinel_id, session.session_id)
+        self._todo: deque[Arrival] = deque()
+        self._written: list[Arrival] = []
+        self._parts: list[Part] = []
+        self._tails: list[Part] = []
+        self._next_number = 0
+        self._prepared = False
+        self._new_names = False
+        self._closing = False
+        # How much of it the database has.
+        self._row: int | None = None
+        self._listed = False
+        self._unsaved_gaps: set[int] = set()
+        self._saved_runs: dict[int, tuple[int, int]] = {}
+        self.saved_seconds = float("-inf")
+
+    # What is to be done
+
+    def take(self, arrival: Arrival) -> None:
+        """Record this segment with one of the next rounds."""
+        self._todo.append(arrival)
+
+    def state_gap(self, number: int, gap: Gap) -> None:
+        """Gap `number` of the session is `gap`; said again, it has changed."""
+        self.gaps[number] = gap
+        self._unsaved_gaps.add(number)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a round has something to do for it."""
+        return (
+            bool(self._todo)
+            or not self._prepared
+            or not self._listed
+            or bool(self._unsaved_gaps)
+            or self.ending is not None
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether its end has been written and now is synced."""
+        return self._closing and self._listed
+
+    # One round
+
+    def write(self, shelf: Shelf, budget_bytes: int, flush_files: bool) -> int:
+        """Write what there is, until about `budget_bytes`; returns how many octets that were.
+
+        Raises :exc:`OSError`; then :meth:`lose` has to follow.
+        """
+        if not self._prepared:
+            self._prepare(shelf, flush_files)
+        if not self._parts:
+            self._begin_part()
+        size = 0
+        while self._todo and size < budget_bytes:
+            arrival = self._todo.popleft()
+            self._written.append(arrival)
+            self._part_for(arrival).add(arrival)
+            size += len(arrival.segment.data)
+        dirty = self._parts_to_sync()
+        for part in dirty:
+            self._new_names = self._new_names or not part.exists
+            part.flush(shelf)
+        if self.ending is not None and not self._todo and not dirty:
+            self._close(shelf, flush_files)
+        return size
+
+    def unsynced(self, shelf: Shelf) -> tuple[list[int], list[str]]:
+        """The descriptors and folders that a sync of this round's work has to cover."""
+        dirty = self._parts_to_sync()
+        descriptors = [one for part in dirty for one in shelf.descriptors(part)]
+        above = os.path.dirname(self._folder)
+        folders = [self._folder, above, os.path.dirname(above)] if self._new_names else []
+        return descriptors, folders
+
+    def commit(self) -> tuple[list[Arrival], list[tuple[int, int]]]:
+        """The round is synced.
+
+        Returns the segments that have become durable, and of each part that has grown its
+        number and how many records it has now.
+        """
+        grown = self._parts_to_sync()
+        for part in grown:
+            part.commit()
+        done, self._written = self._written, []
+        self._new_names = False
+        self.has_begun = True
+        return done, [(part.number, part.committed_count) for part in grown]
+
+    def lose(self, shelf: Shelf, retry_seconds: float) -> None:
+        """The round has failed: everything in it is to be written again, to other files."""
+        for part in self._parts_to_sync():
+            if part.abandon(shelf):
+                self._parts.remove(part)
+                self._next_number = min(self._next_number, part.number)
+            if part in self._tails:
+                self._tails.remove(part)
+        self._todo.extendleft(reversed(self._written))
+        self._written = []
+        self._prepared = self._closing = self._listed = False
+        self._saved_runs.clear()
+        self._unsaved_gaps.update(self.gaps)
+        self.retry_seconds = retry_seconds
+
+    def _parts_to_sync(self) -> list[Part]:
+        return [part for part in self._parts if part.dirty]
+
+    def _part_for(self, arrival: Arrival) -> Part:
+        """The part that `arrival` follows most closely; a new one if none keeps the order."""
+        best: Part | None = None
+        for part in self._tails:
+            if part.takes(arrival) and (best is None or part.last_sequence > best.last_sequence):
+                best = part
+        return self._begin_part() if best is None else best
+
+    def _begin_part(self) -> Part:
+        part = Part(self._folder, self._next_number, self.session.init)
+        self._next_number += 1
+        self._parts.append(part)
+        self._tails = [*self._tails[1 - _MOST_TAILS :], part]
+        return part
+
+    def _prepare(self, shelf: Shelf, flush_files: bool) -> None:
+        shelf.disk.make_folders(self._folder)
+        path = os.path.join(self._folder, SESSION_FILE)
+        shelf.disk.replace(path, write_session(self._file), flush=flush_files)
+        self._prepared = self._new_names = True
+
+    def _close(self, shelf: Shelf, flush_files: bool) -> None:
+        """Write the ending. Everything before it has been synced in an earlier round."""
+        assert self.ending is not None
+        for part in self._parts:
+            shelf.drop(part)
+        closed = replace(
+            self._file,
+            ended_time_us=self.ending.ended_time_us,
+            end_reason=self.ending.reason,
+            gaps=self._gaps_in_order(),
+        )
+        path = os.path.join(self._folder, SESSION_FILE)
+        shelf.disk.replace(path, write_session(closed), flush=flush_files)
+        self._closing, self._listed, self._new_names = True, False, True
+
+    # The database
+
+    def sheet(self, progress: bool) -> Sheet | None:
+        """What the database does not have yet; None if that is nothing.
+
+        Spans are of what earlier rounds have synced, so that the database never claims more
+        than there is. `progress`: they are wanted even if nothing else is new.
+        """
+        progress = progress or not self._listed
+        spans = self._new_spans() if progress else []
+        if self._listed and not self._unsaved_gaps and not spans:
+            return None
+        return Sheet(
+            file=self._file,
+            record=None if self._listed else self._record(),
+            row=self._row,
+            spans=spans,
+            gaps=[(number, self.gaps[number]) for number in sorted(self._unsaved_gaps)],
+        )
+
+    def saved(self, sheet: Sheet, row: int) -> list[int]:
+        """The database has `sheet`, under this row; returns the numbers of its gaps."""
+        self._row = row
+        self._listed = True
+        numbers = [number for number, _ in sheet.gaps]
+        self._unsaved_gaps.difference_update(numbers)
+        if sheet.spans:
+            for part in self._parts:
+                if part.runs.runs:
+                    newest = len(part.runs.runs) - 1
+                    self._saved_runs[part.number] = newest, part.runs.runs[newest].last
+        return numbers
+
+    def _new_spans(self) -> list[tuple[int, Span]]:
+        """Runs that are new or have grown, by part: only the last one of a part can grow."""
+        spans: list[tuple[int, Span]] = []
+        for part in self._parts:
+            place, last = self._saved_runs.get(part.number, (0, -1))
+            for run in part.runs.runs[place:]:
+                if run.last != last:
+                    spans.append((part.number, run.as_span()))
+        return spans
+
+    def _record(self) -> SessionRecord:
+        spans = listing.merge_spans(run.as_span() for part in self._parts for run in part.runs.runs)
+        ending = self.ending if self._closing else None
+        return SessionRecord(
+            session=self.session,
+            state=SessionState.LIVE if ending is None else SessionState.ENDED,
+            ended_time_us=None if ending is None else ending.ended_time_us,
+            end_reason="" if ending is None else ending.reason,
+            segment_count=sum(span.last - span.first + 1 for span in spans),
+            size_bytes=sum(span.size_bytes for span in spans),
+            first_sequence=spans[0].first if spans else None,
+            last_sequence=spans[-1].last if spans else None,
+            start_time_us=spans[0].start_time_us if spans else None,
+            end_time_us=spans[-1].end_time_us if spans else None,
+        )
+
+    def _gaps_in_order(self) -> tuple[Gap, ...]:
+        return tuple(self.gaps[number] for number in sorted(self.gaps))

@@ -1,0 +1,225 @@
+"""The start: the database and the folders are made to agree before anything is recorded.
+
+A session that was being recorded when the server stopped is closed; a folder that the database
+does not know is taken in again; a database that is lost or not ours is made anew from the
+folders. What is sound in one folder is decided in `salvage`.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import replace
+
+from twisted.logger import Logger
+
+from vidlink.errors import StoreError
+from vidlink.model import (
+    Cause,
+    Gap,
+    SessionRecord,
+    SessionState,
+    Span,
+    is_sentinel_id,
+    is_session_id,
+)
+from vidlink.store import listing
+from vidlink.store.catalog import Catalog, Filed
+from vidlink.store.disk import Disk
+from vidlink.store.index import Index, Sheet
+from vidlink.store.layout import RECORD_BYTES, SessionFile, read_session, write_session
+from vidlink.store.paths import SESSION_FILE, Paths, part_number
+from vidlink.store.salvage import Salvage, Salvaged
+
+END_REASON = "server stopped"
+#: So many sessions go into one transaction.
+_BATCH = 256
+
+
+class UsedIds:
+    """Which session ids have been used: eight bytes each, for there may be millions."""
+
+    def __init__(self, session_ids: set[str]) -> None:
+        self._hashes = array("q", sorted(hash(session_id) for session_id in session_ids))
+
+    def __call__(self, session_id: str) -> bool:
+        """Whether `session_id` was used, or, once in 10^13 times, one that looks like it."""
+        wanted = hash(session_id)
+        place = bisect_left(self._hashes, wanted)
+        return place < len(self._hashes) and self._hashes[place] == wanted
+
+
+class Recovery:
+    """One start of the store at `now_us`. Everything blocks, and raises :exc:`OSError` or
+    :exc:`~vidlink.errors.StoreError`."""
+
+    _log = Logger()
+
+    def __init__(self, paths: Paths, disk: Disk, index: Index, now_us: int) -> None:
+        self._paths = paths
+        self._disk = disk
+        self._index = index
+        self._now_us = now_us
+        self._sheets: list[Sheet] = []
+
+    def run(self) -> UsedIds:
+        """Make everything agree; returns the ids that must not be used again."""
+        self._open_index()
+        catalog = Catalog(self._paths.index)
+        try:
+            known = self._index.known()
+            open_sessions = self._index.open_sessions()
+            folders = dict(self._folders())
+            for session_id, sentinel_id in folders.items():
+                if session_id not in known:
+                    self._take_in(sentinel_id, session_id)
+            for sentinel_id, session_id in open_sessions:
+                filed = catalog.session(sentinel_id, session_id)
+                if filed is not None:
+                    self._close(filed, catalog)
+            self._save(0)
+        finally:
+            catalog.close()
+        self._index.seal(self._now_us)
+        return UsedIds(known | folders.keys())
+
+    def _open_index(self) -> None:
+        """Open the database; what cannot be used is put aside, and never deleted."""
+        try:
+            self._index.open()
+        except StoreError as error:
+            aside = f"{self._paths.index}.{self._now_us}.unusable"
+            self._log.error(
+                "{reason}; it is kept as {aside}, and made anew from the recordings",
+                reason=str(error),
+                aside=aside,
+            )
+            for suffix in ("", "-wal", "-shm"):
+                if os.path.exists(self._paths.index + suffix):
+                    os.replace(self._paths.index + suffix, aside + suffix)
+            self._index.is_new = True
+            self._index.open()
+
+    def _folders(self) -> Iterator[tuple[str, str]]:
+        """Every session folder, as the ids of session and Sentinel."""
+        with os.scandir(self._paths.recordings) as sentinels:
+            for sentinel in sentinels:
+                if is_sentinel_id(sentinel.name) and sentinel.is_dir(follow_symlinks=False):
+                    with os.scandir(sentinel.path) as sessions:
+                        for session in sessions:
+                            if is_session_id(session.name):
+                                yield session.name, sentinel.name
+
+    def _take_in(self, sentinel_id: str, session_id: str) -> None:
+        """Put a folder that the database does not know into it."""
+        folder = self._paths.session(sentinel_id, session_id)
+        file = self._read_file(sentinel_id, session_id)
+        if file is None:
+            self._clear_away(folder)
+        elif file.ended_time_us is None:
+            self._close_open(folder, file, None, None, ())
+        else:
+            self._file_closed(folder, file, None)
+
+    def _close(self, filed: Filed, catalog: Catalog) -> None:
+        """Close a session that was being recorded."""
+        session = filed.record.session
+        folder = self._paths.session(session.sentinel_id, session.session_id)
+        file = self._read_file(session.sentinel_id, session.session_id)
+        if file is None:
+            file = SessionFile(session, filed.init_size_bytes, filed.init_check)
+        if file.ended_time_us is not None:
+            self._file_closed(folder, file, filed.row)
+            return
+        known: dict[int, list[Span]] = {}
+        for part, span in catalog.part_spans(filed.row):
+            known.setdefault(part, []).append(span)
+        self._close_open(folder, file, filed.row, known, catalog.gaps(filed.row))
+
+    def _read_file(self, sentinel_id: str, session_id: str) -> SessionFile | None:
+        path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
+        try:
+            file = read_session(self._disk.read(path, 0, 16 * 1024 * 1024))
+        except (OSError, StoreError) as error:
+            self._log.warn("{path} cannot be read: {reason}", path=path, reason=str(error))
+            return None
+        names = file.session.sentinel_id, file.session.session_id
+        if names != (sentinel_id, session_id):
+            self._log.warn("{path} is of another session", path=path)
+            return None
+        return file
+
+    def _close_open(
+        self,
+        folder: str,
+        file: SessionFile,
+        row: int | None,
+        known: dict[int, list[Span]] | None,
+        gaps: tuple[Gap, ...],
+    ) -> None:
+        """Cut what was never synced, and end the session there."""
+        if not os.path.isdir(folder):
+            self._log.error("the recording in {folder} is gone", folder=folder)
+            self._disk.make_folders(folder)
+        salvaged = Salvage(self._disk, folder, file, known).cut()
+        ends = [span.end_time_us for _, span in salvaged.spans]
+        end_us = max(ends, default=file.session.started_time_us)
+        stop = Gap(None, None, Cause.SERVER_STOPPED, end_us, None, "the server was stopped")
+        file = replace(file, ended_time_us=end_us, end_reason=END_REASON, gaps=(*gaps, stop))
+        path = os.path.join(folder, SESSION_FILE)
+        self._disk.replace(path, write_session(file), flush=True)
+        self._disk.sync_folder(folder)
+        self._add(file, row, salvaged)
+        self._log.info(
+            "session {session} of {sentinel} was cut short when the server stopped{cut}",
+            session=file.session.session_id,
+            sentinel=file.session.sentinel_id,
+            cut="; what had not reached the disk is gone" if salvaged.was_cut else "",
+        )
+
+    def _file_closed(self, folder: str, file: SessionFile, row: int | None) -> None:
+        """Put a session that was closed in order into the database."""
+        self._add(file, row, Salvage(self._disk, folder, file, None).look())
+
+    def _add(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
+        spans = listing.merge_spans(span for _, span in salvaged.spans)
+        record = SessionRecord(
+            session=file.session,
+            state=SessionState.ENDED,
+            ended_time_us=file.ended_time_us,
+            end_reason=file.end_reason,
+            segment_count=sum(span.last - span.first + 1 for span in spans),
+            size_bytes=sum(span.size_bytes for span in spans),
+            first_sequence=spans[0].first if spans else None,
+            last_sequence=spans[-1].last if spans else None,
+            start_time_us=spans[0].start_time_us if spans else None,
+            end_time_us=spans[-1].end_time_us if spans else None,
+        )
+        gaps = list(enumerate(file.gaps))
+        self._sheets.append(Sheet(file, record, row, salvaged.spans, gaps, anew=True))
+        self._save(_BATCH)
+
+    def _save(self, most: int) -> None:
+        """Put what has been found into the database if it is at least `most` sessions."""
+        if self._sheets and len(self._sheets) >= most:
+            self._index.save(self._sheets)
+            self._sheets = []
+
+    def _clear_away(self, folder: str) -> None:
+        """Remove a folder without a readable description, unless something is recorded in it."""
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        sizes = [
+            self._disk.size(os.path.join(folder, name)) for name in names if name.endswith(".idx")
+        ]
+        if any(size >= RECORD_BYTES for size in sizes):
+            self._log.error("{folder} is left alone: it does not say what it is", folder=folder)
+            return
+        for name in names:
+            if part_number(name) is not None or name.startswith(SESSION_FILE):
+                self._disk.remove(os.path.join(folder, name))
+        try:
+            os.rmdir(folder)
+        except OSError:
+            self._log.warn("{folder} is no recording, and is left alone", folder=folder)

@@ -1,0 +1,96 @@
+"""Sets of sequences as unbroken runs: small however long a session is.
+
+The common case, the next sequence after the last, costs one comparison.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from vidlink.model import Span
+
+
+@dataclass(slots=True)
+class Run:
+    """Sequences `first` to `last`, the time they cover and how many octets they are."""
+
+    first: int
+    last: int
+    start_time_us: int
+    end_time_us: int
+    size_bytes: int
+
+    def as_span(self) -> Span:
+        """A value of it."""
+        return Span(self.first, self.last, self.start_time_us, self.end_time_us, self.size_bytes)
+
+
+class Runs:
+    """A set of sequences; `runs` are ascending and neither touch nor overlap."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+
+    def add(
+        self,
+        first: int,
+        last: int,
+        start_time_us: int = 0,
+        end_time_us: int = 0,
+        size_bytes: int = 0,
+    ) -> None:
+        """Add `first` to `last`, which may overlap what is there."""
+        runs = self.runs
+        if runs and first == runs[-1].last + 1:
+            newest = runs[-1]
+            newest.last = last
+            newest.end_time_us = end_time_us
+            newest.size_bytes += size_bytes
+        elif not runs or first > runs[-1].last:
+            runs.append(Run(first, last, start_time_us, end_time_us, size_bytes))
+        else:
+            self._insert(Run(first, last, start_time_us, end_time_us, size_bytes))
+
+    def _insert(self, run: Run) -> None:
+        runs = self.runs
+        low = bisect_right(runs, run.first, key=lambda one: one.first)
+        if low and runs[low - 1].last + 1 >= run.first:
+            low -= 1
+        high = low
+        while high < len(runs) and runs[high].first <= run.last + 1:
+            other = runs[high]
+            if other.first < run.first:
+                run.first, run.start_time_us = other.first, other.start_time_us
+            if other.last > run.last:
+                run.last, run.end_time_us = other.last, other.end_time_us
+            run.size_bytes += other.size_bytes
+            high += 1
+        runs[low:high] = [run]
+
+    def __contains__(self, sequence: int) -> bool:
+        """Whether `sequence` is in the set."""
+        runs = self.runs
+        if not runs or sequence > runs[-1].last:
+            return False
+        place = bisect_right(runs, sequence, key=lambda one: one.first)
+        return place > 0 and sequence <= runs[place - 1].last
+
+    @property
+    def count(self) -> int:
+        """How many sequences there are."""
+        return sum(run.last - run.first + 1 for run in self.runs)
+
+    @property
+    def size_bytes(self) -> int:
+        """The octets of all of them."""
+        return sum(run.size_bytes for run in self.runs)
+
+    @property
+    def reached(self) -> int:
+        """The highest sequence up to which none is missing, from 0 on; -1 if 0 is missing."""
+        return self.runs[0].last if self.runs and self.runs[0].first == 0 else -1
+
+    def spans(self) -> tuple[Span, ...]:
+        """The runs as values."""
+        return tuple(run.as_span() for run in self.runs)

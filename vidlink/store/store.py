@@ -1,0 +1,238 @@
+"""The recording as a whole: one object for both of its sides.
+
+Here the pieces are put together; what each does is said in its own module, `ledger` and
+`writer` for the writing side, `archive` for the reading side.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from vidlink.errors import StoreError
+from vidlink.interfaces import IArchive, IBody, IStore
+from vidlink.model import (
+    Arrival,
+    Gap,
+    RecordingState,
+    SegmentPage,
+    SegmentQuery,
+    Session,
+    SessionPage,
+    SessionQuery,
+    SessionRecord,
+)
+from vidlink.store.archive import Archive
+from vidlink.store.body import RunInPool
+from vidlink.store.catalog import Catalog
+from vidlink.store.disk import Disk
+from vidlink.store.durability import choose_durability
+from vidlink.store.folder import DataFolder, take_folder
+from vidlink.store.handover import CallInReactor, Inbox
+from vidlink.store.index import Index
+from vidlink.store.ledger import Ledger
+from vidlink.store.part import Shelf
+from vidlink.store.recovery import END_REASON, Recovery
+from vidlink.store.reel import Reels
+from vidlink.store.thread import WriterThread
+from vidlink.store.writer import Writer
+
+QUEUE_BYTES = 256 * 1024 * 1024
+QUEUE_SEGMENTS = 65_536
+OPEN_PARTS = 2_048
+INDEX_BYTES = 64 * 1024 * 1024
+
+
+@implementer(IStore, IArchive)
+class RecordingStore:
+    """Everything that is recorded, in the data folder `path`.
+
+    :param monotonic: seconds that never go back.
+    :param wall_clock_us: microseconds since the epoch.
+    :param call_in_reactor: runs a function in the reactor's thread, from any thread.
+    :param run_in_pool: runs a function in a thread of the pool; fires with what it gives.
+    :param durability: ``disk``: what is acknowledged survives a power cut; ``os``: it survives
+        the death of this process.
+    :param queue_bytes: so many octets may wait to become durable, and of segments
+        `queue_segments`; what comes at the bound is not recorded, which a gap tells.
+    :param open_parts: so many parts are held open, two descriptors each; a live session has
+        one, so 1,000 of them hold 2,000 descriptors. Never more than half of what the
+        process may open.
+    :param index_bytes: so much memory is spent on the records of films asked for last.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        monotonic: Callable[[], float],
+        wall_clock_us: Callable[[], int],
+        call_in_reactor: CallInReactor,
+        run_in_pool: RunInPool,
+        durability: str = "disk",
+        queue_bytes: int = QUEUE_BYTES,
+        queue_segments: int = QUEUE_SEGMENTS,
+        open_parts: int = OPEN_PARTS,
+        index_bytes: int = INDEX_BYTES,
+        disk: Disk | None = None,
+    ) -> None:
+        self._path = path
+        self._monotonic = monotonic
+        self._wall_clock_us = wall_clock_us
+        self._call_in_reactor = call_in_reactor
+        self._run_in_pool = run_in_pool
+        self._wanted = durability
+        self._queue = queue_bytes, queue_segments
+        self._open_parts = open_parts
+        self._index_bytes = index_bytes
+        self._disk = Disk() if disk is None else disk
+        self._inbox = Inbox()
+        self._thread: WriterThread | None = None
+        self._stopped: Deferred[None] | None = None
+        self._folder: DataFolder | None = None
+
+    def open(self) -> None:
+        """Take the data folder and make everything in it agree. May block for seconds.
+
+        To be called once, before the reactor runs. Raises
+        :exc:`~vidlink.errors.UserMistake` or :exc:`~vidlink.errors.StoreError`.
+        """
+        folder = take_folder(self._path, self._disk)
+        try:
+            self._put_together(folder)
+        except BaseException:
+            folder.release()
+            raise
+        self._folder = folder
+
+    def _put_together(self, folder: DataFolder) -> None:
+        paths = folder.paths
+        self._durability = choose_durability(self._wanted, paths.root, self._disk)
+        # Where no `syncfs` covers the database, each commit has to reach the disk by itself.
+        synchronous = "FULL" if self._durability.flushes_files else "NORMAL"
+        self._index = Index(paths.index, folder.uuid, synchronous)
+        try:
+            is_used = Recovery(paths, self._disk, self._index, self._wall_clock_us()).run()
+            self._durability.sync_all()
+        except OSError as error:
+            raise StoreError(f"the recordings in {paths.root} cannot be read: {error}") from error
+        queue_bytes, queue_segments = self._queue
+        self._ledger = Ledger(
+            self._inbox, queue_bytes=queue_bytes, queue_segments=queue_segments, is_used=is_used
+        )
+        most_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.writer = Writer(
+            paths=paths,
+            shelf=Shelf(self._disk, max(1, min(self._open_parts, most_open // 4))),
+            durability=self._durability,
+            index=self._index,
+            inbox=self._inbox,
+            monotonic=self._monotonic,
+            deliver=partial(self._call_in_reactor, self._ledger.take),
+        )
+        self._catalog = Catalog(paths.index)
+        self._archive = Archive(
+            paths=paths,
+            disk=self._disk,
+            ledger=self._ledger,
+            catalog=self._catalog,
+            reels=Reels(self._disk, self._index_bytes),
+            run_in_pool=self._run_in_pool,
+            wall_clock_us=self._wall_clock_us,
+        )
+
+    def start(self) -> None:
+        """Begin to write, in a thread. Without it, rounds are done by who calls
+        ``writer.round()``."""
+        self._thread = WriterThread(self.writer, self._inbox, self._wrote_everything)
+        self._thread.start()
+
+    def stop(self) -> Deferred[None]:
+        """End live sessions, write everything, and close; fires when done.
+
+        Called again, or without :meth:`open`, it changes nothing.
+        """
+        if self._stopped is None:
+            self._stopped = Deferred()
+            if self._folder is None:
+                self._stopped.callback(None)
+                return self._stopped
+            self._ledger.end_all(END_REASON, self._wall_clock_us())
+            self._inbox.close()
+            if self._thread is None:
+                self.writer.finish(0.0, lambda seconds: None)
+                self._close(self._folder, self._stopped)
+        return self._stopped
+
+    def _wrote_everything(self) -> None:
+        """In the writer's thread: it is done."""
+        self._call_in_reactor(self._close, self._folder, self._stopped)
+
+    def _close(self, folder: DataFolder, stopped: Deferred[None]) -> None:
+        self._catalog.close()
+        self._index.close()
+        self._durability.close()
+        folder.release()
+        stopped.callback(None)
+
+    # IStore
+
+    @property
+    def load(self) -> float:
+        """How full the queue is, 0.0 to 1.0."""
+        return self._ledger.load
+
+    def begin(self, session: Session, durable: Any) -> None:
+        """Start recording `session`."""
+        self._ledger.begin(session, durable)
+
+    def append(self, session_id: str, arrival: Arrival) -> None:
+        """Record one segment."""
+        self._ledger.append(session_id, arrival)
+
+    def gap(self, session_id: str, gap: Gap) -> None:
+        """Record that sequences are missing."""
+        self._ledger.gap(session_id, gap)
+
+    def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
+        """The session is over."""
+        self._ledger.end(session_id, reason, ended_time_us)
+
+    def recording(self, session_id: str) -> RecordingState:
+        """Whether what is appended reaches the disk."""
+        return self._ledger.recording(session_id)
+
+    # IArchive
+
+    def sentinels(self) -> Deferred[tuple[Any, ...]]:
+        """Every Sentinel ever recorded."""
+        return self._archive.sentinels()
+
+    def sessions(self, query: SessionQuery) -> Deferred[SessionPage]:
+        """One page of sessions, newest first."""
+        return self._archive.sessions(query)
+
+    def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
+        """One session with its spans and gaps."""
+        return self._archive.session(sentinel_id, session_id)
+
+    def segments(
+        self, sentinel_id: str, session_id: str, query: SegmentQuery
+    ) -> Deferred[SegmentPage]:
+        """One page of segments."""
+        return self._archive.segments(sentinel_id, session_id, query)
+
+    def media(
+        self, sentinel_id: str, session_id: str, first: int, last: int
+    ) -> Deferred[tuple[IBody, tuple[tuple[int, int], ...]]]:
+        """The bytes of a range of segments, and what is missing of it."""
+        return self._archive.media(sentinel_id, session_id, first, last)
+
+    def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
+        """``recording.mp4``."""
+        return self._archive.film(sentinel_id, session_id, last)

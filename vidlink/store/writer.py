@@ -1,0 +1,236 @@
+"""Rounds: what has come in is written, listed and synced, and only then acknowledged.
+
+One thread calls :meth:`Writer.round` (`thread`), or a test does. What a round does for one
+session is in `recording`; what becomes of its report in `ledger`.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable
+
+from twisted.logger import Logger
+
+from vidlink.errors import StoreError
+from vidlink.model import Arrival, Cause
+from vidlink.store.durability import Durability
+from vidlink.store.handover import Ack, Begin, End, Inbox, Order, Report, StateGap, Trouble
+from vidlink.store.index import Index, Sheet
+from vidlink.store.part import Shelf
+from vidlink.store.paths import Paths
+from vidlink.store.recording import Recording
+
+ROUND_SECONDS = 0.25
+ROUND_BYTES = 8 * 1024 * 1024
+#: What has failed is tried again after this time.
+RETRY_SECONDS = 1.0
+#: How old the spans of a live session may be in the database.
+PROGRESS_SECONDS = 1.0
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Writer:
+    """The recordings of all sessions that are not wholly on disk.
+
+    `deliver` is given the report of each round, in the calling thread.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        paths: Paths,
+        shelf: Shelf,
+        durability: Durability,
+        index: Index,
+        inbox: Inbox,
+        monotonic: Callable[[], float],
+        deliver: Callable[[Report], object],
+    ) -> None:
+        self._paths = paths
+        self._shelf = shelf
+        self._durability = durability
+        self._index = index
+        self._inbox = inbox
+        self._monotonic = monotonic
+        self._deliver = deliver
+        self._recordings: dict[str, Recording] = {}
+        self._ready: dict[str, Recording] = {}
+        self._index_retry_seconds = float("-inf")
+        self._failed_rounds = 0
+        self._report = Report()
+
+    def round(self) -> float | None:
+        """Take what has come in, and do one round.
+
+        Returns after how many seconds there is more to do: 0.0 at once, None not before more
+        comes in.
+        """
+        for order in self._inbox.drain():
+            self._take(order)
+        now = self._monotonic()
+        self._report = Report()
+        touched: list[Recording] = []
+        try:
+            left_over = self._write(touched, now)
+            saved = self._save(touched, now)
+            self._sync(touched, now)
+            self._settle(touched, saved)
+        except Exception as error:
+            self._log.failure("a round of the recording failed")
+            left_over = False
+            for recording in touched:
+                self._fail(recording, error, now)
+        self._say_how_it_goes()
+        self._deliver(self._report)
+        return 0.0 if left_over else ROUND_SECONDS if self._ready else None
+
+    def finish(self, patience_seconds: float, pause: Callable[[float], object]) -> None:
+        """Do rounds until everything is written, and let go of the files.
+
+        What cannot be written is given up after `patience_seconds`. Sessions that have ended
+        are wholly on disk then.
+        """
+        begun = self._monotonic()
+        while self.round() is not None:
+            if self._failed_rounds:
+                if self._monotonic() - begun >= patience_seconds:
+                    break
+                pause(ROUND_SECONDS)
+        if self._recordings:
+            self._log.error(
+                "{count} sessions could not be written to the end; what is missing of them is "
+                "a gap in the recording",
+                count=len(self._recordings),
+            )
+        self._shelf.close()
+
+    def _take(self, order: Order) -> None:
+        if isinstance(order, Arrival):
+            session_id = order.segment.session_id
+            self._recordings[session_id].take(order)
+        elif isinstance(order, Begin):
+            session_id = order.session.session_id
+            self._recordings[session_id] = Recording(order.session, self._paths)
+        elif isinstance(order, StateGap):
+            session_id = order.session_id
+            self._recordings[session_id].state_gap(order.number, order.gap)
+        else:
+            assert isinstance(order, End)
+            session_id = order.session_id
+            self._recordings[session_id].ending = order
+        self._ready[session_id] = self._recordings[session_id]
+
+    def _write(self, touched: list[Recording], now: float) -> bool:
+        """Write sessions by turns until the round is full; returns whether some are left."""
+        budget = ROUND_BYTES
+        flush_files = self._durability.flushes_files
+        for session_id, recording in list(self._ready.items()):
+            if budget <= 0 or len(touched) >= self._shelf.limit:
+                return True
+            if recording.retry_seconds > now:
+                continue
+            try:
+                budget -= recording.write(self._shelf, budget, flush_files)
+            except Exception as error:
+                if not isinstance(error, OSError):
+                    self._log.failure("session {session} cannot be written", session=session_id)
+                self._fail(recording, error, now)
+            else:
+                touched.append(recording)
+                # To the end of the line, for the case that something is left of it.
+                self._ready[session_id] = self._ready.pop(session_id)
+        return False
+
+    def _save(self, touched: Iterable[Recording], now: float) -> dict[str, list[int]]:
+        """Tell the database; returns which gaps it has now, by session."""
+        if self._index_retry_seconds > now:
+            return {}
+        sheets: list[tuple[Recording, Sheet]] = []
+        for recording in touched:
+            sheet = recording.sheet(now - recording.saved_seconds >= PROGRESS_SECONDS)
+            if sheet is not None:
+                sheets.append((recording, sheet))
+        if not sheets:
+            return {}
+        try:
+            rows = self._index.save([sheet for _, sheet in sheets])
+        except StoreError as error:
+            self._index_retry_seconds = now + RETRY_SECONDS
+            self._report.index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
+            return {}
+        saved = {}
+        for (recording, sheet), row in zip(sheets, rows, strict=True):
+            saved[recording.session.session_id] = recording.saved(sheet, row)
+            recording.saved_seconds = now
+        return saved
+
+    def _sync(self, touched: list[Recording], now: float) -> None:
+        """Make the round durable; a session that could not be is not `touched` any more."""
+        if self._durability.flushes_files:
+            for recording in tuple(touched):
+                try:
+                    self._durability.sync_session(*recording.unsynced(self._shelf))
+                except OSError as error:
+                    touched.remove(recording)
+                    self._fail(recording, error, now)
+        try:
+            if touched:
+                self._durability.sync_all()
+        except OSError as error:
+            for recording in touched:
+                self._fail(recording, error, now)
+            touched.clear()
+
+    def _settle(self, touched: Iterable[Recording], saved: dict[str, list[int]]) -> None:
+        for recording in touched:
+            session_id = recording.session.session_id
+            if not recording.has_begun:
+                self._report.begun.append(session_id)
+            arrivals, parts = recording.commit()
+            gaps = saved.get(session_id, [])
+            if arrivals or gaps:
+                self._report.acks.append(Ack(session_id, arrivals, gaps, parts))
+            if recording.finished:
+                self._report.closed.append(session_id)
+                del self._recordings[session_id]
+                del self._ready[session_id]
+            elif not recording.ready:
+                del self._ready[session_id]
+
+    def _fail(self, recording: Recording, error: Exception, now: float) -> None:
+        recording.lose(self._shelf, now + RETRY_SECONDS)
+        cause, text = Cause.WRITE_ERROR, str(error)
+        if isinstance(error, OSError):
+            cause = Cause.DISK_FULL if error.errno in _FULL else cause
+            text = error.strerror or text
+        self._report.troubles[recording.session.session_id] = Trouble(cause, text)
+
+    def _say_how_it_goes(self) -> None:
+        """Log when trouble begins and when it is over, and nothing in between."""
+        troubles = [*self._report.troubles.values()]
+        if self._report.index_trouble is not None:
+            troubles.append(self._report.index_trouble)
+        if troubles:
+            self._failed_rounds += 1
+            if self._failed_rounds == 1:
+                self._log.error(
+                    "the recording cannot be written: {reason}; it is tried again every "
+                    "{seconds} s, and live goes on",
+                    reason=troubles[0].text,
+                    seconds=RETRY_SECONDS,
+                )
+        elif self._failed_rounds and not self._is_retrying():
+            self._log.info(
+                "the recording is written again after {count} failed rounds",
+                count=self._failed_rounds,
+            )
+            self._failed_rounds = 0
+
+    def _is_retrying(self) -> bool:
+        now = self._monotonic()
+        return self._index_retry_seconds > now or any(
+            recording.retry_seconds > now for recording in self._ready.values()
+        )
