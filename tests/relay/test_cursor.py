@@ -259,8 +259,9 @@ class ResumeTests(CursorCase):
         """Sequence 0 of a session that has not sent it yet is waited for."""
         buffer = self.buffer("")
         cursor = resume(buffer, 0, Tier.FULL, None)
-        self.assertFalse(cursor.joined)
         self.add(buffer, "Kd")
+        for beginning in (cursor, resume(buffer, 0, Tier.FULL, None)):
+            self.assertFalse(beginning.joined)
         self.assertEqual(self.read(cursor), [0, 1])
 
     def test_gone(self) -> None:

@@ -177,12 +177,9 @@ def resume(buffer: IBuffer, sequence: int, tier: Tier, max_lag_seconds: float | 
         places, sequence, key=lambda held: buffer.at(held).segment.sequence
     )
     held: Arrival | None = buffer.at(place) if place < buffer.end else None
-    if held is None:
-        exact = sequence == newest + 1
-        joined = exact and sequence > 0
-    else:
-        exact = held.segment.sequence == sequence
-        joined = exact and not held.undecodable
+    exact = sequence == newest + 1 if held is None else held.segment.sequence == sequence
+    # Nobody has seen anything before sequence 0: that is a beginning, and no going on.
+    joined = exact and sequence > 0 and not (held is not None and held.undecodable)
     cursor = Cursor(
         buffer,
         place,
