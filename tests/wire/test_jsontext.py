@@ -95,7 +95,7 @@ class StrictJsonTests(SynchronousTestCase):
     def test_linear(self) -> None:
         """No text of a megabyte keeps the checks busy: each ends, in the time of a test run."""
         for piece in ('"\\"', '\\"', '"', '"[', "[]", "{}", '"\\\\"', "\\"):
-            text = (piece * (1_000_000 // len(piece))).encode()
+            text = ("[]" * MAX_DEPTH + "[" + piece * (1_000_000 // len(piece))).encode()
             self.assertRaises(BadMessage, load_json, text, ROOMY)
 
 
@@ -116,7 +116,10 @@ class JsonMediaTests(SynchronousTestCase):
 
     def test_strict_base64(self) -> None:
         """Nothing is guessed: no other alphabet, no line breaks, no missing padding."""
-        for data in ("AAA", "A===", "AA=A", "AAAA\n", " AAAA", "AA-_", "AAAA=", "AAAA====", "ÄÄÄÄ"):
+        for data in (
+            *("AAA", "A===", "AA=A", "AAAA\n", " AAAA", "AA-_", "AAAA=", "AAAA====", "ÄÄÄÄ"),
+            *("AAAA\r\n\r\n", "AA!!!!AA", "AA==AAAA", "====", "AAA=AAA="),
+        ):
             self.assert_refused(init(data), "base64")
         for wrong in (None, 7, ["AAAA"], {"a": "AAAA"}, True):
             self.assert_refused(init(wrong), "base64")

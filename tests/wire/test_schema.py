@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.strategies import MESSAGES, UNSPEAKABLE
+from tests.strategies import MESSAGES, UNSPEAKABLE, any_message
 from vidlink.errors import BadMessage
 from vidlink.wire.messages import (
     Ack,
     Clock,
     Focus,
     FramerateChange,
+    Message,
     Place,
     ProctorRegistered,
     SentinelRegister,
@@ -39,6 +40,23 @@ GAP: dict[str, Any] = {"type": "gap", "sessionId": SESSION, "first": 3, "last": 
 FPS: dict[str, Any] = {"type": "fps.change", **DESK}
 SUBSCRIBE: dict[str, Any] = {"type": "subscribe", **DESK}
 NOT_INTEGERS: tuple[object, ...] = (True, False, 1.0, "1", None, [], {}, float("nan"))
+
+any_plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.just(2**200)
+    | st.sampled_from(("live", SESSION, "desk-12")),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(("sessionId", "sentinelId", "first", "last", "sequence", "x")), inner
+        )
+    ),
+    max_leaves=6,
+)
 
 #: Plain values that are no message, and how the error has to begin.
 WRONG: list[tuple[object, str]] = [
@@ -142,6 +160,10 @@ WRONG: list[tuple[object, str]] = [
     ),
     ({"type": "registered", "serverTime": 1, "limits": {"a": -1}}, "registered: limits"),
     ({"type": "registered", "serverTime": 1, "limits": {"a b": 1}}, "registered: limits"),
+    (
+        {"type": "registered", "serverTime": 1, "limits": {f"a{n}": n for n in range(65)}},
+        "registered: limits must be a map of at most 64, not a map of 65",
+    ),
     ({"type": "registered", "serverTime": 1, "proctorId": 7}, "registered: proctorId"),
     ({"type": "registered", "serverTime": 1, "proctorId": "p"}, "registered: may must be there"),
     ({"type": "error", "code": "Bad", "message": ""}, "error: code must be a text like"),
@@ -177,6 +199,27 @@ class SchemaTests(SynchronousTestCase):
                 plain = {other: value for other, value in whole.items() if other != name}
                 error = self.assertRaises(BadMessage, from_plain, plain)
                 self.assertIn(f"{name} must be there", str(error))
+
+    @given(any_message, any_plain, st.data())
+    def test_any_value(self, message: Message, value: Any, data: st.DataObject) -> None:
+        """Whatever stands in a field, at whatever depth, is taken or refused in one short line."""
+        plain = to_plain(message)
+        inner: Any = plain
+        while True:
+            place = data.draw(
+                st.sampled_from(sorted(inner) if inner is plain else range(len(inner)))
+            )
+            if data.draw(st.booleans()) or not (isinstance(inner[place], list) and inner[place]):
+                break
+            inner = inner[place]
+        inner[place] = value
+        try:
+            taken = from_plain(plain)
+        except BadMessage as error:
+            self.assertLess(len(str(error)), 300)
+            self.assertTrue(str(error).isprintable(), str(error))
+        else:
+            self.assertEqual(from_plain(to_plain(taken)), taken)
 
     def test_unknown_fields(self) -> None:
         """What a later version adds is passed over, wherever it stands."""

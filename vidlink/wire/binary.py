@@ -166,7 +166,7 @@ def _flaw(sequence: int, start: int, framerate: int) -> str:
 
 
 # A peer speaks of one session after the other, a server of one for each screen: both caches hold
-# what is being said now. Their keys are short, so that a hostile peer fills 3 MB at most.
+# what is being said now. Ids are short, so that hostile peers fill a few megabytes at most.
 @lru_cache(maxsize=8_192)
 def _ids(octets: bytes, sentinel_size: int) -> tuple[str, str]:
     """Both ids of a header; refused ids are not kept."""
