@@ -47,7 +47,11 @@ class ICodec(Interface):
     )
 
     def encode(message: Message) -> tuple[bytes, bool]:
-        """The payload, and whether it goes into a binary (True) or a text (False) frame."""
+        """The payload, and whether it goes into a binary (True) or a text (False) frame.
+
+        Raises :exc:`~vidlink.errors.Unsendable` if a value is not in its range; sentences for
+        people (`message`, `reason`, `cause`, `about`) are made to fit instead.
+        """
 
     def decode(payload: bytes, is_binary: bool) -> Message:
         """The message in `payload`; media may be views into it.
