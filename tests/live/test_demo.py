@@ -1,0 +1,73 @@
+"""`vidlink demo`, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from tests.daemons import START_SECONDS, free_port, until
+
+VIDLINK = [sys.executable, "-c", "from vidlink.commands import main; main()"]
+
+
+def _states(url: str) -> list[str]:
+    with urllib.request.urlopen(url + "api/v1/sentinels", timeout=START_SECONDS) as answer:
+        return [row["state"] for row in json.load(answer)["sentinels"]]
+
+
+def _start(folder: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
+    """The demo, and the address that it prints."""
+    demo = subprocess.Popen(
+        [*VIDLINK, "demo", *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    assert demo.stdout is not None
+    line = demo.stdout.readline()
+    found = re.search(r"http://\S+", line)
+    assert found is not None, line
+    return demo, found[0]
+
+
+def test_screens_are_live_and_recorded(tmp_path: Path) -> None:
+    """All screens become live; Ctrl-C ends it with status 0 and one line that says where the
+    recordings are, and there they are."""
+    demo, url = _start(tmp_path, "--screens", "3", "--port", str(free_port()))
+    try:
+        until(lambda: _states(url) == ["live"] * 3, what="three live screens")
+        demo.send_signal(signal.SIGINT)
+        output, _ = demo.communicate(timeout=START_SECONDS)
+    finally:
+        demo.kill()
+    assert demo.returncode == 0, output
+    assert "Traceback" not in output
+    folder = tmp_path / "vidlink-demo"
+    assert str(folder) in output.splitlines()[-1]
+    assert len(list(folder.glob("recordings/demo-*/*/part-0001.mp4"))) == 3
+
+
+def test_stops_by_itself(tmp_path: Path) -> None:
+    """With --seconds it ends without being asked."""
+    demo, _ = _start(tmp_path, "--screens", "1", "--seconds", "2", "--port", "0")
+    output, _ = demo.communicate(timeout=START_SECONDS)
+    assert demo.returncode == 0, output
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    """A wrong value gives one line and status 1."""
+    for options in (["--screens", "0"], ["--port", "http"], ["--nonsense"], ["--data", "/proc/x"]):
+        ended = subprocess.run(
+            [*VIDLINK, "demo", *options], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert ended.returncode == 1
+        lines = [line for line in ended.stderr.splitlines() if line]
+        assert len(lines) == 1, ended.stderr
+        assert lines[0].startswith(("vidlink demo: ", "twistd vidlink-server: "))

@@ -1,0 +1,49 @@
+"""The ``vidlink`` command: what a person runs by hand. The daemons are twistd plugins."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import vidlink
+from vidlink.commands import demo
+from vidlink.errors import UserMistake
+from vidlink.options import OneLineOptions
+
+
+class Options(OneLineOptions):
+    """The command and its subcommands."""
+
+    command = "vidlink"
+    synopsis = "vidlink <command> [options]"
+    longdesc = (
+        "Live screens, relayed and recorded. The daemons are started with "
+        "'twistd vidlink-server' and 'twistd vidlink-sentinel'."
+    )
+    subCommands = [  # noqa: RUF012  # the form that twisted.python.usage reads
+        ["demo", None, demo.Options, "A server and some synthetic screens on this machine."],
+    ]
+
+    def opt_version(self) -> None:
+        """Show the version and leave."""
+        print(f"vidlink {vidlink.__version__}")
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """There must be a subcommand."""
+        if self.subCommand is None:
+            raise UserMistake("say which command, such as 'vidlink demo'")
+
+
+_RUNS = {"demo": demo.run}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; leaves with status 0, or with 1 and one line that says what is wrong."""
+    options = Options()
+    options.parseOptions(sys.argv[1:] if arguments is None else arguments)
+    command = str(options.subCommand)
+    try:
+        _RUNS[command](options.subOptions)
+    except UserMistake as mistake:
+        raise SystemExit(f"vidlink {command}: {mistake}") from None
