@@ -24,7 +24,7 @@ from vidlink.server.origin import Hosts
 from vidlink.server.service import COMMAND, ServerService
 from vidlink.server.site import build_root, make_site
 from vidlink.server.watch import WatchFactory
-from vidlink.store.store import RecordingStore
+from vidlink.store import RecordingStore
 
 _log = Logger()
 
