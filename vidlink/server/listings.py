@@ -112,8 +112,8 @@ def segments_json(sentinel_id: str, session_id: str, page: SegmentPage) -> Json:
 
 
 def framerate(framerate_mhz: int) -> float:
-    """Frames a second."""
-    return framerate_mhz / 1000
+    """Frames a second; an integer without a fraction, as on the wire."""
+    return framerate_mhz // 1000 if framerate_mhz % 1000 == 0 else framerate_mhz / 1000
 
 
 def _segment_json(segment: SegmentRecord) -> Json:
