@@ -39,11 +39,17 @@ class KeepingStore(MemoryStore):
 class MemoryServer:
     """What the server's tap puts together, but for the sockets."""
 
-    def __init__(self, *, commit_at_once: bool = True, **hub: Any) -> None:
+    def __init__(
+        self, *, commit_at_once: bool = True, queue_segments: int = 65_536, **hub: Any
+    ) -> None:
         self.clock = Clock()
         self.clock.advance(1_000.0)
         self.hub = Hub(self.clock.seconds, **hub)
-        self.store = KeepingStore(wall_clock_us=self.now_us, commit_at_once=commit_at_once)
+        self.store = KeepingStore(
+            wall_clock_us=self.now_us,
+            commit_at_once=commit_at_once,
+            queue_segments=queue_segments,
+        )
         self.ingests: list[Ingest] = []
 
     def now_us(self) -> int:

@@ -1,0 +1,1 @@
+"""Tests of several rooms together, without sockets or real time."""
