@@ -60,13 +60,17 @@ def grey(number: int, width: int, height: int) -> av.VideoFrame:
     return picture
 
 
+def frames_of(data: bytes) -> list[av.VideoFrame]:
+    """Decode a fragmented MP4."""
+    with av.open(io.BytesIO(data), "r") as container:
+        return list(container.decode(video=0))
+
+
 def decoded(data: bytes) -> list[tuple[int, int]]:
     """Decode a fragmented MP4: the time of each frame, in its track's units, and its grey."""
-    with av.open(io.BytesIO(data), "r") as container:
-        return [
-            (frame.pts or 0, round(sum(bytes(frame.planes[0])[:8]) / 8))
-            for frame in container.decode(video=0)
-        ]
+    return [
+        (frame.pts or 0, round(sum(bytes(frame.planes[0])[:8]) / 8)) for frame in frames_of(data)
+    ]
 
 
 def muxed(movflags: str, *, frames: int = 12, gop: int = 5, b_frames: int = 0) -> list[bytes]:

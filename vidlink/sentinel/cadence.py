@@ -11,6 +11,8 @@ from math import inf
 from vidlink.model import MAX_FRAMERATE_MHZ, clamp_framerate
 
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 30.0
+_GRAIN_SECONDS = 0.001
+"""A shorter wait is none."""
 _SHORTEST_SECONDS = 1_000 / MAX_FRAMERATE_MHZ
 
 
@@ -91,7 +93,8 @@ class Cadence:
         """How long until the next picture is due; None before the first session."""
         if self.epoch == 0:
             return None
-        return max(0.0, self._due_seconds - now_seconds)
+        wait = self._due_seconds - now_seconds
+        return wait if wait > _GRAIN_SECONDS else 0.0
 
     def take(self, now_seconds: float) -> Shot:
         """The picture of `now_seconds` has been taken: what it is."""
@@ -139,7 +142,7 @@ class Cadence:
         """Find the next slot after a picture at `now_seconds`."""
         period = self._period_seconds
         late = now_seconds - self._due_seconds
-        on_beat = 0 <= late < period / 2 and not self._failing
+        on_beat = -_GRAIN_SECONDS <= late < period / 2 and not self._failing
         self._due_seconds = (self._due_seconds if on_beat else now_seconds) + period
         self._last_seconds = now_seconds
         self._retry_seconds = FIRST_RETRY_SECONDS

@@ -129,11 +129,12 @@ class H264Encoder:
             frame.pts, frame.time_base = self._last, Fraction(1, TIMESCALE)
             frame.pict_type = PictureType.I if keyframe else PictureType.NONE
             packets = [bytes(packet) for packet in self._stream.encode(frame)]
-        except (FFmpegError, ValueError) as error:
+            if len(packets) != 1:
+                raise CaptureError(f"it gave {len(packets)} packets for one picture")
+            units = split_avc(packets[0]) if self._lengths else split_annexb(packets[0])
+            return sample_of(units, self.init, keyframe)
+        except (FFmpegError, ValueError, NotMedia, CaptureError) as error:
             raise CaptureError(f"the encoder {self.name} has failed: {error}") from None
-        if len(packets) != 1:
-            raise CaptureError(f"the encoder {self.name} gave {len(packets)} packets for a frame")
-        return self._sample(packets[0], keyframe)
 
     def close(self) -> None:
         """Let go of the encoder."""
@@ -154,12 +155,16 @@ class H264Encoder:
             interpolation=Interpolation.AREA,
         )
 
-    def _sample(self, packet: bytes, keyframe: bool) -> bytes:
-        units = split_avc(packet) if self._lengths else split_annexb(packet)
-        kinds = {unit_type(unit) for unit in units}
-        if keyframe and IDR not in kinds:
-            raise CaptureError(f"the encoder {self.name} does not make keyframes when told to")
-        for unit in units:
-            if unit_type(unit) in PARAMETER_SETS and unit not in self.init:
-                raise CaptureError(f"the encoder {self.name} has changed its parameters")
-        return join_avc(units)
+
+def sample_of(units: list[bytes], init: bytes, keyframe: bool) -> bytes:
+    """Make an MP4 sample of what an encoder gave for one picture.
+
+    Raises:
+        CaptureError: it was to be a keyframe and is none, or it brings other parameters than
+            stand in the initialization segment.
+    """
+    if keyframe and IDR not in {unit_type(unit) for unit in units}:
+        raise CaptureError("it makes no keyframe when told to")
+    if any(unit_type(unit) in PARAMETER_SETS and unit not in init for unit in units):
+        raise CaptureError("it has changed its parameters")
+    return join_avc(units)
