@@ -15,7 +15,6 @@ from zope.interface import implementer
 from tests.server.histories import DESK, DESK_PATH, NOW_US, recorded
 from tests.server.sockets import Answer, Connection
 from tests.server.test_bodies import ScriptedArchive, ScriptedBody
-from vidlink.errors import Damaged
 from vidlink.relay.hub import Hub
 from vidlink.server.assets import Page
 from vidlink.server.bodies import PIECE_BYTES
@@ -607,8 +606,7 @@ class LogTests(SiteCase):
     def test_line(self) -> None:
         """An answer is one line with who, what, how it went, how much, how long."""
         (line,) = self.lines(get("/healthz?"))
-        self.assertIn("31337", line)
-        self.assertTrue(line.endswith(" GET /healthz? 200 15 bytes 0.000 s"), line)
+        self.assertEqual(line, "127.0.0.1:31337 GET /healthz? 200 15 bytes 0.000 s")
 
     def test_seconds(self) -> None:
         """The time is that of the clock that was passed in."""
@@ -629,7 +627,7 @@ class LogTests(SiteCase):
     def test_refusals(self) -> None:
         """A refused connection is one line too."""
         (line,) = self.lines(b"nonsense\r\n")
-        self.assertIn("400 bad-request", line)
+        self.assertEqual(line, "127.0.0.1:31337 refused: 400 bad-request")
 
     def test_cut_off(self) -> None:
         """An answer that was cut off is not logged as if it had been sent."""
@@ -638,7 +636,6 @@ class LogTests(SiteCase):
         self.history = History(archive, Hub(self.clock.seconds), wall_clock_us=lambda: NOW_US)
         self.serve(self.scripted)
         self.assertEqual(self.lines(get(DESK_PATH + "/segments/0-9")), [])
-        self.assertEqual(len(self.flushLoggedErrors(Damaged)), 1)
 
 
 class FactoryTests(SiteCase):

@@ -50,6 +50,8 @@ SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
 )
 
+_LONGEST_LOGGED = 300
+
 _log = Logger()
 
 
@@ -109,7 +111,7 @@ def answer_error(request: Request, error: BaseException) -> bytes:
         status, code = 500, VidlinkError.code
         message = "this should have worked; the server's log says why it did not"
     if status >= 500:
-        _log_fault(request, error)
+        log_fault(request, "", error)
     request.setResponseCode(status)
     if isinstance(error, HttpError):
         set_headers(request, dict(error.headers))
@@ -143,9 +145,15 @@ def _whole(request: Request, data: bytes) -> bytes:
     return data
 
 
-def _log_fault(request: Request, error: BaseException) -> None:
-    what = {"method": repr(request.method), "path": repr(request.path)}
+def escaped(text: bytes) -> str:
+    """What a client sent, for the log: one line, printable, and not too long."""
+    return repr(text[:_LONGEST_LOGGED])[2:-1]
+
+
+def log_fault(request: Request, doing: str, error: BaseException) -> None:
+    """Log a fault of ours; with its traceback if it is a bug."""
+    what = f"{escaped(request.method)} {escaped(request.path)}{doing}"
     if isinstance(error, VidlinkError):
-        _log.error("{method} {path}: {error}", error=error, **what)
+        _log.error("{what}: {error}", what=what, error=error)
     else:
-        _log.failure("{method} {path}", Failure(error), method=what["method"], path=what["path"])
+        _log.failure("{what}", Failure(error), what=what)

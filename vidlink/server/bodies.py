@@ -12,7 +12,6 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IPushProducer
-from twisted.logger import Logger
 from twisted.web.http import PARTIAL_CONTENT
 from twisted.web.server import Request
 from zope.interface import implementer
@@ -24,14 +23,13 @@ from vidlink.server.answers import (
     FOR_EVER,
     conditions,
     content_etag,
+    log_fault,
     not_modified,
     set_headers,
 )
 from vidlink.server.ranges import Part, is_current, requested_part
 
 PIECE_BYTES = 256 * 1024
-
-_log = Logger()
 
 
 @implementer(IBody)
@@ -94,8 +92,8 @@ async def _send_rest(request: Request, body: IBody, sent: Part, piece: bytes) ->
             piece = await _read(body, Part(place, sent.last))
     except CancelledError:
         raise
-    except Exception:
-        _log.failure("{path}: cut off at byte {place}", path=repr(request.path), place=place)
+    except Exception as error:
+        log_fault(request, f" cut off at byte {place}", error)
         transport: Any = request.transport
         transport.abortConnection()
         # The answer must not end as if it were whole; the lost connection cancels this.

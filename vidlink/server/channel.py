@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -273,4 +275,11 @@ class Channel(HTTPChannel):
 
     @property
     def _peer(self) -> str:
-        return str(self.getPeer())
+        return peer_name(self.getPeer())
+
+
+def peer_name(address: IAddress) -> str:
+    """Who is at the other end, for the log: host and port, or the kind of socket."""
+    if isinstance(address, IPv4Address | IPv6Address):
+        return f"{address.host}:{address.port}"
+    return type(address).__name__

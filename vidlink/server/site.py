@@ -21,8 +21,8 @@ from twisted.web.resource import IResource, Resource
 from zope.interface import implementer
 
 from vidlink.errors import RequestError
-from vidlink.server.answers import answer_error
-from vidlink.server.channel import Bounds, Channel
+from vidlink.server.answers import answer_error, escaped
+from vidlink.server.channel import Bounds, Channel, peer_name
 from vidlink.server.origin import Hosts
 from vidlink.server.refusals import BadHeader, NoSuchPath
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from vidlink.server.history import History
 
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
-_LONGEST_LOGGED = 300
 
 
 class Request(server.Request):
@@ -136,9 +135,9 @@ class Site(server.Site):
         assert isinstance(request, Request)
         self._log.debug(
             "{peer} {method} {target} {status} {size} bytes {seconds:.3f} s",
-            peer=request.client,
-            method=_escaped(request.method),
-            target=_escaped(request.uri),
+            peer=peer_name(request.client),
+            method=escaped(request.method),
+            target=escaped(request.uri),
             status=request.code,
             size=request.sentLength,
             seconds=self.reactor.seconds() - request.started_seconds,
@@ -184,8 +183,3 @@ def make_site(
 ) -> Site:
     """The factory for a listening port that serves `root`."""
     return Site(root, clock=clock, hosts=hosts, bounds=bounds or Bounds())
-
-
-def _escaped(text: bytes) -> str:
-    """`text` on one line, without control characters, and not too long."""
-    return repr(text[:_LONGEST_LOGGED])[2:-1]
