@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase, MemoryServer
 from vidlink.errors import IdInUse
 from vidlink.interfaces import IPublisher, ISentinelPeer
-from vidlink.model import InitSegment, Limits, SegmentQuery, SentinelState
+from vidlink.model import InitSegment, Limits, SegmentQuery, SentinelState, SessionQuery
 from vidlink.relay.stream import Stream
 from vidlink.testing import media
 from vidlink.testing.peers import FakeSentinelPeer
@@ -64,8 +66,9 @@ class IngestCase(LinkCase):
 
 #: Everything that can happen to a conversation.
 INPUTS: Mapping[str, Callable[[FakeSentinelPeer], Any]] = {
-    "register": lambda peer: peer.register(FIRST),
-    "init": lambda peer: peer.init(FIRST),
+    "register": lambda peer: peer.register(peer.session_id),
+    "init": lambda peer: peer.init(),
+    "next init": lambda peer: peer.init(peer.session_id + "x"),
     "late init": lambda peer: peer.init(SECOND, late=True),
     "segment": lambda peer: peer.segment(0),
     "late segment": lambda peer: peer.say(
@@ -86,6 +89,7 @@ OUTCOMES: Mapping[str, tuple[object, ...]] = {
     # In the states: connected, claiming, registered, streaming, over.
     "register": (SentinelRegistered, 4400, 4400, 4400, None),
     "init": (4400, 4400, None, None, None),
+    "next init": (4400, 4400, 4400, None, None),
     "late init": (4400, 4400, ErrorMessage, ErrorMessage, None),
     "segment": (4400, 4400, 4400, None, None),
     "late segment": (4400, 4400, 4400, ErrorMessage, None),
@@ -153,6 +157,42 @@ class TableTests(LinkCase):
                     (answer,) = peer.heard
                     seen = type(answer)
                 self.assertEqual(seen, expected, (name, state.__name__))
+
+
+class AnyOrderTests(LinkCase):
+    """Three connections of one id, and whatever may happen on them."""
+
+    @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([*INPUTS, "answer", "wait"]))))
+    def test_books_are_closed(self, steps: list[tuple[int, str]]) -> None:
+        """Nothing is raised; every session that begins ends once; and nothing is left over."""
+        self.setUp()
+        peers = [self.server.sentinel(instance_id=name) for name in ("one", "one", "two")]
+        for number, peer in enumerate(peers):
+            peer.session_id = f"session-number-{number:04}"
+        for which, word in steps:
+            peer = peers[which]
+            if word == "wait":
+                self.server.second()
+            elif word == "answer":
+                for probe in peer.probes:
+                    if not probe.called:
+                        probe.callback(which == 0)
+            else:
+                INPUTS[word](peer)
+        for peer in peers:
+            peer.vanish()
+            for probe in peer.probes:
+                if not probe.called:
+                    probe.callback(False)
+        ended = [session_id for session_id, _ in self.server.store.ends]
+        page = self.successResultOf(self.server.store.sessions(SessionQuery()))
+        begun = [record.session.session_id for record in page.sessions]
+        self.assertEqual(sorted(ended), sorted(begun))
+        for status in self.server.hub.statuses():
+            self.assertEqual(status.state, SentinelState.OFFLINE)
+            self.assertIsNone(status.session_id)
+        self.server.second(60.0)
+        self.assertEqual(self.server.hub.budget.buffers, 0)
 
 
 class RegistrationTests(LinkCase):
