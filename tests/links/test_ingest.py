@@ -174,16 +174,11 @@ class AnyOrderTests(LinkCase):
             if word == "wait":
                 self.server.second()
             elif word == "answer":
-                for probe in peer.probes:
-                    if not probe.called:
-                        probe.callback(which == 0)
+                peer.answer(which == 0)
             else:
                 INPUTS[word](peer)
         for peer in peers:
             peer.vanish()
-            for probe in peer.probes:
-                if not probe.called:
-                    probe.callback(False)
         ended = [session_id for session_id, _ in self.server.store.ends]
         page = self.successResultOf(self.server.store.sessions(SessionQuery()))
         begun = [record.session.session_id for record in page.sessions]
@@ -262,7 +257,7 @@ class RegistrationTests(LinkCase):
         first, clone = self.server.live(), self.server.sentinel(instance_id="clone")
         clone.register(SECOND)
         self.assertEqual(clone.heard, [])
-        first.probes[0].callback(True)
+        first.answer()
         self.assert_closed(clone, IdInUse.close_code)
         first.segment(0)
         self.assert_open(first)
@@ -271,7 +266,7 @@ class RegistrationTests(LinkCase):
         """Another process takes the place of one that does not answer."""
         first, other = self.server.live(), self.server.sentinel(instance_id="other")
         other.register(SECOND)
-        first.probes[0].callback(False)
+        first.answer(False)
         self.assert_closed(first, 4409)
         other.init()
         other.segment(0)
@@ -284,8 +279,7 @@ class RegistrationTests(LinkCase):
             first, clone = self.server.live(), self.server.sentinel(instance_id="clone")
             clone.register(SECOND, name="Clone")
             clone.vanish()
-            if not first.probes[0].called:
-                first.probes[0].callback(alive)
+            first.answer(alive)
             first.segment(0)
             self.assert_open(first)
             self.assertEqual(self.server.hub.statuses()[0].name, "Desk")
@@ -298,8 +292,7 @@ class RegistrationTests(LinkCase):
         clone.register(SECOND)
         clone.conversation.going_away()
         self.assert_closed(clone, 1001)
-        if not first.probes[0].called:
-            first.probes[0].callback(False)
+        first.answer(False)
         self.assert_open(first)
 
     def test_crowded(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from vidlink.interfaces import IProctorPeer, ISentinelPeer
@@ -70,7 +70,7 @@ class _Peer:
 class FakeSentinelPeer(_Peer):
     """One Sentinel on one connection.
 
-    `probes` are the pings that the test has not answered yet.
+    `probes` are the pings it was sent, for the test to answer.
     """
 
     conversation: Ingest
@@ -93,8 +93,21 @@ class FakeSentinelPeer(_Peer):
 
     def probe(self, seconds: float) -> Deferred[bool]:
         """The server sends a ping; the test answers."""
+        if not self._is_open:
+            return succeed(False)
         self.probes.append(Deferred())
         return self.probes[-1]
+
+    def answer(self, is_alive: bool = True) -> None:
+        """Answer all pings, or let the time for them pass."""
+        for probe in self.probes:
+            if not probe.called:
+                probe.callback(is_alive)
+
+    def vanish(self) -> None:
+        """The connection is gone, and with it the answers to pings."""
+        self.answer(False)
+        super().vanish()
 
     def say(self, message: Message) -> None:
         """The Sentinel sends `message`, and the server takes it as its socket would."""
