@@ -299,3 +299,12 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual(film.times()[-3:], [8.0, 8.2, 8.4])
         self.assertEqual(film.keyframes(), [0.0, 8.0])
         self.assertEqual(film.cadence.failed(film.now), 1.0)
+
+    def test_keyframe_after_trouble(self) -> None:
+        """Even where nobody would notice by the time: what was lost may have been encoded."""
+        film = Film(200, 1_000.0)
+        film.begin()
+        film.run(5.5)
+        film.now += film.cadence.failed(film.now)
+        film.run(1.0)
+        self.assertEqual(film.keyframes(), [0.0, 6.5])

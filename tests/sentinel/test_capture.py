@@ -76,6 +76,7 @@ class Studio:
         self,
         framerate_mhz: int = 5_000,
         max_width: int = 1920,
+        keyframe_interval_seconds: float = 10.0,
         call_in_reactor: Callable[..., object] | None = None,
     ) -> None:
         self.now = 1_000.0
@@ -87,7 +88,7 @@ class Studio:
             self.source,
             self.encoders,
             framerate_mhz=framerate_mhz,
-            keyframe_interval_seconds=10.0,
+            keyframe_interval_seconds=keyframe_interval_seconds,
             on_init=self.heard.append,
             on_frame=self.heard.append,
             on_trouble=self.heard.append,
@@ -333,7 +334,11 @@ class SlowReactorTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """The oldest group goes; what comes out begins with a keyframe and decodes; it is told."""
-        studio = Studio()
+        for interval_seconds in (4.0, 1_000.0):
+            self.overrun(Studio(keyframe_interval_seconds=interval_seconds))
+
+    def overrun(self, studio: Studio) -> None:
+        """Let 85 frames wait."""
         studio.capture.begin_session()
         heard = studio.run(0.5)
         for _ in range(MAX_FRAMES + 35):

@@ -128,12 +128,6 @@ class EncodingTests(SynchronousTestCase):
         for number, picture in enumerate(pictures):
             self.assertApproximates(bytes(picture.planes[0])[0], 20 + 10 * number, 3)
 
-    def test_sessions(self) -> None:
-        """Media time that begins at 0 again does not disturb the encoder."""
-        encoder = self.made(64, 48)
-        for time in (0, 18_000, 36_000, 0, 18_000, 0, 1, 2):
-            self.assertTrue(encoder.encode(grey(time % 7, 64, 48), time, time == 0))
-
     def test_no_thinner_than_allowed(self) -> None:
         """Noise is held to the bit rate, over some seconds of five frames each."""
         encoder = self.made(320, 240, bits_per_second=300_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -135,10 +136,10 @@ class FileSourceTests(SynchronousTestCase):
 
     def opened(self, data: bytes) -> FileSource:
         """A source of a file with these bytes."""
-        path = self.mktemp()
-        with open(path, "wb") as file:
+        self.path = self.mktemp()
+        with open(self.path, "wb") as file:
             file.write(data)
-        source = FileSource(path)
+        source = FileSource(self.path)
         source.open()
         self.addCleanup(source.close)
         return source
@@ -185,8 +186,9 @@ class FileSourceTests(SynchronousTestCase):
         self.assertEqual(self.shown(source, later, later + 0.2), [2, 3])
 
     def test_still(self) -> None:
-        """A single picture is shown for ever."""
+        """A single picture is shown for ever, without reading it over and over."""
         source = self.opened(film(1))
+        os.remove(self.path)
         self.assertEqual(self.shown(source, 0, 1, 10, 11), [0, 0, 0, 0])
 
     def test_damage(self) -> None:

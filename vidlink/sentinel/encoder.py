@@ -75,8 +75,7 @@ class H264Encoder:
         self._size = size
         self._pixel_format = pixel_format
         self._reformatter = VideoReformatter()
-        self._offset = 0
-        self._last = -1
+        self._pts = 0
         out = io.BytesIO()
         try:
             # Its own muxer holds each frame back until the next; only its `moov` is of use.
@@ -114,19 +113,18 @@ class H264Encoder:
     def encode(self, picture: VideoFrame, media_time: int, keyframe: bool) -> bytes:
         """Encode one picture, as an IDR if `keyframe` (the first is one whatever it says).
 
-        `media_time` may go back when a session begins.
+        The encoder itself counts pictures, `_NOMINAL_RATE` a second, so that its rate control
+        allows each the same however far apart they are; `media_time` may be anything.
 
         Raises:
             CaptureError: the encoder has failed, holds the frame back, makes no keyframe, or
                 has changed the parameters that its initialization segment holds.
         """
-        if media_time + self._offset <= self._last:
-            self._offset = self._last + TIMESCALE // _NOMINAL_RATE - media_time
-        self._last = media_time + self._offset
         try:
             # The frame may be the source's own, with the type it was decoded as: always set it.
             frame = self._converted(picture)
-            frame.pts, frame.time_base = self._last, Fraction(1, TIMESCALE)
+            frame.pts, frame.time_base = self._pts, Fraction(1, TIMESCALE)
+            self._pts += TIMESCALE // _NOMINAL_RATE
             frame.pict_type = PictureType.I if keyframe else PictureType.NONE
             packets = [bytes(packet) for packet in self._stream.encode(frame)]
             if len(packets) != 1:

@@ -72,7 +72,7 @@ def _screen(platform: str, environ: Mapping[str, str], monotonic: Callable[[], f
 
 
 def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([0-9]{2,4})x([0-9]{2,4})", text, re.ASCII)
+    found = re.fullmatch(r"([0-9]{2,4})x([0-9]{2,4})", text)
     if found is None:
         raise UserMistake(f"the size of the test picture is WIDTHxHEIGHT, not {text!r}")
     width, height = int(found[1]), int(found[2])
