@@ -30,10 +30,11 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "access": _BASE,
     "options": frozenset({"errors"}),
     "plugins": frozenset({"errors", "interfaces"}),
+    "daemon": frozenset(),
     "server": _BASE | _COMMON | {"options", "fmp4", "links", "access", "relay.hub", "relay.stream"},
     "sentinel": _BASE | _COMMON | {"options", "fmp4", "links"},
-    "server.tap": _BASE | _ROOMS | {"server", "options", "plugins"},
-    "sentinel.tap": _BASE | _ROOMS | {"sentinel", "options", "plugins"},
+    "server.tap": _BASE | _ROOMS | {"server", "options", "plugins", "daemon"},
+    "sentinel.tap": _BASE | _ROOMS | {"sentinel", "options", "plugins", "daemon"},
     "testing": _BASE | _ROOMS,
     "commands": _BASE | _ROOMS | _DAEMONS | {"options", "plugins", "testing"},
 }

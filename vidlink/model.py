@@ -11,7 +11,6 @@ timescale of the session's initialization segment.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -346,11 +345,3 @@ class Limits:
     max_segment_bytes: int = 8 * 1024 * 1024
     max_init_bytes: int = 64 * 1024
     max_sequence_jump: int = 1_000_000
-
-    def as_mapping(self) -> Mapping[str, int]:
-        """The limits by their names on the wire."""
-        return {
-            "maxSegmentBytes": self.max_segment_bytes,
-            "maxInitBytes": self.max_init_bytes,
-            "maxSequenceJump": self.max_sequence_jump,
-        }

@@ -243,6 +243,6 @@ def test_stored_is_what_was_sent(site: Site, tmp_path: Path) -> None:
     rows = site.recorded("desk-1", session, 5)
     init = site.get(base + "/init.mp4")[2]
     bodies = [site.get(f"{base}/segments/{row['sequence']}")[2] for row in rows]
-    part = site.data / "recordings" / "desk-1" / session / "part-0001.mp4"
+    (part,) = (site.data / "recordings" / "desk-1" / session).glob("part-*.mp4")
     assert part.read_bytes() == init + b"".join(bodies)
-    assert json.loads((part.parent / "session.json").read_text())["sessionId"] == session
+    assert json.loads((part.parent / "session.json").read_text())["session_id"] == session

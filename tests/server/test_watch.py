@@ -15,6 +15,7 @@ from vidlink.wire.messages import (
     KeyframeRequest,
     ProctorRegister,
     SentinelRegister,
+    Skipped,
     Subscribe,
 )
 
@@ -98,7 +99,7 @@ class WatchingTests(SynchronousTestCase):
         got = self.seen(slow)
         self.assertEqual(got[-1], sent[-1])
         self.assertTrue(got[0].keyframe)
-        skipped = [message for message in slow.heard if type(message).__name__ == "Skipped"]
+        skipped = [message for message in slow.heard if isinstance(message, Skipped)]
         self.assertEqual(len(skipped), 1)
         self.assertEqual(got[0].sequence, skipped[0].last + 1)
 

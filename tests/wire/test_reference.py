@@ -16,6 +16,7 @@ from vidlink.wire import schema
 from vidlink.wire.binary import BinaryCodec
 from vidlink.wire.jsontext import JsonCodec
 from vidlink.wire.kinds import FLAG, OCTETS, Kind, Ratio, Sentence, Word
+from vidlink.wire.messages import limit_words
 from vidlink.wire.schema import TABLE, Said, from_plain, to_plain
 from vidlink.wire.shapes import Either, Many, Named, OrNull, Record
 
@@ -273,7 +274,7 @@ class TableTests(SynchronousTestCase):
         """The limits are those that a server sends by default."""
         (table,) = (table for table in tables(PAGE) if table[0][0] == "limit")
         written = {row[0].strip("`"): int(row[1]) for row in table[1:]}
-        self.assertEqual(written, dict(Limits().as_mapping()))
+        self.assertEqual(written, limit_words(Limits()))
 
     def test_close_codes(self) -> None:
         """Every close code is there with its word, and no other one."""

@@ -94,9 +94,10 @@ def run(options: Options) -> None:
     from twisted.internet import reactor
 
     clock: Any = reactor
-    warnings = FilteringLogObserver(
-        textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)]
-    )
+    levels = LogLevelFilterPredicate(LogLevel.warn)
+    # That there are no credentials is no news here: only this machine can come in.
+    levels.setLogLevelForNamespace("vidlink.server.tap", LogLevel.error)
+    warnings = FilteringLogObserver(textFileLogObserver(sys.stderr), [levels])
     globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
     port = options["port"] or _free_port()
     data = Path(options["data"]).resolve()

@@ -43,6 +43,7 @@ from vidlink.wire.messages import (
     Message,
     SentinelRegister,
     SentinelRegistered,
+    limit_words,
 )
 
 #: A Sentinel that has connected must register within this time.
@@ -220,7 +221,7 @@ def _register(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> Non
 def _seated(inputs: _Inputs, ingest: Ingest, stream: Any) -> None:
     ingest.stream = stream
     ingest.peer.send(
-        SentinelRegistered(server_time_us=ingest.wall_clock_us(), limits=ingest.limits.as_mapping())
+        SentinelRegistered(server_time_us=ingest.wall_clock_us(), limits=limit_words(ingest.limits))
     )
 
 

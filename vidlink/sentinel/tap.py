@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import vidlink
+from vidlink.daemon import prepare, wall_clock_us
 from vidlink.errors import BadMessage, UserMistake
 from vidlink.interfaces import ICodec
 from vidlink.links.uplink import Uplink
@@ -97,11 +98,6 @@ def identity(options: Options, codec: ICodec) -> Registration:
     return Registration(options["id"], instance, name, group, software)
 
 
-def wall_clock_us() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000
-
-
 def makeService(options: Options) -> SentinelService:
     """The whole daemon; a wrong value ends the process with one line."""
     service: SentinelService = or_exit(COMMAND, lambda: _assemble(options))
@@ -112,8 +108,7 @@ def _assemble(options: Options) -> SentinelService:
     from twisted.internet import reactor
 
     clock: Any = reactor
-    # Twisted's timers follow the wall clock; a clock that is set back would stop them.
-    clock.seconds = time.monotonic
+    prepare(clock)
     codec = _codec(options["format"])
     address = read_address(options["server"], clock)
     settings = _encoder_settings(options)

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
+from vidlink.daemon import prepare, wall_clock_us
 from vidlink.errors import UserMistake
 from vidlink.options import OneLineOptions, or_exit
 from vidlink.plugins import find_codecs
@@ -88,9 +89,12 @@ class Options(OneLineOptions):
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
 
 
-def wall_clock_us() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000
+def warn_that_open(listen: list[str]) -> None:
+    """Say who is let in."""
+    _log.warn(
+        "there are no credentials: everybody who can reach {where} may watch and control",
+        where=", ".join(listen),
+    )
 
 
 def makeService(options: Options) -> ServerService:
@@ -106,8 +110,7 @@ def _assemble(options: Options) -> ServerService:
     from vidlink.server.history import History
 
     clock: Any = reactor
-    # Twisted's timers follow the wall clock; a clock that is set back would stop them.
-    clock.seconds = time.monotonic
+    prepare(clock)
     hosts = _hosts(options)
     hub = Hub(
         clock.seconds,
@@ -138,16 +141,13 @@ def _assemble(options: Options) -> ServerService:
     root = build_root(history, Page.load(), WebSocketResource(ingest), WebSocketResource(watch))
     site = make_site(root, clock=clock, hosts=hosts)
     ports = [_port(description, site, clock) for description in options["listen"]]
+    clock.callWhenRunning(warn_that_open, options["listen"])
     return ServerService(hub, store, ingest, watch, ports, clock)
 
 
 def _hosts(options: Options) -> Hosts:
     """Whose requests are answered, after checking that this may be without credentials."""
     check_exposure(options["listen"], options["no-auth"])
-    _log.warn(
-        "there are no credentials: everybody who can reach {where} may watch and control",
-        where=", ".join(options["listen"]),
-    )
     listening = [Listening.parse(description) for description in options["listen"]]
     return Hosts(listening, options["allow-origin"])
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from vidlink.model import InitSegment, Segment, SentinelStatus, SkipReason, Tier
+from vidlink.model import InitSegment, Limits, Segment, SentinelStatus, SkipReason, Tier
 
 #: An inclusive range of sequences.
 Range = tuple[int, int]
@@ -50,6 +50,15 @@ class SentinelRegister:
     name: str = ""
     group: str = ""
     resume: tuple[Tail, ...] = ()
+
+
+def limit_words(limits: Limits) -> Mapping[str, int]:
+    """`limits` by their names on the wire, as `registered` carries them."""
+    return {
+        "maxSegmentBytes": limits.max_segment_bytes,
+        "maxInitBytes": limits.max_init_bytes,
+        "maxSequenceJump": limits.max_sequence_jump,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,36 @@
+"""What both daemons set up alike before anything is scheduled: clocks and signals."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+
+def wall_clock_us() -> int:
+    """Microseconds since the epoch, by this machine's clock."""
+    return time.time_ns() // 1000
+
+
+def prepare(reactor: Any) -> None:
+    """Make `reactor` keep time by the monotonic clock, and end on signals with status 0.
+
+    Twisted's timers follow the wall clock (twisted/twisted#2424): set back an hour, it would
+    stop them for an hour. And Twisted lets twistd, once stopped by a signal, kill itself with
+    the same signal, so that a daemon which did as it was told looks like one that was killed.
+    """
+    reactor.seconds = time.monotonic
+
+    def stop(number: int, frame: object) -> None:
+        reactor.callFromThread(stop_running)
+
+    def stop_running() -> None:
+        # A second signal while it is stopping changes nothing.
+        if reactor.running:
+            reactor.stop()
+
+    def take_signals() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+
+    reactor.callWhenRunning(take_signals)
