@@ -9,9 +9,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 
+from tests.store.faults import FaultyDisk
 from tests.store.samples import EPOCH_US
 from vidlink.store import RecordingStore
-from vidlink.store.disk import Disk
 
 MOST_ROUNDS = 50
 
@@ -28,14 +28,14 @@ class Rig:
         self,
         path: str,
         *,
-        disk: Disk | None = None,
+        disk: FaultyDisk | None = None,
         wall_clock_us: Callable[[], int] | None = None,
         **options: Any,
     ) -> None:
         self.path = path
         self.clock = Clock()
         self.now_us = EPOCH_US
-        self.disk = Disk() if disk is None else disk
+        self.disk = FaultyDisk() if disk is None else disk
         self._wall_clock_us = wall_clock_us or (lambda: self.now_us)
         self._options = options
         self.store = self._make()
@@ -71,9 +71,7 @@ class Rig:
         process dies.
         """
         shutil.copytree(self.path, path)
-        return Rig(
-            path, wall_clock_us=self._wall_clock_us, **(self._options | {"disk": Disk()} | options)
-        )
+        return Rig(path, wall_clock_us=self._wall_clock_us, **(self._options | options))
 
     def again(self) -> Rig:
         """The next start after a stop."""

@@ -5,6 +5,7 @@ What is written where is decided in `part` and `recording`; SQLite makes its own
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from collections.abc import Sequence
@@ -69,6 +70,17 @@ class Disk:
     def fdatasync(self, descriptor: int) -> None:
         """Wait until what was written to a file is on the disk."""
         os.fdatasync(descriptor)
+
+    def syncfs(self, descriptor: int) -> None:
+        """Wait until everything on the file system of `descriptor` is on the disk.
+
+        Python has no name for it; where the C library has none either this is `ENOSYS`.
+        """
+        call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+        if call is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        if call(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
     def sync_folder(self, path: str) -> None:
         """Wait until the names in a folder are on the disk."""

@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from twisted.logger import Logger
 
@@ -75,13 +75,13 @@ class FileSystemDurability(Durability):
 
     name = "syncfs"
 
-    def __init__(self, syncfs: Callable[[int], None], root: str) -> None:
-        self._syncfs = syncfs
+    def __init__(self, disk: Disk, root: str) -> None:
+        self._disk = disk
         self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def sync_all(self) -> None:
         """Wait for the whole file system."""
-        self._syncfs(self._descriptor)
+        self._disk.syncfs(self._descriptor)
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -102,19 +102,25 @@ def choose_durability(wanted: str, root: str, disk: Disk) -> Durability:
     if wanted not in ("os", "disk"):
         raise UserMistake(f"durability is 'disk' or 'os', not {wanted!r}")
     if wanted == "os":
-        chosen = Durability()
-        reason = "as asked for"
+        chosen, reason = Durability(), "as asked for"
     else:
-        reason = why_not_syncfs(root)
-        call = None if reason else _find_syncfs()
-        if call is None:
-            chosen = FileDurability(disk)
-            reason = reason or "the C library has no syncfs"
-        else:
-            chosen = FileSystemDurability(call, root)
-            reason = "the kernel and this file system report errors through it"
+        chosen, reason = _best(root, disk)
     _log.info("durability by {way} ({reason})", way=chosen.name, reason=reason)
     return chosen
+
+
+def _best(root: str, disk: Disk) -> tuple[Durability, str]:
+    reason = why_not_syncfs(root)
+    if not reason:
+        found = FileSystemDurability(disk, root)
+        try:
+            found.sync_all()
+        except OSError as error:
+            found.close()
+            reason = f"syncfs does not work here: {error.strerror}"
+        else:
+            return found, "this file system reports errors through it"
+    return FileDurability(disk), reason
 
 
 def why_not_syncfs(root: str) -> str:
@@ -136,15 +142,3 @@ def _file_system(root: str) -> int:
     if ctypes.CDLL(None, use_errno=True).statfs(os.fsencode(root), answer) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), root)
     return ctypes.c_uint32.from_buffer(answer).value
-
-
-def _find_syncfs() -> Callable[[int], None] | None:
-    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if call is None:
-        return None
-
-    def syncfs(descriptor: int) -> None:
-        if call(descriptor) != 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-    return syncfs

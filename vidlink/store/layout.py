@@ -30,27 +30,6 @@ KEYFRAME, LATE, UNDECODABLE, UNVERIFIED = 1, 2, 4, 8
 Row = tuple[int, int, int, int, int, int, int, int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One index record: which segment lies where in its part, and what was said of it."""
-
-    sequence: int
-    offset: int
-    size_bytes: int
-    check: int
-    start_time_us: int
-    media_time: int
-    duration_ms: int
-    framerate_mhz: int
-    received_time_us: int
-    flags: int
-
-    @property
-    def end_time_us(self) -> int:
-        """When its last frame is over."""
-        return self.start_time_us + self.duration_ms * 1_000
-
-
 def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
     """The record of a segment whose bytes begin at `offset` and have this CRC-32."""
     segment = arrival.segment
@@ -84,11 +63,6 @@ def read_rows(data: bytes) -> Iterator[Row | None]:
         else:
             yield None
         start += RECORD_BYTES
-
-
-def as_entry(row: Row) -> Entry:
-    """`row` with names."""
-    return Entry(*row[:10])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +109,7 @@ def read_session(data: bytes) -> SessionFile:
     """
     try:
         known = json.loads(data)
-        if known["format"] != FORMAT:
+        if _typed(known["format"], int) != FORMAT:
             raise StoreError(f"session.json has format {known['format']}, not {FORMAT}")
         values = {name: _typed(known[name], str) for name in _TEXTS}
         values |= {name: _typed(known[name], int) for name in _NUMBERS}

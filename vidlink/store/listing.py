@@ -30,12 +30,18 @@ FINAL_CAUSES = frozenset({Cause.DECLARED})
 #: At most so many sessions, or segments, are on one page.
 MAX_PAGE = 10_000
 
+_LAST_US = 2**63 - 1
 _TOKEN = re.compile(r"(-?[0-9]{1,19})\.([A-Za-z0-9_-]{16,64})", re.ASCII)
+
+
+def end_us(start_time_us: int, duration_ms: int) -> int:
+    """When something that begins then is over; no later than 64 bits can say."""
+    return min(start_time_us + duration_ms * 1_000, _LAST_US)
 
 
 def segment_end_us(segment: Segment) -> int:
     """When the last frame of `segment` is over, in microseconds since the epoch."""
-    return segment.start_time_us + segment.duration_ms * 1_000
+    return end_us(segment.start_time_us, segment.duration_ms)
 
 
 def media_ticks(duration_ms: int, timescale: int) -> int:

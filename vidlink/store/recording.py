@@ -21,6 +21,8 @@ from vidlink.store.paths import SESSION_FILE, Paths
 
 #: So many parts of one session may be written to by turns; the oldest are left alone.
 _MOST_TAILS = 8
+#: What making the files of a session counts in a round: it takes about a millisecond.
+_START_BYTES = 32 * 1024
 
 
 class Recording:
@@ -84,11 +86,12 @@ class Recording:
 
         Raises :exc:`OSError`; then :meth:`lose` has to follow.
         """
+        size = 0
         if not self._prepared:
             self._prepare(shelf, flush_files)
+            size = _START_BYTES
         if not self._parts:
             self._begin_part()
-        size = 0
         while self._todo and size < budget_bytes:
             arrival = self._todo.popleft()
             self._written.append(arrival)

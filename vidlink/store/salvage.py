@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from vidlink.model import Span
 from vidlink.store.disk import Disk
 from vidlink.store.layout import RECORD_BYTES, Row, SessionFile, read_rows
+from vidlink.store.listing import end_us
 from vidlink.store.paths import part_file, part_number, records_file
 from vidlink.store.runs import Runs
 
@@ -173,7 +174,7 @@ class Salvage:
         data = self._disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
         for row in read_rows(data):
             if row is not None and row[0] not in self._taken:
-                runs.add(row[0], row[0], row[4], row[4] + row[6] * 1_000, row[2])
+                runs.add(row[0], row[0], row[4], end_us(row[4], row[6]), row[2])
         for run in runs.runs:
             self._taken.add(run.first, run.last)
         return [(number, run.as_span()) for run in runs.runs]

@@ -74,18 +74,18 @@ class Writer:
         self._report = Report()
         touched: list[Recording] = []
         try:
-            left_over = self._write(touched, now)
+            is_full = self._write(touched, now)
             saved = self._save(touched, now)
             self._sync(touched, now)
             self._settle(touched, saved)
         except Exception as error:
             self._log.failure("a round of the recording failed")
-            left_over = False
+            is_full = False
             for recording in touched:
                 self._fail(recording, error, now)
         self._say_how_it_goes()
         self._deliver(self._report)
-        return 0.0 if left_over else ROUND_SECONDS if self._ready else None
+        return 0.0 if is_full else ROUND_SECONDS if self._ready else None
 
     def finish(self, patience_seconds: float, pause: Callable[[float], object]) -> None:
         """Do rounds until everything is written, and let go of the files.
@@ -124,12 +124,12 @@ class Writer:
         self._ready[session_id] = self._recordings[session_id]
 
     def _write(self, touched: list[Recording], now: float) -> bool:
-        """Write sessions by turns until the round is full; returns whether some are left."""
+        """Write sessions by turns until the round is full; returns whether it is."""
         budget = ROUND_BYTES
         flush_files = self._durability.flushes_files
         for session_id, recording in list(self._ready.items()):
             if budget <= 0 or len(touched) >= self._shelf.limit:
-                return True
+                break
             if recording.retry_seconds > now:
                 continue
             try:
@@ -142,7 +142,7 @@ class Writer:
                 touched.append(recording)
                 # To the end of the line, for the case that something is left of it.
                 self._ready[session_id] = self._ready.pop(session_id)
-        return False
+        return budget <= 0 or len(touched) >= self._shelf.limit
 
     def _save(self, touched: Iterable[Recording], now: float) -> dict[str, list[int]]:
         """Tell the database; returns which gaps it has now, by session."""

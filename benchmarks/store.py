@@ -1,0 +1,276 @@
+"""What recording costs, and what looking back into a long session costs.
+
+``python -m benchmarks.store [FOLDER]`` from the root of the tree; ends by itself in about a
+minute. It writes up to 2 GB below FOLDER (a temporary folder if not named; its file system
+matters) and removes them again.
+
+* rounds: 1,000 sessions with 5 segments of 10 KB a second each, rounds done one after the
+  other without a thread, with and without waiting for the disk; the difference is the sync.
+* thread: the same as it runs in a server, fed in real time; from append to acknowledgement.
+* long session: ten hours at 5 frames a second, 180,000 segments of about 4 KB.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, execute
+
+from vidlink.fmp4 import write_fragment
+from vidlink.model import Arrival, Segment, SegmentQuery, Session
+from vidlink.store import RecordingStore
+from vidlink.store.disk import Disk
+
+SESSIONS = 1_000
+SEGMENT_BYTES = 10_000
+FRAME_US = 200_000
+ROUNDS = 24
+THREAD_SECONDS = 6.0
+ROUND_US = 250_000
+
+LONG_SEGMENTS = 180_000
+LONG_SEGMENT_BYTES = 4_000
+KEYFRAME_EVERY = 50
+PIECE_BYTES = 64 * 1024
+
+TIMESCALE = 90_000
+EPOCH_US = 1_704_067_200_000_000
+FRAME = bytes(SEGMENT_BYTES - 108)
+
+
+class CountingDisk(Disk):
+    """Counts the octets that are read."""
+
+    def __init__(self) -> None:
+        self.read_bytes = 0
+
+    def pread(self, descriptor: int, offset: int, size: int) -> bytes:
+        """Read, and count."""
+        data = super().pread(descriptor, offset, size)
+        self.read_bytes += len(data)
+        return data
+
+
+def a_session(number: int) -> Session:
+    """One of many sessions that begin at the same time."""
+    return Session(
+        sentinel_id=f"desk-{number}",
+        session_id=f"benchmark-{number:08d}",
+        name=f"Desk {number}",
+        group="ward",
+        software="benchmark",
+        started_time_us=EPOCH_US,
+        init=bytes(755),
+        mime='video/mp4; codecs="avc1.42C01F"',
+        width=1920,
+        height=1080,
+        timescale=TIMESCALE,
+        track_id=1,
+    )
+
+
+def an_arrival(session: Session, sequence: int, frame: bytes, keyframe: bool) -> Arrival:
+    """A segment of one frame."""
+    media_time = sequence * TIMESCALE // 5
+    data = write_fragment(
+        sequence=sequence, decode_time=media_time, duration=18_000, keyframe=keyframe, data=frame
+    )
+    start_us = EPOCH_US + sequence * FRAME_US
+    segment = Segment(
+        session.sentinel_id, session.session_id, sequence, start_us, 200, 5_000, keyframe, data
+    )
+    return Arrival(segment, media_time, 18_000, 0.0, start_us)
+
+
+def at_once(work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+    """A pool of threads that has none."""
+    return execute(work, *arguments)
+
+
+def a_store(
+    folder: Path, durability: str, call_in_reactor: Callable[..., Any], disk: Disk | None = None
+) -> RecordingStore:
+    """An open store in a folder of its own."""
+    store = RecordingStore(
+        str(folder),
+        monotonic=time.monotonic,
+        wall_clock_us=lambda: EPOCH_US,
+        call_in_reactor=call_in_reactor,
+        run_in_pool=at_once,
+        durability=durability,
+        disk=disk,
+    )
+    store.open()
+    return store
+
+
+def measure_rounds(folder: Path, durability: str) -> tuple[float, float]:
+    """Median seconds of a round, and CPU seconds of recording one segment.
+
+    Each round has what comes in a quarter of a second; the CPU is that of `append` and of the
+    round, both threads' work.
+    """
+    store = a_store(folder / durability, durability, lambda work, *given: work(*given))
+    sessions = [a_session(number) for number in range(SESSIONS)]
+    for session in sessions:
+        store.begin(session, lambda sequence: None)
+    store.writer.round()
+    walls: list[float] = []
+    cpu, count, sequence = 0.0, 0, [0] * SESSIONS
+    for turn in range(ROUNDS):
+        arrivals: list[Arrival] = []
+        for number, session in enumerate(sessions):
+            # Five a second are one in most rounds and two in every fourth.
+            for _ in range(2 if (turn + number) % 4 == 0 else 1):
+                arrivals.append(an_arrival(session, sequence[number], FRAME, sequence[number] == 0))
+                sequence[number] += 1
+        count += len(arrivals)
+        cpu -= time.process_time()
+        for arrival in arrivals:
+            store.append(arrival.segment.session_id, arrival)
+        started = time.perf_counter()
+        while store.writer.round() == 0.0:
+            pass
+        walls.append(time.perf_counter() - started)
+        cpu += time.process_time()
+    store.stop()
+    return statistics.median(walls), cpu / count
+
+
+def measure_thread(folder: Path) -> None:
+    """Feed a store with a thread in real time, as a server does, and print how it keeps up."""
+    calls: deque[Callable[[], Any]] = deque()
+
+    def call_in_reactor(work: Callable[..., Any], *given: Any) -> None:
+        calls.append(lambda: work(*given))
+
+    store = a_store(folder / "thread", "disk", call_in_reactor)
+    store.start()
+    waits: list[float] = []
+    appended: dict[tuple[int, int], float] = {}
+    sessions = [a_session(number) for number in range(SESSIONS)]
+
+    def durable(number: int, sequence: int) -> None:
+        waits.append(time.monotonic() - appended.pop((number, sequence), time.monotonic()))
+
+    for number, session in enumerate(sessions):
+        store.begin(session, lambda sequence, number=number: durable(number, sequence))
+    started, cpu, due = time.monotonic(), time.process_time(), 0
+    total = int(THREAD_SECONDS * 5 * SESSIONS)
+    most_load = 0.0
+    while due < total:
+        elapsed = time.monotonic() - started
+        while due < total and due < elapsed * 5 * SESSIONS:
+            sequence, number = divmod(due, SESSIONS)
+            arrival = an_arrival(sessions[number], sequence, FRAME, sequence == 0)
+            appended[number, sequence] = time.monotonic()
+            store.append(arrival.segment.session_id, arrival)
+            due += 1
+        while calls:
+            calls.popleft()()
+        most_load = max(most_load, store.load)
+        time.sleep(0.005)
+    wall = time.monotonic() - started
+    cpu = time.process_time() - cpu
+    stopped = time.monotonic()
+    store.stop()
+    done = store.stop()
+    while not done.called:
+        while calls:
+            calls.popleft()()
+        time.sleep(0.005)
+    waits.sort()
+    print(
+        f"thread: {total:,} segments in {wall:.1f} s, {100 * cpu / wall:.0f} % of a core with "
+        f"making them; acknowledged after {waits[len(waits) // 2] * 1e3:.0f} ms (median), "
+        f"{waits[int(len(waits) * 0.99)] * 1e3:.0f} ms (99 %); queue at most "
+        f"{100 * most_load:.0f} % full; stop took {time.monotonic() - stopped:.2f} s"
+    )
+
+
+def fill(store: RecordingStore) -> Session:
+    """Record ten hours of one session."""
+    session = a_session(0)
+    store.begin(session, lambda sequence: None)
+    frame = bytes(LONG_SEGMENT_BYTES - 108)
+    for sequence in range(LONG_SEGMENTS):
+        arrival = an_arrival(session, sequence, frame, sequence % KEYFRAME_EVERY == 0)
+        store.append(session.session_id, arrival)
+        if sequence % 5_000 == 0:
+            while store.writer.round() == 0.0:
+                pass
+    store.end(session.session_id, "over", EPOCH_US + LONG_SEGMENTS * FRAME_US)
+    while store.writer.round() is not None:
+        pass
+    return session
+
+
+def measure_long_session(folder: Path) -> None:
+    """Record ten hours, then open and seek as a player does, and print time and octets."""
+    disk = CountingDisk()
+    store = a_store(folder / "long", "os", lambda work, *given: work(*given), disk)
+    session = fill(store)
+    ids = session.sentinel_id, session.session_id
+    sizes: list[int] = []
+
+    def step(name: str, work: Callable[[], Any]) -> Any:
+        disk.read_bytes = 0
+        started = time.perf_counter()
+        found: list[Any] = []
+        work().addCallback(found.append)
+        elapsed = time.perf_counter() - started
+        sizes.append(disk.read_bytes)
+        print(f"long session: {name}: {elapsed * 1e3:.1f} ms, {disk.read_bytes:,} octets read")
+        return found[0]
+
+    film = step("open the film", lambda: store.film(*ids, None))
+    step("its first 64 KiB", lambda: film.read(0, PIECE_BYTES))
+    step("64 KiB in the middle", lambda: film.read(film.size_bytes // 2, PIECE_BYTES))
+    share = sum(sizes) / film.size_bytes
+    print(f"long session: opened and sought in {film.size_bytes:,} octets: {share:.2%} read")
+    step("open the film again", lambda: store.film(*ids, None))
+    middle_us = EPOCH_US + LONG_SEGMENTS * FRAME_US // 2
+    step("1,000 segments by time", lambda: store.segments(*ids, SegmentQuery(middle_us)))
+    step("50 segments by time", lambda: store.segments(*ids, SegmentQuery(middle_us, limit=50)))
+    step("one segment", lambda: store.media(*ids, 90_000, 90_000))
+    started, offset = time.process_time(), 0
+    while offset < film.size_bytes:
+        found: list[bytes] = []
+        film.read(offset, 4 * PIECE_BYTES).addCallback(found.append)
+        offset += len(found[0])
+    elapsed = time.process_time() - started
+    print(
+        f"long session: all of it, every segment checked: {offset / elapsed / 1e9:.2f} GB a CPU s"
+    )
+    store.stop()
+
+
+def main() -> None:
+    """Measure everything."""
+    parent = sys.argv[1] if len(sys.argv) > 1 else None
+    folder = Path(tempfile.mkdtemp(prefix="vidlink-benchmark-", dir=parent))
+    try:
+        wall, cpu = measure_rounds(folder, "os")
+        synced_wall, synced_cpu = measure_rounds(folder, "disk")
+        print(
+            f"rounds of {SESSIONS:,} sessions with {SESSIONS * 5 // 4:,} segments of "
+            f"{SEGMENT_BYTES:,} octets: {wall * 1e3:.1f} ms without sync, "
+            f"{synced_wall * 1e3:.1f} ms with it; CPU for each segment {cpu * 1e6:.1f} us "
+            f"without and {synced_cpu * 1e6:.1f} us with it"
+        )
+        measure_thread(folder)
+        measure_long_session(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
