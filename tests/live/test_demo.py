@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.daemons import START_SECONDS, free_port, until
@@ -26,8 +28,9 @@ def _recorded(url: str) -> int:
         return sum(row["segmentCount"] > 5 for row in json.load(answer)["sessions"])
 
 
-def _start(folder: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
-    """The demo, and the address that it prints."""
+@contextmanager
+def _demo(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The demo, running, and the address that it prints; ended whatever happens."""
     demo = subprocess.Popen(
         [*VIDLINK, "demo", *options],
         cwd=folder,
@@ -36,24 +39,25 @@ def _start(folder: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
         stdin=subprocess.DEVNULL,
         text=True,
     )
-    assert demo.stdout is not None
-    line = demo.stdout.readline()
-    found = re.search(r"http://\S+", line)
-    assert found is not None, line
-    return demo, found[0]
+    try:
+        assert demo.stdout is not None
+        line = demo.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found is not None, line
+        yield demo, found[0]
+    finally:
+        demo.kill()
+        demo.wait()
 
 
 def test_screens_are_live_and_recorded(tmp_path: Path) -> None:
     """All screens become live; Ctrl-C ends it with status 0 and one line that says where the
     recordings are, and there they are."""
-    demo, url = _start(tmp_path, "--screens", "3", "--port", str(free_port()))
-    try:
+    with _demo(tmp_path, "--screens", "3", "--port", str(free_port())) as (demo, url):
         until(lambda: _states(url) == ["live"] * 3, what="three live screens")
         until(lambda: _recorded(url) == 3, what="three recordings")
         demo.send_signal(signal.SIGINT)
         output, _ = demo.communicate(timeout=START_SECONDS)
-    finally:
-        demo.kill()
     assert demo.returncode == 0, output
     assert "Traceback" not in output
     folder = tmp_path / "vidlink-demo"
@@ -63,9 +67,22 @@ def test_screens_are_live_and_recorded(tmp_path: Path) -> None:
 
 def test_stops_by_itself(tmp_path: Path) -> None:
     """With --seconds it ends without being asked."""
-    demo, _ = _start(tmp_path, "--screens", "1", "--seconds", "2", "--port", "0")
-    output, _ = demo.communicate(timeout=START_SECONDS)
+    with _demo(tmp_path, "--screens", "1", "--seconds", "2", "--port", "0") as (demo, _):
+        output, _ = demo.communicate(timeout=START_SECONDS)
     assert demo.returncode == 0, output
+
+
+def test_screens_do_not_outlive_it(tmp_path: Path) -> None:
+    """When the demo is killed, the processes of its screens end by themselves."""
+    with _demo(tmp_path, "--screens", "2", "--port", "0") as (demo, url):
+        until(lambda: _states(url) == ["live"] * 2, what="two live screens")
+        children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+        assert children
+        demo.kill()
+        until(
+            lambda: not any(Path(f"/proc/{child}/stat").exists() for child in children),
+            what="the screens have ended",
+        )
 
 
 def test_mistakes(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def _base(sentinel_id: str, session_id: str) -> str:
 
 def _frames(data: bytes) -> list[float]:
     """The times in seconds of all pictures that decode from `data`."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         return [float(frame.time or 0) for frame in container.decode(video=0)]
 
 
@@ -162,8 +162,8 @@ class TestMistakes:
             daemon = site._start("vidlink-server", list(options))
         else:
             daemon = site._start("vidlink-sentinel", list(options), environ)
-        status = until(lambda: daemon.process.poll() is not None and daemon.process, what="exit")
-        assert status.returncode == 1, daemon.log()
+        until(lambda: daemon.process.poll() is not None, what="exit")
+        assert daemon.process.returncode == 1, daemon.log()
         text = daemon.log()
         assert "Traceback" not in text, text
         complaints = [line for line in text.splitlines() if "twistd vidlink-" in line]
