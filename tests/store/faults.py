@@ -15,9 +15,10 @@ class FaultyDisk(Disk):
     """The real files, without waiting for the real disk.
 
     `errors` has the error number that an operation fails with for now, by its name (``write``,
-    ``create``, ``reopen``, ``truncate``, ``remove``, ``replace``, ``sync``); `room_bytes` is
-    how much may still be written, short writes included; `most_bytes` is how much one write
-    takes; `has_syncfs` whether there is such a call. `done` lists the operations that a test asks about.
+    ``create``, ``reopen``, ``truncate``, ``remove``, ``replace``, ``sync``, ``read``);
+    `room_bytes` is how much may still be written, short writes included; `most_bytes` is how
+    much one write takes; `has_syncfs` whether there is such a call. `done` lists the operations
+    that a test asks about.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,12 @@ class FaultyDisk(Disk):
         """Let go of a descriptor."""
         self._names.pop(descriptor, None)
         super().close(descriptor)
+
+    def pread(self, descriptor: int, offset: int, size: int) -> bytes:
+        """Read."""
+        if "read" in self.errors:
+            raise OSError(self.errors["read"], os.strerror(self.errors["read"]))
+        return super().pread(descriptor, offset, size)
 
     def truncate(self, path: str, size_bytes: int) -> None:
         """Cut a file."""

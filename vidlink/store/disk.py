@@ -71,6 +71,14 @@ class Disk:
         """Wait until what was written to a file is on the disk."""
         os.fdatasync(descriptor)
 
+    def flush(self, path: str) -> None:
+        """Wait until a file is on the disk as it is now."""
+        descriptor = self.reopen(path)
+        try:
+            self.fdatasync(descriptor)
+        finally:
+            self.close(descriptor)
+
     def syncfs(self, descriptor: int) -> None:
         """Wait until everything on the file system of `descriptor` is on the disk.
 

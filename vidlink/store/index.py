@@ -105,6 +105,7 @@ INSERT INTO sentinels VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sentinel_id) DO UPD
     end_time_us = max(coalesce(end_time_us, excluded.end_time_us),
                       coalesce(excluded.end_time_us, end_time_us))
 """
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PUT_SPAN = "INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PUT_GAP = "INSERT OR REPLACE INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -123,6 +124,10 @@ class Sheet:
     spans: list[tuple[int, Span]] = field(default_factory=list)
     gaps: list[tuple[int, Gap]] = field(default_factory=list)
     anew: bool = False
+
+
+class UnusableIndex(StoreError):
+    """The database is damaged, or is not that of this data folder; it can be made anew."""
 
 
 def connect(path: str, *, synchronous: str | None) -> sqlite3.Connection:
@@ -167,31 +172,36 @@ class Index:
         """Open and check it; a missing one is made.
 
         Raises:
-            StoreError: it is damaged, or of another folder or format.
+            UnusableIndex: it is damaged, or of another folder or format.
+            StoreError: it cannot be opened for another reason, such as a full disk.
         """
         try:
-            connection = self._connected()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if self.is_new:
-                with self._transaction() as cursor:
-                    for statement in _SCHEMA.split(";"):
-                        cursor.execute(statement)
-                    cursor.execute("INSERT INTO folder VALUES (?)", (self._uuid,))
-                    cursor.execute(f"PRAGMA user_version = {FORMAT}")
-                return
-            if version != FORMAT:
-                raise StoreError(f"the index has format {version}, not {FORMAT}")
-            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                raise StoreError(f"the index is damaged: {found}")
-            if connection.execute("SELECT uuid FROM folder").fetchall() != [(self._uuid,)]:
-                raise StoreError("the index belongs to another data folder")
-        except sqlite3.Error as error:
-            self.close()
-            raise StoreError(f"the index cannot be used: {error}") from error
+            with self._reported("opened"):
+                self._check() if not self.is_new else self._make()
         except StoreError:
             self.close()
             raise
+
+    def _make(self) -> None:
+        with self._transaction() as cursor:
+            for statement in _SCHEMA.split(";"):
+                cursor.execute(statement)
+            cursor.execute("INSERT INTO folder VALUES (?)", (self._uuid,))
+            cursor.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _check(self) -> None:
+        connection = self._connected()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version != FORMAT:
+            raise UnusableIndex(f"the index has format {version}, not {FORMAT}")
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise UnusableIndex(f"the index is damaged: {found}")
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'folder'")
+        if not tables.fetchall():
+            raise UnusableIndex("the index is the database of something else")
+        if connection.execute("SELECT uuid FROM folder").fetchall() != [(self._uuid,)]:
+            raise UnusableIndex("the index belongs to another data folder")
 
     def save(self, sheets: Iterable[Sheet]) -> list[int]:
         """Put `sheets` into the database, all or none; returns the row of each session.
@@ -199,16 +209,12 @@ class Index:
         Raises:
             StoreError: it could not be done; the next call opens the database anew.
         """
-        try:
-            with self._transaction() as cursor:
-                return [_put(cursor, sheet) for sheet in sheets]
-        except sqlite3.Error as error:
-            self.close()
-            raise StoreError(f"the index cannot be written: {error}") from error
+        with self._reported("written"), self._transaction() as cursor:
+            return [_put(cursor, sheet) for sheet in sheets]
 
     def seal(self, now_us: int) -> None:
-        """Mark as sealed what ended long enough ago."""
-        with self._transaction() as cursor:
+        """Mark as sealed what ended long enough ago. Raises as :meth:`save`."""
+        with self._reported("written"), self._transaction() as cursor:
             cursor.execute(
                 "UPDATE sessions SET state = 'sealed' WHERE state = 'ended' AND ended_time_us <= ?",
                 (now_us - listing.SEALING_US,),
@@ -216,15 +222,17 @@ class Index:
 
     def known(self) -> set[str]:
         """The ids of all sessions."""
-        rows = self._connected().execute("SELECT session_id FROM sessions")
-        return {session_id for (session_id,) in rows}
+        with self._reported("read"):
+            rows = self._connected().execute("SELECT session_id FROM sessions")
+            return {session_id for (session_id,) in rows}
 
     def open_sessions(self) -> list[tuple[str, str]]:
         """The sessions that no ending is known of, as the ids of Sentinel and session."""
-        rows = self._connected().execute(
-            "SELECT sentinel_id, session_id FROM sessions WHERE state = 'live'"
-        )
-        return rows.fetchall()
+        with self._reported("read"):
+            rows = self._connected().execute(
+                "SELECT sentinel_id, session_id FROM sessions WHERE state = 'live'"
+            )
+            return rows.fetchall()
 
     def close(self) -> None:
         """Let go of the database; may be called twice."""
@@ -236,6 +244,16 @@ class Index:
         if self._connection is None:
             self._connection = connect(self.path, synchronous=self._synchronous)
         return self._connection
+
+    @contextmanager
+    def _reported(self, doing: str) -> Iterator[None]:
+        """Say what SQLite says as an error of the store, and start anew after it."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.close()
+            kind = UnusableIndex if error.sqlite_errorcode & 0xFF in _DAMAGED else StoreError
+            raise kind(f"the index cannot be {doing}: {error}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:

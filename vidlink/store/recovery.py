@@ -28,7 +28,8 @@ from vidlink.model import (
 from vidlink.store import listing
 from vidlink.store.catalog import Catalog, Filed
 from vidlink.store.disk import Disk
-from vidlink.store.index import Index, Sheet
+from vidlink.store.durability import Durability
+from vidlink.store.index import Index, Sheet, UnusableIndex
 from vidlink.store.layout import RECORD_BYTES, SessionFile, read_session, write_session
 from vidlink.store.paths import SESSION_FILE, Paths, part_number
 from vidlink.store.salvage import Salvage, Salvaged
@@ -57,11 +58,15 @@ class Recovery:
 
     _log = Logger()
 
-    def __init__(self, paths: Paths, disk: Disk, index: Index, now_us: int) -> None:
+    def __init__(
+        self, paths: Paths, disk: Disk, index: Index, durability: Durability, now_us: int
+    ) -> None:
         self._paths = paths
         self._disk = disk
         self._index = index
+        self._durability = durability
         self._now_us = now_us
+        self._to_end: list[tuple[SessionFile, int | None, Salvaged]] = []
         self._sheets: list[Sheet] = []
 
     def run(self) -> UsedIds:
@@ -79,17 +84,23 @@ class Recovery:
                 filed = catalog.session(sentinel_id, session_id)
                 if filed is not None:
                     self._close(filed, catalog)
-            self._save(0)
         finally:
             catalog.close()
+        # Nobody looks at a session again that says that it has ended: what was cut off has to
+        # be gone for good before it does.
+        self._durability.sync_all()
+        for file, row, salvaged in self._to_end:
+            self._end(file, row, salvaged)
+        self._save(1)
         self._index.seal(self._now_us)
+        self._durability.sync_all()
         return UsedIds(known | folders.keys())
 
     def _open_index(self) -> None:
         """Open the database; what cannot be used is put aside, and never deleted."""
         try:
             self._index.open()
-        except StoreError as error:
+        except UnusableIndex as error:
             aside = f"{self._paths.index}.{self._now_us}.unusable"
             self._log.error(
                 "{reason}; it is kept as {aside}, and made anew from the recordings",
@@ -119,7 +130,7 @@ class Recovery:
         if file is None:
             self._clear_away(folder)
         elif file.ended_time_us is None:
-            self._close_open(folder, file, None, None, ())
+            self._cut(folder, file, None, None, ())
         else:
             self._file_closed(folder, file, None)
 
@@ -136,7 +147,7 @@ class Recovery:
         known: dict[int, list[Span]] = {}
         for part, span in catalog.part_spans(filed.row):
             known.setdefault(part, []).append(span)
-        self._close_open(folder, file, filed.row, known, catalog.gaps(filed.row))
+        self._cut(folder, file, filed.row, known, catalog.gaps(filed.row))
 
     def _read_file(self, sentinel_id: str, session_id: str) -> SessionFile | None:
         path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
@@ -151,7 +162,7 @@ class Recovery:
             return None
         return file
 
-    def _close_open(
+    def _cut(
         self,
         folder: str,
         file: SessionFile,
@@ -160,22 +171,38 @@ class Recovery:
         gaps: tuple[Gap, ...],
     ) -> None:
         """Cut what was never synced, and end the session there."""
-        if not os.path.isdir(folder):
-            self._log.error("the recording in {folder} is gone", folder=folder)
-            self._disk.make_folders(folder)
-        salvaged = Salvage(self._disk, folder, file, known).cut()
+        try:
+            flush_files = self._durability.flushes_files
+            salvaged = Salvage(self._disk, folder, file, known).cut(flush_files)
+        except OSError as error:
+            # The others shall be recorded all the same.
+            self._log.error(
+                "{folder} cannot be put in order, and is left as it is: {reason}",
+                folder=folder,
+                reason=str(error),
+            )
+            spans = [(part, span) for part, found in (known or {}).items() for span in found]
+            salvaged = Salvaged(spans, was_cut=False)
         ends = [span.end_time_us for _, span in salvaged.spans]
         end_us = max(ends, default=file.session.started_time_us)
         stop = Gap(None, None, Cause.SERVER_STOPPED, end_us, None, "the server was stopped")
-        file = replace(file, ended_time_us=end_us, end_reason=END_REASON, gaps=(*gaps, stop))
+        ended = replace(file, ended_time_us=end_us, end_reason=END_REASON, gaps=(*gaps, stop))
+        self._to_end.append((ended, row, salvaged))
+
+    def _end(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
+        session = file.session
+        folder = self._paths.session(session.sentinel_id, session.session_id)
+        flush_files = self._durability.flushes_files
+        self._disk.make_folders(folder)
         path = os.path.join(folder, SESSION_FILE)
-        self._disk.replace(path, write_session(file), flush=True)
-        self._disk.sync_folder(folder)
+        self._disk.replace(path, write_session(file), flush=flush_files)
+        if flush_files:
+            self._disk.sync_folder(folder)
         self._add(file, row, salvaged)
         self._log.info(
             "session {session} of {sentinel} was cut short when the server stopped{cut}",
-            session=file.session.session_id,
-            sentinel=file.session.sentinel_id,
+            session=session.session_id,
+            sentinel=session.sentinel_id,
             cut="; what had not reached the disk is gone" if salvaged.was_cut else "",
         )
 

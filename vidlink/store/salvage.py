@@ -35,6 +35,10 @@ class Salvaged:
     was_cut: bool
 
 
+def _place(span: tuple[int, Span]) -> tuple[int, int]:
+    return span[0], span[1].first
+
+
 class Salvage:
     """The folder of one session, described by `file`.
 
@@ -53,25 +57,35 @@ class Salvage:
         self._folder = folder
         self._file = file
         self._known = known
+        self._flush_files = False
         self._taken = Runs()
         self.was_cut = False
 
-    def cut(self) -> Salvaged:
-        """Cut every part to what is sound, and say what there is. Raises :exc:`OSError`."""
+    def cut(self, flush_files: bool) -> Salvaged:
+        """Cut every part to what is sound, and say what there is. Raises :exc:`OSError`.
+
+        `flush_files`: wait for each file that was cut until it is so on the disk.
+        """
+        self._flush_files = flush_files
         spans: list[tuple[int, Span]] = []
         # Of a sequence in two parts the copy in the later one counts.
         for number in reversed(self._numbers()):
-            self._cut_part(number)
-            spans += self._spans(number)
-        return Salvaged(sorted(spans, key=lambda one: (one[0], one[1].first)), self.was_cut)
+            if self._cut_part(number):
+                spans += self._spans(number)
+        return Salvaged(sorted(spans, key=_place), self.was_cut)
 
     def look(self) -> Salvaged:
         """Say what there is in a session that was closed in order, and cut nothing."""
         spans = [span for number in reversed(self._numbers()) for span in self._spans(number)]
-        return Salvaged(sorted(spans, key=lambda one: (one[0], one[1].first)), False)
+        return Salvaged(sorted(spans, key=_place), was_cut=False)
 
     def _numbers(self) -> list[int]:
-        numbers = {part_number(name) for name in os.listdir(self._folder)}
+        try:
+            names = os.listdir(self._folder)
+        except FileNotFoundError:
+            _log.error("the recording in {folder} is gone", folder=self._folder)
+            return []
+        numbers = {part_number(name) for name in names}
         return sorted(number for number in numbers if number is not None)
 
     def _paths(self, number: int) -> tuple[str, str]:
@@ -84,7 +98,8 @@ class Salvage:
         except FileNotFoundError:
             return 0
 
-    def _cut_part(self, number: int) -> None:
+    def _cut_part(self, number: int) -> bool:
+        """Cut one part; returns whether anything is left of it."""
         path, records_path = self._paths(number)
         size, records_size = self._size(path), self._size(records_path)
         count = records_size // RECORD_BYTES
@@ -103,8 +118,10 @@ class Salvage:
             self._disk.remove(records_path)
             self._disk.remove(path)
             self.was_cut = True
-        elif end is not None and size > end:
+            return False
+        if end is not None and size > end:
             self._truncate_part(path, size, end)
+        return True
 
     def _has_init(self, path: str) -> bool:
         data = self._disk.read(path, 0, self._file.init_size_bytes) if self._size(path) else b""
@@ -149,6 +166,8 @@ class Salvage:
         if size > keep:
             self._disk.truncate(path, keep)
             self.was_cut = True
+            if self._flush_files:
+                self._disk.flush(path)
 
     def _truncate_part(self, path: str, size: int, end: int) -> None:
         if size - end <= MOST_TAIL_BYTES:

@@ -117,8 +117,9 @@ class RecordingStore:
         synchronous = "FULL" if self._durability.flushes_files else "NORMAL"
         self._index = Index(paths.index, folder.uuid, synchronous)
         try:
-            is_used = Recovery(paths, self._disk, self._index, self._wall_clock_us()).run()
-            self._durability.sync_all()
+            is_used = Recovery(
+                paths, self._disk, self._index, self._durability, self._wall_clock_us()
+            ).run()
         except OSError as error:
             raise StoreError(f"the recordings in {paths.root} cannot be read: {error}") from error
         queue_bytes, queue_segments = self._queue
