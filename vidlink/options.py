@@ -10,14 +10,26 @@ from typing import Any
 
 from twisted.python import usage
 
+import vidlink
 from vidlink.errors import UserMistake
 
 
 class OneLineOptions(usage.Options):
     """`twisted.python.usage.Options` that leaves with one line on a mistake."""
 
-    #: What stands before the message: the command as it was typed.
+    #: The command as it is typed; it stands before every message.
     command = "vidlink"
+    #: What comes after it, in short.
+    synopsis = "[options]"
+
+    def getSynopsis(self) -> str:
+        """The first line of the help."""
+        return f"Usage: {self.command} {self.synopsis}"
+
+    def opt_version(self) -> None:
+        """Show the version and leave."""
+        print(f"vidlink {vidlink.__version__}")
+        raise SystemExit(0)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse; a mistake ends the process with status 1 and one line that says what to do."""

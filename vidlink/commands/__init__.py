@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import vidlink
 from vidlink.commands import demo
 from vidlink.errors import UserMistake
 from vidlink.options import OneLineOptions
@@ -15,7 +14,7 @@ class Options(OneLineOptions):
     """The command and its subcommands."""
 
     command = "vidlink"
-    synopsis = "vidlink <command> [options]"
+    synopsis = "<command> [options]"
     longdesc = (
         "Live screens, relayed and recorded. The daemons are started with "
         "'twistd vidlink-server' and 'twistd vidlink-sentinel'."
@@ -23,11 +22,6 @@ class Options(OneLineOptions):
     subCommands = [  # noqa: RUF012  # the form that twisted.python.usage reads
         ["demo", None, demo.Options, "A server and some synthetic screens on this machine."],
     ]
-
-    def opt_version(self) -> None:
-        """Show the version and leave."""
-        print(f"vidlink {vidlink.__version__}")
-        raise SystemExit(0)
 
     def postOptions(self) -> None:
         """There must be a subcommand."""

@@ -34,7 +34,6 @@ class Options(OneLineOptions):
     """What may be chosen."""
 
     command = "vidlink demo"
-    synopsis = "[options]"
     longdesc = (
         "Starts a server and synthetic screens on this machine, prints the address of the "
         "page, and records until Ctrl-C. Only this machine can reach it."

@@ -52,8 +52,8 @@ class Options(OneLineOptions):
             "The server: ws://HOST:PORT, wss://HOST, or a client endpoint string.",
         ],
         ["id", "i", None, "What this sentinel is called, such as desk-12. Required."],
-        ["name", None, "", "A name for people. Default: the id."],
-        ["group", None, "", "A group for people, such as a room."],
+        ["name", None, None, "A name for people; else the id is shown."],
+        ["group", None, None, "A group for people, such as a room."],
         ["source", None, "screen", f"What is captured: {SOURCES}."],
         ["fps", "f", "5", "Frames a second, 0.2 to 5."],
         ["max-size", None, "1920x1080", "Larger pictures are scaled down to fit."],
@@ -86,7 +86,7 @@ def identity(options: Options, codec: ICodec) -> Registration:
     """
     software = f"vidlink/{vidlink.__version__} ({platform.system()})"
     instance = secrets.token_urlsafe(18)
-    name, group = options["name"], options["group"]
+    name, group = options["name"] or "", options["group"] or ""
     try:
         codec.decode(
             *codec.encode(

@@ -42,7 +42,6 @@ class Options(OneLineOptions):
     """What the operator may choose."""
 
     command = COMMAND
-    synopsis = "[options]"
     longdesc = (
         "Receives live screens from sentinels, keeps the last seconds of each in memory, "
         "records everything, and shows it to proctors: the page, the history and both "
@@ -68,17 +67,13 @@ class Options(OneLineOptions):
         self["allow-origin"] = []
 
     def opt_listen(self, endpoint: str) -> None:
-        """Where to listen, as a Twisted endpoint string such as tcp:8080:interface=127.0.0.1
-        (the default) or ssl:8443:privateKey=key.pem:certKey=cert.pem. May be given again.
-        """
+        """Endpoint to listen on; repeatable. [default: tcp:8080:interface=127.0.0.1]"""
         self["listen"].append(endpoint)
 
     opt_l = opt_listen
 
     def opt_allow_origin(self, origin: str) -> None:
-        """Another origin whose pages may connect, such as https://exam.example. May be given
-        again.
-        """
+        """Another origin whose pages may connect, https://exam.example; repeatable."""
         self["allow-origin"].append(origin)
 
     def postOptions(self) -> None:
