@@ -18,13 +18,7 @@ GREYS = "color=black:size=64x48:rate=5,geq=lum='20+10*N':cb=128:cr=128,format=yu
 
 @pytest.mark.parametrize(
     ("suffix", "codec"),
-    [
-        ("avi", "mpeg4"),
-        ("webm", "libvpx-vp9"),
-        ("mkv", "mjpeg"),
-        ("gif", "gif"),
-        ("mov", "libx265"),
-    ],
+    [("avi", "mpeg4"), ("webm", "libvpx-vp9"), ("mov", "mjpeg"), ("mkv", "ffv1")],
 )
 def test_other_formats(tmp_path: Path, suffix: str, codec: str) -> None:
     """A film in whatever format plays at its own pace, in order, and over again."""
@@ -40,7 +34,8 @@ def test_other_formats(tmp_path: Path, suffix: str, codec: str) -> None:
     source = FileSource(str(path))
     source.open()
     try:
-        seen = [which(source.grab(START + n / 10)) for n in range(40)]
+        source.grab(START)
+        seen = [which(source.grab(START + 0.05 + n / 10)) for n in range(40)]
     finally:
         source.close()
     rounds = [*range(FRAMES), *range(FRAMES)]

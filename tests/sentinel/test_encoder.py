@@ -185,7 +185,7 @@ class MisbehaviourTests(SynchronousTestCase):
 
     def test_cannot_be_opened(self) -> None:
         """One that does not open."""
-        for name, options in (("h264_nvenc", {}), ("nonsense", {}), ("libx264", {"profile": "x"})):
+        for name, options in (("h264_nvenc", {}), ("nonsense", {}), ("libx264", {"preset": "x"})):
             with self.assertRaises(CaptureError):
                 H264Encoder(name, options, "yuv420p", (64, 48), (64, 48))
 
