@@ -117,6 +117,7 @@ class FaultyDisk(Disk):
         `kept(low, high)` says how long a file is then: it was `low` octets long at the last
         sync, and is `high` octets long now.
         """
+        root = os.path.abspath(root)
         shutil.copytree(root, copy)
         for folder, _, names in os.walk(copy):
             for name in names:

@@ -46,9 +46,8 @@ class Rig:
             monotonic=self.clock.seconds,
             wall_clock_us=self._wall_clock_us,
             call_in_reactor=lambda work, *arguments: work(*arguments),
-            run_in_pool=at_once,
             disk=self.disk,
-            **self._options,
+            **({"run_in_pool": at_once} | self._options),
         )
         store.open()
         return store
@@ -63,6 +62,11 @@ class Rig:
     def close(self) -> None:
         """Stop the store, whatever has become of it."""
         self.store.stop()
+
+    def remove(self) -> None:
+        """Stop the store and remove all that it has written."""
+        self.store.stop()
+        shutil.rmtree(self.path)
 
     def killed(self, path: str, **options: Any) -> Rig:
         """The next start after a kill -9 at this moment: the store in a copy of the folder.

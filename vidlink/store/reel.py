@@ -157,7 +157,11 @@ class Reels:
             found = self._reels.pop(folder, None)
             reel = Reel(self._disk, folder) if found is None else found
             self._reels[folder] = reel
-            held = sum(one.memory_bytes for one in self._reels.values())
-            while held > self._limit_bytes and len(self._reels) > 1:
-                held -= self._reels.popitem(last=False)[1].memory_bytes
+            while self.memory_bytes > self._limit_bytes and len(self._reels) > 1:
+                self._reels.popitem(last=False)
             return reel
+
+    @property
+    def memory_bytes(self) -> int:
+        """What all of them take of memory."""
+        return sum(reel.memory_bytes for reel in self._reels.values())

@@ -1,0 +1,106 @@
+"""Tests of the writer's thread: a real one, waited for and never slept for."""
+
+from __future__ import annotations
+
+import time
+from queue import Empty, Queue
+from threading import enumerate as all_threads
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.store.rig import Rig, at_once
+from tests.store.samples import EPOCH_US, a_session, an_arrival
+from vidlink.model import SegmentQuery, SessionState
+from vidlink.store import RecordingStore
+
+#: Nothing here takes a hundredth of it.
+PATIENCE_SECONDS = 30
+
+
+class ThreadTests(SynchronousTestCase):
+    """A store with its thread; this test is the reactor."""
+
+    def setUp(self) -> None:
+        """A store that writes by itself."""
+        self.path = self.mktemp()
+        self.calls: Queue[Any] = Queue()
+        self.store = RecordingStore(
+            self.path,
+            monotonic=time.monotonic,
+            wall_clock_us=lambda: EPOCH_US,
+            call_in_reactor=lambda *call: self.calls.put(call),
+            run_in_pool=at_once,
+        )
+        self.store.open()
+        self.store.start()
+        self.addCleanup(lambda: self.turn_until(self.store.stop()))
+
+    def turn(self) -> None:
+        """One call from another thread is made."""
+        try:
+            work, *arguments = self.calls.get(timeout=PATIENCE_SECONDS)
+        except Empty:
+            self.fail("the writer's thread has nothing to say")
+        work(*arguments)
+
+    def turn_until(self, done: Deferred[Any]) -> None:
+        """Calls are made until `done` has fired."""
+        while not done.called:
+            self.turn()
+
+    def test_by_itself(self) -> None:
+        """What is handed over becomes durable without anybody doing anything."""
+        session = a_session()
+        durable: list[int] = []
+        self.store.begin(session, durable.append)
+        for sequence in range(5):
+            self.store.append(session.session_id, an_arrival(session, sequence))
+        while not durable or durable[-1] < 4:
+            self.turn()
+        self.store.append(session.session_id, an_arrival(session, 5))
+        while durable[-1] < 5:
+            self.turn()
+        page = self.successResultOf(
+            self.store.segments("desk-1", session.session_id, SegmentQuery())
+        )
+        self.assertEqual({segment.durable for segment in page.segments}, {True})
+
+    def test_stop(self) -> None:
+        """A stop writes everything, ends every session, ends the thread, and lets the folder
+        go."""
+        sessions = [a_session(number) for number in range(20)]
+        durable: list[int] = []
+        for session in sessions:
+            self.store.begin(session, durable.append)
+            self.store.append(session.session_id, an_arrival(session, 0))
+        stopped = self.store.stop()
+        self.turn_until(stopped)
+        self.successResultOf(stopped)
+        self.assertEqual(durable, [0] * 20)
+        for thread in all_threads():
+            if thread.name == "vidlink-writer":
+                thread.join(PATIENCE_SECONDS)
+                self.assertFalse(thread.is_alive())
+        rig = Rig(self.path)
+        self.addCleanup(rig.close)
+        for session in sessions:
+            shown = self.successResultOf(rig.store.session("desk-1", session.session_id))
+            self.assertEqual((shown.state, shown.segment_count), (SessionState.ENDED, 1))
+            self.assertEqual(shown.gaps, ())
+
+    def test_callback_that_fails(self) -> None:
+        """An acknowledgement that fails is logged, and holds up nobody else."""
+
+        def bad(sequence: int) -> None:
+            raise ValueError("no")
+
+        durable: list[int] = []
+        for number, callback in enumerate((bad, durable.append)):
+            session = a_session(number)
+            self.store.begin(session, callback)
+            self.store.append(session.session_id, an_arrival(session, 0))
+        while not durable:
+            self.turn()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
