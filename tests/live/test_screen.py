@@ -141,6 +141,14 @@ class ScreenSourceTests(SourceContract, SynchronousTestCase):
         self.addCleanup(again.end)
         self.assertEqual(source.grab(2.0 + LOOK_AGAIN_SECONDS).width, 1024)
 
+    def test_looked_at_by_nobody_else(self) -> None:
+        """Reading the size anew works also for a server that resets when its last client leaves."""
+        source = self.made()
+        source.open()
+        for number in range(20):
+            picture = source.grab(1.0 + number * (LOOK_AGAIN_SECONDS + 1))
+            self.assertEqual(picture.width, 800)
+
 
 class ScreenCaptureTests(SynchronousTestCase):
     """The whole capture, with its thread, on a screen."""

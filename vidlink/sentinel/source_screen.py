@@ -6,13 +6,15 @@ own rate is due. Asked for a thousand frames a second they are always late, and 
 
 from __future__ import annotations
 
+import contextlib
+
 from av import VideoFrame
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 from zope.interface import implementer
 
-from vidlink.errors import CaptureError, UserMistake
+from vidlink.errors import CaptureError, UserMistake, VidlinkError
 from vidlink.interfaces import ISource
 from vidlink.sentinel.source_ffmpeg import open_input, reason
 
@@ -45,23 +47,19 @@ class GrabSource:
     def open(self) -> None:
         """Connect to the screen; does nothing if it is connected."""
         if self._device is None:
-            self._device = container, stream = self._connect()
+            self._device = self._connect()
             self._opened_seconds = None
-            # The picture that was taken to learn the size would be shown late.
-            self._read(stream, container)
 
     def grab(self, now_seconds: float) -> VideoFrame:
         """What is on the screen now."""
+        self.open()
         if self._opened_seconds is None:
             self._opened_seconds = now_seconds
         if now_seconds - self._opened_seconds > LOOK_AGAIN_SECONDS:
-            self.close()
-        if self._device is None:
-            self.open()
             self._opened_seconds = now_seconds
+            self._look_again()
         assert self._device is not None
-        container, stream = self._device
-        return self._read(stream, container)
+        return self._read(*self._device)
 
     def close(self) -> None:
         """Let go of the screen."""
@@ -69,10 +67,17 @@ class GrabSource:
             device, self._device = self._device, None
             device[0].close()
 
+    def _look_again(self) -> None:
+        """Connect anew, and only then let go: an X server resets when its last client leaves."""
+        with contextlib.suppress(VidlinkError):
+            device = self._connect()
+            self.close()
+            self._device = device
+
     def _connect(self) -> tuple[InputContainer, VideoStream]:
         what = f"the screen {self._input_name}"
         try:
-            return open_input(self._input_name, self._format_name, _OPTIONS, what)
+            container, stream = open_input(self._input_name, self._format_name, _OPTIONS, what)
         except UserMistake as error:
             if self._format_name != "x11grab":
                 raise
@@ -80,8 +85,15 @@ class GrabSource:
             raise UserMistake(
                 f"{error}: no X server answers there, or XAUTHORITY does not open it"
             ) from None
+        try:
+            # The picture that was taken to learn the size would be shown late.
+            self._read(container, stream)
+        except CaptureError as error:
+            container.close()
+            raise UserMistake(str(error)) from None
+        return container, stream
 
-    def _read(self, stream: VideoStream, container: InputContainer) -> VideoFrame:
+    def _read(self, container: InputContainer, stream: VideoStream) -> VideoFrame:
         try:
             for packet in container.demux(stream):
                 for picture in packet.decode():
