@@ -17,6 +17,7 @@ from vidlink.sentinel.backoff import BackOff
 from vidlink.sentinel.uplink import UplinkFactory
 
 TICK_SECONDS = 1.0
+STOP_SECONDS = 5.0
 
 
 @implementer(IStreamClientEndpoint)
@@ -59,6 +60,7 @@ class SentinelService(MultiService):
         super().__init__()
         self._capture = capture
         self._factory = factory
+        self._clock = clock
         client = ClientService(
             ReportingEndpoint(address.endpoint, address.url),
             factory,
@@ -76,6 +78,11 @@ class SentinelService(MultiService):
         super().startService()
 
     def stopService(self) -> Deferred[Any]:
-        """Say farewell, and end the capture thread."""
+        """Say farewell, and end the capture thread.
+
+        A device that blocks inside FFmpeg, or a server that reads nothing, is not waited for
+        longer than :data:`STOP_SECONDS`: the capture thread ends with the process.
+        """
         self._factory.uplink.fail(GoingAway("the sentinel is shutting down"))
-        return DeferredList([super().stopService(), self._capture.stop()])
+        ended = DeferredList([super().stopService(), self._capture.stop()])
+        return ended.addTimeout(STOP_SECONDS, self._clock, lambda result, _: result)
