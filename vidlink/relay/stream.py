@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from twisted.logger import Logger
+
 from vidlink.errors import SentinelOffline
 from vidlink.interfaces import IFollower, IPublisher
 from vidlink.model import (
@@ -48,6 +50,8 @@ class Stream:
     :param new_buffer: makes the memory buffer of a session.
     """
 
+    _log = Logger()
+
     def __init__(
         self, sentinel_id: str, seconds: Callable[[], float], new_buffer: Callable[[], Buffer]
     ) -> None:
@@ -72,12 +76,18 @@ class Stream:
         self.group = registration.group
         self.publisher = publisher
         self._heard_seconds = self._seconds()
+        self._log.info(
+            "{sentinel} is connected, running {software}",
+            sentinel=self.sentinel_id,
+            software=registration.software,
+        )
 
     def detach(self, publisher: IPublisher) -> None:
         """`publisher` has gone; does nothing if another has taken its place."""
         if self.publisher is publisher:
             self.publisher = None
             self.recording = None
+            self._log.info("{sentinel} is disconnected", sentinel=self.sentinel_id)
 
     def begin(self, session: Session, recording: Callable[[], RecordingState]) -> None:
         """A session begins; one that is still live must have been ended before."""
@@ -86,6 +96,13 @@ class Stream:
         self._heard_seconds = self._seconds()
         if self.wanted_framerate_mhz is not None and self.publisher is not None:
             self.publisher.change_framerate(self.wanted_framerate_mhz)
+        self._log.info(
+            "{sentinel}: session {session} has begun, {width}x{height}",
+            sentinel=self.sentinel_id,
+            session=session.session_id,
+            width=session.width,
+            height=session.height,
+        )
         self._stir()
 
     def push(self, arrival: Arrival) -> None:
@@ -110,6 +127,12 @@ class Stream:
         self._ended, self.live = self.live, None
         self._ended.ended_reason = reason
         self._ended.ended_seconds = self._seconds()
+        self._log.info(
+            "{sentinel}: session {session} has ended: {reason}",
+            sentinel=self.sentinel_id,
+            session=self._ended.session.session_id,
+            reason=reason,
+        )
         self._stir()
 
     def follow(self, follower: IFollower) -> None:

@@ -42,6 +42,13 @@ class WatchProtocol(LinkProtocol):
         if kernel is not None:
             kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         super().onOpen()
+        self._log.info("{peer}: a proctor is connected", peer=self.peer)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is over: nothing is followed any more."""
+        if self.conversation is not None:
+            self._log.info("{peer}: a proctor has left", peer=self.peer)
+        super().onClose(wasClean, code, reason)
 
     def wake(self) -> None:
         """There is something to pull; it is done once, when this reactor turn is over."""
