@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -83,6 +84,25 @@ def test_screens_do_not_outlive_it(tmp_path: Path) -> None:
             lambda: not any(Path(f"/proc/{child}/stat").exists() for child in children),
             what="the screens have ended",
         )
+
+
+def test_port_taken(tmp_path: Path) -> None:
+    """A port that somebody else listens on is named, with what to do about it."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ended = subprocess.run(
+            [*VIDLINK, "demo", "--port", str(port)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert f"port {port}" in ended.stderr
+    assert "--port" in ended.stderr
 
 
 def test_mistakes(tmp_path: Path) -> None:

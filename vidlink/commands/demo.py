@@ -23,6 +23,7 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
+from vidlink.errors import UserMistake
 from vidlink.options import OneLineOptions
 
 MAX_SCREENS = 100
@@ -98,7 +99,7 @@ def run(options: Options) -> None:
     levels.setLogLevelForNamespace("vidlink.server.tap", LogLevel.error)
     warnings = FilteringLogObserver(textFileLogObserver(sys.stderr), [levels])
     globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
-    port = options["port"] or _free_port()
+    port = _usable_port(options["port"])
     data = Path(options["data"]).resolve()
     service = _server(port, data)
     service.privilegedStartService()
@@ -143,7 +144,17 @@ def _shared_out(screens: int, processes: int) -> list[list[str]]:
     return [names[first::processes] for first in range(min(processes, screens))]
 
 
-def _free_port() -> int:
+def _usable_port(port: int) -> int:
+    """`port`, or a free one for 0, after seeing that we may listen there.
+
+    :raises UserMistake: we may not.
+    """
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UserMistake(
+                f"port {port} cannot be used ({error.strerror}); choose another with --port"
+            ) from None
         return int(probe.getsockname()[1])
