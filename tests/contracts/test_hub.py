@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -65,11 +66,13 @@ class HubContract(_Case):
         self.assertEqual(self.older.asked, [])
 
     def test_two_machines_with_one_id(self) -> None:
-        """While the older answers, another process is refused and changes nothing."""
+        """While the older answers, another process is refused and changes nothing but the log."""
         newer = FakePublisher("two")
-        claim = self.claim(newer)
+        with capturedLogs() as events:
+            claim = self.claim(newer)
         self.assertNoResult(claim)
         self.assertEqual(self.older.asked, [("probe", PROBE_SECONDS)])
+        self.assertEqual([event["sentinel"] for event in events], ["desk-1"])
         self.older.probes[0].callback(True)
         self.failureResultOf(claim, IdInUse)
         self.assertIs(self.stream.publisher, self.older)

@@ -396,6 +396,14 @@ class AgainTests(SubscriptionCase):
             self.proctor.say(Subscribe("desk-1"))
         self.assertEqual(self.read(), ["subscribed", "init", 10, 11])
 
+    def test_what_was_being_told(self) -> None:
+        """Subscribing in the middle of a change of session begins with the new session."""
+        self.send(12)
+        self.sentinel.init(SECOND)
+        self.send(0)
+        self.assertEqual(self.read(1), [(12, 12, LAG)])
+        self.assertEqual(self.watch(), ["subscribed", "init", 0])
+
     def test_told_again_that_it_waits(self) -> None:
         """Subscribing again to a Sentinel that is offline is answered again."""
         self.sentinel.vanish()

@@ -166,6 +166,30 @@ class HoleTests(CursorCase):
         self.assertIsNone(cursor.finish())
         self.assertIsNone(cursor.next())
 
+    def test_finish_before_what_builds_on_the_rest(self) -> None:
+        """What would have decoded and was not taken is named, keyframe or not."""
+        cursor = join_oldest(self.buffer("Kdd"), Tier.FULL, None)
+        cursor.next()
+        self.assertEqual(cursor.finish(), Hole(1, 2, LAG))
+
+    def test_finish_when_all_has_gone(self) -> None:
+        """The same when the buffer went before anybody looked again, at any tier."""
+        for tier in Tier:
+            buffer = self.buffer("Kdd")
+            cursor = join_oldest(buffer, tier, None)
+            cursor.next()
+            buffer.close()
+            self.assertEqual(cursor.finish(), Hole(1, 2, LAG))
+
+    def test_reason_is_of_its_own_hole(self) -> None:
+        """What a viewer waited for before it began is no reason for what is missing later."""
+        buffer = self.buffer("uu")
+        cursor = join_latest(buffer, Tier.FULL, None)
+        self.add(buffer, "uuu")
+        self.assertEqual(self.read(cursor), [])
+        self.add(buffer, "uuuK.K")
+        self.assertEqual(self.read(cursor), [3, Hole(4, 4, LOST), 5])
+
     def test_finish_with_nothing_left(self) -> None:
         """A cursor that has delivered everything has nothing to say at the end."""
         cursor = join_oldest(self.buffer("KddKd"), Tier.FULL, None)

@@ -97,11 +97,9 @@ class Cursor:
 
     def _owes_from(self, place: int) -> bool:
         """Whether anything of this tier lies at `place` or after it, gone or still held."""
-        if place < self.buffer.first:
-            return True
         if self.tier is Tier.FULL:
             return place < int(self.buffer.end)
-        return self.buffer.newest_keyframe(place) is not None
+        return place < self.buffer.first or self.buffer.newest_keyframe(place) is not None
 
     def jump_to_newest(self) -> None:
         """Go to the newest keyframe segment, or wait for the next one."""

@@ -33,11 +33,13 @@ STALE_FRAMES = 3
 class LiveSession:
     """A session in memory; `ended_reason` is None while its Sentinel is connected.
 
-    `init_frames` keeps its initialization segment as encoded, by subprotocol.
+    `recording` says whether it reaches the disk; `init_frames` keeps its initialization segment
+    as encoded, by subprotocol.
     """
 
     session: Session
     buffer: Buffer
+    recording: Callable[[], RecordingState]
     ended_seconds: float = 0.0
     ended_reason: str | None = None
     init_frames: dict[str, Frame] = field(default_factory=dict)
@@ -60,7 +62,6 @@ class Stream:
         self.group = ""
         self.publisher: IPublisher | None = None
         self.live: LiveSession | None = None
-        self.recording: Callable[[], RecordingState] | None = None
         self.wanted_framerate_mhz: int | None = None
         self.last_segment_time_us: int | None = None
         self._sent_framerate_mhz: int | None = None
@@ -86,13 +87,11 @@ class Stream:
         """`publisher` has gone; does nothing if another has taken its place."""
         if self.publisher is publisher:
             self.publisher = None
-            self.recording = None
             self._log.info("{sentinel} is disconnected", sentinel=self.sentinel_id)
 
     def begin(self, session: Session, recording: Callable[[], RecordingState]) -> None:
         """A session begins; one that is still live must have been ended before."""
-        self.live = LiveSession(session, self._new_buffer())
-        self.recording = recording
+        self.live = LiveSession(session, self._new_buffer(), recording)
         self._heard_seconds = self._seconds()
         if self.wanted_framerate_mhz is not None and self.publisher is not None:
             self.publisher.change_framerate(self.wanted_framerate_mhz)
@@ -173,7 +172,6 @@ class Stream:
     def status(self) -> SentinelStatus:
         """Its row in the list of Sentinels, as of now."""
         live = self.live
-        recording = RecordingState.NONE if self.recording is None else self.recording()
         return SentinelStatus(
             sentinel_id=self.sentinel_id,
             name=self.name,
@@ -182,7 +180,7 @@ class Stream:
             session_id=None if live is None else live.session.session_id,
             framerate_mhz=self.wanted_framerate_mhz or self._sent_framerate_mhz,
             last_segment_time_us=self.last_segment_time_us,
-            recording=recording if live is not None else RecordingState.NONE,
+            recording=RecordingState.NONE if live is None else live.recording(),
         )
 
     def _state(self) -> SentinelState:
