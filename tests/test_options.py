@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.commands import Options as VidlinkOptions
 from vidlink.commands.demo import Options as DemoOptions
-from vidlink.errors import UserMistake
+from vidlink.errors import StoreError, UserMistake
 from vidlink.options import OneLineOptions, or_exit
 from vidlink.sentinel.tap import Options as SentinelOptions
 from vidlink.server.tap import Options as ServerOptions
@@ -80,12 +80,15 @@ class OptionsTests(SynchronousTestCase):
         self.assertIn("vidlink demo", self.complaint(VidlinkOptions()))
 
     def test_or_exit(self) -> None:
-        """A user's mistake ends the process with one line; anything else is not swallowed."""
+        """An error of ours ends the process with one line; anything else is not swallowed."""
+        for error in (UserMistake("use another port"), StoreError("use another port")):
 
-        def mistake() -> None:
-            raise UserMistake("use another port")
+            def fail(error: Exception = error) -> None:
+                raise error
 
-        ended = self.assertRaises(SystemExit, or_exit, "twistd x", mistake)
-        self.assertEqual(ended.code, "twistd x: use another port")
+            ended = self.assertRaises(SystemExit, or_exit, "twistd x", fail)
+            self.assertEqual(ended.code, "twistd x: use another port")
+            # What twistd tells the process that waits for a daemon's start.
+            self.assertIsInstance(ended, Exception)
         self.assertRaises(ZeroDivisionError, or_exit, "twistd x", lambda: 1 // 0)
         self.assertEqual(or_exit("twistd x", lambda: 7), 7)

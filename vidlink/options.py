@@ -11,7 +11,15 @@ from typing import Any
 from twisted.python import usage
 
 import vidlink
-from vidlink.errors import UserMistake
+from vidlink.errors import UserMistake, VidlinkError
+
+
+class CannotStart(SystemExit, Exception):
+    """Ends the process with status 1 and one line on standard error.
+
+    It is also an `Exception`, because twistd in the background tells only those to the process
+    that waits for the start; a mere `SystemExit` would leave that one waiting for ever.
+    """
 
 
 class OneLineOptions(usage.Options):
@@ -55,8 +63,8 @@ class OneLineOptions(usage.Options):
 
 
 def or_exit(command: str, make: Callable[[], Any]) -> Any:
-    """`make()`; a user's mistake in it ends the process with status 1 and one line."""
+    """`make()`; an error of ours in it ends the process with status 1 and one line."""
     try:
         return make()
-    except UserMistake as mistake:
-        raise SystemExit(f"{command}: {mistake}") from None
+    except VidlinkError as error:
+        raise CannotStart(f"{command}: {error}") from None
