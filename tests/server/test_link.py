@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
+from twisted.test.iosim import FakeTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.joined import BINARY, JSON, Joined, Peer
 from vidlink.errors import BadMessage
+from vidlink.server.ingest import MAX_UNREAD
 from vidlink.server.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
 from vidlink.wire.messages import (
     Clock,
@@ -24,6 +28,30 @@ SESSION = "session-0000000001"
 def register(sentinel_id: str = "desk-1", instance_id: str = "one") -> SentinelRegister:
     """A registration as a Sentinel sends it."""
     return SentinelRegister(sentinel_id, instance_id, "test/1", SESSION)
+
+
+def handshake(offered: str = BINARY) -> bytes:
+    """What a client sends first."""
+    return (
+        "GET /ws HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {offered}\r\n\r\n"
+    ).encode()
+
+
+def framed(opcode: int, payload: bytes = b"") -> bytes:
+    """A short frame of a client (RFC 6455 section 5.2); its mask changes nothing."""
+    return bytes((0x80 | opcode, 0x80 | len(payload), 0, 0, 0, 0)) + payload
+
+
+class SilentTransport(FakeTransport):
+    """A connection whose other end takes nothing and closes nothing; it remembers the abort."""
+
+    aborted = False
+
+    def abortConnection(self) -> None:
+        """Nothing else ends it."""
+        self.aborted = True
 
 
 class HandshakeTests(SynchronousTestCase):
@@ -155,6 +183,82 @@ class ClosingTests(SynchronousTestCase):
             self.assertEqual(peer.last(ErrorMessage).code, "going-away")
             self.assertEqual(peer.remoteCloseCode, 1001)
         self.assertEqual(self.server.ingest.links | self.server.watch.links, set())
+
+    def test_nobody_is_let_in_any_more(self) -> None:
+        """Once it has said that it goes down, the server refuses whoever comes, with 503."""
+        for factory, connect in (
+            (self.server.ingest, self.server.sentinel),
+            (self.server.watch, self.server.proctor),
+        ):
+            factory.going_away()
+            peer = connect()
+            assert peer.closed is not None
+            self.assertIn("503", str(peer.closed[2]))
+            self.assertEqual(factory.links, set())
+
+
+class SilentPeerTests(SynchronousTestCase):
+    """A peer that takes nothing and never closes its own end: nothing is left of it in 3 s."""
+
+    def setUp(self) -> None:
+        """A server."""
+        self.server = Joined()
+
+    def assert_cut_off(self, factory: Any, *says: bytes) -> None:
+        """Having said so, it is cut off in time, and nothing is left of it."""
+        link = factory.buildProtocol(None)
+        link.makeConnection(SilentTransport(link, isServer=True))
+        for data in says:
+            link.dataReceived(data)
+        self.server.clock.advance(LINGER_SECONDS - 0.1)
+        self.assertFalse(link.transport.aborted)
+        self.server.clock.advance(0.2)
+        self.assertTrue(link.transport.aborted)
+        link.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(factory.links, set())
+        self.assertEqual(self.server.clock.getDelayedCalls(), [])
+
+    def test_each_end(self) -> None:
+        """It makes no difference why the connection ends."""
+        endings = {
+            "it closes": [handshake(), framed(8, b"\x03\xe8")],
+            "it is refused": [handshake("mqtt")],
+            "it breaks the protocol": [handshake(), framed(3)],
+            "it breaks it twice": [handshake(), framed(3), framed(3)],
+            "it sends garbage": [handshake(), framed(1, b"{")],
+        }
+        for factory in (self.server.ingest, self.server.watch):
+            for says in endings.values():
+                self.assert_cut_off(factory, *says)
+
+    def test_deaf_sentinel(self) -> None:
+        """A Sentinel that asks and asks and reads nothing is closed with 4429: the answers
+        would pile up. Its pings are not answered at all."""
+        peer = self.server.sentinel()
+        peer.say(register())
+        self.server.flush()
+        link = next(iter(self.server.ingest.links))
+        link.pauseProducing()
+        waiting = len(link.transport.stream)
+        for _ in range(100):
+            peer.sendPing(b"x" * 100)
+        self.server.flush()
+        self.assertEqual(len(link.transport.stream), waiting)
+        for _ in range(MAX_UNREAD):
+            peer.say(Clock(1))
+        self.server.flush()
+        self.assertEqual(peer.state, Peer.STATE_OPEN)
+        link.resumeProducing()
+        link.pauseProducing()
+        for _ in range(MAX_UNREAD):
+            peer.say(Clock(1))
+        self.server.flush()
+        self.assertEqual(peer.state, Peer.STATE_OPEN)
+        peer.say(Clock(1))
+        self.server.flush()
+        self.assertEqual(peer.remoteCloseCode, 4429)
+        self.assertEqual(peer.last(ErrorMessage).code, "too-fast")
+        self.assertEqual(self.server.ingest.links, set())
 
 
 class ProbeTests(SynchronousTestCase):

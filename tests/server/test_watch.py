@@ -5,21 +5,36 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fmp4.media import encoded
-from tests.joined import BINARY, JSON, Joined, Peer
+from tests.joined import BINARY, JSON, Joined, Peer, PeerFactory
 from vidlink.fmp4 import annexb_to_avc, write_fragment
 from vidlink.model import InitSegment, Segment
-from vidlink.server.watch import WatchProtocol
+from vidlink.server.watch import WatchFactory, WatchProtocol
+from vidlink.wire.jsontext import JsonCodec
 from vidlink.wire.messages import (
     ErrorMessage,
     FramerateChange,
     KeyframeRequest,
+    Message,
     ProctorRegister,
     SentinelRegister,
     Skipped,
     Subscribe,
+    Subscribed,
 )
 
 SESSION = "session-0000000001"
+
+
+class FaultyCodec(JsonCodec):
+    """A format with a fault: it cannot say `subscribed`."""
+
+    name = "vidlink.v1.faulty"
+
+    def encode(self, message: Message) -> tuple[bytes, bool]:
+        """Fail, or do as it should."""
+        if isinstance(message, Subscribed):
+            raise ZeroDivisionError
+        return super().encode(message)
 
 
 class WatchingTests(SynchronousTestCase):
@@ -151,6 +166,26 @@ class WatchingTests(SynchronousTestCase):
         self.assertEqual([error.about for error in errors], ["nobody", "nobody"])
         sent = self.send(3)
         self.assertEqual(self.seen(peer), sent)
+
+    def test_viewer_that_cannot_be_served(self) -> None:
+        """A fault of ours ends the one connection that has met it: it is not left to wait for
+        ever in front of an old picture. The others see nothing of it."""
+        other = self.viewer()
+        factory = WatchFactory(
+            self.server.hub,
+            self.server.wall_clock_us,
+            codecs=[FaultyCodec()],
+            clock=self.server.clock,
+        )
+        peer = self.server.join(factory, PeerFactory("ws://127.0.0.1:8080/ws", FaultyCodec()))
+        peer.say(ProctorRegister("test/1"))
+        peer.say(Subscribe("desk-1"))
+        self.server.flush()
+        self.assertEqual(peer.state, Peer.STATE_CLOSED)
+        self.assertEqual(factory.links, set())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        sent = self.send(2)
+        self.assertEqual(self.seen(other), sent)
 
     def test_gone_viewer_is_forgotten(self) -> None:
         """A viewer that leaves is followed by nothing."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from zope.interface import implementer
 
+from vidlink.errors import TooFast
 from vidlink.interfaces import IHub, ISentinelPeer, IStore
 from vidlink.links.ingest import REGISTRATION_SECONDS, Ingest
 from vidlink.model import Limits
@@ -14,13 +15,21 @@ from vidlink.server.link import LinkFactory, LinkProtocol
 from vidlink.wire.framing import server_frame
 from vidlink.wire.messages import Message
 
+#: Messages to a Sentinel that may wait for it to read; one that asks on without is closed.
+MAX_UNREAD = 1_000
+
 
 @implementer(ISentinelPeer)
 class IngestProtocol(LinkProtocol):
-    """One Sentinel's connection."""
+    """One Sentinel's connection.
+
+    What is sent while it does not read is counted, because its questions are answered at once
+    and nothing else bounds the answers.
+    """
 
     factory: IngestFactory
     conversation: Ingest
+    _unread = 0
 
     def onOpen(self) -> None:
         """Begin the conversation."""
@@ -37,8 +46,19 @@ class IngestProtocol(LinkProtocol):
 
     def send(self, message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""
-        if self.state == self.STATE_OPEN:
-            self.sendMessage(*self.codec.encode(message))
+        if self.state != self.STATE_OPEN:
+            return
+        if self.is_paused:
+            self._unread += 1
+            if self._unread > MAX_UNREAD:
+                self.conversation.fail(TooFast(f"{MAX_UNREAD} messages wait to be read"))
+                return
+        self.sendMessage(*self.codec.encode(message))
+
+    def resumeProducing(self) -> None:
+        """The transport is empty: it has read everything."""
+        super().resumeProducing()
+        self._unread = 0
 
 
 class IngestFactory(LinkFactory):

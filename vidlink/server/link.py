@@ -12,14 +12,17 @@ from typing import Any
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from vidlink.errors import PeerError
 from vidlink.interfaces import ICodec
+from vidlink.server.timer import Timer
 from vidlink.wire.framing import negotiate
 from vidlink.wire.messages import ErrorMessage
 
-#: A peer that was sent a close frame and does not close is cut off after this.
+#: A connection that is closing, whoever began it, is cut off after this.
 LINGER_SECONDS = 3.0
 #: A message of more frames than this is refused: assembling costs more than its bytes.
 MAX_FRAMES_PER_MESSAGE = 64
@@ -28,24 +31,35 @@ POLICY_VIOLATION = 1008
 MAX_REASON_BYTES = 123
 
 
+@implementer(IPushProducer)
 class LinkProtocol(WebSocketServerProtocol):
-    """One WebSocket connection. Subclasses make the conversation and feed it."""
+    """One WebSocket connection. Subclasses make the conversation and feed it.
+
+    `is_paused` says that the transport has no room now: its peer does not read fast enough.
+    """
 
     _log = Logger()
     factory: LinkFactory
     codec: ICodec
     #: The machine that decides; set by the subclass before it calls `onOpen` here.
     conversation: Any = None
-    _linger: Any = None
-    _deadline: Any = None
+    is_paused = False
     _frames = 0
 
     def __init__(self) -> None:
         super().__init__()
         self._probes: list[Deferred[bool]] = []
 
+    def connectionMade(self) -> None:
+        """The socket is here; the handshake comes."""
+        clock = self.factory.clock
+        self._deadline, self._linger = Timer(clock), Timer(clock)
+        super().connectionMade()
+
     def onConnect(self, request: Any) -> str:
         """Admit by subprotocol; Host and Origin the site has checked, as of every request."""
+        if self.factory.is_going_away:
+            raise ConnectionDeny(503, "the server is shutting down")
         codec = negotiate(request.protocols, self.factory.codecs)
         if codec is None:
             raise ConnectionDeny(400, f"offer a subprotocol: {self.factory.subprotocols}")
@@ -54,14 +68,11 @@ class LinkProtocol(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         """The handshake is done: the conversation begins, with a deadline to register."""
+        # Behind the shared port the HTTP channel is still registered as producer.
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self, True)
         self.factory.links.add(self)
-        clock = self.factory.clock
-        self._deadline = clock.callLater(self.factory.registration_seconds, self.deadline)
-
-    def deadline(self) -> None:
-        """The time to register in is over."""
-        self._deadline = None
-        self.conversation.deadline()
+        self._deadline.start(self.factory.registration_seconds, self.conversation.deadline)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One whole message."""
@@ -84,6 +95,11 @@ class LinkProtocol(WebSocketServerProtocol):
             return
         super().onMessageFrameBegin(length)
 
+    def onPing(self, payload: bytes) -> None:
+        """Answer, but not while the peer does not read: its pings would pile up here."""
+        if not self.is_paused:
+            super().onPing(payload)
+
     def onPong(self, payload: bytes) -> None:
         """Any pong shows that the peer is alive."""
         self._answered()
@@ -100,7 +116,7 @@ class LinkProtocol(WebSocketServerProtocol):
         return answer
 
     def close(self, error: PeerError) -> None:
-        """Say `error` in band, close with its code, and cut off a peer that lingers."""
+        """Say `error` in band and close with its code. A second call does nothing."""
         if self.state != self.STATE_OPEN:
             return
         self._log.info(
@@ -114,19 +130,39 @@ class LinkProtocol(WebSocketServerProtocol):
         # Not sendClose(): that refuses 1001, which RFC 6455 has for a server going down.
         reason = str(error).encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
         self.sendCloseFrame(code=error.close_code, reasonUtf8=reason)
-        self._linger = self.factory.clock.callLater(LINGER_SECONDS, self._cut_off)
+
+    def sendCloseFrame(self, *close: Any, **named: Any) -> None:
+        """We begin to close, or answer; a peer that does not do its part is cut off."""
+        super().sendCloseFrame(*close, **named)
+        self._linger_on()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """All is said; a peer that does not take it, or does not close its TLS, is cut off."""
+        super().dropConnection(abort)
+        self._linger_on()
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, however."""
         self.factory.links.discard(self)
         for timer in (self._linger, self._deadline):
-            if timer is not None and timer.active():
-                timer.cancel()
+            timer.stop()
         for probe in self._probes:
             if not probe.called:
                 probe.callback(False)
         if self.conversation is not None:
             self.conversation.lost()
+
+    def pauseProducing(self) -> None:
+        """The transport is full."""
+        self.is_paused = True
+
+    def resumeProducing(self) -> None:
+        """The transport is empty."""
+        self.is_paused = False
+
+    def stopProducing(self) -> None:
+        """The transport is gone."""
+        self.is_paused = True
 
     def _answered(self) -> None:
         if self._probes:
@@ -134,6 +170,10 @@ class LinkProtocol(WebSocketServerProtocol):
             for probe in probes:
                 if not probe.called:
                     probe.callback(True)
+
+    def _linger_on(self) -> None:
+        if not self._linger.is_running:
+            self._linger.start(LINGER_SECONDS, self._cut_off)
 
     def _cut_off(self) -> None:
         self.transport.abortConnection()
@@ -155,6 +195,7 @@ class LinkFactory(WebSocketServerFactory):
         self.subprotocols = ", ".join(codec.name for codec in self.codecs)
         self.clock = clock
         self.links: set[LinkProtocol] = set()
+        self.is_going_away = False
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,
@@ -173,6 +214,7 @@ class LinkFactory(WebSocketServerFactory):
         self.server = ""
 
     def going_away(self) -> None:
-        """The server is shutting down: every peer is told."""
+        """The server is shutting down: every peer is told, and nobody is let in any more."""
+        self.is_going_away = True
         for link in tuple(self.links):
             link.conversation.going_away()

@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from vidlink.interfaces import IProctorPeer
@@ -19,7 +18,7 @@ from vidlink.server.link import LinkFactory, LinkProtocol
 SEND_BUFFER_BYTES = 256 * 1024
 
 
-@implementer(IProctorPeer, IPushProducer)
+@implementer(IProctorPeer)
 class WatchProtocol(LinkProtocol):
     """One Proctor's connection: it pulls frames while the transport has room.
 
@@ -30,14 +29,10 @@ class WatchProtocol(LinkProtocol):
     factory: WatchFactory
     conversation: Watch
     _due = False
-    _paused = False
 
     def onOpen(self) -> None:
-        """Begin the conversation, as the producer of this transport."""
+        """Begin the conversation."""
         self.conversation = self.factory.converse(self)
-        # Behind the shared port the HTTP channel is still registered as producer.
-        self.transport.unregisterProducer()
-        self.transport.registerProducer(self, True)
         kernel = getattr(self.transport, "socket", None)
         if kernel is not None:
             kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -52,31 +47,26 @@ class WatchProtocol(LinkProtocol):
 
     def wake(self) -> None:
         """There is something to pull; it is done once, when this reactor turn is over."""
-        if not self._due and not self._paused:
+        if not self._due and not self.is_paused:
             self._due = True
             self.factory.clock.callLater(0, self._flush)
 
-    def onPing(self, payload: bytes) -> None:
-        """Answer, but not while the peer does not read: its pings would pile up here."""
-        if not self._paused:
-            super().onPing(payload)
-
-    def pauseProducing(self) -> None:
-        """The transport is full."""
-        self._paused = True
-
     def resumeProducing(self) -> None:
         """The transport is empty."""
-        self._paused = False
+        super().resumeProducing()
         self._flush()
-
-    def stopProducing(self) -> None:
-        """The transport is gone."""
-        self._paused = True
 
     def _flush(self) -> None:
         self._due = False
-        while not self._paused and self.state == self.STATE_OPEN:
+        try:
+            self._fill()
+        except Exception:
+            # Left open, it would show an old picture for ever; cut off, it comes again.
+            self._log.failure("{peer}: a proctor is cut off", peer=self.peer)
+            self.transport.abortConnection()
+
+    def _fill(self) -> None:
+        while not self.is_paused and self.state == self.STATE_OPEN:
             frame = self.conversation.pull()
             if frame is None:
                 return
