@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from typing import Any
+
+from twisted.internet.error import ReactorNotRunning
 
 
 def wall_clock_us() -> int:
@@ -25,8 +28,8 @@ def prepare(reactor: Any) -> None:
         reactor.callFromThread(stop_running)
 
     def stop_running() -> None:
-        # A second signal while it is stopping changes nothing.
-        if reactor.running:
+        # A second signal while it is stopping, or has stopped, changes nothing.
+        with contextlib.suppress(ReactorNotRunning):
             reactor.stop()
 
     def take_signals() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -39,6 +40,7 @@ def _demo(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], 
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,
     )
     try:
         assert demo.stdout is not None
@@ -57,7 +59,9 @@ def test_screens_are_live_and_recorded(tmp_path: Path) -> None:
     with _demo(tmp_path, "--screens", "3", "--port", str(free_port())) as (demo, url):
         until(lambda: _states(url) == ["live"] * 3, what="three live screens")
         until(lambda: _recorded(url) == 3, what="three recordings")
-        demo.send_signal(signal.SIGINT)
+        # As a terminal and an impatient person do: to everybody, and once more.
+        os.killpg(demo.pid, signal.SIGINT)
+        os.killpg(demo.pid, signal.SIGINT)
         output, _ = demo.communicate(timeout=START_SECONDS)
     assert demo.returncode == 0, output
     assert "Traceback" not in output

@@ -133,7 +133,8 @@ def _server(port: int, data: Path) -> Any:
 
 def _spawn(clock: Any, port: int, names: list[str]) -> ScreensProcess:
     process = ScreensProcess()
-    arguments = [sys.executable, "-m", "vidlink.commands.screens", f"ws://127.0.0.1:{port}"]
+    # -P: a folder called vidlink where the demo was started is not our package.
+    arguments = [sys.executable, "-P", "-m", "vidlink.commands.screens", f"ws://127.0.0.1:{port}"]
     clock.spawnProcess(process, sys.executable, [*arguments, *names], env=os.environ)
     return process
 

@@ -5,10 +5,12 @@ Run as ``python -m vidlink.commands.screens SERVER ID...``; ends when its standa
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any
 
 from twisted.application.service import MultiService
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.protocol import Protocol
 from twisted.internet.stdio import StandardIO
 from twisted.logger import (
@@ -32,7 +34,8 @@ class Leash(Protocol):
 
     def connectionLost(self, reason: object = None) -> None:
         """Standard input is closed."""
-        if self._clock.running:
+        # It may be stopping already, at the same Ctrl-C.
+        with contextlib.suppress(ReactorNotRunning):
             self._clock.stop()
 
 
