@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from twisted.test.iosim import FakeTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.fmp4.media import encoded
 from tests.joined import BINARY, JSON, Joined, Peer
+from vidlink.errors import BadMessage, NotMedia
 from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
 from vidlink.interfaces import ICapture
 from vidlink.links.uplink import MAX_BACKLOG_BYTES, Uplink
 from vidlink.model import EncodedFrame, Registration, Segment, SentinelState
 from vidlink.sentinel.backoff import LONGEST_SECONDS, BackOff
-from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory, UplinkProtocol
-from vidlink.wire.messages import FramerateChange, KeyframeRequest, ProctorRegister, Subscribe
+from vidlink.sentinel.uplink import (
+    LINGER_SECONDS,
+    UplinkEvents,
+    UplinkFactory,
+    UplinkProtocol,
+)
+from vidlink.wire.messages import (
+    Clock,
+    FramerateChange,
+    KeyframeRequest,
+    ProctorRegister,
+    Subscribe,
+)
 
 URL = "ws://127.0.0.1:8080/ws/sentinel"
 
@@ -235,6 +248,54 @@ class UplinkTests(SynchronousTestCase):
         self.assertGreaterEqual(self.back_off.next_seconds(), 60)
         self.back_off.reset()
         self.assertLess(self.back_off.next_seconds(), 1)
+
+    def test_rejections_are_retried_slowly(self) -> None:
+        """Closed for what it sent, it stays away for a minute: it would send the same again."""
+        for error in (BadMessage("no"), NotMedia("no")):
+            self.connect()
+            self.assertLess(self.back_off.next_seconds(), 1)
+            next(iter(self.server.ingest.links)).close(error)
+            self.server.flush()
+            self.assertGreaterEqual(self.back_off.next_seconds(), 60)
+            self.back_off.reset()
+
+    def test_server_that_does_not_finish_a_close(self) -> None:
+        """A server that closes, or is closed, and then does nothing is cut off: else the
+        Sentinel would wait for it, and not connect again."""
+        for begin in (
+            lambda link, server: link.close(BadMessage("no")),
+            lambda link, server: link.dataReceived(b"\x88\x02\x03\xe9"),
+            lambda link, server: link.dataReceived(b"\x83\x00"),
+        ):
+            self.setUp()
+            link = self.connect()
+            self.server.pumps.clear()
+            begin(link, self.server)
+            self.server.clock.advance(LINGER_SECONDS - 0.1)
+            self.assertFalse(link.transport.disconnecting)
+            self.server.clock.advance(0.2)
+            self.assertTrue(link.transport.disconnecting)
+
+    def test_nothing_is_kept_for_a_closing_connection(self) -> None:
+        """What is sent after a close neither goes out nor waits."""
+        link = self.connect()
+        link.pauseProducing()
+        link.close(BadMessage("no"))
+        link.send(Clock(1))
+        self.assertEqual(link.backlog_bytes, 0)
+
+    def test_address_of_version_six(self) -> None:
+        """The Host of an IPv6 address has brackets."""
+        factory = UplinkFactory(
+            "ws://[::1]:8080/ws/sentinel",
+            self.uplink,
+            self.server.codecs[BINARY],
+            self.back_off,
+            self.server.clock,
+        )
+        link = factory.buildProtocol(None)
+        link.makeConnection(FakeTransport(link, isServer=False))
+        self.assertIn(b"\r\nHost: [::1]:8080\r\n", b"".join(link.transport.stream))
 
     def test_messages_to_a_sentinel_only(self) -> None:
         """What a server never says ends the connection; the Sentinel lives on."""

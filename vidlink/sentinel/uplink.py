@@ -10,7 +10,15 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vidlink.errors import CLOSE_CODES, IdInUse, NotAllowed, NotAuthenticated, PeerError
+from vidlink.errors import (
+    CLOSE_CODES,
+    BadMessage,
+    IdInUse,
+    NotAllowed,
+    NotAuthenticated,
+    NotMedia,
+    PeerError,
+)
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink import Uplink
 from vidlink.sentinel.backoff import BackOff
@@ -18,9 +26,12 @@ from vidlink.wire.messages import Message
 
 #: Autobahn bounds what is sent by the same number: a segment in base64 must fit.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+#: A connection that is closing, whoever began it, is cut off after this.
 LINGER_SECONDS = 3.0
 #: After these the server is asked again no faster than once a minute: nothing changes sooner.
-PATIENT_CODES = {kind.close_code for kind in (IdInUse, NotAllowed, NotAuthenticated)}
+PATIENT_CODES = {
+    kind.close_code for kind in (IdInUse, NotAllowed, NotAuthenticated, BadMessage, NotMedia)
+}
 PATIENT_SECONDS = 60.0
 
 
@@ -61,20 +72,26 @@ class UplinkProtocol(WebSocketClientProtocol):
             self.factory.uplink.fail(error)
 
     def send(self, message: Message) -> None:
-        """Send `message`, now or when there is room."""
+        """Send `message`, now or when there is room; nothing once the connection is closing."""
+        if self.state != self.STATE_OPEN:
+            return
         payload, is_binary = self.factory.codec.encode(message)
         if self._paused or self._queue:
             self._queue.append((payload, is_binary))
             self.backlog_bytes += len(payload)
-        elif self.state == self.STATE_OPEN:
+        else:
             self.sendMessage(payload, is_binary)
 
     def close(self, error: PeerError) -> None:
         """Close with the code of `error`; only a server explains itself in band."""
-        if self.state != self.STATE_OPEN:
-            return
-        self.sendCloseFrame(code=error.close_code, reasonUtf8=error.code.encode())
-        self._linger = self.factory.clock.callLater(LINGER_SECONDS, self._cut_off)
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(code=error.close_code, reasonUtf8=error.code.encode())
+
+    def sendCloseFrame(self, *close: Any, **named: Any) -> None:
+        """We begin to close, or answer; a server that does not do its part is cut off."""
+        super().sendCloseFrame(*close, **named)
+        if self._linger is None:
+            self._linger = self.factory.clock.callLater(LINGER_SECONDS, self._cut_off)
 
     def pauseProducing(self) -> None:
         """The transport is full."""
@@ -124,11 +141,15 @@ class UplinkFactory(WebSocketClientFactory):
     protocol = UplinkProtocol
     # Reconnecting is the business of ClientService.
     noisy = False
+    host: str
 
     def __init__(
         self, url: str, uplink: Uplink, codec: ICodec, back_off: BackOff, clock: Any
     ) -> None:
         super().__init__(url, protocols=[codec.name])
+        if ":" in self.host:
+            # Autobahn takes the brackets off, and Host needs them (RFC 9110 section 7.2).
+            self.host = f"[{self.host}]"
         self.uplink = uplink
         self.codec = codec
         self.back_off = back_off
