@@ -55,6 +55,8 @@ class AddressTests(SynchronousTestCase):
             "127.0.0.1",
             "",
             "tcp:",
+            # It would connect to whoever answers, whatever the certificate.
+            "ssl:vidlink.example:443",
         ):
             mistake = self.assertRaises(UserMistake, read_address, text, MemoryReactorClock())
             self.assertIn("--server", str(mistake))

@@ -55,6 +55,10 @@ def _from_url(text: str, reactor: Any) -> Address:
 
 
 def _from_endpoint(text: str, reactor: Any) -> Address:
+    kind, _, rest = text.partition(":")
+    if kind == "ssl":
+        # Twisted's endpoint of that name takes any certificate, for any host.
+        raise UserMistake(f"--server {text!r} would not check who answers; write tls: for ssl:")
     try:
         endpoint = clientFromString(reactor, text)
     except (ValueError, TypeError, KeyError, IndexError) as error:
@@ -62,9 +66,8 @@ def _from_endpoint(text: str, reactor: Any) -> Address:
             f"--server {text!r} is neither a URL (ws://host:port) nor a client endpoint "
             f"(tcp:host:port, tls:host:port, unix:path): {error}"
         ) from None
-    kind, _, rest = text.partition(":")
     fields = rest.split(":")
-    scheme = "wss" if kind in ("ssl", "tls") else "ws"
-    if kind in ("tcp", "ssl", "tls") and len(fields) > 1 and "=" not in fields[0] + fields[1]:
+    scheme = "wss" if kind == "tls" else "ws"
+    if kind in ("tcp", "tls") and len(fields) > 1 and "=" not in fields[0] + fields[1]:
         return Address(endpoint, f"{scheme}://{fields[0]}:{fields[1]}/{PATH}")
     return Address(endpoint, f"{scheme}://localhost/{PATH}")
