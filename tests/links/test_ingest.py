@@ -709,6 +709,9 @@ class SlowAckTests(AckCase):
         """What becomes durable of an earlier session is not acknowledged here."""
         self.sentinel.segment(0)
         self.sentinel.init(SECOND)
+        self.server.store.commit()
+        self.server.second()
+        self.assertEqual(self.acks(), [])
         self.sentinel.segment(0)
         self.server.store.commit()
         self.server.second()

@@ -158,6 +158,7 @@ class RegistrationTests(WatchCase):
     def test_gone(self) -> None:
         """One that has gone hears of nothing more, and nothing is kept for it."""
         self.subscribe("a", "b")
+        self.proctor.say(Focus("a"))
         self.proctor.say(Clock(1))
         self.proctor.awake = False
         self.proctor.vanish()

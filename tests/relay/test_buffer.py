@@ -182,7 +182,7 @@ class BudgetTests(SynchronousTestCase):
 
     def test_one_may_have_it_all(self) -> None:
         """While the others are small, one buffer may be large."""
-        self.assertFalse(self.fill(self.buffers[0], 98_000))
+        self.assertFalse(self.fill(self.buffers[0], 100_000))
 
     def test_equal_share(self) -> None:
         """When all want more than there is, each has the same."""

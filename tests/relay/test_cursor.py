@@ -236,9 +236,9 @@ class LagTests(CursorCase):
         self.assertEqual(self.read(cursor), [Hole(1, 3, LAG), 4, 5])
 
     def test_within_its_lag(self) -> None:
-        """As long as it is within its lag, it is given everything."""
+        """As long as it is not further behind than its lag, it is given everything."""
         buffer = self.buffer("K")
-        cursor = join_latest(buffer, Tier.FULL, 3.0)
+        cursor = join_latest(buffer, Tier.FULL, 2.0)
         self.read(cursor)
         self.add(buffer, "KdKd")
         self.assertEqual(self.read(cursor), [1, 2, 3])
@@ -293,6 +293,8 @@ class ResumeTests(CursorCase):
         cursor = resume(self.buffer("KddKddKd", keep=5), 1, Tier.FULL, None)
         self.assertFalse(cursor.joined)
         self.assertEqual(self.read(cursor), [Hole(1, 5, LAG), 6, 7])
+        cursor = resume(self.buffer("KKdKd", keep=4), 0, Tier.FULL, None)
+        self.assertEqual(self.read(cursor), [Hole(0, 2, LAG), 3, 4])
 
     def test_all_gone(self) -> None:
         """With nothing left in the buffer, the next keyframe segment is waited for."""
@@ -316,6 +318,8 @@ class ResumeTests(CursorCase):
         self.assertEqual(cursor.finish(), Hole(4, 6, BROKEN))
         cursor = resume(self.buffer("Kd.Kd"), 2, Tier.FULL, None)
         self.assertEqual(self.read(cursor), [Hole(2, 2, LOST), 3, 4])
+        cursor = resume(self.buffer("..KdKd"), 1, Tier.FULL, None)
+        self.assertEqual(self.read(cursor), [Hole(1, 1, LOST), 2, 3, 4, 5])
 
     def test_beyond(self) -> None:
         """A sequence that is not known yet is no place: the viewer joins at the newest."""

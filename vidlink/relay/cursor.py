@@ -87,7 +87,7 @@ class Cursor:
     def finish(self) -> Hole | None:
         """What is left undelivered, as the last word of this cursor."""
         last = self.buffer.newest_sequence
-        owed = self._reason is not None or self._owes_from(self._place)
+        owed = self._reason is not None or self._may_owe()
         self._place = self.buffer.end
         if not owed or last is None or self._expected is None or last < self._expected:
             return None
@@ -95,11 +95,14 @@ class Cursor:
         self._expected, self._reason = last + 1, None
         return hole
 
-    def _owes_from(self, place: int) -> bool:
-        """Whether anything of this tier lies at `place` or after it, gone or still held."""
-        if self.tier is Tier.FULL:
-            return place < int(self.buffer.end)
-        return place < self.buffer.first or self.buffer.newest_keyframe(place) is not None
+    def _may_owe(self) -> bool:
+        """Whether sequences that are still due can be of this tier."""
+        buffer, place = self.buffer, self._place
+        return (
+            self.tier is Tier.FULL
+            or place < buffer.first
+            or buffer.newest_keyframe(place) is not None
+        )
 
     def jump_to_newest(self) -> None:
         """Go to the newest keyframe segment, or wait for the next one."""
@@ -130,9 +133,8 @@ class Cursor:
         if self._place < buffer.first:
             self.jump_to_newest()
         elif self._max_lag_seconds is not None:
-            due = self._due()
-            newest = buffer.newest_keyframe(self._place + 1)
-            if due is None or newest is None or newest <= due:
+            newest, due = buffer.newest_keyframe(self._place), self._due()
+            if newest is None or due is None or newest == due:
                 return
             behind = buffer.at(buffer.end - 1).arrived_seconds - buffer.at(due).arrived_seconds
             if behind > self._max_lag_seconds:
@@ -142,7 +144,7 @@ class Cursor:
         """The place of the next entry of this tier; None if there is none yet."""
         if self.tier is Tier.KEYFRAMES:
             return self.buffer.oldest_keyframe(self._place)
-        return self._place if self._place < self.buffer.end else None
+        return self._place
 
     def _jump(self, place: int) -> None:
         self._place = place
