@@ -10,7 +10,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.errors import BadMessage, NotMedia, PeerError
 from vidlink.links.intake import Intake
-from vidlink.model import Arrival, Cause, Frame, InitSegment, Limits, Registration, Segment
+from vidlink.model import (
+    TIME_LIMIT_US,
+    Arrival,
+    Cause,
+    Frame,
+    InitSegment,
+    Limits,
+    Registration,
+    Segment,
+)
 from vidlink.testing import media
 from vidlink.wire.messages import DeclareGap
 
@@ -190,6 +199,20 @@ class SequenceTests(IntakeCase):
             decodes = arrival.segment.keyframe or (decodes and number == previous + 1)
             self.assertEqual(arrival.undecodable, not decodes)
             previous = number
+
+
+class TimeTests(IntakeCase):
+    """When a segment was captured, as its sender says."""
+
+    def test_end_of_time(self) -> None:
+        """A segment has to be over before time is: its end is listed to viewers, and one that
+        no list can carry would leave all of them without any list."""
+        last_start_us = TIME_LIMIT_US - 200_000
+        segment = said(0, media.segment(0), keyframe=True)
+        beyond = replace(segment, start_time_us=last_start_us)
+        self.assertRaises(BadMessage, self.intake.take, beyond, 5.0, 6, {})
+        within = replace(segment, start_time_us=last_start_us - 1)
+        self.assertIsNotNone(self.intake.take(within, 5.0, 6, {}))
 
 
 class MediaTests(IntakeCase):

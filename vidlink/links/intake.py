@@ -8,6 +8,7 @@ from __future__ import annotations
 from vidlink.errors import BadMessage, NotMedia
 from vidlink.fmp4 import MediaInfo, read_fragment, read_init
 from vidlink.model import (
+    TIME_LIMIT_US,
     Arrival,
     Cause,
     Frame,
@@ -80,11 +81,15 @@ class Intake:
     ) -> Arrival | None:
         """The segment with its stamps; None if it is the last one once more.
 
-        Raises :exc:`~vidlink.errors.BadMessage` for its sequence,
+        Raises :exc:`~vidlink.errors.BadMessage` for its sequence, size or time,
         :exc:`~vidlink.errors.NotMedia` for its boxes.
         """
         if segment.sequence == self._last_sequence:
             return None
+        if len(segment.data) > self._limits.max_segment_bytes:
+            raise BadMessage(f"a segment is at most {self._limits.max_segment_bytes} bytes")
+        if segment.start_time_us + segment.duration_ms * 1_000 >= TIME_LIMIT_US:
+            raise BadMessage(f"segment {segment.sequence} ends at a time that is none")
         self._check_sequence(segment)
         info = read_fragment(segment.data, self._media)
         if info.sequence != segment.sequence:
@@ -110,8 +115,6 @@ class Intake:
         return Gap(message.first, message.last, Cause.DECLARED, detail=message.cause)
 
     def _check_sequence(self, segment: Segment) -> None:
-        if len(segment.data) > self._limits.max_segment_bytes:
-            raise BadMessage(f"a segment is at most {self._limits.max_segment_bytes} bytes")
         if segment.late:
             if segment.sequence > self._last_sequence:
                 raise BadMessage("a late segment fills a hole; this one lies in the future")
