@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -152,6 +153,25 @@ class SessionTests(StreamCase):
         self.assertEqual(self.publisher.asked, [])
         self.push(10)
         self.assertEqual(self.publisher.asked, ["keyframe"])
+
+
+class LogTests(StreamCase):
+    """What the log says of a Sentinel."""
+
+    def test_life(self) -> None:
+        """Coming and going of connection and session are logged, segments are not."""
+        with capturedLogs() as events:
+            self.stream.attach(self.publisher.registration, self.publisher)
+            self.begin()
+            self.push(0, True)
+            self.publisher.leave("disconnected")
+        told = [formatEvent(event) for event in events]
+        words = ("is connected", "has begun", "has ended", "is disconnected")
+        self.assertEqual(len(told), len(words), told)
+        for text, word in zip(told, words, strict=True):
+            self.assertIn("desk-1", text)
+            self.assertIn(word, text)
+            self.assertEqual(FIRST in text, word.startswith("has"))
 
 
 class FollowerTests(StreamCase):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from vidlink.interfaces import ICodec
 from vidlink.model import Arrival, Frame, InitSegment
 from vidlink.relay.cursor import Cursor, Hole, join_latest, join_oldest, resume
-from vidlink.relay.stream import LiveSession, Stream
 from vidlink.wire.framing import server_frame
 from vidlink.wire.messages import (
     Message,
@@ -22,6 +22,9 @@ from vidlink.wire.messages import (
     Subscribe,
     Subscribed,
 )
+
+if TYPE_CHECKING:
+    from vidlink.relay.stream import LiveSession, Stream
 
 #: A join at a keyframe older than this asks for a new one, and shows what there is at once.
 FRESH_SECONDS = 2.0
