@@ -101,5 +101,4 @@ class IngestFactory(LinkFactory):
 
     def tick(self) -> None:
         """To be called about once a second."""
-        for link in tuple(self.links):
-            link.conversation.tick()
+        self.each(lambda conversation: conversation.tick())

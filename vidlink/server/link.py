@@ -6,7 +6,7 @@ What is said is decided in :mod:`vidlink.links`; this is the Autobahn side of it
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -186,6 +186,7 @@ class LinkFactory(WebSocketServerFactory):
     :param clock: `IReactorTime`, for deadlines.
     """
 
+    _log = Logger()
     registration_seconds: float
     max_message_bytes: int
 
@@ -216,5 +217,13 @@ class LinkFactory(WebSocketServerFactory):
     def going_away(self) -> None:
         """The server is shutting down: every peer is told, and nobody is let in any more."""
         self.is_going_away = True
+        self.each(lambda conversation: conversation.going_away())
+
+    def each(self, act: Callable[[Any], None]) -> None:
+        """`act` on every conversation; one in which that fails is cut off, the others go on."""
         for link in tuple(self.links):
-            link.conversation.going_away()
+            try:
+                act(link.conversation)
+            except Exception:
+                self._log.failure("{peer}: a fault of ours; it is cut off", peer=link.peer)
+                link.transport.abortConnection()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from autobahn.websocket import USES_NVX
@@ -92,20 +94,30 @@ class ServerService(MultiService):
         waits: list[Deferred[Any]] = [stopped]
         if self._ticking.running:
             waits.append(self._ticking.stopService())
-        return DeferredList(waits).addCallback(farewell).addCallback(close)
+        said = DeferredList(waits).addCallback(farewell)
+        said.addErrback(lambda failure: self._log.failure("the farewell failed", failure))
+        return said.addCallback(close)
 
     def _listen(self) -> None:
         try:
             super().privilegedStartService()
         except CannotListenError as error:
+            where = f"{error.interface or '*'}:{error.port}"
+            if isinstance(error.port, bytes):  # The path of a Unix socket.
+                where = os.fsdecode(error.port)
             raise UserMistake(
-                f"cannot listen on {error.interface or '*'}:{error.port} "
-                f"({error.socketError}); choose another --listen"
+                f"cannot listen on {where} ({error.socketError}); choose another --listen"
             ) from None
+        except OSError as error:
+            raise UserMistake(f"cannot listen: {error}; choose another --listen") from None
 
     def _tick(self) -> None:
-        self._hub.tick()
-        self._ingest.tick()
+        for tick in (self._hub.tick, self._ingest.tick):
+            try:
+                tick()
+            except Exception:
+                # Left to the timer, one fault would be the end of all lists and acks.
+                self._log.failure("a tick failed; the next one comes")
 
     def _until_gone(self) -> Deferred[Any]:
         """Fires when all links are closed, or after :data:`FAREWELL_SECONDS`."""
@@ -127,4 +139,6 @@ def raise_descriptor_limit() -> None:
     """Use as many descriptors as we may: a Sentinel takes two, the usual limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        # macOS says that there is no limit, and takes none for an answer.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

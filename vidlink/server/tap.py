@@ -152,10 +152,10 @@ def _port(description: str, site: IProtocolFactory, clock: Any) -> IService:
 
     :raises UserMistake: Twisted does not understand the endpoint.
     """
-    if re.match("(tcp6?|ssl):", description) and ":backlog=" not in description:
-        description = f"{description}:backlog={BACKLOG}"
+    lacks_backlog = re.match("(tcp6?|ssl):", description) and ":backlog=" not in description
+    endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else description
     try:
-        return strports.service(description, site, reactor=clock)
+        return strports.service(endpoint, site, reactor=clock)
     except Exception as error:
         # Whatever an endpoint's parser thinks of: ValueError, TypeError, OSError of a key file.
         raise UserMistake(f"--listen {description!r} cannot be used: {error}") from None
