@@ -1,10 +1,11 @@
-"""What both daemons set up alike before anything is scheduled: clocks and signals."""
+"""What the daemons set up before anything is scheduled: clocks and signals."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ReactorNotRunning
@@ -13,6 +14,18 @@ from twisted.internet.error import ReactorNotRunning
 def wall_clock_us() -> int:
     """Microseconds since the epoch, by this machine's clock."""
     return time.time_ns() // 1000
+
+
+def steady_clock(
+    wall_clock_us: Callable[[], int], monotonic: Callable[[], float]
+) -> Callable[[], int]:
+    """A clock that shows what the wall clock shows now, and is never set afterwards.
+
+    For a Sentinel, which compares it with the server's: were it set while a session is on, the
+    times of segments would jump, and then be wrong until the next comparison and long after.
+    """
+    began_us = wall_clock_us() - round(monotonic() * 1_000_000)
+    return lambda: began_us + round(monotonic() * 1_000_000)
 
 
 def prepare(reactor: Any) -> None:

@@ -23,10 +23,8 @@ SESSION_ID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 #: Sequences stay below this in every format, because ``mfhd`` carries 32 bits.
 SEQUENCE_LIMIT = 2**32
 
-#: Times stay within this on either side of the epoch, the end of the last frame included, because
-#: beyond it they are not exact in every JSON reader.
+#: All times, also those of ends, are nearer to the epoch: beyond it JSON readers are not exact.
 TIME_LIMIT_US = 2**53
-
 MIN_FRAMERATE_MHZ = 200
 MAX_FRAMERATE_MHZ = 5_000
 

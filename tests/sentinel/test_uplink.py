@@ -62,6 +62,7 @@ class UplinkTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A server, and a Sentinel whose clock is two seconds behind."""
         self.server = Joined()
+        self.behind_us = 2_000_000
         self.capture = ScriptedCapture()
         self.back_off = BackOff(lambda: 0.0)
         self.uplink = Uplink(
@@ -76,7 +77,7 @@ class UplinkTests(SynchronousTestCase):
 
     def wall_clock_us(self) -> int:
         """The Sentinel's own idea of the time."""
-        return self.server.wall_clock_us() - 2_000_000
+        return self.server.wall_clock_us() - self.behind_us
 
     def connect(self, name: str = BINARY) -> UplinkProtocol:
         """Connect it."""
@@ -149,6 +150,20 @@ class UplinkTests(SynchronousTestCase):
         info = read_fragment(segment.data, read_init(encoded().init))
         assert info.producer_time_us is not None
         self.assertAlmostEqual(info.producer_time_us, segment.start_time_us, delta=1)
+
+    def test_server_time_of_the_next_session(self) -> None:
+        """A session goes by what the clocks show when it begins, not by what they showed in the
+        one before: the machine may have slept in between."""
+        link = self.connect()
+        self.send()
+        link.transport.abortConnection()
+        self.server.flush()
+        self.behind_us += 3_600_000_000
+        self.number = 0
+        self.connect()
+        peer = self.watch()
+        self.send()
+        self.assertEqual(self.segments(peer)[-1].start_time_us, self.server.wall_clock_us())
 
     def test_frames_of_an_older_session_are_not_sent(self) -> None:
         """What was captured before the session began does not come into it."""

@@ -70,7 +70,7 @@ class Uplink:
 
     :param identity: who this Sentinel is; `instance_id` random per process.
     :param seconds: the monotonic clock.
-    :param wall_clock_us: microseconds since the epoch.
+    :param wall_clock_us: microseconds since the epoch; not to be set while it is used.
     """
 
     def __init__(
@@ -139,6 +139,9 @@ class Uplink:
     def register(self, peer: IServerPeer) -> None:
         """Compare clocks, and say who we are and which session comes."""
         self._peer = peer
+        # What was found before may be hours old, and this machine may have slept since: with a
+        # new session the times may jump.
+        self.offset = ClockOffset()
         self.compare_clocks()
         self.next_session()
         identity = self.identity

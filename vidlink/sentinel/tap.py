@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import vidlink
-from vidlink.daemon import prepare, wall_clock_us
+from vidlink.daemon import prepare, steady_clock, wall_clock_us
 from vidlink.errors import BadMessage, UserMistake
 from vidlink.interfaces import ICodec
 from vidlink.links.uplink import Uplink
@@ -123,6 +123,7 @@ def _assemble(options: Options) -> SentinelService:
     source.close()
     back_off = BackOff(random.random)
     events = UplinkEvents(address.url, back_off)
+    now_us = steady_clock(wall_clock_us, time.monotonic)
     capture = Capture(
         source,
         settings,
@@ -133,14 +134,14 @@ def _assemble(options: Options) -> SentinelService:
         on_trouble=events.on_trouble,
         call_in_reactor=clock.callFromThread,
         monotonic=time.monotonic,
-        wall_clock_us=wall_clock_us,
+        wall_clock_us=now_us,
     )
     uplink = Uplink(
         identity(options, codec),
         capture,
         events,
         seconds=clock.seconds,
-        wall_clock_us=wall_clock_us,
+        wall_clock_us=now_us,
     )
     factory = UplinkFactory(address.url, uplink, codec, back_off, clock)
     factory.setProtocolOptions(
