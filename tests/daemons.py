@@ -192,7 +192,11 @@ class Site:
                 return ""
             return str(row["sessionId"])
 
-        return until(look, what=f"{sentinel_id} is live")
+        try:
+            return until(look, what=f"{sentinel_id} is live")
+        except AssertionError as error:
+            logs = "\n".join(daemon.log()[-2000:] for daemon in self._daemons)
+            raise AssertionError(f"{error}\n{logs}") from None
 
     def recorded(self, sentinel_id: str, session_id: str, at_least: int) -> list[dict[str, Any]]:
         """Wait until at least so many segments are listed; all of them."""
