@@ -203,6 +203,18 @@ class ReelTests(SynchronousTestCase):
         self.assertLessEqual(reels.memory_bytes, 40_000 + max(held))
         self.assertEqual(reels.reel(folders[0]).memory_bytes, 0)
 
+    def test_bounded_heads(self) -> None:
+        """However many films of one session are asked for, only some keep their heads."""
+        self.record(*range(100))
+        folder = f"{self.rig.path}/recordings/desk-1/{self.session.session_id}"
+        reel = Reels(self.rig.disk, 10**6).reel(folder)
+        held = []
+        for last in range(100):
+            reel.film(self.session, None, (), last)
+            held.append(reel.memory_bytes)
+        self.assertGreater(held[5], held[0])
+        self.assertLess(held[99] - held[0], 2 * (held[5] - held[0]) + 3_000)
+
 
 class PlayerTests(SynchronousTestCase):
     """Real pictures, and what FFmpeg makes of them."""

@@ -212,6 +212,18 @@ class TornTailTests(RecoveryCase):
             self.assertEqual(sorted(stored(rig, self.session)), [0, 1])
             rig.close()
 
+    def test_tail_of_what_was_synced(self) -> None:
+        """The last segment is looked at even if the database says that it was synced."""
+        self.record(0, 1, 2)
+        self.rig.clock.advance(2)
+        self.rig.store.gap(self.session.session_id, Gap(9, 9, Cause.DECLARED))
+        self.rig.settle()
+        data, _ = read_part(self.rig, self.session, 0)
+        os.truncate(os.path.join(self.rig.path, *self.inside("part-0000.mp4")), len(data) - 1)
+        rig = self.killed()
+        self.assertEqual(self.listed(rig), [0, 1])
+        self.assertEqual(self.shown(rig).segment_count, 2)
+
     def test_every_length_of_the_records(self) -> None:
         """Wherever the last record is cut, its segment is gone, and all before it is there."""
         self.record(0, 1, 2)
@@ -367,6 +379,12 @@ class DatabaseTests(RecoveryCase):
                 file.seek(4_096)
                 file.write(b"\xa5" * (os.path.getsize(path) - 4_096))
 
+        def one_page(path: str) -> None:
+            # The last page of the file: a part of an index that nothing reads at the start.
+            with open(path, "r+b") as file:
+                file.seek(-4_096, os.SEEK_END)
+                file.write(bytes(4_096))
+
         def text(path: str) -> None:
             with open(path, "w") as file:
                 file.write("not a database at all\n" * 500)
@@ -381,7 +399,7 @@ class DatabaseTests(RecoveryCase):
                 connection.execute("CREATE TABLE recipes (name TEXT)")
             connection.close()
 
-        for spoil in (delete, empty, zero, cut, overwrite, text, swap, foreign):
+        for spoil in (delete, empty, zero, cut, overwrite, one_page, text, swap, foreign):
             path = self.copy()
             self.checkpoint(path)
             spoil(os.path.join(path, "index.sqlite3"))
@@ -469,6 +487,13 @@ class DatabaseTests(RecoveryCase):
         self.assertEqual(newest.session.session_id, self.open.session_id)
         self.assertEqual((newest.state, newest.segment_count), (SessionState.ENDED, 0))
 
+    def test_ids_of_recordings_that_are_gone(self) -> None:
+        """An id that the database knows is not used again, even if its folder is gone."""
+        shutil.rmtree(folder_of(self.rig, self.session))
+        rig = self.killed()
+        with self.assertRaises(RequestError):
+            rig.store.begin(self.session, lambda sequence: None)
+
     def test_one_bad_folder(self) -> None:
         """A folder that cannot be read does not keep the server from starting."""
         path = self.copy()
@@ -492,17 +517,18 @@ class DatabaseTests(RecoveryCase):
         self.assertRaises(StoreError, Rig, path)
         self.assertEqual([name for name in os.listdir(path) if "unusable" in name], [])
 
-    def test_without_syncfs(self) -> None:
-        """Where each file is synced by itself, what is cut is synced before the session ends."""
-        path = self.copy()
-        part = os.path.join(path, *("recordings", "desk-1", self.open.session_id, "part-0000.mp4"))
-        with open(part, "ab") as file:
-            file.write(b"half a segment")
-        disk = FaultyDisk()
-        disk.has_syncfs = False
-        rig = Rig(path, disk=disk)
-        self.addCleanup(rig.close)
-        cut = disk.done.index(("truncate", "part-0000.mp4"))
-        synced = disk.done.index(("sync", "part-0000.mp4"))
-        ended = disk.done.index(("replace", "session.json"))
-        self.assertEqual(sorted((cut, synced, ended)), [cut, synced, ended])
+    def test_cut_before_it_ends(self) -> None:
+        """What is cut is synced before its session says that it has ended: nobody looks at a
+        session again that says so."""
+        for has_syncfs in (True, False):
+            path = self.copy()
+            folder = os.path.join(path, "recordings", "desk-1", self.open.session_id)
+            with open(os.path.join(folder, "part-0000.mp4"), "ab") as file:
+                file.write(b"half a segment")
+            disk = FaultyDisk()
+            disk.has_syncfs = has_syncfs
+            rig = Rig(path, disk=disk)
+            self.addCleanup(rig.close)
+            done = disk.done[disk.done.index(("truncate", "part-0000.mp4")) :]
+            synced = done.index(("sync", "" if has_syncfs else "part-0000.mp4"))
+            self.assertLess(synced, done.index(("replace", "session.json")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -106,6 +107,23 @@ class PartTests(WritingCase):
         self.assertEqual(sorted(self.stored()), [0, 1, 2])
         self.assertEqual(part_numbers(self.rig, self.session), [0, 1])
 
+    def test_sequence_has_to_ascend(self) -> None:
+        """A lower sequence with a higher media time begins a part as well."""
+        self.append(0, 2)
+        odd = an_arrival(self.session, 1, late=True, media_time=10**6)
+        self.store.append(self.session.session_id, odd)
+        self.rig.settle()
+        self.assertEqual(sorted(self.stored()), [0, 1, 2])
+        self.assertEqual(part_numbers(self.rig, self.session), [0, 1])
+
+    def test_frames_are_not_kept(self) -> None:
+        """What is encoded of a segment for viewers is not held while it waits for the disk."""
+        arrival = an_arrival(self.session, 0)
+        frames = arrival.frames
+        self.store.append(self.session.session_id, arrival)
+        del arrival
+        self.assertEqual(sys.getrefcount(frames), 2)
+
     def test_session_file(self) -> None:
         """The folder says what it is from the start, and how it ended at the end."""
         path = os.path.join(folder_of(self.rig, self.session), "session.json")
@@ -144,6 +162,7 @@ class PartTests(WritingCase):
         other = a_session(1, sentinel_id="desk-2")
         acknowledged: list[int] = []
         self.store.begin(other, acknowledged.append)
+        self.rig.settle()
         frame = bytes(ROUND_BYTES // 2)
         for sequence in range(8):
             arrival = an_arrival(self.session, sequence, frame=frame)
@@ -367,18 +386,21 @@ class FaultTests(WritingCase):
         self.append(1)
         self.store.writer.round()
         self.disk.errors.clear()
+        self.append(2)
         self.retry()
         self.end()
         self.rig.settle()
         page = self.successResultOf(
             self.store.segments("desk-1", self.session.session_id, SegmentQuery())
         )
-        self.assertEqual([segment.sequence for segment in page.segments], [0, 1])
+        self.assertEqual([segment.sequence for segment in page.segments], [0, 1, 2])
         film = self.successResultOf(self.store.film("desk-1", self.session.session_id, None))
-        segments = [bytes(an_arrival(self.session, number).segment.data) for number in (0, 1)]
-        data = self.successResultOf(film.read(0, film.size_bytes))
-        self.assertTrue(data.endswith(b"".join(segments)))
-        self.assertEqual(data.count(segments[1]), 1)
+        media = self.store.media("desk-1", self.session.session_id, 0, 9)
+        segments = b"".join(an_arrival(self.session, number).segment.data for number in range(3))
+        for body in (film, self.successResultOf(media)[0]):
+            data = self.successResultOf(body.read(0, body.size_bytes))
+            self.assertEqual(data[-len(segments) :], segments)
+            self.assertLess(len(data), len(segments) + 100)
 
     def test_no_descriptors(self) -> None:
         """Without a free descriptor a session waits, and is recorded when there is one."""
@@ -433,14 +455,28 @@ class FaultTests(WritingCase):
 
     def test_one_gap_and_no_sieve(self) -> None:
         """A queue that was full takes segments again when there is real room, not one by one."""
-        self.make(queue_segments=8)
-        self.append(*range(10))
-        for sequence in range(10, 13):
+        self.make(queue_segments=20)
+        frame = bytes(ROUND_BYTES // 4)
+        for sequence in range(22):
+            arrival = an_arrival(self.session, sequence, frame=frame)
+            self.store.append(self.session.session_id, arrival)
+        for sequence in range(22, 26):
             self.store.writer.round()
             self.append(sequence)
         self.rig.settle()
         shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
-        self.assertEqual([(gap.first, gap.last) for gap in shown.gaps], [(8, 9)])
+        self.assertEqual([(gap.first, gap.last) for gap in shown.gaps], [(20, 22)])
+
+    def test_declared_gap_and_a_failed_sync(self) -> None:
+        """A declared gap is acknowledged after the failure of the round that it was in."""
+        self.disk.errors["sync"] = errno.EIO
+        self.append(0)
+        self.store.gap(self.session.session_id, Gap(1, 3, Cause.DECLARED))
+        self.store.writer.round()
+        self.assertEqual(self.durable, [])
+        self.disk.errors.clear()
+        self.retry()
+        self.assertEqual(self.durable, [3])
 
     def test_session_begins_with_a_full_queue(self) -> None:
         """With a full queue a session is not recorded until there is room, and then is."""

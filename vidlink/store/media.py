@@ -90,8 +90,6 @@ def read_media(view: View, disk: Disk, first: int, last: int) -> Media:
                 place += 1
             reach(sequence)
             collected.stored(sequence, part, offset, size, check)
-            while place < len(waiting) and waiting[place].sequence <= sequence:
-                place += 1
     for segment in waiting[place:]:
         reach(segment.sequence)
         collected.waiting(segment.sequence, segment.data)

@@ -137,8 +137,8 @@ class Recording:
                 self._tails.remove(part)
         self._todo.extendleft(reversed(self._written))
         self._written = []
-        self._prepared = self._closing = self._listed = False
-        self._saved_runs.clear()
+        self._prepared = self._closing = False
+        # They may be in the database; but then they have not been acknowledged.
         self._unsaved_gaps.update(self.gaps)
         self.retry_seconds = retry_seconds
 
