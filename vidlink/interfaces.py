@@ -121,7 +121,8 @@ class IPublisher(Interface):
         """Ask it for an IDR; requests within a second become one."""
 
     def change_framerate(framerate_mhz: int) -> None:
-        """Ask it for another frame rate (mHz, already clamped)."""
+        """Ask it for another frame rate (mHz, already clamped); of several within a second the
+        last one counts."""
 
     def replace() -> None:
         """A newer connection takes over: close this one with 4409."""

@@ -641,9 +641,31 @@ class KeyframeTests(IngestCase):
         self.assertEqual(self.requests(), 2)
 
     def test_framerate(self) -> None:
-        """A frame rate is passed on as it was asked for."""
+        """A frame rate is passed on as it was asked for, at once."""
         self.sentinel.conversation.change_framerate(700)
         self.assertEqual(self.sentinel.heard, [FramerateChange("desk-1", 700)])
+
+    def test_framerates(self) -> None:
+        """However fast proctors change their minds, a Sentinel hears of it once a second, and
+        the last word counts."""
+        for framerate_mhz in (700, 800, 900):
+            self.sentinel.conversation.change_framerate(framerate_mhz)
+        self.assertEqual(self.sentinel.heard, [FramerateChange("desk-1", 700)])
+        for _ in range(3):
+            self.server.second()
+        self.assertEqual(
+            self.sentinel.heard, [FramerateChange("desk-1", 700), FramerateChange("desk-1", 900)]
+        )
+        self.sentinel.conversation.change_framerate(500)
+        self.assertEqual(self.sentinel.heard[2:], [FramerateChange("desk-1", 500)])
+
+    def test_each_kind_by_itself(self) -> None:
+        """A frame rate does not wait for a keyframe, nor the other way round."""
+        self.sentinel.conversation.request_keyframe()
+        self.sentinel.conversation.change_framerate(700)
+        self.assertEqual(
+            self.sentinel.heard, [KeyframeRequest("desk-1"), FramerateChange("desk-1", 700)]
+        )
 
 
 class AckCase(IngestCase):

@@ -147,6 +147,7 @@ class WatchingTests(SynchronousTestCase):
         peer.say(FramerateChange("desk-1", 200))
         peer.say(FramerateChange("desk-1", 99_000))
         self.server.flush()
+        self.server.pass_time(1)
         self.assertEqual(
             self.sentinel.heard[-3:],
             [

@@ -23,6 +23,7 @@ from vidlink.errors import (
     VidlinkError,
 )
 from vidlink.interfaces import IHub, IPublisher, ISentinelPeer, IStore
+from vidlink.links.asking import Asking
 from vidlink.links.intake import Intake
 from vidlink.model import (
     Frame,
@@ -48,8 +49,6 @@ from vidlink.wire.messages import (
 
 #: A Sentinel that has connected must register within this time.
 REGISTRATION_SECONDS = 10.0
-#: Requests for a keyframe within this time become one; acks are no closer together.
-COALESCE_SECONDS = 1.0
 
 
 class _Inputs(Protocol):
@@ -102,8 +101,7 @@ class Ingest:
         self.stream: Any = None
         self.intake: Intake | None = None
         self._durable: tuple[str, int] | None = None
-        self._keyframe_wanted = False
-        self._keyframe_asked_seconds = float("-inf")
+        self._asking = Asking(lambda request: self.peer.send(request), seconds)
         self._inputs: _Inputs = _build(self)
 
     def received(self, message: Message, frames: dict[str, Frame] | None = None) -> None:
@@ -132,8 +130,7 @@ class Ingest:
             session_id, sequence = self._durable
             self._durable = None
             self.peer.send(Ack(session_id, sequence, load=self.store.load))
-        if self._keyframe_wanted:
-            self.request_keyframe()
+        self._asking.tick()
 
     def fail(self, error: PeerError) -> None:
         """End the conversation: the peer is told why, and viewers that the session is over."""
@@ -150,17 +147,11 @@ class Ingest:
 
     def request_keyframe(self) -> None:
         """Ask for an IDR; requests within a second become one."""
-        now = self.seconds()
-        if now - self._keyframe_asked_seconds < COALESCE_SECONDS:
-            self._keyframe_wanted = True
-            return
-        self._keyframe_wanted = False
-        self._keyframe_asked_seconds = now
-        self.peer.send(KeyframeRequest(self.registration.sentinel_id))
+        self._asking.ask(KeyframeRequest(self.registration.sentinel_id))
 
     def change_framerate(self, framerate_mhz: int) -> None:
-        """Ask for another frame rate (mHz, already clamped)."""
-        self.peer.send(FramerateChange(self.registration.sentinel_id, framerate_mhz))
+        """Ask for another frame rate (mHz, already clamped); within a second the last one."""
+        self._asking.ask(FramerateChange(self.registration.sentinel_id, framerate_mhz))
 
     def replace(self) -> None:
         """A newer connection of the same Sentinel takes over."""
@@ -192,7 +183,7 @@ class Ingest:
 
     def keyframe_came(self) -> None:
         """Whoever is waiting for an IDR has it."""
-        self._keyframe_wanted = False
+        self._asking.answered(KeyframeRequest)
 
     def tell(self, error: VidlinkError, about: str) -> None:
         """A request failed; the connection stays open."""
