@@ -81,18 +81,41 @@ def parse_media(page: Page, payload: bytes) -> dict[str, Any]:
     return found
 
 
-def stretch(page: Page, data: bytes, seconds: float, default_duration: int = 18_000) -> Any:
-    """What fmp4.js makes of a segment; its `data` as bytes."""
+def stretch(page: Page, data: bytes, seconds: float) -> bytes:
+    """What fmp4.js makes of a segment whose last frame shall last so long."""
     found = page.evaluate(
         f"""async ([data, seconds, media]) => {{
             {_FROM_BASE64} {_TO_BASE64}
             const {{ stretch }} = await import("/fmp4.js");
-            const stretched = stretch(bytes(data), seconds, media);
-            return {{ ...stretched, data: base64(stretched.data) }};
+            return base64(stretch(bytes(data), seconds, media));
         }}""",
-        [text(data), seconds, {**MEDIA, "defaultDuration": default_duration}],
+        [text(data), seconds, MEDIA],
     )
-    return {**found, "data": base64.b64decode(found["data"])}
+    return base64.b64decode(found)
+
+
+def move(page: Page, data: bytes, seconds: float) -> bytes:
+    """What fmp4.js makes of a segment that shall begin there."""
+    found = page.evaluate(
+        f"""async ([data, seconds, media]) => {{
+            {_FROM_BASE64} {_TO_BASE64}
+            const {{ move }} = await import("/fmp4.js");
+            const segment = bytes(data);
+            move(segment, seconds, media);
+            return base64(segment);
+        }}""",
+        [text(data), seconds, MEDIA],
+    )
+    return base64.b64decode(found)
+
+
+def locate(page: Page, data: bytes) -> Any:
+    """Where fmp4.js finds the first and the newest frame, and the end, in seconds."""
+    return page.evaluate(
+        f"""async ([data, media]) => {{ {_FROM_BASE64}
+            return (await import("/fmp4.js")).locate(bytes(data), media); }}""",
+        [text(data), MEDIA],
+    )
 
 
 SESSION_ID = "s-" + "0123456789abcdef"
@@ -276,22 +299,37 @@ def frames_of(data: bytes) -> tuple[list[bytes], list[int]]:
 
 
 def test_the_last_frame_of_our_own_segment_is_stretched_in_place(modules: Page) -> None:
-    """Only the duration changes; where the frame lies in time is told in seconds."""
+    """Only its duration changes."""
     data = own_fragment()
     found = stretch(modules, data, 60)
-    before, after = read_fragment(data, media_info()), read_fragment(found["data"], media_info())
+    before, after = read_fragment(data, media_info()), read_fragment(found, media_info())
     assert after.duration == 60 * TIMESCALE
     assert (after.decode_time, after.sequence) == (before.decode_time, before.sequence)
-    assert len(found["data"]) == len(data)
-    assert sum(one != other for one, other in zip(data, found["data"], strict=True)) <= 4
-    assert found["first"] == found["newest"] == before.decode_time / TIMESCALE
-    assert found["end"] - found["newest"] == pytest.approx(0.2)
+    assert len(found) == len(data)
+    assert sum(one != other for one, other in zip(data, found, strict=True)) <= 4
 
 
-def test_a_frame_that_lasts_longer_keeps_its_duration(modules: Page) -> None:
-    """Stretching never shortens."""
-    found = stretch(modules, own_fragment(), 0.05)
-    assert read_fragment(found["data"], media_info()).duration == 18_000
+def test_a_segment_is_moved_in_place(modules: Page) -> None:
+    """Only its decode time changes, beyond 32 bits too."""
+    data = own_fragment()
+    found = move(modules, data, 100_000)
+    before, after = read_fragment(data, media_info()), read_fragment(found, media_info())
+    assert after.decode_time == 100_000 * TIMESCALE > 2**32
+    assert (after.duration, after.sequence) == (before.duration, before.sequence)
+    assert sum(one != other for one, other in zip(data, found, strict=True)) <= 8
+    short = move(modules, foreign_fragment([b"one"], 9_000, None), 2)
+    assert read_fragment(short, media_info()).decode_time == 2 * TIMESCALE
+
+
+def test_a_segment_is_located_in_seconds(modules: Page) -> None:
+    """First and newest frame and the end are told, for one frame and for several."""
+    start = (2**33 + 5) / TIMESCALE
+    found = locate(modules, own_fragment())
+    assert found["first"] == found["newest"] == start
+    assert found["end"] == pytest.approx(start + 0.2)
+    several = foreign_fragment([b"one", b"two", b"three"], None, [9_000, 9_000, 18_000])
+    expected = {"first": 1.0, "newest": 1.2, "end": 1.4}
+    assert locate(modules, several) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -308,23 +346,20 @@ def test_only_the_last_of_several_frames_is_stretched(
     trun_durations: list[int] | None,
     expected: list[int],
 ) -> None:
-    """Wherever the durations come from, the frames before keep theirs, and all keep their bytes."""
+    """Wherever durations come from, the frames before keep theirs, and all keep their bytes."""
     frames = [b"one", b"three", b"fifteen"]
-    data = foreign_fragment(frames, tfhd_duration, trun_durations)
-    found = stretch(modules, data, 10)
-    assert frames_of(found["data"]) == (frames, expected)
-    read = read_fragment(found["data"], media_info())
+    found = stretch(modules, foreign_fragment(frames, tfhd_duration, trun_durations), 10)
+    assert frames_of(found) == (frames, expected)
+    read = read_fragment(found, media_info())
     assert (read.duration, read.last_sample_duration) == (sum(expected), expected[-1])
-    assert found["first"] == 1.0
-    assert found["newest"] == pytest.approx(1 + sum(expected[:-1]) / TIMESCALE)
 
 
 @pytest.mark.parametrize("tfhd_duration", [9_000, None])
 def test_one_frame_under_a_default_is_stretched(modules: Page, tfhd_duration: int | None) -> None:
     """A default that one frame alone uses may change; one in the init segment cannot."""
     found = stretch(modules, foreign_fragment([b"one"], tfhd_duration, None), 10)
-    assert read_fragment(found["data"], media_info()).duration == 10 * TIMESCALE
-    assert frames_of(found["data"])[0] == [b"one"]
+    assert read_fragment(found, media_info()).duration == 10 * TIMESCALE
+    assert frames_of(found)[0] == [b"one"]
 
 
 def test_what_is_no_segment_is_a_typed_error(modules: Page) -> None:
@@ -339,9 +374,9 @@ def test_what_is_no_segment_is_a_typed_error(modules: Page) -> None:
     names = modules.evaluate(
         f"""async ([segments, media]) => {{
             {_FROM_BASE64}
-            const {{ stretch, MediaError }} = await import("/fmp4.js");
+            const {{ locate, stretch, MediaError }} = await import("/fmp4.js");
             return segments.map((segment) => {{
-                try {{ stretch(bytes(segment), 10, media); return "no error"; }}
+                try {{ locate(stretch(bytes(segment), 10, media), media); return "no error"; }}
                 catch (error) {{ return error instanceof MediaError ? "MediaError" : error.name; }}
             }});
         }}""",

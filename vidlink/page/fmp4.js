@@ -15,46 +15,71 @@ const TRUN_COLUMNS = [0x100, 0x200, 0x400, 0x800];
 const MAX_BOXES = 1024;
 
 /**
- * Give the last frame of a segment at least `seconds`, so that a frame that comes late leaves no
- * hole: Chromium drops every frame up to the next keyframe behind a hole of more than twice the
- * last duration it was told.
+ * Where a segment lies, in seconds of media time: its `first` and its `newest` frame, and the `end`
+ * of the newest as it was declared. `media` is what `readInit` gives. Throws MediaError.
+ */
+export function locate(data, media) {
+  const { runs, decodeTime } = readFragment(viewOf(data), media);
+  let before = 0;
+  for (const run of runs) for (const duration of run.durations) before += duration;
+  const last = runs[runs.length - 1].durations.at(-1);
+  return {
+    first: decodeTime / media.timescale,
+    newest: (decodeTime + before - last) / media.timescale,
+    end: (decodeTime + before) / media.timescale,
+  };
+}
+
+/** Put a segment where its first frame is at `seconds` of media time, in place. Throws MediaError. */
+export function move(data, seconds, media) {
+  const view = viewOf(data);
+  const moof = child(view, { body: 0, end: view.byteLength }, "moof");
+  const tfdt = child(view, child(view, moof, "traf"), "tfdt");
+  const time = Math.round(seconds * media.timescale);
+  if (view.getUint8(tfdt.body) === 0) {
+    if (time > 0xffffffff) throw new MediaError("a time does not fit its box");
+    view.setUint32(tfdt.body + 4, time);
+  } else {
+    view.setUint32(tfdt.body + 4, Math.floor(time / 2 ** 32));
+    view.setUint32(tfdt.body + 8, time % 2 ** 32);
+  }
+}
+
+/**
+ * Give the last frame of a segment another duration, in seconds, so that a frame that comes late
+ * leaves no hole: Chromium drops every frame up to the next keyframe behind a hole of more than
+ * twice the last duration it was told.
  *
  * - A `trun` with a duration for each frame: the last of them is overwritten in place.
  * - A `trun` without, of one frame, under a `tfhd` with a default: the default is overwritten.
  * - Otherwise (several frames share one default, or it is only in the initialization segment,
- *   where `defaultDuration` comes from): the `trun` is written anew with a duration for each.
+ *   where `media.defaultDuration` comes from): the `trun` is written anew with a duration for each.
  *
- * `media` is `{timescale, defaultDuration}`. Returns `{data, first, newest, end}`: the bytes to
- * append (the same array where it was done in place) and, in seconds of media time, where the
- * first and the newest frame lie and where the newest would have ended. Throws MediaError.
+ * Returns the bytes to append: the same array where it was done in place. Throws MediaError.
  */
 export function stretch(data, seconds, media) {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const layout = readFragment(view, media);
-  const { runs, decodeTime } = layout;
-  const last = runs[runs.length - 1];
-  let before = 0;
-  for (const run of runs) for (const duration of run.durations) before += duration;
-  const shortest = last.durations[last.durations.length - 1];
-  before -= shortest;
-  const duration = Math.min(Math.max(shortest, Math.ceil(seconds * media.timescale)), 0xffffffff);
-  return {
-    data: withLastDuration(view, data, layout, duration),
-    first: decodeTime / media.timescale,
-    newest: (decodeTime + before) / media.timescale,
-    end: (decodeTime + before + shortest) / media.timescale,
-  };
+  const view = viewOf(data);
+  const ticks = Math.ceil(seconds * media.timescale);
+  const duration = Math.min(Math.max(ticks, 1), 0xffffffff);
+  return withLastDuration(view, data, readFragment(view, media), duration);
 }
 
-/** What `stretch` needs of an initialization segment. Throws MediaError. */
+/**
+ * What has to be known of an initialization segment: `timescale` in ticks a second, and
+ * `defaultDuration` in ticks. Throws MediaError.
+ */
 export function readInit(data) {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const view = viewOf(data);
   const moov = child(view, { body: 0, end: view.byteLength }, "moov");
   const mdhd = child(view, child(view, child(view, moov, "trak"), "mdia"), "mdhd");
   const timescale = u32(view, mdhd, view.getUint8(mdhd.body) === 1 ? 20 : 12);
   if (timescale === 0) throw new MediaError("the timescale is 0");
   const trex = child(view, child(view, moov, "mvex"), "trex");
   return { timescale, defaultDuration: u32(view, trex, 12) };
+}
+
+function viewOf(data) {
+  return new DataView(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function readFragment(view, media) {

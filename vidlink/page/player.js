@@ -1,29 +1,40 @@
 // One session of one sentinel in one <video>, through Media Source Extensions. What is shown around
 // it, and the change from one session to the next, is screen.js.
 //
-// Times are seconds of the session's media time unless a name says otherwise.
+// A <video> is made to show frames when they are due; here each is to be shown when it arrives.
+// So frames are not put where their media time says, but one STEP apart, however late they come,
+// and the playhead runs freely ahead of them all: every frame is overdue when it arrives and is
+// shown at once, no stall leaves a hole, and there is nothing to catch up with. Because the newest
+// frame is stretched far beyond the playhead, that never comes to an end of the media either. Times
+// here are seconds on that axis; `startTimeUs` tells when a frame was taken.
 
-import { readInit, stretch } from "./fmp4.js";
+import { locate, move, readInit, stretch } from "./fmp4.js";
 
-/** How long the newest frame may stay without the next one before there is a hole. */
-const STRETCH = 60;
+/**
+ * From one frame to the next. Chromium draws a video only as often as its frames are due if that is
+ * a whole number of screen refreshes, and then a frame that has just missed its turn waits for the
+ * next; slower than 4 frames a second that may be a quarter of a second. This is short, and a whole
+ * number of refreshes on no usual screen (50, 60, 75, 90, 100, 120, 144, 165, 240 Hz).
+ */
+const STEP = 0.047;
+/** So far ahead of the newest frame the playhead is put. It gains almost a second per second. */
+const AHEAD = 1;
+/** Nearer than that to a frame that arrives it may not be. */
+const LEAST_AHEAD = 0.3;
+/** So long the newest frame is stretched; the playhead may get half as far ahead. */
+const STRETCH = 4 * 3600;
 /** Bytes that may wait for the decoder; at the bound the session is given up and joined anew. */
 const MAX_QUEUE_BYTES = 32 * 1024 * 1024;
 /** One append takes at most this much of the queue, and always at least one segment. */
 const APPEND_BYTES = 1024 * 1024;
-/** The playhead runs this far ahead of where the newest frame is due, so that none waits. */
-const AHEAD = 0.03;
-/** The playhead is put right when it is this far behind or ahead of where it should be. */
-const MAX_BEHIND = 0.06;
-const MAX_AHEAD = 1.5;
-/** The time in which the quickest segment tells how late segments have to be. */
-const PACE_WINDOW = 30;
-/** Older media than this behind the playhead is let go of, in pieces of whole keyframe intervals. */
-const KEEP_BEHIND = 20;
+/** Keyframe intervals that are kept; older ones are let go of. */
+const KEPT_INTERVALS = 2;
 /** A join waits this long for the rest of what the server has, once the first keyframe is here. */
 const JOIN_PATIENCE_MS = 300;
-/** Frames that should long be shown and are not: the decoder is stuck. */
-const STUCK_SECONDS = 3;
+/** Joining anew to put the playhead right is not done more often. */
+const REJOIN_MS = 5000;
+/** A frame that should have been shown for so long and is not: the decoder is stuck. */
+const STUCK_MS = 3000;
 
 const Source = self.MediaSource ?? self.ManagedMediaSource;
 
@@ -41,37 +52,37 @@ export function canPlay(mime) {
  * Plays what it is given, always the newest frame.
  *
  * `session` is the `subscribed` message. `on` has: `shown()` when the first current picture is on
- * the screen; `picture(frame)` for each picture shown, where a frame is `{time, startTimeUs,
- * sequence, framerate, period}`; `blocked()` when the browser wants a click before it plays;
- * `failed(reason)` once, when nothing more will come of it.
+ * the screen; `picture(frame)` for each picture shown, where a frame is `{startTimeUs, sequence,
+ * framerate, period}`; `blocked()` when the browser wants a click before it plays; `astray()` when
+ * the session should be joined anew to be shown in time; `failed(reason)` once, when nothing more
+ * will come of it.
  */
 export class Player {
   #session;
-  #clock;
   #on;
   #source = new Source();
   #buffer = null;
   #media = null;
+  #held = null;
   #queue = [];
   #queuedBytes = 0;
   #appending = [];
   #frames = [];
   #edge = null;
-  #pace = [];
+  #lastTime = 0;
   #next = null;
-  #playing = false;
+  #phase = "joining";
   #target = 0;
   #shown = false;
   #shownTime = -1;
-  #closed = false;
   #url = null;
   #joinTimer = 0;
-  #frameRequest = 0;
-  #stuckSince = null;
+  #videoFrame = 0;
+  #stuckSince = 0;
+  #strayedAt = 0;
 
-  constructor(session, clock, on) {
+  constructor(session, on) {
     this.#session = session;
-    this.#clock = clock;
     this.#on = on;
     this.video = document.createElement("video");
     this.video.muted = true;
@@ -83,7 +94,7 @@ export class Player {
     this.#source.addEventListener("sourceopen", () => this.#open(), { once: true });
     this.#url = URL.createObjectURL(this.#source);
     this.video.src = this.#url;
-    this.#awaitFrame();
+    this.#awaitVideoFrame();
   }
 
   /** Whether nothing can be shown before a keyframe comes. */
@@ -101,60 +112,101 @@ export class Player {
 
   /** A segment of this session, as parsed by wire.js. Its bytes are the player's from now on. */
   segment(segment) {
-    if (this.#media === null || segment.late || this.#closed) return;
+    if (this.#media === null || segment.late) return;
     if (segment.sequence !== this.#next && !segment.keyframe) {
       this.#next = null;
       return;
     }
     this.#next = segment.sequence + 1;
     this.#guard(() => {
-      const { data, first, newest, end } = stretch(segment.data, STRETCH, this.#media);
-      const { startTimeUs, sequence, framerate, keyframe } = segment;
-      this.#timeArrival(newest, startTimeUs, end - newest);
-      this.#enqueue(data, {
-        time: first, newest, startTimeUs, sequence, framerate, keyframe, period: end - newest,
-      });
+      if (this.#phase === "joining") this.#hold(segment);
+      else this.#append(segment, longest(this.#media));
     });
   }
 
   /** The page can be seen again, or time has jumped: show the newest frame at once. */
   wake() {
-    if (!this.#playing) return;
+    if (this.#phase !== "playing") return;
     this.#play();
     this.#steer();
   }
 
   /** To be called about once a second while the page can be seen. */
   check() {
-    if (!this.#playing) return;
+    if (this.#phase !== "playing") return;
     this.#steer();
-    if (this.video.paused || this.#edge.time <= this.#shownTime) {
-      this.#stuckSince = null;
-      return;
-    }
     const now = performance.now();
-    this.#stuckSince ??= now;
-    if (now - this.#stuckSince < STUCK_SECONDS * 1000) return;
+    if (this.video.paused || this.#edge.time <= this.#shownTime) this.#stuckSince = now;
+    if (now - this.#stuckSince < STUCK_MS) return;
     this.#fail("the picture stands still although new ones arrive");
   }
 
   /** Let go of everything. The <video> is the caller's to remove. */
   close() {
-    this.#closed = true;
+    this.#phase = "over";
     clearTimeout(this.#joinTimer);
-    this.video.cancelVideoFrameCallback(this.#frameRequest);
+    this.video.cancelVideoFrameCallback(this.#videoFrame);
     URL.revokeObjectURL(this.#url);
     this.#queue = [];
     this.video.removeAttribute("src");
     this.video.load();
   }
 
+  // Joining: from a keyframe up to what is newest.
+
+  /**
+   * Keep the newest segment back. A seek shows every frame that is said to last until then, one
+   * after the other, so only the last one before the picture is first shown may be stretched.
+   */
+  #hold(segment) {
+    if (this.#held !== null) this.#append(this.#held, STEP);
+    this.#held = segment;
+    clearTimeout(this.#joinTimer);
+    if (segment.sequence >= (this.#session.liveSequence ?? 0)) this.#join();
+    else this.#joinTimer = setTimeout(() => this.#guard(() => this.#join()), JOIN_PATIENCE_MS);
+  }
+
+  /** What the server had when we subscribed is here: play it once the decoder has it. */
+  #join() {
+    this.#phase = "starting";
+    this.#append(this.#held, longest(this.#media));
+    this.#held = null;
+    this.#target = this.#lastTime;
+  }
+
+  #start() {
+    this.#phase = "playing";
+    this.#strayedAt = this.#stuckSince = performance.now();
+    this.#seek();
+    this.#play();
+  }
+
+  #play() {
+    this.video.play().catch((error) => {
+      if (error.name === "NotAllowedError") this.#on.blocked();
+    });
+  }
+
+  // Appending: one queue, one SourceBuffer.
+
   #open() {
     this.#guard(() => {
       this.#buffer = this.#source.addSourceBuffer(this.#session.mime);
-      this.#buffer.addEventListener("updateend", () => this.#updated());
+      this.#buffer.addEventListener("updateend", () => this.#guard(() => this.#updated()));
       this.#pump();
     });
+  }
+
+  /** Put a segment one step behind the last one; its newest frame lasts `seconds`. */
+  #append(segment, seconds) {
+    const { first, newest, end } = locate(segment.data, this.#media);
+    const time = this.#lastTime + STEP;
+    this.#lastTime = time + newest - first;
+    move(segment.data, time, this.#media);
+    const { startTimeUs, sequence, framerate, keyframe } = segment;
+    const period = end - newest;
+    const frame = { time, edge: this.#lastTime, startTimeUs, sequence, framerate, keyframe, period };
+    this.#enqueue(stretch(segment.data, seconds, this.#media), frame);
   }
 
   #enqueue(data, frame) {
@@ -168,8 +220,8 @@ export class Player {
 
   /** Append what waits, if the SourceBuffer takes anything now. */
   #pump() {
-    if (this.#closed || this.#buffer === null || this.#buffer.updating) return;
-    if (this.#queue.length === 0 || this.#source.readyState !== "open") return;
+    if (this.#buffer === null || this.#buffer.updating || this.#queue.length === 0) return;
+    if (this.#phase === "over" || this.#source.readyState !== "open") return;
     let bytes = 0;
     let count = 0;
     while (count < this.#queue.length && (count === 0 || bytes < APPEND_BYTES)) {
@@ -179,7 +231,7 @@ export class Player {
     try {
       this.#buffer.appendBuffer(joined(pieces, bytes));
     } catch (error) {
-      if (error.name !== "QuotaExceededError" || !this.#evict(0)) throw error;
+      if (error.name !== "QuotaExceededError" || !this.#evict()) throw error;
       return;
     }
     this.#queue.splice(0, count);
@@ -192,83 +244,57 @@ export class Player {
   #updated() {
     this.#edge = this.#appending.at(-1) ?? this.#edge;
     this.#appending = [];
-    this.#guard(() => {
-      if (this.#playing) this.#steer();
-      else this.#consider();
-      if (this.#queue.length > 0) this.#pump();
-      else this.#evict(KEEP_BEHIND);
-    });
+    if (this.#phase === "playing") this.#steer();
+    if (this.#queue.length > 0) this.#pump();
+    else if (this.#phase === "starting" && this.#edge !== null) this.#start();
+    else if (this.#phase === "playing") this.#evict();
   }
 
-  /** Begin to play once what the server had at the time of subscribing is here. */
-  #consider() {
-    if (this.#edge === null) return;
-    clearTimeout(this.#joinTimer);
-    if (this.#edge.sequence >= (this.#session.liveSequence ?? 0)) this.#start();
-    else this.#joinTimer = setTimeout(() => this.#start(), JOIN_PATIENCE_MS);
-  }
-
-  #start() {
-    this.#playing = true;
-    this.#target = this.#edge.time;
-    this.#steer();
-    this.#play();
-  }
-
-  #play() {
-    this.video.play().catch((error) => {
-      if (error.name === "NotAllowedError") this.#on.blocked();
-    });
-  }
-
-  /** Remember how late this segment is against the session's media clock. */
-  #timeArrival(newest, startTimeUs, period) {
-    const now = performance.now() / 1000;
-    const age = (this.#clock.nowUs() - startTimeUs) / 1e6;
-    // In a burst the newest frame may be a whole period old already. Only the wall clock knows,
-    // and only what it could be is believed of it.
-    const known = !this.#playing && this.#clock.known && age > 0 && age < 2 * period + 1;
-    this.#pace.push({ at: now, lead: now - newest - (known ? age : 0) });
-    while (this.#pace.length > 1 && this.#pace[0].at < now - PACE_WINDOW) this.#pace.shift();
-  }
-
-  /** Where the playhead should be now: there the next frame is due when it arrives. */
-  #due() {
-    let lead = Infinity;
-    for (const sample of this.#pace) lead = Math.min(lead, sample.lead);
-    return performance.now() / 1000 - lead + AHEAD;
-  }
-
-  /** Put the playhead right if it is not where the newest frame is shown. */
-  #steer() {
-    if (!this.#playing || this.#closed) return;
-    const edge = this.#edge.newest;
-    const due = Math.min(Math.max(this.#due(), edge), edge + STRETCH - 1);
-    const off = this.video.currentTime - due;
-    const inside = isInside(this.video.buffered, this.video.currentTime, edge);
-    if (inside && off > -MAX_BEHIND && off < MAX_AHEAD) return;
-    if (this.video.seeking && inside && Math.abs(off) < MAX_AHEAD) return;
-    this.video.currentTime = due;
-  }
-
-  /** Let go of whole keyframe intervals that end `behind` the playhead. True if there are any. */
-  #evict(behind) {
-    if (this.#buffer === null || this.#buffer.updating || !this.#playing) return false;
-    const limit = this.video.currentTime - behind;
-    let keyframe = 0;
-    for (let n = 1; n < this.#frames.length && this.#frames[n].time <= limit; n++) {
-      if (this.#frames[n].keyframe) keyframe = n;
+  /** Let go of whole keyframe intervals before the newest ones. True if there are any. */
+  #evict() {
+    let keyframe = this.#frames.length;
+    for (let kept = 0; kept < KEPT_INTERVALS; kept++) {
+      keyframe = this.#frames.findLastIndex((frame, n) => n < keyframe && frame.keyframe);
     }
-    if (keyframe === 0) return false;
+    if (keyframe <= 0 || this.#buffer.updating) return false;
     // Removal goes on to the next keyframe behind its end: just before it is exactly to it.
-    this.#buffer.remove(0, this.#frames[keyframe].time - 0.001);
+    this.#buffer.remove(0, this.#frames[keyframe].time - STEP / 2);
     this.#frames.splice(0, keyframe);
     return true;
   }
 
-  #awaitFrame() {
-    this.#frameRequest = this.video.requestVideoFrameCallback((_, { mediaTime }) => {
-      this.#awaitFrame();
+  // The playhead: ahead of all frames.
+
+  #seek() {
+    this.video.currentTime = this.#edge.edge + AHEAD;
+  }
+
+  /**
+   * Put the playhead right if it is not ahead any more, because the page was hidden or the computer
+   * slept. A seek goes back to the keyframe before and shows every frame since: if the newest frame
+   * is not a keyframe itself, the session is joined anew.
+   */
+  #steer() {
+    if (this.#phase !== "playing" || this.video.seeking) return;
+    const { edge, keyframe } = this.#edge;
+    const lead = this.video.currentTime - edge;
+    if (lead > LEAST_AHEAD && lead < longest(this.#media) / 2) return;
+    if (keyframe) this.#seek();
+    else this.#stray();
+  }
+
+  #stray() {
+    const now = performance.now();
+    if (now - this.#strayedAt < REJOIN_MS) return;
+    this.#strayedAt = now;
+    this.#on.astray();
+  }
+
+  // What is on the screen.
+
+  #awaitVideoFrame() {
+    this.#videoFrame = this.video.requestVideoFrameCallback((_, { mediaTime }) => {
+      this.#awaitVideoFrame();
       this.#showed(mediaTime);
     });
   }
@@ -276,11 +302,10 @@ export class Player {
   #showed(mediaTime) {
     const frame = this.#frameAt(mediaTime);
     if (frame === null) return;
-    if (frame.time > this.#shownTime) this.#stuckSince = null;
     this.#shownTime = frame.time;
     if (!this.#shown) {
       // The first picture shown may be the oldest there is.
-      if (!this.#playing || frame.time < this.#target) return;
+      if (this.#phase !== "playing" || frame.edge < this.#target) return;
       this.#shown = true;
       this.#on.shown();
     }
@@ -296,6 +321,7 @@ export class Player {
   }
 
   #guard(action) {
+    if (this.#phase === "over") return;
     try {
       action();
     } catch (error) {
@@ -304,10 +330,15 @@ export class Player {
   }
 
   #fail(reason) {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#phase === "over") return;
+    this.#phase = "over";
     this.#on.failed(reason);
   }
+}
+
+/** The longest that a frame can be stretched: its duration has 32 bits. */
+function longest({ timescale }) {
+  return Math.min(STRETCH, 0xffffffff / timescale);
 }
 
 function joined(pieces, bytes) {
@@ -319,14 +350,4 @@ function joined(pieces, bytes) {
     place += data.length;
   }
   return all;
-}
-
-/** Whether `time` lies in the same range as `edge`. */
-function isInside(ranges, time, edge) {
-  for (let n = 0; n < ranges.length; n++) {
-    if (ranges.start(n) <= edge + 0.001 && edge < ranges.end(n)) {
-      return ranges.start(n) <= time && time < ranges.end(n);
-    }
-  }
-  return false;
 }

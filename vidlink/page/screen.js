@@ -149,10 +149,11 @@ export class Screen {
   }
 
   #newPlayer(session) {
-    const player = new Player(session, this.#clock, {
+    const player = new Player(session, {
       shown: () => this.#reveal(player, session),
       picture: (frame) => this.#picture(player, frame),
       blocked: () => { this.#trouble = "This browser wants a click before it plays."; },
+      astray: () => this.#on.rejoin(),
       failed: (reason) => this.#failed(player, reason),
     });
     player.video.className = "next";
