@@ -1,0 +1,109 @@
+"""The page about the data folder, held against what is written."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from zlib import crc32
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.store.rig import Rig
+from tests.store.samples import EPOCH_US, a_session, an_arrival
+from vidlink.model import Cause, Gap
+from vidlink.store.layout import describe, pack_record, write_session
+from vidlink.store.salvage import MOST_TAIL_BYTES
+from vidlink.store.store import INDEX_BYTES, OPEN_PARTS, QUEUE_BYTES, QUEUE_SEGMENTS
+from vidlink.store.writer import PROGRESS_SECONDS, RETRY_SECONDS, ROUND_BYTES, ROUND_SECONDS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "store.md").read_text("utf-8")
+INIT = bytes(755)
+
+
+def example(kind: str, number: int = 0) -> str:
+    """The text of the example `number` of this kind."""
+    texts: list[str] = re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
+    return texts[number]
+
+
+class ReferenceTests(SynchronousTestCase):
+    """Examples, tables and bounds."""
+
+    def test_record(self) -> None:
+        """The record on the page is the one that is written."""
+        arrival = an_arrival(a_session(), 0, frame=bytes(48))
+        self.assertEqual(len(arrival.segment.data), 156)
+        record = pack_record(arrival, len(INIT), crc32(arrival.segment.data))
+        self.assertEqual(record.hex(" "), " ".join(example("text", 1).split()))
+
+    def test_fields(self) -> None:
+        """The fields of a record lie side by side and fill 64 octets."""
+        section = PAGE[PAGE.index("## Records") : PAGE.index("## session.json")]
+        rows = re.findall(r"^\| ([0-9]+) \| ([0-9]+) \|", section, re.MULTILINE)
+        place = 0
+        for offset, size in rows:
+            self.assertEqual(int(offset), place)
+            place += int(size)
+        self.assertEqual(place, 64)
+
+    def test_session_file(self) -> None:
+        """The file on the page is the one that is written."""
+        session = replace(
+            a_session(init=INIT),
+            sentinel_id="desk-12",
+            session_id="Wj3_qT-8mZ0aLeR4",
+            name="Desk 12",
+            group="Room A",
+            software="vidlink/0.1.0",
+            width=1920,
+            height=1080,
+        )
+        file = replace(
+            describe(session),
+            ended_time_us=EPOCH_US + 3_600_000_000,
+            end_reason="disconnected",
+            gaps=(Gap(120, 124, Cause.DECLARED, detail="the spool was full"),),
+        )
+        self.assertEqual(write_session(file).decode("ascii"), example("json", 1))
+
+    def test_marker(self) -> None:
+        """The marker on the page has the shape of the one that is written."""
+        rig = Rig(self.mktemp())
+        self.addCleanup(rig.close)
+        with open(f"{rig.path}/vidlink-data.json") as marker:
+            text = marker.read()
+        known = json.loads(example("json"))
+        self.assertEqual(text, example("json").replace(known["uuid"], json.loads(text)["uuid"]))
+
+    def test_causes(self) -> None:
+        """Every cause is explained, and no other."""
+        section = PAGE[PAGE.index("| cause |") : PAGE.index("A hole in the sequences")]
+        named = re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
+        self.assertEqual(sorted(named), sorted(cause.value for cause in Cause))
+
+    def test_tables(self) -> None:
+        """Every table of the database is named, and no other."""
+        rig = Rig(self.mktemp())
+        self.addCleanup(rig.close)
+        connection = sqlite3.connect(f"{rig.path}/index.sqlite3")
+        self.addCleanup(connection.close)
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        section = PAGE[PAGE.index("| table |") : PAGE.index("The row of a session")]
+        named = re.findall(r"^\| `([a-z]+)` \|", section, re.MULTILINE)
+        self.assertEqual(sorted(named), sorted(name for (name,) in rows))
+
+    def test_bounds(self) -> None:
+        """The numbers on the page are those of the code."""
+        mebi = 1024 * 1024
+        for text in (
+            f"within {ROUND_SECONDS * 1_000:.0f} ms, or {ROUND_BYTES // mebi} MiB",
+            f"{QUEUE_BYTES // mebi} MiB or {QUEUE_SEGMENTS:,} segments",
+            f"at most {OPEN_PARTS:,} parts",
+            f"{INDEX_BYTES // mebi} MiB, and the film",
+            f"at most {MOST_TAIL_BYTES // mebi} MiB of a part",
+        ):
+            self.assertIn(text, PAGE)
+        self.assertEqual((RETRY_SECONDS, PROGRESS_SECONDS), (1.0, 1.0))
