@@ -8,6 +8,7 @@ from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase
 from vidlink.interfaces import ICodec
 from vidlink.links.subscription import FRESH_SECONDS
 from vidlink.model import InitSegment, Segment, SkipReason, Tier
+from vidlink.relay.stream import MOVE_SECONDS
 from vidlink.testing import media
 from vidlink.testing.peers import FakeProctorPeer, FakeSentinelPeer
 from vidlink.wire.messages import (
@@ -63,6 +64,13 @@ class SubscriptionCase(LinkCase):
             case Skipped():
                 return (message.first, message.last, message.reason)
         return message
+
+    def move_on(self, seconds: float) -> None:
+        """Let time pass, and the stream let go of what it then need not hold any more."""
+        self.server.clock.advance(seconds)
+        stream = self.server.hub.stream("desk-1")
+        assert stream is not None
+        stream.tick()
 
     def watch(self, **wishes: Any) -> list[Any]:
         """Subscribe, and what is given at once."""
@@ -258,7 +266,20 @@ class SessionChangeTests(SubscriptionCase):
         self.send(2, 3)
         self.sentinel.init(SECOND)
         self.send(0)
+        self.move_on(MOVE_SECONDS)
         self.assertEqual(self.read(), [(2, 3, LAG), "ended", "subscribed", "init", 0])
+
+    def test_all_in_one_piece(self) -> None:
+        """The end of a session and the beginning of the next may come in one piece, before any
+        viewer is served: then nothing is left out."""
+        self.sentinel.init()
+        self.send(0, 1)
+        self.watch()
+        self.send(2, 3)
+        self.sentinel.init(SECOND)
+        self.send(0)
+        self.move_on(0.0)
+        self.assertEqual(self.read(), [2, 3, "ended", "subscribed", "init", 0])
 
     def test_session_that_nobody_saw(self) -> None:
         """A viewer that slept through a whole session is given the one that is live."""
@@ -401,6 +422,7 @@ class AgainTests(SubscriptionCase):
         self.send(12)
         self.sentinel.init(SECOND)
         self.send(0)
+        self.move_on(MOVE_SECONDS)
         self.assertEqual(self.read(1), [(12, 12, LAG)])
         self.assertEqual(self.watch(), ["subscribed", "init", 0])
 

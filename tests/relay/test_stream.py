@@ -15,7 +15,7 @@ from vidlink.errors import SentinelOffline
 from vidlink.interfaces import IFollower
 from vidlink.model import Arrival, RecordingState, SentinelState, Session
 from vidlink.relay.buffer import ENTRY_BYTES, Budget, Buffer
-from vidlink.relay.stream import LiveSession, Stream
+from vidlink.relay.stream import MOVE_SECONDS, LiveSession, Stream
 
 WINDOW = 20.0
 FIRST, SECOND = "first-session-000", "second-session-00"
@@ -93,14 +93,22 @@ class SessionTests(StreamCase):
         self.assertEqual(follower.stirs, 2)
 
     def test_ended_until_the_next_can_be_joined(self) -> None:
-        """An ended session's buffer stays until the first keyframe of the next session."""
+        """An ended session's buffer stays until the next session has had a keyframe for as long
+        as its viewers need to be sent what is left."""
         ended = self.begin()
         self.push(0, True)
         self.stream.end("replaced")
         self.begin(SECOND)
         self.push(0)
+        self.clock.advance(MOVE_SECONDS + 1)
+        self.stream.tick()
         self.assertEqual(ended.buffer.end - ended.buffer.first, 1)
         self.push(1, True)
+        self.clock.advance(MOVE_SECONDS - 0.1)
+        self.stream.tick()
+        self.assertEqual(ended.buffer.end - ended.buffer.first, 1)
+        self.clock.advance(0.1)
+        self.stream.tick()
         self.assertEqual(ended.buffer.end - ended.buffer.first, 0)
 
     def test_ended_for_the_window(self) -> None:

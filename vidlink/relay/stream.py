@@ -27,6 +27,9 @@ from vidlink.relay.buffer import Buffer
 #: Without a segment for this long, or for this many frame times, a Sentinel is stale.
 STALE_SECONDS = 3.0
 STALE_FRAMES = 3
+#: How long viewers have, once the next session can be joined, to be sent the end of the one
+#: before. Both may come in one piece, and nobody is too slow who has not been served yet.
+MOVE_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -114,12 +117,10 @@ class Stream:
         self._heard_seconds = arrival.arrived_seconds
         self._sent_framerate_mhz = segment.framerate_mhz
         self.last_segment_time_us = segment.start_time_us
-        if self._ended is not None and segment.keyframe:
-            self._forget_ended()
         self._stir()
 
     def end(self, reason: str) -> None:
-        """The live session is over; its buffer stays until the next one can be joined."""
+        """The live session is over; its buffer stays until the next one has been joined."""
         if self.live is None:
             return
         self._forget_ended()
@@ -164,7 +165,7 @@ class Stream:
         ended = self._ended
         if ended is None:
             return
-        if now - ended.ended_seconds > ended.buffer.window_seconds:
+        if now - ended.ended_seconds > ended.buffer.window_seconds or self._has_moved_on(now):
             self._forget_ended()
         else:
             ended.buffer.trim(now)
@@ -191,6 +192,16 @@ class Stream:
         patience = max([STALE_SECONDS, *(STALE_FRAMES * 1000 / rate for rate in rates)])
         silence = self._seconds() - self._heard_seconds
         return SentinelState.STALE if silence > patience else SentinelState.LIVE
+
+    def _has_moved_on(self, now_seconds: float) -> bool:
+        """Whether viewers who keep up have left the ended session for the live one."""
+        if self.live is None:
+            return False
+        buffer = self.live.buffer
+        place = buffer.oldest_keyframe(buffer.first)
+        if place is None:
+            return False
+        return now_seconds - buffer.at(place).arrived_seconds >= MOVE_SECONDS
 
     def _connected(self) -> IPublisher:
         if self.publisher is None:
