@@ -122,4 +122,5 @@ class Joined:
             seconds -= step
             self.hub.tick()
             self.ingest.tick()
+            self.watch.tick()
             self.flush()

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.joined import BINARY, JSON, Joined, Peer
 from vidlink.errors import BadMessage
 from vidlink.server.ingest import MAX_UNREAD
-from vidlink.server.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
+from vidlink.server.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE, STALL_SECONDS
 from vidlink.wire.messages import (
     Clock,
     ErrorMessage,
@@ -230,6 +230,30 @@ class SilentPeerTests(SynchronousTestCase):
         for factory in (self.server.ingest, self.server.watch):
             for says in endings.values():
                 self.assert_cut_off(factory, *says)
+
+    def test_takes_nothing(self) -> None:
+        """Whoever takes nothing for half a minute is closed with 4431, Sentinel or Proctor,
+        whatever it goes on sending; one that takes everything in time stays."""
+        for make, factory in (
+            (self.server.sentinel, self.server.ingest),
+            (self.server.proctor, self.server.watch),
+        ):
+            peer = make()
+            peer.say(register() if factory is self.server.ingest else ProctorRegister("test/1"))
+            self.server.flush()
+            link = next(iter(factory.links))
+            for _ in range(2):
+                link.pauseProducing()
+                self.server.pass_time(STALL_SECONDS)
+                self.assertEqual(peer.state, Peer.STATE_OPEN)
+                link.resumeProducing()
+            link.pauseProducing()
+            for _ in range(round(STALL_SECONDS) + 1):
+                peer.say(Clock(1))
+                self.server.pass_time(1)
+            self.assertEqual(peer.remoteCloseCode, 4431)
+            self.assertEqual(peer.last(ErrorMessage).code, "too-slow")
+            self.assertEqual(factory.links, set())
 
     def test_deaf_sentinel(self) -> None:
         """A Sentinel that asks and asks and reads nothing is closed with 4429: the answers

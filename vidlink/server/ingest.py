@@ -55,6 +55,11 @@ class IngestProtocol(LinkProtocol):
                 return
         self.sendMessage(*self.codec.encode(message))
 
+    def tick(self) -> None:
+        """To be called about once a second: also acks and requests may be due."""
+        super().tick()
+        self.conversation.tick()
+
     def resumeProducing(self) -> None:
         """The transport is empty: it has read everything."""
         super().resumeProducing()
@@ -98,7 +103,3 @@ class IngestFactory(LinkFactory):
             wall_clock_us=self.wall_clock_us,
             limits=self.limits,
         )
-
-    def tick(self) -> None:
-        """To be called about once a second."""
-        self.each(lambda conversation: conversation.tick())

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vidlink.errors import PeerError
+from vidlink.errors import PeerError, TooSlow
 from vidlink.interfaces import ICodec
 from vidlink.server.timer import Timer
 from vidlink.wire.framing import negotiate
@@ -24,6 +24,8 @@ from vidlink.wire.messages import ErrorMessage
 
 #: A connection that is closing, whoever began it, is cut off after this.
 LINGER_SECONDS = 3.0
+#: A peer that has not taken, in this time, all that waits for it in our transport is closed.
+STALL_SECONDS = 30.0
 #: A message of more frames than this is refused: assembling costs more than its bytes.
 MAX_FRAMES_PER_MESSAGE = 64
 #: RFC 6455 section 7.4.1.
@@ -44,6 +46,7 @@ class LinkProtocol(WebSocketServerProtocol):
     #: The machine that decides; set by the subclass before it calls `onOpen` here.
     conversation: Any = None
     is_paused = False
+    _paused_seconds = 0.0
     _frames = 0
 
     def __init__(self) -> None:
@@ -141,6 +144,11 @@ class LinkProtocol(WebSocketServerProtocol):
         super().dropConnection(abort)
         self._linger_on()
 
+    def tick(self) -> None:
+        """To be called about once a second: is it still reading?"""
+        if self.is_paused and self.factory.clock.seconds() - self._paused_seconds > STALL_SECONDS:
+            self.conversation.fail(TooSlow(f"nothing was taken for {STALL_SECONDS:g} s"))
+
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, however."""
         self.factory.links.discard(self)
@@ -155,6 +163,7 @@ class LinkProtocol(WebSocketServerProtocol):
     def pauseProducing(self) -> None:
         """The transport is full."""
         self.is_paused = True
+        self._paused_seconds = self.factory.clock.seconds()
 
     def resumeProducing(self) -> None:
         """The transport is empty."""
@@ -217,13 +226,17 @@ class LinkFactory(WebSocketServerFactory):
     def going_away(self) -> None:
         """The server is shutting down: every peer is told, and nobody is let in any more."""
         self.is_going_away = True
-        self.each(lambda conversation: conversation.going_away())
+        self._each(lambda link: link.conversation.going_away())
 
-    def each(self, act: Callable[[Any], None]) -> None:
-        """`act` on every conversation; one in which that fails is cut off, the others go on."""
+    def tick(self) -> None:
+        """To be called about once a second."""
+        self._each(lambda link: link.tick())
+
+    def _each(self, act: Callable[[LinkProtocol], None]) -> None:
+        """`act` on every connection; one with which that fails is cut off, the others go on."""
         for link in tuple(self.links):
             try:
-                act(link.conversation)
+                act(link)
             except Exception:
                 self._log.failure("{peer}: a fault of ours; it is cut off", peer=link.peer)
                 link.transport.abortConnection()

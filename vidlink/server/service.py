@@ -52,7 +52,6 @@ class ServerService(MultiService):
         self._hub = hub
         self._store = store
         self._links: tuple[LinkFactory, ...] = (ingest, watch)
-        self._ingest = ingest
         self._clock = clock
         self._ticking = TimerService(TICK_SECONDS, self._tick)
         self._ticking.clock = clock
@@ -112,7 +111,7 @@ class ServerService(MultiService):
             raise UserMistake(f"cannot listen: {error}; choose another --listen") from None
 
     def _tick(self) -> None:
-        for tick in (self._hub.tick, self._ingest.tick):
+        for tick in (self._hub.tick, *(links.tick for links in self._links)):
             try:
                 tick()
             except Exception:
