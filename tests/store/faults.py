@@ -76,6 +76,10 @@ class FaultyDisk(Disk):
             raise OSError(self.errors["read"], os.strerror(self.errors["read"]))
         return super().pread(descriptor, offset, size)
 
+    def free_bytes(self, path: str) -> int:
+        """How much room there is."""
+        return super().free_bytes(path) if self.room_bytes is None else self.room_bytes
+
     def truncate(self, path: str, size_bytes: int) -> None:
         """Cut a file."""
         self._may("truncate", path)
@@ -89,6 +93,8 @@ class FaultyDisk(Disk):
     def replace(self, path: str, data: bytes, *, flush: bool) -> None:
         """Put a file in the place of another."""
         self._may("replace", path)
+        if self.room_bytes is not None and len(data) > self.room_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         super().replace(path, data, flush=flush)
 
     def fdatasync(self, descriptor: int) -> None:

@@ -13,7 +13,7 @@ from tests.store.faults import FaultyDisk
 from tests.store.recorded import folder_of, part_numbers, read_part, stored
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_US, INIT, a_session, an_arrival
-from vidlink.errors import NotFound, RequestError, StoreError
+from vidlink.errors import NotFound, RequestError, StoreError, UserMistake
 from vidlink.model import (
     Cause,
     Gap,
@@ -516,6 +516,18 @@ class DatabaseTests(RecoveryCase):
         os.mkdir(database)
         self.assertRaises(StoreError, Rig, path)
         self.assertEqual([name for name in os.listdir(path) if "unusable" in name], [])
+
+    def test_full_disk(self) -> None:
+        """A start that fails on a full disk says so, in one line."""
+        path = self.copy()
+        disk = FaultyDisk()
+        disk.room_bytes = 0
+        mistake = self.assertRaises(UserMistake, Rig, path, disk=disk)
+        self.assertIn("is full", str(mistake))
+        disk.room_bytes = None
+        rig = Rig(path, disk=disk)
+        self.addCleanup(rig.close)
+        self.assertEqual(self.shown(rig, self.other).segment_count, 2)
 
     def test_cut_before_it_ends(self) -> None:
         """What is cut is synced before its session says that it has ended: nobody looks at a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import sys
 from dataclasses import replace
 from typing import Any
@@ -500,17 +501,16 @@ class FaultTests(WritingCase):
         """A database that fails is an alarm; segments are recorded and acknowledged all the
         same, and it is caught up with later."""
         path = os.path.join(self.rig.path, "index.sqlite3")
-        self.store._index.close()
-        os.rename(path, f"{path}.away")
-        os.mkdir(path)
+        holder = sqlite3.connect(path, isolation_level=None)
+        self.addCleanup(holder.close)
+        holder.execute("ALTER TABLE sessions RENAME TO away")
         second = a_session(1)
         self.store.begin(second, lambda sequence: None)
         self.append(0)
         self.store.writer.round()
         self.assertEqual(self.durable, [0])
         self.assertIs(self.state(), RecordingState.TROUBLE)
-        os.rmdir(path)
-        os.rename(f"{path}.away", path)
+        holder.execute("ALTER TABLE away RENAME TO sessions")
         self.end()
         self.retry()
         self.assertIs(self.store.recording(second.session_id), RecordingState.OK)

@@ -126,6 +126,11 @@ class Disk:
         """The size of a file in octets."""
         return os.stat(path).st_size
 
+    def free_bytes(self, path: str) -> int:
+        """How much more may be written to the file system of `path`."""
+        found = os.statvfs(path)
+        return found.f_bavail * found.f_frsize
+
 
 def write_all(disk: Disk, descriptor: int, buffers: Sequence[Octets]) -> None:
     """Append all of `buffers`, going on after a short write.

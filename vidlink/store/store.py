@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from vidlink.errors import StoreError
+from vidlink.errors import StoreError, UserMistake
 from vidlink.interfaces import IArchive, IBody, IStore
 from vidlink.model import (
     Arrival,
@@ -46,6 +47,8 @@ QUEUE_BYTES = 256 * 1024 * 1024
 QUEUE_SEGMENTS = 65_536
 OPEN_PARTS = 2_048
 INDEX_BYTES = 64 * 1024 * 1024
+#: With less room than this a start that fails is put down to it.
+_ROOM_TO_START = 1024 * 1024
 
 
 @implementer(IStore, IArchive)
@@ -94,7 +97,7 @@ class RecordingStore:
         self._inbox = Inbox()
         self._thread: WriterThread | None = None
         self._stopped: Deferred[None] | None = None
-        self._folder: DataFolder | None = None
+        self._opened: ExitStack | None = None
 
     def open(self) -> None:
         """Take the data folder and make everything in it agree. May block for seconds.
@@ -102,24 +105,29 @@ class RecordingStore:
         To be called once, before the reactor runs. Raises
         :exc:`~vidlink.errors.UserMistake` or :exc:`~vidlink.errors.StoreError`.
         """
-        folder = take_folder(self._path, self._disk)
-        try:
-            self._put_together(folder)
-        except BaseException:
-            folder.release()
-            raise
-        self._folder = folder
+        with ExitStack() as undo:
+            folder = take_folder(self._path, self._disk)
+            undo.callback(folder.release)
+            try:
+                self._put_together(folder, undo)
+            except StoreError as error:
+                if self._disk.free_bytes(folder.paths.root) < _ROOM_TO_START:
+                    raise UserMistake(
+                        f"the disk of the data folder {folder.paths.root} is full; make room"
+                    ) from error
+                raise
+            self._opened = undo.pop_all()
 
-    def _put_together(self, folder: DataFolder) -> None:
+    def _put_together(self, folder: DataFolder, undo: ExitStack) -> None:
         paths = folder.paths
-        self._durability = choose_durability(self._wanted, paths.root, self._disk)
+        durability = choose_durability(self._wanted, paths.root, self._disk)
+        undo.callback(durability.close)
         # Where no `syncfs` covers the database, each commit has to reach the disk by itself.
-        synchronous = "FULL" if self._durability.flushes_files else "NORMAL"
-        self._index = Index(paths.index, folder.uuid, synchronous)
+        synchronous = "FULL" if durability.flushes_files else "NORMAL"
+        index = Index(paths.index, folder.uuid, synchronous)
+        undo.callback(index.close)
         try:
-            is_used = Recovery(
-                paths, self._disk, self._index, self._durability, self._wall_clock_us()
-            ).run()
+            is_used = Recovery(paths, self._disk, index, durability, self._wall_clock_us()).run()
         except OSError as error:
             raise StoreError(f"the recordings in {paths.root} cannot be read: {error}") from error
         queue_bytes, queue_segments = self._queue
@@ -130,18 +138,19 @@ class RecordingStore:
         self.writer = Writer(
             paths=paths,
             shelf=Shelf(self._disk, max(1, min(self._open_parts, most_open // 4))),
-            durability=self._durability,
-            index=self._index,
+            durability=durability,
+            index=index,
             inbox=self._inbox,
             monotonic=self._monotonic,
             deliver=partial(self._call_in_reactor, self._ledger.take),
         )
-        self._catalog = Catalog(paths.index)
+        catalog = Catalog(paths.index)
+        undo.callback(catalog.close)
         self._archive = Archive(
             paths=paths,
             disk=self._disk,
             ledger=self._ledger,
-            catalog=self._catalog,
+            catalog=catalog,
             reels=Reels(self._disk, self._index_bytes),
             run_in_pool=self._run_in_pool,
             wall_clock_us=self._wall_clock_us,
@@ -160,25 +169,22 @@ class RecordingStore:
         """
         if self._stopped is None:
             self._stopped = Deferred()
-            if self._folder is None:
+            if self._opened is None:
                 self._stopped.callback(None)
                 return self._stopped
             self._ledger.end_all(END_REASON, self._wall_clock_us())
             self._inbox.close()
             if self._thread is None:
                 self.writer.finish(0.0, lambda seconds: None)
-                self._close(self._folder, self._stopped)
+                self._close(self._opened, self._stopped)
         return self._stopped
 
     def _wrote_everything(self) -> None:
         """In the writer's thread: it is done."""
-        self._call_in_reactor(self._close, self._folder, self._stopped)
+        self._call_in_reactor(self._close, self._opened, self._stopped)
 
-    def _close(self, folder: DataFolder, stopped: Deferred[None]) -> None:
-        self._catalog.close()
-        self._index.close()
-        self._durability.close()
-        folder.release()
+    def _close(self, opened: ExitStack, stopped: Deferred[None]) -> None:
+        opened.close()
         stopped.callback(None)
 
     # IStore
