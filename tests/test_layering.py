@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import vidlink
-from tests.arrows import wrong_arrows
+from tests.arrows import room_of, wrong_arrows
 
 PACKAGE = Path(vidlink.__file__).parent
 TESTS = Path(__file__).parent
@@ -22,6 +22,11 @@ def modules() -> Iterator[tuple[str, Path]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         yield ".".join(part for part in parts if part != "__init__"), path
+
+
+def modules_of(*rooms: str) -> list[str]:
+    """The dotted names of all modules of `rooms`."""
+    return [name for name, _ in modules() if room_of(name) in rooms]
 
 
 def loaded_by(*names: str) -> set[str]:
@@ -55,10 +60,15 @@ class TreeTests(SynchronousTestCase):
         lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in modules()}
         self.assertEqual({name: n for name, n in lines.items() if n > MOST_LINES}, {})
 
-    def test_sentences(self) -> None:
-        """The wire and the conversations can be used, and tested, without Twisted."""
-        loaded = loaded_by(*(name for name, _ in modules() if name.startswith(SANS_IO)))
+    def test_sans_io(self) -> None:
+        """Messages and boxes can be read and written where there is no Twisted at all."""
+        loaded = loaded_by(*modules_of("model", "errors", "wire", "fmp4"))
         self.assertEqual({name for name in loaded if name.split(".")[0] == "twisted"}, set())
+
+    def test_rooms_without_reactor(self) -> None:
+        """No conversation, buffer or recording brings in a reactor, nor does what it leans on."""
+        loaded = loaded_by(*modules_of("links", "relay", "store", "interfaces"))
+        self.assertNotIn("twisted.internet.reactor", loaded)
 
     def test_server_never_decodes(self) -> None:
         """A server runs where no FFmpeg is: nothing that it loads brings it in."""
@@ -74,9 +84,6 @@ class TreeTests(SynchronousTestCase):
         folders = {path.parent for path in TESTS.rglob("test_*.py")}
         lost = [folder for folder in folders if not (folder / "__init__.py").exists()]
         self.assertEqual(lost, [])
-
-
-SANS_IO = ("vidlink.wire", "vidlink.links", "vidlink.fmp4", "vidlink.model", "vidlink.errors")
 
 
 class CheckerTests(SynchronousTestCase):
