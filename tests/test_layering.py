@@ -61,13 +61,13 @@ class TreeTests(SynchronousTestCase):
         self.assertEqual({name: n for name, n in lines.items() if n > MOST_LINES}, {})
 
     def test_sans_io(self) -> None:
-        """Messages and boxes can be read and written where there is no Twisted at all."""
-        loaded = loaded_by(*modules_of("model", "errors", "wire", "fmp4"))
+        """Messages, boxes and conversations can be used where there is no Twisted at all."""
+        loaded = loaded_by(*modules_of("model", "errors", "wire", "fmp4", "links"))
         self.assertEqual({name for name in loaded if name.split(".")[0] == "twisted"}, set())
 
     def test_rooms_without_reactor(self) -> None:
-        """No conversation, buffer or recording brings in a reactor, nor does what it leans on."""
-        loaded = loaded_by(*modules_of("links", "relay", "store", "interfaces"))
+        """No buffer and no recording brings in a reactor, nor does what it leans on."""
+        loaded = loaded_by(*modules_of("interfaces", "relay", "store"))
         self.assertNotIn("twisted.internet.reactor", loaded)
 
     def test_server_never_decodes(self) -> None:
