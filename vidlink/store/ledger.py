@@ -48,6 +48,8 @@ class Account:
 
     session: Session
     durable: Callable[[int], None]
+    #: The session without its init, for pages of sessions.
+    listed: Session
     taken: Runs = field(default_factory=Runs)
     settled: Runs = field(default_factory=Runs)
     waiting: dict[int, Arrival] = field(default_factory=dict)
@@ -67,7 +69,7 @@ class Account:
         runs = self.taken.runs
         spans = self.taken.spans() if whole else ()
         return SessionRecord(
-            session=self.session if whole else listing.without_init(self.session),
+            session=self.session if whole else self.listed,
             state=SessionState.LIVE if self.ending is None else SessionState.ENDED,
             ended_time_us=None if self.ending is None else self.ending.ended_time_us,
             end_reason="" if self.ending is None else self.ending.reason,
@@ -134,7 +136,7 @@ class Ledger:
         if not _is_text(session.name + session.group + session.software + session.mime):
             raise RequestError("the texts of a session have to be Unicode")
         self._used.add(session_id)
-        account = Account(session, durable)
+        account = Account(session, durable, listing.without_init(session))
         self._accounts[session_id] = account
         self._hand_over(account)
 

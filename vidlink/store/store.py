@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from vidlink.errors import StoreError, UserMistake
@@ -68,6 +69,8 @@ class RecordingStore:
         process may open.
     :param index_bytes: so much memory is spent on the records of films asked for last.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -170,22 +173,31 @@ class RecordingStore:
         if self._stopped is None:
             self._stopped = Deferred()
             if self._opened is None:
-                self._stopped.callback(None)
+                self._say_stopped()
                 return self._stopped
             self._ledger.end_all(END_REASON, self._wall_clock_us())
             self._inbox.close()
             if self._thread is None:
                 self.writer.finish(0.0, lambda seconds: None)
-                self._close(self._opened, self._stopped)
+                self._close()
+                self._say_stopped()
         return self._stopped
 
     def _wrote_everything(self) -> None:
-        """In the writer's thread: it is done."""
-        self._call_in_reactor(self._close, self._opened, self._stopped)
+        """In the writer's thread: it is done. Closing the database may wait for the disk."""
+        self._close()
+        self._call_in_reactor(self._say_stopped)
 
-    def _close(self, opened: ExitStack, stopped: Deferred[None]) -> None:
-        opened.close()
-        stopped.callback(None)
+    def _close(self) -> None:
+        if self._opened is not None:
+            try:
+                self._opened.close()
+            except Exception:
+                self._log.failure("the data folder could not be closed in order")
+
+    def _say_stopped(self) -> None:
+        if self._stopped is not None:
+            self._stopped.callback(None)
 
     # IStore
 

@@ -45,7 +45,7 @@ def view_account(account: Account, paths: Paths) -> View:
     session = account.session
     spans, gaps = account.taken.spans(), tuple(account.gaps)
     return View(
-        session=listing.without_init(session),
+        session=account.listed,
         folder=paths.session(session.sentinel_id, session.session_id),
         state=SessionState.LIVE if account.ending is None else SessionState.ENDED,
         counts=dict(account.parts),
