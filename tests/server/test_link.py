@@ -251,6 +251,8 @@ class SilentPeerTests(SynchronousTestCase):
             for _ in range(round(STALL_SECONDS) + 1):
                 peer.say(Clock(1))
                 self.server.pass_time(1)
+                # As a transport does at every write, such as that of a ping.
+                link.pauseProducing()
             self.assertEqual(peer.remoteCloseCode, 4431)
             self.assertEqual(peer.last(ErrorMessage).code, "too-slow")
             self.assertEqual(factory.links, set())

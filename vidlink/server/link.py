@@ -161,9 +161,10 @@ class LinkProtocol(WebSocketServerProtocol):
             self.conversation.lost()
 
     def pauseProducing(self) -> None:
-        """The transport is full."""
-        self.is_paused = True
-        self._paused_seconds = self.factory.clock.seconds()
+        """The transport is full; it says so at every write."""
+        if not self.is_paused:
+            self.is_paused = True
+            self._paused_seconds = self.factory.clock.seconds()
 
     def resumeProducing(self) -> None:
         """The transport is empty."""
