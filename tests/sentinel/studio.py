@@ -28,6 +28,7 @@ class Pictures:
     def __init__(self) -> None:
         self.size = (64, 48)
         self.broken: Exception | None = None
+        self.stuck: Exception | None = None
         self.is_open = False
         self.opened = 0
         self.grabbed = 0
@@ -47,7 +48,9 @@ class Pictures:
         return grey(self.grabbed % 20, *self.size)
 
     def close(self) -> None:
-        """Remember it."""
+        """Remember it, or say what is wrong."""
+        if self.stuck is not None:
+            raise self.stuck
         self.is_open = False
 
 

@@ -190,6 +190,18 @@ class TroubleTests(SynchronousTestCase):
         studio.source.broken = None
         self.assertTrue(frames(studio.run(1.0)))
 
+    def test_fault_while_closing(self) -> None:
+        """A source that cannot even be closed does not end the capture: it is tried again."""
+        studio = Studio()
+        studio.capture.begin_session()
+        studio.run(1.0)
+        studio.source.broken = CaptureError("the screen is gone")
+        studio.source.stuck = ZeroDivisionError("bug")
+        self.assertEqual(studio.run(0.5), ["the screen is gone; trying again in 1 s"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        studio.source.broken = studio.source.stuck = None
+        self.assertTrue(frames(studio.run(1.0)))
+
     def test_encoder_lost(self) -> None:
         """Pictures that cannot be encoded are trouble, not the end."""
         studio = Studio()

@@ -128,8 +128,7 @@ class Capture:
     def _run(self) -> None:
         while self._wait_until_due():
             self.step()
-        self._close_encoder()
-        self._source.close()
+        self._let_go()
         self._call_in_reactor(self._end)
 
     def _wait_until_due(self) -> bool:
@@ -205,10 +204,17 @@ class Capture:
             encoder, self._encoder = self._encoder, None
             encoder.close()
 
+    def _let_go(self) -> None:
+        """Close encoder and source; a fault in closing must not end the thread without a word."""
+        for close in (self._close_encoder, self._source.close):
+            try:
+                close()
+            except Exception:
+                self._call_in_reactor(self._log_bug, Failure())
+
     def _fails(self, why: str) -> None:
         """Let go of everything, so that the next attempt opens it anew."""
-        self._close_encoder()
-        self._source.close()
+        self._let_go()
         now = self._monotonic()
         with self._changed:
             wait = self._cadence.failed(now)
