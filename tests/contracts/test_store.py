@@ -191,6 +191,20 @@ class StoreContract(_Case):
             with self.assertRaises(RequestError):
                 self.begin(replace(self.session, sentinel_id=bad))
 
+    def test_texts(self) -> None:
+        """Whatever Unicode a sentinel says is told as it was said; half a character is
+        refused, or replaced where it does not matter."""
+        self.begin(renamed(self.session, name="Büro \u2603 \U0001f5a5"))
+        cut = Gap(0, 0, Cause.DECLARED, detail="half \ud800 of it")
+        self.store.gap(self.session.session_id, cut)
+        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.settle()
+        shown = self.shown()
+        self.assertEqual(shown.session.name, "Büro \u2603 \U0001f5a5")
+        self.assertEqual(shown.gaps[0].detail, "half ? of it")
+        with self.assertRaises(RequestError):
+            self.begin(renamed(a_session(1), group="\udfff"))
+
     def test_only_live_sessions(self) -> None:
         """Nothing is taken for a session that has not begun, or is over; ending twice is no
         mistake."""
@@ -496,7 +510,10 @@ class StoreContract(_Case):
         self.settle()
         self.record(3, 2, 7, 4)
         self.assertEqual(self.numbers(), list(range(8)))
+        waiting = self.media(0, 7)[0]
+        self.assertEqual(self.whole(waiting), self.data(*range(8)))
         self.settle()
+        self.assertEqual(self.media(0, 7)[0].etag, waiting.etag)
         self.assertEqual(self.numbers(), list(range(8)))
         self.assertEqual(self.whole(self.media(0, 7)[0]), self.data(*range(8)))
         self.assertEqual(self.numbers(after=1, limit=3), [2, 3, 4])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -170,6 +171,30 @@ class DamageTests(ReadingCase):
         self.rig.disk.errors.clear()
         self.assertEqual(len(self.got("segments", SegmentQuery()).segments), 12)
 
+    def test_failing_database(self) -> None:
+        """A database that cannot be read is an error of the store, whatever is asked."""
+        path = os.path.join(self.rig.path, "index.sqlite3")
+        holder = sqlite3.connect(path, isolation_level=None)
+        self.addCleanup(holder.close)
+        holder.execute("ALTER TABLE sessions RENAME TO away")
+        self.failureResultOf(self.asked("session"), StoreError)
+        self.failureResultOf(self.store.sessions(SessionQuery()), StoreError)
+        holder.execute("ALTER TABLE away RENAME TO sessions")
+        self.assertEqual(self.got("session").segment_count, 12)
+
+    def test_part_without_records(self) -> None:
+        """A part whose records are gone meanwhile is an error, and leaves nothing open."""
+        live = a_session(1)
+        self.store.begin(live, lambda sequence: None)
+        for sequence in (0, 2, 1):
+            self.store.append(live.session_id, an_arrival(live, sequence))
+        self.rig.settle()
+        os.remove(os.path.join(folder_of(self.rig, live), "part-0001.idx"))
+        before = len(os.listdir("/proc/self/fd"))
+        asked = self.store.segments("desk-1", live.session_id, SegmentQuery())
+        self.failureResultOf(asked, StoreError)
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
 
 class PageTests(ReadingCase):
     """Pages of many sessions."""
@@ -238,6 +263,21 @@ class PageTests(ReadingCase):
         self.store.end(session.session_id, "over", EPOCH_US)
         self.rig.settle()
         for after, expected in ((698, False), (650, False), (700, True), (1_400, True)):
+            page = self.got("segments", SegmentQuery(after=after, limit=1))
+            self.assertIs(page.segments[0].undecodable, expected, after)
+
+    def test_keyframe_very_far_back(self) -> None:
+        """Where the keyframe is too far back to be looked for, what was known counts."""
+        self.session = a_session(1)
+        session_id = self.session.session_id
+        self.store.begin(self.session, lambda sequence: None)
+        for sequence in range(4_200):
+            arrival = an_arrival(
+                self.session, sequence, keyframe=sequence == 0, undecodable=sequence >= 4_150
+            )
+            self.store.append(session_id, arrival)
+        self.rig.settle()
+        for after, expected in ((4_000, False), (4_120, False), (4_160, True)):
             page = self.got("segments", SegmentQuery(after=after, limit=1))
             self.assertIs(page.segments[0].undecodable, expected, after)
 

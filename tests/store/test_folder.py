@@ -8,8 +8,9 @@ import os
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.faults import FaultyDisk
-from tests.store.rig import Rig
+from tests.store.rig import Rig, at_once
 from vidlink.errors import UserMistake
+from vidlink.store import RecordingStore
 from vidlink.store.disk import Disk
 from vidlink.store.folder import take_folder
 
@@ -100,6 +101,18 @@ class FolderTests(SynchronousTestCase):
         path = self.mktemp()
         self.assertRaises(UserMistake, Rig, path, durability="rock")
         Rig(path).close()
+
+    def test_stop_without_a_start(self) -> None:
+        """A store that could not be opened can be stopped all the same."""
+        store = RecordingStore(
+            os.path.join(self.mktemp(), "data"),
+            monotonic=lambda: 0.0,
+            wall_clock_us=lambda: 0,
+            call_in_reactor=at_once,
+            run_in_pool=at_once,
+        )
+        self.assertRaises(UserMistake, store.open)
+        self.successResultOf(store.stop())
 
     def test_store_holds_it(self) -> None:
         """The store has its folder for itself from its opening until it has stopped."""

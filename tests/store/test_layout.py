@@ -130,6 +130,8 @@ class SessionFileTests(SynchronousTestCase):
             less = {key: value for key, value in known.items() if key != name}
             with self.assertRaises(StoreError):
                 read_session(json.dumps(less).encode())
+        with self.assertRaises(StoreError):
+            read_session(json.dumps(known | {"format": 2}).encode())
         for data in (b"", b"{}", b"[]", b"null", b"\xff", b"[" * 100_000):
             with self.assertRaises(StoreError):
                 read_session(data)

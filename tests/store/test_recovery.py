@@ -295,6 +295,22 @@ class TornTailTests(RecoveryCase):
         rig = self.killed()
         self.assertEqual(self.listed(rig), [n for n in range(23) if n != 5])
 
+    def test_long_part_without_a_database(self) -> None:
+        """Without a database only the end of a long part is read again, and a torn segment
+        there is cut."""
+        frame = bytes(1024 * 1024)
+        count = 2 * MOST_TAIL_BYTES // len(frame)
+        for sequence in range(count):
+            arrival = an_arrival(self.session, sequence, frame=frame)
+            self.rig.store.append(self.session.session_id, arrival)
+        self.rig.settle()
+        part = os.path.join(self.rig.path, *self.inside("part-0000.mp4"))
+        os.truncate(part, os.path.getsize(part) - 1)
+        self.flip(part, 2_000_000)
+        os.remove(os.path.join(self.rig.path, "index.sqlite3"))
+        rig = self.killed()
+        self.assertEqual(self.listed(rig), list(range(count - 1)))
+
     def test_records_lost(self) -> None:
         """Where records are gone for more than could have been unsynced, the segments that
         they told of are left for a person to look at."""
@@ -449,6 +465,27 @@ class DatabaseTests(RecoveryCase):
         with self.assertRaises(RequestError):
             rig.store.begin(self.session, lambda sequence: None)
         self.assertEqual(self.shown(rig, self.other).segment_count, 2)
+
+    def test_description_of_another(self) -> None:
+        """A folder with the description of another session is left alone."""
+        os.remove(os.path.join(self.rig.path, "index.sqlite3"))
+        shutil.copy(
+            os.path.join(folder_of(self.rig, self.other), "session.json"),
+            os.path.join(folder_of(self.rig, self.session), "session.json"),
+        )
+        rig = self.killed()
+        page = self.successResultOf(rig.store.sessions(SessionQuery()))
+        found = {record.session.session_id for record in page.sessions}
+        self.assertEqual(found, {self.other.session_id, self.open.session_id})
+
+    def test_foreign_folder_with_an_id(self) -> None:
+        """A folder that only looks like a session, with somebody's files, keeps them."""
+        folder = folder_of(self.rig, a_session(10))
+        os.makedirs(folder)
+        with open(os.path.join(folder, "letter.txt"), "w") as file:
+            file.write("by hand")
+        rig = self.killed()
+        self.assertEqual(os.listdir(folder_of(rig, a_session(10))), ["letter.txt"])
 
     def test_half_begun_folder(self) -> None:
         """What a session left that had hardly begun is cleared away."""

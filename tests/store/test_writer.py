@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.store.recorded import folder_of, part_numbers, read_part, stored
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
-from vidlink.errors import RequestError
+from vidlink.errors import NotFound, RequestError
 from vidlink.model import Cause, Gap, RecordingState, SegmentQuery, SessionState
 from vidlink.store.layout import read_session
 from vidlink.store.writer import RETRY_SECONDS, ROUND_BYTES
@@ -571,6 +571,134 @@ class FaultTests(WritingCase):
             self.assertEqual(foreign.read(), b"somebody's")
         _, rows = read_part(self.rig, session, 1)
         self.assertEqual([row[0] for row in rows], [0])
+
+    def test_records_cannot_be_made(self) -> None:
+        """A part whose records cannot be made is given up, and its number used again."""
+        session = a_session(1)
+        self.disk.room_bytes = None
+        real = self.disk.create
+
+        def create(path: str) -> int:
+            if path.endswith(".idx"):
+                raise OSError(errno.EMFILE, "Too many open files")
+            return real(path)
+
+        self.disk.create = create  # type: ignore[method-assign]
+        before = len(os.listdir("/proc/self/fd"))
+        self.store.begin(session, lambda sequence: None)
+        self.store.append(session.session_id, an_arrival(session, 0))
+        self.store.writer.round()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.disk.create = real  # type: ignore[method-assign]
+        self.retry()
+        self.assertEqual(part_numbers(self.rig, session), [0])
+        self.assertEqual(sorted(stored(self.rig, session)), [0])
+
+    def test_parts_cannot_be_opened_again(self) -> None:
+        """A part that cannot be opened again is left alone, and another is begun."""
+        self.make(open_parts=1)
+        other = a_session(1)
+        self.store.begin(other, lambda sequence: None)
+        for sequence in range(2):
+            self.append(sequence)
+            self.store.append(other.session_id, an_arrival(other, sequence))
+            self.disk.errors = {"reopen": errno.EMFILE} if sequence else {}
+            self.store.writer.round()
+            self.store.writer.round()
+        self.disk.errors.clear()
+        self.retry()
+        self.assert_stored(0, 1)
+        self.assertEqual(sorted(stored(self.rig, other)), [0, 1])
+
+    def test_mistake_of_ours(self) -> None:
+        """A mistake in our own code fails a round like a disk does: it is logged, nothing is
+        acknowledged, and everything is tried again."""
+        places: tuple[tuple[str, Any], ...] = (
+            ("writev", self.disk.writev),
+            ("syncfs", self.disk.syncfs),
+        )
+        for number, (name, real) in enumerate(places):
+
+            def mistake(*arguments: Any) -> Any:
+                raise ZeroDivisionError
+
+            setattr(self.disk, name, mistake)
+            self.append(number)
+            self.store.writer.round()
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.assertNotIn(number, self.durable)
+            self.assertIs(self.state(), RecordingState.TROUBLE)
+            setattr(self.disk, name, real)
+            self.retry()
+            self.assertEqual(self.durable[-1], number)
+
+    def test_patience(self) -> None:
+        """The last rounds wait for a disk that fails, and no longer than they are told to."""
+        self.disk.errors["write"] = errno.EIO
+        self.append(0)
+        self.end()
+        pauses: list[float] = []
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            self.rig.clock.advance(seconds)
+            if len(pauses) == 7:
+                self.disk.errors.clear()
+
+        self.store.writer.finish(3.0, pause)
+        self.assertEqual(self.durable, [0])
+        self.assertLess(sum(pauses), 2.5)
+        self.make()
+        self.disk.errors["write"] = errno.EIO
+        self.append(0)
+        self.end()
+        self.store.writer.finish(3.0, self.rig.clock.advance)
+        self.assertEqual(self.durable, [0])
+        self.assertLessEqual(self.rig.clock.seconds(), 3.5)
+
+    def test_refused_at_the_end(self) -> None:
+        """What was refused just before a session ended is a gap of it, to the last one."""
+        self.make(queue_segments=2)
+        self.append(0, 1, 2, 3, 4)
+        self.end()
+        self.rig.settle()
+        shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
+        self.assertEqual([(gap.first, gap.last) for gap in shown.gaps], [(2, 4)])
+
+    def test_refused_with_a_hole(self) -> None:
+        """Refused segments with a hole between them are two gaps, and the hole is a third."""
+        self.make(queue_segments=1)
+        self.append(0, 1, 2, 5, 6)
+        self.append(3, late=True)
+        self.end()
+        self.rig.settle()
+        shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
+        gaps = [(gap.first, gap.last, gap.cause) for gap in shown.gaps]
+        full, missing = Cause.QUEUE_FULL, Cause.MISSING
+        self.assertEqual(gaps, [(1, 2, full), (3, 4, missing), (5, 6, full)])
+
+    def test_session_without_any_room(self) -> None:
+        """A session that came and went while the queue was full leaves no trace."""
+        self.make(queue_bytes=3_000)
+        self.store.append(self.session.session_id, an_arrival(self.session, 0, frame=bytes(2_000)))
+        brief = a_session(1)
+        self.store.begin(brief, lambda sequence: None)
+        self.store.append(brief.session_id, an_arrival(brief, 0))
+        self.store.end(brief.session_id, "over", EPOCH_US)
+        self.rig.settle()
+        self.failureResultOf(self.store.session("desk-1", brief.session_id), NotFound)
+        self.assertFalse(os.path.exists(folder_of(self.rig, brief)))
+
+    def test_many_gaps(self) -> None:
+        """However often a Sentinel speaks of gaps, only so much of it is kept."""
+        self.append(0, 20_001)
+        for sequence in range(1, 20_001):
+            self.store.gap(self.session.session_id, Gap(sequence, sequence, Cause.DECLARED))
+        self.end()
+        self.rig.settle()
+        shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
+        self.assertEqual(len(shown.gaps), 10_001)
+        self.assertEqual(shown.gaps[-1].cause, Cause.MISSING)
 
     def test_numbers_out_of_range(self) -> None:
         """A number that no record holds is refused at the door, and stops nothing."""

@@ -133,7 +133,7 @@ class Ledger:
             raise RequestError("this is not the id of a sentinel and of a session")
         if session_id in self._used or self._is_used(session_id):
             raise RequestError(f"session {session_id} has been used before")
-        if not _is_text(session.name + session.group + session.software + session.mime):
+        if not listing.is_text(session.name + session.group + session.software + session.mime):
             raise RequestError("the texts of a session have to be Unicode")
         self._used.add(session_id)
         account = Account(session, durable, listing.without_init(session))
@@ -173,8 +173,7 @@ class Ledger:
         """State a gap. Raises :exc:`~vidlink.errors.NotFound`."""
         account = self._live(session_id)
         if len(account.gaps) < _MOST_GAPS:
-            detail = gap.detail.encode("utf-8", "replace").decode("utf-8")
-            account.gaps.append(replace(gap, detail=detail))
+            account.gaps.append(replace(gap, detail=listing.as_text(gap.detail)))
             self._state(account, len(account.gaps) - 1)
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
@@ -184,7 +183,7 @@ class Ledger:
             return
         if account.refusing is not None:
             self._end_refusal(account)
-        account.ending = End(session_id, reason, ended_time_us)
+        account.ending = End(session_id, listing.as_text(reason), ended_time_us)
         if account.is_handed_over:
             self._inbox.put(account.ending)
         else:
@@ -302,15 +301,6 @@ class Ledger:
         if account.is_handed_over:
             gap = account.gaps[number]
             self._inbox.put(StateGap(account.session.session_id, number, gap))
-
-
-def _is_text(text: str) -> bool:
-    """Whether it can be written as UTF-8: JSON may bring half a surrogate pair."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _check(arrival: Arrival) -> None:

@@ -54,6 +54,20 @@ def without_init(session: Session) -> Session:
     return replace(session, init=b"")
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8: JSON may bring half a surrogate pair."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def as_text(text: str) -> str:
+    """`text` with a question mark for whatever cannot be written as UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def clamp_limit(limit: int) -> int:
     """How many a page may hold when `limit` are asked for."""
     return max(1, min(MAX_PAGE, limit))

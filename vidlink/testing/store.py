@@ -8,6 +8,7 @@ and this one to the same tests); every Deferred has fired when it is returned.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -71,6 +72,8 @@ class MemoryStore:
             raise RequestError("this is not the id of a sentinel and of a session")
         if session.session_id in self._kept:
             raise RequestError(f"session {session.session_id} has been used before")
+        if not listing.is_text(session.name + session.group + session.software + session.mime):
+            raise RequestError("the texts of a session have to be Unicode")
         self._kept[session.session_id] = Kept(session, durable)
 
     def append(self, session_id: str, arrival: Arrival) -> None:
@@ -91,7 +94,7 @@ class MemoryStore:
 
     def gap(self, session_id: str, gap: Gap) -> None:
         """Record that sequences are missing."""
-        self._live(session_id).gaps.append(gap)
+        self._live(session_id).gaps.append(replace(gap, detail=listing.as_text(gap.detail)))
         self._changed()
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
