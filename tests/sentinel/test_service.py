@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -68,3 +70,8 @@ class StoppingTests(SynchronousTestCase):
         self.assertNoResult(stopped)
         self.reactor.advance(0.2)
         self.successResultOf(stopped)
+        # What was cancelled with it is not reported as an error when it is collected.
+        self.service = self.capture = None  # type: ignore[assignment]
+        del stopped
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])

@@ -84,5 +84,5 @@ class SentinelService(MultiService):
         longer than :data:`STOP_SECONDS`: the capture thread ends with the process.
         """
         self._factory.uplink.fail(GoingAway("the sentinel is shutting down"))
-        ended = DeferredList([super().stopService(), self._capture.stop()])
+        ended = DeferredList([super().stopService(), self._capture.stop()], consumeErrors=True)
         return ended.addTimeout(STOP_SECONDS, self._clock, lambda result, _: result)
