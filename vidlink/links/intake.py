@@ -86,10 +86,7 @@ class Intake:
         """
         if segment.sequence == self._last_sequence:
             return None
-        if len(segment.data) > self._limits.max_segment_bytes:
-            raise BadMessage(f"a segment is at most {self._limits.max_segment_bytes} bytes")
-        if segment.start_time_us + segment.duration_ms * 1_000 >= TIME_LIMIT_US:
-            raise BadMessage(f"segment {segment.sequence} ends at a time that is none")
+        self._check_bounds(segment)
         self._check_sequence(segment)
         info = read_fragment(segment.data, self._media)
         if info.sequence != segment.sequence:
@@ -113,6 +110,12 @@ class Intake:
         if message.last > self._last_sequence:
             raise BadMessage("a gap cannot lie in the future")
         return Gap(message.first, message.last, Cause.DECLARED, detail=message.cause)
+
+    def _check_bounds(self, segment: Segment) -> None:
+        if len(segment.data) > self._limits.max_segment_bytes:
+            raise BadMessage(f"a segment is at most {self._limits.max_segment_bytes} bytes")
+        if segment.start_time_us + segment.duration_ms * 1_000 >= TIME_LIMIT_US:
+            raise BadMessage(f"segment {segment.sequence} ends at a time that is none")
 
     def _check_sequence(self, segment: Segment) -> None:
         if segment.late:

@@ -14,7 +14,7 @@ from typing import Any
 import vidlink
 from vidlink.daemon import prepare, steady_clock, wall_clock_us
 from vidlink.errors import BadMessage, UserMistake
-from vidlink.interfaces import ICodec
+from vidlink.interfaces import ICodec, ISource
 from vidlink.links.uplink import Uplink
 from vidlink.model import MAX_FRAMERATE_MHZ, MIN_FRAMERATE_MHZ, Registration, is_sentinel_id
 from vidlink.options import OneLineOptions, or_exit
@@ -111,22 +111,12 @@ def _assemble(options: Options) -> SentinelService:
     prepare(clock)
     codec = _codec(options["format"])
     address = read_address(options["server"], clock)
-    settings = _encoder_settings(options)
-    source = make_source(
-        options["source"],
-        sentinel_id=options["id"],
-        platform=sys.platform,
-        environ=os.environ,
-    )
-    # Found out now, while somebody is looking; the capture thread opens it again.
-    source.open()
-    source.close()
     back_off = BackOff(random.random)
     events = UplinkEvents(address.url, back_off)
     now_us = steady_clock(wall_clock_us, time.monotonic)
     capture = Capture(
-        source,
-        settings,
+        _source(options),
+        _encoder_settings(options),
         framerate_mhz=round(options["fps"] * 1000),
         keyframe_interval_seconds=options["keyframe-interval"],
         on_init=lambda init: uplink.initialized(init.data),
@@ -136,13 +126,8 @@ def _assemble(options: Options) -> SentinelService:
         monotonic=time.monotonic,
         wall_clock_us=now_us,
     )
-    uplink = Uplink(
-        identity(options, codec),
-        capture,
-        events,
-        seconds=clock.seconds,
-        wall_clock_us=now_us,
-    )
+    who = identity(options, codec)
+    uplink = Uplink(who, capture, events, seconds=clock.seconds, wall_clock_us=now_us)
     factory = UplinkFactory(address.url, uplink, codec, back_off, clock)
     factory.setProtocolOptions(
         autoPingInterval=PING_SECONDS,
@@ -150,6 +135,22 @@ def _assemble(options: Options) -> SentinelService:
         openHandshakeTimeout=HANDSHAKE_SECONDS,
     )
     return SentinelService(capture, address, factory, back_off, clock)
+
+
+def _source(options: Options) -> ISource:
+    """What is captured.
+
+    :raises UserMistake: it cannot be opened; found out now, while somebody is looking.
+    """
+    source = make_source(
+        options["source"],
+        sentinel_id=options["id"],
+        platform=sys.platform,
+        environ=os.environ,
+    )
+    source.open()
+    source.close()
+    return source
 
 
 def _codec(name: str) -> ICodec:

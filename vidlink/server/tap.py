@@ -113,15 +113,7 @@ def _assemble(options: Options) -> ServerService:
         cap_bytes=options["buffer-bytes"],
         total_bytes=options["buffer-total-bytes"],
     )
-    store = RecordingStore(
-        options["data"],
-        monotonic=time.monotonic,
-        wall_clock_us=wall_clock_us,
-        call_in_reactor=clock.callFromThread,
-        run_in_pool=lambda work, *arguments: deferToThreadPool(
-            clock, clock.getThreadPool(), work, *arguments
-        ),
-    )
+    store = _store(options, clock)
     link: dict[str, Any] = {"codecs": find_codecs(), "clock": clock}
     ingest = IngestFactory(hub, store, wall_clock_us, **link)
     watch = WatchFactory(hub, wall_clock_us, **link)
@@ -138,6 +130,19 @@ def _assemble(options: Options) -> ServerService:
     ports = [_port(description, site, clock) for description in options["listen"]]
     clock.callWhenRunning(warn_that_open, options["listen"])
     return ServerService(hub, store, ingest, watch, ports, clock)
+
+
+def _store(options: Options, clock: Any) -> RecordingStore:
+    """The recording, not opened yet."""
+    return RecordingStore(
+        options["data"],
+        monotonic=time.monotonic,
+        wall_clock_us=wall_clock_us,
+        call_in_reactor=clock.callFromThread,
+        run_in_pool=lambda work, *arguments: deferToThreadPool(
+            clock, clock.getThreadPool(), work, *arguments
+        ),
+    )
 
 
 def _hosts(options: Options) -> Hosts:
