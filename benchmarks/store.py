@@ -8,6 +8,20 @@ matters) and removes them again.
   other without a thread, with and without waiting for the disk; the difference is the sync.
 * thread: the same as it runs in a server, fed in real time; from append to acknowledgement.
 * long session: ten hours at 5 frames a second, 180,000 segments of about 4 KB.
+
+Measured on two cores of a shared virtual machine, ext4, Linux 6.18, Python 3.11:
+
+=============================================  =========================================
+a round of 1,000 sessions, 1,250 segments      29 ms without sync, 71 ms with it
+CPU for one segment of 10 KB                   27 us without sync, 32 us with it
+in real time, 5,000 segments a second          37 % of a core, acknowledged after 140 ms
+                                               (median) and 430 ms (99 %), queue 18 % full
+ten hours (720 MB), open the film              187 ms, 11,520,755 octets read
+... and seek twice                             92,000 octets more: 1.61 % of it in all
+... open it again                              0.3 ms, 755 octets read
+... 50 segments by time, one segment           0.4 ms, 5,504 octets; 0.2 ms, 2,304 octets
+... all of it, every segment checked           1.85 GB a CPU second
+=============================================  =========================================
 """
 
 from __future__ import annotations
@@ -122,7 +136,8 @@ def measure_rounds(folder: Path, durability: str) -> tuple[float, float]:
     sessions = [a_session(number) for number in range(SESSIONS)]
     for session in sessions:
         store.begin(session, lambda sequence: None)
-    store.writer.round()
+    while store.writer.round() is not None:
+        pass
     walls: list[float] = []
     cpu, count, sequence = 0.0, 0, [0] * SESSIONS
     for turn in range(ROUNDS):
@@ -246,10 +261,8 @@ def measure_long_session(folder: Path) -> None:
         found: list[bytes] = []
         film.read(offset, 4 * PIECE_BYTES).addCallback(found.append)
         offset += len(found[0])
-    elapsed = time.process_time() - started
-    print(
-        f"long session: all of it, every segment checked: {offset / elapsed / 1e9:.2f} GB a CPU s"
-    )
+    speed = offset / (time.process_time() - started) / 1e9
+    print(f"long session: all of it, every segment checked: {speed:.2f} GB a CPU second")
     store.stop()
 
 
