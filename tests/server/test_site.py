@@ -101,6 +101,13 @@ class Scripted(Resource):
         return NOT_DONE_YET
 
 
+class Unclosing(Connection):
+    """A connection over TLS whose client never answers that it is to be closed."""
+
+    def loseConnection(self) -> None:
+        """Wait for the client."""
+
+
 class SiteCase(SynchronousTestCase):
     """A whole site on loopback, port 8080."""
 
@@ -399,6 +406,17 @@ class DeadlineTests(SiteCase):
         self.assertIsNone(connection.lost)
         connection.pass_time(1)
         self.assertIsNotNone(connection.lost)
+
+    def test_tls_that_is_never_closed(self) -> None:
+        """Who was too late, or was refused, is cut off if it does not close its side of TLS."""
+        for data in (b"", b"GET", b"nonsense\r\n"):
+            connection = Unclosing(self.site, self.clock)
+            connection.send(data)
+            connection.pass_time(self.bounds.header_seconds)
+            connection.pass_time(self.bounds.linger_seconds)
+            connection.pass_time(self.bounds.linger_seconds)
+            self.assertIsNotNone(connection.lost, data)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_nothing_left(self) -> None:
         """A connection that is gone leaves no timer behind."""

@@ -47,7 +47,8 @@ class Bounds:
 
     `header_seconds` counts from the connection, or from the first byte of a later request;
     `stall_seconds` from when the client stops taking an answer until it has taken all of a piece;
-    `linger_seconds` is how long a refused request is still read, so that the refusal arrives.
+    `linger_seconds` is how long a refused request is still read, so that the refusal arrives, and
+    then how long the client may take to close.
     """
 
     header_seconds: float = 5.0
@@ -172,7 +173,7 @@ class Channel(HTTPChannel):
             "{peer} refused: {status} {code}", peer=self._peer, status=status, code=error.code
         )
         # Closing at once, with bytes unread, would reset the connection before the answer is read.
-        self._expect(self.factory.bounds.linger_seconds, self.loseConnection)
+        self._expect(self.factory.bounds.linger_seconds, self._close_soon)
 
     def refuse_body(self) -> None:
         """The body is too large."""
@@ -253,8 +254,16 @@ class Channel(HTTPChannel):
     def _time_out(self) -> None:
         if self.requests or self._buffer:
             self.refuse(RequestTimeout("the request did not arrive in time"))
-        else:
+        elif self._is_idle:
             self.loseConnection()
+        else:
+            self._close_soon()
+
+    def _close_soon(self) -> None:
+        """Close; nothing of worth is under way, so who does not close its TLS is cut off."""
+        self.loseConnection()
+        if self.transport is not None:
+            self._stall.start(self.factory.bounds.linger_seconds, self._abort)
 
     def _abort(self) -> None:
         transport: Any = self.transport
