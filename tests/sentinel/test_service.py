@@ -1,9 +1,15 @@
-"""The Sentinel's service: what stopping it waits for, and for how long."""
+"""The Sentinel's service: what stopping it waits for, and what it says of the way there."""
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from typing import cast
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.joined import BINARY, Joined
@@ -12,7 +18,7 @@ from vidlink.links.uplink import Uplink
 from vidlink.model import Registration
 from vidlink.sentinel.address import read_address
 from vidlink.sentinel.backoff import BackOff
-from vidlink.sentinel.service import STOP_SECONDS, SentinelService
+from vidlink.sentinel.service import STOP_SECONDS, ReportingEndpoint, SentinelService
 from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
 
 
@@ -30,6 +36,17 @@ class StudioCapture(ScriptedCapture):
     def stop(self) -> Deferred[None]:
         """Fires when the test wants it."""
         return self.stopped
+
+
+class Failing:
+    """An endpoint that cannot connect."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def connect(self, factory: object) -> Deferred[object]:
+        """Fail."""
+        return fail(self._error)
 
 
 class StoppingTests(SynchronousTestCase):
@@ -70,3 +87,29 @@ class StoppingTests(SynchronousTestCase):
         self.successResultOf(stopped)
         # Its cancellation is dealt with, and not reported when it is collected.
         self.assertIsNone(self.capture.stopped.result)
+
+
+class ReportTests(SynchronousTestCase):
+    """What the log says of attempts to connect."""
+
+    def attempts(self, *failures: Exception) -> list[LogEvent]:
+        """The warnings of attempts that end like this."""
+        events: list[LogEvent] = []
+        observer = cast(ILogObserver, events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        for failure in failures:
+            endpoint = ReportingEndpoint(Failing(failure), URL)
+            self.assertEqual(f"{endpoint!r}", URL)
+            self.failureResultOf(endpoint.connect(Factory()), type(failure))
+        return [event for event in events if event["log_level"] is LogLevel.warn]
+
+    def test_unreachable(self) -> None:
+        """An attempt that fails is told, with the address and the reason."""
+        (event,) = self.attempts(ConnectionRefusedError("nobody is there"))
+        self.assertEqual(formatEvent(event), f"cannot reach {URL}: nobody is there")
+
+    def test_given_up(self) -> None:
+        """An attempt that is given up, because the Sentinel stops, is not."""
+        address = IPv4Address("TCP", "127.0.0.1", 8080)
+        self.assertEqual(self.attempts(CancelledError(), ConnectingCancelledError(address)), [])

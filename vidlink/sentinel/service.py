@@ -6,9 +6,11 @@ from typing import Any
 
 from twisted.application.internet import ClientService, TimerService
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vidlink.errors import GoingAway
@@ -33,12 +35,19 @@ class ReportingEndpoint:
         self._endpoint = endpoint
         self._url = url
 
+    def __repr__(self) -> str:
+        """How Twisted names it in the log."""
+        return self._url
+
     def connect(self, factory: Any) -> Deferred[Any]:
         """Connect as the wrapped endpoint does."""
         return self._endpoint.connect(factory).addErrback(self._report)  # type: ignore[no-any-return]
 
-    def _report(self, failure: Any) -> Any:
-        self._log.warn("cannot reach {url}: {why}", url=self._url, why=failure.getErrorMessage())
+    def _report(self, failure: Failure) -> Failure:
+        # Whoever stops connecting when told to has nothing to report.
+        if not failure.check(CancelledError, ConnectingCancelledError):
+            why = failure.getErrorMessage()
+            self._log.warn("cannot reach {url}: {why}", url=self._url, why=why)
         return failure
 
 
