@@ -8,7 +8,9 @@ from vidlink.commands import Options as VidlinkOptions
 from vidlink.commands.demo import Options as DemoOptions
 from vidlink.errors import StoreError, UserMistake
 from vidlink.options import OneLineOptions, or_exit
+from vidlink.plugins import find_codecs
 from vidlink.sentinel.tap import Options as SentinelOptions
+from vidlink.sentinel.tap import identity
 from vidlink.server.tap import Options as ServerOptions
 
 
@@ -54,6 +56,20 @@ class OptionsTests(SynchronousTestCase):
         self.assertIn("--id", self.complaint(SentinelOptions()))
         for text in ("", "../up", "a b", "-dash", "x" * 65, "ä"):
             self.assertIn("--id", self.complaint(SentinelOptions(), f"--id={text}"))
+
+    def test_names(self) -> None:
+        """A name that cannot be sent is refused before anything is started."""
+        for option in ("name", "group"):
+            for text in ("x" * 129, "two\nlines"):
+                options = SentinelOptions()
+                options.parseOptions(["--id", "a", f"--{option}", text])
+                for codec in find_codecs():
+                    mistake = self.assertRaises(UserMistake, identity, options, codec)
+                    self.assertIn("--name or --group", str(mistake))
+        options = SentinelOptions()
+        options.parseOptions(["--id", "a", "--name", "Tisch 1", "--group", "Saal Ä"])
+        who = identity(options, find_codecs()[0])
+        self.assertEqual((who.sentinel_id, who.name, who.group), ("a", "Tisch 1", "Saal Ä"))
 
     def test_size(self) -> None:
         """A size is WIDTHxHEIGHT."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import vidlink
 from vidlink.daemon import prepare, steady_clock, wall_clock_us
-from vidlink.errors import BadMessage, UserMistake
+from vidlink.errors import Unsendable, UserMistake
 from vidlink.interfaces import ICodec, ISource
 from vidlink.links.uplink import Uplink
 from vidlink.model import MAX_FRAMERATE_MHZ, MIN_FRAMERATE_MHZ, Registration, is_sentinel_id
@@ -88,12 +88,8 @@ def identity(options: Options, codec: ICodec) -> Registration:
     instance = secrets.token_urlsafe(18)
     name, group = options["name"] or "", options["group"] or ""
     try:
-        codec.decode(
-            *codec.encode(
-                SentinelRegister(options["id"], instance, software, instance, name, group)
-            )
-        )
-    except BadMessage as error:
+        codec.encode(SentinelRegister(options["id"], instance, software, instance, name, group))
+    except Unsendable as error:
         raise UserMistake(f"--name or --group cannot be used: {error}") from None
     return Registration(options["id"], instance, name, group, software)
 
