@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 20.0
 READ_BARCODE = (Path(__file__).parent / "barcode.js").read_text()
 
 #: Playwright's own waiting evaluates text in the page, which the page's policy forbids.
-_UNTIL = """
+UNTIL = """
 async ([argument, seconds]) => {
   const end = performance.now() + seconds * 1000;
   for (;;) {
@@ -47,11 +47,11 @@ class Picture:
         return self.now_ms - self.time_ms
 
 
-_PICTURE = """
+PICTURE = """
 () => {
-  const video = document.querySelector("%s");
+  const video = document.querySelector("SHOWN");
   if (video === null) return null;
-  const code = (%s)(video);
+  const code = (READ_BARCODE)(video);
   if (code === null) return null;
   const screen = video.closest("figure");
   return {
@@ -60,7 +60,7 @@ _PICTURE = """
     number: code.number, time_ms: code.timeMs, now_ms: performance.timeOrigin + performance.now(),
   };
 }
-""" % (_SHOWN, READ_BARCODE)
+""".replace("SHOWN", _SHOWN).replace("READ_BARCODE", READ_BARCODE)
 
 
 class Onlooker:
@@ -89,18 +89,18 @@ class Onlooker:
 
     def until(self, look: str, argument: Any = None, seconds: float = PATIENCE_SECONDS) -> Any:
         """The first true value of the JavaScript function `look`."""
-        seen = self.page.evaluate(_UNTIL % look, [argument, seconds])
+        seen = self.page.evaluate(UNTIL % look, [argument, seconds])
         assert seen, f"not within {seconds:g} s: {look} of {argument}; {self.said()}"
         return seen
 
     def picture(self) -> Picture | None:
         """What is shown now; None if it is nothing that can be read."""
-        seen = self.page.evaluate(_PICTURE)
+        seen = self.page.evaluate(PICTURE)
         return None if seen is None else Picture(**seen)
 
     def until_picture(self, condition: str = "true", seconds: float = PATIENCE_SECONDS) -> Picture:
         """The first picture `p` for which the JavaScript `condition` holds."""
-        look = f"() => {{ const p = ({_PICTURE})(); return p && ({condition}) ? p : null; }}"
+        look = f"() => {{ const p = ({PICTURE})(); return p && ({condition}) ? p : null; }}"
         return Picture(**self.until(look, None, seconds))
 
     def screen(self) -> dict[str, str]:

@@ -190,7 +190,7 @@ def test_a_broken_binary_frame_is_a_typed_error(modules: Page) -> None:
 @pytest.mark.parametrize("frame", ["", "{", "[]", "null", '"clock"', "{}", '{"type":"ack"}'])
 def test_a_broken_text_frame_is_a_typed_error(modules: Page, frame: str) -> None:
     """What is not JSON, or has no type that a proctor knows, is a WireError."""
-    with pytest.raises(Error, match="WireError|a text frame|a message has no type"):
+    with pytest.raises(Error, match=r"WireError|a text frame|a message has no type"):
         modules.evaluate("async (t) => (await import('/wire.js')).parseText(t)", frame)
 
 
@@ -286,7 +286,8 @@ def frames_of(data: bytes) -> tuple[list[bytes], list[int]]:
     run = next(each for each in iter_boxes(data, traf.body, traf.end) if each.kind == b"trun")
     flags, count, offset = unpack("!IIi", data[run.body : run.body + 12])
     place, cell = moof.start + offset, run.body + 12
-    frames, durations = [], []
+    frames: list[bytes] = []
+    durations: list[int] = []
     for _ in range(count):
         if flags & 0x100:
             durations += unpack("!I", data[cell : cell + 4])

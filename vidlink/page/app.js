@@ -20,6 +20,7 @@ class App {
   #may = [];
   #view = null;
   #route = { kind: "list" };
+  #unknown = false;
   #checkedAt = 0;
   #said = "";
 
@@ -54,7 +55,9 @@ class App {
     } else if (this.#route.kind !== "watch" || this.#view === null) {
       return;
     } else if (message.type === "error") {
-      if (message.about === this.#route.sentinelId) this.#view.take(message);
+      if (message.about !== this.#route.sentinelId) return;
+      this.#unknown = message.code === "not-found";
+      this.#view.take(message);
     } else if (message.sentinelId === this.#route.sentinelId) {
       this.#view.take(message);
     }
@@ -65,9 +68,10 @@ class App {
     const { kind, sentinelId } = this.#route;
     if (kind === "list") return;
     const status = this.#list.status(sentinelId);
-    const news = status !== null && !this.#view.known;
     this.#view.setStatus(status);
-    if (kind === "watch" && news) this.#connection.watch(sentinelId);
+    if (kind !== "watch" || !this.#unknown || status === null) return;
+    this.#unknown = false;
+    this.#connection.watch(sentinelId);
   }
 
   #registered(may) {
@@ -104,6 +108,7 @@ class App {
     if (route.kind !== before.kind || route.sentinelId !== before.sentinelId) {
       this.#view?.close();
       this.#view = null;
+      this.#unknown = false;
       this.#connection.watch(route.kind === "watch" ? route.sentinelId : null);
       this.#open(route);
     }

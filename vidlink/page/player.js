@@ -8,6 +8,7 @@
 // frame is stretched far beyond the playhead, that never comes to an end of the media either. Times
 // here are seconds on that axis; `startTimeUs` tells when a frame was taken.
 
+import { Feed } from "./feed.js";
 import { locate, move, readInit, stretch } from "./fmp4.js";
 
 /**
@@ -23,18 +24,14 @@ const AHEAD = 1;
 const LEAST_AHEAD = 0.3;
 /** So long the newest frame is stretched; the playhead may get half as far ahead. */
 const STRETCH = 4 * 3600;
-/** Bytes that may wait for the decoder; at the bound the session is given up and joined anew. */
-const MAX_QUEUE_BYTES = 32 * 1024 * 1024;
-/** One append takes at most this much of the queue, and always at least one segment. */
-const APPEND_BYTES = 1024 * 1024;
-/** Keyframe intervals that are kept; older ones are let go of. */
-const KEPT_INTERVALS = 2;
 /** A join waits this long for the rest of what the server has, once the first keyframe is here. */
 const JOIN_PATIENCE_MS = 300;
 /** Joining anew to put the playhead right is not done more often. */
 const REJOIN_MS = 5000;
+/** A first picture that does not come is sought again after this, then after twice as long, ... */
+const INSIST_MS = 500;
 /** A frame that should have been shown for so long and is not: the decoder is stuck. */
-const STUCK_MS = 3000;
+const STUCK_MS = 2000;
 
 const Source = self.MediaSource ?? self.ManagedMediaSource;
 
@@ -60,15 +57,9 @@ export function canPlay(mime) {
 export class Player {
   #session;
   #on;
-  #source = new Source();
-  #buffer = null;
+  #feed;
   #media = null;
   #held = null;
-  #queue = [];
-  #queuedBytes = 0;
-  #appending = [];
-  #frames = [];
-  #edge = null;
   #lastTime = 0;
   #next = null;
   #phase = "joining";
@@ -91,8 +82,12 @@ export class Player {
     this.video.tabIndex = -1;
     this.video.addEventListener("error", () => this.#fail("the picture cannot be decoded"));
     this.video.addEventListener("waiting", () => this.#steer());
-    this.#source.addEventListener("sourceopen", () => this.#open(), { once: true });
-    this.#url = URL.createObjectURL(this.#source);
+    const source = new Source();
+    this.#feed = new Feed(source, session.mime, {
+      appended: () => this.#appended(),
+      failed: (reason) => this.#fail(reason),
+    });
+    this.#url = URL.createObjectURL(source);
     this.video.src = this.#url;
     this.#awaitVideoFrame();
   }
@@ -106,7 +101,7 @@ export class Player {
   init(data) {
     this.#guard(() => {
       this.#media = readInit(data);
-      this.#enqueue(data, null);
+      this.#feed.push(data, null);
     });
   }
 
@@ -136,7 +131,7 @@ export class Player {
     if (this.#phase !== "playing") return;
     this.#steer();
     const now = performance.now();
-    if (this.video.paused || this.#edge.time <= this.#shownTime) this.#stuckSince = now;
+    if (this.video.paused || this.#feed.edge.time <= this.#shownTime) this.#stuckSince = now;
     if (now - this.#stuckSince < STUCK_MS) return;
     this.#fail("the picture stands still although new ones arrive");
   }
@@ -147,7 +142,7 @@ export class Player {
     clearTimeout(this.#joinTimer);
     this.video.cancelVideoFrameCallback(this.#videoFrame);
     URL.revokeObjectURL(this.#url);
-    this.#queue = [];
+    this.#feed.close();
     this.video.removeAttribute("src");
     this.video.load();
   }
@@ -179,21 +174,20 @@ export class Player {
     this.#strayedAt = this.#stuckSince = performance.now();
     this.#seek();
     this.#play();
+    this.#insist(INSIST_MS);
+  }
+
+  #insist(wait) {
+    this.#joinTimer = setTimeout(() => {
+      if (this.#shown || this.#phase !== "playing") return;
+      this.#seek();
+      this.#insist(2 * wait);
+    }, wait);
   }
 
   #play() {
     this.video.play().catch((error) => {
       if (error.name === "NotAllowedError") this.#on.blocked();
-    });
-  }
-
-  // Appending: one queue, one SourceBuffer.
-
-  #open() {
-    this.#guard(() => {
-      this.#buffer = this.#source.addSourceBuffer(this.#session.mime);
-      this.#buffer.addEventListener("updateend", () => this.#guard(() => this.#updated()));
-      this.#pump();
     });
   }
 
@@ -206,67 +200,18 @@ export class Player {
     const { startTimeUs, sequence, framerate, keyframe } = segment;
     const period = end - newest;
     const frame = { time, edge: this.#lastTime, startTimeUs, sequence, framerate, keyframe, period };
-    this.#enqueue(stretch(segment.data, seconds, this.#media), frame);
+    this.#feed.push(stretch(segment.data, seconds, this.#media), frame);
   }
 
-  #enqueue(data, frame) {
-    if (this.#queuedBytes + data.length > MAX_QUEUE_BYTES) {
-      throw new Error("the decoder cannot keep up");
-    }
-    this.#queue.push({ data, frame });
-    this.#queuedBytes += data.length;
-    this.#pump();
-  }
-
-  /** Append what waits, if the SourceBuffer takes anything now. */
-  #pump() {
-    if (this.#buffer === null || this.#buffer.updating || this.#queue.length === 0) return;
-    if (this.#phase === "over" || this.#source.readyState !== "open") return;
-    let bytes = 0;
-    let count = 0;
-    while (count < this.#queue.length && (count === 0 || bytes < APPEND_BYTES)) {
-      bytes += this.#queue[count++].data.length;
-    }
-    const pieces = this.#queue.slice(0, count);
-    try {
-      this.#buffer.appendBuffer(joined(pieces, bytes));
-    } catch (error) {
-      if (error.name !== "QuotaExceededError" || !this.#evict()) throw error;
-      return;
-    }
-    this.#queue.splice(0, count);
-    this.#queuedBytes -= bytes;
-    this.#appending = pieces.map((piece) => piece.frame).filter((frame) => frame !== null);
-    // They may be on the screen before the end of the update is heard of.
-    this.#frames.push(...this.#appending);
-  }
-
-  #updated() {
-    this.#edge = this.#appending.at(-1) ?? this.#edge;
-    this.#appending = [];
+  #appended() {
     if (this.#phase === "playing") this.#steer();
-    if (this.#queue.length > 0) this.#pump();
-    else if (this.#phase === "starting" && this.#edge !== null) this.#start();
-    else if (this.#phase === "playing") this.#evict();
-  }
-
-  /** Let go of whole keyframe intervals before the newest ones. True if there are any. */
-  #evict() {
-    let keyframe = this.#frames.length;
-    for (let kept = 0; kept < KEPT_INTERVALS; kept++) {
-      keyframe = this.#frames.findLastIndex((frame, n) => n < keyframe && frame.keyframe);
-    }
-    if (keyframe <= 0 || this.#buffer.updating) return false;
-    // Removal goes on to the next keyframe behind its end: just before it is exactly to it.
-    this.#buffer.remove(0, this.#frames[keyframe].time - STEP / 2);
-    this.#frames.splice(0, keyframe);
-    return true;
+    else if (this.#phase === "starting" && this.#feed.idle) this.#start();
   }
 
   // The playhead: ahead of all frames.
 
   #seek() {
-    this.video.currentTime = this.#edge.edge + AHEAD;
+    this.video.currentTime = this.#feed.edge.edge + AHEAD;
   }
 
   /**
@@ -276,7 +221,7 @@ export class Player {
    */
   #steer() {
     if (this.#phase !== "playing" || this.video.seeking) return;
-    const { edge, keyframe } = this.#edge;
+    const { edge, keyframe } = this.#feed.edge;
     const lead = this.video.currentTime - edge;
     if (lead > LEAST_AHEAD && lead < longest(this.#media) / 2) return;
     if (keyframe) this.#seek();
@@ -300,7 +245,7 @@ export class Player {
   }
 
   #showed(mediaTime) {
-    const frame = this.#frameAt(mediaTime);
+    const frame = this.#feed.frameAt(mediaTime);
     if (frame === null) return;
     this.#shownTime = frame.time;
     if (!this.#shown) {
@@ -311,13 +256,6 @@ export class Player {
     }
     const within = Math.max(0, mediaTime - frame.time);
     this.#on.picture({ ...frame, startTimeUs: frame.startTimeUs + Math.round(within * 1e6) });
-  }
-
-  #frameAt(mediaTime) {
-    for (let n = this.#frames.length - 1; n >= 0; n--) {
-      if (this.#frames[n].time <= mediaTime + 0.001) return this.#frames[n];
-    }
-    return null;
   }
 
   #guard(action) {
@@ -339,15 +277,4 @@ export class Player {
 /** The longest that a frame can be stretched: its duration has 32 bits. */
 function longest({ timescale }) {
   return Math.min(STRETCH, 0xffffffff / timescale);
-}
-
-function joined(pieces, bytes) {
-  if (pieces.length === 1) return pieces[0].data;
-  const all = new Uint8Array(bytes);
-  let place = 0;
-  for (const { data } of pieces) {
-    all.set(data, place);
-    place += data.length;
-  }
-  return all;
 }

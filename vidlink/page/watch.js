@@ -35,11 +35,6 @@ export class WatchView {
     this.#build();
   }
 
-  /** Whether the list names this sentinel. */
-  get known() {
-    return this.#status !== null;
-  }
-
   get name() {
     return this.#status?.name || this.#sentinelId;
   }
