@@ -24,6 +24,7 @@ export class SentinelList {
   #filter = "";
   #open = null;
   #connected = false;
+  #loaded = false;
 
   constructor(clock) {
     this.#clock = clock;
@@ -34,7 +35,7 @@ export class SentinelList {
   take({ full, sentinels }) {
     if (full) this.#keepOnly(new Set(sentinels.map((status) => status.sentinelId)));
     for (const status of sentinels) this.#put({ group: "", name: "", ...status });
-    this.root.dataset.loaded = "";
+    this.#loaded = true;
     this.#settle();
   }
 
@@ -57,6 +58,7 @@ export class SentinelList {
     this.#connected = connected;
     setAttribute(this.root, "data-connected", connected);
     this.refresh();
+    this.#settle();
   }
 
   /** To be called about once a second while the page can be seen. */
@@ -82,7 +84,7 @@ export class SentinelList {
     });
     this.summary = element("p", { class: "summary", role: "status" });
     this.body = element("tbody");
-    const heads = ["State", "Name", "Group", "Last picture", "Recording"];
+    const heads = ["State", "Name", "Group", "Picture", "Recording"];
     const table = element(
       "table", { class: "sentinels", "aria-label": "Sentinels" },
       element("thead", {}, element("tr", {}, ...heads.map(
@@ -163,8 +165,8 @@ export class SentinelList {
   #show(row) {
     const { status } = row;
     setText(row.link, row.label);
+    setAttribute(row.link, "title", row.label);
     setText(row.group, status.group);
-    setText(row.recording, words.RECORDING[status.recording] ?? "");
     setAttribute(row.node, "data-state", status.state);
     setAttribute(row.node, "data-recording", status.recording);
     row.node.hidden = !row.words.includes(this.#filter);
@@ -172,8 +174,9 @@ export class SentinelList {
   }
 
   #showAge(row) {
-    const { state, lastSegmentTime } = row.status;
+    const { state, lastSegmentTime, recording } = row.status;
     setText(row.state, this.#connected ? words.STATES[state] : words.STATES.unknown);
+    setText(row.recording, this.#connected ? words.RECORDING_SHORT[recording] ?? "" : "–");
     if (lastSegmentTime == null) return setText(row.age, "none");
     const seconds = (this.#clock.nowUs() - lastSegmentTime) / 1e6;
     const recent = this.#connected && state === "live" && seconds < RECENT_SECONDS;
@@ -194,11 +197,10 @@ export class SentinelList {
     for (const row of this.#sorted) states[row.status.state] += 1;
     const counts = Object.entries(states).map(([state, n]) => `${n} ${state}`).join(", ");
     const part = this.#filter === "" ? "" : `${shown.length} of ${this.#sorted.length} shown: `;
-    setText(this.summary, part + counts);
+    setText(this.summary, part + (this.#connected ? counts : "states unknown"));
     this.empty.hidden = shown.length > 0;
-    setText(this.empty, this.#sorted.length > 0
-      ? "Nothing fits this filter."
-      : "No sentinel has connected yet.");
+    if (this.#sorted.length > 0) setText(this.empty, "Nothing fits this filter.");
+    else if (this.#loaded) setText(this.empty, "No sentinel has connected yet.");
     if (shown.length > 0 && !shown.some((row) => row.link.tabIndex === 0)) {
       this.#roam((this.#rows.get(this.#open) ?? shown[0]).link);
     }

@@ -92,11 +92,11 @@ export class RecordingsView {
     this.root = element(
       "section",
       { class: "recordings", "aria-label": "Recordings", "data-sentinel": this.#sentinelId },
+      element("a", { class: "back", href: "#/" }, "All sentinels"),
       element(
         "header", {}, this.nameText, element("span", { class: "id" }, this.#sentinelId),
         element("span", { class: "kind" }, "Recordings"),
         element("a", { class: "button", href: watchHash(this.#sentinelId) }, "Watch live"),
-        element("a", { class: "back", href: "#/" }, "All sentinels"),
       ),
       this.player, this.trouble,
       element(
@@ -231,6 +231,7 @@ export class RecordingsView {
     const show = () => setText(place, words.moment(begin + video.currentTime * 1e6));
     video.addEventListener("timeupdate", show);
     video.addEventListener("error", () => setText(this.trouble, "This recording cannot be played."));
+    video.muted = true; // It has no sound; said to be muted it may play without a click.
     video.play().catch(() => {}); // Where a click is wanted first, the controls are there.
     this.player.replaceChildren(video, element(
       "div", { class: "about" },

@@ -245,9 +245,10 @@ export class Screen {
   }
 
   #ageWords() {
-    if (this.#frame === null) return "no picture yet";
-    const seconds = (this.#clock.nowUs() - this.#frame.startTimeUs) / 1e6;
-    return `picture ${words.age(seconds)} old`;
+    const takenUs = this.#frame?.startTimeUs ?? this.#status?.lastSegmentTime ?? null;
+    if (takenUs === null) return "no picture yet";
+    const age = words.age((this.#clock.nowUs() - takenUs) / 1e6);
+    return this.#frame === null ? `last picture ${age} ago` : `picture ${age} old`;
   }
 
   #rateWords() {

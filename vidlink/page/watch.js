@@ -103,10 +103,10 @@ export class WatchView {
     this.noticeText = element("p", { class: "notice", role: "status" });
     this.root = element(
       "section", { class: "watch", "aria-label": "Live picture" },
+      element("a", { class: "back", href: "#/" }, "All sentinels"),
       this.#screen.root,
       element(
         "div", { class: "controls" },
-        element("a", { class: "back", href: "#/" }, "All sentinels"),
         this.keyframe,
         element("label", { for: "framerate" }, "Frames a second"), this.rate,
         element("a", { class: "button", href: recordingsHash(this.#sentinelId) }, "Recordings"),

@@ -33,14 +33,12 @@ export function rate(framerate) {
   return String(Math.round(framerate * 100) / 100);
 }
 
-const DATE = new Intl.DateTimeFormat(undefined, {
-  year: "numeric", month: "short", day: "2-digit",
-  hour: "2-digit", minute: "2-digit", second: "2-digit",
-});
-
-/** A time in microseconds since the epoch, as date and time of this computer's zone. */
+/** A time in microseconds since the epoch, in this computer's zone: "2026-07-01 09:30:05". */
 export function moment(timeUs) {
-  return DATE.format(new Date(timeUs / 1000));
+  const at = new Date(timeUs / 1000);
+  const two = (number) => String(number).padStart(2, "0");
+  const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
+  return `${day} ${[at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":")}`;
 }
 
 /** A time in microseconds since the epoch, for the `datetime` of a <time>. */
@@ -61,6 +59,9 @@ export const RECORDING = {
   trouble: "Recording in trouble",
   none: "Not recording",
 };
+
+/** The same in a narrow column that is headed "Recording". */
+export const RECORDING_SHORT = { ok: "On", trouble: "Trouble", none: "Off" };
 
 export const SESSION_STATES = { live: "Live", ended: "Ended", sealed: "Complete" };
 
