@@ -63,8 +63,19 @@ class DevTools:
                 return answer["result"]
 
     def open(self, url: str) -> Tab:
-        """Open a tab, in front of all others."""
-        return Tab(self, self.call("Target.createTarget", url=url)["targetId"])
+        """Open a tab, in front of all others; when this returns it has loaded `url`."""
+        tab = Tab(self, self.call("Target.createTarget", url=url)["targetId"])
+        look = "(url) => location.href === url && document.readyState === 'complete'"
+
+        def has_loaded() -> bool:
+            try:
+                return bool(tab.evaluate(look, url))
+            except AssertionError:
+                # It was just leaving the empty document that every tab begins with.
+                return False
+
+        until(has_loaded, START_SECONDS, what=f"the tab is at {url}")
+        return tab
 
     def close(self) -> None:
         """End the browser."""

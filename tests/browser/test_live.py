@@ -8,6 +8,7 @@ from itertools import pairwise
 from signal import SIGCONT, SIGSTOP
 
 import pytest
+from playwright.sync_api import WebSocketRoute
 
 from tests.browser.onlooker import Onlooker
 from tests.daemons import Daemon, Site
@@ -139,15 +140,52 @@ def test_a_picture_is_never_under_another_name(onlooker: Onlooker, site: Site) -
     onlooker.page.evaluate(_SUSPECT, widths)
     seed = random.Random(7)
     for switch in range(20):
-        onlooker.go(f"#/watch/desk-{'ba'[switch % 2]}")
+        sentinel_id = f"desk-{'ba'[switch % 2]}"
+        onlooker.go(f"#/watch/{sentinel_id}")
         onlooker.page.wait_for_timeout(seed.choice([0, 5, 40, 150, 400]))
         if switch % 5 == 4:
-            onlooker.until_picture()
+            onlooker.until_picture(f"p.sentinel === '{sentinel_id}'")
     last = onlooker.until_picture()
     assert (last.sentinel, last.name, last.width) == ("desk-a", "Anna", 640)
     assert onlooker.page.evaluate("() => self.wrong") == []
     assert onlooker.page.evaluate("() => self.looks") > 20
     assert len(onlooker.page.query_selector_all("video")) == 1
+
+
+def test_late_messages_of_another_sentinel_are_dropped(onlooker: Onlooker, site: Site) -> None:
+    """What is still under way for the sentinel before changes nothing of the one that is shown."""
+    late: list[str | bytes] = []
+    sides: list[WebSocketRoute] = []
+
+    def route(page_side: WebSocketRoute) -> None:
+        sides.append(page_side)
+        server_side = page_side.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            mark = b"desk-a" if isinstance(message, bytes) else "desk-a"
+            if mark in message and len(late) < 20:  # type: ignore[operator]
+                late.append(message)
+            page_side.send(message)
+
+        server_side.on_message(pass_on)
+
+    onlooker.page.route_web_socket("**/ws/proctor", route)
+    site.start_server()
+    site.start_sentinel("desk-a", "--source", "test:640x360")
+    site.start_sentinel("desk-b", "--source", "test:480x270")
+    for sentinel_id in ("desk-a", "desk-b"):
+        site.live_session(sentinel_id)
+    onlooker.open("#/watch/desk-a")
+    number = onlooker.until_picture().number
+    onlooker.until_picture(f"p.number > {number + 3}")
+    onlooker.go("#/watch/desk-b")
+    number = onlooker.until_picture("p.sentinel === 'desk-b'").number
+    onlooker.page.evaluate(_SUSPECT, {"desk-a": 640, "desk-b": 480})
+    for message in late:
+        sides[0].send(message)
+    picture = onlooker.until_picture(f"p.number > {number + 10}")
+    assert (picture.sentinel, picture.width) == ("desk-b", 480)
+    assert onlooker.page.evaluate("() => self.wrong") == []
 
 
 def test_the_frame_rate_and_a_keyframe_can_be_asked_for(onlooker: Onlooker, site: Site) -> None:

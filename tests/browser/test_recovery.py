@@ -62,6 +62,16 @@ def test_a_sentinel_that_comes_back_is_shown_again(onlooker: Onlooker, site: Sit
     session = site.live_session("desk-12")
     onlooker.open("#/watch/desk-12")
     last = onlooker.until_picture()
+    # After every change of the page there is a picture.
+    onlooker.page.evaluate(
+        """() => {
+            self.empty = 0;
+            const screen = document.querySelector("figure.screen");
+            new MutationObserver(() => {
+                if (screen.querySelector("video.shown") === null) self.empty += 1;
+            }).observe(screen, { childList: true, subtree: true, attributes: true });
+        }"""
+    )
     sentinel.kill()
     onlooker.until_state("offline")
     assert "OFFLINE" in onlooker.said()
@@ -72,6 +82,7 @@ def test_a_sentinel_that_comes_back_is_shown_again(onlooker: Onlooker, site: Sit
     site.start_sentinel("desk-12")
     onlooker.until_picture(f"p.session !== '{session}'")
     onlooker.until_state("live")
+    assert onlooker.page.evaluate("() => self.empty") == 0
 
 
 def test_a_sentinel_that_stands_still_is_stale(onlooker: Onlooker, site: Site) -> None:
@@ -154,6 +165,29 @@ def test_media_that_cannot_be_decoded_is_joined_anew(
     onlooker.until_picture(f"p.number > {number + 15}")
     assert not spoil["next"]
     onlooker.until_state("live")
+    assert onlooker.page.evaluate("() => self.neverReloaded")
+
+
+def test_a_video_that_was_paused_goes_on(onlooker: Onlooker, site: Site) -> None:
+    """A media key, or the browser itself, may pause a video: it is played again, nothing more."""
+    watch(onlooker, site)
+    number = onlooker.until_picture().number
+    onlooker.page.evaluate(
+        "() => { self.video = document.querySelector('video.shown'); self.video.pause(); }"
+    )
+    onlooker.until_picture(f"p.number > {number + 10} && p.now_ms - p.time_ms < 1250")
+    assert onlooker.page.evaluate("() => self.video.isConnected && !self.video.paused")
+
+
+def test_a_playhead_that_is_far_away_is_put_right(onlooker: Onlooker, site: Site) -> None:
+    """Hours ahead, where a frame cannot be stretched to, as after hours of watching."""
+    watch(onlooker, site)
+    onlooker.page.evaluate(
+        "() => { document.querySelector('video.shown').currentTime += 3 * 3600; }"
+    )
+    number = onlooker.until_picture().number
+    onlooker.until("() => document.querySelector('video.shown').currentTime < 3600")
+    onlooker.until_picture(f"p.number > {number + 10} && p.now_ms - p.time_ms < 1250")
     assert onlooker.page.evaluate("() => self.neverReloaded")
 
 

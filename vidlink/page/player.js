@@ -18,6 +18,8 @@ import { locate, move, readInit, stretch } from "./fmp4.js";
  * number of refreshes on no usual screen (50, 60, 75, 90, 100, 120, 144, 165, 240 Hz).
  */
 const STEP = 0.047;
+/** Where frames come quicker than that, they are so much of their time apart. */
+const MOST_OF_PERIOD = 0.8;
 /** So far ahead of the newest frame the playhead is put. It gains almost a second per second. */
 const AHEAD = 1;
 /** Nearer than that to a frame that arrives it may not be. */
@@ -26,7 +28,7 @@ const LEAST_AHEAD = 0.3;
 const STRETCH = 4 * 3600;
 /** A join waits this long for the rest of what the server has, once the first keyframe is here. */
 const JOIN_PATIENCE_MS = 300;
-/** Joining anew to put the playhead right is not done more often. */
+/** Joining anew to put the playhead right is not done sooner. */
 const REJOIN_MS = 5000;
 /** A first picture that does not come is sought again after this, then after twice as long, ... */
 const INSIST_MS = 500;
@@ -70,7 +72,7 @@ export class Player {
   #joinTimer = 0;
   #videoFrame = 0;
   #stuckSince = 0;
-  #strayedAt = 0;
+  #joinedAt = 0;
 
   constructor(session, on) {
     this.#session = session;
@@ -130,6 +132,7 @@ export class Player {
   check() {
     if (this.#phase !== "playing") return;
     this.#steer();
+    if (this.video.paused) this.#play();
     const now = performance.now();
     if (this.video.paused || this.#feed.edge.time <= this.#shownTime) this.#stuckSince = now;
     if (now - this.#stuckSince < STUCK_MS) return;
@@ -171,7 +174,7 @@ export class Player {
 
   #start() {
     this.#phase = "playing";
-    this.#strayedAt = this.#stuckSince = performance.now();
+    this.#joinedAt = this.#stuckSince = performance.now();
     this.#seek();
     this.#play();
     this.#insist(INSIST_MS);
@@ -194,11 +197,11 @@ export class Player {
   /** Put a segment one step behind the last one; its newest frame lasts `seconds`. */
   #append(segment, seconds) {
     const { first, newest, end } = locate(segment.data, this.#media);
-    const time = this.#lastTime + STEP;
+    const period = end - newest;
+    const time = this.#lastTime + Math.min(STEP, MOST_OF_PERIOD * period);
     this.#lastTime = time + newest - first;
     move(segment.data, time, this.#media);
     const { startTimeUs, sequence, framerate, keyframe } = segment;
-    const period = end - newest;
     const frame = { time, edge: this.#lastTime, startTimeUs, sequence, framerate, keyframe, period };
     this.#feed.push(stretch(segment.data, seconds, this.#media), frame);
   }
@@ -215,23 +218,16 @@ export class Player {
   }
 
   /**
-   * Put the playhead right if it is not ahead any more, because the page was hidden or the computer
-   * slept. A seek goes back to the keyframe before and shows every frame since: if the newest frame
-   * is not a keyframe itself, the session is joined anew.
+   * Join anew if the playhead is where it is of no use: it was stopped for long, or nears the end
+   * of what a frame can be stretched to. A seek would show every frame since the last keyframe.
    */
   #steer() {
     if (this.#phase !== "playing" || this.video.seeking) return;
-    const { edge, keyframe } = this.#feed.edge;
-    const lead = this.video.currentTime - edge;
+    const lead = this.video.currentTime - this.#feed.edge.edge;
     if (lead > LEAST_AHEAD && lead < longest(this.#media) / 2) return;
-    if (keyframe) this.#seek();
-    else this.#stray();
-  }
-
-  #stray() {
     const now = performance.now();
-    if (now - this.#strayedAt < REJOIN_MS) return;
-    this.#strayedAt = now;
+    if (now - this.#joinedAt < REJOIN_MS) return;
+    this.#joinedAt = now;
     this.#on.astray();
   }
 
