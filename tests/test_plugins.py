@@ -10,6 +10,7 @@ from zope.interface.verify import verifyObject
 
 from vidlink.interfaces import ICodec
 
+FORMATS = ("binary", "cbor", "protobuf", "json")
 # The daemons, and the fewest options that each can be started with.
 COMMANDS = {"vidlink-sentinel": ["--id", "desk-12"], "vidlink-server": []}
 
@@ -46,10 +47,10 @@ class CodecTests(SynchronousTestCase):
     """The formats of the wire, found as the server and the sentinel find them."""
 
     def test_formats(self) -> None:
-        """Both formats are there, and the binary one is preferred."""
+        """All four are there, each once, in the order of the server's preference."""
         codecs = sorted(getPlugins(ICodec), key=lambda codec: codec.rank)
         names = [codec.name for codec in codecs]
-        self.assertEqual(names, ["vidlink.v1.binary", "vidlink.v1.json"])
+        self.assertEqual(names, [f"vidlink.v1.{name}" for name in FORMATS])
 
     def test_complete(self) -> None:
         """Each provides all of `ICodec`."""

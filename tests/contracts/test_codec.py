@@ -20,7 +20,9 @@ from vidlink.interfaces import ICodec
 from vidlink.model import InitSegment, Segment
 from vidlink.wire import messages
 from vidlink.wire.binary import BinaryCodec
+from vidlink.wire.cbor import CborCodec
 from vidlink.wire.jsontext import JsonCodec
+from vidlink.wire.protobuf import ProtobufCodec
 
 if TYPE_CHECKING:
     _Case = SynchronousTestCase
@@ -203,3 +205,19 @@ class JsonTests(CodecContract, SynchronousTestCase):
     def make(self) -> ICodec:
         """With the bounds of a server."""
         return JsonCodec()
+
+
+class CborTests(CodecContract, SynchronousTestCase):
+    """``vidlink.v1.cbor``."""
+
+    def make(self) -> ICodec:
+        """With the bounds of a server."""
+        return CborCodec()
+
+
+class ProtobufTests(CodecContract, SynchronousTestCase):
+    """``vidlink.v1.protobuf``."""
+
+    def make(self) -> ICodec:
+        """With the bounds of a server."""
+        return ProtobufCodec()

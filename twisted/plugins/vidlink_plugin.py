@@ -9,7 +9,9 @@ from twisted.plugin import IPlugin
 from zope.interface import alsoProvides
 
 from vidlink.wire.binary import BinaryCodec
+from vidlink.wire.cbor import CborCodec
 from vidlink.wire.jsontext import JsonCodec
+from vidlink.wire.protobuf import ProtobufCodec
 
 vidlink_server = ServiceMaker(
     "VidLink server",
@@ -26,8 +28,12 @@ vidlink_sentinel = ServiceMaker(
 )
 
 vidlink_binary = BinaryCodec()
+vidlink_cbor = CborCodec()
+vidlink_protobuf = ProtobufCodec()
 vidlink_json = JsonCodec()
 
 # The formats know nothing of Twisted, so it is said here that they are plugins.
 alsoProvides(vidlink_binary, IPlugin)
+alsoProvides(vidlink_cbor, IPlugin)
+alsoProvides(vidlink_protobuf, IPlugin)
 alsoProvides(vidlink_json, IPlugin)

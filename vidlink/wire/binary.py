@@ -22,6 +22,7 @@ from vidlink.model import (
     is_sentinel_id,
     is_session_id,
 )
+from vidlink.wire.bounds import MAX_CONTROL_BYTES
 from vidlink.wire.kinds import excerpt
 from vidlink.wire.messages import Message
 from vidlink.wire.schema import (
@@ -32,7 +33,7 @@ from vidlink.wire.schema import (
     to_plain,
     word_of,
 )
-from vidlink.wire.strictjson import MAX_CONTROL_BYTES, dump_json, load_json
+from vidlink.wire.strictjson import dump_json, load_json
 
 #: Kind, flags, sizes of both ids, duration, sequence, start time, frame rate.
 HEADER = Struct("!BBBBIQqI")

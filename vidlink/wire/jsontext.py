@@ -12,16 +12,11 @@ from zope.interface import implementer
 
 from vidlink.errors import BadMessage
 from vidlink.interfaces import ICodec
+from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
 from vidlink.wire.kinds import ABSENT, excerpt
 from vidlink.wire.messages import Message
 from vidlink.wire.schema import MEDIA_WORDS, from_plain, to_plain, word_of
-from vidlink.wire.strictjson import (
-    MAX_CONTROL_BYTES,
-    MAX_MEDIA_PARTS,
-    MAX_TEXT_BYTES,
-    dump_json,
-    load_json,
-)
+from vidlink.wire.strictjson import dump_json, load_json
 
 
 @implementer(ICodec)
@@ -33,7 +28,7 @@ class JsonCodec:
     """
 
     name = "vidlink.v1.json"
-    rank = 1
+    rank = 3
     canonical = False
 
     def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
@@ -54,7 +49,7 @@ class JsonCodec:
         if is_binary:
             raise BadMessage(f"{self.name} has no binary frames")
         large = len(payload) > self._max_control_bytes
-        plain = load_json(payload, MAX_TEXT_BYTES, MAX_MEDIA_PARTS if large else None)
+        plain = load_json(payload, MAX_MESSAGE_BYTES, MAX_MEDIA_PARTS if large else None)
         if word_of(plain) in MEDIA_WORDS:
             plain["data"] = _octets(plain.get("data", ABSENT))
         elif large:

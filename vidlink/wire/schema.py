@@ -277,10 +277,18 @@ def from_plain(plain: object) -> messages.Message:
     for said in _BY_WORD[word]:
         if said.mark is None or said.mark in cast("dict[str, Any]", plain):
             break
+    return load_said(said, plain)
+
+
+def load_said(said: Said, plain: object) -> messages.Message:
+    """The message that `plain` stands for, if it is known which one that should be.
+
+    Raises :exc:`~vidlink.errors.BadMessage` for anything else.
+    """
     try:
         message: messages.Message = said.record.load(plain)
     except Misfit as misfit:
-        raise BadMessage(f"{word}: {misfit}") from None
+        raise BadMessage(f"{said.word}: {misfit}") from None
     return message
 
 

@@ -12,15 +12,8 @@ from json import JSONDecoder, dumps
 from typing import Any, NoReturn
 
 from vidlink.errors import BadMessage
+from vidlink.wire.bounds import MAX_DEPTH
 from vidlink.wire.kinds import excerpt
-
-#: A text of a message without media.
-MAX_CONTROL_BYTES = 64 * 1024
-#: The largest text of all: one with media, or a list from a server that is trusted.
-MAX_TEXT_BYTES = 16 * 1024 * 1024
-MAX_DEPTH = 16
-#: Maps, lists and their elements in a text that is larger than control may be.
-MAX_MEDIA_PARTS = 256
 
 # A string, to its end or to that of the text, or one bracket. Possessive, so that no text makes
 # it go back: each character is looked at once.
