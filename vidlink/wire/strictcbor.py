@@ -10,6 +10,7 @@ octets pass. What the values mean is in :mod:`vidlink.wire.schema`.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from struct import Struct
 from typing import Any
@@ -40,8 +41,7 @@ def load_cbor(payload: bytes | memoryview, max_bytes: int, max_parts: int | None
     size = len(payload)
     if size > max_bytes:
         raise BadMessage(f"a message of {size} octets is longer than {max_bytes}")
-    # Each element is an octet at least: of more there cannot be.
-    reader = _Reader(payload, size if max_parts is None else max_parts)
+    reader = _Reader(payload, sys.maxsize if max_parts is None else max_parts)
     try:
         value = reader.item(0)
     except UnicodeDecodeError:
