@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 from twisted.internet.error import ConnectionLost
@@ -71,15 +72,30 @@ class HandshakeTests(SynchronousTestCase):
         peer = self.server.proctor(JSON, ["mqtt", JSON])
         self.assertEqual(peer.websocket_protocol_in_use, JSON)
 
+    def test_every_offer(self) -> None:
+        """Of every choice of formats, in every order, the first of ours is taken."""
+        ranked = [f"vidlink.v1.{name}" for name in ("binary", "cbor", "protobuf", "json")]
+        for count in range(1, len(ranked) + 1):
+            for offered in permutations(ranked, count):
+                best = min(offered, key=ranked.index)
+                for connect in (self.server.sentinel, self.server.proctor):
+                    peer = connect(best, list(offered))
+                    self.assertEqual(peer.websocket_protocol_in_use, best, offered)
+
     def test_none_in_common(self) -> None:
-        """No format in common is refused in the handshake, and the answer lists what there is."""
-        for offered in (["mqtt"], []):
-            peer = self.server.sentinel(BINARY, offered)
-            self.assertEqual(peer.state, Peer.STATE_CLOSED)
-            self.assertIsNotNone(peer.closed)
-            assert peer.closed is not None
-            self.assertIn("400", str(peer.closed[2]))
-        self.assertEqual(self.server.ingest.links, set())
+        """No format in common is refused in the handshake, and nothing is opened for it."""
+        for offered in (
+            *([], ["mqtt"], ["vidlink.v2.cbor"], ["vidlink.v1"], ["cbor"], ["vidlink.v1.cbor2"]),
+            *(["VIDLINK.V1.JSON"], ["mqtt", "vidlink.v1.xml"]),
+        ):
+            for connect in (self.server.sentinel, self.server.proctor):
+                peer = connect(BINARY, offered)
+                self.assertEqual(peer.state, Peer.STATE_CLOSED)
+                assert peer.closed is not None
+                self.assertIn("400", str(peer.closed[2]))
+                self.assertEqual(peer.heard, [])
+        self.assertEqual(self.server.ingest.links | self.server.watch.links, set())
+        self.assertEqual(self.server.clock.getDelayedCalls(), [])
 
 
 class ClosingTests(SynchronousTestCase):

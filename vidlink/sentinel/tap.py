@@ -60,7 +60,7 @@ class Options(OneLineOptions):
         ["encoder", None, "auto", "An H.264 encoder of FFmpeg, such as libx264 or h264_nvenc."],
         ["bitrate", None, "4000", "Upper bound in kilobits a second, averaged over some seconds."],
         ["keyframe-interval", None, "10", "Seconds between keyframes, at most."],
-        ["format", None, "binary", "How messages are written: binary or json."],
+        ["format", None, "binary", "How messages are written: binary, cbor, protobuf or json."],
     ]
 
     def postOptions(self) -> None:

@@ -111,7 +111,10 @@ class FakeSentinelPeer(_Peer):
 
     def say(self, message: Message) -> None:
         """The Sentinel sends `message`, and the server takes it as its socket would."""
-        payload, is_binary = self.codec.encode(message)
+        self.deliver(*self.codec.encode(message))
+
+    def deliver(self, payload: bytes, is_binary: bool) -> None:
+        """The Sentinel sends these octets, whether or not its format would write them so."""
         self.payloads.append(payload)
         frames = {}
         if is_binary and self.codec.canonical:
