@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.wire`` from the root of the tree; ends by itself within seconds. The
 formats take turns, so that a machine that is busy for a while is so for all of them; the best of
-several rounds counts. The ratio is to the binary format.
+several rounds counts. Below each cost stands its ratio to that of the binary format; the last
+number of a format is what a message of it is long.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vidlink.model import (
     SentinelStatus,
 )
 from vidlink.wire.binary import BinaryCodec
+from vidlink.wire.cbor import CborCodec
 from vidlink.wire.jsontext import JsonCodec
 from vidlink.wire.messages import (
     Ack,
@@ -30,6 +32,7 @@ from vidlink.wire.messages import (
     Sentinels,
     Subscribe,
 )
+from vidlink.wire.protobuf import ProtobufCodec
 
 ROUNDS = 7
 ROUND_SECONDS = 0.02
@@ -88,22 +91,31 @@ def calls_of(codec: ICodec, message: Message) -> dict[str, Callable[[], object]]
     }
 
 
+def row(name: str, cells: list[str]) -> str:
+    """One line of the table."""
+    return f"{name:22}" + "".join(f"{cell:>9}" for cell in cells)
+
+
 def main() -> None:
     """Measure everything and print a table."""
-    binary, text = BinaryCodec(), JsonCodec()
+    codecs = (BinaryCodec(), CborCodec(), ProtobufCodec(), JsonCodec())
     gc.disable()
-    print(f"{'us a message':22}{'binary':>18}{'json':>18}{'ratio':>16}")
-    print(f"{'':22}" + f"{'encode':>9}{'decode':>9}" * 2 + f"{'encode':>8}{'decode':>8}")
+    print(f"{'us a message':22}" + "".join(f"{codec.name:>27}" for codec in codecs))
+    print(row("", ["encode", "decode", "octets"] * len(codecs)))
     for name, message in MESSAGES.items():
-        best = best_us(calls_of(binary, message) | calls_of(text, message))
-        quick = [best[f"{binary.name} {way}"] for way in ("encode", "decode")]
-        slow = [best[f"{text.name} {way}"] for way in ("encode", "decode")]
-        ratios = [there / here for here, there in zip(quick, slow, strict=True)]
-        print(
-            f"{name:22}"
-            + "".join(f"{cost:9.2f}" for cost in quick + slow)
-            + "".join(f"{ratio:7.1f}x" for ratio in ratios)
-        )
+        calls = [calls_of(codec, message) for codec in codecs]
+        best = list(best_us({way: call for each in calls for way, call in each.items()}).values())
+        costs, ratios = [], []
+        for index, codec in enumerate(codecs):
+            pair = best[2 * index : 2 * index + 2]
+            size = len(codec.encode(message)[0])
+            costs += [*(f"{cost:.2f}" for cost in pair), str(size)]
+            ratios += [
+                *(f"{there / here:.1f}x" for here, there in zip(best, pair, strict=False)),
+                "",
+            ]
+        print(row(name, costs))
+        print(row("", ratios))
 
 
 if __name__ == "__main__":

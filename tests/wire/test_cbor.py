@@ -271,7 +271,8 @@ class CborMessageTests(SynchronousTestCase):
         """A message is a map with a type."""
         for plain in ([], None, 5, "focus", b"", [["type", "focus"]]):
             self.assert_refused(cbor2.dumps(plain), "must be a map")
-        for word in (None, 5, "unknown", b"focus", ["focus"], {}):
+        words: tuple[Any, ...] = (None, 5, "unknown", b"focus", ["focus"], {})
+        for word in words:
             self.assert_refused(cbor2.dumps({"type": word}), "must be a known word")
 
     def test_control_bytes(self) -> None:

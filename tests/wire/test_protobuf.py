@@ -160,6 +160,13 @@ class HostileTests(SynchronousTestCase):
             with self.subTest(member=member):
                 self.assert_refused(said(**member), word)
 
+    def test_cut_numbers(self) -> None:
+        """A number too large for its type is cut to it, as protobuf says, and written so."""
+        inner = field(1, SESSION.encode()) + b"\x10" + varint(2**32 + 7)
+        message = CODEC.decode(field(5, inner), True)
+        self.assertEqual(message, Ack(SESSION, 7))
+        self.assertEqual(CODEC.encode(message)[0], said(ack={"session_id": SESSION, "sequence": 7}))
+
     def test_rates(self) -> None:
         """A rate is the double nearest to it."""
         for rate, rate_mhz in ((5.0, 5_000), (0.2, 200), (0.001, 1)):

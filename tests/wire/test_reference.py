@@ -10,13 +10,16 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+import vidlink.wire
 from vidlink import errors
 from vidlink.model import Limits, Segment
 from vidlink.wire import schema
 from vidlink.wire.binary import BinaryCodec
+from vidlink.wire.cbor import CborCodec
 from vidlink.wire.jsontext import JsonCodec
 from vidlink.wire.kinds import FLAG, OCTETS, Kind, Ratio, Sentence, Word
-from vidlink.wire.messages import limit_words
+from vidlink.wire.messages import Subscribe, limit_words
+from vidlink.wire.protobuf import ProtobufCodec
 from vidlink.wire.schema import TABLE, Said, from_plain, to_plain
 from vidlink.wire.shapes import Either, Many, Named, OrNull, Record
 
@@ -71,6 +74,17 @@ def sections() -> dict[tuple[str, str], str]:
         match = re.fullmatch(r"`([a-z.]+)`(?: to a (\w+))?", heading)
         if match:
             found[match[1], match[2] or ""] = text
+    return found
+
+
+def annotated(heading: str) -> list[tuple[bytes, str]]:
+    """The octets that are written out in a section of the page, and the notes beside them."""
+    _, _, rest = PAGE.partition(f"\n## {heading}\n")
+    found = []
+    for block in examples(rest.partition("\n## ")[0], "text"):
+        lines = [re.split(r" {2,}", line, maxsplit=1) for line in block.splitlines()]
+        payload = bytes.fromhex("".join(octets for octets, _ in lines))
+        found.append((payload, " ".join(note for _, note in lines)))
     return found
 
 
@@ -153,7 +167,7 @@ def nested(record: Record) -> Iterator[tuple[str, Record]]:
 class ExampleTests(SynchronousTestCase):
     """Every example in the reference is one."""
 
-    codecs = (BinaryCodec(), JsonCodec())
+    codecs = (BinaryCodec(), CborCodec(), ProtobufCodec(), JsonCodec())
 
     def test_every_message_has_one(self) -> None:
         """No message is without an example, in its own section and of its own type."""
@@ -187,10 +201,7 @@ class ExampleTests(SynchronousTestCase):
 
     def test_octets(self) -> None:
         """The annotated octets are what the binary format gives, and mean what they say."""
-        (block,) = examples(PAGE, "text")
-        lines = [re.split(r" {2,}", line, maxsplit=1) for line in block.splitlines()]
-        payload = bytes.fromhex("".join(octets for octets, _ in lines))
-        notes = " ".join(note for _, note in lines)
+        ((payload, notes),) = annotated("Media in binary frames")
         codec = BinaryCodec()
         message = codec.decode(payload, True)
         self.assertEqual(codec.encode(message), (payload, True))
@@ -210,11 +221,39 @@ class ExampleTests(SynchronousTestCase):
 
     def test_octets_of_the_json_example(self) -> None:
         """The example of a segment in JSON is the same segment as the one in octets."""
-        (block,) = examples(PAGE, "text")
-        octets = "".join(re.split(r" {2,}", line)[0] for line in block.splitlines())
+        ((payload, _),) = annotated("Media in binary frames")
         first = examples(sections()["segment", ""], "json")[0]
-        message = BinaryCodec().decode(bytes.fromhex(octets), True)
-        self.assertEqual(self.decode(first), message)
+        self.assertEqual(self.decode(first), BinaryCodec().decode(payload, True))
+
+    def test_octets_of_other_formats(self) -> None:
+        """So are those in CBOR and protobuf, octet by octet; and the second examples are alike."""
+        segment = self.decode(examples(sections()["segment", ""], "json")[0])
+        subscribe = self.decode(examples(sections()["subscribe", ""], "json")[1])
+        assert isinstance(subscribe, Subscribe)
+        for codec, heading in ((CborCodec(), "CBOR"), (ProtobufCodec(), "Protobuf")):
+            first, second = annotated(heading)
+            for (payload, _), message in ((first, segment), (second, subscribe)):
+                self.assertEqual(codec.decode(payload, True), message)
+                self.assertEqual(codec.encode(message), (payload, True))
+
+    def test_notes_of_other_formats(self) -> None:
+        """What is said of the octets is so: numbers, lengths and names."""
+        for payload, notes in annotated("CBOR"):
+            plain = to_plain(CborCodec().decode(payload, True))
+            place = plain.get("startFrom", {})
+            for name in (*plain, *place):
+                self.assertIn(f" {name} ", notes)
+            for number in (*plain.values(), *place.values()):
+                if type(number) in (int, float):
+                    self.assertRegex(notes, rf"\b{number}\b")
+            self.assertIn(f"a map of {len(plain)} pairs", notes)
+        proto = (Path(vidlink.wire.__file__).parent / "vidlink.proto").read_text("utf-8")
+        for payload, notes in annotated("Protobuf"):
+            lengths = re.findall(r"field (\d+), (\w+): (\d+) octets", notes)
+            self.assertGreater(len(lengths), 3)
+            for number, name, octets in lengths:
+                self.assertIn(bytes((int(number) << 3 | 2, int(octets))), payload)
+                self.assertIn(f" {name} = {number};", proto)
 
     def decode(self, text: str) -> Any:
         """The message in `text`."""
@@ -269,6 +308,12 @@ class TableTests(SynchronousTestCase):
         explained = {row[0] for row in table[1:]}
         used = {name for _, name in SINGLE} | {"sentence", "ratio", "word"}
         self.assertEqual(explained, used)
+
+    def test_formats(self) -> None:
+        """The formats stand in the order of the server's preference."""
+        (table,) = (table for table in tables(PAGE) if table[0][0] == "subprotocol")
+        codecs = sorted(ExampleTests.codecs, key=lambda codec: codec.rank)
+        self.assertEqual([row[0].strip("`") for row in table[1:]], [c.name for c in codecs])
 
     def test_limits(self) -> None:
         """The limits are those that a server sends by default."""

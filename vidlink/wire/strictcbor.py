@@ -23,7 +23,8 @@ from vidlink.wire.kinds import excerpt
 _UNSIGNED, _NEGATIVE, _OCTETS, _TEXT, _LIST, _MAP, _TAG, _SIMPLE = range(8)
 # The low five bits of a head: up to here they are its argument, then the argument follows.
 _LARGEST_DIRECT = 23
-_ARGUMENT_SIZES = {24: 1, 25: 2, 26: 4, 27: 8}
+_ONE_OCTET = 24
+_ARGUMENT_SIZES = {25: 2, 26: 4, 27: 8}
 _CONSTANTS: Mapping[int, bool | None] = {20: False, 21: True, 22: None}
 _FLOATS = {25: Struct("!e"), 26: Struct("!f"), 27: Struct("!d")}
 #: Heads of texts of 0 to 23 octets, as names are.
@@ -78,31 +79,32 @@ class _Reader:
         if argument > _LARGEST_DIRECT:
             argument = self._argument(argument)
         if major == _TEXT:
-            return str(self._octets(argument), "utf-8")
+            return str(self._octets(argument, self.octets), "utf-8")
         if major == _UNSIGNED:
             return argument
         if major == _NEGATIVE:
             return -1 - argument
         if major == _OCTETS:
-            self._pass(argument)
-            return memoryview(self.octets)[self.place - argument : self.place]
+            return self._octets(argument, memoryview(self.octets))
         if major == _TAG:
             raise BadMessage(f"the CBOR must not have tags, such as {argument}")
         return self._container(major, argument, depth + 1)
 
     def _argument(self, low: int) -> int:
+        if low == _ONE_OCTET:
+            self.place += 1
+            return self.octets[self.place - 1]
         if low not in _ARGUMENT_SIZES:
             raise BadMessage("the CBOR must not have items of indefinite or unknown length")
-        return int.from_bytes(self._octets(_ARGUMENT_SIZES[low]), "big")
+        return int.from_bytes(self._octets(_ARGUMENT_SIZES[low], self.octets), "big")
 
-    def _octets(self, count: int) -> bytes | memoryview:
-        self._pass(count)
-        return self.octets[self.place - count : self.place]
-
-    def _pass(self, count: int) -> None:
-        self.place += count
-        if self.place > self.size:
+    def _octets(self, count: int, octets: bytes | memoryview) -> bytes | memoryview:
+        """So many of `octets`, which are ours or a view of them."""
+        begin = self.place
+        self.place = end = begin + count
+        if end > self.size:
             raise IndexError
+        return octets[begin:end]
 
     def _container(self, major: int, count: int, depth: int) -> dict[str, Any] | list[Any]:
         if depth > MAX_DEPTH:
@@ -139,7 +141,7 @@ class _Reader:
         if low not in _FLOATS:
             raise BadMessage("the CBOR has a simple value that is neither false, true nor null")
         form = _FLOATS[low]
-        (number,) = form.unpack(self._octets(form.size))
+        (number,) = form.unpack(self._octets(form.size, self.octets))
         if not math.isfinite(number):
             raise BadMessage(f"{number} is not a number that messages have")
         return float(number)
