@@ -49,6 +49,7 @@ class CodecTests(SynchronousTestCase):
     def test_formats(self) -> None:
         """All four are there, each once, in the order of the server's preference."""
         codecs = sorted(getPlugins(ICodec), key=lambda codec: codec.rank)
+        self.assertEqual(len({codec.rank for codec in codecs}), len(codecs))
         names = [codec.name for codec in codecs]
         self.assertEqual(names, [f"vidlink.v1.{name}" for name in FORMATS])
 

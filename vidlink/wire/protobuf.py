@@ -6,7 +6,7 @@ and that fit together is in :mod:`vidlink.wire.protoshapes`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -88,17 +88,18 @@ def _check_large(payload: bytes | memoryview, max_control_bytes: int) -> None:
     size = len(payload)
     if size > MAX_MESSAGE_BYTES:
         raise BadMessage(f"a message of {size} octets is longer than {MAX_MESSAGE_BYTES}")
-    parts = 0
-    for number, begin, end in fields(payload, 0, size):
-        parts += 1
-        has_media = _HAS_MEDIA.get(number)
-        if has_media is False:
+    for parts, number in enumerate(_media_fields(payload), 1):
+        if _HAS_MEDIA.get(number) is False:
             raise BadMessage(
                 f"a message of {size} octets without media is longer than {max_control_bytes}"
             )
-        for _ in fields(payload, begin, end) if has_media else ():
-            parts += 1
-            if parts > MAX_MEDIA_PARTS:
-                break
         if parts > MAX_MEDIA_PARTS:
             raise BadMessage(f"a message of this length may have at most {MAX_MEDIA_PARTS} parts")
+
+
+def _media_fields(payload: bytes | memoryview) -> Iterator[int]:
+    """The number of each field of the envelope, and again for each field inside of media."""
+    for number, begin, end in fields(payload, 0, len(payload)):
+        yield number
+        if _HAS_MEDIA.get(number):
+            yield from (number for _ in fields(payload, begin, end))
