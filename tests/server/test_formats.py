@@ -30,7 +30,7 @@ from vidlink.wire.schema import to_plain
 
 SESSION = "session-0000000001"
 INIT = InitSegment("desk-1", SESSION, media.init_segment())
-FOREIGN = "org.example.literals"
+FOREIGN = "zone.example.literals"
 #: What somebody else writes into a file of their own: messages as Python's literals.
 PLUGIN = """
 from ast import literal_eval
@@ -45,7 +45,7 @@ from vidlink.wire.schema import from_plain, to_plain
 
 @implementer(IPlugin, ICodec)
 class LiteralsCodec:
-    name = "org.example.literals"
+    name = "zone.example.literals"
     rank = -1
     canonical = False
 
