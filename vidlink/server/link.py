@@ -93,7 +93,7 @@ class LinkProtocol(WebSocketServerProtocol):
     def onMessageFrameBegin(self, length: int) -> None:
         """Count the frames of a message: many tiny ones cost far more than their bytes."""
         self._frames += 1
-        if self._frames > MAX_FRAMES_PER_MESSAGE:
+        if self._frames > self.factory.max_frames_per_message:
             self._fail_connection(POLICY_VIOLATION, "too many frames in one message")
             return
         super().onMessageFrameBegin(length)
@@ -199,6 +199,7 @@ class LinkFactory(WebSocketServerFactory):
     _log = Logger()
     registration_seconds: float
     max_message_bytes: int
+    max_frames_per_message = MAX_FRAMES_PER_MESSAGE
 
     def __init__(self, codecs: Iterable[ICodec], clock: Any) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ from twisted.application.service import IService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.web.resource import IResource
 
 from vidlink.daemon import prepare, wall_clock_us
 from vidlink.errors import UserMistake
@@ -21,6 +22,7 @@ from vidlink.relay.hub import Hub
 from vidlink.server.assets import Page
 from vidlink.server.exposure import Listening, check_exposure
 from vidlink.server.ingest import IngestFactory
+from vidlink.server.link import LinkFactory
 from vidlink.server.origin import Hosts
 from vidlink.server.service import COMMAND, ServerService
 from vidlink.server.site import build_root, make_site
@@ -117,19 +119,25 @@ def _assemble(options: Options) -> ServerService:
     link: dict[str, Any] = {"codecs": find_codecs(), "clock": clock}
     ingest = IngestFactory(hub, store, wall_clock_us, **link)
     watch = WatchFactory(hub, wall_clock_us, **link)
-    for factory in (ingest, watch):
-        factory.setProtocolOptions(
-            autoPingInterval=PING_SECONDS,
-            autoPingTimeout=PONG_SECONDS,
-            openHandshakeTimeout=HANDSHAKE_SECONDS,
-            allowNullOrigin=True,
-        )
     history = History(store, hub, wall_clock_us=wall_clock_us)
-    root = build_root(history, Page.load(), WebSocketResource(ingest), WebSocketResource(watch))
+    root = build_root(history, Page.load(), link_resource(ingest), link_resource(watch))
     site = make_site(root, clock=clock, hosts=hosts)
     ports = [_port(description, site, clock) for description in options["listen"]]
     clock.callWhenRunning(warn_that_open, options["listen"])
     return ServerService(hub, store, ingest, watch, ports, clock)
+
+
+def link_resource(factory: LinkFactory) -> IResource:
+    """What is served at the path of `factory`, with Autobahn's own timers turned on."""
+    factory.setProtocolOptions(
+        autoPingInterval=PING_SECONDS,
+        autoPingTimeout=PONG_SECONDS,
+        openHandshakeTimeout=HANDSHAKE_SECONDS,
+        # Without it, every call sets it to False.
+        allowNullOrigin=True,
+    )
+    resource: IResource = WebSocketResource(factory)
+    return resource
 
 
 def _store(options: Options, clock: Any) -> RecordingStore:

@@ -1,0 +1,61 @@
+"""What tests install for themselves, once for each user, outside of the tree.
+
+Below ``VIDLINK_TEST_CACHE``, or else the user's cache (XDG Base Directory Specification). A folder
+that was not made to its end is made anew; runs at the same time wait for one another.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+CACHE = "VIDLINK_TEST_CACHE"
+#: What an installation may take, many times what it takes with a slow line.
+INSTALL_SECONDS = 300.0
+
+
+def once(name: str, make: Callable[[Path], None], environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder `name`, which `make` has filled, now or in an earlier run.
+
+    Whoever changes what `make` does has to change `name`.
+    """
+    cache = _cache(environ)
+    cache.mkdir(parents=True, exist_ok=True)
+    folder, complete = cache / name, cache / f"{name}.complete"
+    with (cache / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (complete.exists() and folder.is_dir()):
+            complete.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            complete.touch()
+    return folder
+
+
+def install(command: list[str], environ: Mapping[str, str] | None = None) -> None:
+    """Run one step of an installation; AssertionError, with what it said, if it fails."""
+    run = subprocess.run(
+        command,
+        env={**os.environ, **(environ or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
+    if run.returncode:
+        raise AssertionError(f"cannot be installed: {' '.join(command)}\n{run.stdout[-2000:]}")
+
+
+def _cache(environ: Mapping[str, str]) -> Path:
+    own = environ.get(CACHE)
+    if own:
+        return Path(own)
+    users = environ.get("XDG_CACHE_HOME")
+    return (Path(users) if users else Path.home() / ".cache") / "vidlink-tests"

@@ -1,0 +1,96 @@
+"""An echo at the Sentinels' path of a server that is put together like the real one.
+
+Run as a process, it listens on a port that the system chooses and prints its address. All of the
+server is at work but its conversations: site, channel, factory, options and limits, and the frames
+that it makes for media. Only a message may come in more frames than the real limit, because
+the Autobahn|Testsuite cuts 4 MiB into pieces of 64 octets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.web.resource import Resource
+
+from vidlink.daemon import prepare, wall_clock_us
+from vidlink.errors import PeerError
+from vidlink.plugins import find_codecs
+from vidlink.relay.hub import Hub
+from vidlink.server.exposure import Listening
+from vidlink.server.ingest import IngestFactory, IngestProtocol
+from vidlink.server.origin import Hosts
+from vidlink.server.site import Root, make_site
+from vidlink.server.tap import link_resource
+from vidlink.testing.store import MemoryStore
+from vidlink.wire.framing import server_frame
+
+LISTEN = "tcp:0:interface=127.0.0.1"
+#: 4 MiB in pieces of 64 octets, and the empty frame that ends them.
+MOST_FRAMES = 4 * 1024 * 1024 // 64 + 1
+
+
+class Conversation:
+    """Nothing is expected, and nothing is said but what ends the connection."""
+
+    def __init__(self, peer: EchoProtocol) -> None:
+        self._peer = peer
+
+    def fail(self, error: PeerError) -> None:
+        """Close, for that reason."""
+        self._peer.close(error)
+
+    def deadline(self) -> None:
+        """Nobody has to register."""
+
+    def tick(self) -> None:
+        """Nothing is ever due."""
+
+    def lost(self) -> None:
+        """There is nothing to forget."""
+
+
+class EchoProtocol(IngestProtocol):
+    """A Sentinel's connection, but for what is done with a message."""
+
+    def take(self, payload: bytes, is_binary: bool) -> None:
+        """Send it back, in a frame made as those for viewers are."""
+        if self.state == self.STATE_OPEN:
+            frame = server_frame(payload, is_binary)
+            self.transport.writeSequence((frame.header, frame.payload))
+
+
+class EchoFactory(IngestFactory):
+    """Makes the connections."""
+
+    protocol = EchoProtocol
+    max_frames_per_message = MOST_FRAMES
+
+    def converse(self, peer: Any) -> Any:
+        """The conversation of a new connection."""
+        return Conversation(peer)
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    from twisted.internet import reactor
+
+    clock: Any = reactor
+    prepare(clock)
+    hub, store = Hub(clock.seconds), MemoryStore(wall_clock_us=wall_clock_us)
+    echo = EchoFactory(hub, store, wall_clock_us, codecs=find_codecs(), clock=clock)
+    nothing = Resource()
+    root = Root(nothing, nothing, link_resource(echo), nothing)
+    site = make_site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]))
+
+    def tell(port: IListeningPort) -> None:
+        address: Any = port.getHost()
+        print(f"ws://{address.host}:{address.port}/ws/sentinel", flush=True)
+
+    serverFromString(clock, LISTEN).listen(site).addCallback(tell)
+    clock.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Tests of ``tests.cached``: what tests install is made once, whole, and outside of the tree."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cached import install, once
+
+
+class OnceTests(SynchronousTestCase):
+    """A folder that takes long to make."""
+
+    def setUp(self) -> None:
+        """A cache with nothing in it."""
+        self.environ = {"VIDLINK_TEST_CACHE": os.path.abspath(self.mktemp())}
+        self.made: list[Path] = []
+
+    def make(self, folder: Path) -> None:
+        """Leave a file there."""
+        self.made.append(folder)
+        (folder / "tool").touch(exist_ok=False)
+
+    def test_once(self) -> None:
+        """It is made when it is asked for first, and found from then on."""
+        folder = once("tool-1", self.make, self.environ)
+        self.assertTrue((folder / "tool").is_file())
+        self.assertEqual(once("tool-1", self.make, self.environ), folder)
+        self.assertEqual(self.made, [folder])
+
+    def test_broken_off(self) -> None:
+        """What was not made to its end is made anew, from nothing."""
+
+        def break_off(folder: Path) -> None:
+            self.make(folder)
+            raise OSError("no network")
+
+        self.assertRaises(OSError, once, "tool-1", break_off, self.environ)
+        folder = once("tool-1", self.make, self.environ)
+        self.assertEqual(self.made, [folder, folder])
+
+    def test_where(self) -> None:
+        """It is below the user's cache, unless something else is asked for."""
+        cache = os.path.abspath(self.mktemp())
+        for environ in ({"XDG_CACHE_HOME": cache}, {"XDG_CACHE_HOME": "x", **self.environ}):
+            folder = once("tool-1", self.make, environ)
+            expected = environ.get("VIDLINK_TEST_CACHE", f"{cache}/vidlink-tests")
+            self.assertEqual(os.fspath(folder), f"{expected}/tool-1")
+
+    def test_failed_step(self) -> None:
+        """A step that fails says which it was, and what it said."""
+        step = [sys.executable, "-c", "import sys; sys.exit('no such package')"]
+        failure = self.assertRaises(AssertionError, install, step)
+        self.assertIn(step[0], str(failure))
+        self.assertIn("no such package", str(failure))
