@@ -13,6 +13,8 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tests.needs import do_without
+
 CACHE = "VIDLINK_TEST_CACHE"
 #: What an installation may take, many times what it takes with a slow line.
 INSTALL_SECONDS = 300.0
@@ -38,10 +40,12 @@ def once(name: str, make: Callable[[Path], None], environ: Mapping[str, str] = o
 
 
 def install(command: list[str], environ: Mapping[str, str] | None = None) -> None:
-    """Run one step of an installation; AssertionError, with what it said, if it fails."""
+    """Run one step of an installation; the test does without if it fails: what is missing is
+    most likely the network."""
+    every = {**os.environ, **(environ or {})}
     run = subprocess.run(
         command,
-        env={**os.environ, **(environ or {})},
+        env=every,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -50,7 +54,7 @@ def install(command: list[str], environ: Mapping[str, str] | None = None) -> Non
         check=False,
     )
     if run.returncode:
-        raise AssertionError(f"cannot be installed: {' '.join(command)}\n{run.stdout[-2000:]}")
+        do_without(f"needs {' '.join(command)}, which failed: {run.stdout[-2000:]}", every)
 
 
 def _cache(environ: Mapping[str, str]) -> Path:

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 from unittest import SkipTest
 
 REQUIRE = "VIDLINK_REQUIRE"
@@ -30,11 +31,13 @@ PROGRAMS: Mapping[str, Program] = {
     "ffmpeg": Program(("ffmpeg",), "ffmpeg"),
     "ffprobe": Program(("ffprobe",), "ffmpeg"),
     "xclock": Program(("xclock",), "x11-apps"),
+    "node": Program(("node",), "nodejs"),
+    "npm": Program(("npm",), "npm"),
 }
 
 
 class Missing(AssertionError):
-    """A program is not there, and this run was told that everything is."""
+    """Something is not there, and this run was told that everything is."""
 
 
 def need(name: str, environ: Mapping[str, str] = os.environ) -> str:
@@ -48,7 +51,11 @@ def need(name: str, environ: Mapping[str, str] = os.environ) -> str:
         found = shutil.which(command, path=environ.get("PATH", os.defpath))
         if found is not None:
             return found
-    reason = f"needs {name}: apt-get install {program.package}"
+    do_without(f"needs {name}: apt-get install {program.package}", environ)
+
+
+def do_without(reason: str, environ: Mapping[str, str] = os.environ) -> NoReturn:
+    """Skip the test for `reason`, or fail it where everything has to be there."""
     if environ.get(REQUIRE) == "all":
         raise Missing(f"{reason} ({REQUIRE}=all)")
     raise SkipTest(reason)
