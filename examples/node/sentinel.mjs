@@ -21,12 +21,12 @@ await always(`${server}/ws/sentinel`, format, (send, close) => {
     let sequence = 0, due = 0;
     for (const segment of film.segments) {
       const {time, keyframe, duration} = segment, rate = segment.frames / duration;
+      await sleep(time - (nowUs() - began) / 1e6);
+      if (!isOpen) return;
       // Asked for fewer frames than the film has, we leave out all but some that need no other.
       if (slowest < rate && (!keyframe || time < due - 1e-6)) continue;
       const data = numbered(segment, sequence);
       if (data.length > maxSegmentBytes) throw new Error("it takes no segment of this size");
-      await sleep(time - (nowUs() - began) / 1e6);
-      if (!isOpen) return;
       const framerate = Math.round(Math.min(rate, slowest) * 1000) / 1000;
       send({
         type: "segment", sentinelId, sessionId, sequence, keyframe, framerate, data,
