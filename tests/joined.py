@@ -12,6 +12,8 @@ from vidlink.interfaces import ICodec
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.ingest import IngestFactory
+from vidlink.server.link import LinkProtocol
+from vidlink.server.pace import REST_SECONDS
 from vidlink.server.watch import WatchFactory
 from vidlink.testing.store import MemoryStore
 from vidlink.wire.messages import Message
@@ -109,11 +111,19 @@ class Joined:
         return near
 
     def flush(self) -> None:
-        """Deliver everything, and everything that comes of it, at this moment."""
+        """Deliver everything, and everything that comes of it, at this moment; but for whom
+        the server lets wait because of too many frames, that takes a little time."""
         moved = True
         while moved:
             self.clock.advance(0)
             moved = sum(bool(pump.pump()) for pump in self.pumps) > 0
+            if not moved and any(link.is_resting for link in self.links()):
+                self.clock.advance(REST_SECONDS)
+                moved = True
+
+    def links(self) -> set[LinkProtocol]:
+        """The server's ends of all open connections."""
+        return {*self.ingest.links, *self.watch.links}
 
     def pass_time(self, seconds: float, step: float = 1.0) -> None:
         """Let time pass, with the server's tick once a second."""

@@ -2,8 +2,9 @@
 
 Run as a process, it listens on a port that the system chooses and prints its address. All of the
 server is at work but its conversations: site, channel, factory, options and limits, and the frames
-that it makes for media. Only a message may come in more frames than the real limit, because
-the Autobahn|Testsuite cuts 4 MiB into pieces of 64 octets.
+that it makes for media. Only two limits on frames are higher than the real ones, because the
+Autobahn|Testsuite cuts 4 MiB into pieces of 64 octets: how many a message may have, and how many
+are taken at a time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from vidlink.relay.hub import Hub
 from vidlink.server.exposure import Listening
 from vidlink.server.ingest import IngestFactory, IngestProtocol
 from vidlink.server.origin import Hosts
+from vidlink.server.pace import FRAMES_PER_TURN
 from vidlink.server.site import Root, make_site
 from vidlink.server.tap import link_resource
 from vidlink.testing.store import MemoryStore
@@ -53,6 +55,8 @@ class Conversation:
 
 class EchoProtocol(IngestProtocol):
     """A Sentinel's connection, but for what is done with a message."""
+
+    frames_per_turn = 8 * FRAMES_PER_TURN
 
     def take(self, payload: bytes, is_binary: bool) -> None:
         """Send it back, in a frame made as those for viewers are."""

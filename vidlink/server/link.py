@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.twisted.websocket import WebSocketServerFactory
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from vidlink.errors import PeerError, TooSlow
 from vidlink.interfaces import ICodec
+from vidlink.server.pace import PacedProtocol
 from vidlink.server.timer import Timer
 from vidlink.wire.framing import negotiate
 from vidlink.wire.messages import ErrorMessage
@@ -34,7 +35,7 @@ MAX_REASON_BYTES = 123
 
 
 @implementer(IPushProducer)
-class LinkProtocol(WebSocketServerProtocol):
+class LinkProtocol(PacedProtocol):
     """One WebSocket connection. Subclasses make the conversation and feed it.
 
     `is_paused` says that the transport has no room now: its peer does not read fast enough.
