@@ -61,8 +61,8 @@ export async function always(url, format, begin) {
     const code = await new Promise((resolve) => socket.on("close", resolve));
     heard.closed?.();
     if (code === 1000) return;
-    wait = PATIENCE.has(code) ? 60 : Math.min(wait * 2, 30);
-    const seconds = wait * (1 + Math.random() / 2); // or all of a room come at once
+    const seconds = (PATIENCE.has(code) ? 60 : wait) * (1 + Math.random() / 2);
+    wait = Math.min(wait * 2, 30);
     console.error(`closed with ${code}; again in ${seconds.toFixed(1)} s`);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   }

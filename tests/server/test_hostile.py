@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.error import ConnectionLost
@@ -14,6 +15,7 @@ from vidlink.server.link import MAX_FRAMES_PER_MESSAGE
 from vidlink.server.pace import FRAMES_PER_TURN, REST_SECONDS
 from vidlink.wire.messages import Clock, ProctorRegister
 
+ROOT = Path(__file__).parents[2]
 TEXT, OCTETS, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 FIN = 0x80
 
@@ -249,6 +251,13 @@ class FloodTests(HostileCase):
                 rested = self.server.clock.seconds() - began
                 self.assertAlmostEqual(rested, 10_000 // FRAMES_PER_TURN * REST_SECONDS)
                 link.connectionLost(Failure(ConnectionLost()))
+
+    def test_reference(self) -> None:
+        """The wire reference names these figures."""
+        page = " ".join((ROOT / "docs" / "reference" / "wire.md").read_text("utf-8").split())
+        self.assertIn(f"into at most {MAX_FRAMES_PER_MESSAGE} frames (1008 otherwise)", page)
+        rests = f"{FRAMES_PER_TURN} at a time and then rests for {REST_SECONDS * 1000:g} ms"
+        self.assertIn(rests, page)
 
     def test_gone_while_it_waits(self) -> None:
         """A connection that is lost with frames waiting leaves no timer behind."""
