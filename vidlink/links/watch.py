@@ -24,6 +24,7 @@ from vidlink.errors import (
 )
 from vidlink.interfaces import ICodec, IFollower, IProctorPeer
 from vidlink.links.subscription import Subscription
+from vidlink.links.turns import Turns
 from vidlink.model import Frame
 from vidlink.wire.framing import server_frame
 from vidlink.wire.messages import (
@@ -90,12 +91,11 @@ class Watch:
         self.may = may
         self.wall_clock_us = wall_clock_us
         self.subscriptions: dict[str, Subscription] = {}
-        self.focus: str | None = None
         self.listing = False
         self._codec = codec
         self._seconds = seconds
         self._replies: deque[Frame] = deque()
-        self._turns: deque[str] = deque()
+        self._turns = Turns()
         self._list_version = NOTHING_SEEN
         self._inputs: _Inputs = _build(self)
 
@@ -119,16 +119,7 @@ class Watch:
             return self._replies.popleft()
         if self.listing and self._list_version < self.hub.roster.version:
             return self._list_frame()
-        focused = self.subscriptions.get(self.focus) if self.focus is not None else None
-        frame = None if focused is None else focused.pull()
-        if frame is not None:
-            return frame
-        for _ in range(len(self._turns)):
-            self._turns.rotate(-1)
-            frame = self.subscriptions[self._turns[-1]].pull()
-            if frame is not None:
-                return frame
-        return None
+        return self._turns.pull()
 
     def stirred(self) -> None:
         """Something that this Proctor follows has news."""
@@ -169,10 +160,9 @@ class Watch:
             subscription.restart(message)
         else:
             stream = self._stream(message.sentinel_id)
-            self.subscriptions[message.sentinel_id] = Subscription(
-                stream, message, self._codec, self._seconds
-            )
-            self._turns.append(message.sentinel_id)
+            subscription = Subscription(stream, message, self._codec, self._seconds)
+            self.subscriptions[message.sentinel_id] = subscription
+            self._turns.add(message.sentinel_id, subscription)
             stream.follow(self)
         self.peer.wake()
 
@@ -194,7 +184,7 @@ class Watch:
 
     def set_focus(self, message: Focus) -> None:
         """Serve this one first."""
-        self.focus = message.sentinel_id
+        self._turns.focus(message.sentinel_id)
 
     def request_keyframe(self, message: KeyframeRequest) -> None:
         """Pass the request on to the Sentinel."""
