@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vidlink.errors import PeerError
     from vidlink.model import (
         Arrival,
+        Frame,
         Gap,
         RecordingState,
         Registration,
@@ -153,12 +154,17 @@ class IBuffer(Interface):
         """`int | None`: of the newest segment ever appended, whether still held or not."""
     )
     size_bytes = Attribute(
-        """`int`: octets held: the media, and a fixed sum for what else an entry costs."""
+        """`int`: octets held: the media, what was encoded of them for viewers of other formats,
+        and a fixed sum for what else an entry costs."""
     )
 
     def append(arrival: Arrival) -> bool:
         """Add the newest segment. True if since the last one a cap has forced entries out that
         the window keeps."""
+
+    def keep(arrival: Arrival, name: str, frame: Frame) -> None:
+        """Keep with `arrival`, which must be held, what it is in the format `name`; counted in
+        `size_bytes`. A cap that this exceeds is kept at the next append or trim."""
 
     def at(position: int) -> Arrival:
         """The entry at `position`; :exc:`IndexError` unless ``first <= position < end``."""

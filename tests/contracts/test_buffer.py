@@ -9,6 +9,7 @@ from zope.interface.verify import verifyObject
 
 from tests.relay.arrivals import arrival, arrivals
 from vidlink.interfaces import IBuffer
+from vidlink.model import Frame
 from vidlink.relay.buffer import Budget, Buffer
 
 if TYPE_CHECKING:
@@ -127,6 +128,17 @@ class BufferContract(_Case):
         self.assertLessEqual(buffer.size_bytes, 10_000)
         self.assertEqual(self.held(buffer), list(range(buffer.first, 4)))
         self.assertIsNone(buffer.newest_keyframe(0))
+
+    def test_encoded(self) -> None:
+        """What is kept of an entry in another format is found with it, and counts."""
+        buffer = self.make(1_000.0, 10_000)
+        buffer.append(arrival(0, True, size=3_000))
+        before, frame = buffer.size_bytes, Frame(b"", bytes(4_000))
+        buffer.keep(buffer.at(0), "vidlink.v1.json", frame)
+        self.assertIs(buffer.at(0).frames["vidlink.v1.json"], frame)
+        self.assertEqual(buffer.size_bytes, before + 4_000)
+        self.assertTrue(buffer.append(arrival(1, True, size=3_000)))
+        self.assertEqual(self.held(buffer), [1])
 
     def test_newest_is_kept(self) -> None:
         """A segment that is larger than the cap is still there to be sent."""

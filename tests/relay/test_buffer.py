@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -15,17 +15,24 @@ from hypothesis.stateful import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.relay.arrivals import arrival
-from vidlink.model import Arrival
+from vidlink.model import Arrival, Frame, Tier
 from vidlink.relay.buffer import ENTRY_BYTES, Budget, Buffer
+from vidlink.relay.cursor import join_latest, join_oldest
 
 WINDOW = 5.0
 CAP = 8 * (ENTRY_BYTES + 1_000)
 TOTAL = 14 * (ENTRY_BYTES + 1_000)
 
 
-def weight(entries: list[Arrival]) -> int:
-    """What these entries cost."""
+def media_weight(entries: list[Arrival]) -> int:
+    """What these entries cost without what was encoded of them."""
     return sum(len(entry.segment.data) + ENTRY_BYTES for entry in entries)
+
+
+def weight(entries: list[Arrival]) -> int:
+    """What these entries cost: media, and what was encoded of them."""
+    frames = (frame for entry in entries for frame in entry.frames.values())
+    return media_weight(entries) + sum(len(frame.payload) for frame in frames)
 
 
 @dataclass
@@ -99,6 +106,19 @@ class BufferMachine(RuleBasedStateMachine):
         assert told == listed.forced
         listed.forced = False
 
+    @rule(
+        which=st.integers(0, 3),
+        back=st.integers(0, 5),
+        name=st.sampled_from(["json", "cbor"]),
+        size=st.sampled_from([1, 1_500]),
+    )
+    def keep(self, which: int, back: int, name: str, size: int) -> None:
+        """A viewer of another format is sent an entry."""
+        listed = self.open[which % len(self.open)]
+        if listed.entries:
+            entry = listed.entries[-1 - back % len(listed.entries)]
+            listed.buffer.keep(entry, name, Frame(b"", bytes(size)))
+
     @rule(which=st.integers(0, 3), delay=st.sampled_from([0.0, 1.0, WINDOW, 60.0]))
     def trim(self, which: int, delay: float) -> None:
         """Time passes."""
@@ -149,11 +169,13 @@ class BufferMachine(RuleBasedStateMachine):
 
     @invariant()
     def bounded(self) -> None:
-        """No buffer is over its cap, but for one newest segment; the books are right."""
+        """No buffer is over its cap, but for one newest segment and until its next trim for what
+        has been encoded since; the books are right."""
         for listed in self.open:
             buffer = listed.buffer
             assert buffer.size_bytes == weight(listed.entries)
-            assert buffer.size_bytes <= CAP or buffer.end - buffer.first == 1
+            anew = weight(listed.entries) - media_weight(listed.entries)
+            assert buffer.size_bytes - anew <= CAP or buffer.end - buffer.first == 1
         assert self.budget.used_bytes == sum(listed.buffer.size_bytes for listed in self.open)
         assert self.budget.buffers == len(self.open)
 
@@ -223,3 +245,93 @@ class BudgetTests(SynchronousTestCase):
         for number in range(1_000):
             self.buffers[0].append(arrival(number, size=1))
         self.assertLessEqual(self.buffers[0].end - self.buffers[0].first, 100)
+
+
+class RareTests(SynchronousTestCase):
+    """Frames that are five seconds apart, and keyframes half a minute apart; a window of 20 s."""
+
+    def filled(self, frames: int, cap_bytes: int = 1 << 30) -> Buffer:
+        """A frame every 5 s, from second 0 on; every sixth a keyframe."""
+        buffer = Buffer(20.0, cap_bytes, Budget(1 << 40))
+        for number in range(frames):
+            buffer.append(arrival(number, number % 6 == 0, number * 5.0, size=10_000))
+        return buffer
+
+    def held(self, buffer: Buffer) -> list[int]:
+        """The sequences that it holds."""
+        return [buffer.at(place).segment.sequence for place in range(buffer.first, buffer.end)]
+
+    def test_reaches_back(self) -> None:
+        """It reaches back to the keyframe at or before the window's start, however long ago that
+        is: here 25 s. A viewer joins there, and is given the whole run to now."""
+        buffer = self.filled(6)
+        self.assertEqual(self.held(buffer), [0, 1, 2, 3, 4, 5])
+        self.assertEqual(join_latest(buffer, Tier.FULL, None).first_sequence(), 0)
+
+    def test_until_the_window_has_passed_a_keyframe(self) -> None:
+        """The run before a keyframe is held until that keyframe is as old as the window; so at
+        most the window and one keyframe interval are in memory, here 50 s."""
+        buffer = self.filled(10)
+        self.assertEqual(self.held(buffer), list(range(10)))
+        buffer.trim(49.9)
+        self.assertEqual(self.held(buffer), list(range(10)))
+        buffer.trim(50.0)
+        self.assertEqual(self.held(buffer), [6, 7, 8, 9])
+        self.assertEqual(join_latest(buffer, Tier.FULL, None).first_sequence(), 6)
+
+    def test_joins_at_the_newest(self) -> None:
+        """With two keyframes in memory a viewer joins at the newer one, and at the older one if
+        it asks for the oldest."""
+        buffer = self.filled(8)
+        self.assertEqual(join_latest(buffer, Tier.FULL, None).first_sequence(), 6)
+        self.assertEqual(join_oldest(buffer, Tier.FULL, None).first_sequence(), 0)
+
+    def test_cap_in_the_run(self) -> None:
+        """At a cap the keyframe goes first, being the oldest: whoever appends is told, and nobody
+        can join before the next keyframe, which is asked for then."""
+        buffer = self.filled(3, cap_bytes=30_000)
+        self.assertEqual(self.held(buffer), [1, 2])
+        cursor = join_latest(buffer, Tier.FULL, None)
+        self.assertIsNone(cursor.first_sequence())
+        buffer.append(arrival(3, True, 10.1, size=10_000))
+        self.assertEqual(cursor.first_sequence(), 3)
+
+    def test_one_who_follows_at_a_cap(self) -> None:
+        """Whoever follows at the live edge is shown everything, whatever a cap takes behind."""
+        buffer = Buffer(20.0, 30_000, Budget(1 << 40))
+        cursor = join_latest(buffer, Tier.FULL, None)
+        for number in range(6):
+            buffer.append(arrival(number, number == 0, number * 5.0, size=10_000))
+            given = cursor.next()
+            assert isinstance(given, Arrival)
+            self.assertEqual(given.segment.sequence, number)
+
+
+class EncodedTests(SynchronousTestCase):
+    """What was encoded of a segment for viewers of other formats."""
+
+    def test_counted(self) -> None:
+        """It counts until its entry goes, and with it the whole is within the cap."""
+        buffer = Buffer(20.0, 50_000, Budget(1 << 40))
+        for number in range(4):
+            buffer.append(arrival(number, number == 0, size=10_000))
+            buffer.keep(buffer.at(number), "json", Frame(b"", bytes(13_334)))
+        self.assertEqual(self.sequences(buffer), [2, 3])
+        buffer.trim(0.0)
+        self.assertLessEqual(buffer.size_bytes, 50_000)
+        self.assertEqual(buffer.size_bytes, 2 * (10_000 + 13_334 + ENTRY_BYTES))
+        buffer.close()
+        self.assertEqual(buffer.size_bytes, 0)
+
+    def test_frame_that_holds_the_media(self) -> None:
+        """A frame that is passed on as it came is not counted beside the media in it."""
+        buffer = Buffer(20.0, 50_000, Budget(1 << 40))
+        payload = bytes(10_060)
+        segment = replace(arrival(0).segment, data=memoryview(payload)[60:])
+        frames = {"binary": Frame(b"", payload)}
+        buffer.append(Arrival(segment, 0, 1, 0.0, 0, frames=frames))
+        self.assertEqual(buffer.size_bytes, 10_000 + ENTRY_BYTES)
+
+    def sequences(self, buffer: Buffer) -> list[int]:
+        """The sequences that it holds."""
+        return [buffer.at(place).segment.sequence for place in range(buffer.first, buffer.end)]

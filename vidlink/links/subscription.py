@@ -66,7 +66,7 @@ class Subscription:
                 return self._init(self._live)
             match self._cursor.next():
                 case Arrival() as arrival:
-                    return self._media(arrival)
+                    return self._media(self._live, arrival)
                 case Hole() as hole:
                     return self._skipped(hole)
             if self._live.ended_reason is None:
@@ -143,11 +143,12 @@ class Subscription:
             return buffer.newest_sequence is None
         return self._seconds() - buffer.at(newest).arrived_seconds <= FRESH_SECONDS
 
-    def _media(self, arrival: Arrival) -> Frame:
+    def _media(self, live: LiveSession, arrival: Arrival) -> Frame:
         """The segment in this viewer's format, encoded once for all viewers of it."""
         frame = arrival.frames.get(self._codec.name)
         if frame is None:
-            frame = arrival.frames[self._codec.name] = self._frame(arrival.segment)
+            frame = self._frame(arrival.segment)
+            live.buffer.keep(arrival, self._codec.name, frame)
         return frame
 
     def _init(self, live: LiveSession) -> Frame:

@@ -11,7 +11,7 @@ from collections import deque
 from zope.interface import implementer
 
 from vidlink.interfaces import IBuffer
-from vidlink.model import Arrival
+from vidlink.model import Arrival, Frame
 
 #: What an entry costs beside its media: counted too, so that a flood of tiny segments is bounded.
 ENTRY_BYTES = 1024
@@ -45,7 +45,7 @@ class Buffer:
     What is older goes a group at a time, so that the oldest entry is a place to join. Only at
     a cap are single entries let go, oldest first; then :meth:`append` returns True, and what
     is left up to the next keyframe can be followed but not joined. What is encoded of a segment
-    for viewers of other formats is not counted.
+    for viewers of other formats counts as well.
 
     :param window_seconds: how long a segment is kept after it arrived.
     :param cap_bytes: the most this buffer holds; the newest segment is always kept.
@@ -80,6 +80,15 @@ class Buffer:
         self.trim(arrival.arrived_seconds)
         forced, self._forced = self._forced, False
         return forced
+
+    def keep(self, arrival: Arrival, name: str, frame: Frame) -> None:
+        """Keep with `arrival`, which must be held, what it is in the format `name`.
+
+        A cap that this exceeds is kept at the next :meth:`append` or :meth:`trim`.
+        """
+        before = _weight(arrival)
+        arrival.frames[name] = frame
+        self._grow(_weight(arrival) - before)
 
     def at(self, position: int) -> Arrival:
         """The entry at `position`; :exc:`IndexError` unless ``first <= position < end``."""
@@ -135,4 +144,10 @@ class Buffer:
 
 
 def _weight(arrival: Arrival) -> int:
-    return len(arrival.segment.data) + ENTRY_BYTES
+    """What an entry costs: its media, and each format in which it was encoded anew."""
+    data = arrival.segment.data
+    # A frame that came from the wire holds the media: they are a view into it.
+    whole = data.obj if isinstance(data, memoryview) else data
+    encoded = (frame.payload for frame in arrival.frames.values())
+    anew = sum(len(payload) for payload in encoded if payload is not whole)
+    return len(data) + anew + ENTRY_BYTES
