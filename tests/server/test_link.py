@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.joined import BINARY, JSON, Joined, Peer
 from vidlink.errors import BadMessage
 from vidlink.server.ingest import MAX_UNREAD
-from vidlink.server.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE, STALL_SECONDS
+from vidlink.server.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
+from vidlink.server.liveness import STALL_SECONDS
 from vidlink.wire.messages import (
     Clock,
     ErrorMessage,

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from vidlink.errors import PeerError, TooSlow
 from vidlink.interfaces import ICodec
+from vidlink.server.liveness import STALL_SECONDS, Liveness, Verdict, uptake
 from vidlink.server.pace import PacedProtocol
 from vidlink.server.timer import Timer
 from vidlink.wire.framing import negotiate
@@ -25,8 +26,6 @@ from vidlink.wire.messages import ErrorMessage
 
 #: A connection that is closing, whoever began it, is cut off after this.
 LINGER_SECONDS = 3.0
-#: A peer that has not taken, in this time, all that waits for it in our transport is closed.
-STALL_SECONDS = 30.0
 #: A message of more frames than this is refused: assembling costs more than its bytes.
 MAX_FRAMES_PER_MESSAGE = 64
 #: RFC 6455 section 7.4.1.
@@ -47,7 +46,6 @@ class LinkProtocol(PacedProtocol):
     #: The machine that decides; set by the subclass before it calls `onOpen` here.
     conversation: Any = None
     is_paused = False
-    _paused_seconds = 0.0
     _frames = 0
 
     def __init__(self) -> None:
@@ -58,6 +56,7 @@ class LinkProtocol(PacedProtocol):
         """The socket is here; the handshake comes."""
         clock = self.factory.clock
         self._deadline, self._linger = Timer(clock), Timer(clock)
+        self._liveness = Liveness(clock.seconds())
         super().connectionMade()
 
     def onConnect(self, request: Any) -> str:
@@ -77,6 +76,11 @@ class LinkProtocol(PacedProtocol):
         self.transport.registerProducer(self, True)
         self.factory.links.add(self)
         self._deadline.start(self.factory.registration_seconds, self.conversation.deadline)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Any octet shows that the peer is alive, also in the middle of a long message."""
+        self._liveness.heard()
+        super().dataReceived(data)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One whole message."""
@@ -146,9 +150,15 @@ class LinkProtocol(PacedProtocol):
         self._linger_on()
 
     def tick(self) -> None:
-        """To be called about once a second: is it still reading?"""
-        if self.is_paused and self.factory.clock.seconds() - self._paused_seconds > STALL_SECONDS:
+        """To be called about once a second: is it still there, and reading?"""
+        verdict = self._liveness.look(self.factory.clock.seconds(), uptake(self.transport))
+        if verdict is Verdict.ASK:
+            self.sendPing(os.urandom(4))
+        elif verdict is Verdict.STUCK:
             self.conversation.fail(TooSlow(f"nothing was taken for {STALL_SECONDS:g} s"))
+        elif verdict is Verdict.SILENT:
+            self._log.info("{peer}: no answer to a ping; it is cut off", peer=self.peer)
+            self._cut_off()
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, however."""
@@ -163,13 +173,13 @@ class LinkProtocol(PacedProtocol):
 
     def pauseProducing(self) -> None:
         """The transport is full; it says so at every write."""
-        if not self.is_paused:
-            self.is_paused = True
-            self._paused_seconds = self.factory.clock.seconds()
+        self.is_paused = True
+        self._liveness.full(self.factory.clock.seconds())
 
     def resumeProducing(self) -> None:
         """The transport is empty."""
         self.is_paused = False
+        self._liveness.emptied(self.factory.clock.seconds())
 
     def stopProducing(self) -> None:
         """The transport is gone."""
@@ -216,9 +226,10 @@ class LinkFactory(WebSocketServerFactory):
             tcpNoDelay=True,
             maxFramePayloadSize=self.max_message_bytes,
             maxMessagePayloadSize=self.max_message_bytes,
-            # Autobahn's timers run on the global reactor; the tap turns on those we want.
+            # Autobahn's timers run on the global reactor; the tap turns on the one we want.
             openHandshakeTimeout=0,
             closeHandshakeTimeout=0,
+            # Its pings do not know that an answer may wait behind what is sent already.
             autoPingInterval=0,
             # Which origins are ours depends on the Host: the site judges, before we are asked.
             allowedOrigins=["*"],

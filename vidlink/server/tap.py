@@ -34,9 +34,6 @@ _log = Logger()
 DEFAULT_LISTEN = "tcp:8080:interface=127.0.0.1"
 #: How many connections may wait to be accepted: a whole room comes back at once.
 BACKLOG = 1024
-#: A peer that says nothing, not even to a ping, is given up after the two together.
-PING_SECONDS = 10
-PONG_SECONDS = 20
 HANDSHAKE_SECONDS = 5
 
 
@@ -130,8 +127,6 @@ def _assemble(options: Options) -> ServerService:
 def link_resource(factory: LinkFactory) -> IResource:
     """What is served at the path of `factory`, with Autobahn's own timers turned on."""
     factory.setProtocolOptions(
-        autoPingInterval=PING_SECONDS,
-        autoPingTimeout=PONG_SECONDS,
         openHandshakeTimeout=HANDSHAKE_SECONDS,
         # Without it, every call sets it to False.
         allowNullOrigin=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -11,24 +12,35 @@ from zope.interface import implementer
 
 from vidlink.interfaces import IProctorPeer
 from vidlink.links.watch import REGISTRATION_SECONDS, Watch
+from vidlink.model import Frame
 from vidlink.relay.hub import Hub
 from vidlink.server.link import LinkFactory, LinkProtocol
 
-#: What the kernel may hold of one viewer's frames; left to itself it takes 4 MiB.
+#: What the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
+#: twice what it is told, for its own books.
 SEND_BUFFER_BYTES = 256 * 1024
+#: A frame is written in pieces of this, each when the transport has room.
+PIECE_BYTES = 64 * 1024
 
 
 @implementer(IProctorPeer)
 class WatchProtocol(LinkProtocol):
     """One Proctor's connection: it pulls frames while the transport has room.
 
-    Its send budget is the transport's buffer (64 KiB) and one frame more; beyond that the
-    frames stay where they are, shared, in the memory buffers.
+    Its send budget is the transport's buffer (64 KiB) and one piece more, and over TLS another
+    piece; beyond that the frames stay where they are, shared, in the memory buffers. Of a frame
+    that has begun the rest is held until it has been taken; then comes what else there is.
     """
 
     factory: WatchFactory
     conversation: Watch
     _due = False
+    _leaves = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        # What has to be written before anything else: it is empty unless `is_paused`.
+        self._rest: deque[memoryview] = deque()
 
     def onOpen(self) -> None:
         """Begin the conversation."""
@@ -43,7 +55,23 @@ class WatchProtocol(LinkProtocol):
         """The connection is over: nothing is followed any more."""
         if self.conversation is not None:
             self._log.info("{peer}: a proctor has left", peer=self.peer)
+        self._rest.clear()
         super().onClose(wasClean, code, reason)
+
+    def sendData(self, data: bytes, *how: Any, **named: Any) -> None:
+        """What Autobahn sends of itself comes after a frame that has begun, not within it."""
+        if self._rest:
+            self._rest.append(memoryview(data))
+        else:
+            super().sendData(data, *how, **named)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Leave once all is written, the answer to the peer's close being the last of it."""
+        self._leaves = bool(self._rest) and not abort
+        if self._leaves:
+            self._linger_on()
+        else:
+            super().dropConnection(abort)
 
     def wake(self) -> None:
         """There is something to pull; it is done once, when this reactor turn is over."""
@@ -66,11 +94,30 @@ class WatchProtocol(LinkProtocol):
             self.transport.abortConnection()
 
     def _fill(self) -> None:
-        while not self.is_paused and self.state == self.STATE_OPEN:
-            frame = self.conversation.pull()
-            if frame is None:
+        while not self.is_paused:
+            if self._rest:
+                self._write_piece()
+            elif self._leaves:
+                self.dropConnection()
+            elif self.state == self.STATE_OPEN:
+                frame = self.conversation.pull()
+                if frame is None:
+                    return
+                self._write(frame)
+            else:
                 return
+
+    def _write(self, frame: Frame) -> None:
+        if frame.size_bytes <= PIECE_BYTES:
             self.transport.writeSequence((frame.header, frame.payload))
+        else:
+            self._rest += (memoryview(frame.header), memoryview(frame.payload))
+
+    def _write_piece(self) -> None:
+        rest = self._rest.popleft()
+        if len(rest) > PIECE_BYTES:
+            self._rest.appendleft(rest[PIECE_BYTES:])
+        self.transport.write(bytes(rest[:PIECE_BYTES]))
 
 
 class WatchFactory(LinkFactory):
