@@ -73,8 +73,8 @@ class PeerFactory(WebSocketClientFactory):
 class Joined:
     """Hub, store in memory and both WebSocket factories, on one virtual clock."""
 
-    def __init__(self, window_seconds: float = 20.0) -> None:
-        self.clock = Clock()
+    def __init__(self, window_seconds: float = 20.0, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self.codecs = {codec.name: codec for codec in find_codecs()}
         self.hub = Hub(self.clock.seconds, window_seconds=window_seconds)
         self.store = MemoryStore(wall_clock_us=self.wall_clock_us)

@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -241,14 +241,14 @@ class Throttle:
 
     async def _slowly(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         due = time.monotonic()
-        while data := await source.read(4 * 1024):
-            sink.write(data)
-            # No credit for what was not sent: a link does not save up.
-            due = max(due, time.monotonic()) + len(data) / self._octets_a_second
-            await asyncio.sleep(due - time.monotonic())
-        sink.close()
+        with suppress(ConnectionError), closing(sink):
+            while data := await source.read(4 * 1024):
+                sink.write(data)
+                # No credit for what was not sent: a link does not save up.
+                due = max(due, time.monotonic()) + len(data) / self._octets_a_second
+                await asyncio.sleep(due - time.monotonic())
 
     async def _at_once(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            sink.write(data)
-        sink.close()
+        with suppress(ConnectionError), closing(sink):
+            while data := await source.read(65536):
+                sink.write(data)

@@ -89,9 +89,10 @@ class Liveness:
 
     def look(self, now_seconds: float, seen: Uptake | None) -> Verdict:
         """Judge the peer, about once a second; ASK has to be obeyed."""
-        if seen is not None and seen.taken_bytes != self._taken_bytes:
-            self._taken_bytes = seen.taken_bytes
-            if seen.is_behind or self._full_seconds is not None:
+        if seen is not None:
+            before, self._taken_bytes = self._taken_bytes, seen.taken_bytes
+            waits = seen.is_behind or self._full_seconds is not None
+            if waits and before not in (None, seen.taken_bytes):
                 self._moved_seconds = now_seconds
         if self._was_heard:
             self._was_heard = False
