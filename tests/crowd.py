@@ -64,9 +64,9 @@ async def join(port: int, viewer: Viewer) -> Viewer:
 class Crowd:
     """Five viewers that read four streams of 6.4 Mbit/s together, and then twenty that do not.
 
-    `growth_bytes` is by how much the server has grown, five times a second, since the readers
-    were alone; `rests` is what two of the twenty, one over TLS, read on once they were closed:
-    octets, close code, what was said.
+    `sizes_bytes` is what the server has in memory beside the twenty, about four times a second,
+    and `before_bytes` the most that it had before; `rests` is what two of the twenty, one over
+    TLS, read on once they were closed: octets, close code, what was said.
     """
 
     site: Site
@@ -74,24 +74,36 @@ class Crowd:
     tls_port: int
     tls: ssl.SSLContext
     alone_seconds: float
+    again_seconds: float
     senders: list[Sender] = field(default_factory=list)
     deaf: list[Deaf] = field(default_factory=list)
-    growth_bytes: list[int] = field(default_factory=list)
+    before_bytes: int = 0
+    sizes_bytes: list[int] = field(default_factory=list)
     rests: list[tuple[int, int | None, list[Message]]] = field(default_factory=list)
     alone_ms: list[float] = field(default_factory=list)
     beside_ms: list[float] = field(default_factory=list)
 
     @classmethod
-    def gather(cls, site: Site, folder: Path, alone_seconds: float = 10.0) -> Crowd:
-        """Start a server that also listens with TLS, and let everything happen: about a minute."""
+    def gather(
+        cls, site: Site, folder: Path, alone_seconds: float = 10.0, again_seconds: float = 0.0
+    ) -> Crowd:
+        """Start a server that also listens with TLS, and let everything happen: about a minute.
+
+        The readers are alone for `alone_seconds` before the others come, and for
+        `again_seconds` after they have gone.
+        """
         port = free_port()
         key, chain, tls = self_signed(folder)
         listen = f"ssl:{port}:interface=127.0.0.1:privateKey={key}:certKey={chain}"
         server = site.start_server("--listen", listen, "--buffer-seconds", "5")
-        crowd = cls(site, server, port, tls, alone_seconds)
+        crowd = cls(site, server, port, tls, alone_seconds, again_seconds)
         crowd.senders += (Sender(name, _size) for name in ("a", "b", "c", "d"))
         asyncio.run(sending(crowd.senders, site.port, crowd._course()))
         return crowd
+
+    def growth_bytes(self) -> list[int]:
+        """By how much the server has grown since the readers were alone."""
+        return [size - self.before_bytes for size in self.sizes_bytes]
 
     def closed(self) -> int:
         """How many have been closed as too slow."""
@@ -105,20 +117,28 @@ class Crowd:
         readers = [await join(self.site.port, Viewer(self.site.port, *watched)) for _ in range(5)]
         # Until the buffers are as full as they get.
         await asyncio.sleep(7)
-        before, begun = resident_bytes(self.server), time.monotonic()
-        await asyncio.sleep(self.alone_seconds)
-        self.alone_ms = delays_ms(readers, self.senders, begun)
-        begun = time.monotonic()
+        alone = await self._measure(readers, self.alone_seconds)
         for number in range(20):
             port, tls = (self.site.port, None) if number % 2 else (self.tls_port, self.tls)
             self.deaf.append(await asyncio.to_thread(Deaf, port, watched, tls))
-        while self.closed() < 20 and time.monotonic() < begun + 2 * STALL_SECONDS:
-            self.growth_bytes.append(resident_bytes(self.server) - before)
-            await asyncio.sleep(0.2)
-        self.beside_ms = delays_ms(readers, self.senders, begun)
+        self.beside_ms = await self._measure(readers, 2 * STALL_SECONDS, closed=20)
         for deaf in self.deaf[:2]:
             self.rests.append(await asyncio.to_thread(deaf.rest))
         await asyncio.sleep(LINGER_SECONDS + 1)
+        self.alone_ms = sorted(alone + await self._measure(readers, self.again_seconds))
+
+    async def _measure(
+        self, readers: list[Viewer], seconds: float, closed: int | None = None
+    ) -> list[float]:
+        """How long segments took, for so long or until so many have been closed."""
+        begun = time.monotonic()
+        sizes = self.sizes_bytes if closed is not None else []
+        # Looking costs as much in each phase, and does not keep step with what is sent.
+        while time.monotonic() < begun + seconds and self.closed() != closed:
+            sizes.append(resident_bytes(self.server))
+            await asyncio.sleep(0.27)
+        self.before_bytes = self.before_bytes or max(sizes)
+        return delays_ms(readers, self.senders, begun)
 
 
 def _size(sequence: int) -> int:

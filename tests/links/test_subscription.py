@@ -175,6 +175,14 @@ class FreshnessTests(SubscriptionCase):
         self.assertEqual(self.watch(), ["subscribed", "init", 0, 1])
         self.assertEqual(self.requests(), 1)
 
+    def test_rare_keyframes(self) -> None:
+        """With a frame in five seconds and no keyframe for half a minute, a join is given all of
+        that at once, and the Sentinel is asked for a keyframe."""
+        self.sentinel.init()
+        self.send(*range(7), seconds=5.0)
+        self.assertEqual(self.watch(), ["subscribed", "init", *range(7)])
+        self.assertEqual(self.requests(), 1)
+
     def test_fresh_keyframe(self) -> None:
         """If the newest is fresh, none is asked for."""
         self.sentinel.init()

@@ -21,7 +21,7 @@ def test_twenty_that_never_read(site: Site, tmp_path: Path) -> None:
     crowd = Crowd.gather(site, tmp_path)
     assert crowd.closed() == len(crowd.deaf)
     # Besides: a frame that has begun, and what a connection costs anyhow, TLS included.
-    assert max(crowd.growth_bytes) < 20 * (SERVER_BYTES + KEYFRAME_BYTES + 400_000)
+    assert max(crowd.growth_bytes()) < 20 * (SERVER_BYTES + KEYFRAME_BYTES + 400_000)
     alone, beside = p99(crowd.alone_ms), p99(crowd.beside_ms)
     assert beside <= 5 * max(1.5 * alone, alone + 10)
     for octets, code, said in crowd.rests:
