@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crowd import KERNEL_BYTES, KEYFRAME_BYTES, SERVER_BYTES, Crowd, join, sending
-from tests.daemons import Site
-from tests.scripted import Sender, Throttle, Viewer, p99
+from tests.daemons import Site, free_port
+from tests.frames import CLOSE, client_frame
+from tests.scripted import Deaf, Sender, Throttle, Viewer, p99
+from tests.tls import self_signed
 from vidlink.model import Segment, SkipReason
+from vidlink.server.link import LINGER_SECONDS
 from vidlink.server.liveness import STALL_SECONDS
 from vidlink.wire.messages import ErrorMessage, Skipped, Subscribe
 
@@ -32,6 +35,36 @@ def test_twenty_that_never_read(site: Site, tmp_path: Path) -> None:
     for deaf in crowd.deaf[len(crowd.rests) :]:
         octets, _, _ = deaf.rest()
         assert octets < SERVER_BYTES + KERNEL_BYTES
+
+
+def test_closes_and_never_reads(site: Site, tmp_path: Path) -> None:
+    """Of a viewer that says close while much waits for it, and never reads on, nothing is left
+    after 3 s, over TLS as well."""
+    tls_port = free_port()
+    key, chain, tls = self_signed(tmp_path)
+    listen = f"ssl:{tls_port}:interface=127.0.0.1:privateKey={key}:certKey={chain}"
+    server = site.start_server("--listen", listen)
+    sender = Sender("a", lambda _: 1_000_000)
+
+    async def course() -> None:
+        while not sender.sent_seconds:
+            await asyncio.sleep(0.05)
+        deaf = [
+            await asyncio.to_thread(Deaf, port, [Subscribe("a")], context)
+            for port, context in ((site.port, None), (tls_port, tls))
+        ]
+        # Until more waits for each than all buffers on the way take.
+        await asyncio.sleep(2)
+        for one in deaf:
+            one.socket.sendall(client_frame(CLOSE, b"\x03\xe8"))
+        begun = time.monotonic()
+        while server.log().count("a proctor has left") < len(deaf):
+            assert time.monotonic() < begun + 5 * LINGER_SECONDS
+            await asyncio.sleep(0.1)
+        for one in deaf:
+            one.socket.close()
+
+    asyncio.run(sending([sender], site.port, course()))
 
 
 @dataclass
