@@ -190,7 +190,7 @@ class SendBudgetTests(SynchronousTestCase):
         self.send(0, LARGE_BYTES)
         for viewer in viewers:
             viewer.take(1_000_000)
-        held = [viewer.protocol._rest[-1].obj for viewer in viewers]
+        held = [viewer.protocol._unwritten[-1].obj for viewer in viewers]
         for one, other in pairwise(held):
             self.assertIs(one, other)
 

@@ -40,7 +40,7 @@ class WatchProtocol(LinkProtocol):
     def __init__(self) -> None:
         super().__init__()
         # What has to be written before anything else: it is empty unless `is_paused`.
-        self._rest: deque[memoryview] = deque()
+        self._unwritten: deque[memoryview] = deque()
 
     def onOpen(self) -> None:
         """Begin the conversation."""
@@ -55,19 +55,19 @@ class WatchProtocol(LinkProtocol):
         """The connection is over: nothing is followed any more."""
         if self.conversation is not None:
             self._log.info("{peer}: a proctor has left", peer=self.peer)
-        self._rest.clear()
+        self._unwritten.clear()
         super().onClose(wasClean, code, reason)
 
     def sendData(self, data: bytes, *how: Any, **named: Any) -> None:
         """What Autobahn sends of itself comes after a frame that has begun, not within it."""
-        if self._rest:
-            self._rest.append(memoryview(data))
+        if self._unwritten:
+            self._unwritten.append(memoryview(data))
         else:
             super().sendData(data, *how, **named)
 
     def dropConnection(self, abort: bool = False) -> None:
         """Leave once all is written, the answer to the peer's close being the last of it."""
-        self._leaves = bool(self._rest) and not abort
+        self._leaves = bool(self._unwritten) and not abort
         if self._leaves:
             self._linger_on()
         else:
@@ -95,7 +95,7 @@ class WatchProtocol(LinkProtocol):
 
     def _fill(self) -> None:
         while not self.is_paused:
-            if self._rest:
+            if self._unwritten:
                 self._write_piece()
             elif self._leaves:
                 self.dropConnection()
@@ -111,12 +111,12 @@ class WatchProtocol(LinkProtocol):
         if frame.size_bytes <= PIECE_BYTES:
             self.transport.writeSequence((frame.header, frame.payload))
         else:
-            self._rest += (memoryview(frame.header), memoryview(frame.payload))
+            self._unwritten += (memoryview(frame.header), memoryview(frame.payload))
 
     def _write_piece(self) -> None:
-        rest = self._rest.popleft()
+        rest = self._unwritten.popleft()
         if len(rest) > PIECE_BYTES:
-            self._rest.appendleft(rest[PIECE_BYTES:])
+            self._unwritten.appendleft(rest[PIECE_BYTES:])
         self.transport.write(bytes(rest[:PIECE_BYTES]))
 
 
