@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
-_BASE = frozenset({"model", "errors", "interfaces"})
+_BASE = frozenset({"model", "clips", "errors", "interfaces"})
 _ROOMS = frozenset({"fmp4", "wire", "links", "relay", "store", "access"})
 # What all formats have in common; a format itself is for the taps to choose.
 _COMMON = frozenset({"wire.messages", "wire.framing"})
@@ -20,8 +20,9 @@ _DAEMONS = frozenset({"server", "server.tap", "sentinel", "sentinel.tap"})
 # Which plugins there are is looked up where things are put together.
 ROOMS: Mapping[str, frozenset[str]] = {
     "model": frozenset(),
+    "clips": frozenset(),
     "errors": frozenset({"model"}),
-    "interfaces": frozenset({"model", "errors", "wire.messages"}),
+    "interfaces": frozenset({"model", "clips", "errors", "wire.messages"}),
     "fmp4": _BASE,
     "wire": _BASE,
     "links": _BASE | _COMMON | {"fmp4", "relay"},
@@ -47,6 +48,7 @@ _NETWORK = _SOCKETS | {"urllib.request", "twisted", "OpenSSL"}
 # For every room, the packages from outside that it may not import, and what of them it may.
 OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "model": (_NETWORK | {"zope", "automat"}, frozenset()),
+    "clips": (_NETWORK | {"zope", "automat"}, frozenset()),
     "errors": (_NETWORK | {"zope", "automat"}, frozenset()),
     "interfaces": (_NETWORK, frozenset({"twisted.internet.defer"})),
     "fmp4": (_NETWORK, frozenset()),

@@ -13,6 +13,7 @@ from zope.interface import Attribute, Interface
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
+    from vidlink.clips import Clip, ClipQuery
     from vidlink.errors import PeerError
     from vidlink.model import (
         Arrival,
@@ -285,6 +286,19 @@ class IArchive(Interface):
     def film(sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
         """``recording.mp4``: initialization segment, `sidx`, every decodable segment up to
         sequence `last` (None: all there is now)."""
+
+    def clip(sentinel_id: str, session_id: str, query: ClipQuery) -> Deferred[tuple[IBody, Clip]]:
+        """A time range of ``recording.mp4``, with media times from 0 on, and where it is.
+
+        It begins with the keyframe segment at or before the start, or with the first segment
+        after the gap that the start falls into. :exc:`~vidlink.errors.NotFound` if nothing in
+        the range can be shown.
+        """
+
+    def playlist(sentinel_id: str, session_id: str) -> Deferred[IBody]:
+        """``index.m3u8``, whose URIs stand beside it. While the session is not sealed the text
+        is that of the playlist before, and perhaps more: of durable segments alone, without
+        those that came late."""
 
 
 class IBody(Interface):

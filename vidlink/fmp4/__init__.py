@@ -16,6 +16,7 @@ from vidlink.fmp4.avc import (
 from vidlink.fmp4.boxes import Box, iter_boxes
 from vidlink.fmp4.init import MediaInfo, read_init
 from vidlink.fmp4.read import read_fragment
+from vidlink.fmp4.rebase import rebase_fragment
 from vidlink.fmp4.sidx import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION, build_sidx, sidx_size
 from vidlink.fmp4.walk import FragmentInfo
 from vidlink.fmp4.write import write_fragment
@@ -34,6 +35,7 @@ __all__ = [
     "join_avc",
     "read_fragment",
     "read_init",
+    "rebase_fragment",
     "sidx_size",
     "split_annexb",
     "split_avc",

@@ -9,7 +9,6 @@ the reactor, so taps import it when the daemon is made.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from klein import Klein
@@ -18,12 +17,14 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 from werkzeug import exceptions
 
+from vidlink.clips import ClipQuery
 from vidlink.errors import NotFound
 from vidlink.interfaces import IArchive, IHub
 from vidlink.model import SegmentQuery, SessionQuery
 from vidlink.server import listings, parameters
 from vidlink.server.answers import answer_error, answer_json, answer_now
 from vidlink.server.bodies import SmallBody, send_body
+from vidlink.server.films import PLAYLIST, VIDEO, clip_headers, film_headers
 from vidlink.server.parameters import Query
 from vidlink.server.refusals import BadParameter, MethodNotAllowed, NoSuchPath
 
@@ -35,8 +36,6 @@ MAX_RANGE = 1_000
 
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
-_VIDEO = "video/mp4"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class History:
@@ -135,7 +134,7 @@ class History:
         """The initialization segment."""
         Query(request.uri)
         record = await self._archive.session(*_ids(sentinel, session))
-        return await send_body(request, SmallBody(record.session.init), {"Content-Type": _VIDEO})
+        return await send_body(request, SmallBody(record.session.init), {"Content-Type": VIDEO})
 
     @app.route(_SESSION + "/segments/<numbers>", methods=["GET"])
     async def media(self, request: Request, sentinel: str, session: str, numbers: str) -> bytes:
@@ -143,26 +142,30 @@ class History:
         Query(request.uri)
         first, last = _range(numbers)
         body, missing = await self._archive.media(*_ids(sentinel, session), first, last)
-        headers = {"Content-Type": _VIDEO}
+        headers = {"Content-Type": VIDEO}
         if missing:
             headers["VidLink-Missing"] = ", ".join(f"{one}-{other}" for one, other in missing)
         return await send_body(request, body, headers)
 
     @app.route(_SESSION + "/recording.mp4", methods=["GET"])
     async def recording(self, request: Request, sentinel: str, session: str) -> bytes:
-        """The whole session as one file that any player plays."""
-        last = Query(request.uri, ("last",)).sequence("last")
+        """The whole session as one file that any player plays, or a time range of it."""
+        query = Query(request.uri, ("last", "start", "end"))
+        wanted = ClipQuery(*query.time_range_us("start", "end"), query.sequence("last"))
         ids = _ids(sentinel, session)
+        if wanted.start_time_us is not None or wanted.end_time_us is not None:
+            body, clip = await self._archive.clip(*ids, wanted)
+            return await send_body(request, body, clip_headers(sentinel, clip))
         record = await self._archive.session(*ids)
-        start_us = record.start_time_us
-        if start_us is None:
-            start_us = record.session.started_time_us
-        name = f"{sentinel}-{_stamp(start_us)}.mp4"
-        headers = {
-            "Content-Type": _VIDEO,
-            "Content-Disposition": f'attachment; filename="{name}"',
-        }
-        return await send_body(request, await self._archive.film(*ids, last), headers)
+        body = await self._archive.film(*ids, wanted.last)
+        return await send_body(request, body, film_headers(sentinel, record))
+
+    @app.route(_SESSION + "/index.m3u8", methods=["GET"])
+    async def playlist(self, request: Request, sentinel: str, session: str) -> bytes:
+        """The session as a list of its segments for players (HLS)."""
+        Query(request.uri)
+        body = await self._archive.playlist(*_ids(sentinel, session))
+        return await send_body(request, body, {"Content-Type": PLAYLIST})
 
     @app.route(_SENTINEL + "/keyframe", methods=["POST"])
     def request_keyframe(self, request: Request, sentinel: str) -> bytes:
@@ -217,7 +220,8 @@ def _json(request: Request) -> dict[str, object]:
 
 
 def _range(numbers: str) -> tuple[int, int]:
-    start, dash, end = numbers.partition("-")
+    # Stock players of HLS refuse media whose names do not end in an extension.
+    start, dash, end = numbers.removesuffix(".mp4").partition("-")
     first = parameters.sequence(start, "first" if dash else "sequence")
     last = parameters.sequence(end, "last") if dash else first
     if last < first:
@@ -225,11 +229,3 @@ def _range(numbers: str) -> tuple[int, int]:
     if last - first >= MAX_RANGE:
         raise BadParameter("last", f"must be below first + {MAX_RANGE}; recording.mp4 has it all")
     return first, last
-
-
-def _stamp(time_us: int) -> str:
-    """A time for a file's name, such as ``20260701T093000Z``; any number will do."""
-    try:
-        return (_EPOCH + timedelta(microseconds=time_us)).strftime("%Y%m%dT%H%M%SZ")
-    except OverflowError:
-        return f"{time_us}us"

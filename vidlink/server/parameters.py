@@ -72,11 +72,11 @@ class Query:
         value = self._values.get(name)
         return None if value is None else time_us(value, name)
 
-    def time_range_us(self) -> tuple[int | None, int | None]:
-        """The times ``from`` and ``to``, the first not after the second."""
-        first, last = self.time_us("from"), self.time_us("to")
+    def time_range_us(self, begin: str = "from", end: str = "to") -> tuple[int | None, int | None]:
+        """The times `begin` and `end`, the first not after the second."""
+        first, last = self.time_us(begin), self.time_us(end)
         if first is not None and last is not None and first > last:
-            raise BadParameter("from", "must not be after to")
+            raise BadParameter(begin, f"must not be after {end}")
         return first, last
 
     def sequence(self, name: str) -> int | None:

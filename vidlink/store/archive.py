@@ -15,6 +15,7 @@ from zlib import crc32
 
 from twisted.internet.defer import Deferred, fail, succeed
 
+from vidlink.clips import Clip, ClipQuery
 from vidlink.errors import Damaged, NotFound, StoreError
 from vidlink.interfaces import IBody
 from vidlink.model import (
@@ -27,7 +28,7 @@ from vidlink.model import (
     SessionState,
 )
 from vidlink.store import listing
-from vidlink.store.body import Body, RunInPool
+from vidlink.store.body import Body, MemorySection, RunInPool, Section
 from vidlink.store.catalog import Catalog, Filed
 from vidlink.store.disk import Disk
 from vidlink.store.ledger import Ledger
@@ -100,13 +101,8 @@ class Archive:
         def read(view: View) -> tuple[IBody, tuple[tuple[int, int], ...]]:
             media = read_media(view, self._disk, first, last)
             is_final = media.is_durable and not media.missing
-            body = Body(
-                media.sections,
-                etag=media.etag,
-                final=is_final or view.state is SessionState.SEALED,
-                run_in_pool=self._run_in_pool,
-            )
-            return body, media.missing
+            is_final = is_final or view.state is SessionState.SEALED
+            return self._body(media.sections, media.etag, final=is_final), media.missing
 
         return self._with_view(sentinel_id, session_id, read)
 
@@ -114,17 +110,49 @@ class Archive:
         """``recording.mp4``."""
 
         def read(view: View) -> IBody:
-            reel = self._reels.reel(view.folder)
-            session = replace(view.session, init=view.init())
-            film = reel.film(session, view.counts, view.waiting, last)
-            return Body(
-                film.sections,
-                etag=film.etag,
-                final=view.state is SessionState.SEALED,
-                run_in_pool=self._run_in_pool,
-            )
+            return self._showing(view, last, None)[0]
 
         return self._with_view(sentinel_id, session_id, read)
+
+    def clip(
+        self, sentinel_id: str, session_id: str, query: ClipQuery
+    ) -> Deferred[tuple[IBody, Clip]]:
+        """A time range of ``recording.mp4``."""
+
+        def read(view: View) -> tuple[IBody, Clip]:
+            body, clip = self._showing(view, query.last, query)
+            assert clip is not None, "a range is somewhere"
+            return body, clip
+
+        return self._with_view(sentinel_id, session_id, read)
+
+    def playlist(self, sentinel_id: str, session_id: str) -> Deferred[IBody]:
+        """``index.m3u8``."""
+
+        def read(view: View) -> IBody:
+            is_sealed = view.state is SessionState.SEALED
+            # Only what is durable is listed, so that nothing has to be taken back.
+            is_over = view.state is not SessionState.LIVE and all(
+                arrival.segment.late for arrival in view.waiting
+            )
+            text, etag = self._reels.reel(view.folder).playlist(
+                view.session, view.counts, is_over=is_over, is_sealed=is_sealed
+            )
+            return self._body((MemorySection([text]),), etag, final=is_sealed)
+
+        return self._with_view(sentinel_id, session_id, read)
+
+    def _showing(
+        self, view: View, last: int | None, query: ClipQuery | None
+    ) -> tuple[IBody, Clip | None]:
+        session = replace(view.session, init=view.init())
+        reel = self._reels.reel(view.folder)
+        film = reel.film(session, view.counts, view.waiting, last, query)
+        is_final = view.state is SessionState.SEALED
+        return self._body(film.sections, film.etag, final=is_final), film.clip
+
+    def _body(self, sections: tuple[Section, ...], etag: str, *, final: bool) -> IBody:
+        return Body(sections, etag=etag, final=final, run_in_pool=self._run_in_pool)
 
     def _with_view(
         self, sentinel_id: str, session_id: str, read: Callable[[View], T]

@@ -23,6 +23,8 @@ from vidlink.model import Octets
 from vidlink.store.disk import Disk
 from vidlink.store.paths import part_file
 
+#: Alters the bytes of one segment in place.
+Change = Callable[[memoryview], None]
 #: Runs a function in a thread of the pool, and fires with what it gives.
 RunInPool = Callable[..., "Deferred[Any]"]
 
@@ -75,10 +77,11 @@ class Section(Protocol):
 
 
 class MemorySection:
-    """Octets in memory, one after the other."""
+    """Octets in memory, one after the other, each piece altered by `change` when it is read."""
 
-    def __init__(self, pieces: Sequence[Octets]) -> None:
+    def __init__(self, pieces: Sequence[Octets], change: Change | None = None) -> None:
         self._pieces = pieces
+        self._change = change
         self._ends = list(accumulate(len(piece) for piece in pieces))
         self.size_bytes = self._ends[-1] if pieces else 0
 
@@ -89,6 +92,9 @@ class MemorySection:
         while size > 0:
             piece = self._pieces[number]
             start = offset - (self._ends[number] - len(piece))
+            if self._change is not None:
+                piece = memoryview(bytearray(piece))
+                self._change(piece)
             found.append(piece[start : start + size])
             offset += len(found[-1])
             size -= len(found[-1])
@@ -97,27 +103,40 @@ class MemorySection:
 
 
 class StoredSection:
-    """The first `count` segments of `strip`, read from the parts in `folder`.
+    """The segments `first` up to `stop` of `strip`, read from the parts in `folder`.
 
     Each read fetches whole segments and checks each against its CRC-32 before anything of it
-    is given out; the last one is kept for the read that goes on after it.
+    is given out; the last one is kept for the read that goes on after it. `change` alters a
+    segment in place after that, and not its length.
     """
 
-    def __init__(self, disk: Disk, folder: str, strip: Strip, count: int) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        folder: str,
+        strip: Strip,
+        stop: int,
+        *,
+        first: int = 0,
+        change: Change | None = None,
+    ) -> None:
         self._disk = disk
         self._folder = folder
         self._strip = strip
-        self._count = count
+        self._stop = stop
+        self._start = strip.size_of_first(first)
+        self._change = change
         self._kept: tuple[int, bytes] = (-1, b"")
-        self.size_bytes = strip.size_of_first(count)
+        self.size_bytes = strip.size_of_first(stop) - self._start
 
     def read(self, offset: int, size: int) -> bytes:
         """`size` octets from `offset`. Raises :exc:`~vidlink.errors.Damaged`."""
         if size <= 0:
             return b""
         ends = self._strip.ends
-        first = bisect_right(ends, offset, 0, self._count)
-        last = bisect_right(ends, offset + size - 1, first, self._count)
+        offset += self._start
+        first = bisect_right(ends, offset, 0, self._stop)
+        last = bisect_right(ends, offset + size - 1, first, self._stop)
         start = offset - self._strip.size_of_first(first)
         kept_number, kept = self._kept
         found: list[Octets] = [kept] if kept_number == first else []
@@ -142,7 +161,7 @@ class StoredSection:
             number += 1
         return number
 
-    def _fetch(self, first: int, last: int) -> bytes:
+    def _fetch(self, first: int, last: int) -> Octets:
         strip = self._strip
         start = strip.size_of_first(first)
         path = os.path.join(self._folder, part_file(strip.parts[first]))
@@ -155,7 +174,15 @@ class StoredSection:
             low, high = strip.size_of_first(number) - start, strip.ends[number] - start
             if high > len(data) or crc32(view[low:high]) != strip.checks[number]:
                 raise Damaged("a segment in this place is not what was recorded")
-        return data
+        return data if self._change is None else self._changed(data, first, last, self._change)
+
+    def _changed(self, data: bytes, first: int, last: int, change: Change) -> Octets:
+        strip = self._strip
+        start = strip.size_of_first(first)
+        view = memoryview(bytearray(data))
+        for number in range(first, last + 1):
+            change(view[strip.size_of_first(number) - start : strip.ends[number] - start])
+        return view
 
 
 @implementer(IBody)

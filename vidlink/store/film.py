@@ -1,14 +1,15 @@
 """What a film is made of: the segments that can be decoded, and the index that players seek by.
 
 After a hole nothing is shown before the next keyframe: three lost frames would be six wrong
-pictures. Where the segments come from is in `reel`.
+pictures. Where the segments come from is in `reel`, which of them a time range takes in `cut`.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 from vidlink.fmp4 import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION
@@ -19,10 +20,32 @@ from vidlink.store.listing import media_ticks
 Reference = tuple[int, int, bool]
 
 
+class Decoding:
+    """Which segments can be shown, as they come in the order of their sequence."""
+
+    __slots__ = ("_expected", "_floor")
+
+    def __init__(self, before: Decoding | None = None) -> None:
+        self._expected: int = -1 if before is None else before._expected
+        self._floor: int = -1 if before is None else before._floor
+
+    def takes(self, sequence: int, media_time: int, is_key: bool) -> bool:
+        """Whether a player that got all before it can show this one.
+
+        One that would go back in time is not taken, as no player would show it.
+        """
+        if (is_key or sequence == self._expected) and media_time > self._floor:
+            self._expected = sequence + 1
+            self._floor = media_time
+            return True
+        self._expected = -1
+        return False
+
+
 class Scene:
     """The segments of a film, side by side, or those that follow `before`.
 
-    It only grows at its end. `strip` has their places; eight numbers each are kept in all.
+    It only grows at its end. `strip` has their places; nine numbers each are kept in all.
     """
 
     def __init__(self, before: Scene | None = None) -> None:
@@ -30,31 +53,31 @@ class Scene:
         self.sequences = array("Q")
         self.times = array("Q")
         self.durations_ms = array("I")
+        #: When each was captured.
+        self.starts_us = array("q")
         #: The places, in the other arrays, of the keyframes.
         self.keys = array("Q")
         #: The highest sequence that was offered, shown or not.
         self.seen: int = -1 if before is None else before.seen
-        self._expected: int = -1 if before is None else before._expected
-        self._floor: int = -1 if before is None else before._floor
+        self._decoding: Decoding = Decoding(None if before is None else before._decoding)
 
-    def offer(self, sequence: int, media_time: int, duration_ms: int, is_key: bool) -> bool:
+    def offer(
+        self, sequence: int, media_time: int, duration_ms: int, is_key: bool, start_us: int = 0
+    ) -> bool:
         """Take the next segment, higher than all before, if it can be decoded after them.
 
-        Its place has then to be added to `strip`. One that would go back in time is not taken,
-        as no player would show it.
+        Its place has then to be added to `strip`.
         """
         self.seen = sequence
-        if (is_key or sequence == self._expected) and media_time > self._floor:
-            self._expected = sequence + 1
-            self._floor = media_time
-            if is_key:
-                self.keys.append(len(self.times))
-            self.sequences.append(sequence)
-            self.times.append(media_time)
-            self.durations_ms.append(duration_ms)
-            return True
-        self._expected = -1
-        return False
+        if not self._decoding.takes(sequence, media_time, is_key):
+            return False
+        if is_key:
+            self.keys.append(len(self.times))
+        self.sequences.append(sequence)
+        self.times.append(media_time)
+        self.durations_ms.append(duration_ms)
+        self.starts_us.append(start_us)
+        return True
 
     def count_to(self, last: int) -> int:
         """How many segments have a sequence of at most `last`."""
@@ -63,48 +86,88 @@ class Scene:
     @property
     def memory_bytes(self) -> int:
         """What it takes of memory."""
-        arrays = (self.sequences, self.times, self.durations_ms, self.keys)
+        arrays = (self.sequences, self.times, self.durations_ms, self.starts_us, self.keys)
         return self.strip.memory_bytes + sum(one.itemsize * len(one) for one in arrays)
 
 
-def references(first: Scene, count: int, tail: Scene, timescale: int) -> list[Reference]:
-    """The `sidx` entries of the first `count` segments of `first` and all of `tail`.
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """The first `count` segments of `scene` and all of its `tail`, as if they were one."""
+
+    scene: Scene
+    count: int
+    tail: Scene
+
+    def __len__(self) -> int:
+        """How many segments there are."""
+        return self.count + len(self.tail.times)
+
+    def find(self, number: int) -> tuple[Scene, int]:
+        """The scene that has segment `number`, and its place there."""
+        if number < self.count:
+            return self.scene, number
+        return self.tail, number - self.count
+
+    def position(self, number: int) -> int:
+        """The octets of all segments before `number`."""
+        if number <= self.count:
+            return self.scene.strip.size_of_first(number)
+        base = self.scene.strip.size_of_first(self.count)
+        return base + self.tail.strip.size_of_first(number - self.count)
+
+    def time(self, number: int) -> int:
+        """When segment `number` is due, in ticks."""
+        scene, place = self.find(number)
+        return scene.times[place]
+
+    def start_us(self, number: int) -> int:
+        """When segment `number` was captured."""
+        scene, place = self.find(number)
+        return scene.starts_us[place]
+
+    def duration_ms(self, number: int) -> int:
+        """How long segment `number` says that it is shown."""
+        scene, place = self.find(number)
+        return scene.durations_ms[place]
+
+    def keys(self, begin: int, stop: int) -> list[int]:
+        """The numbers of the keyframes from `begin` up to `stop` without it."""
+        keys, tail = self.scene.keys, self.tail.keys
+        count = min(stop, self.count)
+        found = list(keys[bisect_left(keys, begin) : bisect_left(keys, count)])
+        low = bisect_left(tail, max(0, begin - self.count))
+        high = bisect_left(tail, max(0, stop - self.count))
+        return found + [self.count + place for place in tail[low:high]]
+
+
+def references(footage: Footage, begin: int, stop: int, timescale: int) -> list[Reference]:
+    """The `sidx` entries of the segments from `begin`, a keyframe, up to `stop` without it.
 
     One for each keyframe interval: its octets, and how long until the next one begins; the
     last lasts as long as its frames do.
     """
-    total = count + len(tail.times)
-    if not total:
+    if begin == stop:
         return []
-    base = first.strip.size_of_first(count)
-
-    def position(number: int) -> int:
-        if number <= count:
-            return first.strip.size_of_first(number)
-        return base + tail.strip.size_of_first(number - count)
-
-    marks = [(place, first.times[place]) for place in first.keys[: bisect_left(first.keys, count)]]
-    marks += [(count + place, tail.times[place]) for place in tail.keys]
-    newest, at = (tail, -1) if tail.times else (first, count - 1)
-    marks.append((total, newest.times[at] + media_ticks(newest.durations_ms[at], timescale)))
+    marks = [(number, footage.time(number)) for number in footage.keys(begin, stop)]
+    length = media_ticks(footage.duration_ms(stop - 1), timescale)
+    marks.append((stop, footage.time(stop - 1) + length))
     entries: list[Reference] = []
-    for (low, start), (high, stop) in pairwise(marks):
-        size, duration = position(high) - position(low), stop - start
+    for (low, start), (high, end) in pairwise(marks):
+        size, duration = footage.position(high) - footage.position(low), end - start
         if size <= MAX_REFERENCE_BYTES and duration <= MAX_REFERENCE_DURATION:
             entries.append((size, duration, True))
         else:
-            entries.extend(_divided(low, high, duration, position))
+            entries.extend(_divided(low, high, duration, footage))
     return entries
 
 
-def _divided(
-    low: int, high: int, duration: int, position: Callable[[int], int]
-) -> Iterator[Reference]:
+def _divided(low: int, high: int, duration: int, footage: Footage) -> Iterator[Reference]:
     """Cut an interval that one entry cannot hold at segments.
 
     What matters is that the entries after it stand at the right times, so the duration is
     dealt out from the first entry on; an interval of too few segments for it is cut short.
     """
+    position = footage.position
     cuts = [low]
     for number in range(low + 1, high):
         too_large = position(number + 1) - position(cuts[-1]) > MAX_REFERENCE_BYTES

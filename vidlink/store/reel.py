@@ -14,12 +14,16 @@ from hashlib import blake2b
 from threading import Lock
 from zlib import crc32
 
-from vidlink.fmp4 import build_sidx
-from vidlink.model import Arrival, Session
-from vidlink.store.body import MemorySection, Section, StoredSection
+from vidlink.clips import Clip, ClipQuery
+from vidlink.errors import Damaged, NotMedia
+from vidlink.fmp4 import build_sidx, rebase_fragment
+from vidlink.model import Arrival, Octets, Session
+from vidlink.store.body import Change, MemorySection, Section, StoredSection
+from vidlink.store.cut import Cut, cut, describe
 from vidlink.store.disk import Disk
-from vidlink.store.film import Scene, references
+from vidlink.store.film import Footage, Scene, references
 from vidlink.store.layout import KEYFRAME
+from vidlink.store.playlist import Playlist
 from vidlink.store.records import SessionRecords
 
 #: So many films of one session, up to different sequences, keep their heads.
@@ -28,10 +32,11 @@ _MOST_HEADS = 8
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A film: its sections in order, and a validator of its bytes."""
+    """A film: its sections in order, a validator of its bytes, and of a time range where it is."""
 
     sections: tuple[Section, ...]
     etag: str
+    clip: Clip | None = None
 
 
 class Reel:
@@ -43,12 +48,15 @@ class Reel:
         self._lock = Lock()
         self._scene = Scene()
         self._counts: dict[int, int] = {}
-        self._heads: OrderedDict[int, tuple[bytes, str]] = OrderedDict()
+        self._heads: OrderedDict[Cut, tuple[bytes, str]] = OrderedDict()
+        self._playlist: Playlist | None = None
 
     @property
     def memory_bytes(self) -> int:
         """What it takes of memory."""
-        return self._scene.memory_bytes + sum(len(head) for head, _ in self._heads.values())
+        playlist = 0 if self._playlist is None else self._playlist.memory_bytes
+        heads = sum(len(head) for head, _ in self._heads.values())
+        return self._scene.memory_bytes + heads + playlist
 
     def film(
         self,
@@ -56,31 +64,55 @@ class Reel:
         counts: Mapping[int, int] | None,
         waiting: Iterable[Arrival],
         last: int | None,
+        query: ClipQuery | None = None,
     ) -> Film:
-        """The film of `session`, with its init, up to sequence `last`.
+        """The film of `session`, with its init, up to sequence `last`, or the range `query` of it.
 
         `counts` says how many records of each part count; None: all. `waiting` is what is not
         on disk yet, by sequence; of it only what follows behind everything on disk is shown.
+        Raises :exc:`~vidlink.errors.NotFound` if nothing is in the range.
         """
         with self._lock:
             self._read(counts)
             scene = self._scene
             count = len(scene.times) if last is None else scene.count_to(last)
-            tail, pieces = Scene(before=scene), []
-            for arrival in waiting:
-                segment = arrival.segment
-                if segment.sequence <= scene.seen or (last is not None and segment.sequence > last):
-                    continue
-                duration_ms = segment.duration_ms
-                shown = tail.offer(
-                    segment.sequence, arrival.media_time, duration_ms, segment.keyframe
-                )
-                if shown:
-                    tail.strip.add(0, 0, len(segment.data), crc32(segment.data))
-                    pieces.append(segment.data)
-            head, etag = self._head(session, count, tail)
-            stored = StoredSection(self._disk, self._folder, scene.strip, count)
-        return Film((MemorySection([head]), stored, MemorySection(pieces)), etag)
+            tail, pieces = _tail(scene, waiting, last)
+            footage = Footage(scene, count, tail)
+            taken = Cut(0, len(footage)) if query is None else cut(footage, query)
+            head, etag = self._head(session, footage, taken)
+            begin, stop = min(taken.begin, count), min(taken.stop, count)
+            change = _rebasing(taken.rebased_ticks, session.timescale)
+            stored = StoredSection(
+                self._disk, self._folder, scene.strip, stop, first=begin, change=change
+            )
+            begin, stop = max(0, taken.begin - count), max(0, taken.stop - count)
+            waits = MemorySection(pieces[begin:stop], change)
+            clip = None if query is None else describe(footage, taken)
+        return Film((MemorySection([head]), stored, waits), etag, clip)
+
+    def playlist(
+        self,
+        session: Session,
+        counts: Mapping[int, int] | None,
+        *,
+        is_over: bool,
+        is_sealed: bool,
+    ) -> tuple[bytes, str]:
+        """The HLS playlist of what is durable, and its validator.
+
+        `is_over`: nothing is added to it any more; `is_sealed`: what came late has its place.
+        """
+        with self._lock:
+            playlist = self._playlist
+            if playlist is None or playlist.is_whole is not is_sealed:
+                playlist = Playlist(session.timescale, is_whole=is_sealed)
+            with SessionRecords(self._disk, self._folder, counts) as records:
+                if not playlist.read(records):
+                    playlist = Playlist(session.timescale, is_whole=is_sealed)
+                    playlist.read(records)
+            self._playlist = playlist
+            text = playlist.text(is_over=is_over or is_sealed)
+        return text, blake2b(text, digest_size=16).hexdigest()
 
     def _read(self, counts: Mapping[int, int] | None) -> None:
         """Read the records that have come since the last time."""
@@ -104,42 +136,75 @@ class Reel:
         for part, row in records.beyond(known):
             if row[0] <= scene.seen:
                 return False
-            if offer(row[0], row[5], row[6], bool(row[9] & KEYFRAME)):
+            if offer(row[0], row[5], row[6], bool(row[9] & KEYFRAME), row[4]):
                 place(part, row[1], row[2], row[3])
         return True
 
-    def _head(self, session: Session, count: int, tail: Scene) -> tuple[bytes, str]:
-        """Init and `sidx` of a film, and its validator: over these, and over the size and the
-        checksum of every segment."""
+    def _head(self, session: Session, footage: Footage, taken: Cut) -> tuple[bytes, str]:
+        """Init and `sidx` of a film, and its validator: over these, over the size and the
+        checksum of every segment, and over how far they are rebased."""
         # A head with something that waits is of no use to the next one who asks.
-        is_kept = not tail.times
-        if is_kept and count in self._heads:
-            self._heads.move_to_end(count)
-            return self._heads[count]
-        scene = self._scene
-        entries = references(scene, count, tail, session.timescale)
+        is_kept = taken.stop <= footage.count
+        if is_kept and taken in self._heads:
+            self._heads.move_to_end(taken)
+            return self._heads[taken]
+        entries = references(footage, taken.begin, taken.stop, session.timescale)
         head = session.init
         if entries:
-            earliest = scene.times[0] if count else tail.times[0]
             head += build_sidx(
                 track_id=session.track_id,
                 timescale=session.timescale,
-                earliest=earliest,
+                earliest=footage.time(taken.begin) - taken.rebased_ticks,
                 references=entries,
             )
-        base = scene.strip.size_of_first(count)
-        digest = blake2b(head, digest_size=16)
-        for numbers in (
-            scene.strip.checks[:count] + tail.strip.checks,
-            scene.strip.ends[:count] + array("Q", [base + end for end in tail.strip.ends]),
-        ):
-            digest.update(numbers.tobytes())
-        made = head, digest.hexdigest()
+        made = head, _validator(head, footage, taken)
         if is_kept:
-            self._heads[count] = made
+            self._heads[taken] = made
             while len(self._heads) > _MOST_HEADS:
                 self._heads.popitem(last=False)
         return made
+
+
+def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[Scene, list[Octets]]:
+    """What waits behind everything in `scene`, and its bytes."""
+    tail, pieces = Scene(before=scene), list[Octets]()
+    for arrival in waiting:
+        one = arrival.segment
+        if one.sequence <= scene.seen or (last is not None and one.sequence > last):
+            continue
+        if tail.offer(
+            one.sequence, arrival.media_time, one.duration_ms, one.keyframe, one.start_time_us
+        ):
+            tail.strip.add(0, 0, len(one.data), crc32(one.data))
+            pieces.append(one.data)
+    return tail, pieces
+
+
+def _validator(head: bytes, footage: Footage, taken: Cut) -> str:
+    count, strip, tail = footage.count, footage.scene.strip, footage.tail.strip
+    begin, stop = min(taken.begin, count), min(taken.stop, count)
+    low, high = max(0, taken.begin - count), max(0, taken.stop - count)
+    base, shift = strip.size_of_first(count), footage.position(taken.begin)
+    ends = strip.ends[begin:stop] + array("Q", [base + end for end in tail.ends[low:high]])
+    digest = blake2b(head, digest_size=16)
+    digest.update((strip.checks[begin:stop] + tail.checks[low:high]).tobytes())
+    digest.update(ends.tobytes())
+    digest.update(b"%d %d" % (shift, taken.rebased_ticks))
+    return digest.hexdigest()
+
+
+def _rebasing(ticks: int, timescale: int) -> Change | None:
+    """What takes `ticks` from the times of a segment; None where there is nothing to take."""
+    if not ticks:
+        return None
+
+    def change(segment: memoryview) -> None:
+        try:
+            rebase_fragment(segment, ticks, timescale)
+        except NotMedia as error:
+            raise Damaged(f"a segment in this place has no time to change: {error}") from error
+
+    return change
 
 
 class Reels:

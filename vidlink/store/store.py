@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from vidlink.clips import Clip, ClipQuery
 from vidlink.errors import StoreError, UserMistake
 from vidlink.interfaces import IArchive, IBody, IStore
 from vidlink.model import (
@@ -255,3 +256,13 @@ class RecordingStore:
     def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
         """``recording.mp4``."""
         return self._archive.film(sentinel_id, session_id, last)
+
+    def clip(
+        self, sentinel_id: str, session_id: str, query: ClipQuery
+    ) -> Deferred[tuple[IBody, Clip]]:
+        """A time range of ``recording.mp4``."""
+        return self._archive.clip(sentinel_id, session_id, query)
+
+    def playlist(self, sentinel_id: str, session_id: str) -> Deferred[IBody]:
+        """``index.m3u8``."""
+        return self._archive.playlist(sentinel_id, session_id)

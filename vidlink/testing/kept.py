@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from vidlink.clips import Clip, ClipQuery
 from vidlink.errors import NotFound
-from vidlink.fmp4 import build_sidx
+from vidlink.fmp4 import build_sidx, rebase_fragment
 from vidlink.interfaces import IBody
 from vidlink.model import (
     Arrival,
     Gap,
+    Octets,
     SegmentPage,
     SegmentQuery,
     SegmentRecord,
@@ -24,6 +27,7 @@ from vidlink.model import (
     Span,
 )
 from vidlink.store import listing
+from vidlink.store.playlist import Playlist
 
 
 @implementer(IBody)
@@ -140,25 +144,75 @@ class Kept:
 
     def film(self, now_us: int, last: int | None) -> IBody:
         """``recording.mp4``."""
-        shown: list[Arrival] = []
-        for arrival, undecodable in _decoded(self.sorted()):
-            if last is not None and arrival.segment.sequence > last:
-                break
-            if not undecodable:
-                shown.append(arrival)
+        film = self._film(self._shown(last), 0)
+        return MemoryBody(film, self.state_at(now_us) is SessionState.SEALED)
+
+    def clip(self, now_us: int, query: ClipQuery) -> tuple[IBody, Clip]:
+        """A time range of ``recording.mp4``."""
+        shown = self._shown(query.last)
+        starts = [arrival.segment.start_time_us for arrival in shown]
+        ends = [listing.segment_end_us(arrival.segment) for arrival in shown]
+        for number, (one, other) in enumerate(pairwise(shown)):
+            if one.segment.sequence + 1 == other.segment.sequence:
+                ends[number] = starts[number + 1]
+        low, high = query.start_time_us, query.end_time_us
+        taken = [
+            number
+            for number in range(len(shown))
+            if (low is None or ends[number] > low) and (high is None or starts[number] < high)
+        ]
+        if not taken:
+            raise NotFound("nothing that could be shown was captured in this time")
+        first = max(n for n in range(taken[0] + 1) if shown[n].segment.keyframe)
+        clip = shown[first : taken[-1] + 1]
+        ticks = clip[0].media_time
+        over_us = listing.segment_end_us(clip[-1].segment)
+        body = MemoryBody(self._film(clip, ticks), self.state_at(now_us) is SessionState.SEALED)
+        return body, Clip(starts[first], over_us, ticks)
+
+    def playlist(self, now_us: int) -> IBody:
+        """``index.m3u8``."""
+        sealed = self.state_at(now_us) is SessionState.SEALED
+        playlist = Playlist(self.session.timescale, is_whole=sealed)
+        is_over = self.state is not SessionState.LIVE
+        for arrival in self.sorted():
+            one = arrival.segment
+            if one.late and not sealed:
+                continue
+            if one.sequence in self.waiting:
+                is_over = False
+                continue
+            playlist.offer(
+                one.sequence, arrival.media_time, one.duration_ms, one.start_time_us, one.keyframe
+            )
+        return MemoryBody(playlist.text(is_over=is_over or sealed), sealed)
+
+    def _shown(self, last: int | None) -> list[Arrival]:
+        """What can be decoded, up to `last`."""
+        return [
+            arrival
+            for arrival, undecodable in _decoded(self.sorted())
+            if not undecodable and (last is None or arrival.segment.sequence <= last)
+        ]
+
+    def _film(self, shown: list[Arrival], ticks: int) -> bytes:
+        """A film of these, with `ticks` taken from every media time."""
         session = self.session
-        parts = [session.init]
+        pieces: list[Octets] = [session.init]
         if shown:
-            parts.append(
+            pieces.append(
                 build_sidx(
                     track_id=session.track_id,
                     timescale=session.timescale,
-                    earliest=shown[0].media_time,
+                    earliest=shown[0].media_time - ticks,
                     references=_references(shown, session.timescale),
                 )
             )
-        film = b"".join((*parts, _joined(shown)))
-        return MemoryBody(film, self.state_at(now_us) is SessionState.SEALED)
+        for arrival in shown:
+            piece = memoryview(bytearray(arrival.segment.data))
+            rebase_fragment(piece, ticks, session.timescale)
+            pieces.append(piece)
+        return b"".join(pieces)
 
 
 def _span(arrival: Arrival) -> Span:

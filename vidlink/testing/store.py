@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
+from vidlink.clips import Clip, ClipQuery
 from vidlink.errors import NotFound, RequestError, VidlinkError
 from vidlink.interfaces import IArchive, IBody, IStore
 from vidlink.model import (
@@ -201,6 +202,16 @@ class MemoryStore:
     def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
         """``recording.mp4``."""
         return self._of(sentinel_id, session_id, lambda kept, now: kept.film(now, last))
+
+    def clip(
+        self, sentinel_id: str, session_id: str, query: ClipQuery
+    ) -> Deferred[tuple[IBody, Clip]]:
+        """A time range of ``recording.mp4``."""
+        return self._of(sentinel_id, session_id, lambda kept, now: kept.clip(now, query))
+
+    def playlist(self, sentinel_id: str, session_id: str) -> Deferred[IBody]:
+        """``index.m3u8``."""
+        return self._of(sentinel_id, session_id, lambda kept, now: kept.playlist(now))
 
     def _of(self, sentinel_id: str, session_id: str, read: Callable[[Kept, int], T]) -> Deferred[T]:
         kept = self._kept.get(session_id)
