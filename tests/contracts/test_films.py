@@ -78,7 +78,9 @@ class FilmContract(_Case):
     ) -> tuple[Any, Clip]:
         """A range between two frames, and where it is."""
         times = [None if frame is None else at(frame) for frame in (start, end)]
-        asked = self.store.clip("desk-1", self.session.session_id, ClipQuery(*times, last))
+        asked = self.store.clip(
+            "desk-1", self.session.session_id, ClipQuery(times[0], times[1], last)
+        )
         body, clip = self.successResultOf(asked)
         return body, clip
 
@@ -163,7 +165,9 @@ class FilmContract(_Case):
     ) -> None:
         """Nothing can be shown of this range."""
         times = [None if frame is None else at(frame) for frame in (start, end)]
-        asked = self.store.clip("desk-1", self.session.session_id, ClipQuery(*times, last))
+        asked = self.store.clip(
+            "desk-1", self.session.session_id, ClipQuery(times[0], times[1], last)
+        )
         self.failureResultOf(asked, NotFound)
 
     def test_nothing_there(self) -> None:
@@ -413,7 +417,8 @@ class BothAlikeTests(SynchronousTestCase):
         session = a_session()
         fake = MemoryStore(wall_clock_us=lambda: EPOCH_US, commit_at_once=False)
         rig = Rig(self.mktemp())
-        query = ClipQuery(*(None if one is None else at(one) for one in (start, end)), last)
+        times = [None if one is None else at(one) for one in (start, end)]
+        query = ClipQuery(times[0], times[1], last)
         found: list[Any] = []
         try:
             stores: list[Any] = [fake, rig.store]

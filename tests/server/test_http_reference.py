@@ -137,6 +137,12 @@ class PageTests(HistoryCase):
                 answer = self.get(section).json
                 self.assertEqual(set(fields(example)), set(fields(answer)), section.template)
 
+    def test_playlist(self) -> None:
+        """The example of a playlist is the one that the server gives."""
+        (section,) = [one for one in self.sections if one.template.endswith("index.m3u8")]
+        (example,) = re.findall(r"```text\n(.*?)```", section.text, re.S)
+        self.assertEqual(self.get(section).body.decode("ascii"), example)
+
     def test_parameters(self) -> None:
         """Every parameter on the page is taken, and the server names no others."""
         for section in self.sections:
