@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import av
@@ -14,7 +15,13 @@ from tests.fmp4.media import TIMESCALE, decoded, encoded
 from tests.store.recorded import part_numbers, read_part
 from tests.store.rig import Rig
 from tests.store.samples import FRAME_TICKS, a_session, an_arrival
-from vidlink.fmp4 import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION, annexb_to_avc
+from vidlink.clips import ClipQuery
+from vidlink.fmp4 import (
+    MAX_REFERENCE_BYTES,
+    MAX_REFERENCE_DURATION,
+    annexb_to_avc,
+    write_fragment,
+)
 from vidlink.store.film import Footage, Reference, Scene, references
 from vidlink.store.reel import Reels
 
@@ -25,6 +32,7 @@ def scene(*segments: tuple[int, int, int, bool]) -> Scene:
     for sequence, time, size, is_key in segments:
         if made.offer(sequence, time, 200, is_key):
             made.strip.add(0, 0, size, 0)
+            made.leads.extend([0] * is_key)
     return made
 
 
@@ -55,6 +63,7 @@ class ReferenceTests(SynchronousTestCase):
             for sequence, time, size, is_key in segments[border:]:
                 self.assertTrue(tail.offer(sequence, time, 200, is_key))
                 tail.strip.add(0, 0, size, 0)
+                tail.leads.extend([0] * is_key)
             self.assertEqual(entries(first, border, tail, 100), expected)
             if border:
                 self.assertEqual(
@@ -152,11 +161,12 @@ class ReelTests(SynchronousTestCase):
         session_id = self.session.session_id
         sizes = self.count_reads()
         self.successResultOf(self.store.film("desk-1", session_id, None))
-        self.assertEqual(sum(sizes), 64 * 1_000)
+        # A record of each, and of each keyframe segment where its `moof` begins.
+        self.assertEqual(sum(sizes), 64 * (1_000 + 200))
         sizes.clear()
         self.record(*range(1_000, 1_010))
         self.successResultOf(self.store.film("desk-1", session_id, None))
-        self.assertEqual(sum(sizes), 64 * 10)
+        self.assertEqual(sum(sizes), 64 * (10 + 2))
         sizes.clear()
         self.successResultOf(self.store.film("desk-1", session_id, 500))
         self.assertEqual(sum(sizes), 0)
@@ -240,6 +250,16 @@ class PlayerTests(SynchronousTestCase):
             packet, is_key = self.packets[sequence]
             frame = annexb_to_avc(packet)
             arrival = an_arrival(self.session, sequence, keyframe=is_key, frame=frame)
+            # As Sentinels send it: with the time of capture before `moof`.
+            data = write_fragment(
+                sequence=sequence,
+                decode_time=arrival.media_time,
+                duration=FRAME_TICKS,
+                keyframe=is_key,
+                data=frame,
+                producer_time_us=arrival.segment.start_time_us,
+            )
+            arrival = replace(arrival, segment=replace(arrival.segment, data=data))
             self.rig.store.append(self.session.session_id, arrival)
         self.rig.settle()
 
@@ -287,3 +307,28 @@ class PlayerTests(SynchronousTestCase):
             container.seek(16 * FRAME_TICKS, stream=stream)
             frame = next(container.decode(video=0))
             self.assertEqual(frame.pts, 15 * FRAME_TICKS)
+
+    def test_seeking_to_and_fro(self) -> None:
+        """However often a player seeks, it gets every segment once, and shows right pictures."""
+        self.record(*range(13))
+        self.rig.settle()
+        self.record(*range(13, 20))
+        for data in (self.film(), self.clip()):
+            with av.open(io.BytesIO(data), "r") as container:
+                stream = container.streams.video[0]
+                for second in (2.3, 0.7, 1.9, 2.9, 0.1, 1.3, 2.3):
+                    container.seek(round(second * TIMESCALE), stream=stream)
+                    frames = list(container.decode(video=0))
+                    expected = list(range(int(second) * 5, 20))
+                    self.assertEqual(
+                        [one.pts for one in frames], [n * FRAME_TICKS for n in expected]
+                    )
+                    for number, frame in zip(expected, frames, strict=True):
+                        self.assertAlmostEqual(bytes(frame.planes[0])[0], 20 + 10 * number, delta=3)
+
+    def clip(self) -> bytes:
+        """All of the film as a range."""
+        found = self.rig.store.clip("desk-1", self.session.session_id, ClipQuery(0))
+        body, _ = self.successResultOf(found)
+        data: bytes = self.successResultOf(body.read(0, body.size_bytes))
+        return data

@@ -13,7 +13,7 @@ from vidlink.fmp4.avc import (
     split_avc,
     unit_type,
 )
-from vidlink.fmp4.boxes import Box, iter_boxes
+from vidlink.fmp4.boxes import Box, iter_boxes, moof_offset
 from vidlink.fmp4.init import MediaInfo, read_init
 from vidlink.fmp4.read import read_fragment
 from vidlink.fmp4.rebase import rebase_fragment
@@ -33,6 +33,7 @@ __all__ = [
     "build_sidx",
     "iter_boxes",
     "join_avc",
+    "moof_offset",
     "read_fragment",
     "read_init",
     "rebase_fragment",

@@ -6,7 +6,7 @@ the few levels it wants. What the boxes mean is in `init` and `read`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from struct import Struct
 
@@ -15,6 +15,9 @@ from vidlink.model import Octets
 
 MAX_BOXES = 1024
 """So many boxes one container may hold; honest ones hold a dozen."""
+
+#: What our own Sentinel puts before `moof` is as long as this.
+_HEAD_BYTES = 32
 
 _SHORT = Struct(">I4s").unpack_from
 _LONG = Struct(">Q").unpack_from
@@ -82,6 +85,26 @@ def iter_boxes(data: Octets, start: int = 0, end: int | None = None) -> Iterator
         start = after
     if start < stop:
         raise NotMedia(f"more than {MAX_BOXES} boxes side by side")
+
+
+def moof_offset(read: Callable[[int, int], Octets], size: int) -> int:
+    """How many bytes stand before the `moof` in a segment of `size` bytes; 0 if there is none.
+
+    `read(place, count)` gives `count` bytes of it from `place`, fewer only at its end.
+    """
+    start, head_start = 0, 0
+    head = read(0, 2 * _HEAD_BYTES)
+    for _ in range(MAX_BOXES):
+        if start + 16 > head_start + len(head):
+            head_start, head = start, read(start, 2 * _HEAD_BYTES)
+        place = start - head_start
+        if place + 16 > len(head) or start >= size:
+            break
+        length, kind = _SHORT(head, place)
+        if kind == b"moof":
+            return start
+        start += _LONG(head, place + 8)[0] if length == 1 else max(8, length)
+    return 0
 
 
 def only_child(data: Octets, parent: Box, kind: bytes, skip: int = 0) -> Box:

@@ -32,8 +32,9 @@ def build_sidx(
     timescale: int,
     earliest: int,
     references: Iterable[tuple[int, int, bool]],
+    first_offset: int = 0,
 ) -> bytes:
-    """Build a `sidx` (version 1) for media that begins right after it (`first_offset` 0).
+    """Build a `sidx` (version 1) for media that begins `first_offset` bytes after it.
 
     `earliest` is the decode time of the first frame; each reference is a size in bytes, a
     duration in the timescale and whether it starts with a keyframe (an IDR: SAP type 1).
@@ -49,7 +50,17 @@ def build_sidx(
     merged = _merge(list(references))
     box = bytearray(_HEAD.size + _ENTRY.size * len(merged))
     _HEAD.pack_into(
-        box, 0, len(box), b"sidx", _VERSION_1, track_id, timescale, earliest, 0, 0, len(merged)
+        box,
+        0,
+        len(box),
+        b"sidx",
+        _VERSION_1,
+        track_id,
+        timescale,
+        earliest,
+        first_offset,
+        0,
+        len(merged),
     )
     for number, (size_bytes, duration, starts_with_sap) in enumerate(merged):
         if not 0 <= size_bytes <= MAX_REFERENCE_BYTES:

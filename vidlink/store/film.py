@@ -57,6 +57,8 @@ class Scene:
         self.starts_us = array("q")
         #: The places, in the other arrays, of the keyframes.
         self.keys = array("Q")
+        #: How many octets stand before the `moof` of each keyframe segment.
+        self.leads = array("I")
         #: The highest sequence that was offered, shown or not.
         self.seen: int = -1 if before is None else before.seen
         self._decoding: Decoding = Decoding(None if before is None else before._decoding)
@@ -66,7 +68,7 @@ class Scene:
     ) -> bool:
         """Take the next segment, higher than all before, if it can be decoded after them.
 
-        Its place has then to be added to `strip`.
+        Its place has then to be added to `strip`, and of a keyframe its lead to `leads`.
         """
         self.seen = sequence
         if not self._decoding.takes(sequence, media_time, is_key):
@@ -86,7 +88,8 @@ class Scene:
     @property
     def memory_bytes(self) -> int:
         """What it takes of memory."""
-        arrays = (self.sequences, self.times, self.durations_ms, self.starts_us, self.keys)
+        arrays = [self.sequences, self.times, self.durations_ms, self.starts_us]
+        arrays += [self.keys, self.leads]
         return self.strip.memory_bytes + sum(one.itemsize * len(one) for one in arrays)
 
 
@@ -130,6 +133,11 @@ class Footage:
         scene, place = self.find(number)
         return scene.durations_ms[place]
 
+    def lead(self, number: int) -> int:
+        """The octets before the `moof` of keyframe segment `number`."""
+        scene, place = self.find(number)
+        return scene.leads[bisect_left(scene.keys, place)]
+
     def keys(self, begin: int, stop: int) -> list[int]:
         """The numbers of the keyframes from `begin` up to `stop` without it."""
         keys, tail = self.scene.keys, self.tail.keys
@@ -143,37 +151,41 @@ class Footage:
 def references(footage: Footage, begin: int, stop: int, timescale: int) -> list[Reference]:
     """The `sidx` entries of the segments from `begin`, a keyframe, up to `stop` without it.
 
-    One for each keyframe interval: its octets, and how long until the next one begins; the
-    last lasts as long as its frames do.
+    One for each keyframe interval, from `moof` to `moof`: its octets, and how long until the
+    next one begins; the last lasts as long as its frames do.
     """
     if begin == stop:
         return []
-    marks = [(number, footage.time(number)) for number in footage.keys(begin, stop)]
+    position = footage.position
+    marks = [
+        (number, position(number) + footage.lead(number), footage.time(number))
+        for number in footage.keys(begin, stop)
+    ]
     length = media_ticks(footage.duration_ms(stop - 1), timescale)
-    marks.append((stop, footage.time(stop - 1) + length))
+    marks.append((stop, position(stop), footage.time(stop - 1) + length))
     entries: list[Reference] = []
-    for (low, start), (high, end) in pairwise(marks):
-        size, duration = footage.position(high) - footage.position(low), end - start
+    for (low, low_place, start), (high, high_place, end) in pairwise(marks):
+        size, duration = high_place - low_place, end - start
         if size <= MAX_REFERENCE_BYTES and duration <= MAX_REFERENCE_DURATION:
             entries.append((size, duration, True))
         else:
-            entries.extend(_divided(low, high, duration, footage))
+            places = [low_place, *(position(number) for number in range(low + 1, high)), high_place]
+            entries.extend(_divided(places, duration))
     return entries
 
 
-def _divided(low: int, high: int, duration: int, footage: Footage) -> Iterator[Reference]:
+def _divided(places: list[int], duration: int) -> Iterator[Reference]:
     """Cut an interval that one entry cannot hold at segments.
 
     What matters is that the entries after it stand at the right times, so the duration is
     dealt out from the first entry on; an interval of too few segments for it is cut short.
     """
-    position = footage.position
-    cuts = [low]
-    for number in range(low + 1, high):
-        too_large = position(number + 1) - position(cuts[-1]) > MAX_REFERENCE_BYTES
+    cuts = [0]
+    for number in range(1, len(places) - 1):
+        too_large = places[number + 1] - places[cuts[-1]] > MAX_REFERENCE_BYTES
         if too_large or len(cuts) * MAX_REFERENCE_DURATION < duration:
             cuts.append(number)
-    for start, stop in pairwise([*cuts, high]):
+    for start, stop in pairwise([*cuts, len(places) - 1]):
         share = min(duration, MAX_REFERENCE_DURATION)
         duration -= share
-        yield position(stop) - position(start), share, start == low
+        yield places[stop] - places[start], share, start == 0

@@ -23,6 +23,7 @@ from vidlink.store.cut import Cut, cut, describe
 from vidlink.store.disk import Disk
 from vidlink.store.film import Footage, Scene, references
 from vidlink.store.layout import KEYFRAME
+from vidlink.store.leads import Place, lead_of, read_leads
 from vidlink.store.playlist import Playlist
 from vidlink.store.records import SessionRecords
 
@@ -133,11 +134,16 @@ class Reel:
         """Put what is behind the `known` records into the scene; False if it is no end of it."""
         scene = self._scene
         offer, place = scene.offer, scene.strip.add
+        keys: list[Place] = []
         for part, row in records.beyond(known):
             if row[0] <= scene.seen:
                 return False
-            if offer(row[0], row[5], row[6], bool(row[9] & KEYFRAME), row[4]):
+            is_key = bool(row[9] & KEYFRAME)
+            if offer(row[0], row[5], row[6], is_key, row[4]):
                 place(part, row[1], row[2], row[3])
+                if is_key:
+                    keys.append((part, row[1], row[2]))
+        scene.leads.extend(read_leads(self._disk, self._folder, keys))
         return True
 
     def _head(self, session: Session, footage: Footage, taken: Cut) -> tuple[bytes, str]:
@@ -156,6 +162,7 @@ class Reel:
                 timescale=session.timescale,
                 earliest=footage.time(taken.begin) - taken.rebased_ticks,
                 references=entries,
+                first_offset=footage.lead(taken.begin),
             )
         made = head, _validator(head, footage, taken)
         if is_kept:
@@ -176,6 +183,8 @@ def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[S
             one.sequence, arrival.media_time, one.duration_ms, one.keyframe, one.start_time_us
         ):
             tail.strip.add(0, 0, len(one.data), crc32(one.data))
+            if one.keyframe:
+                tail.leads.append(lead_of(one.data))
             pieces.append(one.data)
     return tail, pieces
 

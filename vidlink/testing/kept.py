@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from vidlink.clips import Clip, ClipQuery
 from vidlink.errors import NotFound
-from vidlink.fmp4 import build_sidx, rebase_fragment
+from vidlink.fmp4 import build_sidx, iter_boxes, rebase_fragment
 from vidlink.interfaces import IBody
 from vidlink.model import (
     Arrival,
@@ -206,6 +206,7 @@ class Kept:
                     timescale=session.timescale,
                     earliest=shown[0].media_time - ticks,
                     references=_references(shown, session.timescale),
+                    first_offset=_lead(shown[0]),
                 )
             )
         for arrival in shown:
@@ -254,15 +255,24 @@ def _listed(arrival: Arrival, undecodable: bool, durable: bool, timescale: int) 
     )
 
 
+def _lead(arrival: Arrival) -> int:
+    """The octets before its `moof`."""
+    data = arrival.segment.data
+    return next((box.start for box in iter_boxes(data) if box.kind == b"moof"), 0)
+
+
 def _references(shown: list[Arrival], timescale: int) -> list[tuple[int, int, bool]]:
-    """One entry of the `sidx` for each keyframe interval."""
+    """One entry of the `sidx` for each keyframe interval, from `moof` to `moof`."""
     keys = [place for place, arrival in enumerate(shown) if arrival.segment.keyframe]
     newest = shown[-1]
     over = newest.media_time + listing.media_ticks(newest.segment.duration_ms, timescale)
     starts = [*(shown[place].media_time for place in keys), over]
+    leads = [*(_lead(shown[place]) for place in keys), 0]
     return [
         (
-            sum(len(arrival.segment.data) for arrival in shown[low:high]),
+            sum(len(arrival.segment.data) for arrival in shown[low:high])
+            + leads[number + 1]
+            - leads[number],
             starts[number + 1] - starts[number],
             True,
         )

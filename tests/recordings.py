@@ -1,0 +1,46 @@
+"""Recordings of sessions that never were, written into a data folder before a server opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.store.rig import Rig
+from tests.store.samples import a_session
+from vidlink.fmp4 import read_init
+from vidlink.model import Arrival, Segment
+from vidlink.testing import media
+
+#: When the first frame of each was captured.
+EPOCH_US = media.EPOCH_US
+
+
+def write_recording(data: Path, sequences: Iterable[int], number: int = 0) -> str:
+    """Record these segments of real pictures, five a second, a keyframe every tenth, as an
+    ended session of ``desk-1``; its id."""
+    init = media.init_segment()
+    session = a_session(number, init=init)
+    assert read_init(init).timescale == session.timescale
+    rig = Rig(str(data), wall_clock_us=lambda: EPOCH_US)
+    try:
+        rig.store.begin(session, lambda sequence: None)
+        for sequence in sequences:
+            start_us = media.start_time_us(sequence)
+            segment = Segment(
+                sentinel_id=session.sentinel_id,
+                session_id=session.session_id,
+                sequence=sequence,
+                start_time_us=start_us,
+                duration_ms=media.FRAME_MS,
+                framerate_mhz=5_000,
+                keyframe=media.is_keyframe(sequence),
+                data=media.segment(sequence),
+            )
+            time = sequence * media.FRAME_TICKS
+            arrival = Arrival(segment, time, media.FRAME_TICKS, 0.0, start_us)
+            rig.store.append(session.session_id, arrival)
+        rig.store.end(session.session_id, "over", EPOCH_US)
+        rig.settle()
+    finally:
+        rig.close()
+    return session.session_id
