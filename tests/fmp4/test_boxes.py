@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fmp4.media import calls
 from vidlink.errors import NotMedia
-from vidlink.fmp4 import Box, iter_boxes
+from vidlink.fmp4 import Box, iter_boxes, moof_offset, write_fragment
 from vidlink.fmp4.boxes import MAX_BOXES
 
 KINDS = st.binary(min_size=4, max_size=4)
@@ -94,3 +94,45 @@ class BoxReaderTests(SynchronousTestCase):
                 place = each.end
         except NotMedia:
             pass
+
+
+class MoofOffsetTests(SynchronousTestCase):
+    """How many bytes stand before `moof`."""
+
+    def found(self, data: bytes) -> tuple[int, int]:
+        """Where it is, and how many reads that took."""
+        reads: list[int] = []
+
+        def read(place: int, count: int) -> bytes:
+            reads.append(place)
+            return data[place : place + count]
+
+        return moof_offset(read, len(data)), len(reads)
+
+    @given(st.lists(st.tuples(KINDS, st.binary(max_size=90), st.booleans()), max_size=6))
+    def test_behind_other_boxes(self, before: list[tuple[bytes, bytes, bool]]) -> None:
+        """It is the first `moof`, whatever stands before it."""
+        lead = b"".join(box(*each) for each in before if each[0] != b"moof")
+        data = lead + box(b"moof", bytes(40)) + box(b"mdat", b"x")
+        self.assertEqual(self.found(data)[0], len(lead))
+
+    def test_own_layout(self) -> None:
+        """What our own Sentinel writes takes one read."""
+        for time_us in (None, 5):
+            data = write_fragment(
+                sequence=0,
+                decode_time=0,
+                duration=1,
+                keyframe=True,
+                data=b"frame",
+                producer_time_us=time_us,
+            )
+            self.assertEqual(self.found(data), (0 if time_us is None else 32, 1))
+
+    @given(st.binary(max_size=100))
+    def test_junk(self, junk: bytes) -> None:
+        """What has none gives 0, and never takes more than a few reads."""
+        for data in (junk, bytes(60) + junk, box(b"free", junk)):
+            place, reads = self.found(data)
+            self.assertLessEqual(place, len(data))
+            self.assertLessEqual(reads, 20)

@@ -39,13 +39,21 @@ def read(box: bytes) -> tuple[tuple[int, ...], list[tuple[int, int, int]]]:
 class SidxTests(SynchronousTestCase):
     """One box, from references."""
 
-    @given(REFERENCES, st.integers(0, 2**64 - 1))
-    def test_round_trip(self, references: list[tuple[int, int, bool]], earliest: int) -> None:
+    @given(REFERENCES, st.integers(0, 2**64 - 1), st.sampled_from([0, 32, 2**64 - 1]))
+    def test_round_trip(
+        self, references: list[tuple[int, int, bool]], earliest: int, offset: int
+    ) -> None:
         """Every reference is an entry with its size, its duration and its access point."""
-        box = build_sidx(track_id=3, timescale=90_000, earliest=earliest, references=references)
+        box = build_sidx(
+            track_id=3,
+            timescale=90_000,
+            earliest=earliest,
+            references=references,
+            first_offset=offset,
+        )
         head, entries = read(box)
         self.assertEqual(len(box), sidx_size(len(references)))
-        self.assertEqual(head, (0x0100_0000, 3, 90_000, earliest, 0, 0, len(references)))
+        self.assertEqual(head, (0x0100_0000, 3, 90_000, earliest, offset, 0, len(references)))
         self.assertEqual(
             entries, [(size, time, 0x9000_0000 if sap else 0) for size, time, sap in references]
         )

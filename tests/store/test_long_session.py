@@ -11,6 +11,7 @@ from tests.fmp4.media import encoded
 from tests.store.faults import FaultyDisk
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_TICKS, FRAME_US, a_session, an_arrival
+from vidlink.clips import ClipQuery
 from vidlink.fmp4 import sidx_size
 from vidlink.model import SegmentQuery
 
@@ -61,7 +62,7 @@ class LongSessionTests(SynchronousTestCase):
 
     def test_little_is_read(self) -> None:
         """A player that opens the film, reads its index and seeks twice costs less than 5 % of
-        it; a page of segments costs its own size."""
+        it; a time range and a page of segments cost their own size, a playlist once the records."""
         film = self.got("film", None)
         size = len(an_arrival(self.session, 1, frame=FRAME).segment.data)
         index_bytes = sidx_size(SEGMENTS // KEYFRAME_EVERY)
@@ -88,6 +89,22 @@ class LongSessionTests(SynchronousTestCase):
 
         self.disk.read_bytes = 0
         middle_us = EPOCH_US + SEGMENTS // 2 * FRAME_US
+        clip, where = self.got("clip", ClipQuery(middle_us, middle_us + 3_600_000_000))
+        self.assertEqual(where.start_time_us, middle_us)
+        clip_head = len(self.session.init) + sidx_size(360)
+        self.assertEqual(clip.size_bytes, clip_head + 18_000 * size)
+        self.assertEqual(len(self.successResultOf(clip.read(0, PIECE_BYTES))), PIECE_BYTES)
+        self.assertLess(self.disk.read_bytes, 2 * PIECE_BYTES)
+
+        self.disk.read_bytes = 0
+        listed = self.got("playlist")
+        text = self.successResultOf(listed.read(0, listed.size_bytes))
+        self.assertEqual(text.count(b"#EXTINF:10.000000,\n"), SEGMENTS // KEYFRAME_EVERY)
+        self.assertTrue(text.endswith(b"segments/179950-179999.mp4\n#EXT-X-ENDLIST\n"))
+        self.disk.read_bytes = 0
+        self.assertEqual(self.got("playlist").etag, listed.etag)
+        self.assertEqual(self.disk.read_bytes, 0)
+
         page = self.got("segments", SegmentQuery(from_time_us=middle_us, limit=50))
         self.assertEqual(page.segments[0].sequence, SEGMENTS // 2)
         self.assertLess(self.disk.read_bytes, 20_000)
