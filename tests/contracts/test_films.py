@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,18 @@ class FilmContract(_Case):
             self.assert_nothing(None, 5)
             self.assert_nothing(7, 9, last=6)
             self.assertEqual(self.sequences(8.9), [5, 6, 7, 8])
+
+    def test_a_frame_that_stays(self) -> None:
+        """A picture is there until the next one comes, however short it was said to be."""
+        for sequence in range(8):
+            arrival = an_arrival(self.session, sequence, keyframe=sequence in (0, 3))
+            if sequence >= 3:
+                start_us = arrival.segment.start_time_us + 5 * FRAME_US
+                arrival = replace(arrival, segment=replace(arrival.segment, start_time_us=start_us))
+            self.store.append(self.session.session_id, arrival)
+        self.settle()
+        for start, begun in ((4, 0), (7.9, 0), (8, 8), (8.1, 8)):
+            self.assertEqual(self.clip(start)[1].start_time_us, at(begun))
 
     def test_range_is_pinned(self) -> None:
         """A range up to a sequence stays as it is, bytes and validator, while more comes."""

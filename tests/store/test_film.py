@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from itertools import pairwise
 
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fmp4.media import TIMESCALE, decoded, encoded
-from tests.store.recorded import part_numbers, read_part
+from tests.store.recorded import folder_of, part_numbers, read_part
 from tests.store.rig import Rig
 from tests.store.samples import FRAME_TICKS, a_session, an_arrival
 from vidlink.clips import ClipQuery
+from vidlink.errors import Damaged
 from vidlink.fmp4 import (
     MAX_REFERENCE_BYTES,
     MAX_REFERENCE_DURATION,
@@ -23,6 +25,7 @@ from vidlink.fmp4 import (
     write_fragment,
 )
 from vidlink.store.film import Footage, Reference, Scene, references
+from vidlink.store.paths import part_file
 from vidlink.store.reel import Reels
 
 
@@ -200,6 +203,33 @@ class ReelTests(SynchronousTestCase):
         self.record(9)
         self.film()
         self.assertEqual(self.successResultOf(body.read(0, body.size_bytes)), before)
+
+    def test_part_gone(self) -> None:
+        """A film whose part cannot be read is opened, and says so where it is read."""
+        self.record(*range(12))
+        (number,) = part_numbers(self.rig, self.session)
+        os.remove(os.path.join(folder_of(self.rig, self.session), part_file(number)))
+        film = self.successResultOf(self.store.film("desk-1", self.session.session_id, None))
+        asked = self.store.clip("desk-1", self.session.session_id, ClipQuery(0))
+        clip, _ = self.successResultOf(asked)
+        for body in (film, clip):
+            self.failureResultOf(body.read(0, body.size_bytes), Damaged)
+
+    def test_damaged_range(self) -> None:
+        """Of a segment that is not what was recorded nothing is given out, rebased or not."""
+        self.record(*range(12))
+        (number,) = part_numbers(self.rig, self.session)
+        path = os.path.join(folder_of(self.rig, self.session), part_file(number))
+        with open(path, "r+b") as part:
+            part.seek(-1, os.SEEK_END)
+            part.write(b"?")
+        query = ClipQuery(self.session.started_time_us + 2_100_000)
+        asked = self.store.clip("desk-1", self.session.session_id, query)
+        body, clip = self.successResultOf(asked)
+        self.assertGreater(clip.rebased_ticks, 0)
+        size = len(an_arrival(self.session, 11).segment.data)
+        self.failureResultOf(body.read(body.size_bytes - 1, 1), Damaged)
+        self.successResultOf(body.read(0, body.size_bytes - size))
 
     def test_bounded(self) -> None:
         """Only so much is kept of films; an old one is read again."""

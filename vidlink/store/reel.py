@@ -147,8 +147,8 @@ class Reel:
         return True
 
     def _head(self, session: Session, footage: Footage, taken: Cut) -> tuple[bytes, str]:
-        """Init and `sidx` of a film, and its validator: over these, over the size and the
-        checksum of every segment, and over how far they are rebased."""
+        """Init and `sidx` of a film, and its validator: over these, and over the place and the
+        checksum of every segment. How far they are rebased follows from the first."""
         # A head with something that waits is of no use to the next one who asks.
         is_kept = taken.stop <= footage.count
         if is_kept and taken in self._heads:
@@ -193,12 +193,11 @@ def _validator(head: bytes, footage: Footage, taken: Cut) -> str:
     count, strip, tail = footage.count, footage.scene.strip, footage.tail.strip
     begin, stop = min(taken.begin, count), min(taken.stop, count)
     low, high = max(0, taken.begin - count), max(0, taken.stop - count)
-    base, shift = strip.size_of_first(count), footage.position(taken.begin)
+    base = strip.size_of_first(count)
     ends = strip.ends[begin:stop] + array("Q", [base + end for end in tail.ends[low:high]])
     digest = blake2b(head, digest_size=16)
     digest.update((strip.checks[begin:stop] + tail.checks[low:high]).tobytes())
     digest.update(ends.tobytes())
-    digest.update(b"%d %d" % (shift, taken.rebased_ticks))
     return digest.hexdigest()
 
 
