@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 
 from tests.daemons import Site, until
+from tests.live.scripted import ScriptedSentinel
 from tests.needs import need
 from tests.recordings import EPOCH_US, write_recording
 
@@ -131,6 +132,29 @@ class TestPlaylist:
             follower.end()
         assert follower.count() == len(site.recorded("desk-1", session, at_first))
         assert "error" not in follower.log().lower(), follower.log()
+
+    def test_hole_in_a_running_session(self, site: Site, tmp_path: Path) -> None:
+        """FFmpeg follows a running session across a hole, to the next keyframe and its end."""
+        site.start_server()
+        session = "scripted-session-0"
+        sentinel = ScriptedSentinel(site.ws, "desk-1", session)
+        path = _base(session) + "/index.m3u8"
+        # More than the 5 s that FFmpeg reads before it begins to play.
+        sentinel.send(*range(65))
+        until(lambda: site.get(path)[2].count(b"#EXTINF") == 6, what="six intervals")
+        follower = _Follower(site.url + path, tmp_path)
+        try:
+            until(lambda: follower.count() >= 50, PATIENCE_SECONDS, what="it plays")
+            sentinel.send(*range(67, 98))
+            until(lambda: follower.count() > 70, PATIENCE_SECONDS, what="it is across the hole")
+            assert follower.process.poll() is None, follower.log()
+            sentinel.close()
+            assert follower.process.wait(PATIENCE_SECONDS) == 0, follower.log()
+        finally:
+            follower.end()
+        # 67 to 69 need what is missing.
+        assert follower.count() == len([*range(65), *range(70, 98)])
+        assert site.get(path)[2].count(b"#EXT-X-DISCONTINUITY\n") == 1
 
 
 class TestTimeRange:
