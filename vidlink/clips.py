@@ -13,7 +13,8 @@ class ClipQuery:
     """Which time range of a recording is asked for; None means no bound.
 
     Times are of capture: from `start_time_us` on, and before `end_time_us`; nothing after
-    sequence `last`.
+    sequence `last`. It is given from the keyframe segment at or before the start on or, where
+    the start falls into a gap, from the first segment after that.
     """
 
     start_time_us: int | None = None

@@ -288,17 +288,11 @@ class IArchive(Interface):
         sequence `last` (None: all there is now)."""
 
     def clip(sentinel_id: str, session_id: str, query: ClipQuery) -> Deferred[tuple[IBody, Clip]]:
-        """A time range of ``recording.mp4``, with media times from 0 on, and where it is.
-
-        It begins with the keyframe segment at or before the start, or with the first segment
-        after the gap that the start falls into. :exc:`~vidlink.errors.NotFound` if nothing in
-        the range can be shown.
-        """
+        """A time range of it; :exc:`~vidlink.errors.NotFound` if nothing in it can be shown."""
 
     def playlist(sentinel_id: str, session_id: str) -> Deferred[IBody]:
-        """``index.m3u8``, whose URIs stand beside it. While the session is not sealed the text
-        is that of the playlist before, and perhaps more: of durable segments alone, without
-        those that came late."""
+        """``index.m3u8``, of what is durable. Until the session is sealed it only grows, and
+        what came late is not in it."""
 
 
 class IBody(Interface):
