@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twisted.internet.defer import Deferred
 
     from vidlink.clips import Clip, ClipQuery
@@ -230,8 +232,33 @@ class IStore(Interface):
         Raises :exc:`~vidlink.errors.RequestError` if the id has been used before.
         """
 
+    def tails(
+        sentinel_id: str, tails: Sequence[tuple[str, int, int]]
+    ) -> Deferred[tuple[tuple[tuple[int, int], ...] | None, ...]]:
+        """What is wanted of sessions that this Sentinel still holds segments of.
+
+        A tail is a session id, and the first and last sequence that can be had. Fires with,
+        for each of `tails`, the ranges of it that are neither durable nor a final gap, at most
+        1,024, the lowest: all of an unknown session; nothing of one that is being recorded or
+        is sealed, or is another Sentinel's. None where it cannot be found out, which the log
+        tells. Never fails.
+        """
+
+    def reopen(session: Session, durable: object) -> Deferred[None]:
+        """Open a session that has ended for what comes late of it.
+
+        What was recorded of `session` stays as it was said then; an unknown one begins here,
+        as one that has ended at this moment. Segments, gaps and the end may follow at once.
+        `durable` is as for :meth:`begin`, and is told of what there is already.
+
+        Fires when it is open. Fails with :exc:`~vidlink.errors.RequestError` if nothing can be
+        added to it: it is being recorded, sealed, another Sentinel's, or there is no room; with
+        :exc:`~vidlink.errors.NotMedia` if its initialization segment was another. Then nothing
+        is kept of what was given.
+        """
+
     def append(session_id: str, arrival: Arrival) -> None:
-        """Record one segment of a session that has begun and not ended.
+        """Record one segment of a session that has begun, or was reopened, and not ended.
 
         A sequence that is recorded already is dropped. Raises
         :exc:`~vidlink.errors.NotFound` for any other session.
@@ -246,7 +273,16 @@ class IStore(Interface):
     def end(session_id: str, reason: str, ended_time_us: int) -> None:
         """The session is over; it becomes durable with everything before it.
 
-        A second call, or one for a session that never began, does nothing.
+        One that was reopened keeps the reason and the time of its first end. A second call, or
+        one for a session that never began, does nothing.
+        """
+
+    def seal(session_id: str) -> None:
+        """A session that was reopened is over for good: what it lacks is a final gap.
+
+        `durable` is told of the highest sequence known when that is durable. If there was no
+        room for some of what came, it is ended and not sealed. Raises
+        :exc:`~vidlink.errors.NotFound` for a session that is not reopened.
         """
 
     def recording(session_id: str) -> RecordingState:

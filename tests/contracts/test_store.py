@@ -21,7 +21,7 @@ from tests.store.samples import (
     an_arrival,
     renamed,
 )
-from vidlink.errors import NotFound, RequestError
+from vidlink.errors import NotFound, NotMedia, RequestError
 from vidlink.fmp4 import build_sidx
 from vidlink.interfaces import IArchive, IBody, IStore
 from vidlink.model import (
@@ -266,6 +266,261 @@ class StoreContract(_Case):
         self.assertEqual(self.durable[-1], 1)
         self.assertIs(self.store.recording(self.session.session_id), RecordingState.NONE)
 
+    # What comes late
+
+    def over(self, *sequences: int) -> None:
+        """The session is recorded with these sequences, and has ended."""
+        self.begin()
+        self.record(*sequences)
+        self.store.end(self.session.session_id, "disconnected", EPOCH_US + 1_000_000)
+        self.settle()
+        self.durable.clear()
+
+    def reopen(self, session: Session | None = None) -> Deferred[None]:
+        """Open a session again, the test's own if not said."""
+        session = self.session if session is None else session
+        opened: Deferred[None] = self.store.reopen(session, self.durable.append)
+        return opened
+
+    def late(self, *sequences: int, session: Session | None = None) -> None:
+        """These sequences come late."""
+        session = self.session if session is None else session
+        for sequence in sequences:
+            arrival = an_arrival(session, sequence, late=True)
+            self.store.append(session.session_id, arrival)
+
+    def wanted(self, *tails: tuple[str, int, int], sentinel_id: str = "desk-1") -> Any:
+        """What is wanted of these tails; of the whole session, if not said."""
+        tails = tails or ((self.session.session_id, 0, 9),)
+        return self.successResultOf(self.store.tails(sentinel_id, tails))
+
+    def test_tail(self) -> None:
+        """Of a tail is wanted what is neither recorded nor declared lost, and no more."""
+        self.begin()
+        self.record(0, 1, 4, 7)
+        self.store.gap(self.session.session_id, Gap(5, 5, Cause.DECLARED))
+        self.store.gap(self.session.session_id, Gap(6, 6, Cause.QUEUE_FULL))
+        session_id = self.session.session_id
+        self.store.end(session_id, "disconnected", EPOCH_US)
+        self.assertEqual(self.wanted()[0][0][0], 0, "it is not durable yet")
+        self.settle()
+        tails = ((session_id, 0, 9), (session_id, 3, 6), (session_id, 0, 1), (session_id, 8, 8))
+        self.assertEqual(
+            self.wanted(*tails), (((2, 3), (6, 6), (8, 9)), ((3, 3), (6, 6)), (), ((8, 8),))
+        )
+
+    def test_tails_of_others(self) -> None:
+        """All is wanted of a session never heard of; nothing of one that is being recorded, is
+        sealed, or is another Sentinel's."""
+        self.assertEqual(self.wanted(), (((0, 9),),))
+        self.begin()
+        self.assertEqual(self.wanted(), ((),))
+        self.settle()
+        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.settle()
+        self.assertEqual(self.wanted(sentinel_id="desk-2"), ((),))
+        self.assertEqual(self.wanted(), (((0, 9),),))
+        self.now_us = EPOCH_US + DAY_US
+        self.assertEqual(self.wanted(), ((),))
+        unheard = a_session(5)
+        self.assertEqual(self.wanted((unheard.session_id, 3, 3)), (((3, 3),),))
+
+    def test_tail_in_many_pieces(self) -> None:
+        """No more than 1,024 ranges are named of a tail, the lowest."""
+        self.over(*range(1, 2_100, 2))
+        (ranges,) = self.wanted((self.session.session_id, 0, 5_000))
+        self.assertEqual(len(ranges), 1_024)
+        self.assertEqual((ranges[0], ranges[-1]), ((0, 0), (2_046, 2_046)))
+
+    def test_late_delivery(self) -> None:
+        """What comes late of an ended session fills its holes and its end, is acknowledged from
+        what there was before on, and the session stays as it was said to be."""
+        self.over(0, 1, 4)
+        later = renamed(self.session, name="Another name", software="later/2")
+        opened = self.reopen(replace(later, started_time_us=EPOCH_US + 9_000_000))
+        self.settle()
+        self.late(3, 1, 6, 2, 6, 5)
+        self.settle()
+        self.successResultOf(opened)
+        self.assertEqual((self.durable[0], self.durable[-1]), (1, 6))
+        shown = self.shown()
+        self.assertEqual(shown.session, self.session)
+        self.assertEqual((shown.state, shown.end_reason), (SessionState.ENDED, "disconnected"))
+        self.assertEqual(shown.ended_time_us, EPOCH_US + 1_000_000)
+        self.assertEqual((shown.segment_count, shown.gaps), (7, ()))
+        self.assertEqual(shown.size_bytes, len(self.data(*range(7))))
+        self.store.end(self.session.session_id, "disconnected again", EPOCH_US + 9_000_000)
+        self.settle()
+        self.assertEqual(self.shown(), shown)
+        self.assertEqual(self.whole(self.media(0, 6)[0]), self.data(*range(7)))
+        late = [segment.late for segment in self.page().segments]
+        self.assertEqual(late, [False, False, True, True, False, True, True])
+        self.assertTrue(self.whole(self.film()).endswith(self.data(*range(7))))
+
+    def test_late_session(self) -> None:
+        """A session never heard of is recorded whole when it comes late: it has ended when it is
+        first heard of, and no live recording."""
+        self.now_us = EPOCH_US + 5_000_000
+        opened = self.reopen(replace(self.session, started_time_us=self.now_us))
+        self.late(*range(7))
+        self.settle()
+        self.successResultOf(opened)
+        self.assertEqual(self.durable[-1], 6)
+        shown = self.shown()
+        self.assertIs(shown.state, SessionState.ENDED)
+        self.assertEqual((shown.ended_time_us, shown.session.init), (self.now_us, INIT))
+        self.assertEqual((shown.start_time_us, shown.gaps), (EPOCH_US, ()))
+        (listed,) = self.sessions().sessions
+        self.assertEqual((listed.state, listed.segment_count), (SessionState.ENDED, 7))
+        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.settle()
+        self.assertEqual(self.shown(), shown)
+        self.assertEqual(self.whole(self.media(0, 6)[0]), self.data(*range(7)))
+        self.assertEqual(self.wanted(), (((7, 9),),))
+        with self.assertRaises(RequestError):
+            self.begin()
+
+    def test_late_while_it_ends(self) -> None:
+        """A session may be opened again in the moment in which it ends."""
+        self.begin()
+        self.record(0, 1)
+        self.store.end(self.session.session_id, "replaced", EPOCH_US)
+        opened = self.reopen()
+        self.late(1, 2)
+        self.store.end(self.session.session_id, "lost", EPOCH_US + 1)
+        again = self.reopen()
+        self.late(3)
+        self.settle()
+        self.successResultOf(opened)
+        self.successResultOf(again)
+        self.assertEqual(self.durable[-1], 3)
+        self.assertEqual(self.numbers(), [0, 1, 2, 3])
+        self.assertEqual(self.shown().end_reason, "replaced")
+        self.store.end(self.session.session_id, "over", EPOCH_US + 2)
+        self.settle()
+        self.assertEqual(self.numbers(), [0, 1, 2, 3])
+
+    def test_late_again_and_again(self) -> None:
+        """However often delivery is interrupted, each time only what is missing is wanted."""
+        self.over(0)
+        for number in range(1, 9, 2):
+            self.assertEqual(self.wanted()[0][0], (number, 9))
+            self.reopen()
+            self.late(number - 1, number, number + 1)
+            self.settle()
+            self.store.end(self.session.session_id, "lost", EPOCH_US)
+            self.settle()
+        self.assertEqual(self.wanted(), (((9, 9),),))
+        self.assertEqual(self.whole(self.media(0, 8)[0]), self.data(*range(9)))
+
+    def test_late_gap(self) -> None:
+        """What is declared lost of an ended session is settled, wherever it lies."""
+        self.over(0, 3)
+        self.reopen()
+        lost = Gap(1, 2, Cause.DECLARED, detail="the spool was full")
+        self.store.gap(self.session.session_id, lost)
+        self.settle()
+        self.assertEqual(self.durable[-1], 3)
+        self.store.gap(self.session.session_id, Gap(4, 6, Cause.DECLARED))
+        self.settle()
+        self.assertEqual(self.durable[-1], 6)
+        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.settle()
+        stated = [(gap.first, gap.last, gap.detail) for gap in self.shown().gaps]
+        self.assertEqual(stated, [(1, 2, "the spool was full"), (4, 6, "")])
+        self.assertEqual(self.wanted(), (((7, 9),),))
+
+    def test_seal(self) -> None:
+        """A sealed session takes nothing more: what it lacks is lost, and that is acknowledged."""
+        self.over(0, 3)
+        session_id = self.session.session_id
+        self.reopen()
+        self.late(5)
+        self.settle()
+        self.assertIs(self.film().final, False)
+        self.store.seal(session_id)
+        self.settle()
+        self.assertEqual(self.durable[-1], 5)
+        shown = self.shown()
+        self.assertEqual((shown.state, shown.end_reason), (SessionState.SEALED, "disconnected"))
+        self.assertEqual([(gap.first, gap.last) for gap in shown.gaps], [(1, 2), (4, 4)])
+        self.assertIs(self.film().final, True)
+        self.assertIs(self.media(0, 9)[0].final, True)
+        self.assertEqual(self.wanted(), ((),))
+        with self.assertRaises(NotFound):
+            self.late(1)
+        opened = self.reopen()
+        self.settle()
+        self.failureResultOf(opened, RequestError)
+        with self.assertRaises(NotFound):
+            self.late(1)
+
+    def test_seal_what_is_not_reopened(self) -> None:
+        """Only a session that was opened again can be sealed."""
+        for _ in range(2):
+            with self.assertRaises(NotFound):
+                self.store.seal(self.session.session_id)
+            if not self.durable:
+                self.begin()
+                self.record(0)
+                self.settle()
+        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.settle()
+        with self.assertRaises(NotFound):
+            self.store.seal(self.session.session_id)
+        self.assertIs(self.shown().state, SessionState.ENDED)
+
+    def test_not_to_be_opened(self) -> None:
+        """A session that is being recorded, is sealed by time, or is another Sentinel's, is not
+        opened, nor one with another initialization segment."""
+        self.begin()
+        self.failureResultOf(self.reopen(), RequestError)
+        self.store.end(self.session.session_id, "over", EPOCH_US)
+        for _ in range(2):
+            asked = self.reopen(replace(self.session, sentinel_id="desk-2"))
+            self.settle()
+            self.failureResultOf(asked, RequestError)
+        asked = self.reopen(replace(self.session, init=INIT + b"\0\0\0\x08free"))
+        self.settle()
+        self.failureResultOf(asked, NotMedia)
+        with self.assertRaises(NotFound):
+            self.late(0)
+        self.now_us = EPOCH_US + DAY_US
+        asked = self.reopen()
+        self.settle()
+        self.failureResultOf(asked, RequestError)
+        self.assertEqual(self.numbers(), [])
+
+    def test_late_without_room(self) -> None:
+        """What comes late and finds no room leaves its hole, and the session is not sealed."""
+        self.store = self.make(queue_segments=4)
+        self.over(0)
+        self.reopen()
+        self.late(*range(1, 7))
+        self.store.seal(self.session.session_id)
+        self.settle()
+        self.assertEqual(self.numbers(), [0, 1, 2, 3, 4])
+        self.assertIs(self.shown().state, SessionState.ENDED)
+        self.assertEqual(self.wanted(), (((5, 9),),))
+        self.assertEqual(self.store.load, 0.0)
+        self.reopen()
+        self.late(5, 6)
+        self.store.seal(self.session.session_id)
+        self.settle()
+        self.assertIs(self.shown().state, SessionState.SEALED)
+        self.assertEqual(self.durable[-1], 6)
+
+    def test_stop_closes_what_is_open(self) -> None:
+        """Stopping ends what was opened again, and keeps what came."""
+        self.over(0)
+        self.reopen()
+        self.late(1)
+        self.settle()
+        self.successResultOf(self.store.stop())
+        self.assertEqual(self.durable[-1], 1)
+        with self.assertRaises(NotFound):
+            self.late(2)
+
     # Sessions
 
     def test_session_while_it_waits(self) -> None:
@@ -314,10 +569,11 @@ class StoreContract(_Case):
         self.assertEqual((shown.segment_count, shown.size_bytes), (5, 5 * size))
 
     def test_gap_of_time(self) -> None:
-        """A gap of time without sequences is kept as stated, and so is one after the end."""
+        """A gap of time without sequences is kept as stated, and so is one after the end; it is
+        over once something from behind its start is recorded."""
         self.begin()
         self.record(0)
-        cut = Gap(None, None, Cause.SERVER_STOPPED, EPOCH_US + 7, None, "gone")
+        cut = Gap(None, None, Cause.SERVER_STOPPED, EPOCH_US + FRAME_US, None, "gone")
         self.store.gap(self.session.session_id, cut)
         self.store.gap(self.session.session_id, Gap(1, 3, Cause.DECLARED))
         self.settle()
@@ -325,6 +581,8 @@ class StoreContract(_Case):
         self.assertEqual((lost.first, lost.last, lost.cause), (1, 3, Cause.DECLARED))
         self.assertEqual(stopped, cut)
         self.assertEqual(self.durable[-1], 3)
+        self.record(4)
+        self.assertEqual([gap.cause for gap in self.shown().gaps], [Cause.DECLARED])
 
     def test_ended_then_sealed(self) -> None:
         """An ended session is sealed when its tail has not come for a day."""

@@ -53,9 +53,11 @@ class Rig:
         return store
 
     def settle(self) -> None:
-        """Do rounds until there is nothing left to do."""
+        """Do rounds until there is nothing left to do, nor comes of what was reported."""
+        idle = 0
         for _ in range(MOST_ROUNDS):
-            if self.store.writer.round() is None:
+            idle = idle + 1 if self.store.writer.round() is None else 0
+            if idle == 3:
                 return
         raise AssertionError(f"the writer is still busy after {MOST_ROUNDS} rounds")
 

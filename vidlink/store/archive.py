@@ -201,7 +201,9 @@ class Archive:
         found.sort(key=lambda record: listing.page_key(record.session), reverse=True)
         more = listing.write_token(found[limit - 1].session) if len(found) > limit else None
         shown = tuple(
-            replace(record, state=listing.state_at(record.state, record.ended_time_us, now_us))
+            record
+            if record.session.session_id in besides
+            else replace(record, state=listing.state_at(record.state, record.ended_time_us, now_us))
             for record in found[:limit]
         )
         return SessionPage(shown, more)

@@ -25,7 +25,7 @@ from vidlink.model import (
     Span,
 )
 from vidlink.store import listing
-from vidlink.store.index import COLUMNS, connect
+from vidlink.store.index import COLUMNS, FILLING, connect
 
 #: So many connections are kept for the next reader.
 _MOST_IDLE = 8
@@ -117,11 +117,17 @@ class Catalog:
         return found
 
     def session(self, sentinel_id: str, session_id: str) -> Filed | None:
-        """One session, without spans and gaps; None if there is none."""
+        """One session, without spans and gaps; None if this Sentinel has none of that id."""
+        filed = self.find(session_id)
+        if filed is None or filed.record.session.sentinel_id != sentinel_id:
+            return None
+        return filed
+
+    def find(self, session_id: str) -> Filed | None:
+        """One session, whichever Sentinel's it is; None if there is none."""
         with self._connection() as connection:
             row = connection.execute(
-                f"SELECT id, {_COLUMNS} FROM sessions WHERE session_id = ? AND sentinel_id = ?",
-                (session_id, sentinel_id),
+                f"SELECT id, {_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)
             ).fetchone()
         return None if row is None else _as_filed(row)
 
@@ -200,7 +206,7 @@ def _as_filed(row: tuple[Any, ...]) -> Filed:
     )
     record = SessionRecord(
         session=session,
-        state=SessionState(known["state"]),
+        state=SessionState.ENDED if known["state"] == FILLING else SessionState(known["state"]),
         **take("ended_time_us", "end_reason", "segment_count", "size_bytes"),
         **take("first_sequence", "last_sequence", "start_time_us", "end_time_us"),
     )

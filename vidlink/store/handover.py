@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Condition
 
-from vidlink.model import Arrival, Cause, Gap, Session
+from vidlink.errors import VidlinkError
+from vidlink.model import Arrival, Cause, Gap, Session, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,15 @@ class Begin:
     """Order: start recording `session`."""
 
     session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Order: open `session` for what comes late; if it is unknown, it begins as one that has
+    ended at `now_us`."""
+
+    session: Session
+    now_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +41,36 @@ class StateGap:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Order: nothing more comes for a session."""
+    """Order: nothing more comes for a session; `is_sealed`: nor will anything ever.
+
+    One that was opened again keeps the reason and the time of its first ending.
+    """
 
     session_id: str
     reason: str
     ended_time_us: int
+    is_sealed: bool = False
 
 
 #: What the writer is told; an `Arrival` is the order to record it.
-Order = Begin | Arrival | StateGap | End
+Order = Begin | Reopen | Arrival | StateGap | End
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Report: a session is open for what comes late; this is what there is of it.
+
+    `session` is as it was recorded, with its init. `parts` has the count of records of each
+    part; the parts that are written now count from `next_number` on.
+    """
+
+    session: Session
+    ended_time_us: int
+    end_reason: str
+    spans: tuple[Span, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    parts: dict[int, int] = field(default_factory=dict)
+    next_number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +98,13 @@ class Trouble:
 class Report:
     """What a round has come to.
 
-    `begun` are sessions whose folders have become durable, `closed` those that are wholly on
-    disk; `troubles` are by session, `index_trouble` is of the database.
+    `opened` are sessions that could be opened again, `refused` those that could not, with the
+    reason. `begun` are sessions whose folders have become durable, `closed` those that are
+    wholly on disk; `troubles` are by session, `index_trouble` is of the database.
     """
 
+    opened: list[Past] = field(default_factory=list)
+    refused: list[tuple[str, VidlinkError]] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
     troubles: dict[str, Trouble] = field(default_factory=dict)

@@ -90,6 +90,9 @@ COLUMNS = (
     "last_sequence", "start_time_us", "end_time_us", "begins_us", "reaches_us",
 )  # fmt: skip
 
+#: The state of a session that has ended and is open for what comes late.
+FILLING = "filling"
+
 _PUT_SESSION = (
     f"INSERT INTO sessions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "
     f"ON CONFLICT (session_id) DO UPDATE SET "
@@ -115,7 +118,8 @@ class Sheet:
     """What is new of one session, as described in `file`.
 
     `record` is None where the database has it, under the id `row`; spans are by part, gaps by
-    number. `anew`: spans that are there are dropped.
+    number. `anew`: spans that are there are dropped. `is_filling`: the session has ended, and is
+    written to all the same.
     """
 
     file: SessionFile
@@ -124,6 +128,7 @@ class Sheet:
     spans: list[tuple[int, Span]] = field(default_factory=list)
     gaps: list[tuple[int, Gap]] = field(default_factory=list)
     anew: bool = False
+    is_filling: bool = False
 
 
 class UnusableIndex(StoreError):
@@ -227,10 +232,11 @@ class Index:
             return {session_id for (session_id,) in rows}
 
     def open_sessions(self) -> list[tuple[str, str]]:
-        """The sessions that no ending is known of, as the ids of Sentinel and session."""
+        """The sessions that were being written to, as the ids of Sentinel and session."""
         with self._reported("read"):
             rows = self._connected().execute(
-                "SELECT sentinel_id, session_id FROM sessions WHERE state = 'live'"
+                "SELECT sentinel_id, session_id FROM sessions WHERE state IN ('live', ?)",
+                (FILLING,),
             )
             return rows.fetchall()
 
@@ -272,7 +278,7 @@ def _put(cursor: sqlite3.Cursor, sheet: Sheet) -> int:
     row = sheet.row
     if sheet.record is not None:
         session = sheet.record.session
-        cursor.execute(_PUT_SESSION, _as_row(sheet.record, sheet.file))
+        cursor.execute(_PUT_SESSION, _as_row(sheet.record, sheet))
         (row,) = cursor.execute(_ROW_OF, (session.session_id,)).fetchone()
         cursor.execute(
             _PUT_SENTINEL,
@@ -293,13 +299,14 @@ def _put(cursor: sqlite3.Cursor, sheet: Sheet) -> int:
     return row
 
 
-def _as_row(record: SessionRecord, file: SessionFile) -> tuple[object, ...]:
-    session = record.session
+def _as_row(record: SessionRecord, sheet: Sheet) -> tuple[object, ...]:
+    session, file = record.session, sheet.file
+    state = FILLING if sheet.is_filling else record.state.value
     return (
         session.session_id, session.sentinel_id, session.name, session.group, session.software,
         session.started_time_us, file.init_size_bytes, file.init_check, session.mime,
         session.width, session.height, session.timescale, session.track_id,
-        record.state.value, record.ended_time_us, record.end_reason, record.segment_count,
+        state, record.ended_time_us, record.end_reason, record.segment_count,
         record.size_bytes, record.first_sequence, record.last_sequence, record.start_time_us,
         record.end_time_us, *listing.extent_us(record),
     )  # fmt: skip

@@ -70,7 +70,8 @@ class SessionFile:
     """What ``session.json`` holds: the session, and once it is over, its ending.
 
     The initialization segment itself stands at the head of every part; here are its size and
-    its CRC-32. `session.init` is empty.
+    its CRC-32. `session.init` is empty. `filling_from`: it has ended, and what comes late is
+    being written to the parts from this number on. `is_sealed`: nothing will ever come.
     """
 
     session: Session
@@ -79,6 +80,8 @@ class SessionFile:
     ended_time_us: int | None = None
     end_reason: str = ""
     gaps: tuple[Gap, ...] = ()
+    is_sealed: bool = False
+    filling_from: int | None = None
 
 
 def describe(session: Session) -> SessionFile:
@@ -98,6 +101,10 @@ def write_session(file: SessionFile) -> bytes:
     if file.ended_time_us is not None:
         known["ended"] = {"time_us": file.ended_time_us, "reason": file.end_reason}
         known["gaps"] = [_gap_as_json(gap) for gap in file.gaps]
+        if file.is_sealed:
+            known["sealed"] = True
+        if file.filling_from is not None:
+            known["filling_from"] = file.filling_from
     return json.dumps(known, indent=1).encode("ascii") + b"\n"
 
 
@@ -115,7 +122,7 @@ def read_session(data: bytes) -> SessionFile:
         values |= {name: _typed(known[name], int) for name in _NUMBERS}
         if not (is_sentinel_id(values["sentinel_id"]) and is_session_id(values["session_id"])):
             raise StoreError("session.json holds ids that are none")
-        ended = known.get("ended")
+        ended, filling = known.get("ended"), known.get("filling_from")
         return SessionFile(
             session=Session(init=b"", **values),
             init_size_bytes=_typed(known["init_size_bytes"], int),
@@ -123,6 +130,8 @@ def read_session(data: bytes) -> SessionFile:
             ended_time_us=None if ended is None else _typed(ended["time_us"], int),
             end_reason="" if ended is None else _typed(ended["reason"], str),
             gaps=tuple(_gap_from_json(gap) for gap in known.get("gaps", ())),
+            is_sealed=_typed(known.get("sealed", False), bool),
+            filling_from=None if filling is None else _typed(filling, int),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"session.json cannot be read: {error!r}") from error

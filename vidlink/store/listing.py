@@ -96,7 +96,8 @@ def explain(spans: Sequence[Span], stated: Iterable[Gap]) -> tuple[Gap, ...]:
     `spans` are merged and ascending; `stated` is what was said about gaps, in any order. A
     hole that nothing was said about is `Cause.MISSING`; what has been filled in the meantime
     is left out. Of two statements about one sequence the one that starts first counts, and
-    `Cause.MISSING` gives way to every other. Gaps of time alone come last, as stated.
+    `Cause.MISSING` gives way to every other. Gaps of time alone come last, as stated; one from
+    some time on is left out when what is recorded reaches beyond its start.
     """
     stated = tuple(stated)
     causes = list(_apart(gap for gap in stated if gap.cause is not Cause.MISSING))
@@ -117,7 +118,15 @@ def explain(spans: Sequence[Span], stated: Iterable[Gap]) -> tuple[Gap, ...]:
             first = min(high, last) + 1
         if first <= last:
             gaps.append(replace(hole, first=first, last=last))
-    return (*gaps, *(gap for gap in stated if gap.first is None))
+    reached_us = spans[-1].end_time_us if spans else None
+    return (*gaps, *(gap for gap in stated if gap.first is None and not _is_over(gap, reached_us)))
+
+
+def _is_over(gap: Gap, reached_us: int | None) -> bool:
+    """Whether what was cut short has come after all: `reached_us` is the end of what there is."""
+    start_us = gap.start_time_us
+    is_open = gap.end_time_us is None and start_us is not None
+    return is_open and reached_us is not None and reached_us > (start_us or 0)
 
 
 def _apart(gaps: Iterable[Gap]) -> Iterator[tuple[int, int, Gap]]:
@@ -153,6 +162,13 @@ def _clipped(gap: Gap, hole: Gap, first: int, last: int) -> Gap:
         start_time_us=hole.start_time_us if start is None else start,
         end_time_us=hole.end_time_us if end is None else end,
     )
+
+
+def final_ranges(stated: Iterable[Gap]) -> Iterator[tuple[int, int]]:
+    """The sequences that nobody will deliver any more, as they were stated."""
+    for gap in stated:
+        if gap.cause in FINAL_CAUSES and gap.first is not None:
+            yield gap.first, gap.first if gap.last is None else gap.last
 
 
 def gaps_of_page(

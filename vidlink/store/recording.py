@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from vidlink.model import Arrival, Gap, Session, SessionRecord, SessionState, Span
 from vidlink.store import listing
-from vidlink.store.handover import End
+from vidlink.store.handover import End, Past
 from vidlink.store.index import Sheet
-from vidlink.store.layout import describe, write_session
+from vidlink.store.layout import SessionFile, describe, write_session
 from vidlink.store.part import Part, Shelf
 from vidlink.store.paths import SESSION_FILE, Paths
 
@@ -26,29 +26,35 @@ _START_BYTES = 32 * 1024
 
 
 class Recording:
-    """One session on its way to the disk."""
+    """One session on its way to the disk; `past` is what there is of one that is opened again.
 
-    def __init__(self, session: Session, paths: Paths) -> None:
+    That one is marked as being written to, in its folder and in the database, before anything
+    is: so a start after a kill knows where to look.
+    """
+
+    def __init__(self, session: Session, paths: Paths, past: Past | None = None) -> None:
         self.session = session
-        self.gaps: dict[int, Gap] = {}
+        self.gaps: dict[int, Gap] = {} if past is None else dict(enumerate(past.gaps))
         self.ending: End | None = None
         self.retry_seconds = float("-inf")
         #: Whether its folder has become durable.
         self.has_begun = False
-        self._file = describe(session)
+        self._past = past
+        self._is_marked = past is None
+        self._file = describe(session) if past is None else _marked(past)
         self._folder = paths.session(session.sentinel_id, session.session_id)
         self._todo: deque[Arrival] = deque()
         self._written: list[Arrival] = []
         self._parts: list[Part] = []
         self._tails: list[Part] = []
-        self._next_number = 0
+        self._next_number = 0 if past is None else past.next_number
         self._prepared = False
         self._new_names = False
         self._closing = False
         # How much of it the database has.
         self._row: int | None = None
         self._listed = False
-        self._unsaved_gaps: set[int] = set()
+        self._unsaved_gaps: set[int] = set(self.gaps)
         self._saved_runs: dict[int, tuple[int, int]] = {}
         self.saved_seconds = float("-inf")
 
@@ -90,7 +96,12 @@ class Recording:
         if not self._prepared:
             self._prepare(shelf, flush_files)
             size = _START_BYTES
-        if not self._parts:
+        if not self._is_marked:
+            return size
+        if self._past is not None:
+            # Late segments may come in any order; each step back would begin a part.
+            self._todo = deque(sorted(self._todo, key=lambda arrival: arrival.segment.sequence))
+        if not (self._parts or (self._past and self._past.parts)):
             self._begin_part()
         while self._todo and size < budget_bytes:
             arrival = self._todo.popleft()
@@ -125,6 +136,7 @@ class Recording:
         done, self._written = self._written, []
         self._new_names = False
         self.has_begun = True
+        self._is_marked = self._is_marked or self._listed
         return done, [(part.number, part.committed_count) for part in grown]
 
     def lose(self, shelf: Shelf, retry_seconds: float) -> None:
@@ -138,6 +150,7 @@ class Recording:
         self._todo.extendleft(reversed(self._written))
         self._written = []
         self._prepared = self._closing = False
+        self._listed = self._listed and self._is_marked
         # They may be in the database; but then they have not been acknowledged.
         self._unsaved_gaps.update(self.gaps)
         self.retry_seconds = retry_seconds
@@ -171,11 +184,14 @@ class Recording:
         assert self.ending is not None
         for part in self._parts:
             shelf.drop(part)
+        ended_time_us, reason = self._ended(self.ending)
         closed = replace(
             self._file,
-            ended_time_us=self.ending.ended_time_us,
-            end_reason=self.ending.reason,
+            ended_time_us=ended_time_us,
+            end_reason=reason,
             gaps=self._gaps_in_order(),
+            is_sealed=self.ending.is_sealed,
+            filling_from=None,
         )
         path = os.path.join(self._folder, SESSION_FILE)
         shelf.disk.replace(path, write_session(closed), flush=flush_files)
@@ -199,6 +215,7 @@ class Recording:
             row=self._row,
             spans=spans,
             gaps=[(number, self.gaps[number]) for number in sorted(self._unsaved_gaps)],
+            is_filling=self._past is not None and not self._closing,
         )
 
     def saved(self, sheet: Sheet, row: int) -> list[int]:
@@ -225,13 +242,16 @@ class Recording:
         return spans
 
     def _record(self) -> SessionRecord:
-        spans = listing.merge_spans(run.as_span() for part in self._parts for run in part.runs.runs)
+        runs = [run.as_span() for part in self._parts for run in part.runs.runs]
+        spans = listing.merge_spans([*(self._past.spans if self._past else ()), *runs])
         ending = self.ending if self._closing else None
+        ended_time_us, reason = self._ended(ending)
+        state = SessionState.LIVE if ended_time_us is None else SessionState.ENDED
         return SessionRecord(
             session=self.session,
-            state=SessionState.LIVE if ending is None else SessionState.ENDED,
-            ended_time_us=None if ending is None else ending.ended_time_us,
-            end_reason="" if ending is None else ending.reason,
+            state=SessionState.SEALED if ending is not None and ending.is_sealed else state,
+            ended_time_us=ended_time_us,
+            end_reason=reason,
             segment_count=sum(span.last - span.first + 1 for span in spans),
             size_bytes=sum(span.size_bytes for span in spans),
             first_sequence=spans[0].first if spans else None,
@@ -240,5 +260,22 @@ class Recording:
             end_time_us=spans[-1].end_time_us if spans else None,
         )
 
+    def _ended(self, ending: End | None) -> tuple[int | None, str]:
+        """When it ended, and why: the first time counts."""
+        if self._past is not None:
+            return self._past.ended_time_us, self._past.end_reason
+        return (None, "") if ending is None else (ending.ended_time_us, ending.reason)
+
     def _gaps_in_order(self) -> tuple[Gap, ...]:
         return tuple(self.gaps[number] for number in sorted(self.gaps))
+
+
+def _marked(past: Past) -> SessionFile:
+    """The file of a session that is being written to after its end."""
+    return replace(
+        describe(past.session),
+        ended_time_us=past.ended_time_us,
+        end_reason=past.end_reason,
+        gaps=past.gaps,
+        filling_from=past.next_number,
+    )

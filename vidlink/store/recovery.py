@@ -129,8 +129,8 @@ class Recovery:
         file = self._read_file(sentinel_id, session_id)
         if file is None:
             self._clear_away(folder)
-        elif file.ended_time_us is None:
-            self._cut(folder, file, None, None, ())
+        elif file.ended_time_us is None or file.filling_from is not None:
+            self._cut(folder, file, None, None, file.gaps)
         else:
             self._file_closed(folder, file, None)
 
@@ -140,13 +140,14 @@ class Recovery:
         folder = self._paths.session(session.sentinel_id, session.session_id)
         file = self._read_file(session.sentinel_id, session.session_id)
         if file is None:
-            file = SessionFile(session, filed.init_size_bytes, filed.init_check)
-        if file.ended_time_us is not None:
+            file = _from_database(filed)
+        if file.ended_time_us is not None and file.filling_from is None:
             self._file_closed(folder, file, filed.row)
             return
         known: dict[int, list[Span]] = {}
         for part, span in catalog.part_spans(filed.row):
-            known.setdefault(part, []).append(span)
+            if part >= (file.filling_from or 0):
+                known.setdefault(part, []).append(span)
         self._cut(folder, file, filed.row, known, catalog.gaps(filed.row))
 
     def _read_file(self, sentinel_id: str, session_id: str) -> SessionFile | None:
@@ -183,10 +184,14 @@ class Recovery:
             )
             spans = [(part, span) for part, found in (known or {}).items() for span in found]
             salvaged = Salvaged(spans, was_cut=False)
-        ends = [span.end_time_us for _, span in salvaged.spans]
-        end_us = max(ends, default=file.session.started_time_us)
-        stop = Gap(None, None, Cause.SERVER_STOPPED, end_us, None, "the server was stopped")
-        ended = replace(file, ended_time_us=end_us, end_reason=END_REASON, gaps=(*gaps, stop))
+        if file.ended_time_us is None:
+            ends = [span.end_time_us for _, span in salvaged.spans]
+            end_us = max(ends, default=file.session.started_time_us)
+            stop = Gap(None, None, Cause.SERVER_STOPPED, end_us, None, "the server was stopped")
+            file = replace(file, ended_time_us=end_us, end_reason=END_REASON)
+            gaps = (*gaps, stop)
+        # One that had ended before is not cut short: what it lacks is asked for again.
+        ended = replace(file, gaps=gaps, filling_from=None)
         self._to_end.append((ended, row, salvaged))
 
     def _end(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
@@ -200,7 +205,7 @@ class Recovery:
             self._disk.sync_folder(folder)
         self._add(file, row, salvaged)
         self._log.info(
-            "session {session} of {sentinel} was cut short when the server stopped{cut}",
+            "session {session} of {sentinel} was being written to when the server stopped{cut}",
             session=session.session_id,
             sentinel=session.sentinel_id,
             cut="; what had not reached the disk is gone" if salvaged.was_cut else "",
@@ -214,7 +219,7 @@ class Recovery:
         spans = listing.merge_spans(span for _, span in salvaged.spans)
         record = SessionRecord(
             session=file.session,
-            state=SessionState.ENDED,
+            state=SessionState.SEALED if file.is_sealed else SessionState.ENDED,
             ended_time_us=file.ended_time_us,
             end_reason=file.end_reason,
             segment_count=sum(span.last - span.first + 1 for span in spans),
@@ -250,3 +255,17 @@ class Recovery:
             os.rmdir(folder)
         except OSError:
             self._log.warn("{folder} is no recording, and is left alone", folder=folder)
+
+
+def _from_database(filed: Filed) -> SessionFile:
+    """The description of a session whose own cannot be read."""
+    record = filed.record
+    ended_us = record.ended_time_us
+    return SessionFile(
+        session=record.session,
+        init_size_bytes=filed.init_size_bytes,
+        init_check=filed.init_check,
+        ended_time_us=ended_us,
+        end_reason=record.end_reason,
+        filling_from=None if ended_us is None else 0,
+    )

@@ -6,7 +6,9 @@ The common case, the next sequence after the last, costs one comparison.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from vidlink.model import Span
 
@@ -75,6 +77,19 @@ class Runs:
             return False
         place = bisect_right(runs, sequence, key=lambda one: one.first)
         return place > 0 and sequence <= runs[place - 1].last
+
+    def missing(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """The ranges of sequences from `first` to `last` that are not in the set, ascending."""
+        runs = self.runs
+        place = max(0, bisect_right(runs, first, key=lambda one: one.first) - 1)
+        for run in islice(runs, place, None):
+            if first > last or run.first > last:
+                break
+            if run.first > first:
+                yield first, run.first - 1
+            first = max(first, run.last + 1)
+        if first <= last:
+            yield first, last
 
     @property
     def count(self) -> int:

@@ -43,7 +43,8 @@ class Salvage:
     """The folder of one session, described by `file`.
 
     `known` has the spans of each part that an earlier sync covered, as the database has them;
-    None where there is no database to say so.
+    None where there is no database to say so. Parts that were whole before the session was
+    opened again are not touched.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Salvage:
         spans: list[tuple[int, Span]] = []
         # Of a sequence in two parts the copy in the later one counts.
         for number in reversed(self._numbers()):
-            if self._cut_part(number):
+            if number < (self._file.filling_from or 0) or self._cut_part(number):
                 spans += self._spans(number)
         return Salvaged(sorted(spans, key=_place), self.was_cut)
 

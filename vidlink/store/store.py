@@ -7,7 +7,7 @@ Here the pieces are put together; what each does is said in its own module, `led
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -42,6 +42,7 @@ from vidlink.store.ledger import Ledger
 from vidlink.store.part import Shelf
 from vidlink.store.recovery import END_REASON, Recovery
 from vidlink.store.reel import Reels
+from vidlink.store.tails import Ranges, Tail, Tails
 from vidlink.store.thread import WriterThread
 from vidlink.store.writer import Writer
 
@@ -134,6 +135,8 @@ class RecordingStore:
             is_used = Recovery(paths, self._disk, index, durability, self._wall_clock_us()).run()
         except OSError as error:
             raise StoreError(f"the recordings in {paths.root} cannot be read: {error}") from error
+        catalog = Catalog(paths.index)
+        undo.callback(catalog.close)
         queue_bytes, queue_segments = self._queue
         self._ledger = Ledger(
             self._inbox, queue_bytes=queue_bytes, queue_segments=queue_segments, is_used=is_used
@@ -144,12 +147,12 @@ class RecordingStore:
             shelf=Shelf(self._disk, max(1, min(self._open_parts, most_open // 4))),
             durability=durability,
             index=index,
+            catalog=catalog,
             inbox=self._inbox,
             monotonic=self._monotonic,
             deliver=partial(self._call_in_reactor, self._ledger.take),
         )
-        catalog = Catalog(paths.index)
-        undo.callback(catalog.close)
+        self._tails = Tails(self._ledger, catalog, self._run_in_pool, self._wall_clock_us)
         self._archive = Archive(
             paths=paths,
             disk=self._disk,
@@ -211,6 +214,14 @@ class RecordingStore:
         """Start recording `session`."""
         self._ledger.begin(session, durable)
 
+    def tails(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[Ranges, ...]]:
+        """What is wanted of earlier sessions."""
+        return self._tails.wanted(sentinel_id, tails)
+
+    def reopen(self, session: Session, durable: Any) -> Deferred[None]:
+        """Open an earlier session for what comes late."""
+        return self._ledger.reopen(session, durable, self._wall_clock_us())
+
     def append(self, session_id: str, arrival: Arrival) -> None:
         """Record one segment."""
         self._ledger.append(session_id, arrival)
@@ -222,6 +233,10 @@ class RecordingStore:
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """The session is over."""
         self._ledger.end(session_id, reason, ended_time_us)
+
+    def seal(self, session_id: str) -> None:
+        """The session is over for good."""
+        self._ledger.seal(session_id)
 
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from vidlink.model import Arrival, Gap, Session, SessionState
 from vidlink.store import listing
+from vidlink.store.account import Account
 from vidlink.store.disk import Disk
-from vidlink.store.ledger import Account
 from vidlink.store.paths import Paths
 from vidlink.store.records import SessionRecords, count_records
 
@@ -47,7 +47,7 @@ def view_account(account: Account, paths: Paths) -> View:
     return View(
         session=account.listed,
         folder=paths.session(session.sentinel_id, session.session_id),
-        state=SessionState.LIVE if account.ending is None else SessionState.ENDED,
+        state=account.state,
         counts=dict(account.parts),
         waiting=tuple(
             sorted(account.waiting.values(), key=lambda arrival: arrival.segment.sequence)

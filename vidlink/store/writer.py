@@ -7,18 +7,30 @@ session is in `recording`; what becomes of its report in `ledger`.
 from __future__ import annotations
 
 import errno
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from twisted.logger import Logger
 
-from vidlink.errors import StoreError
+from vidlink.errors import PeerError, RequestError, StoreError
 from vidlink.model import Arrival, Cause
+from vidlink.store.catalog import Catalog
 from vidlink.store.durability import Durability
-from vidlink.store.handover import Ack, Begin, End, Inbox, Order, Report, StateGap, Trouble
+from vidlink.store.handover import (
+    Ack,
+    Begin,
+    Inbox,
+    Order,
+    Reopen,
+    Report,
+    StateGap,
+    Trouble,
+)
 from vidlink.store.index import Index, Sheet
 from vidlink.store.part import Shelf
 from vidlink.store.paths import Paths
 from vidlink.store.recording import Recording
+from vidlink.store.reopening import look_up
 
 ROUND_SECONDS = 0.25
 ROUND_BYTES = 8 * 1024 * 1024
@@ -26,6 +38,8 @@ ROUND_BYTES = 8 * 1024 * 1024
 RETRY_SECONDS = 1.0
 #: How old the spans of a live session may be in the database.
 PROGRESS_SECONDS = 1.0
+#: So many sessions are opened again in one round: looking one up takes about a millisecond.
+_MOST_REOPENED = 64
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -45,6 +59,7 @@ class Writer:
         shelf: Shelf,
         durability: Durability,
         index: Index,
+        catalog: Catalog,
         inbox: Inbox,
         monotonic: Callable[[], float],
         deliver: Callable[[Report], object],
@@ -53,11 +68,13 @@ class Writer:
         self._shelf = shelf
         self._durability = durability
         self._index = index
+        self._catalog = catalog
         self._inbox = inbox
         self._monotonic = monotonic
         self._deliver = deliver
         self._recordings: dict[str, Recording] = {}
         self._ready: dict[str, Recording] = {}
+        self._to_reopen: deque[Reopen] = deque()
         self._index_retry_seconds = float("-inf")
         self._failed_rounds = 0
         self._report = Report()
@@ -68,10 +85,12 @@ class Writer:
         Returns after how many seconds there is more to do: 0.0 at once, None not before more
         comes in.
         """
+        self._report = Report()
         for order in self._inbox.drain():
             self._take(order)
+        for _ in range(min(len(self._to_reopen), _MOST_REOPENED)):
+            self._reopen(self._to_reopen.popleft())
         now = self._monotonic()
-        self._report = Report()
         touched: list[Recording] = []
         try:
             is_full = self._write(touched, now)
@@ -85,7 +104,7 @@ class Writer:
                 self._fail(recording, error, now)
         self._say_how_it_goes()
         self._deliver(self._report)
-        return 0.0 if is_full else ROUND_SECONDS if self._ready else None
+        return 0.0 if is_full or self._to_reopen else ROUND_SECONDS if self._ready else None
 
     def finish(self, patience_seconds: float, pause: Callable[[float], object]) -> None:
         """Do rounds until everything is written, and let go of the files.
@@ -117,11 +136,38 @@ class Writer:
         elif isinstance(order, StateGap):
             session_id = order.session_id
             self._recordings[session_id].state_gap(order.number, order.gap)
+        elif isinstance(order, Reopen):
+            self._to_reopen.append(order)
+            return
         else:
-            assert isinstance(order, End)
             session_id = order.session_id
+            if session_id not in self._recordings:
+                self._forget(session_id)
+                return
             self._recordings[session_id].ending = order
         self._ready[session_id] = self._recordings[session_id]
+
+    def _forget(self, session_id: str) -> None:
+        """It is not to be opened again after all; it may have been refused already."""
+        orders = self._to_reopen
+        self._to_reopen = deque(one for one in orders if one.session.session_id != session_id)
+
+    def _reopen(self, order: Reopen) -> None:
+        """Open a session for what comes late, or say why not."""
+        session_id = order.session.session_id
+        try:
+            past = look_up(order, self._catalog, self._shelf.disk, self._paths)
+        except (RequestError, PeerError) as error:
+            self._report.refused.append((session_id, error))
+        except Exception as error:
+            if not isinstance(error, OSError | StoreError):
+                self._log.failure("session {session} cannot be opened", session=session_id)
+            refusal = RequestError(f"the session cannot be opened now: {error}")
+            self._report.refused.append((session_id, refusal))
+        else:
+            self._report.opened.append(past)
+            recording = Recording(past.session, self._paths, past)
+            self._recordings[session_id] = self._ready[session_id] = recording
 
     def _write(self, touched: list[Recording], now: float) -> bool:
         """Write sessions by turns until the round is full; returns whether it is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from vidlink.clips import Clip, ClipQuery
-from vidlink.errors import NotFound
+from vidlink.errors import NotFound, NotMedia, RequestError
 from vidlink.fmp4 import build_sidx, iter_boxes, rebase_fragment
 from vidlink.interfaces import IBody
 from vidlink.model import (
@@ -59,10 +59,50 @@ class Kept:
     end_reason: str = ""
     told: int = -1
     trouble: bool = False
+    #: Whether it is recorded: it is live, or has been opened again.
+    is_open: bool = True
+    #: Whether something that came late found no room.
+    has_refused: bool = False
+
+    def reopen(self, session: Session, durable: Callable[[int], None], now_us: int) -> None:
+        """Open it again, for the same Sentinel and init."""
+        if self.session.sentinel_id != session.sentinel_id:
+            raise RequestError("this is the session of another sentinel")
+        if self.is_open:
+            raise RequestError("the session is being recorded")
+        if self.state_at(now_us) is SessionState.SEALED:
+            raise RequestError("the session is sealed: nothing can be added to it")
+        if self.session.init != session.init:
+            raise NotMedia("the session was recorded with another initialization segment")
+        self.is_open, self.durable, self.told = True, durable, -1
+        self.has_refused = False
+
+    def end(self, reason: str, ended_time_us: int, *, is_sealed: bool) -> None:
+        """Nothing more comes; the first ending counts."""
+        self.is_open = False
+        if self.state is SessionState.LIVE:
+            self.ended_time_us, self.end_reason = ended_time_us, reason
+        self.state = SessionState.SEALED if is_sealed else SessionState.ENDED
 
     def sorted(self) -> list[Arrival]:
         """What was appended, by sequence."""
         return [self.arrivals[sequence] for sequence in sorted(self.arrivals)]
+
+    def missing(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """The ranges from `first` to `last` that are neither durable nor lost for good."""
+        durable = [(one, one) for one in self.arrivals if one not in self.waiting]
+        for low, high in sorted([*durable, *listing.final_ranges(self.gaps)]):
+            if low > first <= last:
+                yield first, min(low - 1, last)
+            first = max(first, high + 1)
+        if first <= last:
+            yield first, last
+
+    @property
+    def highest(self) -> int:
+        """The highest sequence that is recorded, or said to be missing; -1 if there is none."""
+        stated = [gap.last for gap in self.gaps if gap.last is not None]
+        return max([-1, *self.arrivals, *stated])
 
     def watermark(self) -> int:
         """The highest sequence up to which all is durable or a final gap."""
@@ -80,6 +120,8 @@ class Kept:
 
     def state_at(self, now_us: int) -> SessionState:
         """Its state, with the sealing time-out looked at."""
+        if self.is_open:
+            return self.state
         return listing.state_at(self.state, self.ended_time_us, now_us)
 
     def record(self, now_us: int, whole: bool) -> SessionRecord:

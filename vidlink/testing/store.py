@@ -7,8 +7,9 @@ and this one to the same tests); every Deferred has fired when it is returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -37,6 +38,8 @@ from vidlink.store import listing
 from vidlink.testing.kept import Kept
 
 T = TypeVar("T")
+#: At most so many ranges are named of one tail, the lowest.
+_MOST_RANGES = 1_024
 
 
 @implementer(IStore, IArchive)
@@ -69,22 +72,58 @@ class MemoryStore:
 
     def begin(self, session: Session, durable: Any) -> None:
         """Start recording `session`."""
-        if not (is_sentinel_id(session.sentinel_id) and is_session_id(session.session_id)):
-            raise RequestError("this is not the id of a sentinel and of a session")
+        self._check(session)
         if session.session_id in self._kept:
             raise RequestError(f"session {session.session_id} has been used before")
+        self._kept[session.session_id] = Kept(session, durable)
+
+    def _check(self, session: Session) -> None:
+        if not (is_sentinel_id(session.sentinel_id) and is_session_id(session.session_id)):
+            raise RequestError("this is not the id of a sentinel and of a session")
         if not listing.is_text(session.name + session.group + session.software + session.mime):
             raise RequestError("the texts of a session have to be Unicode")
-        self._kept[session.session_id] = Kept(session, durable)
+
+    def tails(
+        self, sentinel_id: str, tails: Sequence[tuple[str, int, int]]
+    ) -> Deferred[tuple[tuple[tuple[int, int], ...] | None, ...]]:
+        """What is wanted of earlier sessions."""
+        return succeed(tuple(self._wanted(sentinel_id, *tail) for tail in tails))
+
+    def _wanted(
+        self, sentinel_id: str, session_id: str, first: int, last: int
+    ) -> tuple[tuple[int, int], ...]:
+        kept = self._kept.get(session_id)
+        if kept is None:
+            return ((first, last),)
+        is_over = not kept.is_open and kept.state_at(self._wall_clock_us()) is SessionState.ENDED
+        if not is_over or kept.session.sentinel_id != sentinel_id:
+            return ()
+        return tuple(islice(kept.missing(first, last), _MOST_RANGES))
+
+    def reopen(self, session: Session, durable: Any) -> Deferred[None]:
+        """Open an earlier session for what comes late."""
+        now_us = self._wall_clock_us()
+        try:
+            self._check(session)
+            kept = self._kept.get(session.session_id)
+            if kept is None:
+                kept = self._kept[session.session_id] = Kept(session, durable)
+                kept.end("delivered after it had ended", now_us, is_sealed=False)
+            kept.reopen(session, durable, now_us)
+        except VidlinkError as error:
+            return fail(error)
+        self._changed()
+        return succeed(None)
 
     def append(self, session_id: str, arrival: Arrival) -> None:
         """Record one segment, unless the queue is full."""
-        kept = self._live(session_id)
+        kept = self._open(session_id)
         sequence = arrival.segment.sequence
         if sequence in kept.arrivals:
             return
         if self.load >= 1:
             kept.trouble = True
+            kept.has_refused = kept.has_refused or arrival.segment.late
             if not arrival.segment.late:
                 self._refuse(kept, sequence)
             return
@@ -95,21 +134,28 @@ class MemoryStore:
 
     def gap(self, session_id: str, gap: Gap) -> None:
         """Record that sequences are missing."""
-        self._live(session_id).gaps.append(replace(gap, detail=listing.as_text(gap.detail)))
+        self._open(session_id).gaps.append(replace(gap, detail=listing.as_text(gap.detail)))
         self._changed()
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """The session is over."""
         kept = self._kept.get(session_id)
-        if kept is not None and kept.state is SessionState.LIVE:
-            kept.state = SessionState.ENDED
-            kept.end_reason, kept.ended_time_us = reason, ended_time_us
+        if kept is not None and kept.is_open:
+            kept.end(reason, ended_time_us, is_sealed=False)
             self._changed()
+
+    def seal(self, session_id: str) -> None:
+        """The session is over for good."""
+        kept = self._open(session_id)
+        if kept.state is SessionState.LIVE:
+            raise NotFound(f"session {session_id} is live")
+        kept.end("", 0, is_sealed=not kept.has_refused)
+        self._changed()
 
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended is kept."""
         kept = self._kept.get(session_id)
-        if kept is None or kept.state is not SessionState.LIVE:
+        if kept is None or not kept.is_open:
             return RecordingState.NONE
         return RecordingState.TROUBLE if kept.trouble else RecordingState.OK
 
@@ -124,7 +170,7 @@ class MemoryStore:
         """Make durable what has been appended, and say so."""
         for kept in list(self._kept.values()):
             kept.waiting.clear()
-            reached = kept.watermark()
+            reached = kept.highest if kept.state is SessionState.SEALED else kept.watermark()
             if reached > kept.told:
                 kept.told = reached
                 kept.durable(reached)
@@ -133,9 +179,9 @@ class MemoryStore:
         if self._commit_at_once:
             self.commit()
 
-    def _live(self, session_id: str) -> Kept:
+    def _open(self, session_id: str) -> Kept:
         kept = self._kept.get(session_id)
-        if kept is None or kept.state is not SessionState.LIVE:
+        if kept is None or not kept.is_open:
             raise NotFound(f"session {session_id} is not being recorded")
         return kept
 

@@ -1,0 +1,108 @@
+"""What the reactor knows of one session that is not wholly on disk.
+
+How accounts are kept is in `ledger`; what is shown of them is made in `archive` and `view`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from vidlink.model import Arrival, Gap, Session, SessionRecord, SessionState
+from vidlink.store import listing
+from vidlink.store.handover import End, Past, Trouble
+from vidlink.store.runs import Runs
+
+
+@dataclass(slots=True)
+class Account:
+    """One session that is not wholly on disk.
+
+    `taken` is what was accepted, `settled` what is durable or a final gap, `waiting` what is
+    accepted and not durable. `parts` has the count of durable records of each part.
+    """
+
+    session: Session
+    durable: Callable[[int], None]
+    #: The session without its init, for pages of sessions.
+    listed: Session
+    taken: Runs = field(default_factory=Runs)
+    settled: Runs = field(default_factory=Runs)
+    waiting: dict[int, Arrival] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    parts: dict[int, int] = field(default_factory=dict)
+    ending: End | None = None
+    trouble: Trouble | None = None
+    #: How it had ended before it was opened again; None for one that began here.
+    past: Past | None = None
+    #: Whether something that came late found no room.
+    has_refused: bool = False
+    #: The number of the gap that grows while segments are refused.
+    refusing: int | None = None
+    is_handed_over: bool = False
+    #: What the start of the session counts in the queue, until it is on disk.
+    start_bytes: int = 0
+    told: int = -1
+
+    @classmethod
+    def again(cls, past: Past, durable: Callable[[int], None]) -> Account:
+        """The account of a session that is opened again, with what there is of it."""
+        session = past.session
+        account = cls(session, durable, listing.without_init(session), past=past)
+        for span in past.spans:
+            account.taken.add(
+                span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes
+            )
+            account.settled.add(span.first, span.last)
+        account.gaps = list(past.gaps)
+        account.parts = dict(past.parts)
+        account.is_handed_over = True
+        account.settle_gaps(past.gaps)
+        return account
+
+    def settle_gaps(self, gaps: Iterable[Gap]) -> None:
+        """These are durable: what nobody will deliver any more is settled."""
+        for first, last in listing.final_ranges(gaps):
+            self.settled.add(first, last)
+
+    @property
+    def state(self) -> SessionState:
+        """Where the session is in its life; one that is opened again has ended all the same."""
+        if self.ending is not None and self.ending.is_sealed:
+            return SessionState.SEALED
+        is_over = self.ending is not None or self.past is not None
+        return SessionState.ENDED if is_over else SessionState.LIVE
+
+    @property
+    def ended(self) -> tuple[int, str] | None:
+        """When it ended, and why; None while it is live."""
+        if self.past is not None:
+            return self.past.ended_time_us, self.past.end_reason
+        return None if self.ending is None else (self.ending.ended_time_us, self.ending.reason)
+
+    @property
+    def highest(self) -> int:
+        """The highest sequence that is recorded, or said to be missing; -1 if there is none."""
+        runs = self.taken.runs
+        stated = [gap.last for gap in self.gaps if gap.last is not None]
+        return max([-1 if not runs else runs[-1].last, *stated])
+
+    def record(self, *, whole: bool) -> SessionRecord:
+        """The session as history shows it; `whole` with spans, gaps and init."""
+        runs = self.taken.runs
+        spans = self.taken.spans() if whole else ()
+        ended_time_us, end_reason = (None, "") if self.ended is None else self.ended
+        return SessionRecord(
+            session=self.session if whole else self.listed,
+            state=self.state,
+            ended_time_us=ended_time_us,
+            end_reason=end_reason,
+            segment_count=self.taken.count,
+            size_bytes=self.taken.size_bytes,
+            first_sequence=runs[0].first if runs else None,
+            last_sequence=runs[-1].last if runs else None,
+            start_time_us=runs[0].start_time_us if runs else None,
+            end_time_us=runs[-1].end_time_us if runs else None,
+            spans=spans,
+            gaps=listing.explain(spans, self.gaps) if whole else (),
+        )

@@ -1,0 +1,58 @@
+"""Looking up what there is of a session that is to be opened again, in the writer's thread.
+
+By then everything that was ordered of it before has been done, so what is found is all there
+is. What comes of it is in `recording`, and on the reactor's side in `openings`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from zlib import crc32
+
+from vidlink.errors import NotMedia, RequestError
+from vidlink.model import SessionState
+from vidlink.store import listing
+from vidlink.store.catalog import Catalog
+from vidlink.store.disk import Disk
+from vidlink.store.handover import Past, Reopen
+from vidlink.store.paths import Paths, part_number
+from vidlink.store.records import count_records
+
+#: What is said of a session that was never recorded live.
+UNHEARD_REASON = "delivered after it had ended"
+
+
+def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
+    """What there is of the session that `order` names; of an unknown one, its beginning.
+
+    Raises :exc:`OSError`, :exc:`~vidlink.errors.StoreError`,
+    :exc:`~vidlink.errors.RequestError` if nothing may be added to it, and
+    :exc:`~vidlink.errors.NotMedia` if it was recorded with another initialization segment.
+    """
+    session = order.session
+    filed = catalog.find(session.session_id)
+    folder = paths.session(session.sentinel_id, session.session_id)
+    if filed is None:
+        if os.path.exists(folder):
+            raise RequestError("the folder of this session does not say what is in it")
+        return Past(session, order.now_us, UNHEARD_REASON)
+    record = filed.record
+    if record.session.sentinel_id != session.sentinel_id:
+        raise RequestError("this is the session of another sentinel")
+    state = listing.state_at(record.state, record.ended_time_us, order.now_us)
+    if record.ended_time_us is None or state is not SessionState.ENDED:
+        raise RequestError(f"the session is {state.value}: nothing can be added to it")
+    init = session.init
+    if (len(init), crc32(init)) != (filed.init_size_bytes, filed.init_check):
+        raise NotMedia("the session was recorded with another initialization segment")
+    numbers = {part_number(name) for name in os.listdir(folder)}
+    return Past(
+        session=replace(record.session, init=init),
+        ended_time_us=record.ended_time_us,
+        end_reason=record.end_reason,
+        spans=catalog.spans(filed.row),
+        gaps=catalog.gaps(filed.row),
+        parts=count_records(disk, folder),
+        next_number=1 + max((one for one in numbers if one is not None), default=-1),
+    )
