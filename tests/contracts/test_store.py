@@ -455,6 +455,22 @@ class StoreContract(_Case):
         with self.assertRaises(NotFound):
             self.late(1)
 
+    def test_sealed_after_a_stop(self) -> None:
+        """Where a session was cut short nothing is missing once its Sentinel is done."""
+        self.begin()
+        self.record(0)
+        cut = Gap(None, None, Cause.SERVER_STOPPED, EPOCH_US + FRAME_US, None, "gone")
+        self.store.gap(self.session.session_id, cut)
+        self.store.end(self.session.session_id, "server stopped", EPOCH_US + FRAME_US)
+        self.settle()
+        self.assertEqual(self.shown().gaps, (cut,))
+        self.reopen()
+        self.settle()
+        self.assertEqual(self.shown().gaps, (cut,))
+        self.store.seal(self.session.session_id)
+        self.settle()
+        self.assertEqual(self.shown().gaps, ())
+
     def test_seal_what_is_not_reopened(self) -> None:
         """Only a session that was opened again can be sealed."""
         for _ in range(2):

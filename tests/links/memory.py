@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.interfaces import ICodec
 from vidlink.links.ingest import Ingest
 from vidlink.links.watch import Watch
-from vidlink.model import Limits
+from vidlink.model import Limits, Session
 from vidlink.relay.hub import Hub
 from vidlink.testing.media import EPOCH_US
 from vidlink.testing.peers import FakeProctorPeer, FakeSentinelPeer
@@ -24,11 +25,43 @@ FIRST, SECOND = "first-session-000", "second-session-00"
 
 
 class KeepingStore(MemoryStore):
-    """The store in memory; `ends` lists which sessions were ended, and why."""
+    """The store in memory; `begins` lists which sessions were begun or opened again, `ends`
+    which were ended or sealed, and why.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.begins: list[str] = []
         self.ends: list[tuple[str, str]] = []
+        self._answer: Deferred[Any] | None = None
+
+    def hesitate(self) -> Deferred[Any]:
+        """What is wanted of tails is told when this is fired, and not before."""
+        self._answer = Deferred()
+        return self._answer
+
+    def tails(self, sentinel_id: str, tails: Any) -> Deferred[Any]:
+        """Look up what is wanted, at once or later."""
+        found = super().tails(sentinel_id, tails)
+        answer = self._answer
+        return found if answer is None else answer.addCallback(lambda _: found)
+
+    def begin(self, session: Session, durable: Any) -> None:
+        """Keep it, and begin the session."""
+        super().begin(session, durable)
+        self.begins.append(session.session_id)
+
+    def reopen(self, session: Session, durable: Any) -> Deferred[None]:
+        """Keep it, and open the session."""
+        opened = super().reopen(session, durable)
+        if self._kept[session.session_id].durable is durable:
+            self.begins.append(session.session_id)
+        return opened
+
+    def seal(self, session_id: str) -> None:
+        """Keep it, and seal the session."""
+        self.ends.append((session_id, "sealed"))
+        super().seal(session_id)
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """Keep it, and end the session."""

@@ -71,9 +71,7 @@ INPUTS: Mapping[str, Callable[[FakeSentinelPeer], Any]] = {
     "next init": lambda peer: peer.init(peer.session_id + "x"),
     "late init": lambda peer: peer.init(SECOND, late=True),
     "segment": lambda peer: peer.segment(0),
-    "late segment": lambda peer: peer.say(
-        replace(peer.described(0, media.segment(0), late=True), session_id=SECOND)
-    ),
+    "late segment": lambda peer: peer.late_segment(SECOND, 0),
     "gap": lambda peer: peer.say(DeclareGap(SECOND, 0, 1, "lost")),
     "done": lambda peer: peer.say(BackfillDone(SECOND)),
     "clock": lambda peer: peer.say(Clock(1)),
@@ -90,9 +88,9 @@ OUTCOMES: Mapping[str, tuple[object, ...]] = {
     "register": (SentinelRegistered, 4400, 4400, 4400, None),
     "init": (4400, 4400, None, None, None),
     "next init": (4400, 4400, 4400, None, None),
-    "late init": (4400, 4400, ErrorMessage, ErrorMessage, None),
+    "late init": (4400, 4400, None, None, None),
     "segment": (4400, 4400, 4400, None, None),
-    "late segment": (4400, 4400, 4400, ErrorMessage, None),
+    "late segment": (4400, 4400, ErrorMessage, ErrorMessage, None),
     "gap": (4400, 4400, ErrorMessage, ErrorMessage, None),
     "done": (4400, 4400, ErrorMessage, ErrorMessage, None),
     "clock": (Clock, Clock, Clock, Clock, None),
@@ -180,9 +178,10 @@ class AnyOrderTests(LinkCase):
         for peer in peers:
             peer.vanish()
         ended = [session_id for session_id, _ in self.server.store.ends]
+        self.assertEqual(sorted(ended), sorted(self.server.store.begins))
         page = self.successResultOf(self.server.store.sessions(SessionQuery()))
-        begun = [record.session.session_id for record in page.sessions]
-        self.assertEqual(sorted(ended), sorted(begun))
+        begun = {record.session.session_id for record in page.sessions}
+        self.assertEqual(begun, set(ended))
         for status in self.server.hub.statuses():
             self.assertEqual(status.state, SentinelState.OFFLINE)
             self.assertIsNone(status.session_id)
@@ -702,12 +701,59 @@ class AckTests(AckCase):
         self.server.second()
         self.assertEqual(self.acks(), [(FIRST, 1), (FIRST, 11)])
 
-    def test_not_what_was_due_before(self) -> None:
-        """An acknowledgement that was due when its session ended is not sent into the next."""
+    def test_what_was_due_before(self) -> None:
+        """A session is acknowledged to its end, also when the next one has begun."""
         self.sentinel.segment(0)
         self.sentinel.init(SECOND)
         self.server.second()
-        self.assertEqual(self.acks(), [])
+        self.assertEqual(self.acks(), [(FIRST, 0)])
+
+    def missing(self) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+        """How far was acknowledged, and what was asked for with it."""
+        return [(ack.sequence, ack.missing) for ack in self.sentinel.all_heard(Ack)]
+
+    def test_holes_are_asked_for(self) -> None:
+        """What was jumped over is asked for with the next acknowledgement, and only once."""
+        for number in (0, 1, 10, 11, 20):
+            self.sentinel.segment(number)
+        self.server.second()
+        self.assertEqual(self.missing(), [(1, ((2, 9), (12, 19)))])
+        self.server.second(5)
+        self.sentinel.segment(30)
+        self.server.second()
+        self.assertEqual(self.missing()[1:], [(1, ((21, 29),))])
+        for number in range(2, 10):
+            self.sentinel.segment(number, late=True)
+        self.server.second()
+        self.assertEqual(self.missing()[2:], [(11, ())])
+
+    def test_hole_at_the_beginning(self) -> None:
+        """Nothing is asked for as long as nothing can be acknowledged, nor what is lost."""
+        self.sentinel.segment(10)
+        self.server.second()
+        self.assertEqual(self.missing(), [])
+        self.sentinel.say(DeclareGap(FIRST, 0, 9, "lost"))
+        self.server.second()
+        self.assertEqual(self.missing(), [(10, ())])
+
+    def test_holes_of_the_session_before(self) -> None:
+        """What is missing of a session is not asked for in the next one."""
+        self.sentinel.segment(0)
+        self.sentinel.segment(10)
+        self.sentinel.init(SECOND)
+        self.sentinel.segment(0)
+        self.server.second()
+        self.assertEqual(self.missing(), [(0, ()), (0, ())])
+
+    def test_many_holes(self) -> None:
+        """Of more holes than there is room for, the first 1,024 are asked for."""
+        for number in range(0, 2_400, 2):
+            self.sentinel.segment(number, keyframe=True)
+        self.server.second()
+        ((_, holes),) = self.missing()
+        self.assertEqual((len(holes), holes[0], holes[-1]), (1_024, (1, 1), (2_047, 2_047)))
+        self.server.second()
+        self.assertEqual(len(self.missing()), 1)
 
 
 class SlowAckTests(AckCase):
@@ -727,17 +773,15 @@ class SlowAckTests(AckCase):
         (ack,) = self.sentinel.all_heard(Ack)
         self.assertEqual((ack.sequence, ack.load > 0), (2, True))
 
-    def test_only_the_live_session(self) -> None:
-        """What becomes durable of an earlier session is not acknowledged here."""
+    def test_each_by_itself(self) -> None:
+        """What becomes durable of a session after its end is acknowledged beside the next."""
         self.sentinel.segment(0)
         self.sentinel.init(SECOND)
-        self.server.store.commit()
-        self.server.second()
-        self.assertEqual(self.acks(), [])
         self.sentinel.segment(0)
+        self.sentinel.segment(1)
         self.server.store.commit()
         self.server.second()
-        self.assertEqual(self.acks(), [(SECOND, 0)])
+        self.assertEqual(self.acks(), [(FIRST, 0), (SECOND, 1)])
 
 
 class ClockTests(IngestCase):

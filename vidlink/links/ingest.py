@@ -1,7 +1,8 @@
 """The server's side of one Sentinel's conversation: registration, init, segments, acks.
 
-What it decides goes to the hub (live) and to the store (recording), side by side. The socket
-is :mod:`vidlink.server.ingest`; what is checked of the media is in :mod:`vidlink.fmp4`.
+What it decides goes to the hub (live) and to the store (recording), side by side; what comes
+late of earlier sessions is :mod:`vidlink.links.backfill`. The socket is
+:mod:`vidlink.server.ingest`; what is checked of the media is in :mod:`vidlink.fmp4`.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from vidlink.errors import (
     VidlinkError,
 )
 from vidlink.interfaces import IHub, IPublisher, ISentinelPeer, IStore
+from vidlink.links.acks import Acks
 from vidlink.links.asking import Asking
-from vidlink.links.intake import Intake
+from vidlink.links.backfill import Backfill, wanted
+from vidlink.links.live import Live
 from vidlink.model import (
     Frame,
     InitSegment,
     Limits,
     Registration,
     Segment,
-    Session,
 )
 from vidlink.wire.messages import (
-    Ack,
     BackfillDone,
     Clock,
     DeclareGap,
@@ -44,11 +45,15 @@ from vidlink.wire.messages import (
     Message,
     SentinelRegister,
     SentinelRegistered,
+    Tail,
+    Wanted,
     limit_words,
 )
 
 #: A Sentinel that has connected must register within this time.
 REGISTRATION_SECONDS = 10.0
+#: So long it waits for what is wanted of its tails; then it is registered without.
+LOOKUP_SECONDS = 5.0
 
 
 class _Inputs(Protocol):
@@ -56,6 +61,7 @@ class _Inputs(Protocol):
 
     def register(self, message: SentinelRegister) -> None: ...
     def seated(self, stream: Any) -> None: ...
+    def looked_up(self, resume: tuple[Wanted, ...]) -> None: ...
     def refused(self, failure: Any) -> None: ...
     def init(self, message: InitSegment) -> None: ...
     def late_init(self, message: InitSegment) -> None: ...
@@ -99,8 +105,13 @@ class Ingest:
         self.next_session_id = ""
         self.claimed: Any = None
         self.stream: Any = None
-        self.intake: Intake | None = None
-        self._durable: tuple[str, int] | None = None
+        self.live: Live | None = None
+        self.acks = Acks()
+        self.backfill = Backfill(
+            store, limits, durable=self.acks.durable, tell=self.tell, fail=self.fail
+        )
+        self.tails: tuple[Tail, ...] = ()
+        self.seated_seconds = float("inf")
         self._asking = Asking(lambda request: self.peer.send(request), seconds)
         self._inputs: _Inputs = _build(self)
 
@@ -126,10 +137,10 @@ class Ingest:
 
     def tick(self) -> None:
         """To be called about once a second: acks and keyframe requests that are due."""
-        if self._durable is not None:
-            session_id, sequence = self._durable
-            self._durable = None
-            self.peer.send(Ack(session_id, sequence, load=self.store.load))
+        if self.seconds() - self.seated_seconds >= LOOKUP_SECONDS:
+            self._inputs.looked_up(())
+        for ack in self.acks.take(self.store.load):
+            self.peer.send(ack)
         self._asking.tick()
 
     def fail(self, error: PeerError) -> None:
@@ -161,26 +172,6 @@ class Ingest:
         """Fires with whether it answers a ping within `seconds`."""
         return self.peer.probe(seconds)
 
-    def begin_session(self, message: InitSegment) -> None:
-        """The initialization segment of a session that has not begun yet."""
-        intake = Intake.open(self.registration, message, self.limits, self.wall_clock_us())
-        session = intake.session
-        try:
-            self.store.begin(session, lambda sequence: self._acknowledge(session, sequence))
-        except RequestError as error:
-            raise BadMessage(str(error)) from error
-        self.end_session("replaced by the next session")
-        self.intake = intake
-        self.stream.begin(session, lambda: self.store.recording(session.session_id))
-
-    def end_session(self, reason: str) -> None:
-        """The live session, if any, is over for viewers and for the recording."""
-        if self.intake is not None:
-            session_id = self.intake.session.session_id
-            self.intake = self._durable = None
-            self.stream.end(reason)
-            self.store.end(session_id, reason, self.wall_clock_us())
-
     def keyframe_came(self) -> None:
         """Whoever is waiting for an IDR has it."""
         self._asking.answered(KeyframeRequest)
@@ -189,15 +180,12 @@ class Ingest:
         """A request failed; the connection stays open."""
         self.peer.send(ErrorMessage(error.code, str(error), about))
 
-    def _acknowledge(self, session: Session, sequence: int) -> None:
-        if self.intake is not None and self.intake.session is session:
-            self._durable = (session.session_id, sequence)
-
 
 def _register(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> None:
     if ingest.allowed_id is not None and message.sentinel_id != ingest.allowed_id:
         raise NotAllowed(f"this connection may only speak for {ingest.allowed_id}")
     ingest.next_session_id = message.session_id
+    ingest.tails = message.resume
     ingest.registration = Registration(
         sentinel_id=message.sentinel_id,
         instance_id=message.instance_id,
@@ -211,9 +199,18 @@ def _register(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> Non
 
 def _seated(inputs: _Inputs, ingest: Ingest, stream: Any) -> None:
     ingest.stream = stream
-    ingest.peer.send(
-        SentinelRegistered(server_time_us=ingest.wall_clock_us(), limits=limit_words(ingest.limits))
-    )
+    ingest.live = Live(ingest.registration, stream, ingest.store, ingest.acks, ingest.limits)
+    ingest.seated_seconds = ingest.seconds()
+    # By now the connection before has ended its session, so it may be asked for.
+    tails = [(tail.session_id, tail.first, tail.last) for tail in ingest.tails]
+    looking = ingest.store.tails(ingest.registration.sentinel_id, tails)
+    looking.addCallback(lambda found: inputs.looked_up(wanted(ingest.tails, found)))
+
+
+def _looked_up(inputs: _Inputs, ingest: Ingest, resume: tuple[Wanted, ...]) -> None:
+    ingest.seated_seconds = float("inf")
+    limits = limit_words(ingest.limits)
+    ingest.peer.send(SentinelRegistered(ingest.wall_clock_us(), limits, resume))
 
 
 def _refused(inputs: _Inputs, ingest: Ingest, failure: Any) -> None:
@@ -222,49 +219,47 @@ def _refused(inputs: _Inputs, ingest: Ingest, failure: Any) -> None:
 
 
 def _init(inputs: _Inputs, ingest: Ingest, message: InitSegment) -> None:
-    _check_speaker(ingest, message.sentinel_id)
-    if ingest.intake is None and message.session_id != ingest.next_session_id:
+    live = _check_speaker(ingest, message.sentinel_id)
+    if live.session_id is None and message.session_id != ingest.next_session_id:
         raise BadMessage("the init is not of the session that was registered")
-    if ingest.intake is not None and ingest.intake.repeats(message):
-        return
-    ingest.begin_session(message)
+    if not live.repeats(message):
+        live.begin(message, ingest.wall_clock_us())
 
 
 def _late_init(inputs: _Inputs, ingest: Ingest, message: InitSegment) -> None:
-    _check_speaker(ingest, message.sentinel_id)
-    _unknown_session(ingest, message.session_id)
+    if not _check_speaker(ingest, message.sentinel_id).repeats(message):
+        ingest.backfill.open(ingest.registration, message, ingest.wall_clock_us())
 
 
 def _segment(inputs: _Inputs, ingest: Ingest, message: Segment, frames: dict[str, Frame]) -> None:
-    _check_speaker(ingest, message.sentinel_id)
-    intake = ingest.intake
-    if intake is None or message.session_id != intake.session.session_id:
-        if not message.late:
-            raise BadMessage("a segment that is not late belongs to the newest init")
-        _unknown_session(ingest, message.session_id)
-        return
-    taken = intake.take(message, ingest.seconds(), ingest.wall_clock_us(), frames)
-    if taken is None:
-        return
-    ingest.store.append(message.session_id, taken)
-    if not message.late:
-        ingest.stream.push(taken)
-        if message.keyframe:
-            ingest.keyframe_came()
-        elif taken.undecodable:
-            ingest.request_keyframe()
+    live = _check_speaker(ingest, message.sentinel_id)
+    now_seconds, now_us = ingest.seconds(), ingest.wall_clock_us()
+    if message.session_id == live.session_id:
+        taken = live.take(message, now_seconds, now_us, frames)
+        if taken is not None and not message.late:
+            if message.keyframe:
+                ingest.keyframe_came()
+            elif taken.undecodable:
+                ingest.request_keyframe()
+    elif message.late:
+        ingest.backfill.take(message, now_seconds, now_us)
+    else:
+        raise BadMessage("a segment that is not late belongs to the newest init")
 
 
 def _gap(inputs: _Inputs, ingest: Ingest, message: DeclareGap) -> None:
-    intake = ingest.intake
-    if intake is None or message.session_id != intake.session.session_id:
-        _unknown_session(ingest, message.session_id)
+    if ingest.live is not None and message.session_id == ingest.live.session_id:
+        ingest.live.gap(message)
     else:
-        ingest.store.gap(message.session_id, intake.declared(message))
+        ingest.backfill.gap(message)
 
 
 def _done(inputs: _Inputs, ingest: Ingest, message: BackfillDone) -> None:
-    _unknown_session(ingest, message.session_id)
+    if ingest.live is not None and message.session_id == ingest.live.session_id:
+        error = RequestError("the live session is not done before it has ended")
+        ingest.tell(error, message.session_id)
+    else:
+        ingest.backfill.done(message.session_id)
 
 
 def _clock(inputs: _Inputs, ingest: Ingest, message: Clock) -> None:
@@ -279,18 +274,18 @@ def _deadline(inputs: _Inputs, ingest: Ingest) -> None:
 def _over(inputs: _Inputs, ingest: Ingest, reason: str) -> None:
     if ingest.claimed is not None:
         ingest.claimed.cancel()
-    ingest.end_session(reason)
+    if ingest.live is not None:
+        ingest.live.end(reason, ingest.wall_clock_us())
+    ingest.backfill.close(reason, ingest.wall_clock_us())
     if ingest.stream is not None:
         ingest.stream.detach(ingest)
 
 
-def _check_speaker(ingest: Ingest, sentinel_id: str) -> None:
+def _check_speaker(ingest: Ingest, sentinel_id: str) -> Live:
+    assert ingest.live is not None, "it is registered"
     if sentinel_id != ingest.registration.sentinel_id:
         raise BadMessage(f"this connection speaks for {ingest.registration.sentinel_id}")
-
-
-def _unknown_session(ingest: Ingest, session_id: str) -> None:
-    ingest.tell(RequestError("this session is not being recorded on this connection"), session_id)
+    return ingest.live
 
 
 def _table() -> Callable[[Ingest], _Inputs]:
@@ -303,12 +298,14 @@ def _table() -> Callable[[Ingest], _Inputs]:
     connected.upon(_Inputs.register).to(claiming)(_register)
     connected.upon(_Inputs.clock).loop()(_clock)
     connected.upon(_Inputs.deadline).loop()(_deadline)
-    claiming.upon(_Inputs.seated).to(registered)(_seated)
+    claiming.upon(_Inputs.seated).loop()(_seated)
+    claiming.upon(_Inputs.looked_up).to(registered)(_looked_up)
     claiming.upon(_Inputs.refused).loop()(_refused)
     registered.upon(_Inputs.init).to(streaming)(_init)
     streaming.upon(_Inputs.init).loop()(_init)
-    streaming.upon(_Inputs.segment).loop()(_segment)
     for state in (registered, streaming):
+        state.upon(_Inputs.segment).loop()(_segment)
+        state.upon(_Inputs.looked_up).loop().returns(None)
         state.upon(_Inputs.late_init).loop()(_late_init)
         state.upon(_Inputs.gap).loop()(_gap)
         state.upon(_Inputs.done).loop()(_done)
@@ -319,7 +316,7 @@ def _table() -> Callable[[Ingest], _Inputs]:
         state.upon(_Inputs.over).to(over)(_over)
     for word in ("register", "init", "late_init", "segment", "gap", "done", "clock"):
         over.upon(getattr(_Inputs, word)).loop().returns(None)
-    for word in ("refused", "deadline", "over"):
+    for word in ("refused", "looked_up", "deadline", "over"):
         over.upon(getattr(_Inputs, word)).loop().returns(None)
     return builder.build()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from vidlink.errors import BadMessage, NotMedia
 from vidlink.fmp4 import MediaInfo, read_fragment, read_init
 from vidlink.model import (
+    SEQUENCE_LIMIT,
     TIME_LIMIT_US,
     Arrival,
     Cause,
@@ -23,19 +24,30 @@ from vidlink.wire.messages import DeclareGap
 
 
 class Intake:
-    """The rules of design for sequence, media time and keyframe flag, for one session."""
+    """The rules for sequence, media time and keyframe flag, for one session.
 
-    def __init__(self, session: Session, media: MediaInfo, limits: Limits) -> None:
+    `is_over`: nothing of it is live any more, so every sequence has been passed.
+    """
+
+    def __init__(
+        self, session: Session, media: MediaInfo, limits: Limits, *, is_over: bool = False
+    ) -> None:
         self.session = session
         self._media = media
         self._limits = limits
-        self._last_sequence = -1
+        self._last_sequence = SEQUENCE_LIMIT if is_over else -1
         self._last_media_time = -1
         self._broken = True
 
     @classmethod
     def open(
-        cls, sentinel: Registration, message: InitSegment, limits: Limits, started_time_us: int
+        cls,
+        sentinel: Registration,
+        message: InitSegment,
+        limits: Limits,
+        started_time_us: int,
+        *,
+        is_over: bool = False,
     ) -> Intake:
         """The intake of the session that `message` begins.
 
@@ -59,7 +71,12 @@ class Intake:
             timescale=media.timescale,
             track_id=media.track_id,
         )
-        return cls(session, media, limits)
+        return cls(session, media, limits, is_over=is_over)
+
+    @property
+    def last_sequence(self) -> int:
+        """The newest sequence of what is not late; -1 before the first one."""
+        return self._last_sequence
 
     def repeats(self, message: InitSegment) -> bool:
         """Whether `message` is this session's own init once more.

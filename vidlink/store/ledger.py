@@ -155,6 +155,12 @@ class Ledger:
                 session=session_id,
             )
             ending = replace(ending, is_sealed=False)
+        if ending.is_sealed:
+            # Where it was cut short nothing is missing any more.
+            for number, gap in enumerate(account.gaps):
+                if (closed := listing.close_time(gap)) is not gap:
+                    account.gaps[number] = closed
+                    self._state(account, number)
         account.ending = ending
         if account.is_handed_over:
             self._inbox.put(ending)

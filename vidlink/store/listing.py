@@ -122,11 +122,21 @@ def explain(spans: Sequence[Span], stated: Iterable[Gap]) -> tuple[Gap, ...]:
     return (*gaps, *(gap for gap in stated if gap.first is None and not _is_over(gap, reached_us)))
 
 
+def close_time(gap: Gap) -> Gap:
+    """`gap`, or where it is one from some time on, the same as one of no time at all."""
+    return replace(gap, end_time_us=gap.start_time_us) if _is_open(gap) else gap
+
+
+def _is_open(gap: Gap) -> bool:
+    return gap.first is None and gap.start_time_us is not None and gap.end_time_us is None
+
+
 def _is_over(gap: Gap, reached_us: int | None) -> bool:
     """Whether what was cut short has come after all: `reached_us` is the end of what there is."""
     start_us = gap.start_time_us
-    is_open = gap.end_time_us is None and start_us is not None
-    return is_open and reached_us is not None and reached_us > (start_us or 0)
+    if start_us is None or not _is_open(gap):
+        return start_us is not None and start_us == gap.end_time_us
+    return reached_us is not None and reached_us > start_us
 
 
 def _apart(gaps: Iterable[Gap]) -> Iterator[tuple[int, int, Gap]]:

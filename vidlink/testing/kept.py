@@ -83,6 +83,8 @@ class Kept:
         if self.state is SessionState.LIVE:
             self.ended_time_us, self.end_reason = ended_time_us, reason
         self.state = SessionState.SEALED if is_sealed else SessionState.ENDED
+        if is_sealed:
+            self.gaps = [listing.close_time(gap) for gap in self.gaps]
 
     def sorted(self) -> list[Arrival]:
         """What was appended, by sequence."""

@@ -7,6 +7,7 @@ The media they send are those of :mod:`vidlink.testing.media`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
@@ -137,10 +138,22 @@ class FakeSentinelPeer(_Peer):
     def init(
         self, session_id: str | None = None, *, data: bytes | None = None, late: bool = False
     ) -> bytes:
-        """Send the initialization segment of a session, by default the one registered."""
-        self.session_id = session_id or self.session_id
+        """Send the initialization segment of a session, by default the one registered.
+
+        Unless it is `late`, what is sent from now on is of that session.
+        """
+        session_id = session_id or self.session_id
+        if not late:
+            self.session_id = session_id
         data = media.init_segment() if data is None else data
-        self.say(InitSegment(self.sentinel_id, self.session_id, data, late))
+        self.say(InitSegment(self.sentinel_id, session_id, data, late))
+        return data
+
+    def late_segment(self, session_id: str, sequence: int, **wishes: Any) -> bytes:
+        """Send one segment of an earlier session; `wishes` are those of `media.segment`."""
+        data = media.segment(sequence, **wishes)
+        said = self.described(sequence, data, wishes.get("keyframe"), late=True)
+        self.say(replace(said, session_id=session_id))
         return data
 
     def segment(
