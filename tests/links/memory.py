@@ -70,15 +70,21 @@ class KeepingStore(MemoryStore):
 
 
 class MemoryServer:
-    """What the server's tap puts together, but for the sockets."""
+    """What the server's tap puts together, but for the sockets; `store` is in memory if not
+    given."""
 
     def __init__(
-        self, *, commit_at_once: bool = True, queue_segments: int = 65_536, **hub: Any
+        self,
+        *,
+        commit_at_once: bool = True,
+        queue_segments: int = 65_536,
+        store: Any = None,
+        **hub: Any,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1_000.0)
         self.hub = Hub(self.clock.seconds, **hub)
-        self.store = KeepingStore(
+        self.store: KeepingStore = store or KeepingStore(
             wall_clock_us=self.now_us,
             commit_at_once=commit_at_once,
             queue_segments=queue_segments,

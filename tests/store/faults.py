@@ -117,6 +117,13 @@ class FaultyDisk(Disk):
             if os.path.exists(path):
                 self._synced[path] = os.path.getsize(path)
 
+    def adopt(self, root: str) -> None:
+        """What is in the folder `root` now was synced by an earlier process."""
+        for folder, _, names in os.walk(os.path.abspath(root)):
+            for path in (os.path.join(folder, name) for name in names):
+                self._created.add(path)
+                self._synced[path] = os.path.getsize(path)
+
     def after_power_cut(self, root: str, copy: str, kept: Callable[[int, int], int]) -> None:
         """Copy the folder `root` as a power cut might leave it.
 

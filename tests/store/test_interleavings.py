@@ -18,7 +18,8 @@ from vidlink.model import SegmentQuery, Session
 from vidlink.store.writer import RETRY_SECONDS
 
 #: What may happen: the next segments of a session, with or without a hole before them; one
-#: that fills a hole; a round that goes well or fails in some way; time; the end of a session.
+#: that fills a hole; a round that goes well or fails in some way; time; the end of a session,
+#: and its being opened again.
 EVENTS = st.one_of(
     st.tuples(st.just("append"), st.integers(0, 2), st.integers(1, 4)),
     st.tuples(st.just("skip"), st.integers(0, 2), st.integers(1, 3)),
@@ -28,6 +29,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("full"), st.integers(0, 900), st.booleans()),
     st.tuples(st.just("wait"), st.just(0), st.just(0)),
     st.tuples(st.just("end"), st.integers(0, 2), st.just(0)),
+    st.tuples(st.just("reopen"), st.integers(0, 2), st.just(0)),
 )
 
 
@@ -99,6 +101,18 @@ class World:
         self.ended.add(number)
         session = self.sessions[number]
         self.rig.store.end(session.session_id, "over", session.started_time_us)
+
+    def _reopen(self, number: int, _: int) -> None:
+        if number in self.ended:
+            # It is acknowledged anew from what there is.
+            opened = self.rig.store.reopen(
+                self.sessions[number], lambda last: self._ack_again(number, last)
+            )
+            opened.addCallbacks(lambda _: self.ended.discard(number), lambda _: None)
+
+    def _ack_again(self, number: int, last: int) -> None:
+        self.case.assertLessEqual(set(range(last + 1)), self.given[number], "too much")
+        self.acknowledged[number] = max(last, self.acknowledged[number])
 
     # What has to be true
 
