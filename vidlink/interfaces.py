@@ -257,10 +257,11 @@ class IStore(Interface):
         is kept of what was given.
         """
 
-    def append(session_id: str, arrival: Arrival) -> None:
+    def append(session_id: str, arrival: Arrival) -> bool:
         """Record one segment of a session that has begun, or was reopened, and not ended.
 
-        A sequence that is recorded already is dropped. Raises
+        A sequence that is recorded already is dropped. Returns whether there was room: for
+        what is late only while :attr:`load` is below :data:`~vidlink.model.LATE_LOAD`. Raises
         :exc:`~vidlink.errors.NotFound` for any other session.
         """
 
@@ -277,11 +278,11 @@ class IStore(Interface):
         one for a session that never began, does nothing.
         """
 
-    def seal(session_id: str) -> None:
+    def seal(session_id: str) -> bool:
         """A session that was reopened is over for good: what it lacks is a final gap.
 
-        `durable` is told of the highest sequence known when that is durable. If there was no
-        room for some of what came, it is ended and not sealed. Raises
+        `durable` is told of the highest sequence known when that is durable. False if there
+        was no room for something that came of it: then it is ended, and not sealed. Raises
         :exc:`~vidlink.errors.NotFound` for a session that is not reopened.
         """
 

@@ -508,23 +508,33 @@ class StoreContract(_Case):
         self.assertEqual(self.numbers(), [])
 
     def test_late_without_room(self) -> None:
-        """What comes late and finds no room leaves its hole, and the session is not sealed."""
-        self.store = self.make(queue_segments=4)
+        """What comes late has half of the room; what finds none leaves its hole, and as long as
+        that is open the session is not sealed."""
+        self.store = self.make(queue_segments=8)
         self.over(0)
         self.reopen()
-        self.late(*range(1, 7))
-        self.store.seal(self.session.session_id)
+        self.late(*range(1, 5))
+        refused = an_arrival(self.session, 5, late=True)
+        self.assertIs(self.store.append(self.session.session_id, refused), False)
+        self.late(6)
+        live = self.begin(a_session(1))
+        self.assertIs(self.store.append(live.session_id, an_arrival(live, 0)), True)
+        self.assertIs(self.store.seal(self.session.session_id), False)
         self.settle()
         self.assertEqual(self.numbers(), [0, 1, 2, 3, 4])
         self.assertIs(self.shown().state, SessionState.ENDED)
         self.assertEqual(self.wanted(), (((5, 9),),))
         self.assertEqual(self.store.load, 0.0)
         self.reopen()
-        self.late(5, 6)
-        self.store.seal(self.session.session_id)
+        self.settle()
+        self.late(5, 6, 7, 8, 9, 10)
+        self.settle()
+        self.late(9)
+        self.store.gap(self.session.session_id, Gap(10, 10, Cause.DECLARED))
+        self.assertIs(self.store.seal(self.session.session_id), True)
         self.settle()
         self.assertIs(self.shown().state, SessionState.SEALED)
-        self.assertEqual(self.durable[-1], 6)
+        self.assertEqual(self.durable[-1], 10)
 
     def test_stop_closes_what_is_open(self) -> None:
         """Stopping ends what was opened again, and keeps what came."""

@@ -58,10 +58,10 @@ class KeepingStore(MemoryStore):
             self.begins.append(session.session_id)
         return opened
 
-    def seal(self, session_id: str) -> None:
+    def seal(self, session_id: str) -> bool:
         """Keep it, and seal the session."""
         self.ends.append((session_id, "sealed"))
-        super().seal(session_id)
+        return super().seal(session_id)
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """Keep it, and end the session."""
@@ -159,10 +159,13 @@ class LinkCase(SynchronousTestCase):
     """A test with a server of its own, whose store commits at once or when it is told to."""
 
     commit_at_once = True
+    queue_segments = 65_536
 
     def setUp(self) -> None:
         """Start a server."""
-        self.server = MemoryServer(commit_at_once=self.commit_at_once)
+        self.server = MemoryServer(
+            commit_at_once=self.commit_at_once, queue_segments=self.queue_segments
+        )
 
     def assert_closed(self, peer: FakeSentinelPeer | FakeProctorPeer, close_code: int) -> None:
         """The server has closed with this code, and has said why in band, as its last word."""

@@ -399,3 +399,66 @@ class SlowStoreTests(BackfillCase):
         self.sentinel.vanish()
         self.opened.errback(RequestError("it is sealed"))
         self.assertEqual(self.sentinel.heard, [])
+
+
+class FullStoreTests(BackfillCase):
+    """The queue to the disk is short, and nothing is written of itself."""
+
+    commit_at_once = False
+    queue_segments = 8
+
+    def setUp(self) -> None:
+        """FIRST is open again beside the live session, and everything is on disk."""
+        super().setUp()
+        self.live()
+        self.sentinel.init(FIRST, late=True)
+        self.second()
+        self.sentinel.forget()
+
+    def second(self) -> None:
+        """What waits becomes durable, and a second passes."""
+        self.server.store.commit()
+        self.server.second()
+
+    def asked(self) -> dict[str, tuple[tuple[int, int], ...]]:
+        """What was asked for since the last time, by session."""
+        asked = {ack.session_id: ack.missing for ack in self.sentinel.all_heard(Ack) if ack.missing}
+        self.sentinel.forget()
+        return asked
+
+    def test_asked_for_again(self) -> None:
+        """What finds no room is asked for once more when there is some, live or late."""
+        for number in range(1, 10):
+            self.sentinel.segment(number)
+        for number in (2, 3):
+            self.sentinel.late_segment(FIRST, number)
+        self.server.second()
+        self.assertEqual(self.asked(), {})
+        self.second()
+        self.assertEqual(self.asked(), {SECOND: ((9, 9),), FIRST: ((2, 3),)})
+        self.sentinel.segment(9, late=True)
+        for number in (2, 3):
+            self.sentinel.late_segment(FIRST, number)
+        self.second()
+        self.assertEqual(self.asked(), {})
+        self.assertEqual(self.recorded(), [0, 1, 2, 3, 4])
+        self.assertEqual(self.recorded(SECOND), list(range(10)))
+        self.sentinel.say(BackfillDone(FIRST))
+        self.assertIs(self.state(), SessionState.SEALED)
+        self.assertEqual(self.sentinel.all_heard(ErrorMessage), [])
+
+    def test_done_without_room(self) -> None:
+        """A session is not sealed over what found no room; its Sentinel is told, and may send
+        it again."""
+        for number in range(1, 5):
+            self.sentinel.segment(number)
+        self.sentinel.late_segment(FIRST, 2)
+        self.sentinel.say(BackfillDone(FIRST))
+        self.assertEqual(self.error(), FIRST)
+        self.assertIs(self.state(), SessionState.ENDED)
+        self.second()
+        self.sentinel.init(FIRST, late=True)
+        for number in (2, 3):
+            self.sentinel.late_segment(FIRST, number)
+        self.sentinel.say(BackfillDone(FIRST))
+        self.assertIs(self.state(), SessionState.SEALED)

@@ -143,11 +143,12 @@ class SequenceTests(IntakeCase):
         self.assertFalse(self.taken(11).undecodable)
 
     def test_duplicate(self) -> None:
-        """The last segment once more is dropped, late or not, whatever is in it."""
+        """The last segment once more is dropped, whatever is in it; not if it comes as late,
+        for it may have been asked for."""
         self.taken(0)
         self.taken(1)
         self.assertIsNone(self.take(1))
-        self.assertIsNone(self.take(1, late=True))
+        self.assertIsNotNone(self.take(1, late=True))
         self.assertIsNone(self.intake.take(said(1, b"junk", keyframe=True), 5.0, 6, {}))
         self.assertFalse(self.taken(2).undecodable)
 
@@ -165,6 +166,18 @@ class SequenceTests(IntakeCase):
         late = self.taken(3, late=True)
         self.assertFalse(late.undecodable)
         self.assertFalse(self.taken(6).undecodable)
+
+    def test_of_a_session_that_is_over(self) -> None:
+        """Of a session that is over any sequence may come late, in any order and again, and any
+        may be declared lost."""
+        intake = Intake.open(SENTINEL, INIT, LIMITS, 7, is_over=True)
+        for number in (2**32 - 1, 0, 3, 2, 2, 2**32 - 1):
+            data = media.segment(number, keyframe=False, media_time=number)
+            taken = intake.take(said(number, data, keyframe=False, late=True), 5.0, 6, {})
+            assert taken is not None
+            self.assertEqual((taken.media_time, taken.undecodable), (number, False))
+        gap = intake.declared(DeclareGap(SESSION, 0, 2**32 - 1, "the spool is gone"))
+        self.assertEqual((gap.first, gap.last), (0, 2**32 - 1))
 
     def test_late_from_the_future(self) -> None:
         """Nothing can be late that has not been passed yet."""

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -395,14 +396,20 @@ class Delivery:
         self.declared: set[int] = set()
         self.is_connected = False
         if live >= 0:
-            self.rig.store.begin(self.session, self._ack)
+            self.rig.store.begin(self.session, self._ack(self.rig))
             for number in range(live):
                 self.rig.store.append(self.session_id, an_arrival(self.session, number))
             self.rig.settle()
             self.rig.store.end(self.session_id, "disconnected", self.session.started_time_us)
 
-    def _ack(self, sequence: int) -> None:
-        self.acknowledged = max(sequence, self.acknowledged)
+    def _ack(self, rig: Rig) -> Callable[[int], None]:
+        """Hears acknowledgements, as long as the server that makes them is alive."""
+
+        def hear(sequence: int) -> None:
+            if rig is self.rig:
+                self.acknowledged = max(sequence, self.acknowledged)
+
+        return hear
 
     def happen(self, name: str, value: int | str) -> None:
         """One thing happens."""
@@ -420,7 +427,7 @@ class Delivery:
     def _connect(self, _: object) -> None:
         if not self.is_connected:
             self.wanted()
-            opened = self.rig.store.reopen(self.session, self._ack)
+            opened = self.rig.store.reopen(self.session, self._ack(self.rig))
             opened.addErrback(self._not_opened)
             self.is_connected = True
 
@@ -466,8 +473,9 @@ class Delivery:
         self._lose_all(Rig(path))
 
     def _lose_all(self, rig: Rig) -> None:
+        dead, self.rig = self.rig, rig
         self.is_connected = False
-        self.rig.remove()
+        dead.remove()
         self._restarted(rig)
 
     def _restarted(self, rig: Rig) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from vidlink.errors import PeerError, RequestError, VidlinkError
 from vidlink.interfaces import IStore
+from vidlink.links.acks import Acks
 from vidlink.links.intake import Intake
 from vidlink.model import InitSegment, Limits, Registration, Segment
 from vidlink.wire.messages import DeclareGap, Range, Tail, Wanted
@@ -26,7 +27,6 @@ _LIST_BYTES, _ENTRY_BYTES, _RANGE_BYTES = 60 * 1024, 32, 24
 class Backfill:
     """The earlier sessions of one Sentinel that are being filled up on one connection.
 
-    :param durable: told of a session how far it is durable.
     :param tell: tells the Sentinel that something about a session failed.
     :param fail: ends the connection.
     """
@@ -34,15 +34,15 @@ class Backfill:
     def __init__(
         self,
         store: IStore,
+        acks: Acks,
         limits: Limits,
         *,
-        durable: Callable[[str, int], None],
         tell: Callable[[VidlinkError, str], None],
         fail: Callable[[PeerError], None],
     ) -> None:
         self._store = store
+        self._acks = acks
         self._limits = limits
-        self._durable = durable
         self._tell = tell
         self._fail = fail
         self._open: dict[str, Intake] = {}
@@ -64,7 +64,8 @@ class Backfill:
             return
         intake = Intake.open(sentinel, message, self._limits, now_us, is_over=True)
         self._open[session_id] = intake
-        opened = self._store.reopen(intake.session, partial(self._durable, session_id))
+        self._acks.begin(session_id)
+        opened = self._store.reopen(intake.session, partial(self._acks.durable, session_id))
         opened.addErrback(self._refused, intake)
 
     def _refused(self, failure: Any, intake: Intake) -> None:
@@ -73,7 +74,7 @@ class Backfill:
         if self._is_closed:
             return
         if self._open.get(session_id) is intake:
-            del self._open[session_id]
+            self._forget(session_id)
         if isinstance(failure.value, PeerError):
             self._fail(failure.value)
         else:
@@ -84,8 +85,8 @@ class Backfill:
         intake = self._find(segment.session_id)
         if intake is not None:
             arrival = intake.take(segment, arrived_seconds, received_time_us, {})
-            if arrival is not None:
-                self._store.append(segment.session_id, arrival)
+            if arrival is not None and not self._store.append(segment.session_id, arrival):
+                self._acks.missing(segment.session_id, segment.sequence, segment.sequence)
 
     def gap(self, message: DeclareGap) -> None:
         """Record what the Sentinel has lost."""
@@ -96,8 +97,10 @@ class Backfill:
     def done(self, session_id: str) -> None:
         """Nothing more of a session will ever come."""
         if self._find(session_id) is not None:
-            del self._open[session_id]
-            self._store.seal(session_id)
+            self._forget(session_id)
+            if not self._store.seal(session_id):
+                error = "there was no room for all that came of this session; send it again"
+                self._tell(RequestError(error), session_id)
 
     def close(self, reason: str, now_us: int) -> None:
         """The connection is over: what is open has ended once more, and is not sealed."""
@@ -105,6 +108,10 @@ class Backfill:
         sessions, self._open = self._open, {}
         for session_id in sessions:
             self._store.end(session_id, reason, now_us)
+
+    def _forget(self, session_id: str) -> None:
+        del self._open[session_id]
+        self._acks.end(session_id)
 
     def _find(self, session_id: str) -> Intake | None:
         intake = self._open.get(session_id)

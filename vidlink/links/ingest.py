@@ -107,9 +107,7 @@ class Ingest:
         self.stream: Any = None
         self.live: Live | None = None
         self.acks = Acks()
-        self.backfill = Backfill(
-            store, limits, durable=self.acks.durable, tell=self.tell, fail=self.fail
-        )
+        self.backfill = Backfill(store, self.acks, limits, tell=self.tell, fail=self.fail)
         self.tails: tuple[Tail, ...] = ()
         self.seated_seconds = float("inf")
         self._asking = Asking(lambda request: self.peer.send(request), seconds)

@@ -96,12 +96,13 @@ class Intake:
         received_time_us: int,
         frames: dict[str, Frame],
     ) -> Arrival | None:
-        """The segment with its stamps; None if it is the last one once more.
+        """The segment with its stamps; None if it is the last one once more, and not as late:
+        that one may be asked for again.
 
         Raises :exc:`~vidlink.errors.BadMessage` for its sequence, size or time,
         :exc:`~vidlink.errors.NotMedia` for its boxes.
         """
-        if segment.sequence == self._last_sequence:
+        if segment.sequence == self._last_sequence and not segment.late:
             return None
         self._check_bounds(segment)
         self._check_sequence(segment)

@@ -65,6 +65,7 @@ class Live:
         """The live session, if any, is over for viewers and for the recording."""
         session_id, self._intake = self.session_id, None
         if session_id is not None:
+            self._acks.end(session_id)
             self._stream.end(reason)
             self._store.end(session_id, reason, now_us)
 
@@ -81,14 +82,17 @@ class Live:
         :exc:`~vidlink.errors.BadMessage` or :exc:`~vidlink.errors.NotMedia`.
         """
         intake = self._here()
+        session_id, sequence = segment.session_id, segment.sequence
         expected = intake.last_sequence + 1
         taken = intake.take(segment, arrived_seconds, received_time_us, frames)
-        if taken is not None:
-            self._store.append(segment.session_id, taken)
-            if not segment.late:
-                if segment.sequence > expected:
-                    self._acks.missing(expected, segment.sequence - 1)
-                self._stream.push(taken)
+        if taken is None:
+            return None
+        if sequence > expected and not segment.late:
+            self._acks.missing(session_id, expected, sequence - 1)
+        if not self._store.append(session_id, taken):
+            self._acks.missing(session_id, sequence, sequence)
+        if not segment.late:
+            self._stream.push(taken)
         return taken
 
     def gap(self, message: DeclareGap) -> None:

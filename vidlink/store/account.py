@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from vidlink.model import Arrival, Gap, Session, SessionRecord, SessionState
 from vidlink.store import listing
 from vidlink.store.handover import End, Past, Trouble
-from vidlink.store.runs import Runs
+from vidlink.store.runs import Runs, widened
 
 
 @dataclass(slots=True)
@@ -35,8 +35,8 @@ class Account:
     trouble: Trouble | None = None
     #: How it had ended before it was opened again; None for one that began here.
     past: Past | None = None
-    #: Whether something that came late found no room.
-    has_refused: bool = False
+    #: The first and the last of what came late and found no room.
+    refused: tuple[int, int] | None = None
     #: The number of the gap that grows while segments are refused.
     refusing: int | None = None
     is_handed_over: bool = False
@@ -64,6 +64,21 @@ class Account:
         """These are durable: what nobody will deliver any more is settled."""
         for first, last in listing.final_ranges(gaps):
             self.settled.add(first, last)
+
+    def refuse(self, sequence: int) -> None:
+        """There is no room for something that came late."""
+        self.refused = widened(self.refused, sequence)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that found no room has come again, or was declared lost."""
+        known = Runs()
+        for first, last in (
+            *((run.first, run.last) for run in self.taken.runs),
+            *listing.final_ranges(self.gaps),
+        ):
+            known.add(first, last)
+        return self.refused is None or next(known.missing(*self.refused), None) is None
 
     @property
     def state(self) -> SessionState:

@@ -6,7 +6,7 @@ Sessions and their segments are counted by `ledger` and `openings`.
 from __future__ import annotations
 
 from vidlink.errors import RequestError
-from vidlink.model import Arrival, Session, is_sentinel_id, is_session_id
+from vidlink.model import LATE_LOAD, Arrival, Session, is_sentinel_id, is_session_id
 from vidlink.store import listing
 
 #: After the queue has been full, segments are taken again below this part of the bound, so
@@ -33,8 +33,13 @@ class Room:
         """How full it is, 0.0 to 1.0."""
         return min(1.0, max(self._bytes / self._most_bytes, self._segments / self._most_segments))
 
-    def has(self, size_bytes: int) -> bool:
-        """Whether something of this size may be taken."""
+    def has(self, size_bytes: int, *, is_late: bool = False) -> bool:
+        """Whether something of this size may be taken; of what is late, a part only."""
+        if is_late:
+            return (
+                self._bytes + size_bytes <= self._most_bytes * LATE_LOAD
+                and self._segments + 1 <= self._most_segments * LATE_LOAD
+            )
         if self._is_full and self.load > _ROOM_AGAIN:
             return False
         self._is_full = (

@@ -89,23 +89,26 @@ class Ledger:
         self._used.add(session.session_id)
         return answer
 
-    def append(self, session_id: str, arrival: Arrival) -> None:
+    def append(self, session_id: str, arrival: Arrival) -> bool:
         """Take one segment, or refuse it. Raises :exc:`~vidlink.errors.NotFound`."""
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
-            self._openings.append(session_id, arrival)
-            return
+            return self._openings.append(session_id, arrival)
         sequence, size = arrival.segment.sequence, len(arrival.segment.data)
         if sequence in account.taken:
-            return
+            return True
         check_arrival(arrival)
-        if not self._room.has(size) or not (account.is_handed_over or self._hand_over(account)):
+        is_late = arrival.segment.late
+        if not self._room.has(size, is_late=is_late) or not (
+            account.is_handed_over or self._hand_over(account)
+        ):
             self._refuse(account, arrival)
-            return
-        if account.refusing is not None:
+            return False
+        if account.refusing is not None and not is_late:
             self._end_refusal(account)
         self._room.take(size, 1)
         self._accept(account, to_keep(arrival))
+        return True
 
     def _accept(self, account: Account, arrival: Arrival) -> None:
         """Hand over a segment that has been counted."""
@@ -130,30 +133,28 @@ class Ledger:
         """Nothing more comes; nothing happens if that was said before."""
         self._finish(End(session_id, listing.as_text(reason), ended_time_us))
 
-    def seal(self, session_id: str) -> None:
+    def seal(self, session_id: str) -> bool:
         """Nothing more comes, ever. Raises :exc:`~vidlink.errors.NotFound`."""
         account = self._accounts.get(session_id)
         if account is not None and account.past is None and account.ending is None:
             raise NotFound(f"session {session_id} is live")
-        if not self._finish(End(session_id, "", 0, is_sealed=True)):
+        ending = self._finish(End(session_id, "", 0, is_sealed=True))
+        if ending is None:
             raise NotFound(f"session {session_id} is not being recorded")
+        return ending.is_sealed
 
-    def _finish(self, ending: End) -> bool:
+    def _finish(self, ending: End) -> End | None:
+        """End a session; returns how it ends, or None if it is not being recorded."""
         account = self._accounts.get(ending.session_id)
         if account is None or account.ending is not None:
             return self._openings.end(ending)
-        self._end(account, ending)
-        return True
+        return self._end(account, ending)
 
-    def _end(self, account: Account, ending: End) -> None:
+    def _end(self, account: Account, ending: End) -> End:
         session_id = account.session.session_id
         if account.refusing is not None:
             self._end_refusal(account)
-        if ending.is_sealed and account.has_refused:
-            self._log.warn(
-                "session {session} is not sealed: there was no room for all that came of it",
-                session=session_id,
-            )
+        if ending.is_sealed and not account.is_whole:
             ending = replace(ending, is_sealed=False)
         if ending.is_sealed:
             # Where it was cut short nothing is missing any more.
@@ -167,6 +168,7 @@ class Ledger:
         else:
             self._log.warn("session {session} was never recorded", session=session_id)
             self._close(session_id)
+        return ending
 
     def end_all(self, reason: str, ended_time_us: int) -> None:
         """End every session that has not ended."""
@@ -218,7 +220,7 @@ class Ledger:
             # The server is stopping, and the writer has been told so.
             return
         account = self._accounts[session_id] = Account.again(past, opening.durable)
-        account.start_bytes, account.has_refused = opening.start_bytes, opening.has_refused
+        account.start_bytes, account.refused = opening.start_bytes, opening.refused
         opening.answer(None)
         self._tell(account, account.settled.reached)
         for gap in opening.gaps:
@@ -276,7 +278,7 @@ class Ledger:
         if number is not None and account.gaps[number].last == sequence - 1:
             account.gaps[number] = replace(account.gaps[number], last=sequence)
         elif segment.late:
-            account.has_refused = True
+            account.refuse(sequence)
         elif len(account.gaps) < MOST_GAPS:
             if number is not None:
                 self._end_refusal(account)

@@ -7,7 +7,7 @@ arrives is kept here, within the bound of `entrance`. Nothing here touches the d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from twisted.internet.defer import Deferred
 
@@ -15,6 +15,7 @@ from vidlink.errors import NotFound, NotMedia, RequestError, VidlinkError
 from vidlink.model import Arrival, Gap, Session
 from vidlink.store.entrance import Room, check_arrival, to_keep
 from vidlink.store.handover import End, Inbox, Reopen
+from vidlink.store.runs import widened
 
 #: What the start of a session counts in the queue, beside its initialization segment.
 START_BYTES = 1_024
@@ -38,7 +39,8 @@ class Opening:
     arrivals: dict[int, Arrival] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     ending: End | None = None
-    has_refused: bool = False
+    #: The first and the last of what found no room.
+    refused: tuple[int, int] | None = None
     is_ordered: bool = False
 
     def take_over(self, session: Session, durable: Callable[[int], None]) -> None:
@@ -88,7 +90,7 @@ class Openings:
             opening.take_over(session, durable)
         else:
             size = len(session.init) + START_BYTES
-            if not self._room.has(size):
+            if not self._room.has(size, is_late=True):
                 raise RequestError("there is no room for this session now; offer it again later")
             self._room.take(size, 0)
             opening = self._openings[session_id] = Opening(session, durable, now_us, size)
@@ -105,18 +107,18 @@ class Openings:
             opening.is_ordered = True
             self._inbox.put(Reopen(opening.session, opening.now_us), opening.start_bytes)
 
-    def append(self, session_id: str, arrival: Arrival) -> None:
+    def append(self, session_id: str, arrival: Arrival) -> bool:
         """Keep a segment, if there is room for it. Raises :exc:`~vidlink.errors.NotFound`."""
         opening = self._open(session_id)
         sequence, size = arrival.segment.sequence, len(arrival.segment.data)
-        if sequence in opening.arrivals:
-            return
-        check_arrival(arrival)
-        if not self._room.has(size):
-            opening.has_refused = True
-            return
-        opening.arrivals[sequence] = to_keep(arrival)
-        self._room.take(size, 1)
+        if sequence not in opening.arrivals:
+            check_arrival(arrival)
+            if not self._room.has(size, is_late=True):
+                opening.refused = widened(opening.refused, sequence)
+                return False
+            opening.arrivals[sequence] = to_keep(arrival)
+            self._room.take(size, 1)
+        return True
 
     def gap(self, session_id: str, gap: Gap) -> None:
         """Keep a statement. Raises :exc:`~vidlink.errors.NotFound`."""
@@ -124,13 +126,18 @@ class Openings:
         if len(kept) < MOST_GAPS:
             kept.append(gap)
 
-    def end(self, ending: End) -> bool:
-        """Nothing more comes; False if it is not to be opened, or that was said before."""
+    def end(self, ending: End) -> End | None:
+        """Nothing more comes; the ending as it will be.
+
+        None if it is not to be opened, or that was said before.
+        """
         opening = self._openings.get(ending.session_id)
         if opening is None or opening.ending is not None:
-            return False
+            return None
+        if opening.refused is not None:
+            ending = replace(ending, is_sealed=False)
         opening.ending = ending
-        return True
+        return ending
 
     def pop(self, session_id: str) -> Opening | None:
         """The writer has answered; what was kept is now for the caller, who frees its room."""

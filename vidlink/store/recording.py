@@ -21,7 +21,8 @@ from vidlink.store.paths import SESSION_FILE, Paths
 
 #: So many parts of one session may be written to by turns; the oldest are left alone.
 _MOST_TAILS = 8
-#: What making the files of a session counts in a round: it takes about a millisecond.
+#: What making files counts in a round, of a session or of one more part: it takes about a
+#: millisecond, and they stay open until the round is over.
 _START_BYTES = 32 * 1024
 
 
@@ -106,8 +107,9 @@ class Recording:
         while self._todo and size < budget_bytes:
             arrival = self._todo.popleft()
             self._written.append(arrival)
+            count = len(self._parts)
             self._part_for(arrival).add(arrival)
-            size += len(arrival.segment.data)
+            size += len(arrival.segment.data) + _START_BYTES * (len(self._parts) - count)
         dirty = self._parts_to_sync()
         for part in dirty:
             self._new_names = self._new_names or not part.exists

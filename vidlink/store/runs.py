@@ -28,6 +28,12 @@ class Run:
         return Span(self.first, self.last, self.start_time_us, self.end_time_us, self.size_bytes)
 
 
+def widened(extent: tuple[int, int] | None, sequence: int) -> tuple[int, int]:
+    """The range from the first to the last of `extent` and `sequence`."""
+    first, last = extent or (sequence, sequence)
+    return min(first, sequence), max(last, sequence)
+
+
 class Runs:
     """A set of sequences; `runs` are ascending and neither touch nor overlap."""
 

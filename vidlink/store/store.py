@@ -222,9 +222,9 @@ class RecordingStore:
         """Open an earlier session for what comes late."""
         return self._ledger.reopen(session, durable, self._wall_clock_us())
 
-    def append(self, session_id: str, arrival: Arrival) -> None:
+    def append(self, session_id: str, arrival: Arrival) -> bool:
         """Record one segment."""
-        self._ledger.append(session_id, arrival)
+        return self._ledger.append(session_id, arrival)
 
     def gap(self, session_id: str, gap: Gap) -> None:
         """Record that sequences are missing."""
@@ -234,9 +234,9 @@ class RecordingStore:
         """The session is over."""
         self._ledger.end(session_id, reason, ended_time_us)
 
-    def seal(self, session_id: str) -> None:
+    def seal(self, session_id: str) -> bool:
         """The session is over for good."""
-        self._ledger.seal(session_id)
+        return self._ledger.seal(session_id)
 
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""

@@ -61,8 +61,8 @@ class Kept:
     trouble: bool = False
     #: Whether it is recorded: it is live, or has been opened again.
     is_open: bool = True
-    #: Whether something that came late found no room.
-    has_refused: bool = False
+    #: What came late and found no room.
+    refused: set[int] = field(default_factory=set)
 
     def reopen(self, session: Session, durable: Callable[[int], None], now_us: int) -> None:
         """Open it again, for the same Sentinel and init."""
@@ -75,7 +75,7 @@ class Kept:
         if self.session.init != session.init:
             raise NotMedia("the session was recorded with another initialization segment")
         self.is_open, self.durable, self.told = True, durable, -1
-        self.has_refused = False
+        self.refused.clear()
 
     def end(self, reason: str, ended_time_us: int, *, is_sealed: bool) -> None:
         """Nothing more comes; the first ending counts."""
@@ -99,6 +99,13 @@ class Kept:
             first = max(first, high + 1)
         if first <= last:
             yield first, last
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that found no room has come again, or was declared lost."""
+        lost = listing.final_ranges(self.gaps)
+        left = self.refused - set(self.arrivals)
+        return left <= {number for low, high in lost for number in range(low, high + 1)}
 
     @property
     def highest(self) -> int:

@@ -19,6 +19,7 @@ from vidlink.clips import Clip, ClipQuery
 from vidlink.errors import NotFound, RequestError, VidlinkError
 from vidlink.interfaces import IArchive, IBody, IStore
 from vidlink.model import (
+    LATE_LOAD,
     Arrival,
     Cause,
     Gap,
@@ -115,22 +116,24 @@ class MemoryStore:
         self._changed()
         return succeed(None)
 
-    def append(self, session_id: str, arrival: Arrival) -> None:
+    def append(self, session_id: str, arrival: Arrival) -> bool:
         """Record one segment, unless the queue is full."""
         kept = self._open(session_id)
         sequence = arrival.segment.sequence
         if sequence in kept.arrivals:
-            return
-        if self.load >= 1:
-            kept.trouble = True
-            kept.has_refused = kept.has_refused or arrival.segment.late
-            if not arrival.segment.late:
+            return True
+        if self.load >= (LATE_LOAD if arrival.segment.late else 1):
+            if arrival.segment.late:
+                kept.refused.add(sequence)
+            else:
+                kept.trouble = True
                 self._refuse(kept, sequence)
-            return
+            return False
         kept.trouble = False
         kept.arrivals[sequence] = arrival
         kept.waiting.add(sequence)
         self._changed()
+        return True
 
     def gap(self, session_id: str, gap: Gap) -> None:
         """Record that sequences are missing."""
@@ -144,13 +147,14 @@ class MemoryStore:
             kept.end(reason, ended_time_us, is_sealed=False)
             self._changed()
 
-    def seal(self, session_id: str) -> None:
+    def seal(self, session_id: str) -> bool:
         """The session is over for good."""
         kept = self._open(session_id)
         if kept.state is SessionState.LIVE:
             raise NotFound(f"session {session_id} is live")
-        kept.end("", 0, is_sealed=not kept.has_refused)
+        kept.end("", 0, is_sealed=kept.is_whole)
         self._changed()
+        return kept.state is SessionState.SEALED
 
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended is kept."""
