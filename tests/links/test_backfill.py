@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,9 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase
 from vidlink.errors import RequestError
 from vidlink.interfaces import ICodec
+from vidlink.links.acks import MOST_HOLES
 from vidlink.links.backfill import MAX_EARLIER, wanted
 from vidlink.links.ingest import LOOKUP_SECONDS
-from vidlink.model import InitSegment, Limits, SegmentQuery, SessionState
+from vidlink.model import LATE_LOAD, InitSegment, Limits, SegmentQuery, SessionState
 from vidlink.testing import media
 from vidlink.testing.peers import FakeSentinelPeer
 from vidlink.wire.messages import (
@@ -24,6 +26,7 @@ from vidlink.wire.messages import (
     Subscribe,
     Tail,
 )
+from vidlink.wire.schema import MAX_RANGES
 
 UNHEARD = "unheard-session-0"
 
@@ -159,6 +162,22 @@ class WantedTests(SynchronousTestCase):
         tails = [Tail(FIRST, 0, 1), Tail(SECOND, 0, 1)]
         (asked,) = wanted(tails, [None, ((0, 1),)])
         self.assertEqual(asked.session_id, SECOND)
+
+
+class ReferenceTests(SynchronousTestCase):
+    """The page about the protocol."""
+
+    def test_bounds(self) -> None:
+        """The numbers on the page are those of the code."""
+        page = (Path(__file__).parents[2] / "docs" / "reference" / "wire.md").read_text("utf-8")
+        words = " ".join(page.split())
+        for text in (
+            f"up to {MAX_EARLIER} earlier sessions may be open",
+            f"no longer than {LOOKUP_SECONDS:g} s",
+            f"with a `load` below {LATE_LOAD}, and at most {MOST_HOLES:,} of them",
+            f"the lowest are named, at most {MAX_RANGES:,}",
+        ):
+            self.assertIn(text, words)
 
 
 class DeliveryTests(BackfillCase):

@@ -13,11 +13,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
-from vidlink.model import Cause, Gap
-from vidlink.store.layout import describe, pack_record, write_session
+from vidlink.model import LATE_LOAD, Cause, Gap
+from vidlink.store.layout import describe, pack_record, read_session, write_session
 from vidlink.store.salvage import MOST_TAIL_BYTES
 from vidlink.store.store import INDEX_BYTES, OPEN_PARTS, QUEUE_BYTES, QUEUE_SEGMENTS
-from vidlink.store.writer import PROGRESS_SECONDS, RETRY_SECONDS, ROUND_BYTES, ROUND_SECONDS
+from vidlink.store.writer import (
+    MOST_REOPENED,
+    PROGRESS_SECONDS,
+    RETRY_SECONDS,
+    ROUND_BYTES,
+    ROUND_SECONDS,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "store.md").read_text("utf-8")
 INIT = bytes(755)
@@ -69,6 +75,20 @@ class ReferenceTests(SynchronousTestCase):
         )
         self.assertEqual(write_session(file).decode("ascii"), example("json", 1))
 
+    def test_after_the_end(self) -> None:
+        """What else stands in the file, when a session is being filled or is sealed, is on the
+        page."""
+        ended = replace(describe(a_session()), ended_time_us=EPOCH_US, end_reason="over")
+        plain = json.loads(write_session(ended))
+        filling = json.loads(write_session(replace(ended, filling_from=1)))
+        self.assertEqual(filling, plain | {"filling_from": 1})
+        self.assertIn("`filling_from` beside `ended`", PAGE)
+        sealed = json.loads(write_session(replace(ended, is_sealed=True)))
+        self.assertEqual(sealed, plain | {"sealed": True})
+        self.assertIn('`"sealed": true`', PAGE)
+        for file in (ended, replace(ended, filling_from=1), replace(ended, is_sealed=True)):
+            self.assertEqual(read_session(write_session(file)), file)
+
     def test_marker(self) -> None:
         """The marker on the page has the shape of the one that is written."""
         rig = Rig(self.mktemp())
@@ -104,6 +124,8 @@ class ReferenceTests(SynchronousTestCase):
             f"at most {OPEN_PARTS:,} parts",
             f"{INDEX_BYTES // mebi} MiB, and the film",
             f"at most {MOST_TAIL_BYTES // mebi} MiB of a part",
+            f"at most {MOST_REOPENED} of them",
+            f"up to {LATE_LOAD:.0%} of it".replace("%", " %"),
         ):
             self.assertIn(text, PAGE)
         self.assertEqual((RETRY_SECONDS, PROGRESS_SECONDS), (1.0, 1.0))

@@ -39,7 +39,7 @@ RETRY_SECONDS = 1.0
 #: How old the spans of a live session may be in the database.
 PROGRESS_SECONDS = 1.0
 #: So many sessions are opened again in one round: looking one up takes about a millisecond.
-_MOST_REOPENED = 64
+MOST_REOPENED = 64
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -88,7 +88,7 @@ class Writer:
         self._report = Report()
         for order in self._inbox.drain():
             self._take(order)
-        for _ in range(min(len(self._to_reopen), _MOST_REOPENED)):
+        for _ in range(min(len(self._to_reopen), MOST_REOPENED)):
             self._reopen(self._to_reopen.popleft())
         now = self._monotonic()
         touched: list[Recording] = []
