@@ -509,10 +509,18 @@ class StoreContract(_Case):
 
     def test_late_without_room(self) -> None:
         """What comes late has half of the room; what finds none leaves its hole, and as long as
-        that is open the session is not sealed."""
-        self.store = self.make(queue_segments=8)
-        self.over(0)
-        self.reopen()
+        that is open the session is not sealed, whether it was open by then or not."""
+        for is_open in (False, True):
+            self.setUp()
+            self.store = self.make(queue_segments=8)
+            self.over(0)
+            self.reopen()
+            if is_open:
+                self.settle()
+            self.late_without_room()
+
+    def late_without_room(self) -> None:
+        """More comes late of the session than there is room for."""
         self.late(*range(1, 5))
         refused = an_arrival(self.session, 5, late=True)
         self.assertIs(self.store.append(self.session.session_id, refused), False)

@@ -357,6 +357,8 @@ class RefusalTests(BackfillCase):
         self.assertEqual(self.sentinel.heard, [])
         self.sentinel.init(names[-1], late=True)
         self.assertEqual(self.error(), names[-1])
+        self.sentinel.late_segment(names[-1], 0)
+        self.assertEqual(self.error(), names[-1])
         self.sentinel.say(BackfillDone(names[3]))
         self.sentinel.init(names[-1], late=True)
         self.assertEqual(self.sentinel.heard, [])

@@ -152,6 +152,44 @@ class FileTests(LateCase):
             self.end()
             self.setUp()
 
+    def test_marked_again(self) -> None:
+        """A mark of which nobody knows whether it reached the disk is made once more, in both
+        places, before anything is written."""
+        marks: list[bool] = []
+        index, save = self.rig.store.writer._index, self.rig.store.writer._index.save
+
+        def noted(sheets: Any) -> Any:
+            sheets = list(sheets)
+            marks.extend(sheet.record is not None and sheet.is_filling for sheet in sheets)
+            return save(sheets)
+
+        index.save = noted  # type: ignore[method-assign]
+        self.reopen()
+        self.late(2)
+        self.rig.disk.errors["sync"] = errno.EIO
+        self.rig.store.writer.round()
+        self.rig.disk.errors.clear()
+        self.rig.disk.done.clear()
+        self.rig.clock.advance(RETRY_SECONDS)
+        self.rig.store.writer.round()
+        self.assertEqual(marks, [True, True])
+        self.assertIn(("replace", "session.json"), self.rig.disk.done)
+        self.assertEqual(part_numbers(self.rig, self.session), [0])
+
+    def test_order_that_is_none(self) -> None:
+        """Segments whose times contradict their sequences get parts of their own, not too many
+        of them in one round."""
+        self.reopen()
+        self.rig.settle()
+        for number in range(10, 400):
+            arrival = an_arrival(self.session, number, late=True, media_time=1_000_000 - number)
+            self.rig.store.append(self.session.session_id, arrival)
+        self.rig.store.writer.round()
+        self.assertLess(len(part_numbers(self.rig, self.session)), 300)
+        for _ in range(2):
+            self.rig.settle()
+        self.assertEqual(len(self.listed()), 393)
+
     def test_database_that_fails(self) -> None:
         """While the database cannot be written nothing is put behind its back."""
         store = self.rig.store
@@ -359,6 +397,7 @@ class FailingTests(LateCase):
         self.late(2)
         self.rig.store.stop()
         self.failureResultOf(opened, RequestError)
+        self.assertEqual(self.in_database("state"), ["ended"])
         self.rig = self.start(self.rig.path)
         self.assertEqual(self.listed(), [0, 1, 4])
         self.assertEqual(self.in_database("state"), ["ended"])

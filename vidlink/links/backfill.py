@@ -46,7 +46,6 @@ class Backfill:
         self._tell = tell
         self._fail = fail
         self._open: dict[str, Intake] = {}
-        self._is_closed = False
 
     def open(self, sentinel: Registration, message: InitSegment, now_us: int) -> None:
         """Open a session for what comes late of it, by its init.
@@ -71,8 +70,6 @@ class Backfill:
     def _refused(self, failure: Any, intake: Intake) -> None:
         failure.trap(VidlinkError)
         session_id = intake.session.session_id
-        if self._is_closed:
-            return
         if self._open.get(session_id) is intake:
             self._forget(session_id)
         if isinstance(failure.value, PeerError):
@@ -104,7 +101,6 @@ class Backfill:
 
     def close(self, reason: str, now_us: int) -> None:
         """The connection is over: what is open has ended once more, and is not sealed."""
-        self._is_closed = True
         sessions, self._open = self._open, {}
         for session_id in sessions:
             self._store.end(session_id, reason, now_us)
