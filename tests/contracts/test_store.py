@@ -439,6 +439,7 @@ class StoreContract(_Case):
         self.settle()
         self.assertIs(self.film().final, False)
         self.store.seal(session_id)
+        self.assertEqual(self.wanted(), ((),))
         self.settle()
         self.assertEqual(self.durable[-1], 5)
         shown = self.shown()
@@ -454,6 +455,19 @@ class StoreContract(_Case):
         self.failureResultOf(opened, RequestError)
         with self.assertRaises(NotFound):
             self.late(1)
+
+    def test_open_beyond_the_day(self) -> None:
+        """A session that is open when its day is over has not been sealed before it is closed."""
+        self.over(0, 2)
+        self.reopen()
+        self.settle()
+        self.now_us = EPOCH_US + 2 * DAY_US
+        for state in (SessionState.ENDED, SessionState.SEALED):
+            self.assertIs(self.shown().state, state)
+            self.assertIs(self.sessions().sessions[0].state, state)
+            self.assertIs(self.film().final, state is SessionState.SEALED)
+            self.store.end(self.session.session_id, "lost", self.now_us)
+            self.settle()
 
     def test_sealed_after_a_stop(self) -> None:
         """Where a session was cut short nothing is missing once its Sentinel is done."""

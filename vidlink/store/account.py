@@ -82,9 +82,10 @@ class Account:
 
     @property
     def state(self) -> SessionState:
-        """Where the session is in its life; one that is opened again has ended all the same."""
-        if self.ending is not None and self.ending.is_sealed:
-            return SessionState.SEALED
+        """Where the session is in its life; one that is opened again has ended all the same.
+
+        None is sealed before that is on disk: what is said of sealed ones is kept for ever.
+        """
         is_over = self.ending is not None or self.past is not None
         return SessionState.ENDED if is_over else SessionState.LIVE
 

@@ -79,10 +79,11 @@ class Tails:
         account = self._ledger.account(session_id)
         if account is None:
             return None
+        ending = account.ending
         ended_time_us = account.ended[0] if account.ended else None
         state = listing.state_at(account.state, ended_time_us, now_us)
-        is_open = account.ending is None
-        if is_open or state is SessionState.SEALED or account.session.sentinel_id != sentinel_id:
+        is_closed = state is SessionState.SEALED or ending is None or ending.is_sealed
+        if is_closed or account.session.sentinel_id != sentinel_id:
             return ()
         # What waits for the disk is not there yet: it would be lost with this process.
         return tuple(islice(account.settled.missing(first, last), MOST_RANGES))
