@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from vidlink.wire.messages import Message
 
 
+#: Nothing late is recorded while the queue is fuller than this: the rest is for what is live.
+LATE_LOAD = 0.5
+
+
 class ICodec(Interface):
     """One serialization of the wire protocol: messages to payloads and back.
 
@@ -235,34 +239,29 @@ class IStore(Interface):
     def tails(
         sentinel_id: str, tails: Sequence[tuple[str, int, int]]
     ) -> Deferred[tuple[tuple[tuple[int, int], ...] | None, ...]]:
-        """What is wanted of sessions that this Sentinel still holds segments of.
+        """What is wanted of earlier sessions: of a session id, from a first to a last sequence.
 
-        A tail is a session id, and the first and last sequence that can be had. Fires with,
-        for each of `tails`, the ranges of it that are neither durable nor a final gap, at most
-        1,024, the lowest: all of an unknown session; nothing of one that is being recorded or
-        is sealed, or is another Sentinel's. None where it cannot be found out, which the log
-        tells. Never fails.
+        Fires with, for each tail, the lowest 1,024 of the ranges that are neither durable nor
+        a final gap: all of an unknown session, nothing of one that is being recorded, sealed,
+        or another Sentinel's. None where that cannot be found out; the log tells. Never fails.
         """
 
     def reopen(session: Session, durable: object) -> Deferred[None]:
-        """Open a session that has ended for what comes late of it.
+        """Open a session that has ended for what comes late; that may follow at once.
 
-        What was recorded of `session` stays as it was said then; an unknown one begins here,
-        as one that has ended at this moment. Segments, gaps and the end may follow at once.
-        `durable` is as for :meth:`begin`, and is told of what there is already.
-
-        Fires when it is open. Fails with :exc:`~vidlink.errors.RequestError` if nothing can be
-        added to it: it is being recorded, sealed, another Sentinel's, or there is no room; with
-        :exc:`~vidlink.errors.NotMedia` if its initialization segment was another. Then nothing
-        is kept of what was given.
+        What was recorded of it stays as it was said then; an unknown one begins as one that has
+        just ended. `durable` is as for :meth:`begin`, and is told of what there is already.
+        Fires when it is open. Fails with :exc:`~vidlink.errors.RequestError` if it is being
+        recorded, sealed or another Sentinel's, or there is no room; with
+        :exc:`~vidlink.errors.NotMedia` if its init was another. Then nothing is kept.
         """
 
     def append(session_id: str, arrival: Arrival) -> bool:
         """Record one segment of a session that has begun, or was reopened, and not ended.
 
-        A sequence that is recorded already is dropped. Returns whether there was room: for
-        what is late only while :attr:`load` is below :data:`~vidlink.model.LATE_LOAD`. Raises
-        :exc:`~vidlink.errors.NotFound` for any other session.
+        A sequence that is recorded already is dropped. Returns whether there was room; for
+        what is late there is below :data:`LATE_LOAD`. Raises :exc:`~vidlink.errors.NotFound`
+        for any other session.
         """
 
     def gap(session_id: str, gap: Gap) -> None:
@@ -274,17 +273,13 @@ class IStore(Interface):
     def end(session_id: str, reason: str, ended_time_us: int) -> None:
         """The session is over; it becomes durable with everything before it.
 
-        One that was reopened keeps the reason and the time of its first end. A second call, or
-        one for a session that never began, does nothing.
+        The first end counts; without one to end, nothing happens.
         """
 
     def seal(session_id: str) -> bool:
-        """A session that was reopened is over for good: what it lacks is a final gap.
-
-        `durable` is told of the highest sequence known when that is durable. False if there
-        was no room for something that came of it: then it is ended, and not sealed. Raises
-        :exc:`~vidlink.errors.NotFound` for a session that is not reopened.
-        """
+        """A session that was reopened is over for good, which `durable` is told by its highest
+        sequence. False if there was no room for something that came: then it has only ended.
+        Raises :exc:`~vidlink.errors.NotFound` for a session that is not reopened."""
 
     def recording(session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""
@@ -345,39 +340,3 @@ class IBody(Interface):
         Fails with :exc:`~vidlink.errors.Damaged` when a segment in that place is not what was
         recorded: damaged bytes are never given out.
         """
-
-
-class ISource(Interface):
-    """Where pictures come from. Used in the capture thread only; calls may block.
-
-    Pictures are :class:`av.VideoFrame`.
-    """
-
-    def open() -> None:
-        """Get ready; does nothing while it is open.
-
-        Raises :exc:`~vidlink.errors.UserMistake` with what to do about it.
-        """
-
-    def grab(now_seconds: float) -> Any:
-        """The picture of monotonic time `now_seconds`; raises
-        :exc:`~vidlink.errors.VidlinkError` when the source is gone."""
-
-    def close() -> None:
-        """Let go of everything; may be called twice, and before :meth:`open`."""
-
-
-class IEncoder(Interface):
-    """H.264 for one session's size. Used in the capture thread only; calls may block."""
-
-    init = Attribute("""`bytes`: the initialization segment; never changes.""")
-    timescale = Attribute("""`int`: ticks a second of `media_time`.""")
-
-    def encode(picture: Any, media_time: int, keyframe: bool) -> bytes:
-        """One picture as length-prefixed NAL units (ISO/IEC 14496-15), never a frame late."""
-
-    def fits(picture: Any) -> bool:
-        """Whether `picture` can be encoded under this initialization segment."""
-
-    def close() -> None:
-        """Let go of the encoder; may be called twice."""

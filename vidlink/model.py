@@ -25,9 +25,6 @@ SEQUENCE_LIMIT = 2**32
 
 #: All times, also those of ends, are nearer to the epoch: beyond it JSON readers are not exact.
 TIME_LIMIT_US = 2**53
-#: What comes late is recorded only while the recording's queue is less full than this, so that
-#: it never takes the room of what is live.
-LATE_LOAD = 0.5
 MIN_FRAMERATE_MHZ = 200
 MAX_FRAMERATE_MHZ = 5_000
 

@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 
 from tests.sentinel.films import film
 from vidlink.errors import UserMistake, VidlinkError
-from vidlink.interfaces import ISource
+from vidlink.sentinel.roles import ISource
 from vidlink.sentinel.source_device import DeviceSource
 from vidlink.sentinel.source_file import FileSource
 from vidlink.sentinel.source_pattern import PatternSource

@@ -10,11 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase
 from vidlink.errors import RequestError
-from vidlink.interfaces import ICodec
+from vidlink.interfaces import LATE_LOAD, ICodec
 from vidlink.links.acks import MOST_HOLES
 from vidlink.links.backfill import MAX_EARLIER, wanted
 from vidlink.links.ingest import LOOKUP_SECONDS
-from vidlink.model import LATE_LOAD, InitSegment, Limits, SegmentQuery, SessionState
+from vidlink.model import InitSegment, Limits, SegmentQuery, SessionState
 from vidlink.testing import media
 from vidlink.testing.peers import FakeSentinelPeer
 from vidlink.wire.messages import (

@@ -12,11 +12,11 @@ from zope.interface import implementer
 from tests.fmp4.media import grey
 from vidlink.errors import CaptureError, UserMistake
 from vidlink.fmp4 import write_fragment
-from vidlink.interfaces import IEncoder, ISource
 from vidlink.model import EncodedFrame
 from vidlink.sentinel.capture import Capture
 from vidlink.sentinel.encoder_choice import EncoderSettings
 from vidlink.sentinel.handover import MediaInit
+from vidlink.sentinel.roles import IEncoder, ISource
 
 WALL_US = 1_767_225_600_000_000
 

@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
-from vidlink.model import LATE_LOAD, Cause, Gap
+from vidlink.interfaces import LATE_LOAD
+from vidlink.model import Cause, Gap
 from vidlink.store.layout import describe, pack_record, read_session, write_session
 from vidlink.store.salvage import MOST_TAIL_BYTES
 from vidlink.store.store import INDEX_BYTES, OPEN_PARTS, QUEUE_BYTES, QUEUE_SEGMENTS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vidlink.model import LATE_LOAD
+from vidlink.interfaces import LATE_LOAD
 from vidlink.wire.messages import Ack, Range
 
 #: So many holes of a session may wait to be asked for; more are asked for when the Sentinel

@@ -17,11 +17,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vidlink.errors import VidlinkError
-from vidlink.interfaces import ICapture, IEncoder, ISource
+from vidlink.interfaces import ICapture
 from vidlink.model import EncodedFrame
 from vidlink.sentinel.cadence import Cadence
 from vidlink.sentinel.encoder import TIMESCALE
 from vidlink.sentinel.handover import Handover, MediaInit
+from vidlink.sentinel.roles import IEncoder, ISource
 
 
 class OpensEncoders(Protocol):

@@ -29,7 +29,7 @@ from vidlink.fmp4 import (
     split_avc,
     unit_type,
 )
-from vidlink.interfaces import IEncoder
+from vidlink.sentinel.roles import IEncoder
 
 TIMESCALE = 90_000
 """Ticks a second. The usual clock of video, fine to 11 us, and the same at every frame rate."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from av.format import ContainerFormat
 
 from vidlink.errors import UserMistake
-from vidlink.interfaces import ISource
+from vidlink.sentinel.roles import ISource
 from vidlink.sentinel.source_device import DeviceSource
 from vidlink.sentinel.source_file import FileSource
 from vidlink.sentinel.source_pattern import PatternSource

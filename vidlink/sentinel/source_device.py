@@ -17,7 +17,7 @@ from av.error import FFmpegError
 from zope.interface import implementer
 
 from vidlink.errors import CaptureError, UserMistake
-from vidlink.interfaces import ISource
+from vidlink.sentinel.roles import ISource
 from vidlink.sentinel.source_ffmpeg import open_input, reason
 
 FIRST_PICTURE_SECONDS = 10.0

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from zope.interface import implementer
 
 from vidlink.errors import UserMistake
-from vidlink.interfaces import ISource
+from vidlink.sentinel.roles import ISource
 from vidlink.sentinel.source_ffmpeg import open_input
 
 PATIENCE_SECONDS = 12.0

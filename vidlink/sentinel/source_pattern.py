@@ -7,8 +7,8 @@ from collections.abc import Callable
 from av import VideoFrame
 from zope.interface import implementer
 
-from vidlink.interfaces import ISource
 from vidlink.sentinel.picture import Pattern
+from vidlink.sentinel.roles import ISource
 
 
 @implementer(ISource)

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from zope.interface import implementer
 
 from vidlink.errors import CaptureError, UserMistake, VidlinkError
-from vidlink.interfaces import ISource
+from vidlink.sentinel.roles import ISource
 from vidlink.sentinel.source_ffmpeg import open_input, reason
 
 LOOK_AGAIN_SECONDS = 10.0

@@ -14,7 +14,7 @@ from typing import Any
 import vidlink
 from vidlink.daemon import prepare, steady_clock, wall_clock_us
 from vidlink.errors import Unsendable, UserMistake
-from vidlink.interfaces import ICodec, ISource
+from vidlink.interfaces import ICodec
 from vidlink.links.uplink import Uplink
 from vidlink.model import MAX_FRAMERATE_MHZ, MIN_FRAMERATE_MHZ, Registration, is_sentinel_id
 from vidlink.options import OneLineOptions, or_exit
@@ -23,6 +23,7 @@ from vidlink.sentinel.address import read_address
 from vidlink.sentinel.backoff import BackOff
 from vidlink.sentinel.capture import Capture
 from vidlink.sentinel.encoder_choice import EncoderSettings
+from vidlink.sentinel.roles import ISource
 from vidlink.sentinel.service import SentinelService
 from vidlink.sentinel.source import SOURCES, make_source
 from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory

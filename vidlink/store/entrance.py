@@ -6,7 +6,8 @@ Sessions and their segments are counted by `ledger` and `openings`.
 from __future__ import annotations
 
 from vidlink.errors import RequestError
-from vidlink.model import LATE_LOAD, Arrival, Session, is_sentinel_id, is_session_id
+from vidlink.interfaces import LATE_LOAD
+from vidlink.model import Arrival, Session, is_sentinel_id, is_session_id
 from vidlink.store import listing
 
 #: After the queue has been full, segments are taken again below this part of the bound, so

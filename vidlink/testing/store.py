@@ -17,9 +17,8 @@ from zope.interface import implementer
 
 from vidlink.clips import Clip, ClipQuery
 from vidlink.errors import NotFound, RequestError, VidlinkError
-from vidlink.interfaces import IArchive, IBody, IStore
+from vidlink.interfaces import LATE_LOAD, IArchive, IBody, IStore
 from vidlink.model import (
-    LATE_LOAD,
     Arrival,
     Cause,
     Gap,
