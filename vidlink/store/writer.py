@@ -38,7 +38,7 @@ ROUND_BYTES = 8 * 1024 * 1024
 RETRY_SECONDS = 1.0
 #: How old the spans of a live session may be in the database.
 PROGRESS_SECONDS = 1.0
-#: So many sessions are opened again in one round: looking one up takes about a millisecond.
+#: So many sessions are looked up in one round to be opened again, a tenth of a millisecond each.
 MOST_REOPENED = 64
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
