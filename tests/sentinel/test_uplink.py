@@ -13,7 +13,8 @@ from tests.joined import BINARY, JSON, Joined, Peer
 from vidlink.errors import BadMessage, NotMedia
 from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
 from vidlink.interfaces import ICapture
-from vidlink.links.uplink import MAX_BACKLOG_BYTES, Uplink
+from vidlink.links.sending import MAX_BACKLOG_BYTES
+from vidlink.links.uplink import Uplink
 from vidlink.model import EncodedFrame, Registration, Segment, SentinelState
 from vidlink.sentinel.backoff import LONGEST_SECONDS, BackOff
 from vidlink.sentinel.uplink import (
@@ -186,35 +187,35 @@ class UplinkTests(SynchronousTestCase):
         link = self.connect()
         peer = self.watch()
         self.send()
-        first = self.uplink.session_id
+        first = self.uplink.sending.session_id
         self.capture.epoch += 1
         self.number = 0
         other = encoded(width=128, height=96)
         self.uplink.initialized(other.init)
         self.send(data=annexb_to_avc(other.packets[0][0]))
-        self.assertNotEqual(self.uplink.session_id, first)
+        self.assertNotEqual(self.uplink.sending.session_id, first)
         self.assertEqual(link.state, link.STATE_OPEN)
         shown = [kind for kind in peer.kinds() if kind not in ("ProctorRegistered", "Sentinels")]
         once = ["InitSegment", "Segment"]
         self.assertEqual(shown[-6:], [*once, "SessionEnded", "Subscribed", *once])
-        self.assertEqual(self.segments(peer)[-1].session_id, self.uplink.session_id)
+        self.assertEqual(self.segments(peer)[-1].session_id, self.uplink.sending.session_id)
         self.assertEqual(self.segments(peer)[-1].sequence, 0)
 
     def test_reconnects_to_another_session(self) -> None:
         """After a lost connection the next one begins a session of its own."""
         link = self.connect()
         self.send()
-        first = self.uplink.session_id
+        first = self.uplink.sending.session_id
         link.transport.abortConnection()
         self.server.flush()
         self.send()
         self.number = 0
         self.connect()
         self.send()
-        self.assertNotEqual(self.uplink.session_id, first)
+        self.assertNotEqual(self.uplink.sending.session_id, first)
         live = self.server.hub.stream("desk-1").live  # type: ignore[union-attr]
         assert live is not None
-        self.assertEqual(live.session.session_id, self.uplink.session_id)
+        self.assertEqual(live.session.session_id, self.uplink.sending.session_id)
 
     def test_backlog_is_bounded(self) -> None:
         """A socket that takes nothing holds 8 MiB; then frames are dropped up to a keyframe."""

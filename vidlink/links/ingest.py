@@ -20,19 +20,14 @@ from vidlink.errors import (
     PeerError,
     Replaced,
     RequestError,
+    TooFast,
     VidlinkError,
 )
 from vidlink.interfaces import IHub, IPublisher, ISentinelPeer, IStore
 from vidlink.links.asking import Asking
 from vidlink.links.intake import Intake
-from vidlink.model import (
-    Frame,
-    InitSegment,
-    Limits,
-    Registration,
-    Segment,
-    Session,
-)
+from vidlink.links.rate import Rate
+from vidlink.model import Frame, InitSegment, Limits, Registration, Segment, Session
 from vidlink.wire.messages import (
     Ack,
     BackfillDone,
@@ -63,6 +58,7 @@ class _Inputs(Protocol):
     def gap(self, message: DeclareGap) -> None: ...
     def done(self, message: BackfillDone) -> None: ...
     def clock(self, message: Clock) -> None: ...
+    def error(self, message: ErrorMessage) -> None: ...
     def deadline(self) -> None: ...
     def over(self, reason: str) -> None: ...
 
@@ -100,7 +96,10 @@ class Ingest:
         self.claimed: Any = None
         self.stream: Any = None
         self.intake: Intake | None = None
+        #: What the Sentinel said before it closed; None if it has not.
+        self.farewell: ErrorMessage | None = None
         self._durable: tuple[str, int] | None = None
+        self._rate = Rate(seconds)
         self._asking = Asking(lambda request: self.peer.send(request), seconds)
         self._inputs: _Inputs = _build(self)
 
@@ -111,6 +110,8 @@ class Ingest:
         """
         try:
             take = _TAKES.get(type(message))
+            if not isinstance(message, Segment):
+                self._rate.count()
             if take is None:
                 raise BadMessage(f"a sentinel does not send {type(message).__name__}")
             try:
@@ -139,7 +140,8 @@ class Ingest:
 
     def lost(self) -> None:
         """The connection is gone."""
-        self._inputs.over("disconnected")
+        farewell = self.farewell
+        self._inputs.over("disconnected" if farewell is None else farewell.message)
 
     def going_away(self) -> None:
         """The server is shutting down."""
@@ -163,6 +165,8 @@ class Ingest:
 
     def begin_session(self, message: InitSegment) -> None:
         """The initialization segment of a session that has not begun yet."""
+        if not self.stream.allowed_sessions.take():
+            raise TooFast("too many sessions have been begun in too short a time")
         intake = Intake.open(self.registration, message, self.limits, self.wall_clock_us())
         session = intake.session
         try:
@@ -272,6 +276,10 @@ def _clock(inputs: _Inputs, ingest: Ingest, message: Clock) -> None:
     ingest.peer.send(Clock(message.t0, now, now))
 
 
+def _error(inputs: _Inputs, ingest: Ingest, message: ErrorMessage) -> None:
+    ingest.farewell = ingest.farewell or message
+
+
 def _deadline(inputs: _Inputs, ingest: Ingest) -> None:
     ingest.fail(NoRegistration(f"no sentinel.register within {REGISTRATION_SECONDS:g} s"))
 
@@ -316,8 +324,9 @@ def _table() -> Callable[[Ingest], _Inputs]:
         state.upon(_Inputs.clock).loop()(_clock)
         state.upon(_Inputs.deadline).loop().returns(None)
     for state in (connected, claiming, registered, streaming):
+        state.upon(_Inputs.error).loop()(_error)
         state.upon(_Inputs.over).to(over)(_over)
-    for word in ("register", "init", "late_init", "segment", "gap", "done", "clock"):
+    for word in ("register", "init", "late_init", "segment", "gap", "done", "clock", "error"):
         over.upon(getattr(_Inputs, word)).loop().returns(None)
     for word in ("refused", "deadline", "over"):
         over.upon(getattr(_Inputs, word)).loop().returns(None)
@@ -335,4 +344,5 @@ _TAKES: dict[type, Callable[[_Inputs, Any, dict[str, Frame]], None]] = {
     DeclareGap: lambda inputs, message, frames: inputs.gap(message),
     BackfillDone: lambda inputs, message, frames: inputs.done(message),
     Clock: lambda inputs, message, frames: inputs.clock(message),
+    ErrorMessage: lambda inputs, message, frames: inputs.error(message),
 }
