@@ -217,6 +217,15 @@ class FreshnessTests(SubscriptionCase):
             proctor.read()
         self.assertEqual(self.requests(), 1)
 
+    def test_place_that_has_gone(self) -> None:
+        """Who cannot go on where it was begins at the newest keyframe, and one is asked for."""
+        self.sentinel.init()
+        self.send(*range(0, 21), seconds=3.0)
+        self.server.clock.advance(5.0)
+        self.sentinel.forget()
+        self.watch(start_from=Place(FIRST, 1))
+        self.assertEqual(self.requests(), 1)
+
     def test_looking_back(self) -> None:
         """Who begins at the oldest, or goes on where it was, needs no new keyframe."""
         self.sentinel.init()
@@ -224,6 +233,7 @@ class FreshnessTests(SubscriptionCase):
         self.server.clock.advance(5.0)
         self.watch(start_from=StartFrom.OLDEST)
         self.watch(start_from=Place(FIRST, 1))
+        self.watch(start_from=Place(FIRST, 0))
         self.assertEqual(self.requests(), 0)
 
 
@@ -395,6 +405,104 @@ class ResumeTests(SubscriptionCase):
         self.sentinel.init()
         self.send(0, 1)
         self.assertEqual(self.read(), ["subscribed", "init", 0, 1])
+
+
+class ResumeAfterTheEndTests(SubscriptionCase):
+    """Going on in a session that has ended, while it is still in memory."""
+
+    def setUp(self) -> None:
+        """Fourteen segments have been sent; then the Sentinel has gone."""
+        super().setUp()
+        self.sentinel.init()
+        self.send(*range(14))
+        self.sentinel.vanish()
+
+    def reconnect(self) -> None:
+        """The Sentinel is back, with a session of its own."""
+        self.sentinel = self.server.sentinel()
+        self.sentinel.register(SECOND)
+        self.sentinel.init(data=media.init_segment(b"another"))
+
+    def test_the_rest(self) -> None:
+        """Its rest is sent without another init, then its end; and then the live one comes."""
+        self.reconnect()
+        self.send(0, 1)
+        shown = self.watch(start_from=Place(FIRST, 12))
+        self.assertEqual(shown, ["subscribed", 12, 13, "ended", "subscribed", "init", 0, 1])
+        sessions = [message.session_id for message in self.proctor.all_heard(Subscribed)]
+        self.assertEqual(sessions, [FIRST, SECOND])
+        (init,) = self.proctor.all_heard(InitSegment)
+        self.assertEqual(init.session_id, SECOND)
+
+    def test_nothing_is_left(self) -> None:
+        """Who has seen all of it is told that it has ended."""
+        self.reconnect()
+        shown = self.watch(start_from=Place(FIRST, 14))
+        self.assertEqual(shown, ["subscribed", "ended", "subscribed", "init"])
+
+    def test_no_other_session_yet(self) -> None:
+        """While there is no other session, the rest and the end are sent, and the viewer waits."""
+        shown = self.watch(start_from=Place(FIRST, 12))
+        self.assertEqual(shown, ["subscribed", 12, 13, "ended"])
+        self.reconnect()
+        self.send(0)
+        self.assertEqual(self.read(), ["subscribed", "init", 0])
+
+    def trim(self) -> None:
+        """Let its first group of pictures go."""
+        stream = self.server.hub.stream("desk-1")
+        assert stream is not None
+        held = stream.in_memory(FIRST)
+        assert held is not None
+        held.buffer.trim(self.server.clock.seconds() + 19.5)
+
+    def test_place_has_gone(self) -> None:
+        """A place that has left its buffer: on from its newest keyframe, the rest is named. And
+        nobody is asked for a newer keyframe, which would come too late."""
+        for is_back in (True, False):
+            self.setUp()
+            if is_back:
+                self.reconnect()
+            self.trim()
+            self.server.clock.advance(FRESH_SECONDS)
+            shown = self.watch(start_from=Place(FIRST, 4))
+            rest: list[Any] = ["subscribed", "init", (4, 9, LAG), *range(10, 14), "ended"]
+            self.assertEqual(shown, rest + ["subscribed", "init"] * is_back)
+            self.assertEqual(self.sentinel.all_heard(KeyframeRequest), [])
+
+    def test_keyframes(self) -> None:
+        """The tier counts for the rest as well."""
+        self.reconnect()
+        shown = self.watch(start_from=Place(FIRST, 1), tier=Tier.KEYFRAMES)
+        self.assertEqual(shown, ["subscribed", 10, "ended", "subscribed", "init"])
+
+    def test_beyond_its_end(self) -> None:
+        """A sequence that it never reached is no place in it: the live session is shown."""
+        self.reconnect()
+        self.send(0)
+        self.assertEqual(self.watch(start_from=Place(FIRST, 15)), ["subscribed", "init", 0])
+
+    def test_let_go(self) -> None:
+        """Once its buffer is let go, the live session is shown as for anybody."""
+        self.reconnect()
+        self.send(0)
+        self.move_on(MOVE_SECONDS)
+        self.assertEqual(self.watch(start_from=Place(FIRST, 12)), ["subscribed", "init", 0])
+
+    def test_goes_while_it_is_sent(self) -> None:
+        """What of the rest was not sent before its buffer went is named."""
+        self.reconnect()
+        self.proctor.say(Subscribe("desk-1", Place(FIRST, 10)))
+        self.assertEqual(self.read(2), ["subscribed", 10])
+        self.send(0)
+        self.move_on(MOVE_SECONDS)
+        self.assertEqual(self.read(), [(11, 13, LAG), "ended", "subscribed", "init", 0])
+
+    def test_init(self) -> None:
+        """Its init is sent on request, also before anything has been read."""
+        self.proctor.say(Subscribe("desk-1", Place(FIRST, 13)))
+        self.proctor.say(InitRequest("desk-1"))
+        self.assertEqual(self.read(), ["subscribed", "init", 13, "ended"])
 
 
 class AgainTests(SubscriptionCase):

@@ -24,7 +24,7 @@ class AlarmsTests(SynchronousTestCase):
 
     def read(self, seen: int) -> list[str]:
         """What a reader that has seen so many is given."""
-        given = []
+        given: list[str] = []
         while True:
             alarm, seen = self.alarms.after(seen)
             if alarm is None:
