@@ -71,12 +71,17 @@ class PeerFactory(WebSocketClientFactory):
 
 
 class Joined:
-    """Hub, store in memory and both WebSocket factories, on one virtual clock."""
+    """Hub, store in memory and both WebSocket factories, on one virtual clock.
 
-    def __init__(self, window_seconds: float = 20.0, clock: Clock | None = None) -> None:
+    :param hub: what else the hub is made with.
+    """
+
+    def __init__(
+        self, window_seconds: float = 20.0, clock: Clock | None = None, **hub: Any
+    ) -> None:
         self.clock = clock or Clock()
         self.codecs = {codec.name: codec for codec in find_codecs()}
-        self.hub = Hub(self.clock.seconds, window_seconds=window_seconds)
+        self.hub = Hub(self.clock.seconds, window_seconds=window_seconds, **hub)
         self.store = MemoryStore(wall_clock_us=self.wall_clock_us)
         link: dict[str, Any] = {"codecs": self.codecs.values(), "clock": self.clock}
         self.ingest = IngestFactory(self.hub, self.store, self.wall_clock_us, **link)
