@@ -104,7 +104,7 @@ class Joined:
         peer: Peer = self.join(self.watch, factory)
         return peer
 
-    def join(self, server: Any, client: Any) -> Any:
+    def connect(self, server: Any, client: Any) -> Any:
         """Connect a client factory's protocol with a server factory's; returns the client's."""
         near = client.buildProtocol(None)
         far = server.buildProtocol(None)
@@ -112,6 +112,11 @@ class Joined:
             far, FakeTransport(far, isServer=True), near, FakeTransport(near, isServer=False)
         )
         self.pumps.append(pump)
+        return near
+
+    def join(self, server: Any, client: Any) -> Any:
+        """The same, and what is said at the beginning is delivered."""
+        near = self.connect(server, client)
         self.flush()
         return near
 

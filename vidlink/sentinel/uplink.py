@@ -194,7 +194,7 @@ class UplinkEvents:
 
     def on_error(self, code: str, message: str) -> None:
         """The server has said what is wrong."""
-        self._log.warn("the server says: {message} ({code})", message=message, code=code)
+        self._log.warn("the server says: {text} ({code})", text=message, code=code)
 
     def on_session(self, session_id: str) -> None:
         """A session has begun."""

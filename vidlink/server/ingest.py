@@ -41,9 +41,9 @@ class IngestProtocol(LinkProtocol):
         farewell = getattr(self.conversation, "farewell", None)
         if farewell is not None:
             self._log.info(
-                "{peer}: the sentinel has left: {message} ({code})",
+                "{peer}: the sentinel has left: {why} ({code})",
                 peer=self.peer,
-                message=farewell.message,
+                why=farewell.message,
                 code=farewell.code,
             )
         super().onClose(wasClean, code, reason)
