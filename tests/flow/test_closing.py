@@ -147,6 +147,7 @@ SENTINEL: Mapping[int, tuple[Callable[[Road, Peer], object], ...]] = {
     4422: (lambda road, peer: peer.say(road.segment("desk-1", 0, b"junk")),),
     4429: (begin_for_ever,),
 }
+NOBODY = ErrorMessage("not-found", "no sentinel nobody is known", "nobody")
 #: What a session is said to have ended of, where that is not the word of the code.
 LOST = "disconnected"
 
@@ -210,6 +211,31 @@ class ClosingTests(SynchronousTestCase):
         for peer in (road.server.sentinel(), road.server.proctor()):
             road.server.pass_time(11)
             self.assert_closed(road, peer, 4408)
+
+    def test_malformed(self) -> None:
+        """4400: a Proctor's request with a value that is none; one that merely fails does not."""
+        requests = (
+            '{"type":"fps.change","sentinelId":"desk-1","framerate":0}',
+            '{"type":"fps.change","sentinelId":"desk-1","framerate":1000.5}',
+            '{"type":"fps.change","sentinelId":"desk-1","framerate":"5"}',
+            '{"type":"fps.change","sentinelId":"desk-1","framerate":1e999}',
+            '{"type":"subscribe","sentinelId":"desk-1","maxLag":-1}',
+            '{"type":"subscribe","sentinelId":"desk-1","tier":"half"}',
+            '{"type":"subscribe","sentinelId":"desk-1","startFrom":"now"}',
+            '{"type":"subscribe","sentinelId":"../up"}',
+            '{"type":"unsubscribe"}',
+            '{"type":"segment"}',
+            '{"type":"proctor.register","software":"twice"}',
+        )
+        for text in requests:
+            with self.subTest(text=text):
+                road = Road()
+                viewer = road.viewer("desk-1")
+                viewer.say(Subscribe("nobody"))
+                road.server.flush()
+                self.assertEqual(viewer.heard.pop(), NOBODY)
+                viewer.sendMessage(text.encode(), False)
+                self.assert_closed(road, viewer, 4400)
 
     def test_id_in_use(self) -> None:
         """4410: a second machine with an id; the first goes on, and every Proctor is told."""

@@ -267,6 +267,12 @@ class ControlTests(RoadCase):
         again.register(SECOND)
         again.init()
         self.assertEqual(again.all_heard(FramerateChange), [FramerateChange("desk-1", 333)])
+        again.segment(0, framerate_mhz=333)
+        newcomer = self.server.connect()
+        newcomer.register()
+        self.server.second()
+        newcomer.read()
+        self.assertEqual(newcomer.all_heard(Sentinels)[-1].sentinels[0].framerate_mhz, 333)
 
     def test_keyframe(self) -> None:
         """A crowd's wish for a keyframe reaches the Sentinel once, and its answer them all."""

@@ -211,11 +211,18 @@ class FreshnessTests(SubscriptionCase):
         self.sentinel.init()
         self.send(0)
         self.server.clock.advance(5.0)
-        for _ in range(5):
-            proctor = self.server.proctor()
+        crowd = [self.server.proctor() for _ in range(100)]
+        for proctor in crowd:
             proctor.say(Subscribe("desk-1"))
-            proctor.read()
+            self.assertEqual(self.read(proctor=proctor), ["subscribed", "init", 0])
         self.assertEqual(self.requests(), 1)
+        # They come again and again, and the Sentinel does not answer: once a second.
+        for _ in range(20):
+            self.server.second(0.5)
+            for proctor in crowd:
+                proctor.say(Subscribe("desk-1"))
+                proctor.read()
+        self.assertEqual(self.requests(), 11)
 
     def test_place_that_has_gone(self) -> None:
         """Who cannot go on where it was begins at the newest keyframe, and one is asked for."""
@@ -358,6 +365,17 @@ class SkippedTests(SubscriptionCase):
         self.watch(max_lag_ms=5_000)
         self.send(*range(1, 13))
         self.assertEqual(self.read(), list(range(1, 13)))
+
+    def test_wants_no_lag(self) -> None:
+        """One that wants none is given the newest keyframe as soon as there is one, and all that
+        builds on it: nothing else decodes."""
+        self.sentinel.init()
+        self.send(0)
+        self.assertEqual(self.watch(max_lag_ms=0), ["subscribed", "init", 0])
+        self.send(*range(1, 10))
+        self.assertEqual(self.read(), list(range(1, 10)))
+        self.send(*range(10, 24))
+        self.assertEqual(self.read(), [(10, 19, LAG), 20, 21, 22, 23])
 
 
 class ResumeTests(SubscriptionCase):
