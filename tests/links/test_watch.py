@@ -402,9 +402,10 @@ class RequestTests(WatchCase):
     def test_refusals_in_order(self) -> None:
         """Several that fail are answered one by one, in order, and the stream goes on."""
         self.subscribe("a")
-        asked = [Subscribe("x"), InitRequest("b"), KeyframeRequest("y"), FramerateChange("z", 200)]
-        for message in asked:
-            self.proctor.say(message)
+        self.proctor.say(Subscribe("x"))
+        self.proctor.say(InitRequest("b"))
+        self.proctor.say(KeyframeRequest("y"))
+        self.proctor.say(FramerateChange("z", 200))
         self.send(2)
         *errors, segment = self.proctor.read()
         self.assertEqual([error.about for error in errors], ["x", "b", "y", "z"])  # type: ignore[union-attr]
