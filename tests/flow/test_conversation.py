@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -78,6 +78,8 @@ class Conversation(RuleBasedStateMachine):
             self.begin(name, anew=True)
         self.proctor = self.server.proctor(BINARY)
         self.views: dict[str, View] = {}
+        for name in NAMES:
+            self.subscribe(name, "latest", 0, 0, Tier.FULL, None)
 
     # What happens on the Sentinels' side.
 
@@ -106,20 +108,34 @@ class Conversation(RuleBasedStateMachine):
         """One segment."""
         sentinel = self.sentinels[name]
         if sentinel is None:
-            return
+            if self.begun[name] == SESSIONS.burst:
+                return
+            self.begin(name, anew=True)
+            sentinel = self.sentinels[name]
+            assert sentinel is not None
         sent = self.sent[sentinel.session_id]
         last = max(sent, default=-1)
         broken = jump > 1 or last < 0 or sent[last].undecodable
         data = sentinel.segment(last + jump, keyframe=keyframe)
         sent[last + jump] = Sent(data, keyframe, broken and not keyframe)
 
-    @rule(name=WHICH, anew=st.booleans())
-    def change(self, name: str, anew: bool) -> None:
-        """Another session, on the same connection or on another one."""
-        if self.begun[name] < SESSIONS.burst:
-            self.begin(name, anew or self.sentinels[name] is None)
+    @rule(name=WHICH, what=st.sampled_from(["change", "reconnect", "go", "focus", "init", "leave"]))
+    def something(self, name: str, what: str) -> None:
+        """Another session on this connection or on a new one, none any more; a wish."""
+        match what:
+            case "change" | "reconnect":
+                if self.begun[name] < SESSIONS.burst:
+                    self.begin(name, what == "reconnect" or self.sentinels[name] is None)
+            case "go":
+                self.go(name)
+            case "focus":
+                self.proctor.say(Focus(name))
+            case "init":
+                self.proctor.say(InitRequest(name))
+            case "leave":
+                self.proctor.say(Unsubscribe(name))
+                self.views.pop(name, None)
 
-    @rule(name=WHICH)
     def go(self, name: str) -> None:
         """It is gone."""
         sentinel, self.sentinels[name] = self.sentinels[name], None
@@ -168,23 +184,6 @@ class Conversation(RuleBasedStateMachine):
         request = Subscribe(name, place, tier, lag)
         self.proctor.say(request)
         self.views[name] = View(request)
-
-    @precondition(lambda self: self.views)
-    @rule(name=WHICH)
-    def unsubscribe(self, name: str) -> None:
-        """No more of it, from now on."""
-        self.proctor.say(Unsubscribe(name))
-        self.views.pop(name, None)
-
-    @rule(name=st.sampled_from([*NAMES, None]))
-    def focus(self, name: str | None) -> None:
-        """Serve this one first."""
-        self.proctor.say(Focus(name))
-
-    @rule(name=WHICH)
-    def ask_for_init(self, name: str) -> None:
-        """Ask for the init once more."""
-        self.proctor.say(InitRequest(name))
 
     @rule(room=st.sampled_from([1, 2, 5, 1_000]))
     def read(self, room: int) -> None:
@@ -313,4 +312,4 @@ class ConversationTests(SynchronousTestCase):
     def test_adds_up(self) -> None:
         """Of each stream: subscribed, init, segments in order that decode, holes named once, and
         the end; then the next session; and nothing once it is unsubscribed."""
-        run_state_machine_as_test(Conversation)
+        run_state_machine_as_test(Conversation, settings=settings(max_examples=300))
