@@ -31,6 +31,7 @@ def test_server_ends(site: Site) -> None:
     site.start_server()
     record = site.get_json(f"/api/v1/sentinels/desk-1/sessions/{first}")
     assert (record["state"], record["gaps"]) == ("ended", [])
+    assert record["endReason"] == "going-away"
     assert site.live_session("desk-1", other_than=first) != first
 
 
@@ -51,6 +52,7 @@ def test_sentinel_ends(site: Site) -> None:
     until(lambda: site.status_of("desk-1")["state"] == "offline", what="offline")
     record = site.get_json(f"/api/v1/sentinels/desk-1/sessions/{session}")
     assert (record["state"], record["gaps"]) == ("ended", [])
+    assert record["endReason"] == "the sentinel is shutting down"
     assert "Traceback" not in server.log() + sentinel.log()
     proctor.close()
 
