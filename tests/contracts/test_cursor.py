@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hypothesis import assume, settings
+from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -312,7 +312,7 @@ class CursorTests(SynchronousTestCase):
 
     def test_any_order(self) -> None:
         """In order, from keyframes on, all delivered or named in one hole, nothing broken."""
-        run_state_machine_as_test(CursorMachine, settings=settings(max_examples=100))
+        run_state_machine_as_test(CursorMachine)
 
     def test_prompt_viewer(self) -> None:
         """A viewer that keeps up is given all that decodes, and is never told that it lags."""

@@ -312,4 +312,5 @@ class ConversationTests(SynchronousTestCase):
     def test_adds_up(self) -> None:
         """Of each stream: subscribed, init, segments in order that decode, holes named once, and
         the end; then the next session; and nothing once it is unsubscribed."""
-        run_state_machine_as_test(Conversation, settings=settings(max_examples=300))
+        often = settings(Conversation.TestCase.settings, max_examples=300)
+        run_state_machine_as_test(Conversation, settings=often)
