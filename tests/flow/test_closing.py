@@ -16,7 +16,8 @@ from vidlink.errors import CLOSE_CODES
 from vidlink.links.rate import MESSAGES
 from vidlink.model import InitSegment, Segment
 from vidlink.relay.stream import SESSIONS
-from vidlink.server.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE, STALL_SECONDS
+from vidlink.server.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
+from vidlink.server.liveness import STALL_SECONDS
 from vidlink.testing import media
 from vidlink.wire.messages import (
     Ack,
@@ -113,8 +114,8 @@ def in_frames(peer: Peer, count: int) -> None:
 
 
 def flood(peer: Peer) -> None:
-    """Ask for the time in a loop."""
-    for _ in range(MESSAGES.burst + 1):
+    """Ask for the time in a loop; while that is taken, some of the stock is refilled."""
+    for _ in range(2 * MESSAGES.burst):
         peer.say(Clock(1))
 
 

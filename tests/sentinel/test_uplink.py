@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from tests.fmp4.media import encoded
 from tests.joined import BINARY, JSON, Joined, Peer
-from vidlink.errors import BadMessage, GoingAway, NotMedia, TooFast
+from vidlink.errors import BadMessage, GoingAway, NotMedia, Replaced, TooFast
 from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
 from vidlink.interfaces import ICapture
 from vidlink.links.sending import DROPPED_SECONDS, MAX_BACKLOG_BYTES
@@ -348,8 +348,9 @@ class UplinkTests(SynchronousTestCase):
         self.assertLess(self.back_off.next_seconds(), 1)
 
     def test_rejections_are_retried_slowly(self) -> None:
-        """Closed for what it sent, it stays away for a minute: it would send the same again."""
-        for error in (BadMessage("no"), NotMedia("no"), TooFast("no")):
+        """Closed for what it sent, it stays away for a minute: it would send the same again. So
+        it does when it has been replaced: not by itself, and two must not do so for ever."""
+        for error in (BadMessage("no"), NotMedia("no"), TooFast("no"), Replaced("no")):
             self.connect()
             self.assertLess(self.back_off.next_seconds(), 1)
             next(iter(self.server.ingest.links)).close(error)

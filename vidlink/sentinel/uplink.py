@@ -18,6 +18,7 @@ from vidlink.errors import (
     NotAuthenticated,
     NotMedia,
     PeerError,
+    Replaced,
     TooFast,
 )
 from vidlink.interfaces import ICodec, IServerPeer
@@ -35,7 +36,7 @@ BROKEN_CODES = {1002, 1007, 1008, 1009}
 #: After these the server is asked again no faster than once a minute: nothing changes sooner.
 PATIENT_CODES = BROKEN_CODES | {
     kind.close_code
-    for kind in (IdInUse, NotAllowed, NotAuthenticated, BadMessage, NotMedia, TooFast)
+    for kind in (IdInUse, Replaced, NotAllowed, NotAuthenticated, BadMessage, NotMedia, TooFast)
 }
 PATIENT_SECONDS = 60.0
 
