@@ -17,7 +17,7 @@ from vidlink.model import Segment
 from vidlink.wire.messages import Subscribe
 
 #: Far more than anybody may say at once.
-FLOOD = 20 * MESSAGES.burst
+FLOOD = 10 * MESSAGES.burst
 
 
 def masked_text(text: bytes) -> bytes:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from vidlink.errors import TooFast
 from vidlink.relay.bucket import Allowance, Bucket
 
-#: Messages on one connection: all of a Proctor's, all but the segments of a Sentinel's. A page
-#: may subscribe to everything at once; a loop that never ends is closed.
-MESSAGES = Allowance(burst=10_000, per_second=1_000.0)
+#: Messages on one connection: all of a Proctor's, all but the segments of a Sentinel's. A viewer
+#: may subscribe to every sentinel that there can be at once; a loop that never ends is closed.
+MESSAGES = Allowance(burst=20_000, per_second=1_000.0)
 
 
 class Rate:
