@@ -71,12 +71,17 @@ class PeerFactory(WebSocketClientFactory):
 
 
 class Joined:
-    """Hub, store in memory and both WebSocket factories, on one virtual clock."""
+    """Hub, store in memory and both WebSocket factories, on one virtual clock.
 
-    def __init__(self, window_seconds: float = 20.0, clock: Clock | None = None) -> None:
+    :param hub: what else the hub is made with.
+    """
+
+    def __init__(
+        self, window_seconds: float = 20.0, clock: Clock | None = None, **hub: Any
+    ) -> None:
         self.clock = clock or Clock()
         self.codecs = {codec.name: codec for codec in find_codecs()}
-        self.hub = Hub(self.clock.seconds, window_seconds=window_seconds)
+        self.hub = Hub(self.clock.seconds, window_seconds=window_seconds, **hub)
         self.store = MemoryStore(wall_clock_us=self.wall_clock_us)
         link: dict[str, Any] = {"codecs": self.codecs.values(), "clock": self.clock}
         self.ingest = IngestFactory(self.hub, self.store, self.wall_clock_us, **link)
@@ -99,7 +104,7 @@ class Joined:
         peer: Peer = self.join(self.watch, factory)
         return peer
 
-    def join(self, server: Any, client: Any) -> Any:
+    def connect(self, server: Any, client: Any) -> Any:
         """Connect a client factory's protocol with a server factory's; returns the client's."""
         near = client.buildProtocol(None)
         far = server.buildProtocol(None)
@@ -107,6 +112,11 @@ class Joined:
             far, FakeTransport(far, isServer=True), near, FakeTransport(near, isServer=False)
         )
         self.pumps.append(pump)
+        return near
+
+    def join(self, server: Any, client: Any) -> Any:
+        """The same, and what is said at the beginning is delivered."""
+        near = self.connect(server, client)
         self.flush()
         return near
 

@@ -101,7 +101,7 @@ class IServerPeer(Interface):
         """Send `message`; does nothing once the connection is closing."""
 
     def close(error: PeerError) -> None:
-        """Close with the code of `error`. A second call does nothing."""
+        """Say `error` in band and close with its code. A second call does nothing."""
 
 
 class ICapture(Interface):

@@ -294,3 +294,12 @@ def test_nothing_sticks_out_on_a_phone(onlooker: Onlooker, site: Site) -> None:
         onlooker.until("() => document.querySelector('tr[data-sentinel], figure, .sessions')")
         wide = onlooker.page.evaluate("() => document.documentElement.scrollWidth")
         assert wide == 390, place
+
+
+@pytest.mark.parametrize("place", ["#/", "#/watch/desk-2"])
+def test_two_machines_with_one_id(onlooker: Onlooker, scripted: ScriptedServer, place: str) -> None:
+    """Whatever is being looked at, the page says that two machines use one id."""
+    onlooker.open(place)
+    onlooker.until("() => document.body.dataset.connection === 'connected'")
+    scripted.say(type="error", code="id-in-use", message="two of them", about="desk-1")
+    onlooker.until("() => document.getElementById('alarm').innerText.includes('id desk-1')")

@@ -75,6 +75,7 @@ INPUTS: Mapping[str, Callable[[FakeSentinelPeer], Any]] = {
     "gap": lambda peer: peer.say(DeclareGap(SECOND, 0, 1, "lost")),
     "done": lambda peer: peer.say(BackfillDone(SECOND)),
     "clock": lambda peer: peer.say(Clock(1)),
+    "error": lambda peer: peer.say(ErrorMessage("going-away", "the sentinel is shutting down")),
     "ack": lambda peer: peer.say(Ack(FIRST, 0)),
     "subscribe": lambda peer: peer.say(Subscribe("desk-1")),
     "deadline": lambda peer: peer.conversation.deadline(),
@@ -94,6 +95,7 @@ OUTCOMES: Mapping[str, tuple[object, ...]] = {
     "gap": (4400, 4400, ErrorMessage, ErrorMessage, None),
     "done": (4400, 4400, ErrorMessage, ErrorMessage, None),
     "clock": (Clock, Clock, Clock, Clock, None),
+    "error": (None, None, None, None, None),
     "ack": (4400, 4400, 4400, 4400, None),
     "subscribe": (4400, 4400, 4400, 4400, None),
     "deadline": (4408, None, None, None, None),
@@ -412,6 +414,20 @@ class SessionTests(IngestCase):
         self.sentinel.say(ProctorRegister("lost its way"))
         self.sentinel.vanish()
         self.assertEqual(self.server.store.ends, [(FIRST, "bad-message")])
+
+    def test_says_why_it_leaves(self) -> None:
+        """A Sentinel that says why before it closes: that is the reason that viewers are told and
+        that is recorded; of several the first counts. What it sends until then is taken."""
+        live = self.stream.live
+        assert live is not None
+        self.sentinel.say(ErrorMessage("going-away", "the sentinel is shutting down"))
+        self.sentinel.say(ErrorMessage("bad-message", "something else"))
+        self.sentinel.segment(0)
+        self.assert_open(self.sentinel)
+        self.sentinel.vanish()
+        self.assertEqual(live.ended_reason, "the sentinel is shutting down")
+        self.assertEqual(self.server.store.ends, [(FIRST, "the sentinel is shutting down")])
+        self.assertEqual(list(self.recorded()), [0])
 
     def test_lost_before_any_session(self) -> None:
         """A connection that is lost before its init ends nothing, and frees its place."""

@@ -211,10 +211,26 @@ class FreshnessTests(SubscriptionCase):
         self.sentinel.init()
         self.send(0)
         self.server.clock.advance(5.0)
-        for _ in range(5):
-            proctor = self.server.proctor()
+        crowd = [self.server.proctor() for _ in range(100)]
+        for proctor in crowd:
             proctor.say(Subscribe("desk-1"))
-            proctor.read()
+            self.assertEqual(self.read(proctor=proctor), ["subscribed", "init", 0])
+        self.assertEqual(self.requests(), 1)
+        # They come again and again, and the Sentinel does not answer: once a second.
+        for _ in range(20):
+            self.server.second(0.5)
+            for proctor in crowd:
+                proctor.say(Subscribe("desk-1"))
+                proctor.read()
+        self.assertEqual(self.requests(), 11)
+
+    def test_place_that_has_gone(self) -> None:
+        """Who cannot go on where it was begins at the newest keyframe, and one is asked for."""
+        self.sentinel.init()
+        self.send(*range(0, 21), seconds=3.0)
+        self.server.clock.advance(5.0)
+        self.sentinel.forget()
+        self.watch(start_from=Place(FIRST, 1))
         self.assertEqual(self.requests(), 1)
 
     def test_looking_back(self) -> None:
@@ -224,6 +240,7 @@ class FreshnessTests(SubscriptionCase):
         self.server.clock.advance(5.0)
         self.watch(start_from=StartFrom.OLDEST)
         self.watch(start_from=Place(FIRST, 1))
+        self.watch(start_from=Place(FIRST, 0))
         self.assertEqual(self.requests(), 0)
 
 
@@ -349,6 +366,17 @@ class SkippedTests(SubscriptionCase):
         self.send(*range(1, 13))
         self.assertEqual(self.read(), list(range(1, 13)))
 
+    def test_wants_no_lag(self) -> None:
+        """One that wants none is given the newest keyframe as soon as there is one, and all that
+        builds on it: nothing else decodes."""
+        self.sentinel.init()
+        self.send(0)
+        self.assertEqual(self.watch(max_lag_ms=0), ["subscribed", "init", 0])
+        self.send(*range(1, 10))
+        self.assertEqual(self.read(), list(range(1, 10)))
+        self.send(*range(10, 24))
+        self.assertEqual(self.read(), [(10, 19, LAG), 20, 21, 22, 23])
+
 
 class ResumeTests(SubscriptionCase):
     """Going on where a viewer was."""
@@ -395,6 +423,104 @@ class ResumeTests(SubscriptionCase):
         self.sentinel.init()
         self.send(0, 1)
         self.assertEqual(self.read(), ["subscribed", "init", 0, 1])
+
+
+class ResumeAfterTheEndTests(SubscriptionCase):
+    """Going on in a session that has ended, while it is still in memory."""
+
+    def setUp(self) -> None:
+        """Fourteen segments have been sent; then the Sentinel has gone."""
+        super().setUp()
+        self.sentinel.init()
+        self.send(*range(14))
+        self.sentinel.vanish()
+
+    def reconnect(self) -> None:
+        """The Sentinel is back, with a session of its own."""
+        self.sentinel = self.server.sentinel()
+        self.sentinel.register(SECOND)
+        self.sentinel.init(data=media.init_segment(b"another"))
+
+    def test_the_rest(self) -> None:
+        """Its rest is sent without another init, then its end; and then the live one comes."""
+        self.reconnect()
+        self.send(0, 1)
+        shown = self.watch(start_from=Place(FIRST, 12))
+        self.assertEqual(shown, ["subscribed", 12, 13, "ended", "subscribed", "init", 0, 1])
+        sessions = [message.session_id for message in self.proctor.all_heard(Subscribed)]
+        self.assertEqual(sessions, [FIRST, SECOND])
+        (init,) = self.proctor.all_heard(InitSegment)
+        self.assertEqual(init.session_id, SECOND)
+
+    def test_nothing_is_left(self) -> None:
+        """Who has seen all of it is told that it has ended."""
+        self.reconnect()
+        shown = self.watch(start_from=Place(FIRST, 14))
+        self.assertEqual(shown, ["subscribed", "ended", "subscribed", "init"])
+
+    def test_no_other_session_yet(self) -> None:
+        """While there is no other session, the rest and the end are sent, and the viewer waits."""
+        shown = self.watch(start_from=Place(FIRST, 12))
+        self.assertEqual(shown, ["subscribed", 12, 13, "ended"])
+        self.reconnect()
+        self.send(0)
+        self.assertEqual(self.read(), ["subscribed", "init", 0])
+
+    def trim(self) -> None:
+        """Let its first group of pictures go."""
+        stream = self.server.hub.stream("desk-1")
+        assert stream is not None
+        held = stream.in_memory(FIRST)
+        assert held is not None
+        held.buffer.trim(self.server.clock.seconds() + 19.5)
+
+    def test_place_has_gone(self) -> None:
+        """A place that has left its buffer: on from its newest keyframe, the rest is named. And
+        nobody is asked for a newer keyframe, which would come too late."""
+        for is_back in (True, False):
+            self.setUp()
+            if is_back:
+                self.reconnect()
+            self.trim()
+            self.server.clock.advance(FRESH_SECONDS)
+            shown = self.watch(start_from=Place(FIRST, 4))
+            rest: list[Any] = ["subscribed", "init", (4, 9, LAG), *range(10, 14), "ended"]
+            self.assertEqual(shown, rest + ["subscribed", "init"] * is_back)
+            self.assertEqual(self.sentinel.all_heard(KeyframeRequest), [])
+
+    def test_keyframes(self) -> None:
+        """The tier counts for the rest as well."""
+        self.reconnect()
+        shown = self.watch(start_from=Place(FIRST, 1), tier=Tier.KEYFRAMES)
+        self.assertEqual(shown, ["subscribed", 10, "ended", "subscribed", "init"])
+
+    def test_beyond_its_end(self) -> None:
+        """A sequence that it never reached is no place in it: the live session is shown."""
+        self.reconnect()
+        self.send(0)
+        self.assertEqual(self.watch(start_from=Place(FIRST, 15)), ["subscribed", "init", 0])
+
+    def test_let_go(self) -> None:
+        """Once its buffer is let go, the live session is shown as for anybody."""
+        self.reconnect()
+        self.send(0)
+        self.move_on(MOVE_SECONDS)
+        self.assertEqual(self.watch(start_from=Place(FIRST, 12)), ["subscribed", "init", 0])
+
+    def test_goes_while_it_is_sent(self) -> None:
+        """What of the rest was not sent before its buffer went is named."""
+        self.reconnect()
+        self.proctor.say(Subscribe("desk-1", Place(FIRST, 10)))
+        self.assertEqual(self.read(2), ["subscribed", 10])
+        self.send(0)
+        self.move_on(MOVE_SECONDS)
+        self.assertEqual(self.read(), [(11, 13, LAG), "ended", "subscribed", "init", 0])
+
+    def test_init(self) -> None:
+        """Its init is sent on request, also before anything has been read."""
+        self.proctor.say(Subscribe("desk-1", Place(FIRST, 13)))
+        self.proctor.say(InitRequest("desk-1"))
+        self.assertEqual(self.read(), ["subscribed", "init", 13, "ended"])
 
 
 class AgainTests(SubscriptionCase):

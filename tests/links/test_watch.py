@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase, MemoryServer
 from vidlink.interfaces import IFollower, IProctorPeer
 from vidlink.links.watch import MAX_REPLIES
-from vidlink.model import Segment, SentinelState
+from vidlink.model import InitSegment, Segment, SentinelState
 from vidlink.testing import media
 from vidlink.testing.peers import FakeProctorPeer, FakeSentinelPeer
 from vidlink.wire.messages import (
@@ -23,6 +23,7 @@ from vidlink.wire.messages import (
     InitRequest,
     KeyframeRequest,
     Message,
+    Place,
     ProctorRegister,
     ProctorRegistered,
     Sentinels,
@@ -375,6 +376,67 @@ class RequestTests(WatchCase):
         self.send(2)
         self.assertEqual(self.shown(), [("b", 2)])
         self.assert_open(self.proctor)
+
+    def test_nothing_to_do(self) -> None:
+        """What is not watched, or not even known, can be left and be in focus: no error."""
+        asked: list[Message] = [
+            Unsubscribe("a"),
+            Unsubscribe("nobody"),
+            Focus("nobody"),
+            Focus(None),
+        ]
+        for message in asked:
+            self.proctor.say(message)
+        self.assertEqual(self.proctor.read(), [])
+        self.assert_open(self.proctor)
+
+    def test_rate_that_is_too_high_or_low(self) -> None:
+        """A rate outside of what a Sentinel does is moved to the nearer end, and no error."""
+        for asked, told in ((1, 200), (1_000_000, 5_000)):
+            self.server.second()
+            self.sentinels["a"].forget()
+            self.proctor.say(FramerateChange("a", asked))
+            self.assertEqual(self.sentinels["a"].heard, [FramerateChange("a", told)])
+        self.assertEqual(self.proctor.all_heard(ErrorMessage), [])
+
+    def test_refusals_in_order(self) -> None:
+        """Several that fail are answered one by one, in order, and the stream goes on."""
+        self.subscribe("a")
+        self.proctor.say(Subscribe("x"))
+        self.proctor.say(InitRequest("b"))
+        self.proctor.say(KeyframeRequest("y"))
+        self.proctor.say(FramerateChange("z", 200))
+        self.send(2)
+        *errors, segment = self.proctor.read()
+        self.assertEqual([error.about for error in errors], ["x", "b", "y", "z"])  # type: ignore[union-attr]
+        self.assertIsInstance(segment, Segment)
+
+    def test_left_in_the_middle(self) -> None:
+        """Left in the middle of what is due at the beginning, nothing more of it comes; another
+        one is watched in its place at once."""
+        self.proctor.say(Subscribe("a"))
+        self.assertEqual([type(m) for m in self.proctor.read(2)], [Subscribed, InitSegment])
+        self.proctor.say(Unsubscribe("a"))
+        self.proctor.say(Subscribe("b"))
+        self.send(2)
+        told = self.proctor.read()
+        self.assertEqual({message.sentinel_id for message in told}, {"b"})  # type: ignore[union-attr]
+        kinds = [type(message) for message in told]
+        self.assertEqual(kinds, [Subscribed, InitSegment, *[Segment] * 3])
+
+    def test_to_and_fro(self) -> None:
+        """From one to the other and back, going on where it was: nothing is sent twice."""
+        self.subscribe("a")
+        self.proctor.say(Unsubscribe("a"))
+        self.subscribe("b")
+        self.send(2)
+        self.proctor.say(Unsubscribe("b"))
+        session_id = self.sentinels["a"].session_id
+        self.proctor.say(Subscribe("a", Place(session_id, 2)))
+        self.send(3)
+        told = self.proctor.read()
+        self.assertEqual([type(message) for message in told], [Subscribed, Segment, Segment])
+        self.assertEqual([message.sequence for message in told[1:]], [2, 3])  # type: ignore[union-attr]
 
     def test_unsubscribed_is_not_woken(self) -> None:
         """What is not watched any more wakes nobody."""

@@ -49,6 +49,15 @@ class LiveProctor:
                 return message
         raise AssertionError(f"no {kind.__name__} came")
 
+    def closed(self) -> int:
+        """Everything up to the server's close; its code."""
+        while True:
+            opcode, payload = self._socket.recv_data()
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                return int.from_bytes(payload[:2], "big")
+            is_binary = opcode == websocket.ABNF.OPCODE_BINARY
+            self.heard.append(self._codec.decode(payload, is_binary))
+
     def close(self) -> None:
         """Leave."""
         self._socket.close()

@@ -10,6 +10,7 @@ from tests.daemons import Site
 from tests.live.proctor import LiveProctor
 from vidlink.model import InitSegment, Segment
 from vidlink.wire.messages import (
+    ErrorMessage,
     FramerateChange,
     KeyframeRequest,
     SessionEnded,
@@ -108,4 +109,24 @@ def test_join_is_at_once(site: Site) -> None:
     assert subscribed.live_sequence >= newest
     proctor.wait_for(Segment, lambda segment: segment.sequence >= subscribed.live_sequence)
     assert time.monotonic() - asked < 2.5
+    proctor.close()
+
+
+def test_two_machines_with_one_id(site: Site) -> None:
+    """A second machine with the id of one that is live is refused and says so; every Proctor is
+    told, and the first one goes on under the same session."""
+    server = site.start_server()
+    site.start_sentinel("desk-1")
+    session = site.live_session("desk-1")
+    proctor = LiveProctor(site.ws)
+    proctor.say(Subscribe("desk-1"))
+    proctor.wait_for(Segment)
+    second = site.start_sentinel("desk-1")
+    alarm = proctor.wait_for(ErrorMessage)
+    assert (alarm.code, alarm.about) == ("id-in-use", "desk-1")
+    second.logged(r"another live sentinel is registered as desk-1 \(id-in-use\)")
+    second.logged(r"closed with 4410 \(id-in-use\)")
+    server.logged("two machines use the id desk-1: the second one is refused")
+    assert proctor.wait_for(Segment).session_id == session
+    assert site.live_session("desk-1") == session
     proctor.close()

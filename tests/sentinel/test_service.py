@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import cast
+from itertools import pairwise
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
-from tests.joined import BINARY, Joined
+from tests.joined import BINARY, Joined, Peer
 from tests.sentinel.test_uplink import URL, ScriptedCapture
 from vidlink.links.uplink import Uplink
 from vidlink.model import Registration
-from vidlink.sentinel.address import read_address
+from vidlink.sentinel.address import Address, read_address
 from vidlink.sentinel.backoff import BackOff
 from vidlink.sentinel.service import STOP_SECONDS, ReportingEndpoint, SentinelService
 from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
+from vidlink.wire.messages import SentinelRegister
 
 
 class StudioCapture(ScriptedCapture):
@@ -87,6 +91,93 @@ class StoppingTests(SynchronousTestCase):
         self.successResultOf(stopped)
         # Its cancellation is dealt with, and not reported when it is collected.
         self.assertIsNone(self.capture.stopped.result)
+
+
+@implementer(IStreamClientEndpoint)
+class MemoryEndpoint:
+    """Connects to a server in memory, and remembers when."""
+
+    def __init__(self, server: Joined) -> None:
+        self._server = server
+        self.attempts_seconds: list[float] = []
+
+    def connect(self, factory: object) -> Deferred[Any]:
+        """At once."""
+        self.attempts_seconds.append(self._server.clock.seconds())
+        return succeed(self._server.connect(self._server.ingest, factory))
+
+
+class ConnectedTests(SynchronousTestCase):
+    """A service and its server, in memory."""
+
+    def setUp(self) -> None:
+        """A server, and a way to it."""
+        self.server = Joined()
+        self.endpoint = MemoryEndpoint(self.server)
+        self.capture = StudioCapture()
+        back_off = BackOff(lambda: 0.0)
+        self.uplink = Uplink(
+            Registration("desk-1", "one", "", "", "test/1"),
+            self.capture,
+            UplinkEvents(URL, back_off),
+            seconds=self.server.clock.seconds,
+            wall_clock_us=self.server.wall_clock_us,
+        )
+        codec = self.server.codecs[BINARY]
+        factory = UplinkFactory(URL, self.uplink, codec, back_off, self.server.clock)
+        address = Address(self.endpoint, URL)
+        self.service = SentinelService(self.capture, address, factory, back_off, self.server.clock)
+
+    def rival(self) -> Peer:
+        """Another machine that has this one's id."""
+        rival = self.server.sentinel()
+        rival.say(SentinelRegister("desk-1", "two", "test/1", "first-session-000"))
+        self.server.flush()
+        return rival
+
+    def test_leaves_in_order(self) -> None:
+        """Stopped, it says why and closes with 1001, and both sides are done with it at once."""
+        self.service.startService()
+        self.server.flush()
+        (server,) = self.server.ingest.links
+        stopped = self.service.stopService()
+        self.server.flush()
+        self.capture.stopped.callback(None)
+        self.successResultOf(stopped)
+        farewell = server.conversation.farewell
+        assert farewell is not None
+        self.assertEqual(farewell.code, "going-away")
+        self.assertEqual(server.remoteCloseCode, 1001)
+        self.assertTrue(server.wasClean)
+        self.assertEqual(self.server.ingest.links, set())
+        self.assertEqual(self.server.clock.getDelayedCalls(), [])
+
+    def test_id_in_use(self) -> None:
+        """Refused because another machine has its id, it tries again no faster than once a
+        minute; and once the other one has gone, it is let in."""
+        rival = self.rival()
+        self.service.startService()
+        self.server.flush()
+        for _ in range(600):
+            self.server.pass_time(0.5, 0.5)
+        attempts = self.endpoint.attempts_seconds
+        self.assertEqual(len(attempts), 6)
+        for first, second in pairwise(attempts):
+            self.assertGreaterEqual(second - first, 60.0)
+        rival.sendClose()
+        self.server.pass_time(61.0)
+        self.assertEqual(self.capture.asked[-1], "session")
+
+    def test_lost_connection(self) -> None:
+        """A connection that breaks is taken up again within half a second."""
+        self.service.startService()
+        self.server.flush()
+        (server,) = self.server.ingest.links
+        server.transport.abortConnection()
+        self.server.flush()
+        self.server.pass_time(0.5, 0.1)
+        self.assertEqual(len(self.endpoint.attempts_seconds), 2)
+        self.assertEqual(self.capture.asked, ["start", "session", "session"])
 
 
 class ReportTests(SynchronousTestCase):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.test.iosim import FakeTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.fmp4.media import encoded
 from tests.joined import BINARY, JSON, Joined, Peer
-from vidlink.errors import BadMessage, NotMedia
+from vidlink.errors import BadMessage, GoingAway, NotMedia, Replaced, TooFast
 from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
 from vidlink.interfaces import ICapture
-from vidlink.links.uplink import MAX_BACKLOG_BYTES, Uplink
-from vidlink.model import EncodedFrame, Registration, Segment, SentinelState
+from vidlink.links.sending import DROPPED_SECONDS, MAX_BACKLOG_BYTES
+from vidlink.links.uplink import Uplink
+from vidlink.model import EncodedFrame, Limits, Registration, Segment, SentinelState
 from vidlink.sentinel.backoff import LONGEST_SECONDS, BackOff
 from vidlink.sentinel.uplink import (
     LINGER_SECONDS,
@@ -27,6 +30,7 @@ from vidlink.wire.messages import (
     FramerateChange,
     KeyframeRequest,
     ProctorRegister,
+    SessionEnded,
     Subscribe,
 )
 
@@ -186,35 +190,35 @@ class UplinkTests(SynchronousTestCase):
         link = self.connect()
         peer = self.watch()
         self.send()
-        first = self.uplink.session_id
+        first = self.uplink.sending.session_id
         self.capture.epoch += 1
         self.number = 0
         other = encoded(width=128, height=96)
         self.uplink.initialized(other.init)
         self.send(data=annexb_to_avc(other.packets[0][0]))
-        self.assertNotEqual(self.uplink.session_id, first)
+        self.assertNotEqual(self.uplink.sending.session_id, first)
         self.assertEqual(link.state, link.STATE_OPEN)
         shown = [kind for kind in peer.kinds() if kind not in ("ProctorRegistered", "Sentinels")]
         once = ["InitSegment", "Segment"]
         self.assertEqual(shown[-6:], [*once, "SessionEnded", "Subscribed", *once])
-        self.assertEqual(self.segments(peer)[-1].session_id, self.uplink.session_id)
+        self.assertEqual(self.segments(peer)[-1].session_id, self.uplink.sending.session_id)
         self.assertEqual(self.segments(peer)[-1].sequence, 0)
 
     def test_reconnects_to_another_session(self) -> None:
         """After a lost connection the next one begins a session of its own."""
         link = self.connect()
         self.send()
-        first = self.uplink.session_id
+        first = self.uplink.sending.session_id
         link.transport.abortConnection()
         self.server.flush()
         self.send()
         self.number = 0
         self.connect()
         self.send()
-        self.assertNotEqual(self.uplink.session_id, first)
+        self.assertNotEqual(self.uplink.sending.session_id, first)
         live = self.server.hub.stream("desk-1").live  # type: ignore[union-attr]
         assert live is not None
-        self.assertEqual(live.session.session_id, self.uplink.session_id)
+        self.assertEqual(live.session.session_id, self.uplink.sending.session_id)
 
     def test_backlog_is_bounded(self) -> None:
         """A socket that takes nothing holds 8 MiB; then frames are dropped up to a keyframe."""
@@ -236,6 +240,80 @@ class UplinkTests(SynchronousTestCase):
             self.picture(data=annexb_to_avc(encoded().packets[0][0]), keyframe=True)
         )
         self.assertEqual(self.capture.asked, ["keyframe"])
+
+    def drops(self, events: Sequence[LogEvent]) -> list[tuple[int, str]]:
+        """How many frames the log says were dropped, and why."""
+        return [(event["count"], event["why"]) for event in events if "count" in event]
+
+    def test_frame_that_the_server_would_not_take(self) -> None:
+        """A frame above the server's limit is not sent; the log says so at once, and then once a
+        minute with the number. A keyframe is made; the next one that fits is sent, and the
+        session goes on."""
+        self.server.ingest.limits = Limits(max_segment_bytes=20_000)
+        link = self.connect()
+        peer = self.watch()
+        self.send()
+        with capturedLogs() as events:
+            for _ in range(5):
+                self.send(data=b"\x00\x00\x00\x01" + b"\x01" * 20_000, keyframe=True)
+            self.assertEqual([count for count, _ in self.drops(events)], [1])
+            self.assertIn("20000 bytes", self.drops(events)[0][1])
+            for _ in range(round(DROPPED_SECONDS)):
+                self.uplink.tick()
+                self.server.clock.advance(1)
+            self.uplink.tick()
+            self.uplink.tick()
+            self.assertEqual([count for count, _ in self.drops(events)], [1, 4])
+        self.number = 6
+        self.capture.asked.clear()
+        # Not delivered yet: the server would ask for one, too.
+        self.uplink.encoded(self.picture(data=annexb_to_avc(encoded().packets[1][0])))
+        self.assertEqual(self.capture.asked, ["keyframe"])
+        self.send(data=annexb_to_avc(encoded().packets[0][0]), keyframe=True)
+        self.assertEqual([segment.sequence for segment in self.segments(peer)], [0, 7])
+        self.assertEqual(link.state, link.STATE_OPEN)
+
+    def test_frames_that_find_no_room(self) -> None:
+        """What is dropped because the socket takes nothing is told likewise."""
+        link = self.connect()
+        self.send()
+        link.pauseProducing()
+        with capturedLogs() as events:
+            for _ in range(12):
+                self.uplink.encoded(
+                    self.picture(data=b"\x00\x00\x00\x01" + bytes(1 << 20), keyframe=False)
+                )
+        ((count, why),) = self.drops(events)
+        self.assertEqual(count, 1)
+        self.assertIn("fast enough", why)
+
+    def test_says_why_it_leaves(self) -> None:
+        """Before it closes it says why; that is why its session has ended, for viewers and for
+        the recording, and the server's log has it."""
+        link = self.connect()
+        peer = self.watch()
+        self.send()
+        with capturedLogs() as events:
+            link.close(GoingAway("the sentinel is shutting down"))
+            link.close(BadMessage("never said"))
+            self.server.flush()
+        told = [formatEvent(event) for event in events]
+        self.assertTrue(any("is shutting down (going-away)" in str(text) for text in told), told)
+        self.assertEqual(peer.last(SessionEnded).reason, "the sentinel is shutting down")
+        self.assertEqual(link.state, link.STATE_CLOSED)
+        self.assertTrue(link.wasClean)
+
+    def test_says_what_the_server_did_wrong(self) -> None:
+        """So it does when the server has sent what is no message."""
+        link = self.connect()
+        (server,) = self.server.ingest.links
+        server.sendMessage(b"{", False)
+        self.server.flush()
+        self.assertEqual(link.state, link.STATE_CLOSED)
+        farewell = server.conversation.farewell
+        assert farewell is not None
+        self.assertEqual(farewell.code, "bad-message")
+        self.assertEqual(server.remoteCloseCode, 4400)
 
     def test_clocks_are_compared_every_minute(self) -> None:
         """The clocks are compared at the start and once a minute."""
@@ -259,17 +337,33 @@ class UplinkTests(SynchronousTestCase):
             seconds=self.server.clock.seconds,
             wall_clock_us=self.wall_clock_us,
         )
-        self.connect()
+        with capturedLogs() as events:
+            self.connect()
+        told = [formatEvent(event) for event in events if "code" in event]
+        self.assertIn(
+            "the server says: another live sentinel is registered as desk-1 (id-in-use)", told
+        )
         self.assertGreaterEqual(self.back_off.next_seconds(), 60)
         self.back_off.reset()
         self.assertLess(self.back_off.next_seconds(), 1)
 
     def test_rejections_are_retried_slowly(self) -> None:
-        """Closed for what it sent, it stays away for a minute: it would send the same again."""
-        for error in (BadMessage("no"), NotMedia("no")):
+        """Closed for what it sent, it stays away for a minute: it would send the same again. So
+        it does when it has been replaced: not by itself, and two must not do so for ever."""
+        for error in (BadMessage("no"), NotMedia("no"), TooFast("no"), Replaced("no")):
             self.connect()
             self.assertLess(self.back_off.next_seconds(), 1)
             next(iter(self.server.ingest.links)).close(error)
+            self.server.flush()
+            self.assertGreaterEqual(self.back_off.next_seconds(), 60)
+            self.back_off.reset()
+
+    def test_protocol_errors_are_retried_slowly(self) -> None:
+        """So it does if the protocol itself was broken: registering again would undo the
+        back-off, and there would be a session every half second."""
+        for code in (1002, 1007, 1008, 1009):
+            self.connect()
+            next(iter(self.server.ingest.links))._fail_connection(code, "no")
             self.server.flush()
             self.assertGreaterEqual(self.back_off.next_seconds(), 60)
             self.back_off.reset()

@@ -154,6 +154,15 @@ class ClosingTests(SynchronousTestCase):
         self.assertEqual(self.server.ingest.links, set())
         self.assertIsNotNone(peer.closed)
 
+    def test_nothing_is_taken_after_a_close(self) -> None:
+        """What is still on its way when the server closes is not taken any more."""
+        peer = self.server.sentinel()
+        peer.say(register())
+        next(iter(self.server.ingest.links)).close(BadMessage("enough"))
+        self.server.flush()
+        self.assertEqual(peer.kinds(), ["ErrorMessage"])
+        self.assertIsNone(self.server.hub.stream("desk-1"))
+
     def test_many_frames(self) -> None:
         """A message in more than 64 frames is refused: it costs far more than its bytes."""
         peer = self.server.proctor()

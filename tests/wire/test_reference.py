@@ -12,7 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import vidlink.wire
 from vidlink import errors
+from vidlink.links.rate import MESSAGES
 from vidlink.model import Limits, Segment
+from vidlink.relay.stream import EARLIER_SESSIONS, SESSIONS
 from vidlink.wire import schema
 from vidlink.wire.binary import BinaryCodec
 from vidlink.wire.cbor import CborCodec
@@ -25,6 +27,7 @@ from vidlink.wire.shapes import Either, Many, Named, OrNull, Record
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "wire.md").read_text("utf-8")
 
+RATES_HEAD = ["who", "what", "in stock", "refilled"]
 #: What the reference calls the kinds of the schema.
 SINGLE: tuple[tuple[Kind, str], ...] = (
     (schema.SENTINEL_ID, "sentinel id"),
@@ -320,6 +323,15 @@ class TableTests(SynchronousTestCase):
         (table,) = (table for table in tables(PAGE) if table[0][0] == "limit")
         written = {row[0].strip("`"): int(row[1]) for row in table[1:]}
         self.assertEqual(written, limit_words(Limits()))
+
+    def test_rates(self) -> None:
+        """So are the rates."""
+        (table,) = (table for table in tables(PAGE) if table[0] == RATES_HEAD)
+        written = [(int(row[2]), float(row[3].removesuffix(" a second"))) for row in table[1:]]
+        allowed = [
+            (a.burst, a.per_second) for a in (MESSAGES, MESSAGES, SESSIONS, EARLIER_SESSIONS)
+        ]
+        self.assertEqual(written, allowed)
 
     def test_close_codes(self) -> None:
         """Every close code is there with its word, and no other one."""

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from vidlink.errors import PeerError, RequestError, VidlinkError
+from vidlink.errors import PeerError, RequestError, TooFast, VidlinkError
 from vidlink.interfaces import IStore
 from vidlink.links.acks import Acks
 from vidlink.links.intake import Intake
 from vidlink.model import InitSegment, Limits, Registration, Segment
+from vidlink.relay.bucket import Bucket
 from vidlink.wire.messages import DeclareGap, Range, Tail, Wanted
 
 #: So many earlier sessions may be open at a time on one connection.
@@ -47,10 +48,13 @@ class Backfill:
         self._fail = fail
         self._open: dict[str, Intake] = {}
 
-    def open(self, sentinel: Registration, message: InitSegment, now_us: int) -> None:
-        """Open a session for what comes late of it, by its init.
+    def open(
+        self, sentinel: Registration, message: InitSegment, allowed: Bucket, now_us: int
+    ) -> None:
+        """Open a session for what comes late of it, by its init; each time spends of `allowed`.
 
-        Raises :exc:`~vidlink.errors.PeerError` for an init that is none, or another than before.
+        Raises :exc:`~vidlink.errors.PeerError` for an init that is none, or another than before,
+        and when too many have been opened.
         """
         session_id = message.session_id
         known = self._open.get(session_id)
@@ -61,6 +65,8 @@ class Backfill:
             error = RequestError(f"{MAX_EARLIER} earlier sessions are open; finish one of them")
             self._tell(error, session_id)
             return
+        if not allowed.take():
+            raise TooFast("too many earlier sessions have been opened in too short a time")
         intake = Intake.open(sentinel, message, self._limits, now_us, is_over=True)
         self._open[session_id] = intake
         self._acks.begin(session_id)

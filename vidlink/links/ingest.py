@@ -28,13 +28,8 @@ from vidlink.links.acks import Acks
 from vidlink.links.asking import Asking
 from vidlink.links.backfill import Backfill, wanted
 from vidlink.links.live import Live
-from vidlink.model import (
-    Frame,
-    InitSegment,
-    Limits,
-    Registration,
-    Segment,
-)
+from vidlink.links.rate import Rate
+from vidlink.model import Frame, InitSegment, Limits, Registration, Segment
 from vidlink.wire.messages import (
     BackfillDone,
     Clock,
@@ -69,6 +64,7 @@ class _Inputs(Protocol):
     def gap(self, message: DeclareGap) -> None: ...
     def done(self, message: BackfillDone) -> None: ...
     def clock(self, message: Clock) -> None: ...
+    def error(self, message: ErrorMessage) -> None: ...
     def deadline(self) -> None: ...
     def over(self, reason: str) -> None: ...
 
@@ -106,10 +102,13 @@ class Ingest:
         self.claimed: Any = None
         self.stream: Any = None
         self.live: Live | None = None
+        #: What the Sentinel said before it closed; None if it has not.
+        self.farewell: ErrorMessage | None = None
         self.acks = Acks()
         self.backfill = Backfill(store, self.acks, limits, tell=self.tell, fail=self.fail)
         self.tails: tuple[Tail, ...] = ()
         self.seated_seconds = float("inf")
+        self._rate = Rate(seconds)
         self._asking = Asking(lambda request: self.peer.send(request), seconds)
         self._inputs: _Inputs = _build(self)
 
@@ -120,6 +119,8 @@ class Ingest:
         """
         try:
             take = _TAKES.get(type(message))
+            if not isinstance(message, Segment):
+                self._rate.count()
             if take is None:
                 raise BadMessage(f"a sentinel does not send {type(message).__name__}")
             try:
@@ -148,7 +149,8 @@ class Ingest:
 
     def lost(self) -> None:
         """The connection is gone."""
-        self._inputs.over("disconnected")
+        farewell = self.farewell
+        self._inputs.over("disconnected" if farewell is None else farewell.message)
 
     def going_away(self) -> None:
         """The server is shutting down."""
@@ -226,7 +228,8 @@ def _init(inputs: _Inputs, ingest: Ingest, message: InitSegment) -> None:
 
 def _late_init(inputs: _Inputs, ingest: Ingest, message: InitSegment) -> None:
     if not _check_speaker(ingest, message.sentinel_id).repeats(message):
-        ingest.backfill.open(ingest.registration, message, ingest.wall_clock_us())
+        allowed = ingest.stream.allowed_earlier
+        ingest.backfill.open(ingest.registration, message, allowed, ingest.wall_clock_us())
 
 
 def _segment(inputs: _Inputs, ingest: Ingest, message: Segment, frames: dict[str, Frame]) -> None:
@@ -263,6 +266,10 @@ def _done(inputs: _Inputs, ingest: Ingest, message: BackfillDone) -> None:
 def _clock(inputs: _Inputs, ingest: Ingest, message: Clock) -> None:
     now = ingest.wall_clock_us()
     ingest.peer.send(Clock(message.t0, now, now))
+
+
+def _error(inputs: _Inputs, ingest: Ingest, message: ErrorMessage) -> None:
+    ingest.farewell = ingest.farewell or message
 
 
 def _deadline(inputs: _Inputs, ingest: Ingest) -> None:
@@ -311,8 +318,9 @@ def _table() -> Callable[[Ingest], _Inputs]:
         state.upon(_Inputs.clock).loop()(_clock)
         state.upon(_Inputs.deadline).loop().returns(None)
     for state in (connected, claiming, registered, streaming):
+        state.upon(_Inputs.error).loop()(_error)
         state.upon(_Inputs.over).to(over)(_over)
-    for word in ("register", "init", "late_init", "segment", "gap", "done", "clock"):
+    for word in ("register", "init", "late_init", "segment", "gap", "done", "clock", "error"):
         over.upon(getattr(_Inputs, word)).loop().returns(None)
     for word in ("refused", "looked_up", "deadline", "over"):
         over.upon(getattr(_Inputs, word)).loop().returns(None)
@@ -330,4 +338,5 @@ _TAKES: dict[type, Callable[[_Inputs, Any, dict[str, Frame]], None]] = {
     DeclareGap: lambda inputs, message, frames: inputs.gap(message),
     BackfillDone: lambda inputs, message, frames: inputs.done(message),
     Clock: lambda inputs, message, frames: inputs.clock(message),
+    ErrorMessage: lambda inputs, message, frames: inputs.error(message),
 }

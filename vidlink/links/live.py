@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from vidlink.errors import BadMessage, RequestError
+from vidlink.errors import BadMessage, RequestError, TooFast
 from vidlink.interfaces import IStore
 from vidlink.links.acks import Acks
 from vidlink.links.intake import Intake
@@ -48,8 +48,11 @@ class Live:
     def begin(self, message: InitSegment, now_us: int) -> None:
         """Begin a session by its init; the one before it ends.
 
-        Raises :exc:`~vidlink.errors.BadMessage` or :exc:`~vidlink.errors.NotMedia`.
+        Raises :exc:`~vidlink.errors.TooFast`, :exc:`~vidlink.errors.BadMessage` or
+        :exc:`~vidlink.errors.NotMedia`.
         """
+        if not self._stream.allowed_sessions.take():
+            raise TooFast("too many sessions have been begun in too short a time")
         intake = Intake.open(self._sentinel, message, self._limits, now_us)
         session_id = intake.session.session_id
         try:

@@ -78,12 +78,12 @@ class Subscription:
 
         False if there is no session to send it of.
         """
-        self._init_wanted = self._live is not None or self.stream.live is not None
+        self._init_wanted = self._live is not None or self._next() is not None
         return self._init_wanted
 
     def _enter(self) -> bool:
-        """Begin with the live session, or say once that there is none; False if idle."""
-        live = self.stream.live
+        """Begin with the next session, or say once that there is none; False if idle."""
+        live = self._next()
         if live is None:
             announced, self._waiting = self._waiting, True
             if not announced:
@@ -120,6 +120,16 @@ class Subscription:
         self._start = StartFrom.LATEST
         self._waiting = True
 
+    def _next(self) -> LiveSession | None:
+        """The session to begin with: the live one, or an ended one whose rest is asked for."""
+        start = self._start
+        if isinstance(start, Place):
+            held = self.stream.in_memory(start.session_id)
+            newest = None if held is None else held.buffer.newest_sequence
+            if newest is not None and start.sequence <= newest + 1:
+                return held
+        return self.stream.live
+
     def _place(self, live: LiveSession) -> tuple[Cursor, bool]:
         """A cursor where the viewer asked for, and whether it goes on without a new init."""
         request = self._request
@@ -128,12 +138,15 @@ class Subscription:
         start = self._start
         if isinstance(start, Place) and start.session_id == live.session.session_id:
             cursor = resume(buffer, start.sequence, request.tier, lag)
-            return cursor, cursor.joined
-        if start is StartFrom.OLDEST:
+            if cursor.joined or cursor.first_sequence() == start.sequence:
+                return cursor, cursor.joined
+        elif start is StartFrom.OLDEST:
             return join_oldest(buffer, request.tier, lag), False
-        if not self._is_fresh(live):
+        else:
+            cursor = join_latest(buffer, request.tier, lag)
+        if live.ended_reason is None and not self._is_fresh(live):
             self.stream.request_keyframe()
-        return join_latest(buffer, request.tier, lag), False
+        return cursor, False
 
     def _is_fresh(self, live: LiveSession) -> bool:
         """Whether a keyframe has come lately, or is what a session begins with."""

@@ -6,17 +6,16 @@ The socket and the reconnecting are :mod:`vidlink.sentinel.uplink`; the pictures
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from automat import NoTransition, TypeMachineBuilder
 
 from vidlink.errors import BadMessage, PeerError
-from vidlink.fmp4 import write_fragment
 from vidlink.interfaces import ICapture, IServerPeer
 from vidlink.links.clock import ClockOffset
-from vidlink.model import EncodedFrame, InitSegment, Limits, Registration, Segment, clamp_framerate
+from vidlink.links.sending import Sending, SendingEvents
+from vidlink.model import EncodedFrame, Registration, clamp_framerate
 from vidlink.wire.messages import (
     Ack,
     Clock,
@@ -28,14 +27,11 @@ from vidlink.wire.messages import (
     SentinelRegistered,
 )
 
-#: Octets that may wait for the socket; beyond it frames are dropped up to the next keyframe
-#: that is captured once half of them are gone. So is a frame that the server would not take.
-MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 #: How often the clocks are compared.
 CLOCK_SECONDS = 60.0
 
 
-class UplinkEvents(Protocol):
+class UplinkEvents(SendingEvents, Protocol):
     """Who wants to know how the conversation goes."""
 
     def on_registered(self) -> None:
@@ -43,9 +39,6 @@ class UplinkEvents(Protocol):
 
     def on_error(self, code: str, message: str) -> None:
         """The server has said what is wrong."""
-
-    def on_session(self, session_id: str) -> None:
-        """A session has begun."""
 
 
 class _Inputs(Protocol):
@@ -87,15 +80,8 @@ class Uplink:
         self.events = events
         self.seconds = seconds
         self.wall_clock_us = wall_clock_us
-        self.offset = ClockOffset()
-        self.session_id = ""
-        self.acked_sequence = -1
+        self.sending = Sending(identity.sentinel_id, capture, events, seconds)
         self._peer: IServerPeer | None = None
-        self._init = b""
-        self._epoch = -1
-        self._sequence = -1
-        self._choked = False
-        self._max_segment_bytes = Limits().max_segment_bytes
         self._clock_due_seconds = 0.0
         self._inputs: _Inputs = _build(self)
 
@@ -117,7 +103,7 @@ class Uplink:
 
     def initialized(self, init: bytes) -> None:
         """The encoder has a new initialization segment; the frames that follow build on it."""
-        self._init = init
+        self.sending.init = init
 
     def encoded(self, frame: EncodedFrame) -> None:
         """A frame has been encoded; dropped while there is no connection to send it on."""
@@ -141,16 +127,16 @@ class Uplink:
         self._peer = peer
         # What was found before may be hours old, and this machine may have slept since: with a
         # new session the times may jump.
-        self.offset = ClockOffset()
+        self.sending.offset = ClockOffset()
         self.compare_clocks()
-        self.next_session()
+        self.sending.next_session()
         identity = self.identity
         peer.send(
             SentinelRegister(
                 sentinel_id=identity.sentinel_id,
                 instance_id=identity.instance_id,
                 software=identity.software,
-                session_id=self.session_id,
+                session_id=self.sending.session_id,
                 name=identity.name,
                 group=identity.group,
             )
@@ -166,75 +152,21 @@ class Uplink:
         if self.seconds() >= self._clock_due_seconds:
             self.compare_clocks()
 
-    def next_session(self) -> None:
-        """Choose the id of the session to come."""
-        self.session_id = secrets.token_urlsafe(18)
-        self._sequence = -1
-        self.acked_sequence = -1
-
     def stream(self, limits: Mapping[str, int]) -> None:
         """The server has accepted us: the next frame begins the session."""
-        self._max_segment_bytes = limits.get("maxSegmentBytes", self._max_segment_bytes)
+        sending = self.sending
+        sending.max_segment_bytes = limits.get("maxSegmentBytes", sending.max_segment_bytes)
         self.events.on_registered()
-        self._epoch = self.capture.begin_session()
+        sending.begin()
 
     def forget(self) -> None:
         """There is no connection any more."""
         self._peer = None
-        self._choked = False
 
     def send_frame(self, frame: EncodedFrame) -> None:
         """Send a frame as the next segment of its session."""
-        if frame.epoch < self._epoch or self._peer is None:
-            return
-        if frame.epoch > self._epoch:
-            self._epoch = frame.epoch
-            self.next_session()
-        self._sequence += 1
-        if self._sequence == 0:
-            self._send(InitSegment(self.identity.sentinel_id, self.session_id, self._init))
-            self.events.on_session(self.session_id)
-        if not self._has_room(frame, self._peer.backlog_bytes):
-            return
-        segment = self._segment(frame)
-        if len(segment.data) > self._max_segment_bytes:
-            self._choked = True
-            return
-        self._send(segment)
-
-    def _segment(self, frame: EncodedFrame) -> Segment:
-        start_time_us = self.offset.corrected(frame.start_time_us)
-        data = write_fragment(
-            sequence=self._sequence,
-            decode_time=frame.media_time,
-            duration=frame.duration,
-            keyframe=frame.keyframe,
-            data=frame.data,
-            producer_time_us=start_time_us,
-        )
-        return Segment(
-            sentinel_id=self.identity.sentinel_id,
-            session_id=self.session_id,
-            sequence=self._sequence,
-            start_time_us=start_time_us,
-            duration_ms=frame.duration_ms,
-            framerate_mhz=frame.framerate_mhz,
-            keyframe=frame.keyframe,
-            data=data,
-        )
-
-    def _has_room(self, frame: EncodedFrame, backlog_bytes: int) -> bool:
-        """Whether the socket can take this frame; sequences of dropped ones stay missing."""
-        if not self._choked:
-            self._choked = backlog_bytes > MAX_BACKLOG_BYTES
-            return not self._choked
-        if backlog_bytes > MAX_BACKLOG_BYTES // 2:
-            return False
-        if not frame.keyframe:
-            self.capture.request_keyframe()
-            return False
-        self._choked = False
-        return True
+        if self._peer is not None:
+            self.sending.send(frame, self._peer)
 
     def _send(self, message: Message) -> None:
         if self._peer is not None:
@@ -259,12 +191,7 @@ def _framerate(inputs: _Inputs, uplink: Uplink, message: FramerateChange) -> Non
 
 def _clock(inputs: _Inputs, uplink: Uplink, message: Clock) -> None:
     if message.t1 is not None and message.t2 is not None:
-        uplink.offset.measured(message.t0, message.t1, message.t2, uplink.wall_clock_us())
-
-
-def _ack(inputs: _Inputs, uplink: Uplink, message: Ack) -> None:
-    if message.session_id == uplink.session_id:
-        uplink.acked_sequence = max(uplink.acked_sequence, message.sequence)
+        uplink.sending.offset.measured(message.t0, message.t1, message.t2, uplink.wall_clock_us())
 
 
 def _error(inputs: _Inputs, uplink: Uplink, message: ErrorMessage) -> None:
@@ -277,6 +204,7 @@ def _frame(inputs: _Inputs, uplink: Uplink, frame: EncodedFrame) -> None:
 
 def _tick(inputs: _Inputs, uplink: Uplink) -> None:
     uplink.compare_clocks_if_due()
+    uplink.sending.tick()
 
 
 def _lost(inputs: _Inputs, uplink: Uplink) -> None:
@@ -291,7 +219,7 @@ def _table() -> Callable[[Uplink], _Inputs]:
     offline.upon(_Inputs.connected).to(registering)(_connected)
     registering.upon(_Inputs.registered).to(streaming)(_registered)
     streaming.upon(_Inputs.keyframe).loop()(_keyframe)
-    streaming.upon(_Inputs.ack).loop()(_ack)
+    streaming.upon(_Inputs.ack).loop().returns(None)
     streaming.upon(_Inputs.frame).loop()(_frame)
     streaming.upon(_Inputs.tick).loop()(_tick)
     for state in (registering, streaming):

@@ -23,6 +23,8 @@ from vidlink.errors import (
     TooFast,
 )
 from vidlink.interfaces import ICodec, IFollower, IProctorPeer
+from vidlink.links.news import News
+from vidlink.links.rate import Rate
 from vidlink.links.subscription import Subscription
 from vidlink.links.turns import Turns
 from vidlink.model import Frame
@@ -37,7 +39,6 @@ from vidlink.wire.messages import (
     Message,
     ProctorRegister,
     ProctorRegistered,
-    Sentinels,
     Subscribe,
     Unsubscribe,
 )
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 REGISTRATION_SECONDS = 10.0
 #: Answers that wait for room in the socket; a peer that asks on without reading is closed.
 MAX_REPLIES = 1_000
-#: The version of the list of a Proctor that has not been sent it yet.
-NOTHING_SEEN = -1
 
 _Request = Subscribe | Unsubscribe | InitRequest | Focus | KeyframeRequest | FramerateChange | Clock
 
@@ -91,17 +90,18 @@ class Watch:
         self.may = may
         self.wall_clock_us = wall_clock_us
         self.subscriptions: dict[str, Subscription] = {}
-        self.listing = False
+        self._news: News | None = None
         self._codec = codec
         self._seconds = seconds
         self._replies: deque[Frame] = deque()
         self._turns = Turns()
-        self._list_version = NOTHING_SEEN
+        self._rate = Rate(seconds)
         self._inputs: _Inputs = _build(self)
 
     def received(self, message: Message) -> None:
         """Take one message. A mistake of the peer closes it, a failed request is answered."""
         try:
+            self._rate.count()
             if isinstance(message, ProctorRegister):
                 self._inputs.register(message)
             elif isinstance(message, _Request):
@@ -114,12 +114,11 @@ class Watch:
             self.fail(error)
 
     def pull(self) -> Frame | None:
-        """The next frame for the socket: answers, then the list, then the streams in turn."""
+        """The next frame for the socket: answers, list, alarms, then the streams in turn."""
         if self._replies:
             return self._replies.popleft()
-        if self.listing and self._list_version < self.hub.roster.version:
-            return self._list_frame()
-        return self._turns.pull()
+        frame = None if self._news is None else self._news.pull()
+        return self._turns.pull() if frame is None else frame
 
     def stirred(self) -> None:
         """Something that this Proctor follows has news."""
@@ -199,9 +198,14 @@ class Watch:
         now = self.wall_clock_us()
         self.reply(Clock(message.t0, now, now))
 
+    def hear_news(self) -> None:
+        """Tell it of all Sentinels from now on."""
+        self._news = News(self.hub, self._codec)
+        self.hub.read_list(self)
+
     def leave_everything(self) -> None:
         """Follow nothing any more."""
-        self.listing = False
+        self._news = None
         self.hub.leave_list(self)
         for subscription in self.subscriptions.values():
             subscription.stream.leave(self)
@@ -215,23 +219,10 @@ class Watch:
             raise NotFound(f"no sentinel {sentinel_id} is known")
         return stream
 
-    def _list_frame(self) -> Frame:
-        """What is new in the list since this Proctor was last told; shared where it can be."""
-        roster = self.hub.roster
-        place = (self._codec.name, self._list_version)
-        frame = roster.frames.get(place)
-        if frame is None:
-            full = self._list_version == NOTHING_SEEN
-            frame = self.frame(Sentinels(full, roster.since(self._list_version)))
-            roster.frames[place] = frame
-        self._list_version = roster.version
-        return frame
-
 
 def _register(inputs: _Inputs, watch: Watch, message: ProctorRegister) -> None:
     watch.reply(ProctorRegistered(watch.proctor_id, watch.wall_clock_us(), watch.may))
-    watch.listing = True
-    watch.hub.read_list(watch)
+    watch.hear_news()
 
 
 def _request(inputs: _Inputs, watch: Watch, message: _Request) -> None:

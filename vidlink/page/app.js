@@ -12,6 +12,8 @@ import { WatchView } from "./watch.js";
 /** The words that count on are brought up to date so often. */
 const REFRESH_MS = 250;
 const CHECK_MS = 1000;
+/** An alarm stands so long after it was last sounded: the other machine tries every minute or so. */
+const ALARM_MS = 120_000;
 
 class App {
   #clock = new ServerClock();
@@ -23,9 +25,11 @@ class App {
   #unknown = false;
   #checkedAt = 0;
   #said = "";
+  #alarmedAt = -Infinity;
 
   start() {
     this.phaseText = document.getElementById("connection");
+    this.alarmText = document.getElementById("alarm");
     this.announcer = document.getElementById("announcer");
     this.main = document.getElementById("main");
     this.placeholder = document.getElementById("placeholder");
@@ -52,6 +56,9 @@ class App {
     if (message.type === "sentinels") {
       this.#list.take(message);
       this.#refreshStatus();
+    } else if (message.type === "error" && message.code === "id-in-use") {
+      this.#alarmedAt = performance.now();
+      setText(this.alarmText, `Two machines use the id ${message.about}; only one can be seen`);
     } else if (this.#route.kind !== "watch" || this.#view === null) {
       return;
     } else if (message.type === "error") {
@@ -161,6 +168,7 @@ class App {
     const now = performance.now();
     if (now - this.#checkedAt < CHECK_MS) return;
     this.#checkedAt = now;
+    if (now - this.#alarmedAt > ALARM_MS) setText(this.alarmText, "");
     this.#list.refresh();
     this.#showPhaseWords();
     this.#view?.check();

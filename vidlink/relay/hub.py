@@ -11,6 +11,7 @@ from zope.interface import implementer
 from vidlink.errors import IdInUse, NoResources
 from vidlink.interfaces import IFollower, IHub, IPublisher
 from vidlink.model import Registration, SentinelStatus
+from vidlink.relay.alarms import Alarms
 from vidlink.relay.buffer import Budget, Buffer
 from vidlink.relay.roster import Roster
 from vidlink.relay.stream import Stream
@@ -43,6 +44,7 @@ class Hub:
         max_sentinels: int = MAX_SENTINELS,
     ) -> None:
         self.roster = Roster()
+        self.alarms = Alarms(seconds)
         self.budget = Budget(total_bytes)
         self._seconds = seconds
         self._window_seconds = window_seconds
@@ -76,7 +78,7 @@ class Hub:
         rival = stream.publisher
         if rival is None or rival.registration.instance_id == registration.instance_id:
             return succeed(self._seat(stream, registration, publisher))
-        self._log.warn(
+        self._log.info(
             "{sentinel} registers a second time, from another process; probing the first",
             sentinel=registration.sentinel_id,
         )
@@ -84,9 +86,7 @@ class Hub:
 
         def decide(alive: bool) -> Deferred[Stream]:
             if found.publisher is rival and alive:
-                return fail(
-                    IdInUse(f"another live sentinel is registered as {registration.sentinel_id}")
-                )
+                return fail(self._clone(registration.sentinel_id))
             if found.publisher is not rival:
                 return self.claim(registration, publisher)
             return succeed(self._seat(found, registration, publisher))
@@ -103,7 +103,8 @@ class Hub:
         return tuple(self._streams[name].status() for name in sorted(self._streams))
 
     def read_list(self, reader: IFollower) -> None:
-        """`reader` is stirred whenever the roster has a new version; twice is once."""
+        """`reader` is stirred whenever the roster has a new version, and at every alarm; twice is
+        once."""
         self._readers[reader] = None
 
     def leave_list(self, reader: IFollower) -> None:
@@ -118,8 +119,25 @@ class Hub:
 
     def _publish(self) -> None:
         if self.roster.publish(stream.status() for stream in self._streams.values()):
-            for reader in tuple(self._readers):
-                reader.stirred()
+            self._stir()
+
+    def _clone(self, sentinel_id: str) -> IdInUse:
+        """The refusal of a second Sentinel with an id, of which people have to hear."""
+        error = IdInUse(f"another live sentinel is registered as {sentinel_id}")
+        withheld = self.alarms.sound(sentinel_id, error)
+        if withheld is not None:
+            self._log.warn(
+                "two machines use the id {sentinel}: the second one is refused"
+                " ({withheld} times more since this was last said)",
+                sentinel=sentinel_id,
+                withheld=withheld,
+            )
+            self._stir()
+        return error
+
+    def _stir(self) -> None:
+        for reader in tuple(self._readers):
+            reader.stirred()
 
     def _seat(self, stream: Stream, registration: Registration, publisher: IPublisher) -> Stream:
         rival = stream.publisher

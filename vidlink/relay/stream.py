@@ -22,11 +22,18 @@ from vidlink.model import (
     Session,
     clamp_framerate,
 )
+from vidlink.relay.bucket import Allowance, Bucket
 from vidlink.relay.buffer import Buffer
 
 #: Without a segment for this long, or for this many frame times, a Sentinel is stale.
 STALE_SECONDS = 3.0
 STALE_FRAMES = 3
+#: How often a Sentinel may begin a session, whether on one connection or on many: each is a
+#: folder on disk.
+SESSIONS = Allowance(burst=30, per_second=0.1)
+#: How often it may open an earlier one for what comes late: all that one registration may name,
+#: and again no faster than it may begin them.
+EARLIER_SESSIONS = Allowance(burst=1_024, per_second=0.1)
 #: How long viewers have, once the next session can be joined, to be sent the end of the one
 #: before. Both may come in one piece, and nobody is too slow who has not been served yet.
 MOVE_SECONDS = 1.0
@@ -67,6 +74,8 @@ class Stream:
         self.live: LiveSession | None = None
         self.wanted_framerate_mhz: int | None = None
         self.last_segment_time_us: int | None = None
+        self.allowed_sessions = Bucket(SESSIONS, seconds)
+        self.allowed_earlier = Bucket(EARLIER_SESSIONS, seconds)
         self._sent_framerate_mhz: int | None = None
         self._seconds = seconds
         self._heard_seconds = seconds()
@@ -134,6 +143,13 @@ class Stream:
             reason=reason,
         )
         self._stir()
+
+    def in_memory(self, session_id: str) -> LiveSession | None:
+        """The session of this id, live or ended, while its buffer is held; None otherwise."""
+        for held in (self.live, self._ended):
+            if held is not None and held.session.session_id == session_id:
+                return held
+        return None
 
     def follow(self, follower: IFollower) -> None:
         """`follower` hears of every arrival, beginning and end; twice is once."""

@@ -18,19 +18,25 @@ from vidlink.errors import (
     NotAuthenticated,
     NotMedia,
     PeerError,
+    Replaced,
+    TooFast,
 )
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink import Uplink
 from vidlink.sentinel.backoff import BackOff
-from vidlink.wire.messages import Message
+from vidlink.wire.messages import ErrorMessage, Message
 
 #: Autobahn bounds what is sent by the same number: a segment in base64 must fit.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 #: A connection that is closing, whoever began it, is cut off after this.
 LINGER_SECONDS = 3.0
+#: What the protocol itself closes with (RFC 6455 section 7.4.1): a frame that is none, text that
+#: is none, a message in too many frames, or one that is too long.
+BROKEN_CODES = {1002, 1007, 1008, 1009}
 #: After these the server is asked again no faster than once a minute: nothing changes sooner.
-PATIENT_CODES = {
-    kind.close_code for kind in (IdInUse, NotAllowed, NotAuthenticated, BadMessage, NotMedia)
+PATIENT_CODES = BROKEN_CODES | {
+    kind.close_code
+    for kind in (IdInUse, Replaced, NotAllowed, NotAuthenticated, BadMessage, NotMedia, TooFast)
 }
 PATIENT_SECONDS = 60.0
 
@@ -83,8 +89,9 @@ class UplinkProtocol(WebSocketClientProtocol):
             self.sendMessage(payload, is_binary)
 
     def close(self, error: PeerError) -> None:
-        """Close with the code of `error`; only a server explains itself in band."""
+        """Say `error` in band and close with its code. A second call does nothing."""
         if self.state == self.STATE_OPEN:
+            self.sendMessage(*self.factory.codec.encode(ErrorMessage(error.code, str(error))))
             self.sendCloseFrame(code=error.close_code, reasonUtf8=error.code.encode())
 
     def sendCloseFrame(self, *close: Any, **named: Any) -> None:
@@ -188,11 +195,15 @@ class UplinkEvents:
 
     def on_error(self, code: str, message: str) -> None:
         """The server has said what is wrong."""
-        self._log.warn("the server says: {message} ({code})", message=message, code=code)
+        self._log.warn("the server says: {text} ({code})", text=message, code=code)
 
     def on_session(self, session_id: str) -> None:
         """A session has begun."""
         self._log.info("session {session} has begun", session=session_id)
+
+    def on_dropped(self, count: int, why: str) -> None:
+        """Frames were not sent; said at once, and then once a minute."""
+        self._log.warn("{count} frames were dropped: {why}", count=count, why=why)
 
     def on_trouble(self, text: str) -> None:
         """Nothing is captured, or it is again."""

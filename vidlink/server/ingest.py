@@ -36,6 +36,18 @@ class IngestProtocol(LinkProtocol):
         self.conversation = self.factory.converse(self)
         super().onOpen()
 
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is over; if the Sentinel has said why, the log has it."""
+        farewell = getattr(self.conversation, "farewell", None)
+        if farewell is not None:
+            self._log.info(
+                "{peer}: the sentinel has left: {why} ({code})",
+                peer=self.peer,
+                why=farewell.message,
+                code=farewell.code,
+            )
+        super().onClose(wasClean, code, reason)
+
     def take(self, payload: bytes, is_binary: bool) -> None:
         """Decode, and keep the payload where it may be forwarded as it came."""
         message = self.codec.decode(payload, is_binary)

@@ -83,9 +83,11 @@ class LinkProtocol(PacedProtocol):
         super().dataReceived(data)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """One whole message."""
+        """One whole message; nothing is taken any more of a peer that we are closing."""
         self._frames = 0
         self._answered()
+        if self.state != self.STATE_OPEN:
+            return
         try:
             self.take(payload, isBinary)
         except PeerError as error:

@@ -1,0 +1,27 @@
+"""How fast a peer may talk; what is allowed is counted by :mod:`vidlink.relay.bucket`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vidlink.errors import TooFast
+from vidlink.relay.bucket import Allowance, Bucket
+
+#: Messages on one connection: all of a Proctor's, all but the segments of a Sentinel's. A viewer
+#: may subscribe to every sentinel that there can be at once; a loop that never ends is closed.
+MESSAGES = Allowance(burst=20_000, per_second=1_000.0)
+
+
+class Rate:
+    """What one connection may say.
+
+    :param seconds: the monotonic clock.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._bucket = Bucket(MESSAGES, seconds)
+
+    def count(self) -> None:
+        """One more message; raises :exc:`~vidlink.errors.TooFast` if it is one too many."""
+        if not self._bucket.take():
+            raise TooFast(f"more than {MESSAGES.per_second:g} messages a second")
