@@ -12,6 +12,8 @@ _BASE = frozenset({"model", "clips", "errors", "interfaces"})
 _ROOMS = frozenset({"fmp4", "wire", "links", "relay", "store", "access"})
 # What all formats have in common; a format itself is for the taps to choose.
 _COMMON = frozenset({"wire.messages", "wire.framing"})
+# How the server is found, for whoever connects to it.
+_REACHING = frozenset({"address", "backoff"})
 _DAEMONS = frozenset({"server", "server.tap", "sentinel", "sentinel.tap"})
 
 # For every room, the other rooms it may import. A room that is not here may not exist.
@@ -29,15 +31,23 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "relay": _BASE,
     "store": _BASE | {"fmp4"},
     "access": _BASE,
+    "address": frozenset({"errors"}),
+    "backoff": frozenset(),
     "options": frozenset({"errors"}),
     "plugins": frozenset({"errors", "interfaces"}),
     "daemon": frozenset(),
     "server": _BASE | _COMMON | {"options", "fmp4", "links", "access", "relay.hub", "relay.stream"},
-    "sentinel": _BASE | _COMMON | {"options", "fmp4", "links"},
+    "sentinel": _BASE | _COMMON | _REACHING | {"options", "fmp4", "links"},
+    # A client reads what a server writes, in every format; it knows nothing of what is behind.
+    "client": _BASE | _REACHING | {"wire", "fmp4", "plugins"},
     "server.tap": _BASE | _ROOMS | {"server", "options", "plugins", "daemon"},
-    "sentinel.tap": _BASE | _ROOMS | {"sentinel", "options", "plugins", "daemon"},
+    "sentinel.tap": _BASE | _ROOMS | _REACHING | {"sentinel", "options", "plugins", "daemon"},
     "testing": _BASE | _ROOMS,
-    "commands": _BASE | _ROOMS | _DAEMONS | {"options", "plugins", "testing"},
+    "commands": _BASE
+    | _ROOMS
+    | _DAEMONS
+    | _REACHING
+    | {"client", "options", "plugins", "daemon", "testing"},
 }
 
 _SOCKETS = frozenset(

@@ -74,9 +74,15 @@ class TreeTests(SynchronousTestCase):
         """A server runs where no FFmpeg is: nothing that it loads brings it in."""
         self.assertNotIn("av", loaded_by("vidlink.server.tap"))
 
+    def test_client_without_pictures(self) -> None:
+        """A program that imports the client needs no FFmpeg, nor do the commands that use it."""
+        commands = ("export", "ls", "watch")
+        loaded = loaded_by("vidlink.client", *(f"vidlink.commands.{one}" for one in commands))
+        self.assertNotIn("av", loaded)
+
     def test_reactor_is_chosen_late(self) -> None:
-        """Only starting a daemon picks the reactor, so that ``twistd --reactor`` has its say."""
-        loaded = loaded_by("vidlink.server.tap", "vidlink.sentinel.tap")
+        """Only starting picks the reactor: ``twistd --reactor``, or a program, has its say."""
+        loaded = loaded_by("vidlink.server.tap", "vidlink.sentinel.tap", "vidlink.client")
         self.assertNotIn("twisted.internet.reactor", loaded)
 
     def test_all_tests_are_found(self) -> None:

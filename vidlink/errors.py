@@ -14,9 +14,9 @@ class VidlinkError(Exception):
     """Anything that VidLink itself raises; `str()` of it is a sentence for a person."""
 
     #: A word for programs, the same on the wire and over HTTP.
-    code: ClassVar[str] = "internal"
+    code: str = "internal"
     #: The status of an HTTP answer that reports it (RFC 9110 section 15).
-    http_status: ClassVar[int] = 500
+    http_status: int = 500
 
 
 class UserMistake(VidlinkError):
@@ -151,6 +151,35 @@ class Damaged(RequestError):
     http_status = 500
 
 
+class Answered(VidlinkError):
+    """A server answered a request with an error that has no kind of its own here.
+
+    `http_status` and `code` are those of the answer.
+    """
+
+    def __init__(self, http_status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.code = code
+
+
+class Unreachable(VidlinkError):
+    """The server cannot be reached, or the connection to it broke, or it fell silent.
+
+    The same may go well a little later.
+    """
+
+    code = "unreachable"
+    http_status = 504
+
+
+class BadAnswer(VidlinkError):
+    """What answers is no VidLink server, or says what no server of this version says."""
+
+    code = "bad-answer"
+    http_status = 502
+
+
 class StoreError(VidlinkError):
     """The data folder or its index cannot be used."""
 
@@ -164,20 +193,19 @@ class CaptureError(VidlinkError):
     code = "capture"
 
 
+#: Every reason to end a connection.
+CLOSINGS: tuple[type[PeerError], ...] = (
+    BadMessage,
+    NotAuthenticated,
+    NotAllowed,
+    NoRegistration,
+    Replaced,
+    IdInUse,
+    NotMedia,
+    TooFast,
+    TooSlow,
+    NoResources,
+    GoingAway,
+)
 #: Close codes by error code, for documents, and for a peer that only sees the number.
-CLOSE_CODES: dict[str, int] = {
-    kind.code: kind.close_code
-    for kind in (
-        BadMessage,
-        NotAuthenticated,
-        NotAllowed,
-        NoRegistration,
-        Replaced,
-        IdInUse,
-        NotMedia,
-        TooFast,
-        TooSlow,
-        NoResources,
-        GoingAway,
-    )
-}
+CLOSE_CODES: dict[str, int] = {kind.code: kind.close_code for kind in CLOSINGS}

@@ -17,10 +17,10 @@ from zope.interface import implementer
 
 from tests.joined import BINARY, Joined, Peer
 from tests.sentinel.test_uplink import URL, ScriptedCapture
+from vidlink.address import Address, read_address
+from vidlink.backoff import BackOff
 from vidlink.links.uplink import Uplink
 from vidlink.model import Registration
-from vidlink.sentinel.address import Address, read_address
-from vidlink.sentinel.backoff import BackOff
 from vidlink.sentinel.service import STOP_SECONDS, ReportingEndpoint, SentinelService
 from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
 from vidlink.wire.messages import SentinelRegister

@@ -12,13 +12,13 @@ from zope.interface import implementer
 
 from tests.fmp4.media import encoded
 from tests.joined import BINARY, JSON, Joined, Peer
+from vidlink.backoff import LONGEST_SECONDS, BackOff
 from vidlink.errors import BadMessage, GoingAway, NotMedia, Replaced, TooFast
 from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
 from vidlink.interfaces import ICapture
 from vidlink.links.sending import DROPPED_SECONDS, MAX_BACKLOG_BYTES
 from vidlink.links.uplink import Uplink
 from vidlink.model import EncodedFrame, Limits, Registration, Segment, SentinelState
-from vidlink.sentinel.backoff import LONGEST_SECONDS, BackOff
 from vidlink.sentinel.uplink import (
     LINGER_SECONDS,
     UplinkEvents,

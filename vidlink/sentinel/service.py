@@ -13,9 +13,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from vidlink.address import Address
+from vidlink.backoff import BackOff
 from vidlink.errors import GoingAway
-from vidlink.sentinel.address import Address
-from vidlink.sentinel.backoff import BackOff
 from vidlink.sentinel.uplink import UplinkFactory
 
 TICK_SECONDS = 1.0

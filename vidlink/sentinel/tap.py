@@ -12,6 +12,8 @@ import time
 from typing import Any
 
 import vidlink
+from vidlink.address import read_address
+from vidlink.backoff import BackOff
 from vidlink.daemon import prepare, steady_clock, wall_clock_us
 from vidlink.errors import Unsendable, UserMistake
 from vidlink.interfaces import ICodec
@@ -19,8 +21,6 @@ from vidlink.links.uplink import Uplink
 from vidlink.model import MAX_FRAMERATE_MHZ, MIN_FRAMERATE_MHZ, Registration, is_sentinel_id
 from vidlink.options import OneLineOptions, or_exit
 from vidlink.plugins import find_codecs
-from vidlink.sentinel.address import read_address
-from vidlink.sentinel.backoff import BackOff
 from vidlink.sentinel.capture import Capture
 from vidlink.sentinel.encoder_choice import EncoderSettings
 from vidlink.sentinel.roles import ISource

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from vidlink.backoff import BackOff
 from vidlink.errors import (
     CLOSE_CODES,
     BadMessage,
@@ -23,7 +24,6 @@ from vidlink.errors import (
 )
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink import Uplink
-from vidlink.sentinel.backoff import BackOff
 from vidlink.wire.messages import ErrorMessage, Message
 
 #: Autobahn bounds what is sent by the same number: a segment in base64 must fit.

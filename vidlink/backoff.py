@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt to reach the server."""
+"""How long to wait before the next attempt to reach the server; for sentinels and clients alike."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from vidlink.address import read_address
 from vidlink.errors import UserMistake
-from vidlink.sentinel.address import read_address
 
 
 class AddressTests(SynchronousTestCase):

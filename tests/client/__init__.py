@@ -1,0 +1,1 @@
+"""Tests of `vidlink.client`: the reference client against the real server, in memory."""

@@ -1,0 +1,234 @@
+"""The socket of a client: Autobahn's, with an inbox for what it hears.
+
+It is joined to a server that may be slow, silent, or no VidLink at all; each has a deadline on
+the clock that is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from twisted.internet.defer import CancelledError, Deferred
+
+from vidlink.client.failures import broken, closed, spoken
+from vidlink.client.inbox import Inbox
+from vidlink.errors import BadAnswer, PeerError, Unreachable, VidlinkError
+from vidlink.interfaces import ICodec
+from vidlink.wire.messages import Clock, Message, ProctorRegister, ProctorRegistered
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+#: From the attempt to connect until the server has accepted us.
+CONNECT_SECONDS = 30.0
+#: A server pings every 10 s; one of which nothing at all is heard for so long is given up.
+SILENCE_SECONDS = 35.0
+#: A server that does not do its part in closing is cut off after this.
+LINGER_SECONDS = 3.0
+_STATUS = re.compile(r"\((4[0-9][0-9])\b")
+
+
+class ProctorProtocol(WebSocketClientProtocol):
+    """One connection: registers by itself; then `inbox` has what the server says.
+
+    What is said to the server is small and goes out at once; nothing of it waits here.
+    """
+
+    factory: ProctorFactory
+    codec: ICodec
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__()
+        self.inbox = Inbox(self._pause, self._resume, max_bytes)
+        self._accepted: Deferred[ProctorRegistered] = Deferred(lambda _: self._abort())
+        self._over: Deferred[None] = Deferred()
+        self._why: BaseException | None = None
+        self._timer: Any = None
+        self._is_leaving = False
+        self._is_open = False
+
+    async def accepted(self) -> ProctorRegistered:
+        """Waits for the server's `registered`; ends the connection if that does not come."""
+        return await self._accepted
+
+    def say(self, message: Message) -> None:
+        """Send `message`; raises what ended the connection if it is over."""
+        if self._why is not None:
+            raise self._why
+        if self.state != self.STATE_OPEN:
+            raise Unreachable(f"the connection to {self.factory.url} is closing")
+        self.sendMessage(*self.codec.encode(message))
+
+    async def leave(self) -> None:
+        """Close, and wait until that is done."""
+        if not self._is_leaving:
+            self._is_leaving = True
+            self.inbox.end(StopAsyncIteration())
+            if self._why is None:
+                # Else the answer to our close would wait behind what nobody reads.
+                self.transport.resumeProducing()
+                self.sendClose(1000)
+                self._watch(LINGER_SECONDS)
+        over: Deferred[None] = Deferred()
+        if self._over.called:
+            return
+        self._over.chainDeferred(over)
+        await over
+
+    def connectionMade(self) -> None:
+        """Connected; the handshake begins."""
+        super().connectionMade()
+        self._watch(CONNECT_SECONDS)
+
+    def dataReceived(self, data: bytes) -> None:
+        """The server is alive."""
+        if self._is_open and not self._is_leaving:
+            self._watch(SILENCE_SECONDS)
+        super().dataReceived(data)
+
+    def onOpen(self) -> None:
+        """The handshake is done."""
+        codec = self.factory.codecs.get(self.websocket_protocol_in_use)
+        if codec is None:
+            self._fail(BadAnswer(f"{self.factory.url} does not speak VidLink"))
+            return
+        self.codec = codec
+        self.sendMessage(*codec.encode(ProctorRegister(self.factory.software)))
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """One whole message."""
+        if self._is_leaving or self._why is not None:
+            return
+        try:
+            message = self.codec.decode(payload, isBinary)
+        except PeerError as error:
+            self._fail(BadAnswer(f"{self.factory.url} says what cannot be read: {error}"))
+            return
+        if isinstance(message, ProctorRegistered):
+            self._is_open = True
+            self._watch(SILENCE_SECONDS)
+            if not self._accepted.called:
+                self._accepted.callback(message)
+        elif not isinstance(message, Clock):
+            self.inbox.put(message, len(payload))
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is over, or was refused in the handshake."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self._why is None:
+            self._why = self._ending(reason)
+        self.inbox.end(self._why)
+        if not self._accepted.called:
+            self._accepted.errback(self._why)
+        self._over.callback(None)
+
+    def _ending(self, reason: str | None) -> VidlinkError:
+        where = self.factory.url
+        if self.remoteCloseCode is not None:
+            return closed(where, self.remoteCloseCode, self.remoteCloseReason)
+        if self.websocket_protocol_in_use is None and reason and not self._is_open:
+            refused = f"{where} does not take the connection: {spoken(reason)}"
+            return (BadAnswer if _STATUS.search(reason) else Unreachable)(refused)
+        return closed(where, None, None)
+
+    def _pause(self) -> None:
+        # While nothing is read, silence is our own.
+        self._watch(None)
+        self.transport.pauseProducing()
+
+    def _resume(self) -> None:
+        if not self._is_leaving and self._why is None:
+            self._watch(SILENCE_SECONDS)
+            self.transport.resumeProducing()
+
+    def _watch(self, seconds: float | None) -> None:
+        """Give up after so long; None: never."""
+        if self._timer is not None and self._timer.active():
+            if seconds is not None:
+                self._timer.reset(seconds)
+                return
+            self._timer.cancel()
+        if seconds is not None:
+            self._timer = self.factory.clock.callLater(seconds, self._too_late)
+
+    def _too_late(self) -> None:
+        if self._is_leaving:
+            self._abort()
+        elif not self._is_open:
+            late = f"{self.factory.url} has not answered within {CONNECT_SECONDS:g} s"
+            self._fail(Unreachable(late))
+        else:
+            silent = f"nothing was heard of {self.factory.url} for {SILENCE_SECONDS:g} s"
+            self._fail(Unreachable(silent))
+
+    def _fail(self, why: VidlinkError) -> None:
+        """End it at once, for this reason."""
+        self._why = why
+        self._abort()
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+
+class ProctorFactory(WebSocketClientFactory):
+    """Makes one connection to a server.
+
+    :param codecs: the formats to offer.
+    :param clock: `IReactorTime`.
+    """
+
+    noisy = False
+    host: str
+
+    def __init__(
+        self, url: str, codecs: Sequence[ICodec], software: str, max_bytes: int, clock: Any
+    ) -> None:
+        super().__init__(url, protocols=[codec.name for codec in codecs])
+        if ":" in self.host:
+            # Autobahn takes the brackets off, and Host needs them (RFC 9110 section 7.2).
+            self.host = f"[{self.host}]"
+        self.codecs = {codec.name: codec for codec in codecs}
+        self.software = software
+        self.max_bytes = max_bytes
+        self.clock = clock
+        self.setProtocolOptions(
+            version=18,
+            failByDrop=False,
+            tcpNoDelay=True,
+            maxFramePayloadSize=MAX_MESSAGE_BYTES,
+            maxMessagePayloadSize=MAX_MESSAGE_BYTES,
+            # Autobahn's timers run on the global reactor; ours are on the clock.
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=0,
+            serverConnectionDropTimeout=0,
+            autoPingInterval=0,
+        )
+
+    def buildProtocol(self, addr: object) -> ProctorProtocol:
+        """The one connection."""
+        link = ProctorProtocol(self.max_bytes)
+        link.factory = self
+        return link
+
+    async def reach(self, endpoint: Any) -> ProctorProtocol:
+        """Connect.
+
+        :raises Unreachable: nobody answers, or not in time.
+        """
+        connecting: Deferred[Any] = endpoint.connect(self)
+        timer = self.clock.callLater(CONNECT_SECONDS, connecting.cancel)
+        try:
+            link: ProctorProtocol = await connecting
+        except Exception as error:
+            meant = broken(self.url, error)
+            if isinstance(meant, CancelledError) and not timer.active():
+                late = f"{self.url} has not answered within {CONNECT_SECONDS:g} s"
+                raise Unreachable(late) from None
+            raise meant from None
+        finally:
+            if timer.active():
+                timer.cancel()
+        return link

@@ -1,0 +1,116 @@
+"""What goes wrong between a client and its server, as errors of ours: what broke, and who said so.
+
+Texts of servers are made fit to be shown: a terminal obeys control characters.
+"""
+
+from __future__ import annotations
+
+import json
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed
+from twisted.internet.error import DNSLookupError as NoSuchName
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseFailed
+from twisted.web.http import PotentialDataLoss
+
+from vidlink import errors
+from vidlink.errors import Answered, BadAnswer, PeerError, Unreachable, VidlinkError
+from vidlink.wire.kinds import Sentence
+
+_SENTENCE = Sentence(1_024)
+_KINDS: dict[str, type[VidlinkError]] = {
+    kind.code: kind
+    for kind in (
+        errors.NotFound,
+        errors.SentinelOffline,
+        errors.Damaged,
+        errors.StoreError,
+        errors.NotAuthenticated,
+        errors.NotAllowed,
+        errors.TooFast,
+        errors.NoResources,
+        errors.GoingAway,
+    )
+}
+#: What a proxy in front of a server says when it is not there.
+_ABSENT = (502, 503, 504)
+#: Why a server closes a connection, as its client sees it.
+_CLOSED_FOR: dict[type[PeerError], str] = {
+    errors.GoingAway: "it is shutting down",
+    errors.TooSlow: "nothing was taken of what it sent for too long",
+    errors.TooFast: "it was asked for too much at once",
+    errors.NoResources: "it has no room",
+    errors.NotAuthenticated: "it asks for a credential",
+    errors.NotAllowed: "this is not allowed",
+    errors.BadMessage: "it does not understand what it was sent",
+}
+_CLOSINGS: dict[int, type[PeerError]] = {kind.close_code: kind for kind in errors.CLOSINGS}
+
+
+def spoken(text: str) -> str:
+    """`text` of a server's, fit to be shown on one line."""
+    said: str = _SENTENCE.dump(text)
+    return said
+
+
+def answered(where: str, status: int, body: bytes) -> VidlinkError:
+    """The error that an HTTP answer reports; `where` is whom it came from."""
+    try:
+        error = json.loads(body)["error"]
+        code, message = str(error["code"]), spoken(str(error["message"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return _answered_otherwise(where, status)
+    kind = _KINDS.get(code)
+    return Answered(status, spoken(code), message) if kind is None else kind(message)
+
+
+def _answered_otherwise(where: str, status: int) -> VidlinkError:
+    if status == 401:
+        return errors.NotAuthenticated(f"{where} asks for a credential")
+    if status == 403:
+        return errors.NotAllowed(f"{where} does not allow this")
+    if status in _ABSENT:
+        return Unreachable(f"the server behind {where} cannot be reached (status {status})")
+    return BadAnswer(f"{where} answers with status {status}, not as a VidLink server does")
+
+
+def closed(where: str, close_code: int | None, reason: str | None) -> VidlinkError:
+    """Why a WebSocket ended, by the close code that its server sent, if any."""
+    kind = None if close_code is None else _CLOSINGS.get(close_code)
+    if kind is not None:
+        return kind(f"{where} has closed the connection: {_CLOSED_FOR.get(kind, kind.code)}")
+    if close_code is None:
+        return Unreachable(f"the connection to {where} broke")
+    said = f" ({spoken(reason)})" if reason else ""
+    return Unreachable(f"{where} has closed the connection with {close_code}{said}")
+
+
+def broken(where: str, error: BaseException) -> BaseException:
+    """What `error` of Twisted's means to the caller; what is none of a connection stays."""
+    causes = _causes(error)
+    if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
+        return CancelledError()
+    if not isinstance(error, ResponseFailed | ConnectError | ConnectionClosed | NoSuchName):
+        return error
+    if any(type(cause).__name__ == "ParseError" for cause in causes):
+        return BadAnswer(f"what answers at {where} does not speak HTTP")
+    return Unreachable(f"cannot reach {where}: {_words(causes[-1])}")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """`error`, or what it is made of."""
+    if isinstance(error, ResponseFailed):
+        reasons: list[Failure] = error.reasons
+        values = [failure.value for failure in reasons if failure.value is not None]
+        return [value for value in values if not isinstance(value, PotentialDataLoss)] or [error]
+    return [error]
+
+
+def _words(error: BaseException) -> str:
+    if type(error).__module__.startswith("OpenSSL"):
+        details = error.args[0] if error.args and isinstance(error.args[0], list) else []
+        words = ", ".join(str(detail[-1]) for detail in details if detail)
+        return f"no trust over TLS ({words or 'the connection was cut'})"
+    text = str(error).strip().rstrip(".") or type(error).__name__
+    return spoken(text)

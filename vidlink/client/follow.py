@@ -1,0 +1,160 @@
+"""One Sentinel, followed over any number of connections: what `vidlink watch` shows.
+
+A connection that breaks is made again, for ever, and goes on with the very next segment if the
+server's memory still has it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.task import deferLater
+
+from vidlink.backoff import BackOff
+from vidlink.client.live import Event, Live, connect
+from vidlink.errors import NotAllowed, NotAuthenticated, NotFound, UserMistake, VidlinkError
+from vidlink.model import Segment, Tier
+from vidlink.wire.messages import ErrorMessage, Place, Sentinels, StartFrom, Subscribed
+
+#: After these the server is asked again no faster than once a minute: nothing changes sooner.
+_PATIENT = (NotAllowed, NotAuthenticated)
+_PATIENT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """There is no connection, and why; the next attempt is made in `retry_seconds`."""
+
+    error: VidlinkError
+    retry_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """There is a connection (again); what the server says follows."""
+
+
+class Follow:
+    """Follows one Sentinel; an asynchronous iterator of events for one reader, without an end.
+
+    Besides what a connection says, and in its place, there are :class:`Connected` and
+    :class:`Lost`. Reading on after `Lost` waits and connects again. Between two segments of one
+    session nothing is left out that is not named by ``Skipped``.
+
+    :param join: gives a new connection.
+    :param clock: `IReactorTime`.
+    :param start_from, tier, max_lag_ms: as :meth:`~vidlink.client.live.Live.subscribe` has them;
+        after a lost connection it goes on where it was instead.
+    :param is_known: that the Sentinel exists is known already, so that a server which has not
+        heard of it since its own start is waited for; else that is a
+        :exc:`~vidlink.errors.NotFound`.
+    """
+
+    def __init__(
+        self,
+        sentinel_id: str,
+        join: Callable[[], Awaitable[Live]],
+        clock: Any,
+        *,
+        start_from: StartFrom | Place = StartFrom.LATEST,
+        tier: Tier = Tier.FULL,
+        max_lag_ms: int | None = None,
+        is_known: bool = False,
+        back_off: BackOff | None = None,
+    ) -> None:
+        self.sentinel_id = sentinel_id
+        self._join = join
+        self._clock = clock
+        self._start = start_from
+        self._tier = tier
+        self._max_lag_ms = max_lag_ms
+        self._is_known = is_known
+        self._back_off = back_off or BackOff(random.random)
+        self._live: Live | None = None
+        self._pause_seconds = 0.0
+        self._is_unheard_of = False
+
+    def __aiter__(self) -> Follow:
+        return self
+
+    async def __anext__(self) -> Event | Connected | Lost:
+        """The next event.
+
+        :raises NotFound: the server knows no such Sentinel.
+        """
+        if self._live is None:
+            return await self._reach()
+        try:
+            event = await self._live.__anext__()
+        except VidlinkError as error:
+            self._live = None
+            return self._lost(error)
+        return self._seen(self._live, event)
+
+    async def close(self) -> None:
+        """Take leave of the server; does nothing without a connection."""
+        live, self._live = self._live, None
+        if live is not None:
+            await live.close()
+
+    async def _reach(self) -> Connected | Lost:
+        if self._pause_seconds:
+            await deferLater(self._clock, self._pause_seconds)
+        try:
+            live = await self._join()
+            self._subscribe(live)
+        except UserMistake:
+            raise
+        except VidlinkError as error:
+            return self._lost(error)
+        self._back_off.reset()
+        self._pause_seconds = 0.0
+        self._live = live
+        return Connected()
+
+    def _subscribe(self, live: Live) -> None:
+        self._is_unheard_of = False
+        live.subscribe(
+            self.sentinel_id,
+            start_from=self._start,
+            tier=self._tier,
+            max_lag_ms=self._max_lag_ms,
+        )
+
+    def _lost(self, error: VidlinkError) -> Lost:
+        if isinstance(error, _PATIENT):
+            self._back_off.at_least(_PATIENT_SECONDS)
+        self._pause_seconds = self._back_off.next_seconds()
+        return Lost(error, self._pause_seconds)
+
+    def _seen(self, live: Live, event: Event) -> Event:
+        """Remember where we are, and deal with a server that does not know the Sentinel yet."""
+        if isinstance(event, Segment):
+            self._start = Place(event.session_id, event.sequence + 1)
+        elif isinstance(event, Subscribed):
+            self._is_known = True
+        elif isinstance(event, ErrorMessage) and self._is_not_found(event):
+            if not self._is_known:
+                raise NotFound(event.message)
+            self._is_unheard_of = True
+            return Subscribed(self.sentinel_id)
+        elif isinstance(event, Sentinels) and self._is_unheard_of and self._is_in(event):
+            self._subscribe(live)
+        return event
+
+    def _is_not_found(self, event: ErrorMessage) -> bool:
+        return event.code == NotFound.code and event.about == self.sentinel_id
+
+    def _is_in(self, event: Sentinels) -> bool:
+        return any(row.sentinel_id == self.sentinel_id for row in event.sentinels)
+
+
+def follow(sentinel_id: str, address: str, reactor: Any, **wishes: Any) -> Follow:
+    """Follow a Sentinel of the server at `address` (see :func:`~vidlink.client.live.connect`).
+
+    `wishes` are the optional parameters of :class:`Follow`.
+    """
+    return Follow(sentinel_id, lambda: connect(address, reactor), reactor, **wishes)

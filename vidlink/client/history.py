@@ -1,0 +1,264 @@
+"""What was recorded and what is there now, asked over HTTP; ``docs/reference/http.md`` is its text.
+
+Every call raises, besides what it names itself: :exc:`~vidlink.errors.Unreachable` (try again
+later), :exc:`~vidlink.errors.BadAnswer` (no VidLink server), and the error that the server
+answered with: :exc:`~vidlink.errors.NotFound`, :exc:`~vidlink.errors.SentinelOffline`,
+:exc:`~vidlink.errors.StoreError`, :exc:`~vidlink.errors.Damaged` or, for any other, one
+:exc:`~vidlink.errors.Answered`. Cancelling a call ends its request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from vidlink.address import PROCTOR_PATH, read_address
+from vidlink.client import values
+from vidlink.client.requests import Requests
+from vidlink.errors import BadAnswer
+from vidlink.model import (
+    SegmentPage,
+    SegmentQuery,
+    SegmentRecord,
+    SentinelStatus,
+    SessionPage,
+    SessionQuery,
+    SessionRecord,
+)
+
+MAX_INIT_BYTES = 1024 * 1024
+#: What :meth:`History.media` takes at most, unless told otherwise.
+MAX_MEDIA_BYTES = 64 * 1024 * 1024
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.ASCII)
+_MISSING = re.compile(r"([0-9]{1,10})-([0-9]{1,10})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What a request for ``recording.mp4`` is answered with, before its first byte.
+
+    `size_bytes` is that of the whole; what comes begins at `offset`, which is 0 whenever the
+    server has another version than the one that was to be resumed. `etag` is its strong
+    validator, with quotes.
+    """
+
+    size_bytes: int
+    offset: int
+    etag: str
+
+
+class FilmSink(Protocol):
+    """Where a recording goes. What it raises ends the request, and comes out of the call."""
+
+    def begin(self, film: Film) -> None:
+        """Bytes will come, from `film.offset` on. Called once."""
+
+    def write(self, data: bytes) -> Any:
+        """The next bytes. If it returns a Deferred, nothing more is read until that fires."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Which part of a session is wanted: of times in microseconds since the epoch.
+
+    With a `start_us` the film begins at the keyframe at or before it, and its times at 0; it
+    ends before `end_us`. Nothing after sequence `last` is in it, so that the film of a session
+    that is still live stays what it is.
+    """
+
+    start_us: int | None = None
+    end_us: int | None = None
+    last: int | None = None
+
+
+class History:
+    """The HTTP interface of one server.
+
+    :param base_url: such as ``http://127.0.0.1:8080``, without a slash at its end.
+    :param treq: a :class:`treq.client.HTTPClient`.
+    :param clock: `IReactorTime`, for time-outs.
+    :param pool: the connections that :meth:`close` closes; None: they are somebody else's.
+    """
+
+    def __init__(self, base_url: str, *, treq: Any, clock: Any, pool: Any = None) -> None:
+        self._requests = Requests(base_url, treq, clock)
+        self._pool = pool
+
+    async def close(self) -> None:
+        """Close the connections that are idle."""
+        if self._pool is not None:
+            await self._pool.closeCachedConnections()
+
+    async def me(self) -> values.Me:
+        """Who the server takes us for, and what time it is there."""
+        return values.read_me(await self._requests.json("/api/v1/me"))
+
+    async def sentinels(self) -> tuple[SentinelStatus, ...]:
+        """Every Sentinel that is connected or was ever recorded, by id."""
+        return values.read_sentinels(await self._requests.json("/api/v1/sentinels"))
+
+    async def session_page(self, query: SessionQuery) -> SessionPage:
+        """One page of sessions, newest first, without spans and gaps."""
+        params = {
+            "sentinel": query.sentinel_id,
+            "group": query.group,
+            "from": query.from_time_us,
+            "to": query.to_time_us,
+            "after": query.after,
+            "limit": query.limit,
+        }
+        return values.read_session_page(await self._requests.json("/api/v1/sessions", params))
+
+    async def sessions(self, query: SessionQuery) -> AsyncIterator[SessionRecord]:
+        """All sessions that match, newest first; `query.limit` of them are asked for at once."""
+        while True:
+            page = await self.session_page(query)
+            for record in page.sessions:
+                yield record
+            if page.next is None:
+                return
+            query = replace(query, after=page.next)
+
+    async def session(self, sentinel_id: str, session_id: str) -> SessionRecord:
+        """One session with its spans and gaps."""
+        return values.read_session(await self._requests.json(_path(sentinel_id, session_id)))
+
+    async def segment_page(
+        self, sentinel_id: str, session_id: str, query: SegmentQuery
+    ) -> SegmentPage:
+        """One page of the segments of a session, in the order of their sequence."""
+        params = {
+            "from": query.from_time_us,
+            "to": query.to_time_us,
+            "after": query.after,
+            "limit": query.limit,
+        }
+        path = _path(sentinel_id, session_id) + "/segments"
+        return values.read_segment_page(await self._requests.json(path, params))
+
+    async def segments(
+        self, sentinel_id: str, session_id: str, query: SegmentQuery
+    ) -> AsyncIterator[SegmentRecord]:
+        """All segments that match; `query.limit` of them are asked for at once."""
+        while True:
+            page = await self.segment_page(sentinel_id, session_id, query)
+            for segment in page.segments:
+                yield segment
+            if page.next is None:
+                return
+            query = replace(query, after=page.next)
+
+    async def init(self, sentinel_id: str, session_id: str) -> bytes:
+        """The initialization segment of a session."""
+        response = await self._requests.ask(_path(sentinel_id, session_id) + "/init.mp4")
+        return await self._requests.collect(response, MAX_INIT_BYTES)
+
+    async def media(
+        self,
+        sentinel_id: str,
+        session_id: str,
+        first: int,
+        last: int,
+        *,
+        max_bytes: int = MAX_MEDIA_BYTES,
+    ) -> tuple[bytes, tuple[tuple[int, int], ...]]:
+        """Segments `first` to `last` (at most 1,000) as received, and what of them is missing.
+
+        What is longer than `max_bytes` is a :exc:`~vidlink.errors.BadAnswer`;
+        :meth:`recording` has no such bound.
+        """
+        path = f"{_path(sentinel_id, session_id)}/segments/{first}-{last}"
+        response = await self._requests.ask(path)
+        missing = ", ".join(response.headers.getRawHeaders("VidLink-Missing", []))
+        ranges = tuple((int(one), int(other)) for one, other in _MISSING.findall(missing))
+        return await self._requests.collect(response, max_bytes), ranges
+
+    async def recording(
+        self,
+        sentinel_id: str,
+        session_id: str,
+        sink: FilmSink,
+        clip: Clip | None = None,
+        *,
+        offset: int = 0,
+        etag: str | None = None,
+    ) -> Film:
+        """Give a session, or a clip of it, to `sink` as one MP4 file; returns when all is there.
+
+        :param offset: how many bytes of it are there already, of the version `etag`; if the
+            server has another one by now, it begins anew.
+        :raises Unreachable: the connection broke on the way; `sink` has what had come.
+        """
+        clip = clip or Clip()
+        params = {"start": clip.start_us, "end": clip.end_us, "last": clip.last}
+        headers = {}
+        if offset and etag is not None:
+            headers = {"Range": f"bytes={offset}-", "If-Range": etag}
+        path = _path(sentinel_id, session_id) + "/recording.mp4"
+        response = await self._requests.ask(path, params, headers=headers)
+        film = _film(response, offset)
+        sink.begin(film)
+        await self._requests.deliver(response, sink.write)
+        return film
+
+    async def request_keyframe(self, sentinel_id: str) -> None:
+        """Have a Sentinel capture at once, as a keyframe."""
+        path = f"/api/v1/sentinels/{quote(sentinel_id, safe='')}/keyframe"
+        await self._requests.json(path, method="POST", value={})
+
+    async def change_framerate(self, sentinel_id: str, framerate_mhz: int) -> int:
+        """Have a Sentinel capture at another rate (mHz); returns what it was asked for."""
+        path = f"/api/v1/sentinels/{quote(sentinel_id, safe='')}/framerate"
+        value = {"framerate": framerate_mhz / 1000}
+        return values.read_framerate(await self._requests.json(path, method="PUT", value=value))
+
+
+def open_history(address: str, reactor: Any) -> History:
+    """The HTTP interface of the server at `address`.
+
+    :param address: ``http://host:port``, ``https://host``, ``wss://host`` or a client endpoint
+        string of Twisted's, as the Sentinel's ``--server`` takes it.
+    :param reactor: the reactor.
+    :raises UserMistake: `address` is none of these.
+    """
+    from treq.client import HTTPClient
+    from twisted.web.client import Agent, HTTPConnectionPool
+
+    read = read_address(address, reactor, PROCTOR_PATH)
+    pool = HTTPConnectionPool(reactor)
+    agent = Agent.usingEndpointFactory(reactor, _Always(read.endpoint), pool)
+    return History(read.base_url, treq=HTTPClient(agent), clock=reactor, pool=pool)
+
+
+class _Always:
+    """Connects to one endpoint, whatever the URL."""
+
+    def __init__(self, endpoint: Any) -> None:
+        self._endpoint = endpoint
+
+    def endpointForURI(self, uri: object) -> Any:
+        """The endpoint."""
+        return self._endpoint
+
+
+def _path(sentinel_id: str, session_id: str) -> str:
+    sentinel, session = quote(sentinel_id, safe=""), quote(session_id, safe="")
+    return f"/api/v1/sentinels/{sentinel}/sessions/{session}"
+
+
+def _film(response: Any, offset: int) -> Film:
+    """What the headers of an answer say of its body."""
+    etag = (response.headers.getRawHeaders("ETag") or [""])[0]
+    size = response.length
+    if not etag or not isinstance(size, int):
+        raise BadAnswer("the recording has no ETag or no length, so it could not be checked")
+    if response.code != 206:
+        return Film(size, 0, etag)
+    header = (response.headers.getRawHeaders("Content-Range") or [""])[0]
+    match = _CONTENT_RANGE.fullmatch(header)
+    if match is None or (int(match[1]), int(match[1]) + size) != (offset, int(match[3])):
+        raise BadAnswer(f"another part of the recording was sent than asked for: {header[:80]!r}")
+    return Film(int(match[3]), offset, etag)

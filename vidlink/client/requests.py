@@ -1,0 +1,210 @@
+"""Single HTTP requests to one server: sent with treq, answered within bounds or with an error.
+
+What the paths are, and what the answers mean, is :mod:`vidlink.client.history`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+
+from vidlink.client.failures import answered, broken
+from vidlink.errors import BadAnswer, Unreachable
+
+#: An answer has to begin within this time,
+ANSWER_SECONDS = 30.0
+#: and go on within this.
+STALL_SECONDS = 60.0
+MAX_JSON_BYTES = 64 * 1024 * 1024
+_MAX_ERROR_BYTES = 64 * 1024
+
+#: Takes what has arrived; what it returns, if it is a Deferred, is waited for before more is read.
+Write = Callable[[bytes], "Deferred[Any] | None"]
+
+
+class Requests:
+    """Sends requests to the server at `base_url`.
+
+    :param treq: a :class:`treq.client.HTTPClient`, or what stands in for one.
+    :param clock: `IReactorTime`.
+    """
+
+    def __init__(self, base_url: str, treq: Any, clock: Any) -> None:
+        self.base_url = base_url
+        self._treq = treq
+        self._clock = clock
+
+    async def json(
+        self,
+        path: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        method: str = "GET",
+        value: object = None,
+    ) -> Any:
+        """The JSON at `path`; parameters that are None are left out."""
+        body = None if value is None else json.dumps(value).encode("ascii")
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        response = await self.ask(path, params, method=method, headers=headers, data=body)
+        octets = await self.collect(response, MAX_JSON_BYTES)
+        try:
+            return json.loads(octets)
+        except (ValueError, RecursionError):
+            raise BadAnswer(f"{self.base_url} answers without JSON, so it is no VidLink") from None
+
+    async def ask(
+        self,
+        path: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> Any:
+        """The response to a request, its body not read yet; an answered error is raised."""
+        given = {name: str(one) for name, one in (params or {}).items() if one is not None}
+        asked: Deferred[Any] = self._treq.request(
+            method,
+            self.base_url + path,
+            params=given,
+            headers=dict(headers or {}),
+            data=data,
+            allow_redirects=False,
+            unbuffered=True,
+            reactor=self._clock,
+        )
+        response = await self._in_time(asked)
+        if response.code < 300:
+            return response
+        body = await self.collect(response, _MAX_ERROR_BYTES)
+        raise answered(self.base_url, response.code, body)
+
+    async def collect(self, response: Any, max_bytes: int) -> bytes:
+        """The whole body.
+
+        :raises BadAnswer: it is longer than `max_bytes`.
+        """
+        pieces: list[bytes] = []
+        held = 0
+
+        def take(data: bytes) -> None:
+            nonlocal held
+            held += len(data)
+            if held > max_bytes:
+                raise BadAnswer(f"{self.base_url} answers with more than {max_bytes} bytes")
+            pieces.append(data)
+
+        await self.deliver(response, take)
+        return b"".join(pieces)
+
+    async def deliver(self, response: Any, write: Write) -> None:
+        """Give the body to `write`, piece by piece; what that raises breaks it off.
+
+        :raises Unreachable: it ended before its end, or stalled.
+        """
+        receiver = _Receiver(write, self._clock)
+        response.deliverBody(receiver)
+        try:
+            await receiver.done
+        except Exception as error:
+            raise broken(self.base_url, error) from None
+
+    async def _in_time(self, asked: Deferred[Any]) -> Any:
+        is_late = False
+
+        def give_up() -> None:
+            nonlocal is_late
+            is_late = True
+            asked.cancel()
+
+        timer = self._clock.callLater(ANSWER_SECONDS, give_up)
+        try:
+            return await asked
+        except Exception as error:
+            if is_late:
+                late = f"{self.base_url} has not answered within {ANSWER_SECONDS:g} s"
+                raise Unreachable(late) from None
+            raise broken(self.base_url, error) from None
+        finally:
+            if timer.active():
+                timer.cancel()
+
+
+class _Receiver(Protocol):
+    """Takes one body. `done` fires when all is written; cancelled, it breaks the connection."""
+
+    def __init__(self, write: Write, clock: Any) -> None:
+        self._write = write
+        self._clock = clock
+        self._timer: Any = None
+        self._is_writing = False
+        self._end: Failure | None = None
+        self.done: Deferred[None] = Deferred(lambda _: self._break_off(CancelledError()))
+
+    def connectionMade(self) -> None:
+        """The body begins."""
+        self._watch()
+
+    def dataReceived(self, data: bytes) -> None:
+        """A piece of it."""
+        if self.done.called:
+            return
+        self._watch()
+        try:
+            taken = self._write(data)
+        except Exception as error:
+            self._break_off(error)
+            return
+        if isinstance(taken, Deferred):
+            self._stop_watching()
+            self._is_writing = True
+            transport: Any = self.transport
+            transport.pauseProducing()
+            taken.addCallbacks(lambda _: self._go_on(), lambda why: self._break_off(why.value))
+
+    def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
+        """It is over, or broken; what is still being written is waited for."""
+        self._stop_watching()
+        self._end = reason
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._end is None or self._is_writing or self.done.called:
+            return
+        if self._end.check(ResponseDone):
+            self.done.callback(None)
+        else:
+            self.done.errback(self._end)
+
+    def _go_on(self) -> None:
+        self._is_writing = False
+        self._finish()
+        if not self.done.called:
+            transport: Any = self.transport
+            self._watch()
+            transport.resumeProducing()
+
+    def _watch(self) -> None:
+        self._stop_watching()
+        self._timer = self._clock.callLater(STALL_SECONDS, self._stalled)
+
+    def _stop_watching(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def _stalled(self) -> None:
+        self._break_off(Unreachable(f"nothing has come for {STALL_SECONDS:g} s"))
+
+    def _break_off(self, error: BaseException) -> None:
+        self._stop_watching()
+        if not self.done.called:
+            self.done.errback(error)
+        transport: Any = self.transport
+        if transport is not None:
+            transport.loseConnection()
