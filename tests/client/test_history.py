@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Coroutine
 from typing import Any
 
@@ -22,7 +21,7 @@ from tests.server.histories import (
 from tests.store.samples import EPOCH_US, INIT
 from vidlink.client import Clip, Film, History
 from vidlink.client.values import sentinel_json, session_json
-from vidlink.errors import BadAnswer, NotFound, SentinelOffline, UserMistake
+from vidlink.errors import BadAnswer, NotFound
 from vidlink.model import (
     Cause,
     SegmentQuery,
@@ -111,7 +110,7 @@ class HistoryTests(HistoryCase):
         """One session with spans and gaps; as JSON it is what the server said."""
         record = self.result_of(self.history.session(GATE.sentinel_id, GATE.session_id))
         self.assertEqual(record.session.width, GATE.width)
-        self.assertEqual([(span.first, span.last) for span in record.spans][0], (0, 6))
+        self.assertEqual((record.spans[0].first, record.spans[0].last), (0, 6))
         declared = [gap for gap in record.gaps if gap.cause is Cause.DECLARED]
         self.assertEqual([(gap.first, gap.last) for gap in declared], [(12, 12)])
         path = f"/api/v1/sentinels/{GATE.sentinel_id}/sessions/{GATE.session_id}"
@@ -210,9 +209,7 @@ class HistoryTests(HistoryCase):
         error = self.error_of(NotFound, self.history.session(DESK.sentinel_id, "x" * 20))
         self.assertEqual(error.code, "not-found")
         self.assertIn("x" * 20, str(error))
-        error = self.error_of(
-            Exception, self.history.session_page(SessionQuery(limit=100_000))
-        )
+        error = self.error_of(Exception, self.history.session_page(SessionQuery(limit=100_000)))
         self.assertEqual((error.code, error.http_status), ("bad-parameter", 400))
         self.assertIn("limit", str(error))
 
@@ -227,6 +224,3 @@ class HistoryTests(HistoryCase):
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
         self.assertEqual(self.clock.getDelayedCalls(), [])
-
-
-_ = json, SentinelOffline, UserMistake

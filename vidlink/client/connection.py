@@ -13,7 +13,7 @@ from typing import Any
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import CancelledError, Deferred
 
-from vidlink.client.failures import broken, closed, spoken
+from vidlink.client.failures import broken, closed, refused
 from vidlink.client.inbox import Inbox
 from vidlink.errors import BadAnswer, PeerError, Unreachable, VidlinkError
 from vidlink.interfaces import ICodec
@@ -26,7 +26,8 @@ CONNECT_SECONDS = 30.0
 SILENCE_SECONDS = 35.0
 #: A server that does not do its part in closing is cut off after this.
 LINGER_SECONDS = 3.0
-_STATUS = re.compile(r"\((4[0-9][0-9])\b")
+#: How Autobahn says what a handshake was answered with.
+_STATUS = re.compile(r"\[([1-5][0-9]{2})\]", re.ASCII)
 
 
 class ProctorProtocol(WebSocketClientProtocol):
@@ -46,6 +47,7 @@ class ProctorProtocol(WebSocketClientProtocol):
         self._why: BaseException | None = None
         self._timer: Any = None
         self._is_leaving = False
+        self._is_agreed = False
         self._is_open = False
 
     async def accepted(self) -> ProctorRegistered:
@@ -89,6 +91,7 @@ class ProctorProtocol(WebSocketClientProtocol):
 
     def onOpen(self) -> None:
         """The handshake is done."""
+        self._is_agreed = True
         codec = self.factory.codecs.get(self.websocket_protocol_in_use)
         if codec is None:
             self._fail(BadAnswer(f"{self.factory.url} does not speak VidLink"))
@@ -128,9 +131,9 @@ class ProctorProtocol(WebSocketClientProtocol):
         where = self.factory.url
         if self.remoteCloseCode is not None:
             return closed(where, self.remoteCloseCode, self.remoteCloseReason)
-        if self.websocket_protocol_in_use is None and reason and not self._is_open:
-            refused = f"{where} does not take the connection: {spoken(reason)}"
-            return (BadAnswer if _STATUS.search(reason) else Unreachable)(refused)
+        status = None if self._is_agreed else _STATUS.search(reason or "")
+        if status is not None:
+            return refused(where, int(status[1]))
         return closed(where, None, None)
 
     def _pause(self) -> None:

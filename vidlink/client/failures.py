@@ -60,12 +60,13 @@ def answered(where: str, status: int, body: bytes) -> VidlinkError:
         error = json.loads(body)["error"]
         code, message = str(error["code"]), spoken(str(error["message"]))
     except (ValueError, KeyError, TypeError, RecursionError):
-        return _answered_otherwise(where, status)
+        return refused(where, status)
     kind = _KINDS.get(code)
     return Answered(status, spoken(code), message) if kind is None else kind(message)
 
 
-def _answered_otherwise(where: str, status: int) -> VidlinkError:
+def refused(where: str, status: int) -> VidlinkError:
+    """The error of a status alone, of whoever stands where a server should."""
     if status == 401:
         return errors.NotAuthenticated(f"{where} asks for a credential")
     if status == 403:
