@@ -6,6 +6,7 @@ Each command's own options stand in its tap module, or in :mod:`vidlink.commands
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any
 
 from twisted.python import usage
@@ -60,6 +61,18 @@ class OneLineOptions(usage.Options):
             raise UserMistake(f"--{name} takes a number from {low:g} to {high:g}, not {text!r}")
         self[name] = value
         return value
+
+    def word(self, name: str, words: type[Enum]) -> Any:
+        """Replace the text of option `name` by the member of `words` it names, and return it.
+
+        :raises UserMistake: it names none.
+        """
+        for member in words:
+            if member.value == self[name]:
+                self[name] = member
+                return member
+        known = " or ".join(str(member.value) for member in words)
+        raise UserMistake(f"--{name} takes {known}, not {self[name]!r}")
 
 
 def or_exit(command: str, make: Callable[[], Any]) -> Any:

@@ -19,11 +19,12 @@ from tests.server.histories import (
     data_of,
 )
 from tests.store.samples import EPOCH_US, INIT
-from vidlink.client import Clip, Film, History
+from vidlink.client import Film, History
 from vidlink.client.values import sentinel_json, session_json
 from vidlink.errors import BadAnswer, NotFound
 from vidlink.model import (
     Cause,
+    ClipQuery,
     SegmentQuery,
     SentinelState,
     SessionQuery,
@@ -162,7 +163,7 @@ class HistoryTests(HistoryCase):
         """A recording up to a sequence."""
         sink = Sink()
         ids = DESK.sentinel_id, DESK.session_id
-        self.result_of(self.history.recording(*ids, sink, Clip(last=3)))
+        self.result_of(self.history.recording(*ids, sink, ClipQuery(last=3)))
         self.assertEqual(sink.data, self.ask(DESK_PATH + "/recording.mp4?last=3").body)
 
     def test_slow_sink(self) -> None:
@@ -217,7 +218,7 @@ class HistoryTests(HistoryCase):
         """A cancelled call ends as cancelled."""
         sink = Sink()
         stuck: Deferred[None] = Deferred()
-        sink.write = lambda data: stuck  # type: ignore[method-assign,assignment,return-value]
+        sink.write = lambda data: stuck  # type: ignore[method-assign,assignment]
         ids = DESK.sentinel_id, DESK.session_id
         waiting = Deferred.fromCoroutine(self.history.recording(*ids, sink))
         self.client.flush()

@@ -6,12 +6,12 @@ to begin.
 """
 
 from vidlink.client.follow import Connected, Follow, Lost, follow
-from vidlink.client.history import Clip, Film, FilmSink, History, open_history
+from vidlink.client.history import Film, FilmSink, History, open_history
 from vidlink.client.live import Event, Live, connect
+from vidlink.client.splice import OtherPicture, Splice
 from vidlink.client.values import Me
 
 __all__ = [
-    "Clip",
     "Connected",
     "Event",
     "Film",
@@ -21,6 +21,8 @@ __all__ = [
     "Live",
     "Lost",
     "Me",
+    "OtherPicture",
+    "Splice",
     "connect",
     "follow",
     "open_history",

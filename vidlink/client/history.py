@@ -20,6 +20,7 @@ from vidlink.client import values
 from vidlink.client.requests import Requests
 from vidlink.errors import BadAnswer
 from vidlink.model import (
+    ClipQuery,
     SegmentPage,
     SegmentQuery,
     SegmentRecord,
@@ -30,6 +31,8 @@ from vidlink.model import (
 )
 
 MAX_INIT_BYTES = 1024 * 1024
+#: All of a session.
+WHOLE = ClipQuery()
 #: What :meth:`History.media` takes at most, unless told otherwise.
 MAX_MEDIA_BYTES = 64 * 1024 * 1024
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.ASCII)
@@ -58,20 +61,6 @@ class FilmSink(Protocol):
 
     def write(self, data: bytes) -> Any:
         """The next bytes. If it returns a Deferred, nothing more is read until that fires."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """Which part of a session is wanted: of times in microseconds since the epoch.
-
-    With a `start_us` the film begins at the keyframe at or before it, and its times at 0; it
-    ends before `end_us`. Nothing after sequence `last` is in it, so that the film of a session
-    that is still live stays what it is.
-    """
-
-    start_us: int | None = None
-    end_us: int | None = None
-    last: int | None = None
 
 
 class History:
@@ -181,19 +170,21 @@ class History:
         sentinel_id: str,
         session_id: str,
         sink: FilmSink,
-        clip: Clip | None = None,
+        clip: ClipQuery = WHOLE,
         *,
         offset: int = 0,
         etag: str | None = None,
     ) -> Film:
         """Give a session, or a clip of it, to `sink` as one MP4 file; returns when all is there.
 
+        A clip with a start or an end begins at the keyframe at or before the start, with media
+        time 0. One with `last` stays what it is while its session is live.
+
         :param offset: how many bytes of it are there already, of the version `etag`; if the
             server has another one by now, it begins anew.
         :raises Unreachable: the connection broke on the way; `sink` has what had come.
         """
-        clip = clip or Clip()
-        params = {"start": clip.start_us, "end": clip.end_us, "last": clip.last}
+        params = {"start": clip.start_time_us, "end": clip.end_time_us, "last": clip.last}
         headers = {}
         if offset and etag is not None:
             headers = {"Range": f"bytes={offset}-", "If-Range": etag}

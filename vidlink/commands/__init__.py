@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from vidlink.commands import demo
-from vidlink.errors import UserMistake
+from vidlink.commands import demo, ls, watch
+from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import OneLineOptions
 
 
@@ -21,6 +22,8 @@ class Options(OneLineOptions):
     )
     subCommands = [  # noqa: RUF012  # the form that twisted.python.usage reads
         ["demo", None, demo.Options, "A server and some synthetic screens on this machine."],
+        ["ls", None, ls.Options, "Which sentinels there are, and what was recorded of them."],
+        ["watch", None, watch.Options, "One sentinel, live, for a player to read from a pipe."],
     ]
 
     def postOptions(self) -> None:
@@ -29,15 +32,17 @@ class Options(OneLineOptions):
             raise UserMistake("say which command, such as 'vidlink demo'")
 
 
-_RUNS = {"demo": demo.run}
+_RUNS: dict[str, Callable[[Any], int | None]] = {"demo": demo.run, "ls": ls.run, "watch": watch.run}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; leaves with status 0, or with 1 and one line that says what is wrong."""
+    """Run the command; leaves with its status, or with 1 and one line that says what is wrong."""
     options = Options()
     options.parseOptions(sys.argv[1:] if arguments is None else arguments)
     command = str(options.subCommand)
     try:
-        _RUNS[command](options.subOptions)
-    except UserMistake as mistake:
-        raise SystemExit(f"vidlink {command}: {mistake}") from None
+        status = _RUNS[command](options.subOptions)
+    except VidlinkError as error:
+        raise SystemExit(f"vidlink {command}: {error}") from None
+    if status:
+        raise SystemExit(status)

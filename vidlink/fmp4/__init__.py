@@ -14,10 +14,17 @@ from vidlink.fmp4.avc import (
     unit_type,
 )
 from vidlink.fmp4.boxes import Box, iter_boxes, moof_offset
-from vidlink.fmp4.init import MediaInfo, read_init
+from vidlink.fmp4.init import MediaInfo, read_init, sample_description
 from vidlink.fmp4.read import read_fragment
 from vidlink.fmp4.rebase import rebase_fragment
-from vidlink.fmp4.sidx import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION, build_sidx, sidx_size
+from vidlink.fmp4.sidx import (
+    MAX_REFERENCE_BYTES,
+    MAX_REFERENCE_DURATION,
+    SegmentIndex,
+    build_sidx,
+    read_sidx,
+    sidx_size,
+)
 from vidlink.fmp4.walk import FragmentInfo
 from vidlink.fmp4.write import write_fragment
 
@@ -29,6 +36,7 @@ __all__ = [
     "Box",
     "FragmentInfo",
     "MediaInfo",
+    "SegmentIndex",
     "annexb_to_avc",
     "build_sidx",
     "iter_boxes",
@@ -36,7 +44,9 @@ __all__ = [
     "moof_offset",
     "read_fragment",
     "read_init",
+    "read_sidx",
     "rebase_fragment",
+    "sample_description",
     "sidx_size",
     "split_annexb",
     "split_avc",

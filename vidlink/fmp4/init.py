@@ -68,6 +68,19 @@ def read_init(data: Octets) -> MediaInfo:
     return MediaInfo(codec, width, height, timescale, track_id, duration, flags, size)
 
 
+def sample_description(data: Octets) -> bytes:
+    """The `stsd` of an initialization segment: all that a decoder is set up with.
+
+    Raises:
+        NotMedia: it is none that `read_init` takes.
+    """
+    read_init(data)
+    mdia = only_child(data, only_child(data, _moov(data), b"trak"), b"mdia")
+    stbl = only_child(data, only_child(data, mdia, b"minf"), b"stbl")
+    stsd = only_child(data, stbl, b"stsd")
+    return bytes(data[stsd.start : stsd.end])
+
+
 def _moov(data: Octets) -> Box:
     boxes = list(iter_boxes(data))
     if not boxes or boxes[0].kind != b"ftyp":

@@ -1,12 +1,18 @@
 """The segment index (14496-12, 8.16.3): where a player may seek to without reading everything.
 
+It is written as `build_sidx` lays it out; read is that alone, which is what a recording has.
+
 What the references are (one for each keyframe interval of a recording) is `vidlink.store`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from struct import Struct
+
+from vidlink.errors import NotMedia
+from vidlink.model import Octets
 
 MAX_ENTRIES = 65_535
 """So many references one `sidx` can hold (16 bits)."""
@@ -19,6 +25,20 @@ _HEAD = Struct(">I4sIIIQQHH")
 _ENTRY = Struct(">III")
 _VERSION_1 = 0x0100_0000
 _SAP_AT_START_TYPE_1 = 0x9000_0000
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentIndex:
+    """A `sidx` of media that begins right after it.
+
+    `earliest` and durations count in `timescale`; each reference is a size in bytes, a duration
+    and whether it starts with a keyframe.
+    """
+
+    track_id: int
+    timescale: int
+    earliest: int
+    references: tuple[tuple[int, int, bool], ...]
 
 
 def sidx_size(count: int) -> int:
@@ -70,6 +90,26 @@ def build_sidx(
         access = _SAP_AT_START_TYPE_1 if starts_with_sap else 0
         _ENTRY.pack_into(box, _HEAD.size + _ENTRY.size * number, size_bytes, duration, access)
     return bytes(box)
+
+
+def read_sidx(box: Octets) -> SegmentIndex:
+    """Read a whole `sidx` box.
+
+    Raises:
+        NotMedia: it is not laid out as `build_sidx` does.
+    """
+    if len(box) < _HEAD.size:
+        raise NotMedia("sidx is too short")
+    size, kind, version, track_id, timescale, earliest, offset, reserved, count = _HEAD.unpack_from(
+        box
+    )
+    if (size, kind, version) != (len(box), b"sidx", _VERSION_1) or offset or reserved:
+        raise NotMedia("sidx is of another kind than a recording has")
+    if size != _HEAD.size + _ENTRY.size * count:
+        raise NotMedia("sidx has not as many entries as it says")
+    entries = _ENTRY.iter_unpack(bytes(box[_HEAD.size :]))
+    references = tuple((octets, time, bool(access)) for octets, time, access in entries)
+    return SegmentIndex(track_id, timescale, earliest, references)
 
 
 def _merged_together(count: int) -> int:

@@ -1,0 +1,94 @@
+"""What the commands that ask a server have in common: where it is, and which time is meant."""
+
+from __future__ import annotations
+
+import contextlib
+import getopt
+import os
+from collections.abc import Sequence
+from typing import ClassVar
+
+from vidlink.commands.words import read_moment
+from vidlink.errors import UserMistake
+from vidlink.model import is_sentinel_id, is_session_id
+from vidlink.options import OneLineOptions
+
+#: The server, where ``--server`` does not say.
+VARIABLE = "VIDLINK_SERVER"
+
+
+class AskingOptions(OneLineOptions):
+    """Options of a command that asks a server."""
+
+    optParameters: ClassVar[list[list[str | None]]] = [
+        [
+            "server",
+            "s",
+            "http://127.0.0.1:8080",
+            "The server: http://HOST:PORT, https://HOST, or a client endpoint string. "
+            f"The variable {VARIABLE} does the same.",
+        ],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["server"] = os.environ.get(VARIABLE) or self["server"]
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse; options may stand before and after what is no option.
+
+        `twisted.python.usage` takes them before only, as POSIX has it.
+        """
+        given = list(options or ())
+        with contextlib.suppress(getopt.GetoptError):
+            # What is wrong with them is said when they are parsed.
+            found, rest = getopt.gnu_getopt(given, self.shortOpt, self.longOpt)
+            given = [word for name, value in found for word in self._written(name, value)]
+            given += ["--", *rest]
+        super().parseOptions(given)
+
+    def _written(self, name: str, value: str) -> tuple[str, ...]:
+        """An option as it is typed; a long one in one word: its value may begin with a dash."""
+        if name.startswith("--"):
+            return (f"{name}={value}" if f"{name[2:]}=" in self.longOpt else name,)
+        return (name, value) if value else (name,)
+
+
+class RangeOptions(AskingOptions):
+    """The same for a command that takes a range of time."""
+
+    optParameters: ClassVar[list[list[str | None]]] = [
+        ["from", None, None, "What is at or after this time, such as '2026-07-01 09:30'."],
+        ["to", None, None, "What is before this time."],
+    ]
+
+    def read_range(self) -> None:
+        """Replace the texts of both times by microseconds since the epoch.
+
+        :raises UserMistake: one is no time, or they are the wrong way round.
+        """
+        for name in ("from", "to"):
+            if self[name] is not None:
+                self[name] = read_moment(self[name], f"--{name}")
+        if None not in (self["from"], self["to"]) and self["from"] >= self["to"]:
+            raise UserMistake("--from has to be before --to")
+
+
+def checked_sentinel(text: str) -> str:
+    """`text`, if it may name a Sentinel.
+
+    :raises UserMistake: it may not.
+    """
+    if not is_sentinel_id(text):
+        raise UserMistake(f"{text!r} is no sentinel's id; 'vidlink ls' lists them")
+    return text
+
+
+def checked_session(text: str) -> str:
+    """`text`, if it may name a session.
+
+    :raises UserMistake: it may not.
+    """
+    if not is_session_id(text):
+        raise UserMistake(f"{text!r} is no session's id; 'vidlink ls SENTINEL' lists them")
+    return text

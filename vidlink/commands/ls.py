@@ -1,0 +1,195 @@
+"""``vidlink ls``: which Sentinels there are and how they do, and what was recorded of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from vidlink.client import History, open_history
+from vidlink.client.values import sentinel_json, session_json
+from vidlink.commands.asking import RangeOptions, checked_sentinel
+from vidlink.commands.running import run_in_reactor
+from vidlink.commands.words import age, count, gap_words, length, moment, rate, shown, size
+from vidlink.errors import NotFound, UserMistake
+from vidlink.model import (
+    RecordingState,
+    SentinelState,
+    SentinelStatus,
+    SessionQuery,
+    SessionRecord,
+    SessionState,
+)
+
+COMMAND = "vidlink ls"
+MAX_SESSIONS = 1_000_000
+_PAGE = 1_000
+_RECORDING = {
+    RecordingState.OK: "on",
+    RecordingState.TROUBLE: "TROUBLE",
+    RecordingState.NONE: "off",
+}
+_STATES = {
+    SessionState.LIVE: "live",
+    SessionState.ENDED: "ended",
+    SessionState.SEALED: "complete",
+}
+SENTINEL_HEAD = ("SENTINEL", "NAME", "GROUP", "STATE", "RATE", "LAST PICTURE", "RECORDING")
+SESSION_HEAD = ("SENTINEL", "SESSION", "STATE", "BEGAN", "LENGTH", "SEGMENTS", "SIZE", "GAPS")
+
+Row = tuple[str, ...]
+
+
+class Options(RangeOptions):
+    """What may be chosen."""
+
+    command = COMMAND
+    synopsis = "[SENTINEL] [options]"
+    longdesc = (
+        "Lists the sentinels of a server; with SENTINEL, --sessions, --from or --to, the "
+        "sessions that were recorded, newest first, and what is missing from them."
+    )
+    optParameters: ClassVar[list[list[str | None]]] = [
+        ["sentinel", None, None, "Only this sentinel."],
+        ["group", "g", None, "Only of this group."],
+        ["limit", None, "100", "At most so many sessions; 0: all."],
+    ]
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["sessions", None, "List sessions, not sentinels."],
+        ["json", "j", "One JSON object a line, as the HTTP interface has them."],
+    ]
+
+    def parseArgs(self, sentinel: str | None = None) -> None:
+        """A sentinel, whose sessions are listed then."""
+        if sentinel is not None:
+            if self["sentinel"] not in (None, sentinel):
+                raise UserMistake("two sentinels are named; one is possible")
+            self["sentinel"] = sentinel
+            self["sessions"] = 1
+
+    def postOptions(self) -> None:
+        """Check all of it."""
+        if self["sentinel"] is not None:
+            checked_sentinel(self["sentinel"])
+        self.read_range()
+        self.number("limit", int, 0, MAX_SESSIONS)
+        if self["from"] is not None or self["to"] is not None:
+            self["sessions"] = 1
+
+
+def run(options: Options) -> int:
+    """List what is wanted on standard output.
+
+    :raises VidlinkError: there is no such Sentinel, or no server.
+    """
+    return run_in_reactor(lambda reactor: _ask(options, reactor))
+
+
+async def _ask(options: Options, reactor: Any) -> int:
+    history = open_history(options["server"], reactor)
+    try:
+        return await list_all(options, history, print)
+    finally:
+        await history.close()
+
+
+async def list_all(options: Options, history: History, put: Callable[[str], None]) -> int:
+    """Ask `history`, and `put` line after line."""
+    # The server's time, because ages are against it: this machine's clock may be wrong.
+    now_us = (await history.me()).server_time_us
+    sentinels = [
+        one
+        for one in await history.sentinels()
+        if options["sentinel"] in (None, one.sentinel_id)
+        and (options["sessions"] or options["group"] in (None, one.group))
+    ]
+    if options["sentinel"] is not None and not sentinels:
+        raise NotFound(f"the server knows no sentinel {options['sentinel']}")
+    if options["sessions"]:
+        await _list_sessions(options, history, put, now_us)
+    elif options["json"]:
+        for status in sentinels:
+            put(json.dumps(sentinel_json(status)))
+    else:
+        _put_table(put, SENTINEL_HEAD, [(sentinel_row(one, now_us), ()) for one in sentinels])
+    return 0
+
+
+async def _list_sessions(
+    options: Options, history: History, put: Callable[[str], None], now_us: int
+) -> None:
+    limit = options["limit"] or MAX_SESSIONS
+    query = SessionQuery(
+        sentinel_id=options["sentinel"],
+        group=options["group"],
+        from_time_us=options["from"],
+        to_time_us=options["to"],
+        limit=min(limit, _PAGE),
+    )
+    page = await history.session_page(query)
+    rows: list[tuple[Row, Sequence[str]]] = []
+    listed = 0
+    while True:
+        for record in page.sessions[: limit - listed]:
+            ids = record.session.sentinel_id, record.session.session_id
+            whole = await history.session(*ids)
+            if options["json"]:
+                put(json.dumps(session_json(whole)))
+            else:
+                rows.append((session_row(whole, now_us), [gap_words(gap) for gap in whole.gaps]))
+            listed += 1
+        more = page.next is not None
+        if listed >= limit or not more:
+            break
+        page = await history.session_page(replace(query, after=page.next))
+    if not options["json"]:
+        _put_table(put, SESSION_HEAD, rows)
+    if listed >= limit and more:
+        print(f"{COMMAND}: the newest {listed}; for more, --limit", file=sys.stderr)
+
+
+def sentinel_row(status: SentinelStatus, now_us: int) -> Row:
+    """One line of the list of Sentinels."""
+    last = status.last_segment_time_us
+    return (
+        status.sentinel_id,
+        shown(status.name),
+        shown(status.group),
+        status.state.value if status.state is SentinelState.LIVE else status.state.value.upper(),
+        rate(status.framerate_mhz),
+        "never" if last is None else f"{age((now_us - last) / 1e6)} ago",
+        _RECORDING[status.recording],
+    )
+
+
+def session_row(record: SessionRecord, now_us: int) -> Row:
+    """One line of the list of sessions."""
+    begun = record.start_time_us
+    if begun is None:
+        begun = record.session.started_time_us
+    over = record.end_time_us
+    return (
+        record.session.sentinel_id,
+        record.session.session_id,
+        _STATES[record.state],
+        moment(begun),
+        "-" if over is None else length((over - begun) / 1e6),
+        f"{record.segment_count:,}",
+        size(record.size_bytes),
+        count(len(record.gaps), "gap") if record.gaps else "none",
+    )
+
+
+def _put_table(
+    put: Callable[[str], None], head: Row, rows: Iterable[tuple[Row, Sequence[str]]]
+) -> None:
+    """Columns under their heads, each row with its remarks below it."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(head, *(row for row, _ in rows), strict=True)]
+    for row, remarks in [(head, ()), *rows]:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        put("  ".join(cells).rstrip())
+        for remark in remarks:
+            put(f"    {remark}")

@@ -1,0 +1,177 @@
+"""``vidlink watch``: one Sentinel, live, as a film on standard output for a player to read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from vidlink.client import Lost, OtherPicture, Splice, follow, open_history
+from vidlink.commands.asking import AskingOptions, checked_sentinel
+from vidlink.commands.pipe import NobodyReads, Pipe
+from vidlink.commands.running import complain, run_in_reactor
+from vidlink.commands.words import SKIPPED, age, count, shown
+from vidlink.errors import NotFound, UserMistake, VidlinkError
+from vidlink.model import InitSegment, Segment, Tier
+from vidlink.wire.messages import ErrorMessage, SessionEnded, Skipped, StartFrom, Subscribed
+
+COMMAND = "vidlink watch"
+MAX_SECONDS = 86_400 * 365
+#: The exit status when the film cannot go on because the picture is another one.
+OTHER_PICTURE = 3
+
+
+Write = Callable[[bytes], Coroutine[Any, Any, None]]
+
+
+class Options(AskingOptions):
+    """What may be chosen."""
+
+    command = COMMAND
+    synopsis = "SENTINEL [options] | PLAYER"
+    longdesc = (
+        "Writes the live picture of one sentinel to standard output as fragmented MP4, such as "
+        "'vidlink watch desk-12 | mpv -'. A lost connection is made again, for ever. Ends with "
+        "status 0 when the player does, and with 3 when the picture changes its size."
+    )
+    optParameters: ClassVar[list[list[str | None]]] = [
+        ["tier", None, "full", "full: every picture; keyframes: keyframes only."],
+        ["from", None, "latest", "Begin at the latest keyframe, or the oldest in memory."],
+        ["seconds", None, "0", "End after so many seconds; 0: never."],
+    ]
+
+    def parseArgs(self, sentinel: str = "") -> None:
+        """The sentinel."""
+        self["sentinel"] = sentinel
+
+    def postOptions(self) -> None:
+        """Check all of it."""
+        if not self["sentinel"]:
+            raise UserMistake("say which sentinel; 'vidlink ls' lists them")
+        checked_sentinel(self["sentinel"])
+        self.number("seconds", float, 0, MAX_SECONDS)
+        self.word("tier", Tier)
+        self.word("from", StartFrom)
+
+
+class Viewing:
+    """What comes of one Sentinel, written out as one film.
+
+    :param events: what :class:`~vidlink.client.Follow` gives.
+    :param write: writes octets, and returns when they are taken.
+    :param say: tells the person something, on one line.
+    """
+
+    def __init__(
+        self, events: Any, splice: Splice, write: Write, say: Callable[[str], None]
+    ) -> None:
+        self._events = events
+        self._splice = splice
+        self._write = write
+        self._say = say
+        self._name = str(events.sentinel_id)
+        self._is_waiting = False
+        self.has_written = False
+
+    async def run(self) -> int:
+        """Go on for ever; returns only with a status of failure."""
+        async for event in self._events:
+            try:
+                await self._take(event)
+            except OtherPicture as end:
+                self._say(f"{end}; a film cannot go on so: run the command again")
+                return OTHER_PICTURE
+        raise AssertionError("a follower has no end")
+
+    async def _take(self, event: Any) -> None:
+        match event:
+            case Segment():
+                await self._show(self._splice.add(event))
+            case InitSegment():
+                await self._write(self._splice.begin(event))
+            case Skipped():
+                number = count(event.last - event.first + 1, "picture")
+                self._say(f"{number} not shown ({SKIPPED[event.reason]})")
+            case Subscribed(session_id=None):
+                self._wait("is offline; waiting for it")
+            case SessionEnded():
+                self._wait(f"is offline ({shown(event.reason)}); waiting for it")
+            case Lost():
+                self._say(f"{event.error}; trying again in {age(event.retry_seconds)}")
+                self._is_waiting = True
+            case ErrorMessage():
+                self._say(f"the server says: {shown(event.message)}")
+
+    async def _show(self, data: bytes) -> None:
+        if not data:
+            return
+        if self._is_waiting:
+            self._is_waiting = False
+            self._say(f"{self._name} is live")
+        await self._write(data)
+        self.has_written = True
+
+    def _wait(self, why: str) -> None:
+        if not self._is_waiting:
+            self._say(f"{self._name} {why}")
+        self._is_waiting = True
+
+
+def run(options: Options) -> int:
+    """Watch until the reader goes away, or the time is over; the exit status.
+
+    :raises VidlinkError: there is no such Sentinel, or no server.
+    """
+    if os.isatty(sys.stdout.fileno()):
+        raise UserMistake(
+            "standard output is a terminal; pipe it into a player, such as "
+            f"'vidlink watch {options['sentinel']} | mpv -'"
+        )
+    return run_in_reactor(lambda reactor: watch(options, reactor))
+
+
+async def watch(options: Options, reactor: Any) -> int:
+    """The command in a reactor."""
+    sentinel_id, server = options["sentinel"], options["server"]
+    await _known(open_history(server, reactor), sentinel_id)
+    followed = follow(
+        sentinel_id,
+        server,
+        reactor,
+        start_from=options["from"],
+        tier=options["tier"],
+        is_known=True,
+    )
+    pipe = Pipe(sys.stdout.fileno(), reactor)
+    splice = Splice(options["tier"])
+    viewing = Viewing(followed, splice, pipe.write, lambda text: complain(COMMAND, text))
+    running = Deferred.fromCoroutine(viewing.run())
+    pipe.closed.addCallback(lambda _: running.cancel())
+    timer = reactor.callLater(options["seconds"], running.cancel) if options["seconds"] else None
+    try:
+        return await running
+    except (NobodyReads, CancelledError):
+        if timer is not None and not timer.active() and not viewing.has_written:
+            nothing = f"nothing came of {sentinel_id} within {options['seconds']:g} s"
+            raise VidlinkError(nothing) from None
+        return 0
+    finally:
+        if timer is not None and timer.active():
+            timer.cancel()
+        pipe.close()
+        await followed.close()
+
+
+async def _known(history: Any, sentinel_id: str) -> None:
+    """Look whether there is such a Sentinel, and such a server.
+
+    :raises NotFound: there is none.
+    """
+    try:
+        if all(one.sentinel_id != sentinel_id for one in await history.sentinels()):
+            raise NotFound(f"the server knows no sentinel {sentinel_id}; 'vidlink ls' lists them")
+    finally:
+        await history.close()

@@ -1,0 +1,129 @@
+"""Numbers, times and causes as a person reads and writes them at the command line.
+
+The page has the same words in ``vidlink/page/words.js``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from vidlink.errors import UserMistake
+from vidlink.model import TIME_LIMIT_US, Cause, Gap, SkipReason
+from vidlink.wire.kinds import UNSPEAKABLE
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+CAUSES = {
+    Cause.SERVER_STOPPED: "the server stopped",
+    Cause.QUEUE_FULL: "the disk was too slow",
+    Cause.DISK_FULL: "the disk was full",
+    Cause.WRITE_ERROR: "the disk reported an error",
+    Cause.DAMAGED: "what was written is damaged",
+    Cause.DECLARED: "the sentinel lost it",
+    Cause.MISSING: "it never arrived",
+}
+SKIPPED = {
+    SkipReason.LAG: "fell behind",
+    SkipReason.UNDECODABLE: "of no use before the next keyframe",
+    SkipReason.MISSING: "lost before the server had it",
+}
+
+
+def age(seconds: float) -> str:
+    """How old something is: ``0.4 s``, ``12 s``, ``3 min 5 s``."""
+    return f"{max(0.0, seconds):.1f} s" if seconds < 9.95 else length(seconds)
+
+
+def length(seconds: float) -> str:
+    """How long something lasts: ``12 s``, ``3 min 5 s``, ``2 h 10 min``, ``4 d 3 h``."""
+    whole = max(0, round(seconds))
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
+    if not minutes:
+        return f"{whole} s"
+    if not hours:
+        return f"{minutes} min {whole % 60} s"
+    if not days:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"
+
+
+def size(size_bytes: float) -> str:
+    """Octets in units of 1,000: ``999 B``, ``1.5 MB``."""
+    value, unit = float(size_bytes), 0
+    units = ("B", "kB", "MB", "GB", "TB")
+    while value >= 999.5 and unit < len(units) - 1:
+        value /= 1000
+        unit += 1
+    digits = 0 if not unit or value >= 99.5 else 1
+    return f"{value:.{digits}f} {units[unit]}"
+
+
+def rate(framerate_mhz: int | None) -> str:
+    """A frame rate in frames a second: ``5``, ``0.2``."""
+    return "-" if framerate_mhz is None else f"{round(framerate_mhz / 1000, 2):g}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: ``1 gap``, ``3 gaps``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def moment(time_us: int | None) -> str:
+    """A time in this machine's zone: ``2026-07-01 09:30:05``."""
+    if time_us is None:
+        return "-"
+    try:
+        return (_EPOCH + time_us * _MICROSECOND).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError):
+        return f"{time_us} us"
+
+
+def stamp(time_us: int) -> str:
+    """A time for a file's name: ``20260701T093000Z``."""
+    try:
+        return (_EPOCH + time_us * _MICROSECOND).strftime("%Y%m%dT%H%M%SZ")
+    except OverflowError:
+        return f"{time_us}us"
+
+
+def shown(text: str) -> str:
+    """`text` of somebody else's, without what a terminal would obey."""
+    return UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def gap_words(gap: Gap) -> str:
+    """A gap on one line: what, since when, and why."""
+    if gap.first is None or gap.last is None:
+        what = "cut short"
+    elif gap.first == gap.last:
+        what = f"segment {gap.first} is missing"
+    else:
+        what = f"segments {gap.first} to {gap.last} are missing"
+    when = f", {moment(gap.start_time_us)}" if gap.start_time_us is not None else ""
+    if gap.start_time_us is not None and gap.end_time_us is not None:
+        when += f" for {age((gap.end_time_us - gap.start_time_us) / 1e6)}"
+    detail = f" ({shown(gap.detail)})" if gap.detail else ""
+    return f"{what}{when}: {CAUSES[gap.cause]}{detail}"
+
+
+def read_moment(text: str, option: str) -> int:
+    """The time that a person wrote, in microseconds since the epoch.
+
+    An integer is such microseconds; ``2026-07-01T09:30:00Z`` or ``2026-07-01 09:30`` is a time,
+    in this machine's zone if it names none; ``2026-07-01`` is its first moment.
+
+    :raises UserMistake: it is none.
+    """
+    if text.isascii() and text.isdigit() and len(text) > 8 and int(text) < TIME_LIMIT_US:
+        return int(text)
+    try:
+        if "-" not in text:
+            raise ValueError
+        # Without a zone, astimezone() takes it for one of here.
+        return (datetime.fromisoformat(text).astimezone() - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
+        raise UserMistake(
+            f"{option} takes a time such as 2026-07-01T09:30:00Z, or 2026-07-01 09:30 by this "
+            f"machine's clock, or microseconds since 1970, not {text!r}"
+        ) from None
