@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vidlink.commands import demo, ls, watch
+from vidlink.commands import demo, export, ls, watch
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import OneLineOptions
 
@@ -22,6 +23,7 @@ class Options(OneLineOptions):
     )
     subCommands = [  # noqa: RUF012  # the form that twisted.python.usage reads
         ["demo", None, demo.Options, "A server and some synthetic screens on this machine."],
+        ["export", None, export.Options, "Recordings as MP4 files."],
         ["ls", None, ls.Options, "Which sentinels there are, and what was recorded of them."],
         ["watch", None, watch.Options, "One sentinel, live, for a player to read from a pipe."],
     ]
@@ -32,7 +34,12 @@ class Options(OneLineOptions):
             raise UserMistake("say which command, such as 'vidlink demo'")
 
 
-_RUNS: dict[str, Callable[[Any], int | None]] = {"demo": demo.run, "ls": ls.run, "watch": watch.run}
+_RUNS: dict[str, Callable[[Any], int | None]] = {
+    "demo": demo.run,
+    "export": export.run,
+    "ls": ls.run,
+    "watch": watch.run,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,7 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = str(options.subCommand)
     try:
         status = _RUNS[command](options.subOptions)
+        sys.stdout.flush()
     except VidlinkError as error:
         raise SystemExit(f"vidlink {command}: {error}") from None
+    except BrokenPipeError:
+        # Whoever read has gone. Python would complain of what it cannot write at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
     if status:
         raise SystemExit(status)

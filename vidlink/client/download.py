@@ -1,0 +1,185 @@
+"""A recording fetched into a file, over any number of interruptions, and then checked.
+
+Where the bytes are meanwhile is :mod:`vidlink.client.partfile`; what a file has to be like is
+:mod:`vidlink.client.check`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.task import deferLater
+
+from vidlink.backoff import BackOff
+from vidlink.client.check import Contents, ranges, read_recording
+from vidlink.client.history import History
+from vidlink.client.partfile import PartFile, Wanted
+from vidlink.errors import (
+    Damaged,
+    GoingAway,
+    NoResources,
+    NotMedia,
+    StoreError,
+    TooFast,
+    Unreachable,
+    VidlinkError,
+)
+from vidlink.model import ClipQuery, Gap, SegmentQuery, SegmentRecord
+
+#: After so many attempts in a row that have brought nothing it is given up; the waits between
+#: them add up to about two minutes.
+MAX_ATTEMPTS = 10
+_PAGE = 5_000
+_AGAIN = (Unreachable, StoreError, NoResources, GoingAway, TooFast)
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A file that is there and has been checked.
+
+    `gaps` are those of the session that fall into it; `undecodable` are ranges of sequences
+    that are recorded and were left out, because what they build on is missing.
+    """
+
+    path: Path
+    size_bytes: int
+    first: int
+    last: int
+    segment_count: int
+    gaps: tuple[Gap, ...]
+    undecodable: tuple[tuple[int, int], ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.gaps and not self.undecodable
+
+
+async def fetch(
+    history: History,
+    part: PartFile,
+    clock: Any,
+    *,
+    on_retry: Callable[[VidlinkError, float], None] = lambda error, seconds: None,
+    back_off: BackOff | None = None,
+) -> None:
+    """Fetch what `part` lacks.
+
+    :param clock: `IReactorTime`.
+    :param on_retry: told what broke, and after how many seconds it goes on.
+    :raises VidlinkError: what broke last, after :data:`MAX_ATTEMPTS`; `part` keeps what came.
+    """
+    back_off = back_off or BackOff(random.random)
+    wanted, attempts = part.wanted, 0
+    while not part.is_whole:
+        before = part.offset
+        try:
+            await history.recording(
+                wanted.sentinel_id,
+                wanted.session_id,
+                part,
+                wanted.clip,
+                offset=part.offset,
+                etag=part.etag,
+            )
+            if not part.is_whole:
+                raise Unreachable("the recording ended before its announced length")
+        except _AGAIN as error:
+            if part.offset > before:
+                attempts = 0
+                back_off.reset()
+            attempts += 1
+            if attempts >= MAX_ATTEMPTS:
+                raise
+            seconds = back_off.next_seconds()
+            on_retry(error, seconds)
+            await deferLater(clock, seconds)
+
+
+async def verify(history: History, part: PartFile) -> Downloaded:
+    """Check what has come against its own index, and against what the server lists.
+
+    :raises Damaged: it is not what it should be; the text says how.
+    """
+    try:
+        contents = read_recording(part.part_path)
+    except NotMedia as error:
+        raise Damaged(f"what came is no whole recording: {error}") from None
+    if not contents.sequences:
+        raise Damaged("nothing of it can be shown")
+    wanted, first = part.wanted, contents.sequences[0]
+    listed = await _listed(history, wanted, first)
+    _compare(contents, [one.sequence for one in listed if not one.undecodable])
+    record = await history.session(wanted.sentinel_id, wanted.session_id)
+    last = contents.sequences[-1]
+    return Downloaded(
+        path=part.path,
+        size_bytes=part.offset,
+        first=first,
+        last=last,
+        segment_count=len(contents.sequences),
+        gaps=tuple(gap for gap in record.gaps if _touches(gap, wanted.clip, first, last)),
+        undecodable=tuple(ranges(one.sequence for one in listed if one.undecodable)),
+    )
+
+
+async def _listed(history: History, wanted: Wanted, first: int) -> list[SegmentRecord]:
+    """The segments that the server lists of what is wanted, those before `first` only if they
+    were captured in time."""
+    clip = wanted.clip
+    query = SegmentQuery(clip.start_time_us, clip.end_time_us, limit=_PAGE)
+    listed = {one.sequence: one async for one in _up_to(history, wanted, query)}
+    if clip.start_time_us is not None:
+        # It begins with a keyframe, and that may have been captured before.
+        lead = SegmentQuery(None, clip.end_time_us, first - 1 if first else None, _PAGE)
+        async for one in _up_to(history, wanted, lead):
+            if one.start_time_us >= clip.start_time_us:
+                break
+            listed[one.sequence] = one
+    return [listed[sequence] for sequence in sorted(listed)]
+
+
+async def _up_to(
+    history: History, wanted: Wanted, query: SegmentQuery
+) -> AsyncIterator[SegmentRecord]:
+    async for segment in history.segments(wanted.sentinel_id, wanted.session_id, query):
+        if wanted.clip.last is not None and segment.sequence > wanted.clip.last:
+            return
+        yield segment
+
+
+def _compare(contents: Contents, expected: list[int]) -> None:
+    """:raises Damaged: the file has not what is listed."""
+    lacking = sorted(set(expected) - set(contents.sequences))
+    if lacking:
+        raise Damaged(f"it lacks segments that the server lists: {_named(lacking)}")
+    surplus = sorted(set(contents.sequences) - set(expected))
+    if surplus:
+        raise Damaged(f"it has segments that the server does not list: {_named(surplus)}")
+
+
+def _named(sequences: list[int]) -> str:
+    found = ranges(sequences)
+    text = ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in found[:5])
+    return text + (", ..." if len(found) > 5 else "")
+
+
+def _touches(gap: Gap, clip: ClipQuery, first: int, last: int) -> bool:
+    """Whether `gap` lies in, or at an end of, the clip that has the segments `first` to `last`."""
+    if gap.first is not None and gap.last is not None:
+        if gap.first <= last and gap.last >= first:
+            return True
+        if clip.last is not None and gap.first > clip.last:
+            return False
+    if clip.start_time_us is None and clip.end_time_us is None:
+        return True
+    begin_us = gap.start_time_us
+    if begin_us is None:
+        return False
+    over_us = begin_us if gap.end_time_us is None else gap.end_time_us
+    begins_in_time = clip.end_time_us is None or begin_us < clip.end_time_us
+    return begins_in_time and (clip.start_time_us is None or over_us > clip.start_time_us)

@@ -1,0 +1,142 @@
+"""A download on its way into a file: what has come, what it is of, and where it goes when whole.
+
+Beside ``NAME`` stand ``NAME.part`` with what has come and ``NAME.part.json`` with what it is of,
+until all is there; so a later run goes on where an earlier one ended, however it ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidlink.client.history import Film
+from vidlink.errors import UserMistake
+from vidlink.model import ClipQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is downloaded: (a clip of) a session."""
+
+    sentinel_id: str
+    session_id: str
+    clip: ClipQuery
+
+
+class PartFile:
+    """The file of one download; a :class:`~vidlink.client.FilmSink`. Writing blocks.
+
+    What cannot be done with files is a :exc:`~vidlink.errors.UserMistake`.
+
+    :param path: where the whole file goes.
+    :param wanted: what it will be. If there is the beginning of the same clip already, the
+        `last` that it was begun with stays.
+    :param on_bytes: told how many octets have been written.
+    """
+
+    def __init__(
+        self, path: Path, wanted: Wanted, on_bytes: Callable[[int], None] = lambda size: None
+    ) -> None:
+        self.path = path
+        self.part_path = path.with_name(path.name + ".part")
+        self._note_path = path.with_name(path.name + ".part.json")
+        self._on_bytes = on_bytes
+        self.wanted = wanted
+        self.offset = 0
+        self.etag: str | None = None
+        self.size_bytes: int | None = None
+        self._descriptor = self._do(self._open)
+        self._do(self._resume)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all has come."""
+        return self.size_bytes is not None and self.offset == self.size_bytes
+
+    def begin(self, film: Film) -> None:
+        """Bytes will come: note of what, and let go of what they replace."""
+        self.etag, self.size_bytes, self.offset = film.etag, film.size_bytes, film.offset
+        self._do(lambda: os.ftruncate(self._descriptor, film.offset))
+        self._do(lambda: self._note_path.write_text(json.dumps(self._note()), "utf-8"))
+
+    def write(self, data: bytes) -> None:
+        """Write the next bytes."""
+        self._do(lambda: self._write(data))
+        self._on_bytes(len(data))
+
+    def finish(self) -> None:
+        """It is whole and right: put it, durably, where it belongs."""
+        self._do(self._finish)
+
+    def forget(self) -> None:
+        """What has come is of no use: the next run begins anew."""
+        self._do(lambda: self._note_path.unlink(missing_ok=True))
+
+    def close(self) -> None:
+        """Let go of it; what has come stays. May be called twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self) -> int:
+        descriptor = os.open(self.part_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise UserMistake(f"{self.part_path} is being written by somebody else") from None
+        return descriptor
+
+    def _resume(self) -> None:
+        held = os.fstat(self._descriptor).st_size
+        try:
+            note = json.loads(self._note_path.read_text("utf-8"))
+            begun = Wanted(**{**note["wanted"], "clip": ClipQuery(**note["wanted"]["clip"])})
+            etag, size = str(note["etag"]), int(note["size"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        if _without_last(begun) == _without_last(self.wanted) and held <= size:
+            self.wanted, self.etag, self.size_bytes, self.offset = begun, etag, size, held
+
+    def _note(self) -> dict[str, Any]:
+        return {"wanted": asdict(self.wanted), "etag": self.etag, "size": self.size_bytes}
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            # The kernel may take less than it is given, such as before the disk is full.
+            size = os.pwrite(self._descriptor, rest, self.offset)
+            self.offset += size
+            rest = rest[size:]
+
+    def _finish(self) -> None:
+        os.fsync(self._descriptor)
+        os.replace(self.part_path, self.path)
+        self._note_path.unlink(missing_ok=True)
+        sync_folder(self.path.parent)
+        self.close()
+
+    def _do(self, act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except OSError as error:
+            raise UserMistake(f"cannot write {self.part_path}: {error.strerror}") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _without_last(wanted: Wanted) -> tuple[object, ...]:
+    clip = wanted.clip
+    return wanted.sentinel_id, wanted.session_id, clip.start_time_us, clip.end_time_us

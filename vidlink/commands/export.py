@@ -1,0 +1,237 @@
+"""``vidlink export``: recordings as MP4 files: resumed where it was interrupted, and checked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from twisted.internet.defer import CancelledError
+
+from vidlink.client import History, open_history
+from vidlink.client.download import Downloaded, fetch, verify
+from vidlink.client.partfile import PartFile
+from vidlink.client.values import gap_json
+from vidlink.commands.asking import RangeOptions, checked_sentinel, checked_session
+from vidlink.commands.plan import Job, Wish, plan
+from vidlink.commands.progress import Progress
+from vidlink.commands.running import run_in_reactor
+from vidlink.commands.words import age, count, gap_words, size
+from vidlink.errors import Damaged, UserMistake, VidlinkError
+
+COMMAND = "vidlink export"
+#: Exit statuses, besides that of an interruption.
+WHOLE, FAILED, WITH_GAPS = 0, 1, 2
+
+
+class Options(RangeOptions):
+    """What may be chosen."""
+
+    command = COMMAND
+    synopsis = "SENTINEL [SESSION] | --group GROUP [options]"
+    longdesc = (
+        "Fetches recordings as MP4 files, one for each session: one session, all of a sentinel, "
+        "or all of a group, or what of them lies between --from and --to. Run again, it goes on "
+        "where it was interrupted. Ends with status 0 when everything is there and whole, 2 when "
+        "recordings have gaps (NAME.gaps.json says which), 1 when something could not be had."
+    )
+    optParameters: ClassVar[list[list[str | None]]] = [
+        ["group", "g", None, "All sentinels that were in this group then."],
+        ["output", "o", ".", "A folder, or for a single recording a file such as x.mp4."],
+    ]
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["force", "f", "Fetch again what is there already, and replace it."],
+    ]
+
+    def parseArgs(self, sentinel: str | None = None, session: str | None = None) -> None:
+        """The sentinel, and the session."""
+        self["sentinel"], self["session"] = sentinel, session
+
+    def postOptions(self) -> None:
+        """Check all of it."""
+        if (self["sentinel"] is None) == (self["group"] is None):
+            raise UserMistake("say which SENTINEL, or which --group, and not both")
+        if self["sentinel"] is not None:
+            checked_sentinel(self["sentinel"])
+        if self["session"] is not None:
+            checked_session(self["session"])
+        self.read_range()
+
+    def wish(self) -> Wish:
+        """What is to be fetched."""
+        return Wish(self["sentinel"], self["session"], self["group"], self["from"], self["to"])
+
+
+class Export:
+    """One run: job after job, with one progress over all of them.
+
+    :param clock: `IReactorTime`.
+    :param put: takes the line for each file that is there.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        clock: Any,
+        progress: Progress,
+        put: Callable[[str], None],
+        is_forced: bool,
+    ) -> None:
+        self._history = history
+        self._clock = clock
+        self._progress = progress
+        self._put = put
+        self._is_forced = is_forced
+        self.failed: list[str] = []
+        self.gap_count = 0
+
+    async def run(self, jobs: list[Job], place: Callable[[Job], Path]) -> int:
+        """Do all of `jobs`; the exit status. One that fails does not stop the others.
+
+        :raises UserMistake: nothing can be written, so that it is no use to go on.
+        """
+        for number, job in enumerate(jobs, 1):
+            self._progress.label = (
+                job.name if len(jobs) == 1 else f"{number}/{len(jobs)} {job.name}"
+            )
+            try:
+                await self._do(job, place(job))
+            except (CancelledError, UserMistake):
+                raise
+            except VidlinkError as error:
+                self._progress.say(f"{COMMAND}: {job.name}: {error}")
+                self.failed.append(job.name)
+        self._progress.wipe()
+        if self.failed and len(jobs) > 1:
+            self._progress.say(
+                f"{COMMAND}: {len(self.failed)} of {count(len(jobs), 'recording')} could not be "
+                f"had: {', '.join(self.failed)}"
+            )
+        if self.failed:
+            return FAILED
+        return WITH_GAPS if self.gap_count else WHOLE
+
+    async def _do(self, job: Job, path: Path) -> None:
+        if path.exists() and not self._is_forced:
+            self._progress.had(job.about_bytes)
+            self._progress.wipe()
+            self._put(f"{path}: is there already (--force fetches it again)")
+            return
+        part = PartFile(path, job.wanted, self._progress.came)
+        try:
+            if part.offset:
+                self._progress.had(part.offset)
+                self._progress.say(f"{COMMAND}: {job.name}: going on at {size(part.offset)}")
+            await fetch(self._history, part, self._clock, on_retry=self._retry)
+            self._tell(await self._checked(part))
+        except (CancelledError, VidlinkError):
+            if part.offset and not part.path.exists():
+                self._progress.say(
+                    f"{COMMAND}: {part.part_path} has {size(part.offset)}; "
+                    "run the same command again to go on from there"
+                )
+            raise
+        finally:
+            part.close()
+
+    async def _checked(self, part: PartFile) -> Downloaded:
+        try:
+            found = await verify(self._history, part)
+        except Damaged:
+            part.forget()
+            raise
+        part.finish()
+        write_gaps(found, part)
+        return found
+
+    def _retry(self, error: VidlinkError, seconds: float) -> None:
+        self._progress.say(f"{COMMAND}: {error}; trying again in {age(seconds)}")
+
+    def _tell(self, found: Downloaded) -> None:
+        self._progress.wipe()
+        state = "whole"
+        if not found.is_whole:
+            lost = sum(last - first + 1 for first, last in found.undecodable)
+            words = [count(len(found.gaps), "gap")] if found.gaps else []
+            words += [f"{count(lost, 'segment')} that cannot be decoded"] if lost else []
+            state = ", ".join(words)
+            self.gap_count += 1
+        self._put(f"{found.path}: {size(found.size_bytes)}, {state}")
+        for gap in found.gaps:
+            self._progress.say(f"    {gap_words(gap)}")
+
+
+def gaps_path(path: Path) -> Path:
+    """Where it is told what is missing from the file at `path`."""
+    return path.with_name(path.name + ".gaps.json")
+
+
+def write_gaps(found: Downloaded, part: PartFile) -> None:
+    """Tell in a file beside it what is missing; none is there if nothing is."""
+    beside = gaps_path(found.path)
+    try:
+        if found.is_whole:
+            beside.unlink(missing_ok=True)
+            return
+        value = {
+            "sentinelId": part.wanted.sentinel_id,
+            "sessionId": part.wanted.session_id,
+            "first": found.first,
+            "last": found.last,
+            "gaps": [gap_json(gap) for gap in found.gaps],
+            "undecodable": found.undecodable,
+        }
+        beside.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
+    except OSError as error:
+        raise UserMistake(f"cannot write {beside}: {error.strerror}") from None
+
+
+def placing(output: str, jobs: list[Job], is_forced: bool) -> Callable[[Job], Path]:
+    """Where each job's file goes; the folder is made.
+
+    :raises UserMistake: it cannot be made, or the file named is there already.
+    """
+    path = Path(output)
+    if len(jobs) == 1 and path.suffix and not path.is_dir():
+        if path.exists() and not is_forced:
+            raise UserMistake(f"{path} is there already; --force replaces it")
+        _make(path.parent)
+        return lambda job: path
+    _make(path)
+    return lambda job: path / job.name
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserMistake(f"cannot make the folder {folder}: {error.strerror}") from None
+
+
+def run(options: Options) -> int:
+    """Fetch what is wanted; the exit status.
+
+    :raises VidlinkError: nothing of it can be had.
+    """
+    return run_in_reactor(lambda reactor: _export(options, reactor))
+
+
+async def _export(options: Options, reactor: Any) -> int:
+    history = open_history(options["server"], reactor)
+    try:
+        jobs = await plan(history, options.wish())
+        is_forced = bool(options["force"])
+        place = placing(options["output"], jobs, is_forced)
+        total_bytes = sum(job.about_bytes for job in jobs)
+        is_terminal = sys.stderr.isatty()
+        progress = Progress(sys.stderr, reactor.seconds, total_bytes, is_terminal)
+        export = Export(history, reactor, progress, _put, is_forced)
+        return await export.run(jobs, place)
+    finally:
+        await history.close()
+
+
+def _put(line: str) -> None:
+    print(line, flush=True)

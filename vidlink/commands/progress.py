@@ -1,0 +1,82 @@
+"""How far a long download is: a line redrawn on a terminal, one now and then elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import TextIO
+
+from vidlink.commands.words import length, size
+
+#: How often it is drawn, at most.
+TERMINAL_SECONDS = 0.1
+PLAIN_SECONDS = 10.0
+_BAR = 24
+
+
+class Progress:
+    """Progress over all of a run.
+
+    :param stream: where it is shown.
+    :param seconds: the monotonic clock.
+    :param total_bytes: how much there is to do, as far as it is known.
+    """
+
+    def __init__(
+        self, stream: TextIO, seconds: Callable[[], float], total_bytes: int, is_terminal: bool
+    ) -> None:
+        self.total_bytes = total_bytes
+        self.done_bytes = 0
+        self.label = ""
+        self._stream = stream
+        self._seconds = seconds
+        self._is_terminal = is_terminal
+        self._began_seconds = self._shown_seconds = seconds()
+        self._came_bytes = 0
+        self._width = 0
+
+    def came(self, size_bytes: int) -> None:
+        """So much has come over the network."""
+        self._came_bytes += size_bytes
+        self.had(size_bytes)
+
+    def had(self, size_bytes: int) -> None:
+        """So much more is there, wherever it is from."""
+        self.done_bytes += size_bytes
+        self.total_bytes = max(self.total_bytes, self.done_bytes)
+        pause = TERMINAL_SECONDS if self._is_terminal else PLAIN_SECONDS
+        if self._seconds() - self._shown_seconds >= pause:
+            self._shown_seconds = self._seconds()
+            self._draw()
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the bar."""
+        self.wipe()
+        print(text, file=self._stream, flush=True)
+
+    def wipe(self) -> None:
+        """Take the bar off the terminal."""
+        if self._width:
+            print("\r" + " " * self._width + "\r", end="", file=self._stream, flush=True)
+            self._width = 0
+
+    def line(self) -> str:
+        """How far it is."""
+        whole = self.total_bytes or 1
+        share = self.done_bytes / whole
+        bar = "#" * int(share * _BAR)
+        elapsed = self._seconds() - self._began_seconds
+        rate = self._came_bytes / elapsed if elapsed > 0 else 0.0
+        text = f"{self.label} [{bar:.<{_BAR}}] {int(share * 100)} % of {size(whole)}"
+        if rate > 0:
+            left = (self.total_bytes - self.done_bytes) / rate
+            text += f", {size(rate)}/s, {length(left)} left"
+        return text
+
+    def _draw(self) -> None:
+        if not self._is_terminal:
+            print(self.line(), file=self._stream, flush=True)
+            return
+        text = self.line()[: shutil.get_terminal_size().columns - 1]
+        print("\r" + text.ljust(self._width), end="", file=self._stream, flush=True)
+        self._width = len(text)
