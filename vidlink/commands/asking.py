@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import getopt
 import os
 from collections.abc import Sequence
@@ -39,19 +38,18 @@ class AskingOptions(OneLineOptions):
 
         `twisted.python.usage` takes them before only, as POSIX has it.
         """
-        given = list(options or ())
-        with contextlib.suppress(getopt.GetoptError):
-            # What is wrong with them is said when they are parsed.
-            found, rest = getopt.gnu_getopt(given, self.shortOpt, self.longOpt)
-            given = [word for name, value in found for word in self._written(name, value)]
-            given += ["--", *rest]
-        super().parseOptions(given)
+        try:
+            found, rest = getopt.gnu_getopt(list(options or ()), self.shortOpt, self.longOpt)
+        except getopt.GetoptError as mistake:
+            raise SystemExit(f"{self.command}: {mistake} (see --help)") from None
+        given = [word for name, value in found for word in self._written(name, value)]
+        super().parseOptions([*given, "--", *rest])
 
     def _written(self, name: str, value: str) -> tuple[str, ...]:
         """An option as it is typed; a long one in one word: its value may begin with a dash."""
         if name.startswith("--"):
             return (f"{name}={value}" if f"{name[2:]}=" in self.longOpt else name,)
-        return (name, value) if value else (name,)
+        return (name, value) if f"{name[1:]}:" in self.shortOpt else (name,)
 
 
 class RangeOptions(AskingOptions):

@@ -1,0 +1,1 @@
+"""Tests of what a person runs by hand: `vidlink` and its commands."""

@@ -1,0 +1,101 @@
+"""What a person reads and writes at the command line."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from vidlink.commands import words
+from vidlink.errors import UserMistake
+from vidlink.model import Cause, Gap, SkipReason
+
+NOON_US = int(datetime(2026, 7, 1, 12, 0, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+class WordsTests(SynchronousTestCase):
+    """Numbers and times."""
+
+    def setUp(self) -> None:
+        """A machine two hours east of Greenwich."""
+        self.addCleanup(self.zone, os.environ.get("TZ"))
+        self.zone("CEST-2")
+
+    def zone(self, name: str | None) -> None:
+        """Be there."""
+        if name is None:
+            os.environ.pop("TZ", None)
+        else:
+            os.environ["TZ"] = name
+        time.tzset()
+
+    def test_numbers(self) -> None:
+        """Short, with units."""
+        self.assertEqual(
+            [words.age(s) for s in (-1, 0.44, 12.4, 185)], ["0.0 s", "0.4 s", "12 s", "3 min 5 s"]
+        )
+        self.assertEqual([words.length(s) for s in (7_800, 356_400)], ["2 h 10 min", "4 d 3 h"])
+        self.assertEqual(
+            [words.size(n) for n in (0, 999, 1_500, 999_600, 123_456_789)],
+            ["0 B", "999 B", "1.5 kB", "1.0 MB", "123 MB"],
+        )
+        self.assertEqual(
+            [words.rate(n) for n in (None, 5_000, 200, 2_500)], ["-", "5", "0.2", "2.5"]
+        )
+        self.assertEqual([words.count(n, "gap") for n in (1, 2_000)], ["1 gap", "2,000 gaps"])
+
+    def test_moments(self) -> None:
+        """Times are shown by this machine's zone, and in names by UTC."""
+        self.assertEqual(words.moment(NOON_US), "2026-07-01 14:00:00")
+        self.assertEqual(words.moment(None), "-")
+        self.assertEqual(words.stamp(NOON_US), "20260701T120000Z")
+        for far_us in (2**62, -(2**62)):
+            self.assertIn(str(far_us), words.moment(far_us) + words.stamp(far_us))
+
+    def test_read(self) -> None:
+        """Times are read with a zone, by this machine's without one, and as microseconds."""
+        for text in (
+            "2026-07-01T12:00:00Z",
+            "2026-07-01T14:00:00+02:00",
+            "2026-07-01T14:00",
+            "2026-07-01 14:00:00",
+            str(NOON_US),
+        ):
+            self.assertEqual(words.read_moment(text, "--from"), NOON_US, text)
+        day_us = NOON_US - 14 * 3_600_000_000
+        self.assertEqual(words.read_moment("2026-07-01", "--from"), day_us)
+
+    @given(st.text())
+    def test_any_text(self, text: str) -> None:
+        """Anything else is a mistake that names the option."""
+        try:
+            words.read_moment(text, "--from")
+        except UserMistake as mistake:
+            self.assertIn("--from", str(mistake))
+
+    def test_gaps(self) -> None:
+        """A gap says what, when, for how long and why."""
+        gap = Gap(7, 9, Cause.DISK_FULL, NOON_US, NOON_US + 600_000, "device full")
+        self.assertEqual(
+            words.gap_words(gap),
+            "segments 7 to 9 are missing, 2026-07-01 14:00:00 for 0.6 s: "
+            "the disk was full (device full)",
+        )
+        self.assertIn("segment 7 is missing", words.gap_words(Gap(7, 7, Cause.MISSING)))
+        self.assertEqual(
+            words.gap_words(Gap(None, None, Cause.SERVER_STOPPED, NOON_US)),
+            "cut short, 2026-07-01 14:00:00: the server stopped",
+        )
+
+    def test_every_cause(self) -> None:
+        """There are words for every cause and every reason."""
+        self.assertEqual(set(words.CAUSES), set(Cause))
+        self.assertEqual(set(words.SKIPPED), set(SkipReason))
+
+    def test_shown(self) -> None:
+        """What a terminal would obey is not shown to it."""
+        self.assertEqual(words.shown("a\x1b[2Jb"), "a\ufffd[2Jb")
