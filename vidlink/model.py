@@ -280,19 +280,6 @@ class SegmentPage:
     next: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ClipQuery:
-    """Which time range of a recording is asked for; None means no bound.
-
-    Times are of capture: from `start_time_us` on, and before `end_time_us`; nothing after
-    sequence `last`.
-    """
-
-    start_time_us: int | None = None
-    end_time_us: int | None = None
-    last: int | None = None
-
-
 class SentinelState(Enum):
     """What a viewer may expect of a Sentinel now."""
 

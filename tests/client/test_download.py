@@ -13,8 +13,9 @@ from tests.client.recorded import DESK, GATE, LIVE, RecordedCase
 from vidlink.backoff import BackOff
 from vidlink.client.download import MAX_ATTEMPTS, Downloaded, fetch, verify
 from vidlink.client.partfile import PartFile, Wanted
+from vidlink.clips import ClipQuery
 from vidlink.errors import Damaged, NotFound, Unreachable, UserMistake
-from vidlink.model import ClipQuery, Session
+from vidlink.model import Session
 
 
 class DownloadTests(RecordedCase):

@@ -21,10 +21,10 @@ from tests.server.histories import (
 from tests.store.samples import EPOCH_US, INIT
 from vidlink.client import Film, History
 from vidlink.client.values import sentinel_json, session_json
+from vidlink.clips import ClipQuery
 from vidlink.errors import BadAnswer, NotFound
 from vidlink.model import (
     Cause,
-    ClipQuery,
     SegmentQuery,
     SentinelState,
     SessionQuery,

@@ -18,6 +18,7 @@ from vidlink.backoff import BackOff
 from vidlink.client.check import Contents, ranges, read_recording
 from vidlink.client.history import History
 from vidlink.client.partfile import PartFile, Wanted
+from vidlink.clips import ClipQuery
 from vidlink.errors import (
     Damaged,
     GoingAway,
@@ -28,7 +29,7 @@ from vidlink.errors import (
     Unreachable,
     VidlinkError,
 )
-from vidlink.model import ClipQuery, Gap, SegmentQuery, SegmentRecord
+from vidlink.model import Gap, SegmentQuery, SegmentRecord
 
 #: After so many attempts in a row that have brought nothing it is given up; the waits between
 #: them add up to about two minutes.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vidlink.interfaces import ICodec
 from vidlink.plugins import find_codecs
-from vidlink.wire.binary import BinaryCodec
-from vidlink.wire.jsontext import JsonCodec
 
 #: The list of a large server is longer than any message that a server takes.
 MAX_CONTROL_BYTES = 16 * 1024 * 1024
@@ -16,7 +16,11 @@ def viewer_codecs() -> tuple[ICodec, ...]:
 
     :raises UserMistake: two plugins have the same name.
     """
-    roomy: dict[str, ICodec] = {
-        kind.name: kind(max_control_bytes=MAX_CONTROL_BYTES) for kind in (BinaryCodec, JsonCodec)
-    }
-    return tuple(roomy.get(codec.name, codec) for codec in find_codecs())
+    return tuple(_roomy(codec) for codec in find_codecs())
+
+
+def _roomy(codec: ICodec) -> ICodec:
+    """The same format for long lists; one that is not ours has a bound of its own."""
+    kind: Any = type(codec)
+    is_ours = kind.__module__.startswith("vidlink.wire.")
+    return kind(max_control_bytes=MAX_CONTROL_BYTES) if is_ours else codec

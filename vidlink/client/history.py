@@ -18,9 +18,9 @@ from urllib.parse import quote
 from vidlink.address import PROCTOR_PATH, read_address
 from vidlink.client import values
 from vidlink.client.requests import Requests
+from vidlink.clips import ClipQuery
 from vidlink.errors import BadAnswer
 from vidlink.model import (
-    ClipQuery,
     SegmentPage,
     SegmentQuery,
     SegmentRecord,
