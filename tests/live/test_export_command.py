@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -93,9 +93,10 @@ def _detour(port: int, budget_bytes: int) -> Iterator[None]:
     sockets: list[socket.socket] = [listener]
 
     def back(near: socket.socket, far: socket.socket) -> None:
-        while left[0] > 0 and (data := far.recv(min(4_096, left[0]))):
-            left[0] -= len(data)
-            near.sendall(data)
+        with suppress(OSError):
+            while left[0] > 0 and (data := far.recv(min(4_096, left[0]))):
+                left[0] -= len(data)
+                near.sendall(data)
 
     def serve() -> None:
         while True:
@@ -109,17 +110,18 @@ def _detour(port: int, budget_bytes: int) -> Iterator[None]:
             threading.Thread(target=forth, args=(near, far), daemon=True).start()
 
     def forth(near: socket.socket, far: socket.socket) -> None:
-        try:
+        with suppress(OSError):
             while data := near.recv(4_096):
                 far.sendall(data)
-        except OSError:
-            return
 
     threading.Thread(target=serve, daemon=True).start()
     try:
         yield
     finally:
         for one in sockets:
+            # Whoever waits on it would keep it open.
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
             one.close()
 
 
