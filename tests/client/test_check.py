@@ -14,12 +14,16 @@ from vidlink.errors import NotMedia
 from vidlink.fmp4 import build_sidx
 from vidlink.testing import media
 
+#: What stands before `moof` in our own segments.
+PRFT_BYTES = 32
+
 
 def film(
     sequences: list[int],
     *,
     size_off: int = 0,
     time_off: int = 0,
+    lead: int = 0,
     segments: bytes | None = None,
 ) -> bytes:
     """A recording of these segments, its index wrong by so much."""
@@ -38,7 +42,17 @@ def film(
         earliest=sequences[0] * media.FRAME_TICKS,
         references=references,
     )
+    if lead:
+        index = led(index, lead)
     return media.init_segment() + index + (b"".join(bodies) if segments is None else segments)
+
+
+def led(index: bytes, lead: int) -> bytes:
+    """`index`, pointing so many bytes further into each segment."""
+    box = bytearray(index)
+    box[28:36] = lead.to_bytes(8, "big")
+    box[-12:-8] = (int.from_bytes(box[-12:-8], "big") - lead).to_bytes(4, "big")
+    return bytes(box)
 
 
 class WalkTests(SynchronousTestCase):
@@ -58,6 +72,12 @@ class WalkTests(SynchronousTestCase):
         """A whole recording is what it is, holes before keyframes included."""
         for sequences in ([0], [*range(25)], [*range(5), *range(10, 33)], [*range(20, 40)]):
             self.assertEqual(self.contents(film(sequences)), sequences)
+
+    def test_index_of_moofs(self) -> None:
+        """The index may point to segments, or to their `moof`, and nowhere else."""
+        sequences = [*range(25)]
+        self.assertEqual(self.contents(film(sequences, lead=PRFT_BYTES)), sequences)
+        self.assertIn("no segment begins", self.complaint(film(sequences, lead=PRFT_BYTES - 1)))
 
     def test_cut_off(self) -> None:
         """Wherever it is cut off, it is found out."""

@@ -60,7 +60,8 @@ class _Walk:
         self._data = data
         self._size = len(data)
         self._place = 0
-        #: Where segments begin that a player may jump to: what the index has to say of them.
+        #: Where a player may jump to, and when that is: the places of segments, or of what in
+        #: them is their `moof`.
         self._marks: dict[int, int] = {}
 
     def contents(self) -> Contents:
@@ -76,10 +77,9 @@ class _Walk:
                 raise NotMedia(f"segment {info.sequence} goes back in time at byte {start}")
             if jumped and not info.keyframe:
                 raise NotMedia(f"segment {info.sequence} cannot be decoded where it stands")
-            if start in self._marks and (
-                self._marks.pop(start) != info.decode_time or not info.keyframe
-            ):
-                raise NotMedia(f"the index is wrong about segment {info.sequence}")
+            for place in self._marks.keys() & {start, start + info.moof_start}:
+                if self._marks.pop(place) != info.decode_time or not info.keyframe:
+                    raise NotMedia(f"the index is wrong about segment {info.sequence}")
             sequences.append(info.sequence)
             time = info.decode_time
         if self._marks:
@@ -109,8 +109,8 @@ class _Walk:
             raise NotMedia("the index counts in another timescale than the media")
         self._note(index, stop)
 
-    def _note(self, index: SegmentIndex, place: int) -> None:
-        time = index.earliest
+    def _note(self, index: SegmentIndex, end: int) -> None:
+        place, time = end + index.first_offset, index.earliest
         for size_bytes, duration, is_keyframe in index.references:
             if is_keyframe:
                 self._marks[place] = time

@@ -29,7 +29,7 @@ _SAP_AT_START_TYPE_1 = 0x9000_0000
 
 @dataclass(frozen=True, slots=True)
 class SegmentIndex:
-    """A `sidx` of media that begins right after it.
+    """A `sidx` of media that begins `first_offset` bytes after it.
 
     `earliest` and durations count in `timescale`; each reference is a size in bytes, a duration
     and whether it starts with a keyframe.
@@ -38,6 +38,7 @@ class SegmentIndex:
     track_id: int
     timescale: int
     earliest: int
+    first_offset: int
     references: tuple[tuple[int, int, bool], ...]
 
 
@@ -103,13 +104,13 @@ def read_sidx(box: Octets) -> SegmentIndex:
     size, kind, version, track_id, timescale, earliest, offset, reserved, count = _HEAD.unpack_from(
         box
     )
-    if (size, kind, version) != (len(box), b"sidx", _VERSION_1) or offset or reserved:
+    if (size, kind, version, reserved) != (len(box), b"sidx", _VERSION_1, 0):
         raise NotMedia("sidx is of another kind than a recording has")
     if size != _HEAD.size + _ENTRY.size * count:
         raise NotMedia("sidx has not as many entries as it says")
     entries = _ENTRY.iter_unpack(bytes(box[_HEAD.size :]))
     references = tuple((octets, time, bool(access)) for octets, time, access in entries)
-    return SegmentIndex(track_id, timescale, earliest, references)
+    return SegmentIndex(track_id, timescale, earliest, offset, references)
 
 
 def _merged_together(count: int) -> int:
