@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.daemons import START_SECONDS, Site
+from tests.daemons import START_SECONDS, Site, free_port
+from tests.live.certificates import make_certificate
+from tests.live.commands import vidlink
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "client.md"
 
@@ -32,3 +34,26 @@ def test_example(site: Site) -> None:
         first, second = run.stdout.splitlines()
         assert re.fullmatch(rf"session {session} [0-9]+", first)
         assert re.fullmatch(r"segment [0-9]+ [0-9]+", second)
+
+
+def test_tls(site: Site) -> None:
+    """Over TLS the certificate is checked: one that is not trusted is refused on one line, one
+    that was named is taken, for history and for live alike."""
+    trusted = site.folder / "trusted"
+    key, certificate = make_certificate(trusted)
+    port = free_port()
+    site.start_server(
+        "--listen", f"ssl:{port}:privateKey={key}:certKey={certificate}:interface=127.0.0.1"
+    )
+    site.start_sentinel("desk-1", "--fps", "5")
+    site.live_session("desk-1")
+    address = f"tls:localhost:{port}:trustRoots={trusted}"
+    assert b"desk-1" in vidlink(site, "ls", "-s", address).stdout
+    run = vidlink(site, "watch", "desk-1", "-s", address, "--seconds", "4")
+    assert run.returncode == 0, run
+    assert b"moof" in run.stdout
+    for command in (["ls"], ["watch", "desk-1"], ["export", "desk-1"]):
+        run = vidlink(site, *command, "-s", f"https://localhost:{port}")
+        assert run.returncode == 1
+        assert b"no trust over TLS" in run.stderr
+        assert run.stderr.count(b"\n") == 1

@@ -12,8 +12,9 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
-from vidlink.client.failures import broken, closed, refused
+from vidlink.client.failures import broken, closed, refused, words
 from vidlink.client.inbox import Inbox
 from vidlink.errors import BadAnswer, PeerError, Unreachable, VidlinkError
 from vidlink.interfaces import ICodec
@@ -45,6 +46,7 @@ class ProctorProtocol(WebSocketClientProtocol):
         self._accepted: Deferred[ProctorRegistered] = Deferred(lambda _: self._abort())
         self._over: Deferred[None] = Deferred()
         self._why: BaseException | None = None
+        self._cause: BaseException | None = None
         self._timer: Any = None
         self._is_leaving = False
         self._is_agreed = False
@@ -82,6 +84,12 @@ class ProctorProtocol(WebSocketClientProtocol):
         """Connected; the handshake begins."""
         super().connectionMade()
         self._watch(CONNECT_SECONDS)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """It is gone; where nothing was agreed upon, it matters why."""
+        if not self._is_agreed:
+            self._cause = reason.value
+        super().connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:
         """The server is alive."""
@@ -134,6 +142,8 @@ class ProctorProtocol(WebSocketClientProtocol):
         status = None if self._is_agreed else _STATUS.search(reason or "")
         if status is not None:
             return refused(where, int(status[1]))
+        if self._cause is not None:
+            return Unreachable(f"cannot reach {where}: {words(self._cause)}")
         return closed(where, None, None)
 
     def _pause(self) -> None:

@@ -8,8 +8,15 @@ from __future__ import annotations
 import json
 
 from twisted.internet.defer import CancelledError
-from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed
-from twisted.internet.error import DNSLookupError as NoSuchName
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionClosed,
+    ConnectionRefusedError,
+    DNSLookupError,
+    NoRouteError,
+    TimeoutError,
+)
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseFailed
 from twisted.web.http import PotentialDataLoss
@@ -92,11 +99,11 @@ def broken(where: str, error: BaseException) -> BaseException:
     causes = _causes(error)
     if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
         return CancelledError()
-    if not isinstance(error, ResponseFailed | ConnectError | ConnectionClosed | NoSuchName):
+    if not isinstance(error, ResponseFailed | ConnectError | ConnectionClosed | DNSLookupError):
         return error
     if any(type(cause).__name__ == "ParseError" for cause in causes):
         return BadAnswer(f"what answers at {where} does not speak HTTP")
-    return Unreachable(f"cannot reach {where}: {_words(causes[-1])}")
+    return Unreachable(f"cannot reach {where}: {words(causes[-1])}")
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -108,10 +115,23 @@ def _causes(error: BaseException) -> list[BaseException]:
     return [error]
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """Why a connection came to nothing, short."""
     if type(error).__module__.startswith("OpenSSL"):
         details = error.args[0] if error.args and isinstance(error.args[0], list) else []
-        words = ", ".join(str(detail[-1]) for detail in details if detail)
-        return f"no trust over TLS ({words or 'the connection was cut'})"
-    text = str(error).strip().rstrip(".") or type(error).__name__
-    return spoken(text)
+        told = ", ".join(str(detail[-1]) for detail in details if detail)
+        return f"no trust over TLS: {told or 'the connection was cut'}"
+    if type(error).__name__ == "VerificationError":
+        return "no trust over TLS: the certificate is of another host"
+    for kind, told in _TOLD.items():
+        if isinstance(error, kind):
+            return told
+    return spoken(str(error).strip().rstrip(".") or type(error).__name__)
+
+
+_TOLD: dict[type[Exception], str] = {
+    ConnectionRefusedError: "the connection was refused, so nobody listens there",
+    NoRouteError: "there is no way to that host",
+    DNSLookupError: "there is no host of that name",
+    TimeoutError: "the host does not answer",
+}
