@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fmp4.media import TIMESCALE, encoded, muxed
 from vidlink.errors import NotMedia
-from vidlink.fmp4 import MediaInfo, read_init
+from vidlink.fmp4 import MediaInfo, read_init, sample_description
 
 
 class ReadInitTests(SynchronousTestCase):
@@ -71,6 +71,15 @@ class ReadInitTests(SynchronousTestCase):
         """A view into a larger buffer is read like bytes."""
         view = memoryview(b"xx" + self.init + b"yy")[2:-2]
         self.assertEqual(read_init(view), read_init(self.init))
+
+    def test_sample_description(self) -> None:
+        """What a decoder is set up with is the same for the same encoder, and no other."""
+        described = sample_description(self.init)
+        self.assertEqual(described[4:8], b"stsd")
+        self.assertIn(b"avcC", described)
+        self.assertEqual(sample_description(memoryview(self.init + b"\0\0\0\x08free")), described)
+        self.assertNotEqual(sample_description(encoded(width=128, height=96).init), described)
+        self.assertRaises(NotMedia, sample_description, self.init[:-1])
 
     def test_frames_refused(self) -> None:
         """Frames behind it make it something else."""

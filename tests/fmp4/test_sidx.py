@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fmp4.media import TIMESCALE, decoded, encoded
+from vidlink.errors import NotMedia
 from vidlink.fmp4 import (
     MAX_REFERENCE_BYTES,
     MAX_REFERENCE_DURATION,
+    SegmentIndex,
     annexb_to_avc,
     build_sidx,
+    read_sidx,
     sidx_size,
     write_fragment,
 )
@@ -57,6 +60,25 @@ class SidxTests(SynchronousTestCase):
         self.assertEqual(
             entries, [(size, time, 0x9000_0000 if sap else 0) for size, time, sap in references]
         )
+
+    @given(REFERENCES, st.integers(0, 2**64 - 1))
+    def test_read(self, references: list[tuple[int, int, bool]], earliest: int) -> None:
+        """What was built is read again."""
+        box = build_sidx(track_id=3, timescale=90_000, earliest=earliest, references=references)
+        index = read_sidx(box)
+        self.assertEqual(index, SegmentIndex(3, 90_000, earliest, 0, tuple(references)))
+
+    @given(st.binary(max_size=100), st.integers(0, 60))
+    def test_read_any_bytes(self, octets: bytes, place: int) -> None:
+        """Whatever the bytes, it is an index or an error of ours."""
+        box = bytearray(
+            build_sidx(track_id=1, timescale=1, earliest=0, references=[(1, 1, True)] * 2)
+        )
+        box[place : place + len(octets)] = octets
+        try:
+            read_sidx(box)
+        except NotMedia:
+            return
 
     def test_ten_hours(self) -> None:
         """Ten hours with a keyframe every 10 s are 3,600 entries in 43 KB."""
