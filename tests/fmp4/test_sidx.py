@@ -76,7 +76,7 @@ class SidxTests(SynchronousTestCase):
         )
         box[place : place + len(octets)] = octets
         try:
-            read_sidx(box)
+            read_sidx(bytes(box))
         except NotMedia:
             return
 
