@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.task import deferLater
 
 from vidlink.backoff import BackOff
+from vidlink.client.inbox import MAX_BYTES
 from vidlink.client.live import Event, Live, connect
 from vidlink.errors import NotAllowed, NotAuthenticated, NotFound, UserMistake, VidlinkError
 from vidlink.model import Segment, Tier
@@ -152,9 +153,16 @@ class Follow:
         return any(row.sentinel_id == self.sentinel_id for row in event.sentinels)
 
 
-def follow(sentinel_id: str, address: str, reactor: Any, **wishes: Any) -> Follow:
-    """Follow a Sentinel of the server at `address` (see :func:`~vidlink.client.live.connect`).
+def follow(
+    sentinel_id: str, address: str, reactor: Any, *, max_bytes: int = MAX_BYTES, **wishes: Any
+) -> Follow:
+    """Follow a Sentinel of the server at `address`.
 
-    `wishes` are the optional parameters of :class:`Follow`.
+    `address` and `max_bytes` are those of :func:`~vidlink.client.live.connect`; `wishes` are the
+    optional parameters of :class:`Follow`.
     """
-    return Follow(sentinel_id, lambda: connect(address, reactor), reactor, **wishes)
+
+    def join() -> Awaitable[Live]:
+        return connect(address, reactor, max_bytes=max_bytes)
+
+    return Follow(sentinel_id, join, reactor, **wishes)

@@ -19,6 +19,8 @@ from vidlink.model import InitSegment, Segment, Tier
 from vidlink.wire.messages import ErrorMessage, SessionEnded, Skipped, StartFrom, Subscribed
 
 COMMAND = "vidlink watch"
+#: What may wait for a player that is slow: the less, the sooner it is back at what is live.
+MAX_WAITING_BYTES = 512 * 1024
 MAX_SECONDS = 86_400 * 365
 #: The exit status when the film cannot go on because the picture is another one.
 OTHER_PICTURE = 3
@@ -144,6 +146,7 @@ async def watch(options: Options, reactor: Any) -> int:
         start_from=options["from"],
         tier=options["tier"],
         is_known=True,
+        max_bytes=MAX_WAITING_BYTES,
     )
     pipe = Pipe(sys.stdout.fileno(), reactor)
     splice = Splice(options["tier"])
