@@ -93,7 +93,7 @@ class ProctorProtocol(WebSocketClientProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """The server is alive."""
-        if self._is_open and not self._is_leaving:
+        if self._is_open and not self._is_leaving and not self.inbox.is_full:
             self._watch(SILENCE_SECONDS)
         super().dataReceived(data)
 

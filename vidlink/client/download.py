@@ -74,21 +74,11 @@ async def fetch(
     :param on_retry: told what broke, and after how many seconds it goes on.
     :raises VidlinkError: what broke last, after :data:`MAX_ATTEMPTS`; `part` keeps what came.
     """
-    back_off = back_off or BackOff(random.random)
-    wanted, attempts = part.wanted, 0
+    back_off, attempts = back_off or BackOff(random.random), 0
     while not part.is_whole:
         before = part.offset
         try:
-            await history.recording(
-                wanted.sentinel_id,
-                wanted.session_id,
-                part,
-                wanted.clip,
-                offset=part.offset,
-                etag=part.etag,
-            )
-            if not part.is_whole:
-                raise Unreachable("the recording ended before its announced length")
+            await _go_on(history, part)
         except _AGAIN as error:
             if part.offset > before:
                 attempts = 0
@@ -99,6 +89,15 @@ async def fetch(
             seconds = back_off.next_seconds()
             on_retry(error, seconds)
             await deferLater(clock, seconds)
+
+
+async def _go_on(history: History, part: PartFile) -> None:
+    """One request for what is not there."""
+    one, offset = part.wanted, part.offset
+    ids = one.sentinel_id, one.session_id
+    await history.recording(*ids, part, one.clip, offset=offset, etag=part.etag)
+    if not part.is_whole:
+        raise Unreachable("the recording ended before its announced length")
 
 
 async def verify(history: History, part: PartFile) -> Downloaded:

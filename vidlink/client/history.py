@@ -119,12 +119,8 @@ class History:
         self, sentinel_id: str, session_id: str, query: SegmentQuery
     ) -> SegmentPage:
         """One page of the segments of a session, in the order of their sequence."""
-        params = {
-            "from": query.from_time_us,
-            "to": query.to_time_us,
-            "after": query.after,
-            "limit": query.limit,
-        }
+        params = {"from": query.from_time_us, "to": query.to_time_us}
+        params |= {"after": query.after, "limit": query.limit}
         path = _path(sentinel_id, session_id) + "/segments"
         return values.read_segment_page(await self._requests.json(path, params))
 
@@ -197,13 +193,11 @@ class History:
 
     async def request_keyframe(self, sentinel_id: str) -> None:
         """Have a Sentinel capture at once, as a keyframe."""
-        path = f"/api/v1/sentinels/{quote(sentinel_id, safe='')}/keyframe"
-        await self._requests.json(path, method="POST", value={})
+        await self._requests.json(_sentinel(sentinel_id) + "/keyframe", method="POST", value={})
 
     async def change_framerate(self, sentinel_id: str, framerate_mhz: int) -> int:
         """Have a Sentinel capture at another rate (mHz); returns what it was asked for."""
-        path = f"/api/v1/sentinels/{quote(sentinel_id, safe='')}/framerate"
-        value = {"framerate": framerate_mhz / 1000}
+        path, value = _sentinel(sentinel_id) + "/framerate", {"framerate": framerate_mhz / 1000}
         return values.read_framerate(await self._requests.json(path, method="PUT", value=value))
 
 
@@ -235,9 +229,12 @@ class _Always:
         return self._endpoint
 
 
+def _sentinel(sentinel_id: str) -> str:
+    return "/api/v1/sentinels/" + quote(sentinel_id, safe="")
+
+
 def _path(sentinel_id: str, session_id: str) -> str:
-    sentinel, session = quote(sentinel_id, safe=""), quote(session_id, safe="")
-    return f"/api/v1/sentinels/{sentinel}/sessions/{session}"
+    return f"{_sentinel(sentinel_id)}/sessions/{quote(session_id, safe='')}"
 
 
 def _film(response: Any, offset: int) -> Film:

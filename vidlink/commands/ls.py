@@ -140,13 +140,12 @@ async def _list_sessions(
             else:
                 rows.append((session_row(whole, now_us), [gap_words(gap) for gap in whole.gaps]))
             listed += 1
-        more = page.next is not None
-        if listed >= limit or not more:
+        if listed >= limit or page.next is None:
             break
         page = await history.session_page(replace(query, after=page.next))
     if not options["json"]:
         _put_table(put, SESSION_HEAD, rows)
-    if listed >= limit and more:
+    if listed >= limit and page.next is not None:
         print(f"{COMMAND}: the newest {listed}; for more, --limit", file=sys.stderr)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,14 +16,17 @@ from twisted.logger import (
     globalLogBeginner,
     textFileLogObserver,
 )
+from twisted.python.failure import Failure
 
 from vidlink.daemon import prepare
+
+Main = Callable[[Any], Coroutine[Deferred[Any], Any, int]]
 
 #: As a shell has it for what SIGINT has ended.
 INTERRUPTED = 130
 
 
-def run_in_reactor(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
+def run_in_reactor(main: Main) -> int:
     """Run ``main(reactor)`` and return what it returns; what it raises is raised.
 
     SIGINT and SIGTERM cancel it, and then it has its time to end. One that lets the
@@ -36,42 +40,49 @@ def run_in_reactor(main: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) ->
         textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)]
     )
     globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
-    ended: list[Any] = []
-    begun: list[Deferred[Any]] = []
+    running = _Run(main, clock)
+    clock.callWhenRunning(running.begin)
+    clock.addSystemEventTrigger("before", "shutdown", running.interrupt)
+    clock.run()
+    return running.status()
 
-    def begin() -> None:
-        running = Deferred.fromCoroutine(main(clock))
-        begun.append(running)
-        running.addBoth(finish)
 
-    def finish(outcome: Any) -> None:
-        ended.append(outcome)
-        try:
-            clock.stop()
-        except ReactorNotRunning:
-            return
+class _Run:
+    """A coroutine from its beginning to the end of the reactor."""
 
-    def interrupt() -> Deferred[Any] | None:
-        if ended or not begun:
-            return None
+    def __init__(self, main: Main, reactor: Any) -> None:
+        self._main = main
+        self._reactor = reactor
+        self._running: Deferred[Any] | None = None
+        self._outcome: Any = INTERRUPTED
+
+    def begin(self) -> None:
+        """The reactor runs."""
+        self._running = Deferred.fromCoroutine(self._main(self._reactor))
+        self._running.addBoth(self._finish)
+
+    def interrupt(self) -> Deferred[Any]:
+        """The reactor is to stop, for whatever reason; fires when it may."""
         over: Deferred[Any] = Deferred()
-        begun[0].addBoth(over.callback)
-        begun[0].cancel()
+        if self._running is None:
+            over.callback(None)
+        else:
+            self._running.addBoth(over.callback)
+            self._running.cancel()
         return over
 
-    clock.callWhenRunning(begin)
-    clock.addSystemEventTrigger("before", "shutdown", interrupt)
-    clock.run()
-    return _status(ended[0] if ended else INTERRUPTED)
+    def status(self) -> int:
+        """What the coroutine returned; raises what it raised."""
+        if isinstance(self._outcome, Failure):
+            if self._outcome.check(CancelledError):
+                return INTERRUPTED
+            self._outcome.raiseException()
+        return int(self._outcome)
 
-
-def _status(outcome: Any) -> int:
-    if isinstance(outcome, int):
-        return outcome
-    if outcome.check(CancelledError):
-        return INTERRUPTED
-    outcome.raiseException()
-    raise AssertionError("not reached")
+    def _finish(self, outcome: Any) -> None:
+        self._outcome = outcome
+        with contextlib.suppress(ReactorNotRunning):
+            self._reactor.stop()
 
 
 def complain(command: str, text: str) -> None:

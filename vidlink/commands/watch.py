@@ -158,8 +158,7 @@ async def watch(options: Options, reactor: Any) -> int:
         return await running
     except (NobodyReads, CancelledError):
         if timer is not None and not timer.active() and not viewing.has_written:
-            nothing = f"nothing came of {sentinel_id} within {options['seconds']:g} s"
-            raise VidlinkError(nothing) from None
+            raise VidlinkError(f"nothing came of {sentinel_id} in that time") from None
         return 0
     finally:
         if timer is not None and timer.active():
