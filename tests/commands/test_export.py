@@ -67,6 +67,10 @@ class ExportTests(RecordedCase):
         self.assertEqual((told["gaps"][0]["first"], told["gaps"][0]["last"]), (7, 8))
         self.assertIn("1 gap, 1 segment that cannot be decoded", self.lines[0])
         self.assertIn("the sentinel lost it (the spool was full)", self.errors.getvalue())
+        # It has them still when it is not fetched again.
+        status = self.result_of(self.run_with(GATE.sentinel_id, GATE.session_id))
+        self.assertEqual(status, WITH_GAPS)
+        self.assertIn("is there already, with gaps", self.lines[-1])
 
     def test_all_of_a_sentinel(self) -> None:
         """Every session of a sentinel becomes a file of its own; a live one is what it was."""

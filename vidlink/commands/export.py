@@ -117,7 +117,10 @@ class Export:
         if path.exists() and not self._is_forced:
             self._progress.had(job.about_bytes)
             self._progress.wipe()
-            self._put(f"{path}: is there already (--force fetches it again)")
+            has_gaps = gaps_path(path).exists()
+            self.gap_count += has_gaps
+            state = "is there already, with gaps" if has_gaps else "is there already"
+            self._put(f"{path}: {state} (--force fetches it again)")
             return
         part = PartFile(path, job.wanted, self._progress.came)
         try:
