@@ -176,6 +176,29 @@ class DownloadTests(RecordedCase):
         )
         self.assertEqual(found.undecodable, ((9, 9),))
 
+    def test_clip(self) -> None:
+        """A range of time begins with its keyframe; of what is missing it says what lies in it."""
+        start_us = GATE.started_time_us
+        for begin_us, end_us, wanted, gaps in (
+            (2_300_000, 3_100_000, (10, 15), []),
+            (1_000_000, 1_200_000, (5, 5), []),
+            (1_500_000, 2_500_000, (10, 12), [(7, 8)]),
+            (1_000_000, 2_500_000, (5, 12), [(7, 8)]),
+            (None, 1_700_000, (0, 6), [(7, 8)]),
+            (2_300_000, None, (10, 19), []),
+        ):
+            begin = None if begin_us is None else start_us + begin_us
+            end = None if end_us is None else start_us + end_us
+            part = self.part(GATE, ClipQuery(begin, end))
+            self.result_of(self.fetch(part))
+            found = self.result_of(verify(self.history, part))
+            self.assertEqual((found.first, found.last), wanted)
+            self.assertEqual(
+                [(gap.first, gap.last) for gap in found.gaps], gaps, (begin_us, end_us)
+            )
+            part.forget()
+            part.close()
+
     def test_not_what_it_should_be(self) -> None:
         """A file that is damaged, or has not what the server lists, is found out."""
         part = self.part()
