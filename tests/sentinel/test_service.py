@@ -125,7 +125,7 @@ class ConnectedTests(SynchronousTestCase):
         )
         codec = self.server.codecs[BINARY]
         factory = UplinkFactory(URL, self.uplink, codec, back_off, self.server.clock)
-        address = Address(self.endpoint, URL)
+        address = Address(self.endpoint, URL, "http://127.0.0.1:8080")
         self.service = SentinelService(self.capture, address, factory, back_off, self.server.clock)
 
     def rival(self) -> Peer:
