@@ -18,7 +18,7 @@ from tests.server.histories import (
 from tests.store.samples import EPOCH_US, FRAME_US
 from vidlink.errors import StoreError
 from vidlink.model import Registration, SessionPage, SessionQuery
-from vidlink.server.history import MAX_SEGMENTS, MAX_SESSIONS
+from vidlink.server.parameters import MAX_SEGMENTS, MAX_SESSIONS
 from vidlink.testing.store import MemoryStore
 
 

@@ -13,7 +13,8 @@ from tests.server.histories import GATE, HistoryCase, Seen
 from vidlink import errors
 from vidlink.server import refusals
 from vidlink.server.channel import Bounds
-from vidlink.server.history import MAX_RANGE, MAX_SEGMENTS, MAX_SESSIONS, History
+from vidlink.server.history import History
+from vidlink.server.parameters import MAX_RANGE, MAX_SEGMENTS, MAX_SESSIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "http.md"
 TEXT = PAGE.read_text("utf-8")

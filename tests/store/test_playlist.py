@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.samples import EPOCH_US
-from vidlink.server.history import MAX_RANGE
+from vidlink.server.parameters import MAX_RANGE
 from vidlink.store.chapters import MAX_SEGMENTS, TARGET_SECONDS
 from vidlink.store.film import Decoding
 from vidlink.store.playlist import Playlist

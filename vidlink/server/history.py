@@ -21,18 +21,27 @@ from vidlink.clips import ClipQuery
 from vidlink.errors import NotFound
 from vidlink.interfaces import IArchive, IHub
 from vidlink.model import SegmentQuery, SessionQuery
-from vidlink.server import listings, parameters
-from vidlink.server.answers import answer_error, answer_json, answer_now
+from vidlink.server import listings, openapi, parameters
+from vidlink.server.answers import (
+    CHECK_FIRST,
+    JSON,
+    answer_bytes,
+    answer_error,
+    answer_json,
+    answer_now,
+    to_json,
+)
 from vidlink.server.bodies import SmallBody, send_body
 from vidlink.server.films import PLAYLIST, VIDEO, clip_headers, film_headers
-from vidlink.server.parameters import Query
+from vidlink.server.parameters import (
+    MAX_RANGE,
+    MAX_SEGMENTS,
+    MAX_SESSIONS,
+    USUAL_SEGMENTS,
+    USUAL_SESSIONS,
+    Query,
+)
 from vidlink.server.refusals import BadParameter, MethodNotAllowed, NoSuchPath
-
-MAX_SESSIONS = 1_000
-MAX_SEGMENTS = 5_000
-#: One request for several segments may span so many sequences, because each hole among them is
-#: named in a header, and clients take headers of 16 KiB.
-MAX_RANGE = 1_000
 
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
@@ -54,6 +63,7 @@ class History:
         self._archive = archive
         self._hub = hub
         self._wall_clock_us = wall_clock_us
+        self._document = to_json(openapi.document())
 
     def resource(self) -> IResource:
         """The resource that answers every path of this interface; it is a leaf."""
@@ -72,13 +82,19 @@ class History:
         await self._archive.sessions(SessionQuery(limit=1))
         return answer_now(request, {"status": "ok"})
 
+    @app.route("/api/v1/openapi.json", methods=["GET"])
+    def document(self, request: Request) -> bytes:
+        """This interface, described for programs."""
+        Query(request.uri)
+        return answer_bytes(request, self._document, JSON, CHECK_FIRST)
+
     @app.route("/api/v1/me", methods=["GET"])
     def me(self, request: Request) -> bytes:
         """What the one who asks may do."""
         Query(request.uri)
         value = {
-            "may": ["watch", "control"],
-            "access": "open",
+            "may": listings.RIGHTS,
+            "access": listings.ACCESS,
             "serverTime": self._wall_clock_us(),
         }
         return answer_now(request, value)
@@ -103,7 +119,7 @@ class History:
                 from_time_us=from_time_us,
                 to_time_us=to_time_us,
                 after=query.text("after"),
-                limit=query.limit(100, MAX_SESSIONS),
+                limit=query.limit(USUAL_SESSIONS, MAX_SESSIONS),
             )
         )
         return answer_json(request, listings.sessions_json(page))
@@ -124,7 +140,7 @@ class History:
             from_time_us=from_time_us,
             to_time_us=to_time_us,
             after=query.sequence("after"),
-            limit=query.limit(1_000, MAX_SEGMENTS),
+            limit=query.limit(USUAL_SEGMENTS, MAX_SEGMENTS),
         )
         page = await self._archive.segments(*_ids(sentinel, session), wanted)
         return answer_json(request, listings.segments_json(sentinel, session, page))

@@ -24,6 +24,10 @@ from vidlink.model import (
 
 Json = dict[str, object]
 
+#: What one may do who asks; without credentials everybody may do everything.
+RIGHTS = ("watch", "control")
+ACCESS = "open"
+
 
 def known_sentinels(
     statuses: Iterable[SentinelStatus], recorded: Iterable[tuple[Registration, int | None]]

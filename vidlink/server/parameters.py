@@ -15,8 +15,19 @@ from urllib.parse import parse_qsl
 from vidlink.model import SEQUENCE_LIMIT, is_sentinel_id, is_session_id
 from vidlink.server.refusals import BadParameter, WrongMediaType
 
+#: At most so many are on one page, and so many unless a request says.
+MAX_SESSIONS, USUAL_SESSIONS = 1_000, 100
+MAX_SEGMENTS, USUAL_SEGMENTS = 5_000, 1_000
+#: One request for several segments may span so many sequences, because each hole among them is
+#: named in a header, and clients take headers of 16 KiB.
+MAX_RANGE = 1_000
+LONGEST_TEXT = 200
+#: Frames a second; whatever is asked for below is clamped.
+FASTEST = 1_000_000
+#: Times are below, in microseconds since the epoch.
+TIME_LIMIT_US = 2**63
+
 _INTEGER = re.compile("[0-9]{1,19}", re.ASCII)
-_MOST_US = 2**63
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
@@ -30,8 +41,6 @@ _WANTED_TIME = (
 _WANTED_SENTINEL_ID = (
     "must be 1 to 64 letters, digits, dots, hyphens or underscores, the first a letter or a digit"
 )
-_LONGEST_TEXT = 200
-_FASTEST = 1_000_000
 
 
 class Query:
@@ -58,8 +67,8 @@ class Query:
     def text(self, name: str) -> str | None:
         """A parameter as it is; None if it was not given."""
         value = self._values.get(name)
-        if value is not None and len(value) > _LONGEST_TEXT:
-            raise BadParameter(name, f"must not be longer than {_LONGEST_TEXT} characters")
+        if value is not None and len(value) > LONGEST_TEXT:
+            raise BadParameter(name, f"must not be longer than {LONGEST_TEXT} characters")
         return value
 
     def sentinel_id(self, name: str) -> str | None:
@@ -124,7 +133,7 @@ def time_us(text: str, name: str) -> int:
     """
     if _INTEGER.fullmatch(text):
         number = int(text)
-        if number < _MOST_US:
+        if number < TIME_LIMIT_US:
             return number
     match = _TIME.fullmatch(text)
     if match is None:
@@ -168,7 +177,7 @@ def framerate_mhz(body: dict[str, object]) -> int:
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not 0 < value <= _FASTEST
+        or not 0 < value <= FASTEST
         or round(value, 3) != value
     ):
         raise BadParameter(
