@@ -61,6 +61,19 @@ def sections() -> list[Section]:
     return [Section(m["method"], m["path"], m["text"]) for m in SECTION.finditer(TEXT)]
 
 
+def routes() -> set[tuple[str, str]]:
+    """Every method and path that the server takes."""
+    variables = {"sentinel": "sentinelId", "session": "sessionId"}
+    taken = set()
+    for rule in History.app.url_map.iter_rules():
+        path = re.sub("<([a-z]+)>", lambda m: "{" + variables.get(m[1], m[1]) + "}", rule.rule)
+        several = path.endswith("{numbers}")
+        for numbers in ("{sequence}", "{first}-{last}") if several else ("",):
+            for method in rule.methods or ():
+                taken.add((method, path.replace("{numbers}", numbers)))
+    return taken
+
+
 def fields(value: object, place: str = "") -> Iterator[str]:
     """The names of all values inside `value`, such as ``sessions[].size``."""
     if isinstance(value, dict):
@@ -103,15 +116,8 @@ class PageTests(HistoryCase):
 
     def test_paths(self) -> None:
         """Every path that the server has is on the page, and the other way round."""
-        variables = {"sentinel": "sentinelId", "session": "sessionId"}
-        routes = set()
-        for rule in History.app.url_map.iter_rules():
-            path = re.sub("<([a-z]+)>", lambda m: "{" + variables.get(m[1], m[1]) + "}", rule.rule)
-            (method,) = (rule.methods or set()) - {"HEAD"}
-            several = path.endswith("{numbers}")
-            for numbers in ("{sequence}", "{first}-{last}") if several else ("",):
-                routes.add((method, path.replace("{numbers}", numbers)))
-        self.assertEqual({(one.method, one.template) for one in self.sections}, routes)
+        told = {(one.method, one.template) for one in self.sections}
+        self.assertEqual(told, {(method, path) for method, path in routes() if method != "HEAD"})
 
     def test_fields(self) -> None:
         """Every field of an answer is on the page, and the other way round."""
@@ -185,11 +191,13 @@ class PageTests(HistoryCase):
     def test_caching(self) -> None:
         """What the page says of caching is what the server says."""
         rows = {row[0]: row[1] for row in Section("", "", TEXT).table("what")}
+        listed = "listings, one session, `/api/v1/openapi.json"
         sealed = "media that cannot change any more"
         base = f"/api/v1/sentinels/{GATE.sentinel_id}/sessions/{GATE.session_id}"
         for what, path in (
-            ("listings, one session", "/api/v1/sessions"),
-            ("listings, one session", base),
+            (listed, "/api/v1/sessions"),
+            (listed, "/api/v1/openapi.json"),
+            (listed, base),
             ("media that may still change", base + "/recording.mp4"),
             (sealed, base + "/init.mp4"),
             (sealed, base + "/segments/0"),

@@ -90,7 +90,10 @@ def _not_modified(*caching: str) -> Json:
 
 
 def _readable(operation: Json) -> Json:
-    """A path that has GET, and HEAD beside it: the same without a body, and never a part."""
+    """A path that has GET, and HEAD beside it.
+
+    HEAD answers with the headers of GET and no body, and never with a part (RFC 9110 section 14.2).
+    """
     asked: Sequence[Json] = operation["parameters"]
     parts = tuple(f"/{name}" for name in _WHICH)
     name: str = operation["operationId"]

@@ -1,0 +1,52 @@
+"""What a generator of requests has to know besides the OpenAPI document; loaded by Schemathesis.
+
+No schema says that one parameter must not be after another, or that a page's end has to be one
+that was given out. So such values are put in their place here, in requests that are meant to be
+right; those that are meant to be wrong stay as they are. ``VIDLINK_GENERATED`` in the environment
+is JSON: values by parameter, and in ``log`` the file that gets a line for each answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from schemathesis.core.parameters import ParameterLocation
+
+KNOWN: dict[str, Any] = json.loads(os.environ["VIDLINK_GENERATED"])
+
+
+@schemathesis.hook
+def map_case(context: Any, case: Any) -> Any:
+    """Put in what exists, and what is in order."""
+    if not case.meta.is_negative_at(ParameterLocation.PATH):
+        _exist(case.path_parameters)
+    if not case.meta.is_negative_at(ParameterLocation.QUERY):
+        _in_order(case.path, case.query)
+    return case
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Note which operation was answered how."""
+    with Path(KNOWN["log"]).open("a") as log:
+        log.write(json.dumps([case.operation.label, response.status_code]) + "\n")
+
+
+def _exist(path: dict[str, Any]) -> None:
+    path.update({name: KNOWN[name] for name in ("sentinelId", "sessionId") if name in path})
+    if "last" in path:
+        first, last = sorted(int(path[name]) for name in ("first", "last"))
+        path["first"], path["last"] = first, min(last, first + KNOWN["range"] - 1)
+
+
+def _in_order(path: str, query: dict[str, Any]) -> None:
+    if "after" in query and path.endswith("/sessions"):
+        query["after"] = KNOWN["after"]
+    if isinstance(query.get("from"), int) and isinstance(query.get("to"), int):
+        query["from"], query["to"] = sorted((query["from"], query["to"]))
+    elif "from" in query and "to" in query:
+        del query["to"]
