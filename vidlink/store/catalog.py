@@ -91,13 +91,18 @@ class Catalog:
             where("sentinel_id = ?", query.sentinel_id)
         if query.group is not None:
             where("group_name = ?", query.group)
+        # The second half of each says the same more loosely, of what pages are ordered by: so
+        # sessions that began far from the range are not looked at one by one.
         if query.to_time_us is not None:
-            where("begins_us < ?", _stored(query.to_time_us))
+            where(
+                "begins_us < ? AND started_time_us < "
+                "? + (SELECT max(started_time_us - begins_us) FROM sessions)",
+                *(_stored(query.to_time_us),) * 2,
+            )
         if query.from_time_us is not None:
-            # The second says the same once more, so that the search by start can end early.
             where(
                 "reaches_us >= ? AND started_time_us >= "
-                "(SELECT min(started_time_us) FROM sessions WHERE reaches_us >= ?)",
+                "? - (SELECT max(reaches_us - started_time_us) FROM sessions)",
                 *(_stored(query.from_time_us),) * 2,
             )
         chosen = f"WHERE {' AND '.join(conditions)}" if conditions else ""

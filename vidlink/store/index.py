@@ -57,7 +57,9 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_by_start ON sessions (started_time_us, session_id);
 CREATE INDEX sessions_by_sentinel ON sessions (sentinel_id, started_time_us, session_id);
 CREATE INDEX sessions_by_group ON sessions (group_name, started_time_us, session_id);
-CREATE INDEX sessions_by_reach ON sessions (reaches_us, started_time_us);
+CREATE INDEX sessions_by_both ON sessions (sentinel_id, group_name, started_time_us, session_id);
+CREATE INDEX sessions_by_lead ON sessions (started_time_us - begins_us);
+CREATE INDEX sessions_by_length ON sessions (reaches_us - started_time_us);
 CREATE INDEX sessions_by_state ON sessions (state, ended_time_us);
 CREATE TABLE spans (
     session INTEGER NOT NULL,
