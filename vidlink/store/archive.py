@@ -19,6 +19,7 @@ from vidlink.clips import Clip, ClipQuery
 from vidlink.errors import Damaged, NotFound, StoreError
 from vidlink.interfaces import IBody
 from vidlink.model import (
+    Gap,
     Registration,
     SegmentPage,
     SegmentQuery,
@@ -38,6 +39,7 @@ from vidlink.store.paths import Paths, part_file
 from vidlink.store.records import count_records
 from vidlink.store.reel import Reels
 from vidlink.store.view import View, view_account
+from vidlink.store.window import WHOLE, Window
 
 T = TypeVar("T")
 
@@ -215,7 +217,7 @@ class Archive:
             session=replace(view.session, init=view.init()),
             state=view.state,
             spans=self._catalog.spans(filed.row),
-            gaps=view.gaps(),
+            gaps=view.gaps(WHOLE),
         )
 
     def _view_filed(self, sentinel_id: str, session_id: str, now_us: int) -> View:
@@ -234,9 +236,13 @@ class Archive:
             counts=None,
             waiting=(),
             init=lambda: self._init(folder, filed),
-            gaps=lambda: listing.explain(self._catalog.spans(row), self._catalog.gaps(row)),
+            gaps=lambda window: self._gaps(row, window),
         )
         return view, filed
+
+    def _gaps(self, row: int, window: Window) -> tuple[Gap, ...]:
+        spans = self._catalog.spans_near(row, window)
+        return window.explain(spans, self._catalog.gaps(row, *window.reach(spans)))
 
     def _init(self, folder: str, filed: Filed) -> bytes:
         """The initialization segment, from the first part whose copy is sound."""

@@ -26,6 +26,7 @@ from vidlink.model import (
 )
 from vidlink.store import listing
 from vidlink.store.index import COLUMNS, FILLING, connect
+from vidlink.store.window import Window
 
 #: So many connections are kept for the next reader.
 _MOST_IDLE = 8
@@ -150,13 +151,27 @@ class Catalog:
             ).fetchall()
         return [(part, Span(*values)) for part, *values in rows]
 
-    def gaps(self, row: int) -> tuple[Gap, ...]:
-        """What has been stated about gaps of a session, in that order."""
+    def spans_near(self, row: int, window: Window) -> tuple[Span, ...]:
+        """The unbroken spans in `window`, and the next to it on both sides."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT first, last, start_time_us, end_time_us, size_bytes FROM spans "
+                "WHERE session = :row AND first BETWEEN coalesce("
+                "(SELECT max(first) FROM spans WHERE session = :row AND first <= :low), 0) "
+                "AND coalesce("
+                "(SELECT min(first) FROM spans WHERE session = :row AND first > :high), :high)",
+                {"row": row, "low": window.low, "high": _or_most(window.high)},
+            ).fetchall()
+        return listing.merge_spans(Span(*values) for values in rows)
+
+    def gaps(self, row: int, low: int = 0, high: int | None = None) -> tuple[Gap, ...]:
+        """What has been stated about gaps from `low` to `high`, and of time, in that order."""
         with self._connection() as connection:
             rows = connection.execute(
                 "SELECT first, last, cause, start_time_us, end_time_us, detail FROM gaps "
-                "WHERE session = ? ORDER BY number",
-                (row,),
+                "WHERE session = ? AND (first IS NULL OR (coalesce(last, first) >= ? "
+                "AND first <= ?)) ORDER BY number",
+                (row, low, _or_most(high)),
             ).fetchall()
         return tuple(
             Gap(first, last, Cause(cause), start, end, detail)
@@ -189,6 +204,10 @@ def _try(open_it: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
         return open_it()
     except sqlite3.Error as error:
         raise StoreError(f"the index cannot be read: {error}") from error
+
+
+def _or_most(sequence: int | None) -> int:
+    return 2**63 - 1 if sequence is None else sequence
 
 
 def _stored(time_us: int) -> int:

@@ -69,7 +69,7 @@ CREATE TABLE spans (
     start_time_us INTEGER NOT NULL,
     end_time_us INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL,
-    PRIMARY KEY (session, part, first)
+    PRIMARY KEY (session, first, part)
 ) WITHOUT ROWID;
 CREATE TABLE gaps (
     session INTEGER NOT NULL,

@@ -12,6 +12,7 @@ from vidlink.store.disk import Disk
 from vidlink.store.layout import KEYFRAME, LATE, UNDECODABLE, Row
 from vidlink.store.records import SessionRecords
 from vidlink.store.view import View
+from vidlink.store.window import Window
 
 #: So far back the keyframe is looked for that the first segment of a page builds on, step by
 #: step. Beyond it counts what was known when the segment came.
@@ -35,9 +36,24 @@ def read_page(view: View, disk: Disk, query: SegmentQuery) -> SegmentPage:
         last = shown[-1].sequence if len(segments) > limit else None
         decodes = bool(shown) and _decodes(shown[0], records, view.waiting)
     gaps = listing.gaps_of_page(
-        view.gaps(), query.after, last, query.from_time_us, query.to_time_us
+        view.gaps(_window(query, shown, last)),
+        query.after,
+        last,
+        query.from_time_us,
+        query.to_time_us,
     )
     return SegmentPage(_marked(shown, decodes), gaps, last)
+
+
+def _window(query: SegmentQuery, shown: list[SegmentRecord], last: int | None) -> Window:
+    """Where the gaps of a page can be; `last` is its last sequence if another page follows."""
+    low = -1 if query.after is None else query.after
+    if shown and query.from_time_us is not None:
+        # What is missing just before the first may reach into the time that was asked for.
+        low = max(low, shown[0].sequence - 2)
+    if shown and query.to_time_us is not None and last is None:
+        last = shown[-1].sequence + 1
+    return Window(low, last)
 
 
 def _wanted(waiting: Iterable[Arrival], query: SegmentQuery) -> Iterable[Arrival]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from vidlink.model import Span
+from vidlink.store.window import Window
 
 
 @dataclass(slots=True)
@@ -111,6 +112,21 @@ class Runs:
     def reached(self) -> int:
         """The highest sequence up to which none is missing, from 0 on; -1 if 0 is missing."""
         return self.runs[0].last if self.runs and self.runs[0].first == 0 else -1
+
+    def copy(self) -> Runs:
+        """The runs as of now, whatever is added later."""
+        copied = Runs()
+        # Only the newest of them ever grows; where others are joined, a new one takes their place.
+        copied.runs = [*self.runs[:-1], *(replace(run) for run in self.runs[-1:])]
+        return copied
+
+    def spans_near(self, window: Window) -> tuple[Span, ...]:
+        """The runs in `window`, and the next to it on both sides, as values."""
+        low = bisect_right(self.runs, window.low, key=lambda one: one.first)
+        high = len(self.runs)
+        if window.high is not None:
+            high = bisect_right(self.runs, window.high, key=lambda one: one.first) + 1
+        return tuple(run.as_span() for run in self.runs[max(0, low - 1) : high])
 
     def spans(self) -> tuple[Span, ...]:
         """The runs as values."""

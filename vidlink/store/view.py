@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vidlink.model import Arrival, Gap, Session, SessionState
-from vidlink.store import listing
 from vidlink.store.account import Account
 from vidlink.store.disk import Disk
 from vidlink.store.paths import Paths
 from vidlink.store.records import SessionRecords, count_records
+from vidlink.store.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class View:
     """What there is of `session`.
 
     `waiting` ascends in sequence; `counts` are the durable records of each part, None where
-    all count that are there. `init` and `gaps` find out when they are called, and may block;
-    `session` itself has no init.
+    all count that are there. `init` and `gaps` (those that reach into a window) find out when they
+    are called, and may block; `session` itself has no init.
     """
 
     session: Session
@@ -32,7 +32,7 @@ class View:
     counts: Mapping[int, int] | None
     waiting: tuple[Arrival, ...]
     init: Callable[[], bytes]
-    gaps: Callable[[], tuple[Gap, ...]]
+    gaps: Callable[[Window], tuple[Gap, ...]]
 
     def records(self, disk: Disk) -> SessionRecords:
         """Its records, to be used in a ``with``."""
@@ -43,7 +43,7 @@ class View:
 def view_account(account: Account, paths: Paths) -> View:
     """A session that is being recorded, as of now."""
     session = account.session
-    spans, gaps = account.taken.spans(), tuple(account.gaps)
+    taken, gaps = account.taken.copy(), tuple(account.gaps)
     return View(
         session=account.listed,
         folder=paths.session(session.sentinel_id, session.session_id),
@@ -53,5 +53,5 @@ def view_account(account: Account, paths: Paths) -> View:
             sorted(account.waiting.values(), key=lambda arrival: arrival.segment.sequence)
         ),
         init=lambda: session.init,
-        gaps=lambda: listing.explain(spans, gaps),
+        gaps=lambda window: window.explain(taken.spans_near(window), gaps),
     )
