@@ -109,6 +109,13 @@ class LongSessionTests(SynchronousTestCase):
         self.assertEqual(page.segments[0].sequence, SEGMENTS // 2)
         self.assertLess(self.disk.read_bytes, 20_000)
 
+        for after in (None, SEGMENTS // 2, SEGMENTS - 60):
+            self.disk.read_bytes = 0
+            page = self.got("segments", SegmentQuery(after=after, limit=50))
+            self.assertEqual(len(page.segments), 50)
+            # 51 records, those that halving looks at, and some to find the keyframe before.
+            self.assertLess(self.disk.read_bytes, (51 + 18 * 4 + 64) * 64)
+
         self.disk.read_bytes = 0
         last = SEGMENTS - 1
         body, missing = self.got("media", last, last)

@@ -24,6 +24,9 @@ class Run:
     end_time_us: int
     size_bytes: int
 
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
     def as_span(self) -> Span:
         """A value of it."""
         return Span(self.first, self.last, self.start_time_us, self.end_time_us, self.size_bytes)
@@ -36,10 +39,15 @@ def widened(extent: tuple[int, int] | None, sequence: int) -> tuple[int, int]:
 
 
 class Runs:
-    """A set of sequences; `runs` are ascending and neither touch nor overlap."""
+    """A set of sequences; `runs` are ascending and neither touch nor overlap.
+
+    `count` says how many sequences there are, `size_bytes` the octets of all of them.
+    """
 
     def __init__(self) -> None:
         self.runs: list[Run] = []
+        self.count = 0
+        self.size_bytes = 0
 
     def add(
         self,
@@ -51,6 +59,8 @@ class Runs:
     ) -> None:
         """Add `first` to `last`, which may overlap what is there."""
         runs = self.runs
+        self.size_bytes += size_bytes
+        self.count += last - first + 1
         if runs and first == runs[-1].last + 1:
             newest = runs[-1]
             newest.last = last
@@ -63,6 +73,7 @@ class Runs:
 
     def _insert(self, run: Run) -> None:
         runs = self.runs
+        self.count -= len(run)
         low = bisect_right(runs, run.first, key=lambda one: one.first)
         if low and runs[low - 1].last + 1 >= run.first:
             low -= 1
@@ -75,6 +86,7 @@ class Runs:
                 run.last, run.end_time_us = other.last, other.end_time_us
             run.size_bytes += other.size_bytes
             high += 1
+        self.count += len(run) - sum(map(len, runs[low:high]))
         runs[low:high] = [run]
 
     def __contains__(self, sequence: int) -> bool:
@@ -99,16 +111,6 @@ class Runs:
             yield first, last
 
     @property
-    def count(self) -> int:
-        """How many sequences there are."""
-        return sum(run.last - run.first + 1 for run in self.runs)
-
-    @property
-    def size_bytes(self) -> int:
-        """The octets of all of them."""
-        return sum(run.size_bytes for run in self.runs)
-
-    @property
     def reached(self) -> int:
         """The highest sequence up to which none is missing, from 0 on; -1 if 0 is missing."""
         return self.runs[0].last if self.runs and self.runs[0].first == 0 else -1
@@ -116,6 +118,7 @@ class Runs:
     def copy(self) -> Runs:
         """The runs as of now, whatever is added later."""
         copied = Runs()
+        copied.count, copied.size_bytes = self.count, self.size_bytes
         # Only the newest of them ever grows; where others are joined, a new one takes their place.
         copied.runs = [*self.runs[:-1], *(replace(run) for run in self.runs[-1:])]
         return copied
