@@ -213,3 +213,8 @@ class BodyTests(Case):
                 json_object(b'{"a": 1}', wrong)
         for body in (b"", b"{", b"[]", b"1", b'"a"', b"\xff", b"[" * 60_000, b"1" * 5000):
             self.assert_refused("body", json_object, body, "application/json")
+
+    def test_json_twice(self) -> None:
+        """A name is there once, wherever it stands."""
+        for body in (b'{"a": 1, "b": 2, "a": 1}', b'{"c": [{"a": 1, "a": 2}]}'):
+            self.assert_refused("a", json_object, body, "application/json")

@@ -160,11 +160,21 @@ def json_object(body: bytes, content_type: str | None) -> dict[str, object]:
     if (content_type or "").partition(";")[0].strip().lower() != "application/json":
         raise WrongMediaType("the body must be JSON, with Content-Type: application/json")
     try:
-        value = json.loads(body)
+        value = json.loads(body, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise BadParameter("body", "is not JSON") from None
     if not isinstance(value, dict):
         raise BadParameter("body", "must be a JSON object")
+    return value
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON, each of whose names is there once."""
+    value: dict[str, object] = {}
+    for name, one in pairs:
+        if name in value:
+            raise BadParameter(name[:60] or "''", "is given twice")
+        value[name] = one
     return value
 
 
