@@ -1,13 +1,33 @@
 """What a page of a listing costs: of long sessions, of many sessions, and of many sentinels.
 
-``python -m benchmarks.listing [FOLDER]`` from the root of the tree; ends by itself in about a
-minute. It writes up to 300 MB below FOLDER (a temporary folder if not named) and removes them
+``python -m benchmarks.listing [FOLDER]`` from the root of the tree; ends by itself in about two
+minutes. It writes up to 300 MB below FOLDER (a temporary folder if not named) and removes them
 again.
 
 Each page is asked for through the archive and as JSON over the HTTP interface, in memory. Time is
 CPU time, the least of some calls; memory is the most that Python held during one more. The last
 column is the time against that of the first page of the smallest listing: the promise is that it
 stays about 1, however long the listing and whichever the page.
+
+Measured on two cores of a shared virtual machine, ext4, Linux 6.18, Python 3.11, in November 2026
+(archive; over HTTP):
+
+===============================================  ====================  =====================
+1,000 segments of 2,000, first page              3.2 ms, 0.6 MB        7.8 ms, 2.8 MB
+... of 100,000: first, middle, last, by time     1.10 1.08 1.11 1.05   0.93 0.98 1.05 1.04
+... of 1,000,000                                 0.97 1.06 1.11 1.00   0.95 0.93 1.04 0.99
+... of 100,000, live                             1.06 1.07 1.19 1.03   1.03 1.21 1.08 1.05
+... of 2,000 with a hole after every 50          3.72 2.80 1.80 1.80   2.06 1.30 1.36 2.05
+... of 100,000 with such holes                   2.06 2.17 1.37 1.44   1.35 1.41 1.17 1.23
+100 sessions of 500, first page                  1.6 ms, 0.1 MB        4.2 ms, 0.5 MB
+... of 10,000: first, middle, last page          1.00 0.99 1.06        1.00 0.98 0.97
+... of a sentinel, of 100 minutes                0.96 1.00             1.03 1.00
+... until, and from, a time in the middle        0.96 0.98             0.96 1.06
+1,000 sentinels, half of them live               4.7 ms, 0.6 MB        12.0 ms, 2.1 MB
+===============================================  ====================  =====================
+
+The machine was busy: the second decimal says nothing. Before what is around a page was looked up
+alone, a page of the session of 100,000 with holes cost three times what one of 2,000 did.
 """
 
 from __future__ import annotations
