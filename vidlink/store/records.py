@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from vidlink.model import SegmentQuery
@@ -18,8 +18,14 @@ from vidlink.store.layout import RECORD_BYTES, Row, read_rows
 from vidlink.store.paths import part_number, records_file
 
 _SEQUENCE, _START_TIME = 0, 4
+#: Above all sequences that a record can have.
+_BEYOND = 2**64
 #: So many records are read at a time.
 _CHUNK = 1_024
+
+
+#: The sequence of a first record, the number of its part, and from where to where it goes on.
+_Stretch = tuple[int, int, int, int]
 
 
 class PartRecords:
@@ -69,6 +75,10 @@ class PartRecords:
         return high, None
 
 
+#: From where to where the records of a part are wanted.
+Bounds = Callable[[PartRecords], tuple[int, int]]
+
+
 class SessionRecords:
     """The records of all parts of the session in `folder`, to be used in a ``with``.
 
@@ -82,50 +92,98 @@ class SessionRecords:
         self._parts: list[PartRecords] = []
 
     def __enter__(self) -> SessionRecords:
-        """Open every part."""
-        try:
-            for number, count in sorted(self.counts.items()):
-                path = os.path.join(self._folder, records_file(number))
-                self._parts.append(PartRecords(self._disk, path, number, count))
-        except BaseException:
-            self.__exit__()
-            raise
+        """Parts are opened when they are looked at."""
         return self
 
     def __exit__(self, *details: object) -> None:
-        """Close every part."""
+        """Close what is open."""
         while self._parts:
             self._parts.pop().close()
 
     def page(self, query: SegmentQuery, count: int) -> list[tuple[int, Row]]:
         """The first `count` records that `query` asks for, each with the number of its part."""
         after = -1 if query.after is None else query.after
-        chunk = min(count, _CHUNK)
-        sources = []
-        for part in self._parts:
+
+        def bounds(part: PartRecords) -> tuple[int, int]:
             low = part.find(_SEQUENCE, after + 1)
             if query.from_time_us is not None:
                 low = max(low, part.find(_START_TIME, query.from_time_us))
             high = part.count
             if query.to_time_us is not None:
                 high = part.find(_START_TIME, query.to_time_us)
-            sources.append((part, part.rows(low, high, chunk)))
-        return list(islice(_merge(sources), count))
+            return low, high
+
+        return list(islice(self._within(bounds, min(count, _CHUNK)), count))
 
     def between(self, first: int, last: int) -> Iterator[tuple[int, Row]]:
         """The records of sequences `first` to `last`, each with the number of its part."""
-        sources = []
-        for part in self._parts:
-            low = part.find(_SEQUENCE, first)
-            high = part.find(_SEQUENCE, last + 1)
-            sources.append((part, part.rows(low, high)))
-        return _merge(sources)
+        return self._within(
+            lambda part: (part.find(_SEQUENCE, first), part.find(_SEQUENCE, last + 1))
+        )
 
     def beyond(self, counts: Mapping[int, int]) -> Iterator[tuple[int, Row]]:
         """What follows the first `counts` records of each part."""
-        return _merge(
-            [(part, part.rows(counts.get(part.number, 0), part.count)) for part in self._parts]
-        )
+        return self._within(lambda part: (counts.get(part.number, 0), part.count))
+
+    def _within(self, bounds: Bounds, chunk: int = _CHUNK) -> Iterator[tuple[int, Row]]:
+        """The records between the `bounds` of each part, by sequence.
+
+        A part is only open while its records are due: a session may have more parts than a
+        process may open files.
+        """
+        if len(self.counts) == 1:
+            (number,) = self.counts
+            part = self._open(number)
+            return ((number, row) for row in part.rows(*bounds(part), chunk))
+        waiting: list[_Stretch] = []
+        for number in self.counts:
+            part = self._open(number)
+            low, high = bounds(part)
+            first = next(part.rows(low, high, 1), None)
+            if first is not None:
+                waiting.append((first[_SEQUENCE], number, low, high))
+            self._close(part)
+        waiting.sort(reverse=True)
+        return self._merged(waiting, chunk)
+
+    def _merged(self, waiting: list[_Stretch], chunk: int) -> Iterator[tuple[int, Row]]:
+        """All rows by sequence; of two with the same sequence the one in the later part."""
+        heap: list[tuple[int, int, Row, PartRecords, Iterator[Row]]] = []
+        previous = -1
+        while heap or waiting:
+            while waiting and (not heap or waiting[-1][0] <= heap[0][0]):
+                _, number, low, high = waiting.pop()
+                part = self._open(number)
+                rows = part.rows(low, high, chunk)
+                for row in islice(rows, 1):
+                    heapq.heappush(heap, (row[_SEQUENCE], -number, row, part, rows))
+            if not heap:
+                return
+            sequence, negative, row, part, rows = heapq.heappop(heap)
+            if sequence != previous:
+                yield part.number, row
+            # Mostly one part goes on alone for long, and needs no comparing.
+            following = next(rows, None)
+            until = min(heap[0][0] if heap else _BEYOND, waiting[-1][0] if waiting else _BEYOND)
+            while following is not None and following[_SEQUENCE] < until:
+                sequence = following[_SEQUENCE]
+                yield part.number, following
+                following = next(rows, None)
+            previous = sequence
+            if following is None:
+                self._close(part)
+            else:
+                heapq.heappush(heap, (following[_SEQUENCE], negative, following, part, rows))
+
+    def _open(self, number: int) -> PartRecords:
+        path = os.path.join(self._folder, records_file(number))
+        part = PartRecords(self._disk, path, number, self.counts[number])
+        self._parts.append(part)
+        return part
+
+    def _close(self, part: PartRecords) -> None:
+        self._parts.remove(part)
+        part.close()
 
 
 def count_records(disk: Disk, folder: str) -> dict[int, int]:
@@ -136,23 +194,3 @@ def count_records(disk: Disk, folder: str) -> dict[int, int]:
         if number is not None and name == records_file(number):
             counts[number] = disk.size(os.path.join(folder, name)) // RECORD_BYTES
     return counts
-
-
-def _merge(sources: list[tuple[PartRecords, Iterator[Row]]]) -> Iterator[tuple[int, Row]]:
-    """All rows by sequence; of two with the same sequence the one in the later part."""
-    if len(sources) == 1:
-        part, rows = sources[0]
-        for row in rows:
-            yield part.number, row
-        return
-    tagged = [_tagged(part.number, rows) for part, rows in sources]
-    previous = -1
-    for sequence, number, row in heapq.merge(*tagged):
-        if sequence != previous:
-            previous = sequence
-            yield -number, row
-
-
-def _tagged(number: int, rows: Iterator[Row]) -> Iterator[tuple[int, int, Row]]:
-    for row in rows:
-        yield row[_SEQUENCE], -number, row
