@@ -40,9 +40,11 @@ def generate(site: Site, known: dict[str, object]) -> subprocess.CompletedProces
     options = ["--phases=coverage,fuzzing", "--continue-on-failure", "--no-color"]
     return subprocess.run(
         [*command, *options, "--url", site.url, str(document)],
-        cwd=Path(__file__).parents[2],
+        # Not in the tree, where it would keep what it found for the next time.
+        cwd=site.folder,
         env={
             **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
             "SCHEMATHESIS_HOOKS": "tests.live.generated",
             "VIDLINK_GENERATED": json.dumps(known),
         },
