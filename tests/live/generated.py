@@ -46,7 +46,8 @@ def _exist(path: dict[str, Any]) -> None:
 def _in_order(path: str, query: dict[str, Any]) -> None:
     if "after" in query and path.endswith("/sessions"):
         query["after"] = KNOWN["after"]
-    if isinstance(query.get("from"), int) and isinstance(query.get("to"), int):
-        query["from"], query["to"] = sorted((query["from"], query["to"]))
-    elif "from" in query and "to" in query:
-        del query["to"]
+    for begin, end in (("from", "to"), ("start", "end")):
+        if isinstance(query.get(begin), int) and isinstance(query.get(end), int):
+            query[begin], query[end] = sorted((query[begin], query[end]))
+        elif begin in query and end in query:
+            del query[end]

@@ -153,7 +153,7 @@ class PageTests(DocumentCase):
         """Each answer has the headers of the page."""
         for section in self.sections:
             answer = self.operation(section)["responses"].get("200")
-            for name, _ in section.table("header"):
+            for name, _ in section.table("header") + section.table("header of a range"):
                 told = {*answer["headers"], "Content-Type"}
                 self.assertIn(name, told, section.template)
 
@@ -191,7 +191,7 @@ class AnswerTests(DocumentCase):
     def check_header(self, name: str, header: Any, value: str | None) -> None:
         """Check a header of an answer."""
         if value is not None:
-            is_number = header["schema"].get("type") == "integer"
+            is_number = self.found(header["schema"]).get("type") == "integer"
             self.valid(header["schema"], int(value) if is_number else value)
         elif name not in ELSEWHERE:
             self.assertFalse(header.get("required", False), name)
@@ -205,6 +205,14 @@ class AnswerTests(DocumentCase):
                 self.assertIn(seen.status, (200, 202))
                 seen = self.seen(section, method, section.path + "?nonsense=1")
                 self.assertEqual(seen.status, 400)
+
+    def test_each_parameter(self) -> None:
+        """Each example of a parameter is taken, and answered as said."""
+        for section in self.sections:
+            for name, example, *_ in section.table("parameter"):
+                if example:
+                    path = f"{section.path}?{name}={example}"
+                    self.assertEqual(self.seen(section, section.method, path).status, 200, path)
 
     def test_each_condition(self) -> None:
         """Each path that takes conditions and ranges answers them as it says."""

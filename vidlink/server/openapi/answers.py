@@ -45,7 +45,11 @@ _ETAG = '^"[0-9a-f]{32}"$'
 
 def header(schema: Json, description: str) -> Json:
     """A header that is always there."""
-    return {"description": description, "required": True, "schema": schema}
+    return {**_header(schema, description), "required": True}
+
+
+def _header(schema: Json, description: str) -> Json:
+    return {"description": description, "schema": schema}
 
 
 def _words(*allowed: str) -> Json:
@@ -66,10 +70,10 @@ HEADERS: Json = {
         {"type": "string", "pattern": "^bytes [0-9]+-[0-9]+/[0-9]+$"}, "Which part this is."
     ),
     "ETag": header({"type": "string", "pattern": _ETAG}, "A strong validator."),
-    "VidLink-Missing": {
-        "description": "The sequences that are not in the body; absent if all are.",
-        "schema": {"type": "string", "pattern": "^[0-9]+-[0-9]+(, [0-9]+-[0-9]+)*$"},
-    },
+    "VidLink-Missing": _header(
+        {"type": "string", "pattern": "^[0-9]+-[0-9]+(, [0-9]+-[0-9]+)*$"},
+        "The sequences that are not in the body; absent if all are.",
+    ),
 }
 
 

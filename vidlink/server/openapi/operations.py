@@ -38,11 +38,16 @@ def listing(
     return _readable(_operation(name, tag, summary, (*taken, *_WHEN), answers))
 
 
-def media(name: str, summary: str, taken: Sequence[str], *named: str) -> Json:
-    """A path that answers with MP4, of which a range may be asked for."""
+def media(
+    name: str, summary: str, taken: Sequence[str], *named: str, content_type: str = VIDEO
+) -> Json:
+    """A path that answers with media, of which a range may be asked for.
+
+    `named` are headers beside those that all media has.
+    """
     common = ("Content-Length", "ETag", "Accept-Ranges", *named)
     caching = (CHECK_FIRST, FOR_EVER)
-    content: Json = {VIDEO: {}}
+    content: Json = {content_type: {}}
     answers: Json = {
         "200": {
             "description": summary,
