@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from vidlink.errors import Damaged, SentinelOffline
 from vidlink.server import refusals
 from vidlink.server.answers import CHECK_FIRST, FOR_EVER, JSON, NEVER
+from vidlink.server.films import VIDEO
 from vidlink.server.openapi.answers import EVERYWHERE, LOOKED_UP, Kind, errors, headers, succeeds
 from vidlink.server.openapi.schemas import Json
 
-VIDEO = "video/mp4"
 #: Parameters that say when an answer is wanted, and which part of it.
 _WHEN = ("IfMatch", "IfNoneMatch")
 _WHICH = ("Range", "IfRange")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vidlink.errors import Damaged, NotFound, StoreError
+from vidlink.server.films import PLAYLIST
 from vidlink.server.openapi.operations import control, listing, media, momentary
 from vidlink.server.openapi.schemas import Json, ref
 from vidlink.server.parameters import (
@@ -53,12 +54,12 @@ def _limit(most: int, usual: int) -> Json:
 PARAMETERS: Json = {
     "sentinelId": _in_path("sentinelId", ref("SentinelId"), "Of which Sentinel."),
     "sessionId": _in_path("sessionId", ref("SessionId"), "Of which session."),
-    "sequence": _in_path("sequence", ref("Sequence"), "Which segment."),
+    "sequence": _in_path("sequence", ref("Sequence"), "Which segment; `.mp4` may follow."),
     "first": _in_path("first", ref("Sequence"), "The first of the segments."),
     "last": _in_path(
         "last",
         ref("Sequence"),
-        f"The last of them; not below `first`, and below `first` + {MAX_RANGE}.",
+        f"The last of them; not below `first`, and below `first` + {MAX_RANGE}; `.mp4` may follow.",
     ),
     "sentinel": _in_query("sentinel", ref("SentinelId"), "Only of this Sentinel."),
     "group": _in_query("group", _TEXT, "Only of Sentinels that were in this group then."),
@@ -69,6 +70,8 @@ PARAMETERS: Json = {
     "afterSegment": _in_query("after", ref("Sequence"), "Only higher sequences than this."),
     "segmentLimit": _limit(MAX_SEGMENTS, USUAL_SEGMENTS),
     "lastOfFilm": _in_query("last", ref("Sequence"), "Nothing after this sequence."),
+    "start": _in_query("start", _TIME, "From what is to be seen then on; not after `end`."),
+    "end": _in_query("end", _TIME, "Only what was captured before this time."),
     "IfMatch": _in_header("If-Match", "Entity tags; 412 unless one is the current version."),
     "IfNoneMatch": _in_header("If-None-Match", "Entity tags; 304 if one is current."),
     "Range": _in_header("Range", "One range of bytes; anything else is answered with the whole."),
@@ -157,9 +160,17 @@ def _of_recordings() -> Json:
         ),
         f"{_SESSION}/recording.mp4": media(
             "recording",
-            "The session as one file that any player plays.",
-            (*_IDS, "lastOfFilm"),
+            "The session, or a time range of it, as one file that any player plays.",
+            (*_IDS, "lastOfFilm", "start", "end"),
             "Content-Disposition",
+            "VidLink-Start",
+            "VidLink-Rebased",
+        ),
+        f"{_SESSION}/index.m3u8": media(
+            "playlist",
+            "The session as an HLS playlist.",
+            _IDS,
+            content_type=PLAYLIST,
         ),
     }
 
