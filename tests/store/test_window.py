@@ -19,19 +19,24 @@ from vidlink.store.runs import Runs
 from vidlink.store.window import WHOLE, Window
 
 HIGHEST = 45
-WINDOWS = st.builds(Window, st.integers(-1, HIGHEST), st.none() | st.integers(0, HIGHEST))
-TIME_GAP = Gap(None, None, Cause.SERVER_STOPPED, 1, None, "cut short")
+WINDOWS = st.builds(
+    lambda low, size: Window(low, None if size is None else low + 1 + size),
+    st.integers(-1, HIGHEST),
+    st.none() | st.integers(0, HIGHEST),
+)
+#: It is over when something is recorded that reaches beyond sequence 29.
+TIME_GAP = Gap(None, None, Cause.SERVER_STOPPED, 300, None, "cut short")
 #: A run of so many segments, then one that is missing.
 RUN = 10
 
 
 def inside(gaps: tuple[Gap, ...], window: Window) -> tuple[Gap, ...]:
-    """Those of `gaps` that belong to `window`."""
+    """Those of `gaps` that belong to `window`; gaps of time alone belong to the end."""
     return tuple(
         gap
         for gap in gaps
-        if gap.first is None
-        or ((gap.last or 0) > window.low and (window.high is None or gap.first <= window.high))
+        if (window.high is None if gap.first is None else (gap.last or 0) > window.low)
+        and (window.high is None or (gap.first or 0) <= window.high)
     )
 
 
@@ -90,7 +95,7 @@ class FiledTests(SynchronousTestCase):
         gaps = [Gap(6, 8, Cause.DECLARED), Gap(21, 35, Cause.QUEUE_FULL), TIME_GAP]
         catalog = self.catalog(spans, [*gaps, Gap(41, 43, Cause.DECLARED)])
         whole = listing.explain(catalog.spans(1), catalog.gaps(1))
-        self.assertEqual(len(whole), 9)
+        self.assertEqual(len(whole), 8)
         for low in range(-1, HIGHEST):
             for high in (*range(low + 1, HIGHEST), None):
                 window = Window(low, high)
