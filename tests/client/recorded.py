@@ -66,7 +66,7 @@ class Network:
 
     def __init__(self, treq: Any) -> None:
         self._treq = treq
-        #: The URLs asked for, with their `Range`.
+        #: The URLs asked for, with their `Range`, without those asked for by HEAD.
         self.asked: list[tuple[str, str | None]] = []
         #: How many octets of each of the next recordings come, before the connection breaks.
         self.breaks: list[int] = []
@@ -75,6 +75,8 @@ class Network:
     def request(self, method: str, url: str, **wishes: Any) -> Deferred[Any]:
         """Ask."""
         params = "&".join(f"{name}={value}" for name, value in wishes["params"].items())
+        if method == "HEAD":
+            return self._treq.request(method, url, **wishes)
         self.asked.append((f"{url}?{params}".rstrip("?"), wishes["headers"].get("Range")))
         if self.is_down:
             return fail(ConnectionRefusedError())

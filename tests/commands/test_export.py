@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.client.recorded import DESK, GATE, LIVE, RecordedCase
+from tests.server.histories import arrival_of
 from tests.store.samples import EPOCH_US
 from vidlink.client.download import MAX_ATTEMPTS
 from vidlink.commands.export import FAILED, WHOLE, WITH_GAPS, Export, Options, placing
@@ -112,7 +113,7 @@ class ExportTests(RecordedCase):
         """A file that is there stays as it is, unless it is forced."""
         path = self.folder / DESK_NAME
         path.write_bytes(b"mine")
-        self.assertEqual(self.result_of(self.run_with("desk-1")), WHOLE)
+        self.assertEqual(self.result_of(self.run_with("desk-1")), FAILED)
         self.assertEqual(path.read_bytes(), b"mine")
         named = self.folder / "named.mp4"
         named.write_bytes(b"mine")
@@ -120,6 +121,18 @@ class ExportTests(RecordedCase):
         self.assertEqual(named.read_bytes(), b"mine")
         self.assertEqual(self.result_of(self.run_with("desk-1", "-o", str(named), "-f")), WHOLE)
         self.assertEqual(named.read_bytes(), self.film(DESK))
+
+    def test_went_on(self) -> None:
+        """A file of a session that has gone on since is not taken for all of it."""
+        call = ("gate.2", LIVE.session_id)
+        self.assertEqual(self.result_of(self.run_with(*call)), WHOLE)
+        self.assertEqual(self.result_of(self.run_with(*call)), WHOLE)
+        self.assertTrue(self.lines[-1].endswith("is there already (--force fetches it again)"))
+        self.store.append(LIVE.session_id, arrival_of(LIVE, 20))
+        self.assertEqual(self.result_of(self.run_with(*call)), FAILED)
+        self.assertIn("another length", self.lines[-1])
+        self.assertEqual(self.result_of(self.run_with(*call, "--force")), WHOLE)
+        self.assertEqual((self.folder / LIVE_NAME).read_bytes(), self.film(LIVE))
 
     def test_damaged(self) -> None:
         """What does not pass the check is no finished file, and the next run begins anew."""
@@ -162,7 +175,13 @@ class PlanTests(RecordedCase):
         self.assertEqual(self.clips(start - 1, None), whole)
         self.assertEqual(
             self.clips(start + 2_000_000, start + 3_000_000),
-            [("gate.2-20240101T000102Z.mp4", start + 2_000_000, start + 3_000_000)],
+            [
+                (
+                    "gate.2-20240101T000102Z-20240101T000103Z.mp4",
+                    start + 2_000_000,
+                    start + 3_000_000,
+                )
+            ],
         )
         self.assertEqual(
             self.clips(start + 2_000_000, None),

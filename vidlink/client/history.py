@@ -36,6 +36,7 @@ WHOLE = ClipQuery()
 #: What :meth:`History.media` takes at most, unless told otherwise.
 MAX_MEDIA_BYTES = 64 * 1024 * 1024
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.ASCII)
+_SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 _MISSING = re.compile(r"([0-9]{1,10})-([0-9]{1,10})", re.ASCII)
 
 
@@ -180,16 +181,26 @@ class History:
             server has another one by now, it begins anew.
         :raises Unreachable: the connection broke on the way; `sink` has what had come.
         """
-        params = {"start": clip.start_time_us, "end": clip.end_time_us, "last": clip.last}
         headers = {}
         if offset and etag is not None:
             headers = {"Range": f"bytes={offset}-", "If-Range": etag}
         path = _path(sentinel_id, session_id) + "/recording.mp4"
-        response = await self._requests.ask(path, params, headers=headers)
+        response = await self._requests.ask(path, _clip_params(clip), headers=headers)
         film = _film(response, offset)
         sink.begin(film)
         await self._requests.deliver(response, sink.write)
         return film
+
+    async def recording_size(
+        self, sentinel_id: str, session_id: str, clip: ClipQuery = WHOLE
+    ) -> int:
+        """How many bytes :meth:`recording` would give now."""
+        path = _path(sentinel_id, session_id) + "/recording.mp4"
+        response = await self._requests.ask(path, _clip_params(clip), method="HEAD")
+        size = (response.headers.getRawHeaders("Content-Length") or [""])[0]
+        if _SIZE.fullmatch(size) is None:
+            raise BadAnswer("the recording has no length, so it could not be checked")
+        return int(size)
 
     async def request_keyframe(self, sentinel_id: str) -> None:
         """Have a Sentinel capture at once, as a keyframe."""
@@ -235,6 +246,10 @@ def _sentinel(sentinel_id: str) -> str:
 
 def _path(sentinel_id: str, session_id: str) -> str:
     return f"{_sentinel(sentinel_id)}/sessions/{quote(session_id, safe='')}"
+
+
+def _clip_params(clip: ClipQuery) -> dict[str, int | None]:
+    return {"start": clip.start_time_us, "end": clip.end_time_us, "last": clip.last}
 
 
 def _film(response: Any, offset: int) -> Film:

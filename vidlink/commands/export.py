@@ -85,6 +85,7 @@ class Export:
         self._put = put
         self._is_forced = is_forced
         self.failed: list[str] = []
+        self.stale_count = 0
         self.gap_count = 0
 
     async def run(self, jobs: list[Job], place: Callable[[Job], Path]) -> int:
@@ -109,18 +110,13 @@ class Export:
                 f"{COMMAND}: {len(self.failed)} of {count(len(jobs), 'recording')} could not be "
                 f"had: {', '.join(self.failed)}"
             )
-        if self.failed:
+        if self.failed or self.stale_count:
             return FAILED
         return WITH_GAPS if self.gap_count else WHOLE
 
     async def _do(self, job: Job, path: Path) -> None:
         if path.exists() and not self._is_forced:
-            self._progress.had(job.about_bytes)
-            self._progress.wipe()
-            has_gaps = gaps_path(path).exists()
-            self.gap_count += has_gaps
-            state = "is there already, with gaps" if has_gaps else "is there already"
-            self._put(f"{path}: {state} (--force fetches it again)")
+            await self._have(job, path)
             return
         part = PartFile(path, job.wanted, self._progress.came)
         try:
@@ -138,6 +134,21 @@ class Export:
             raise
         finally:
             part.close()
+
+    async def _have(self, job: Job, path: Path) -> None:
+        """Tell of a file that is there; a live session goes on, and what is late fills gaps."""
+        one = job.wanted
+        now_bytes = await self._history.recording_size(one.sentinel_id, one.session_id, one.clip)
+        self._progress.had(job.about_bytes)
+        self._progress.wipe()
+        has_gaps = gaps_path(path).exists()
+        state = "is there already, with gaps" if has_gaps else "is there already"
+        if path.stat().st_size == now_bytes:
+            self.gap_count += has_gaps
+        else:
+            self.stale_count += 1
+            state += f", but what is recorded by now has another length: {size(now_bytes)}"
+        self._put(f"{path}: {state} (--force fetches it again)")
 
     async def _checked(self, part: PartFile) -> Downloaded:
         try:

@@ -90,7 +90,9 @@ def _begin_us(record: SessionRecord, wish: Wish) -> int:
 
 
 def _name(record: SessionRecord, wish: Wish) -> str:
-    return f"{record.session.sentinel_id}-{stamp(_begin_us(record, wish))}.mp4"
+    end_us = _wanted(record, wish).clip.end_time_us
+    end = "" if end_us is None else f"-{stamp(end_us)}"
+    return f"{record.session.sentinel_id}-{stamp(_begin_us(record, wish))}{end}.mp4"
 
 
 def _unlike(name: str, record: SessionRecord) -> str:
