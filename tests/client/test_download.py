@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -107,6 +108,18 @@ class DownloadTests(RecordedCase):
         self.assertEqual(again.part_path.read_bytes(), self.film(LIVE, "?last=11"))
         found = self.result_of(verify(self.history, again))
         self.assertEqual(found.last, 11)
+
+    def test_session_ended_meanwhile(self) -> None:
+        """What was begun while the session was live is not gone on with once it is over: the
+        file would end where the session was then, and pass for all of it."""
+        self.network.breaks = [700] + [0] * MAX_ATTEMPTS
+        part = self.part(LIVE, ClipQuery(last=11))
+        self.error_of(Unreachable, self.fetch(part))
+        part.close()
+        self.network.breaks = []
+        again = self.part(LIVE)
+        self.result_of(self.fetch(again))
+        self.assertEqual(again.part_path.read_bytes(), self.film(LIVE))
 
     def test_another_version(self) -> None:
         """When the server has another version by now, it is fetched from its beginning."""
@@ -236,6 +249,17 @@ class PartFileTests(RecordedCase):
         """Two runs do not write the same file."""
         self.part(self.folder / "x.mp4")
         mistake = self.assertRaises(UserMistake, self.part, self.folder / "x.mp4")
+        self.assertIn("somebody else", str(mistake))
+
+    def test_finished_by_another(self) -> None:
+        """A file that somebody else finishes just when it is opened is left alone."""
+        path = self.folder / "x.mp4"
+
+        def finished(descriptor: int, how: int) -> None:
+            os.replace(path.with_name("x.mp4.part"), path)
+
+        self.patch(fcntl, "flock", finished)
+        mistake = self.assertRaises(UserMistake, self.part, path)
         self.assertIn("somebody else", str(mistake))
 
     def test_disk_full(self) -> None:

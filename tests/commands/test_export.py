@@ -147,6 +147,14 @@ class ExportTests(RecordedCase):
         self.assertEqual(self.result_of(self.run_with("gate.2", GATE.session_id)), FAILED)
         self.assertIn("lacks segments that the server lists: 7-9", self.errors.getvalue())
         self.assertEqual(self.names(), [GATE_NAME + ".part"])
+        self.assertNotIn("go on from there", self.errors.getvalue())
+
+    def test_gaps_that_cannot_be_told(self) -> None:
+        """A file whose gaps cannot be written beside it does not get its name: the next run
+        would take it for whole."""
+        (self.folder / (GATE_NAME + ".gaps.json")).mkdir()
+        self.error_of(UserMistake, self.run_with("gate.2", GATE.session_id))
+        self.assertNotIn(GATE_NAME, self.names())
 
     def test_nothing_there(self) -> None:
         """Nothing recorded is an error that repeats what was asked for."""

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ class PartFile:
     What cannot be done with files is a :exc:`~vidlink.errors.UserMistake`.
 
     :param path: where the whole file goes.
-    :param wanted: what it will be. If there is the beginning of the same clip already, the
-        `last` that it was begun with stays.
+    :param wanted: what it will be. If there is the beginning of the same clip already, and the
+        session is still live, the `last` that it was begun with stays.
     :param on_bytes: told how many octets have been written.
     """
 
@@ -75,6 +75,7 @@ class PartFile:
 
     def forget(self) -> None:
         """What has come is of no use: the next run begins anew."""
+        self.offset = 0
         self._do(lambda: self._note_path.unlink(missing_ok=True))
 
     def close(self) -> None:
@@ -87,9 +88,13 @@ class PartFile:
         descriptor = os.open(self.part_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # Whoever had the lock may have been done, and have renamed the file, meanwhile.
+            is_ours = os.path.samestat(os.fstat(descriptor), os.stat(self.part_path))
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        if not is_ours:
             os.close(descriptor)
-            raise UserMistake(f"{self.part_path} is being written by somebody else") from None
+            raise UserMistake(f"{self.part_path} is being written by somebody else")
         return descriptor
 
     def _resume(self) -> None:
@@ -100,7 +105,7 @@ class PartFile:
             etag, size = str(note["etag"]), int(note["size"])
         except (OSError, ValueError, KeyError, TypeError):
             return
-        if _without_last(begun) == _without_last(self.wanted) and held <= size:
+        if _is_same(begun, self.wanted) and held <= size:
             self.wanted, self.etag, self.size_bytes, self.offset = begun, etag, size, held
 
     def _note(self) -> dict[str, Any]:
@@ -137,6 +142,9 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _without_last(wanted: Wanted) -> tuple[object, ...]:
-    clip = wanted.clip
-    return wanted.sentinel_id, wanted.session_id, clip.start_time_us, clip.end_time_us
+def _is_same(begun: Wanted, wanted: Wanted) -> bool:
+    """Whether `wanted` is got by going on with `begun`; a session that is over is wanted to its
+    end."""
+    if begun.clip.last is not None and wanted.clip.last is not None:
+        wanted = replace(wanted, clip=replace(wanted.clip, last=begun.clip.last))
+    return begun == wanted

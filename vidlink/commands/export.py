@@ -156,8 +156,9 @@ class Export:
         except Damaged:
             part.forget()
             raise
-        part.finish()
+        # Before the file has its name: one that has it is not looked at again.
         write_gaps(found, part)
+        part.finish()
         return found
 
     def _retry(self, error: VidlinkError, seconds: float) -> None:
