@@ -75,12 +75,14 @@ class Network:
     def request(self, method: str, url: str, **wishes: Any) -> Deferred[Any]:
         """Ask."""
         params = "&".join(f"{name}={value}" for name, value in wishes["params"].items())
+        answered: Deferred[Any]
         if method == "HEAD":
-            return self._treq.request(method, url, **wishes)
+            answered = self._treq.request(method, url, **wishes)
+            return answered
         self.asked.append((f"{url}?{params}".rstrip("?"), wishes["headers"].get("Range")))
         if self.is_down:
             return fail(ConnectionRefusedError())
-        answered: Deferred[Any] = self._treq.request(method, url, **wishes)
+        answered = self._treq.request(method, url, **wishes)
         if self.breaks and "recording.mp4" in url:
             size_bytes = self.breaks.pop(0)
             answered.addCallback(lambda response: Broken(response, size_bytes))
