@@ -197,6 +197,14 @@ class StrictCborTests(SynchronousTestCase):
 class CborMessageTests(SynchronousTestCase):
     """Messages as maps."""
 
+    def test_keeps_little_beside_the_media(self) -> None:
+        """Media do not keep in memory what else was in their message, however much that was."""
+        plain = to_plain(InitSegment("desk-1", SESSION, b"m" * 100))
+        init = CODEC.decode(cbor2.dumps({**plain, "x": b"j" * 1_000_000}), True)
+        assert isinstance(init, InitSegment)
+        self.assertEqual(init.data, b"m" * 100)
+        self.assertIsInstance(init.data, bytes)
+
     def assert_refused(self, payload: bytes, word: str) -> None:
         """`payload` is no message, and the error says why."""
         error = self.assertRaises(BadMessage, CODEC.decode, payload, True)

@@ -42,7 +42,7 @@ class CborCodec:
         return b"".join((cbor2.dumps(plain)[:-1], _octets_head(len(media)), media)), True
 
     def decode(self, payload: bytes | memoryview, is_binary: bool) -> Message:
-        """The message in `payload`; `data` of media is a view into it."""
+        """The message in `payload`; `data` of media is a view into it, if it is most of it."""
         if not is_binary:
             raise BadMessage(f"{self.name} has no text frames")
         large = len(payload) > self._max_control_bytes
@@ -52,6 +52,10 @@ class CborCodec:
                 f"a message of {len(payload)} octets without media is longer than "
                 f"{self._max_control_bytes}"
             )
+        media = plain.get("data") if isinstance(plain, dict) else None
+        if isinstance(media, memoryview) and 2 * len(media) < len(payload):
+            # A view keeps all of the payload in memory, and fields that nobody knows with it.
+            plain["data"] = bytes(media)
         return from_plain(plain)
 
 

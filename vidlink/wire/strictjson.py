@@ -8,6 +8,7 @@ Infinity, and size and depth are known before anything is built. What the values
 from __future__ import annotations
 
 import re
+from collections import Counter
 from json import JSONDecoder, dumps
 from typing import Any, NoReturn
 
@@ -66,8 +67,8 @@ def _depth(text: str) -> int:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     plain = dict(pairs)
     if len(plain) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise BadMessage(f"the name {excerpt(twice)} stands twice in one object")
     return plain
 
