@@ -1,0 +1,83 @@
+"""The ends of a connection, and what the conversations on it may ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from vidlink.errors import PeerError
+    from vidlink.wire.messages import Message
+
+
+class ISentinelPeer(Interface):
+    """The server's end of one Sentinel's connection, as its conversation sees it."""
+
+    def send(message: Message) -> None:
+        """Send `message`; does nothing once the connection is closing."""
+
+    def close(error: PeerError) -> None:
+        """Say `error` in band and close with its code. A second call does nothing."""
+
+    def probe(seconds: float) -> Deferred[bool]:
+        """Fires with whether the peer answers a ping within `seconds`; never fails."""
+
+
+class IProctorPeer(Interface):
+    """The server's end of one Proctor's connection, as its conversation sees it."""
+
+    def wake() -> None:
+        """There is something to pull; at most one flush per reactor turn comes of it."""
+
+    def close(error: PeerError) -> None:
+        """Say `error` in band and close with its code. A second call does nothing."""
+
+
+class IServerPeer(Interface):
+    """The Sentinel's end of its connection to the server."""
+
+    backlog_bytes = Attribute("""`int`: octets given to :meth:`send` that are not sent yet.""")
+
+    def send(message: Message) -> None:
+        """Send `message`; does nothing once the connection is closing."""
+
+    def close(error: PeerError) -> None:
+        """Say `error` in band and close with its code. A second call does nothing."""
+
+
+class ICapture(Interface):
+    """What the uplink may ask of the capture thread; every call may come at any time."""
+
+    def begin_session() -> int:
+        """Start a session: the next frame is captured at once, is an IDR, has media time 0.
+
+        Returns its epoch: frames of an older epoch belong to an earlier session.
+        """
+
+    def request_keyframe() -> None:
+        """Capture now, outside the cadence, as an IDR."""
+
+    def set_framerate(framerate_mhz: int) -> None:
+        """Capture at this rate (mHz, clamped) from now on; the next frame is an IDR."""
+
+
+class IPublisher(Interface):
+    """What may be asked of a connected Sentinel."""
+
+    registration = Attribute(""":class:`~vidlink.model.Registration`: who it is.""")
+
+    def request_keyframe() -> None:
+        """Ask it for an IDR; requests within a second become one."""
+
+    def change_framerate(framerate_mhz: int) -> None:
+        """Ask it for another frame rate (mHz, already clamped); of several within a second the
+        last one counts."""
+
+    def replace() -> None:
+        """A newer connection takes over: close this one with 4409."""
+
+    def probe(seconds: float) -> Deferred[bool]:
+        """Fires with whether it answers a ping within `seconds`; never fails."""

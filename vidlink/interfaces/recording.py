@@ -1,0 +1,151 @@
+"""The recording: what is written, and what is read of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twisted.internet.defer import Deferred
+
+    from vidlink.clips import Clip, ClipQuery
+    from vidlink.model import (
+        Arrival,
+        Gap,
+        RecordingState,
+        SegmentPage,
+        SegmentQuery,
+        Session,
+        SessionPage,
+        SessionQuery,
+        SessionRecord,
+    )
+
+#: Nothing late is recorded while the queue is fuller than this: the rest is for what is live.
+LATE_LOAD = 0.5
+
+
+class IStore(Interface):
+    """The recording, its writing side. Calls hand over and return; a thread writes.
+
+    The queue between is bounded; at the bound a segment is not recorded, a gap is, and the
+    state becomes trouble. Nothing here ever raises because of the disk.
+    """
+
+    load = Attribute("""`float`: how full the queue is, 0.0 to 1.0.""")
+
+    def begin(session: Session, durable: object) -> None:
+        """Start recording `session`.
+
+        `durable(sequence)` is called in the reactor's thread whenever every sequence up to
+        `sequence` has become durable or a final gap.
+        Raises :exc:`~vidlink.errors.RequestError` if the id has been used before.
+        """
+
+    def tails(
+        sentinel_id: str, tails: Sequence[tuple[str, int, int]]
+    ) -> Deferred[tuple[tuple[tuple[int, int], ...] | None, ...]]:
+        """What is wanted of earlier sessions: of a session id, from a first to a last sequence.
+
+        Fires with, for each tail, the lowest 1,024 of the ranges that are neither durable nor
+        a final gap: all of an unknown session, nothing of one that is being recorded, sealed,
+        or another Sentinel's. None where that cannot be found out; the log tells. Never fails.
+        """
+
+    def reopen(session: Session, durable: object) -> Deferred[None]:
+        """Open a session that has ended for what comes late; that may follow at once.
+
+        What was recorded of it stays as it was said then; an unknown one begins as one that has
+        just ended. `durable` is as for :meth:`begin`, and is told of what there is already.
+        Fires when it is open. Fails with :exc:`~vidlink.errors.RequestError` if it is being
+        recorded, sealed or another Sentinel's, or there is no room; with
+        :exc:`~vidlink.errors.NotMedia` if its init was another. Then nothing is kept.
+        """
+
+    def append(session_id: str, arrival: Arrival) -> bool:
+        """Record one segment of a session that has begun, or was reopened, and not ended.
+
+        A sequence that is recorded already is dropped. Returns whether there was room; for
+        what is late there is below :data:`LATE_LOAD`. Raises :exc:`~vidlink.errors.NotFound`
+        for any other session.
+        """
+
+    def gap(session_id: str, gap: Gap) -> None:
+        """Record that sequences are missing; what comes late after all fills the gap.
+
+        Raises :exc:`~vidlink.errors.NotFound` as :meth:`append` does.
+        """
+
+    def end(session_id: str, reason: str, ended_time_us: int) -> None:
+        """The session is over; it becomes durable with everything before it.
+
+        The first end counts; without one to end, nothing happens.
+        """
+
+    def seal(session_id: str) -> bool:
+        """A session that was reopened is over for good, which `durable` is told by its highest
+        sequence. False if there was no room for something that came: then it has only ended.
+        Raises :exc:`~vidlink.errors.NotFound` for a session that is not reopened."""
+
+    def recording(session_id: str) -> RecordingState:
+        """Whether what is appended reaches the disk."""
+
+    def stop() -> Deferred[None]:
+        """End live sessions, write and sync everything, and close. Fires when done."""
+
+
+class IArchive(Interface):
+    """The recording, its reading side: what is on disk, and what is about to be.
+
+    Everything fires with the value named, or fails with
+    :exc:`~vidlink.errors.NotFound` or :exc:`~vidlink.errors.StoreError`.
+    """
+
+    def sentinels() -> Deferred[tuple[Any, ...]]:
+        """A :class:`~vidlink.model.Registration` (with an empty `instance_id`) and the newest
+        `end_time_us` (or None) of every Sentinel ever recorded, as pairs, by id."""
+
+    def sessions(query: SessionQuery) -> Deferred[SessionPage]:
+        """One page of sessions, newest first; spans, gaps and initialization segments are left
+        out of the records. :exc:`~vidlink.errors.RequestError` for an `after` that is none."""
+
+    def session(sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
+        """One session with its spans and gaps."""
+
+    def segments(sentinel_id: str, session_id: str, query: SegmentQuery) -> Deferred[SegmentPage]:
+        """One page of its segments. Its cost depends on the page, not on the session."""
+
+    def media(
+        sentinel_id: str, session_id: str, first: int, last: int
+    ) -> Deferred[tuple[IBody, tuple[tuple[int, int], ...]]]:
+        """The bytes of segments `first` to `last` as received, in order, and the ranges of
+        sequences that are missing; :exc:`~vidlink.errors.NotFound` if all are."""
+
+    def film(sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
+        """``recording.mp4``: initialization segment, `sidx`, every decodable segment up to
+        sequence `last` (None: all there is now)."""
+
+    def clip(sentinel_id: str, session_id: str, query: ClipQuery) -> Deferred[tuple[IBody, Clip]]:
+        """A time range of it; :exc:`~vidlink.errors.NotFound` if nothing in it can be shown."""
+
+    def playlist(sentinel_id: str, session_id: str) -> Deferred[IBody]:
+        """``index.m3u8``, of what is durable. Until the session is sealed it only grows, and
+        what came late is not in it."""
+
+
+class IBody(Interface):
+    """Bytes to be served over HTTP, read piece by piece, of a size known beforehand."""
+
+    size_bytes = Attribute("""`int`: how many octets there are.""")
+    etag = Attribute("""`str`: a strong validator without quotes (RFC 9110 section 8.8.3).""")
+    final = Attribute("""`bool`: whether these bytes can never change.""")
+
+    def read(offset: int, size: int) -> Deferred[bytes]:
+        """Fires with at most `size` octets from `offset`, fewer only at the end.
+
+        Fails with :exc:`~vidlink.errors.Damaged` when a segment in that place is not what was
+        recorded: damaged bytes are never given out.
+        """

@@ -1,0 +1,52 @@
+"""The Sentinel's spool: what was captured and is not acknowledged yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from vidlink.model import Segment, SpooledSession
+
+
+class ISpool(Interface):
+    """What a Sentinel keeps until the server has it for good, of all its sessions.
+
+    Bounded in octets. At the bound the oldest segments of the oldest session go first, up to
+    the next keyframe, and are remembered as dropped ranges, to be declared as gaps. Nothing
+    here raises because of a disk: what cannot be kept on it is kept in memory as far as the
+    bound allows, and `on_trouble`, which a provider is made with, is told.
+    """
+
+    load = Attribute("""`float`: how full it is, 0.0 to 1.0.""")
+
+    def sessions() -> tuple[SpooledSession, ...]:
+        """Every session that is not removed, the oldest first, also those of which nothing is
+        held any more."""
+
+    def begin(session_id: str, init: bytes, is_corrected: bool) -> None:
+        """A new session; `is_corrected`: its start times are by the server's clock already."""
+
+    def append(segment: Segment) -> None:
+        """Keep the next segment of a session that has begun; sequences strictly ascend."""
+
+    def forget(session_id: str, sequence: int) -> None:
+        """Everything up to `sequence` is acknowledged. Unknown sessions are ignored."""
+
+    def correct(session_id: str, offset_us: int) -> None:
+        """From now on start times (and `prft`) of this session are read with `offset_us` added.
+        The first call for a session that is not corrected counts; it is remembered."""
+
+    def read(session_id: str, first: int, last: int) -> Deferred[tuple[Segment, ...]]:
+        """Fires with held segments from `first` to `last`, in order, at most 1 MiB of them but
+        at least one, marked late; empty if none is held. Never fails: one that is damaged is
+        remembered as dropped."""
+
+    def remove(session_id: str) -> None:
+        """The server has sealed it, or will never take it: nothing is kept of it."""
+
+    def close() -> Deferred[None]:
+        """Let go of it; on a disk everything is durable when this fires."""

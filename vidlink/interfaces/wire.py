@@ -1,0 +1,41 @@
+"""How messages are written: the role of a wire format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from vidlink.wire.messages import Message
+
+
+class ICodec(Interface):
+    """One serialization of the wire protocol: messages to payloads and back.
+
+    Providers are found as Twisted plugins, so another format is a drop-in file. They hold no
+    state and may be shared by all connections.
+    """
+
+    name = Attribute("""`str`: the WebSocket subprotocol, such as ``vidlink.v1.binary``.""")
+    rank = Attribute(
+        """`int`: the server's preference among the formats a peer offers; the lowest wins."""
+    )
+    canonical = Attribute(
+        """`bool`: whether a binary payload that :meth:`decode` accepts is byte for byte what
+        :meth:`encode` gives for the result, so that it may be forwarded as it came."""
+    )
+
+    def encode(message: Message) -> tuple[bytes, bool]:
+        """The payload, and whether it goes into a binary (True) or a text (False) frame.
+
+        Raises :exc:`~vidlink.errors.Unsendable` if a value is not in its range; sentences for
+        people (`message`, `reason`, `cause`, `about`) are made to fit instead.
+        """
+
+    def decode(payload: bytes, is_binary: bool) -> Message:
+        """The message in `payload`; media may be views into it.
+
+        Raises :exc:`~vidlink.errors.BadMessage` for anything that is not exactly one valid
+        message, and no other exception, whatever the bytes; its time is linear in them.
+        """

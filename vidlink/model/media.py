@@ -1,0 +1,113 @@
+"""What travels: initialization segments, segments and frames, and the bounds of their numbers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+#: Octets of media: a view is kept where it spares a copy of what came from the wire.
+Octets = bytes | memoryview
+SENTINEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+SESSION_ID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
+#: Sequences stay below this in every format, because ``mfhd`` carries 32 bits.
+SEQUENCE_LIMIT = 2**32
+#: All times, also those of ends, are nearer to the epoch: beyond it JSON readers are not exact.
+TIME_LIMIT_US = 2**53
+MIN_FRAMERATE_MHZ = 200
+MAX_FRAMERATE_MHZ = 5_000
+
+
+def is_sentinel_id(text: str) -> bool:
+    """Whether `text` may name a Sentinel."""
+    return SENTINEL_ID.fullmatch(text) is not None
+
+
+def is_session_id(text: str) -> bool:
+    """Whether `text` may name a session."""
+    return SESSION_ID.fullmatch(text) is not None
+
+
+def clamp_framerate(framerate_mhz: int) -> int:
+    """The nearest frame rate that a Sentinel captures at, in mHz (0.2 to 5 frames a second)."""
+    return max(MIN_FRAMERATE_MHZ, min(MAX_FRAMERATE_MHZ, framerate_mhz))
+
+
+@dataclass(frozen=True, slots=True)
+class InitSegment:
+    """The initialization segment (``ftyp`` + ``moov``) of one session."""
+
+    sentinel_id: str
+    session_id: str
+    data: Octets
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One media segment (``moof`` + ``mdat``) with what its sender says of it."""
+
+    sentinel_id: str
+    session_id: str
+    sequence: int
+    start_time_us: int
+    duration_ms: int
+    framerate_mhz: int
+    keyframe: bool
+    data: Octets
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """One captured frame on its way from the capture thread to the uplink.
+
+    `epoch` counts the sessions of the capture; `media_time` (from 0 in each epoch) and
+    `duration` (nominal) are in the timescale of the initialization segment; `start_time_us` is
+    this machine's wall clock at capture; `data` are length-prefixed NAL units
+    (ISO/IEC 14496-15).
+    """
+
+    epoch: int
+    media_time: int
+    start_time_us: int
+    duration: int
+    duration_ms: int
+    keyframe: bool
+    framerate_mhz: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One outgoing WebSocket frame: its header (RFC 6455 section 5.2) and its payload.
+
+    Built once and shared by all viewers of one format; header and payload stay apart so that
+    the payload is not copied for it.
+    """
+
+    header: bytes
+    payload: Octets
+
+    @property
+    def size_bytes(self) -> int:
+        """Octets on the wire."""
+        return len(self.header) + len(self.payload)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """A segment as the server took it: checked against its boxes, and stamped.
+
+    `media_time` (``tfdt``) and `media_duration` count in the session's timescale;
+    `arrived_seconds` is the server's monotonic clock, `received_time_us` its wall clock.
+    `undecodable` says that a sequence jump lies between this segment and the keyframe it
+    builds on. `frames` keeps what was encoded of it, by subprotocol.
+    """
+
+    segment: Segment
+    media_time: int
+    media_duration: int
+    arrived_seconds: float
+    received_time_us: int
+    undecodable: bool = False
+    frames: dict[str, Frame] = field(default_factory=dict)

@@ -1,0 +1,161 @@
+"""What is kept: sessions, their spans and gaps, and what is asked of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a Sentinel sends under one initialization segment, as known at its start."""
+
+    sentinel_id: str
+    session_id: str
+    name: str
+    group: str
+    software: str
+    started_time_us: int
+    init: bytes
+    mime: str
+    width: int
+    height: int
+    timescale: int
+    track_id: int
+
+
+class SessionState(Enum):
+    """Where a session is in its life."""
+
+    LIVE = "live"
+    ENDED = "ended"
+    SEALED = "sealed"
+
+
+class Cause(Enum):
+    """Why sequences of a session, or a time of it, are missing."""
+
+    SERVER_STOPPED = "server-stopped"
+    QUEUE_FULL = "queue-full"
+    DISK_FULL = "disk-full"
+    WRITE_ERROR = "write-error"
+    DAMAGED = "damaged"
+    DECLARED = "declared"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Sequences `first` to `last` (both included) are missing.
+
+    `first` is None where no sequence is known to be lost but time is: the session was cut
+    short at `start_time_us`. `detail` is a sentence for a person.
+    """
+
+    first: int | None
+    last: int | None
+    cause: Cause
+    start_time_us: int | None = None
+    end_time_us: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An unbroken run of recorded sequences, `first` to `last`, and the time it covers."""
+
+    first: int
+    last: int
+    start_time_us: int
+    end_time_us: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One session as history shows it.
+
+    `size_bytes` counts segments without the initialization segment. `first_sequence`,
+    `last_sequence`, `start_time_us` and `end_time_us` are None while nothing is recorded.
+    """
+
+    session: Session
+    state: SessionState
+    ended_time_us: int | None
+    end_reason: str
+    segment_count: int
+    size_bytes: int
+    first_sequence: int | None
+    last_sequence: int | None
+    start_time_us: int | None
+    end_time_us: int | None
+    spans: tuple[Span, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRecord:
+    """One recorded segment as a listing shows it.
+
+    `durable` is False while it is only in memory. `media_time` and `media_duration` count in
+    the session's timescale.
+    """
+
+    sequence: int
+    start_time_us: int
+    duration_ms: int
+    framerate_mhz: int
+    keyframe: bool
+    late: bool
+    undecodable: bool
+    size_bytes: int
+    media_time: int
+    media_duration: int
+    received_time_us: int
+    durable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionQuery:
+    """Which sessions are asked for; None means no bound.
+
+    A session matches a time range when it overlaps it. `after` is the `next` of the page
+    before; `limit` is how many at most.
+    """
+
+    sentinel_id: str | None = None
+    group: str | None = None
+    from_time_us: int | None = None
+    to_time_us: int | None = None
+    after: str | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """Sessions, newest first, and where the next page begins (None: there is none)."""
+
+    sessions: tuple[SessionRecord, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentQuery:
+    """Which segments of a session are asked for.
+
+    The time range counts by `start_time_us`; `after` is a sequence: only higher ones.
+    """
+
+    from_time_us: int | None = None
+    to_time_us: int | None = None
+    after: int | None = None
+    limit: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPage:
+    """Segments in the order of their sequence, and the `after` of the next page, if any."""
+
+    segments: tuple[SegmentRecord, ...]
+    gaps: tuple[Gap, ...]
+    next: int | None
