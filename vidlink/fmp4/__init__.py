@@ -15,6 +15,7 @@ from vidlink.fmp4.avc import (
 )
 from vidlink.fmp4.boxes import Box, iter_boxes, moof_offset
 from vidlink.fmp4.init import MediaInfo, read_init, sample_description
+from vidlink.fmp4.producer import shift_producer_time
 from vidlink.fmp4.read import read_fragment
 from vidlink.fmp4.rebase import rebase_fragment
 from vidlink.fmp4.sidx import (
@@ -47,6 +48,7 @@ __all__ = [
     "read_sidx",
     "rebase_fragment",
     "sample_description",
+    "shift_producer_time",
     "sidx_size",
     "split_annexb",
     "split_avc",
