@@ -33,6 +33,10 @@ class ISpool(Interface):
     def append(segment: Segment) -> None:
         """Keep the next segment of a session that has begun; sequences strictly ascend."""
 
+    def drop(session_id: str, first: int, last: int, cause: str) -> None:
+        """Give up `first` to `last`, held or never kept: from now on they are a dropped range.
+        Counts for `newest`. Unknown sessions, and what is acknowledged, are ignored."""
+
     def forget(session_id: str, sequence: int) -> None:
         """Everything up to `sequence` is acknowledged. Unknown sessions are ignored."""
 
