@@ -22,6 +22,7 @@ from vidlink.backoff import BackOff
 from vidlink.links.uplink import Uplink
 from vidlink.model import Registration
 from vidlink.sentinel.service import STOP_SECONDS, ReportingEndpoint, SentinelService
+from vidlink.sentinel.spool_memory import MemorySpool
 from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
 from vidlink.wire.messages import SentinelRegister
 
@@ -65,8 +66,10 @@ class StoppingTests(SynchronousTestCase):
             Registration("desk-1", "one", "", "", "test/1"),
             self.capture,
             UplinkEvents(URL, back_off),
+            spool=MemorySpool(),
             seconds=self.reactor.seconds,
             wall_clock_us=lambda: 0,
+            call_later=self.reactor.callLater,
         )
         codec = Joined().codecs[BINARY]
         factory = UplinkFactory(URL, uplink, codec, back_off, self.reactor)
@@ -120,8 +123,10 @@ class ConnectedTests(SynchronousTestCase):
             Registration("desk-1", "one", "", "", "test/1"),
             self.capture,
             UplinkEvents(URL, back_off),
+            spool=MemorySpool(),
             seconds=self.server.clock.seconds,
             wall_clock_us=self.server.wall_clock_us,
+            call_later=self.server.clock.callLater,
         )
         codec = self.server.codecs[BINARY]
         factory = UplinkFactory(URL, self.uplink, codec, back_off, self.server.clock)
@@ -177,7 +182,7 @@ class ConnectedTests(SynchronousTestCase):
         self.server.flush()
         self.server.pass_time(0.5, 0.1)
         self.assertEqual(len(self.endpoint.attempts_seconds), 2)
-        self.assertEqual(self.capture.asked, ["start", "session", "session"])
+        self.assertEqual(self.capture.asked, ["start", "session", "session", "session"])
 
 
 class ReportTests(SynchronousTestCase):

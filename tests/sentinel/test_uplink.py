@@ -19,6 +19,7 @@ from vidlink.interfaces import ICapture
 from vidlink.links.sending import DROPPED_SECONDS, MAX_BACKLOG_BYTES
 from vidlink.links.uplink import Uplink
 from vidlink.model import EncodedFrame, Limits, Registration, Segment, SentinelState
+from vidlink.sentinel.spool_memory import MemorySpool
 from vidlink.sentinel.uplink import (
     LINGER_SECONDS,
     UplinkEvents,
@@ -73,8 +74,10 @@ class UplinkTests(SynchronousTestCase):
             Registration("desk-1", "one", "Desk 1", "room", "test/1"),
             self.capture,
             UplinkEvents(URL, self.back_off),
+            spool=MemorySpool(),
             seconds=self.server.clock.seconds,
             wall_clock_us=self.wall_clock_us,
+            call_later=self.server.clock.callLater,
         )
         self.uplink.initialized(encoded().init)
         self.number = 0
@@ -334,8 +337,10 @@ class UplinkTests(SynchronousTestCase):
             other,
             self.capture,
             UplinkEvents(URL, self.back_off),
+            spool=MemorySpool(),
             seconds=self.server.clock.seconds,
             wall_clock_us=self.wall_clock_us,
+            call_later=self.server.clock.callLater,
         )
         with capturedLogs() as events:
             self.connect()

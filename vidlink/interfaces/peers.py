@@ -40,6 +40,7 @@ class IServerPeer(Interface):
     """The Sentinel's end of its connection to the server."""
 
     backlog_bytes = Attribute("""`int`: octets given to :meth:`send` that are not sent yet.""")
+    is_idle = Attribute("""`bool`: the system has taken all that was given to :meth:`send`.""")
 
     def send(message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""

@@ -15,6 +15,11 @@ class ClockOffset:
         self._target_us = 0.0
         self._slewed_us = 0
 
+    @property
+    def measured_us(self) -> int | None:
+        """The newest measure as it is; None before the first one."""
+        return None if self._offset_us is None else round(self._target_us)
+
     def measured(self, t0: int, t1: int, t2: int, t3: int) -> None:
         """Take the four stamps of one exchange (RFC 5905 section 8), in microseconds."""
         self._target_us = ((t1 - t0) + (t2 - t3)) / 2

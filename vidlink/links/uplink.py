@@ -1,20 +1,22 @@
 """The Sentinel's side of its conversation with the server: register, init, segments, control.
 
-The socket and the reconnecting are :mod:`vidlink.sentinel.uplink`; the pictures come from
-:mod:`vidlink.sentinel.capture`.
+What is captured becomes segments in :mod:`vidlink.links.sending`; what comes late is
+:mod:`vidlink.links.delivery`. The socket and the reconnecting are
+:mod:`vidlink.sentinel.uplink`; the pictures come from :mod:`vidlink.sentinel.capture`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from automat import NoTransition, TypeMachineBuilder
 
 from vidlink.errors import BadMessage, PeerError
-from vidlink.interfaces import ICapture, IServerPeer
+from vidlink.interfaces import ICapture, IServerPeer, ISpool
 from vidlink.links.clock import ClockOffset
-from vidlink.links.sending import Sending, SendingEvents
+from vidlink.links.delivery import Delivery, DeliveryEvents
+from vidlink.links.sending import Sending, SendingEvents, new_session_id
 from vidlink.model import EncodedFrame, Registration, clamp_framerate
 from vidlink.wire.messages import (
     Ack,
@@ -25,13 +27,16 @@ from vidlink.wire.messages import (
     Message,
     SentinelRegister,
     SentinelRegistered,
+    Tail,
 )
 
 #: How often the clocks are compared.
 CLOCK_SECONDS = 60.0
+#: How often it is told that there is no server.
+OFFLINE_SECONDS = 60.0
 
 
-class UplinkEvents(SendingEvents, Protocol):
+class UplinkEvents(SendingEvents, DeliveryEvents, Protocol):
     """Who wants to know how the conversation goes."""
 
     def on_registered(self) -> None:
@@ -39,6 +44,10 @@ class UplinkEvents(SendingEvents, Protocol):
 
     def on_error(self, code: str, message: str) -> None:
         """The server has said what is wrong."""
+
+    def on_offline(self, seconds: float, load: float) -> None:
+        """There has been no server for so long; the spool is so full (0.0 to 1.0). Said once a
+        minute."""
 
 
 class _Inputs(Protocol):
@@ -51,7 +60,6 @@ class _Inputs(Protocol):
     def clock(self, message: Clock) -> None: ...
     def ack(self, message: Ack) -> None: ...
     def error(self, message: ErrorMessage) -> None: ...
-    def frame(self, frame: EncodedFrame) -> None: ...
     def tick(self) -> None: ...
     def lost(self) -> None: ...
 
@@ -59,11 +67,14 @@ class _Inputs(Protocol):
 class Uplink:
     """One Sentinel's conversation with its server, over any number of connections.
 
-    Every connection begins a session of its own; so does a change of the frame's size.
+    Every connection begins a session of its own; so does a change of the frame's size. Without
+    a connection the session goes on: all that is captured is kept in `spool` until the server
+    has it.
 
     :param identity: who this Sentinel is; `instance_id` random per process.
     :param seconds: the monotonic clock.
     :param wall_clock_us: microseconds since the epoch; not to be set while it is used.
+    :param call_later: `IReactorTime.callLater` of the same clock.
     """
 
     def __init__(
@@ -72,18 +83,42 @@ class Uplink:
         capture: ICapture,
         events: UplinkEvents,
         *,
+        spool: ISpool,
         seconds: Callable[[], float],
         wall_clock_us: Callable[[], int],
+        call_later: Callable[..., Any],
     ) -> None:
         self.identity = identity
         self.capture = capture
         self.events = events
+        self.spool = spool
         self.seconds = seconds
         self.wall_clock_us = wall_clock_us
-        self.sending = Sending(identity.sentinel_id, capture, events, seconds)
+        self.sending = Sending(
+            identity.sentinel_id, capture, events, seconds, spool, self._session_began
+        )
+        self.delivery = Delivery(
+            identity.sentinel_id,
+            spool,
+            events,
+            live=lambda: self.sending.live,
+            seconds=seconds,
+            call_later=call_later,
+        )
         self._peer: IServerPeer | None = None
+        self._is_registered = False
+        self._next_id = ""
+        self._tails: tuple[Tail, ...] = ()
+        self._comparing = ClockOffset()
         self._clock_due_seconds = 0.0
+        self._offline_seconds = self._told_seconds = seconds()
+        self._finished: Callable[[], object] | None = None
         self._inputs: _Inputs = _build(self)
+
+    def start(self) -> None:
+        """Begin the first session, whether or not there is a server."""
+        self._offline_seconds = self._told_seconds = self.seconds()
+        self.sending.begin()
 
     def connected(self, peer: IServerPeer) -> None:
         """A connection is open."""
@@ -106,8 +141,12 @@ class Uplink:
         self.sending.init = init
 
     def encoded(self, frame: EncodedFrame) -> None:
-        """A frame has been encoded; dropped while there is no connection to send it on."""
-        self._inputs.frame(frame)
+        """A frame has been encoded: it is kept, and sent if there is a connection."""
+        self.sending.take(frame, self._peer if self._is_registered else None)
+
+    def drained(self) -> None:
+        """The socket has taken everything: there may be room for what comes late."""
+        self.delivery.step()
 
     def tick(self) -> None:
         """To be called about once a second."""
@@ -122,23 +161,40 @@ class Uplink:
         if self._peer is not None:
             self._peer.close(error)
 
+    def finish(self, finished: Callable[[], object]) -> None:
+        """Nothing more is captured: call `finished` once the server has what was sent live,
+        or at once if there is none."""
+        self._finished = finished
+        self.check_finished()
+
+    def check_finished(self) -> None:
+        """Call whoever waits for the last acknowledgement, if it is here."""
+        live = self.sending.live
+        if self._finished is None:
+            return
+        if live is None or not self._is_registered or self.delivery.reached(live[0]) >= live[1]:
+            finished, self._finished = self._finished, None
+            finished()
+
     def register(self, peer: IServerPeer) -> None:
-        """Compare clocks, and say who we are and which session comes."""
+        """Compare clocks, and say who we are, which session comes, and what is held."""
         self._peer = peer
         # What was found before may be hours old, and this machine may have slept since: with a
-        # new session the times may jump.
-        self.sending.offset = ClockOffset()
+        # new session the times may jump. The one that goes on keeps what it has.
+        self._comparing = ClockOffset()
         self.compare_clocks()
-        self.sending.next_session()
+        self._next_id = new_session_id()
+        self._tails = self.delivery.tails()
         identity = self.identity
         peer.send(
             SentinelRegister(
                 sentinel_id=identity.sentinel_id,
                 instance_id=identity.instance_id,
                 software=identity.software,
-                session_id=self.sending.session_id,
+                session_id=self._next_id,
                 name=identity.name,
                 group=identity.group,
+                resume=self._tails,
             )
         )
 
@@ -152,21 +208,52 @@ class Uplink:
         if self.seconds() >= self._clock_due_seconds:
             self.compare_clocks()
 
-    def stream(self, limits: Mapping[str, int]) -> None:
+    def compared(self, message: Clock) -> None:
+        """The server has told its time: it counts for this connection and for what begins on
+        it, and also after it, until there is the next one."""
+        if message.t1 is not None and message.t2 is not None:
+            self._comparing.measured(message.t0, message.t1, message.t2, self.wall_clock_us())
+            self.sending.offset = self._comparing
+
+    def stream(self, message: SentinelRegistered) -> None:
         """The server has accepted us: the next frame begins the session."""
-        sending = self.sending
-        sending.max_segment_bytes = limits.get("maxSegmentBytes", sending.max_segment_bytes)
+        assert self._peer is not None, "there is a connection"
+        self._is_registered = True
+        sending, delivery = self.sending, self.delivery
+        limit = message.limits.get("maxSegmentBytes", sending.max_segment_bytes)
+        sending.max_segment_bytes = delivery.max_segment_bytes = limit
         self.events.on_registered()
-        sending.begin()
+        delivery.begin(
+            self._peer,
+            self._tails,
+            message.resume,
+            offset_us=self._comparing.measured_us,
+            unfinished_id=sending.session_id,
+        )
+        sending.begin(self._next_id)
 
     def forget(self) -> None:
-        """There is no connection any more."""
-        self._peer = None
+        """There is no connection any more; what is captured is kept."""
+        self._peer, self._is_registered = None, False
+        self._offline_seconds = self._told_seconds = self.seconds()
+        self.sending.lost()
+        self.delivery.stop()
+        self.check_finished()
 
-    def send_frame(self, frame: EncodedFrame) -> None:
-        """Send a frame as the next segment of its session."""
-        if self._peer is not None:
-            self.sending.send(frame, self._peer)
+    def tell_offline(self) -> None:
+        """Say once a minute that there is no server."""
+        now = self.seconds()
+        if now - self._told_seconds >= OFFLINE_SECONDS:
+            self._told_seconds = now
+            self.events.on_offline(now - self._offline_seconds, self.spool.load)
+
+    def _session_began(self, before: tuple[str, int] | None) -> None:
+        """A session has begun; the one `before` it is over at this sequence."""
+        if before is not None:
+            self.delivery.over(*before)
+        live = self.sending.live
+        if live is not None:
+            self.delivery.began(live[0])
 
     def _send(self, message: Message) -> None:
         if self._peer is not None:
@@ -178,7 +265,7 @@ def _connected(inputs: _Inputs, uplink: Uplink, peer: IServerPeer) -> None:
 
 
 def _registered(inputs: _Inputs, uplink: Uplink, message: SentinelRegistered) -> None:
-    uplink.stream(message.limits)
+    uplink.stream(message)
 
 
 def _keyframe(inputs: _Inputs, uplink: Uplink, message: KeyframeRequest) -> None:
@@ -190,21 +277,29 @@ def _framerate(inputs: _Inputs, uplink: Uplink, message: FramerateChange) -> Non
 
 
 def _clock(inputs: _Inputs, uplink: Uplink, message: Clock) -> None:
-    if message.t1 is not None and message.t2 is not None:
-        uplink.sending.offset.measured(message.t0, message.t1, message.t2, uplink.wall_clock_us())
+    uplink.compared(message)
+
+
+def _ack(inputs: _Inputs, uplink: Uplink, message: Ack) -> None:
+    uplink.delivery.acknowledged(message)
+    uplink.check_finished()
 
 
 def _error(inputs: _Inputs, uplink: Uplink, message: ErrorMessage) -> None:
-    uplink.events.on_error(message.code, message.message)
-
-
-def _frame(inputs: _Inputs, uplink: Uplink, frame: EncodedFrame) -> None:
-    uplink.send_frame(frame)
+    if message.about is None or message.code != "sealed":
+        uplink.events.on_error(message.code, message.message)
+    uplink.delivery.refused(message.code, message.about)
 
 
 def _tick(inputs: _Inputs, uplink: Uplink) -> None:
     uplink.compare_clocks_if_due()
     uplink.sending.tick()
+    uplink.delivery.tick()
+
+
+def _offline(inputs: _Inputs, uplink: Uplink) -> None:
+    uplink.sending.tick()
+    uplink.tell_offline()
 
 
 def _lost(inputs: _Inputs, uplink: Uplink) -> None:
@@ -219,8 +314,7 @@ def _table() -> Callable[[Uplink], _Inputs]:
     offline.upon(_Inputs.connected).to(registering)(_connected)
     registering.upon(_Inputs.registered).to(streaming)(_registered)
     streaming.upon(_Inputs.keyframe).loop()(_keyframe)
-    streaming.upon(_Inputs.ack).loop().returns(None)
-    streaming.upon(_Inputs.frame).loop()(_frame)
+    streaming.upon(_Inputs.ack).loop()(_ack)
     streaming.upon(_Inputs.tick).loop()(_tick)
     for state in (registering, streaming):
         state.upon(_Inputs.framerate).loop()(_framerate)
@@ -228,8 +322,7 @@ def _table() -> Callable[[Uplink], _Inputs]:
         state.upon(_Inputs.error).loop()(_error)
         state.upon(_Inputs.lost).to(offline)(_lost)
     for state in (offline, registering):
-        state.upon(_Inputs.frame).loop().returns(None)
-        state.upon(_Inputs.tick).loop().returns(None)
+        state.upon(_Inputs.tick).loop()(_offline)
     offline.upon(_Inputs.lost).loop().returns(None)
     for word in ("registered", "keyframe", "framerate", "clock", "ack", "error"):
         offline.upon(getattr(_Inputs, word)).loop().returns(None)

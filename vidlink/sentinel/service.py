@@ -84,6 +84,7 @@ class SentinelService(MultiService):
     def startService(self) -> None:
         """Begin to capture and to connect."""
         self._capture.start()
+        self._factory.uplink.start()
         super().startService()
 
     def stopService(self) -> Deferred[Any]:

@@ -9,6 +9,7 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import vidlink
@@ -16,7 +17,7 @@ from vidlink.address import read_address
 from vidlink.backoff import BackOff
 from vidlink.daemon import prepare, steady_clock, wall_clock_us
 from vidlink.errors import Unsendable, UserMistake
-from vidlink.interfaces import ICodec
+from vidlink.interfaces import ICodec, ISpool
 from vidlink.links.uplink import Uplink
 from vidlink.model import MAX_FRAMERATE_MHZ, MIN_FRAMERATE_MHZ, Registration, is_sentinel_id
 from vidlink.options import OneLineOptions, or_exit
@@ -26,6 +27,7 @@ from vidlink.sentinel.encoder_choice import EncoderSettings
 from vidlink.sentinel.roles import ISource
 from vidlink.sentinel.service import SentinelService
 from vidlink.sentinel.source import SOURCES, make_source
+from vidlink.sentinel.spool_memory import SPOOL_BYTES, MemorySpool
 from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
 from vidlink.wire.messages import SentinelRegister
 
@@ -34,6 +36,8 @@ COMMAND = "twistd vidlink-sentinel"
 PING_SECONDS = 10
 PONG_SECONDS = 20
 HANDSHAKE_SECONDS = 10
+#: A smaller spool would not hold a few frames, nor what is on its way.
+MIN_SPOOL_BYTES = 4 * 1024 * 1024
 
 
 class Options(OneLineOptions):
@@ -61,6 +65,7 @@ class Options(OneLineOptions):
         ["encoder", None, "auto", "An H.264 encoder of FFmpeg, such as libx264 or h264_nvenc."],
         ["bitrate", None, "4000", "Upper bound in kilobits a second, averaged over some seconds."],
         ["keyframe-interval", None, "10", "Seconds between keyframes, at most."],
+        ["spool-bytes", None, str(SPOOL_BYTES), "What is kept of what the server has not yet."],
         ["format", None, "binary", "How messages are written: binary, cbor, protobuf or json."],
     ]
 
@@ -74,6 +79,7 @@ class Options(OneLineOptions):
         self.number("fps", float, MIN_FRAMERATE_MHZ / 1000, MAX_FRAMERATE_MHZ / 1000)
         self.number("bitrate", int, 50, 100_000)
         self.number("keyframe-interval", float, 0.2, 3600)
+        self.number("spool-bytes", int, MIN_SPOOL_BYTES, 1 << 50)
         size = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", self["max-size"], re.ASCII)
         if size is None or min(int(size[1]), int(size[2])) < 16:
             raise UserMistake(f"--max-size takes WIDTHxHEIGHT, not {self['max-size']!r}")
@@ -124,7 +130,15 @@ def _assemble(options: Options) -> SentinelService:
         wall_clock_us=now_us,
     )
     who = identity(options, codec)
-    uplink = Uplink(who, capture, events, seconds=clock.seconds, wall_clock_us=now_us)
+    uplink = Uplink(
+        who,
+        capture,
+        events,
+        spool=make_spool(options, events.on_trouble),
+        seconds=clock.seconds,
+        wall_clock_us=now_us,
+        call_later=clock.callLater,
+    )
     factory = UplinkFactory(address.url, uplink, codec, back_off, clock)
     factory.setProtocolOptions(
         autoPingInterval=PING_SECONDS,
@@ -132,6 +146,11 @@ def _assemble(options: Options) -> SentinelService:
         openHandshakeTimeout=HANDSHAKE_SECONDS,
     )
     return SentinelService(capture, address, factory, back_off, clock)
+
+
+def make_spool(options: Options, on_trouble: Callable[[str], object]) -> ISpool:
+    """Where what is not acknowledged is kept."""
+    return MemorySpool(options["spool-bytes"], on_trouble)
 
 
 def _source(options: Options) -> ISource:

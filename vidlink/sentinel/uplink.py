@@ -24,7 +24,7 @@ from vidlink.errors import (
 )
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink import Uplink
-from vidlink.wire.messages import ErrorMessage, Message
+from vidlink.wire.messages import DeclareGap, ErrorMessage, Message
 
 #: Autobahn bounds what is sent by the same number: a segment in base64 must fit.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -88,6 +88,11 @@ class UplinkProtocol(WebSocketClientProtocol):
         else:
             self.sendMessage(payload, is_binary)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether neither this nor the transport has anything left to send."""
+        return not self._paused and not self._queue and self.state == self.STATE_OPEN
+
     def close(self, error: PeerError) -> None:
         """Say `error` in band and close with its code. A second call does nothing."""
         if self.state == self.STATE_OPEN:
@@ -111,6 +116,8 @@ class UplinkProtocol(WebSocketClientProtocol):
             payload, is_binary = self._queue.popleft()
             self.backlog_bytes -= len(payload)
             self.sendMessage(payload, is_binary)
+        if self.is_idle:
+            self.factory.uplink.drained()
 
     def stopProducing(self) -> None:
         """The transport is gone."""
@@ -197,13 +204,61 @@ class UplinkEvents:
         """The server has said what is wrong."""
         self._log.warn("the server says: {text} ({code})", text=message, code=code)
 
-    def on_session(self, session_id: str) -> None:
+    def on_offline(self, seconds: float, load: float) -> None:
+        """There is no server."""
+        self._log.info(
+            "offline for {minutes} min; the spool is {percent} % full",
+            minutes=round(seconds / 60),
+            percent=round(load * 100),
+        )
+
+    def on_session(self, session_id: str, is_live: bool) -> None:
         """A session has begun."""
-        self._log.info("session {session} has begun", session=session_id)
+        how = "" if is_live else ", without a server"
+        self._log.info("session {session} has begun{how}", session=session_id, how=how)
 
     def on_dropped(self, count: int, why: str) -> None:
         """Frames were not sent; said at once, and then once a minute."""
-        self._log.warn("{count} frames were dropped: {why}", count=count, why=why)
+        self._log.warn("{count} frames were not sent: {why}", count=count, why=why)
+
+    def on_backfill(self, sessions: int, segments: int) -> None:
+        """There is something to be delivered late."""
+        self._log.info(
+            "{segments} segments of {sessions} earlier sessions are to be delivered",
+            segments=segments,
+            sessions=sessions,
+        )
+
+    def on_delivered(self, session_id: str, waiting: int) -> None:
+        """One session is done with."""
+        self._log.info(
+            "session {session} is delivered, {waiting} wait", session=session_id, waiting=waiting
+        )
+
+    def on_lost(self, gap: DeclareGap) -> None:
+        """Something will never be delivered."""
+        self._log.warn(
+            "segments {first} to {last} of session {session} are lost: {why}",
+            first=gap.first,
+            last=gap.last,
+            session=gap.session_id,
+            why=gap.cause,
+        )
+
+    def on_refused(self, session_id: str, segments: int) -> None:
+        """The server has closed the books on a session."""
+        self._log.warn(
+            "session {session} is sealed: {segments} segments of it are given up",
+            session=session_id,
+            segments=segments,
+        )
+
+    def on_set_aside(self, session_id: str) -> None:
+        """It is not the session's turn any more."""
+        self._log.error(
+            "the server closes whenever it is sent session {session}; it is set aside",
+            session=session_id,
+        )
 
     def on_trouble(self, text: str) -> None:
         """Nothing is captured, or it is again."""
