@@ -137,6 +137,20 @@ class NotFound(RequestError):
     http_status = 404
 
 
+class SessionSealed(RequestError):
+    """Nothing can be added to the session any more: its sentinel said so, or a day has passed."""
+
+    code = "session-sealed"
+    http_status = 409
+
+
+class SessionGone(RequestError):
+    """Nothing can be added to the session by this sentinel: it is another one's."""
+
+    code = "session-gone"
+    http_status = 409
+
+
 class SentinelOffline(RequestError):
     """The Sentinel is not connected, so it cannot be told anything."""
 

@@ -21,7 +21,7 @@ from tests.store.samples import (
     an_arrival,
     renamed,
 )
-from vidlink.errors import NotFound, NotMedia, RequestError
+from vidlink.errors import NotFound, NotMedia, RequestError, SessionGone, SessionSealed
 from vidlink.fmp4 import build_sidx
 from vidlink.interfaces import IArchive, IBody, IStore
 from vidlink.model import (
@@ -452,9 +452,20 @@ class StoreContract(_Case):
             self.late(1)
         opened = self.reopen()
         self.settle()
-        self.failureResultOf(opened, RequestError)
+        self.failureResultOf(opened, SessionSealed)
         with self.assertRaises(NotFound):
             self.late(1)
+
+    def test_seal_what_is_acknowledged(self) -> None:
+        """That a session is sealed is told even if all of it was acknowledged before."""
+        self.over(0, 1)
+        self.reopen()
+        self.settle()
+        self.assertEqual(self.durable, [1])
+        self.store.seal(self.session.session_id)
+        self.settle()
+        self.assertEqual(self.durable, [1, 1])
+        self.assertIs(self.shown().state, SessionState.SEALED)
 
     def test_open_beyond_the_day(self) -> None:
         """A session that is open when its day is over has not been sealed before it is closed."""
@@ -509,7 +520,7 @@ class StoreContract(_Case):
         for _ in range(2):
             asked = self.reopen(replace(self.session, sentinel_id="desk-2"))
             self.settle()
-            self.failureResultOf(asked, RequestError)
+            self.failureResultOf(asked, SessionGone)
         asked = self.reopen(replace(self.session, init=INIT + b"\0\0\0\x08free"))
         self.settle()
         self.failureResultOf(asked, NotMedia)

@@ -202,7 +202,7 @@ class DeliveryTests(BackfillCase):
         self.sentinel.say(BackfillDone(FIRST))
         self.server.second()
         acks = [(ack.session_id, ack.sequence) for ack in self.sentinel.all_heard(Ack)]
-        self.assertEqual(acks, [(SECOND, 0), (FIRST, 8), (SECOND, 1)])
+        self.assertEqual(acks, [(SECOND, 0), (FIRST, 8), (SECOND, 1), (FIRST, 8)])
         self.assertIs(self.state(), SessionState.SEALED)
         self.assertEqual(self.recorded(), [0, 1, 2, 3, 4, 5])
         self.assertEqual(self.sentinel.all_heard(ErrorMessage), [])

@@ -60,8 +60,9 @@ class IStore(Interface):
 
         What was recorded of it stays as it was said then; an unknown one begins as one that has
         just ended. `durable` is as for :meth:`begin`, and is told of what there is already.
-        Fires when it is open. Fails with :exc:`~vidlink.errors.RequestError` if it is being
-        recorded, sealed or another Sentinel's, or there is no room; with
+        Fires when it is open. Fails with :exc:`~vidlink.errors.SessionSealed`,
+        :exc:`~vidlink.errors.SessionGone` if it is another Sentinel's,
+        :exc:`~vidlink.errors.RequestError` if it is being recorded or there is no room;
         :exc:`~vidlink.errors.NotMedia` if its init was another. Then nothing is kept.
         """
 
@@ -86,8 +87,9 @@ class IStore(Interface):
         """
 
     def seal(session_id: str) -> bool:
-        """A session that was reopened is over for good, which `durable` is told by its highest
-        sequence. False if there was no room for something that came: then it has only ended.
+        """A session that was reopened is over for good. When that is durable, `durable` is told
+        the highest sequence, once more if it was told before. False if there was no room for
+        something that came: then it has only ended.
         Raises :exc:`~vidlink.errors.NotFound` for a session that is not reopened."""
 
     def recording(session_id: str) -> RecordingState:

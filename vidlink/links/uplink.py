@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from automat import NoTransition, TypeMachineBuilder
 
-from vidlink.errors import BadMessage, PeerError
+from vidlink.errors import BadMessage, PeerError, SessionSealed
 from vidlink.interfaces import ICapture, IServerPeer, ISpool
 from vidlink.links.clock import ClockOffset
 from vidlink.links.delivery import Delivery, DeliveryEvents
@@ -286,7 +286,7 @@ def _ack(inputs: _Inputs, uplink: Uplink, message: Ack) -> None:
 
 
 def _error(inputs: _Inputs, uplink: Uplink, message: ErrorMessage) -> None:
-    if message.about is None or message.code != "sealed":
+    if message.code != SessionSealed.code:
         uplink.events.on_error(message.code, message.message)
     uplink.delivery.refused(message.code, message.about)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
-from vidlink.errors import NotFound, RequestError, VidlinkError
+from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
 from vidlink.model import Arrival, Cause, Gap, RecordingState, Session
 from vidlink.store import listing
 from vidlink.store.account import Account
@@ -79,7 +79,7 @@ class Ledger:
         try:
             check_session(session)
             if account is not None and account.session.sentinel_id != session.sentinel_id:
-                raise RequestError("this is the session of another sentinel")
+                raise SessionGone("this is the session of another sentinel")
             if account is not None and account.ending is None:
                 raise RequestError("the session is being recorded")
             # One that is just being closed is opened when it is wholly on disk.
@@ -237,6 +237,8 @@ class Ledger:
         """A session is wholly on disk; from now on it may be opened again."""
         account = self._accounts.pop(session_id, None)
         if account is not None and account.ending is not None and account.ending.is_sealed:
+            # Also where all of it was acknowledged before: it says that the session is sealed.
+            account.told = -1
             self._tell(account, account.highest)
         self._openings.order(session_id)
 

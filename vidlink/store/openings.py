@@ -11,7 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from twisted.internet.defer import Deferred
 
-from vidlink.errors import NotFound, NotMedia, RequestError, VidlinkError
+from vidlink.errors import (
+    NotFound,
+    NotMedia,
+    RequestError,
+    SessionGone,
+    SessionSealed,
+    VidlinkError,
+)
 from vidlink.model import Arrival, Gap, Session
 from vidlink.store.entrance import Room, check_arrival, to_keep
 from vidlink.store.handover import End, Inbox, Reopen
@@ -49,11 +56,11 @@ class Opening:
         Raises as :func:`~vidlink.store.reopening.look_up` does.
         """
         if session.sentinel_id != self.session.sentinel_id:
-            raise RequestError("this is the session of another sentinel")
+            raise SessionGone("this is the session of another sentinel")
         if self.ending is None:
             raise RequestError("the session is being recorded")
         if self.ending.is_sealed:
-            raise RequestError("the session is sealed: nothing can be added to it")
+            raise SessionSealed("the session is sealed: nothing can be added to it")
         if session.init != self.session.init:
             raise NotMedia("the session was recorded with another initialization segment")
         self.ending = None

@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from zlib import crc32
 
-from vidlink.errors import NotMedia, RequestError
+from vidlink.errors import NotMedia, RequestError, SessionGone, SessionSealed
 from vidlink.model import SessionState
 from vidlink.store import listing
 from vidlink.store.catalog import Catalog
@@ -39,8 +39,10 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
         return Past(session, order.now_us, UNHEARD_REASON)
     record = filed.record
     if record.session.sentinel_id != session.sentinel_id:
-        raise RequestError("this is the session of another sentinel")
+        raise SessionGone("this is the session of another sentinel")
     state = listing.state_at(record.state, record.ended_time_us, order.now_us)
+    if state is SessionState.SEALED:
+        raise SessionSealed("the session is sealed: nothing can be added to it")
     if record.ended_time_us is None or state is not SessionState.ENDED:
         raise RequestError(f"the session is {state.value}: nothing can be added to it")
     init = session.init

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from vidlink.clips import Clip, ClipQuery
-from vidlink.errors import NotFound, NotMedia, RequestError
+from vidlink.errors import NotFound, NotMedia, RequestError, SessionGone, SessionSealed
 from vidlink.fmp4 import build_sidx, iter_boxes, rebase_fragment
 from vidlink.interfaces import IBody
 from vidlink.model import (
@@ -67,11 +67,11 @@ class Kept:
     def reopen(self, session: Session, durable: Callable[[int], None], now_us: int) -> None:
         """Open it again, for the same Sentinel and init."""
         if self.session.sentinel_id != session.sentinel_id:
-            raise RequestError("this is the session of another sentinel")
+            raise SessionGone("this is the session of another sentinel")
         if self.is_open:
             raise RequestError("the session is being recorded")
         if self.state_at(now_us) is SessionState.SEALED:
-            raise RequestError("the session is sealed: nothing can be added to it")
+            raise SessionSealed("the session is sealed: nothing can be added to it")
         if self.session.init != session.init:
             raise NotMedia("the session was recorded with another initialization segment")
         self.is_open, self.durable, self.told = True, durable, -1
@@ -84,6 +84,8 @@ class Kept:
             self.ended_time_us, self.end_reason = ended_time_us, reason
         self.state = SessionState.SEALED if is_sealed else SessionState.ENDED
         if is_sealed:
+            # That it is sealed is said even where all of it was acknowledged before.
+            self.told = -1
             self.gaps = [listing.close_time(gap) for gap in self.gaps]
 
     def sorted(self) -> list[Arrival]:
