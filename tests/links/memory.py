@@ -79,10 +79,12 @@ class MemoryServer:
         commit_at_once: bool = True,
         queue_segments: int = 65_536,
         store: Any = None,
+        clock: Clock | None = None,
         **hub: Any,
     ) -> None:
-        self.clock = Clock()
-        self.clock.advance(1_000.0)
+        self.clock = clock or Clock()
+        if clock is None:
+            self.clock.advance(1_000.0)
         self.hub = Hub(self.clock.seconds, **hub)
         self.store: KeepingStore = store or KeepingStore(
             wall_clock_us=self.now_us,

@@ -116,6 +116,10 @@ class Debts:
         self._spool.remove(debt.session_id)
         return 0 if spooled is None else _count(spooled, None)
 
+    def forget(self, session_id: str) -> None:
+        """A session is not there any more."""
+        self._debts.pop(session_id, None)
+
     def next(self, now: float) -> Debt | None:
         """What comes next: holes of the live session, then the oldest session that can."""
         if self.holes is not None and self.holes.ranges:

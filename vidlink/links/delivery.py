@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from vidlink.errors import SessionGone, SessionSealed
 from vidlink.interfaces import IServerPeer, ISpool
 from vidlink.links.debt import NOT_HELD, Debt, Stage, gaps, holes
 from vidlink.links.debts import Debts
+from vidlink.links.moving import Moving
 from vidlink.links.pace import CHUNK_BYTES, Pace
 from vidlink.links.sending import TOO_LARGE
 from vidlink.model import InitSegment, Limits, Segment
@@ -45,6 +47,9 @@ class DeliveryEvents(Protocol):
     def on_refused(self, session_id: str, segments: int) -> None:
         """The server will never take so many segments of a session; they are given up."""
 
+    def on_moved(self, old_id: str, new_id: str) -> None:
+        """A session is sealed; what was still held of it is delivered as another one."""
+
     def on_set_aside(self, session_id: str) -> None:
         """The server closes whenever it is sent this session; it is not offered again."""
 
@@ -75,6 +80,7 @@ class Delivery:
         self._seconds = seconds
         self._call_later = call_later
         self._debts = Debts(spool)
+        self._moving = Moving(spool, call_later, self._moved)
         self._openings = Bucket(OPENINGS, seconds)
         self._peer: IServerPeer | None = None
         self._is_stepping = False
@@ -140,8 +146,7 @@ class Delivery:
         self._spool.forget(ack.session_id, ack.sequence)
         debt = self._debts.find(ack.session_id)
         if debt is not None and debt.stage is Stage.DONE:
-            self._debts.remove(debt)
-            self._events.on_delivered(debt.session_id, len(self._debts))
+            self._delivered(debt)
         elif debt is not None:
             debt.acknowledged(ack.sequence, self._seconds())
             if debt.stage is Stage.OPEN:
@@ -161,14 +166,25 @@ class Delivery:
         debt = self._debts.find(about)
         if debt is None or debt is self._debts.holes:
             return
-        if code == "sealed":
-            held = self._debts.remove(debt)
-            if held:
-                self._events.on_refused(about, held)
-            else:
-                self._events.on_delivered(about, len(self._debts))
+        spooled = self._debts.spooled(about)
+        if code == SessionGone.code:
+            self._events.on_refused(about, self._debts.remove(debt))
+        elif code == SessionSealed.code and (spooled is None or spooled.first is None):
+            self._delivered(debt)
         else:
             debt.put_off(self._seconds())
+            if code == SessionSealed.code and spooled is not None and debt.is_over:
+                self._moving.start(spooled)
+
+    def _delivered(self, debt: Debt) -> None:
+        self._debts.remove(debt)
+        self._events.on_delivered(debt.session_id, len(self._debts))
+
+    def _moved(self, old_id: str, new_id: str, newest: int) -> None:
+        """What was held of a session that is sealed is another session's now."""
+        self._debts.forget(old_id)
+        self._events.on_moved(old_id, new_id)
+        self.over(new_id, newest)
 
     def reached(self, session_id: str) -> int:
         """How far a session has been acknowledged on this connection; -1: not at all."""

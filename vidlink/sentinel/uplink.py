@@ -248,9 +248,17 @@ class UplinkEvents:
     def on_refused(self, session_id: str, segments: int) -> None:
         """The server has closed the books on a session."""
         self._log.warn(
-            "session {session} is sealed: {segments} segments of it are given up",
+            "session {session} is not taken: {segments} segments of it are given up",
             session=session_id,
             segments=segments,
+        )
+
+    def on_moved(self, old_id: str, new_id: str) -> None:
+        """A session was sealed while we were cut off."""
+        self._log.info(
+            "session {old} is sealed; what is left of it is delivered as session {new}",
+            old=old_id,
+            new=new_id,
         )
 
     def on_set_aside(self, session_id: str) -> None:
