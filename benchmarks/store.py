@@ -42,10 +42,10 @@ from typing import Any
 from twisted.internet.defer import Deferred, execute
 
 from vidlink.clips import ClipQuery
+from vidlink.disk import Disk
 from vidlink.fmp4 import write_fragment
 from vidlink.model import Arrival, Segment, SegmentQuery, Session
 from vidlink.store import RecordingStore
-from vidlink.store.disk import Disk
 
 SESSIONS = 1_000
 SEGMENT_BYTES = 10_000

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator, Mapping
 
 _BASE = frozenset({"model", "clips", "errors", "interfaces"})
-_ROOMS = frozenset({"fmp4", "wire", "links", "relay", "store", "access"})
+_ROOMS = frozenset({"fmp4", "wire", "links", "relay", "store", "access", "disk"})
 # What all formats have in common; a format itself is for the taps to choose.
 _COMMON = frozenset({"wire.messages", "wire.framing"})
 # How the server is found, for whoever connects to it.
@@ -29,15 +29,17 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "wire": _BASE,
     "links": _BASE | _COMMON | {"fmp4", "relay"},
     "relay": _BASE,
-    "store": _BASE | {"fmp4"},
+    "store": _BASE | {"fmp4", "disk"},
     "access": _BASE,
+    # Server and Sentinel both keep media through power cuts, by the same careful calls.
+    "disk": frozenset({"model"}),
     "address": frozenset({"errors"}),
     "backoff": frozenset(),
     "options": frozenset({"errors"}),
     "plugins": frozenset({"errors", "interfaces"}),
     "daemon": frozenset(),
     "server": _BASE | _COMMON | {"options", "fmp4", "links", "access", "relay.hub", "relay.stream"},
-    "sentinel": _BASE | _COMMON | _REACHING | {"options", "fmp4", "links"},
+    "sentinel": _BASE | _COMMON | _REACHING | {"options", "fmp4", "links", "disk"},
     # A client reads what a server writes, in every format; it knows nothing of what is behind.
     "client": _BASE | _REACHING | {"wire", "fmp4", "plugins"},
     "server.tap": _BASE | _ROOMS | {"server", "options", "plugins", "daemon"},
@@ -62,6 +64,7 @@ OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "errors": (_NETWORK | {"zope", "automat"}, frozenset()),
     "interfaces": (_NETWORK, frozenset({"twisted.internet.defer"})),
     "fmp4": (_NETWORK, frozenset()),
+    "disk": (_NETWORK, frozenset()),
     "wire": (_NETWORK, frozenset()),
     "links": (_NETWORK, frozenset()),
     # A claim on an id is answered when the id's holder has been asked, so by a Deferred.

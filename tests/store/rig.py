@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 
-from tests.store.faults import FaultyDisk
+from tests.faulty_disk import FaultyDisk
 from tests.store.samples import EPOCH_US
 from vidlink.store import RecordingStore
 

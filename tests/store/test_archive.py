@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.store.faults import FaultyDisk
+from tests.faulty_disk import FaultyDisk
 from tests.store.recorded import folder_of, read_part
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_US, a_session, an_arrival, renamed

@@ -7,11 +7,11 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.store.faults import FaultyDisk
+from tests.faulty_disk import FaultyDisk
 from tests.store.rig import Rig, at_once
+from vidlink.disk import Disk
 from vidlink.errors import UserMistake
 from vidlink.store import RecordingStore
-from vidlink.store.disk import Disk
 from vidlink.store.folder import take_folder
 
 MARKER = "vidlink-data.json"

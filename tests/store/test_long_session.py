@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.faulty_disk import FaultyDisk
 from tests.fmp4.media import encoded
-from tests.store.faults import FaultyDisk
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_TICKS, FRAME_US, a_session, an_arrival
 from vidlink.clips import ClipQuery

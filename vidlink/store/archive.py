@@ -16,6 +16,7 @@ from zlib import crc32
 from twisted.internet.defer import Deferred, fail, succeed
 
 from vidlink.clips import Clip, ClipQuery
+from vidlink.disk import Disk
 from vidlink.errors import Damaged, NotFound, StoreError
 from vidlink.interfaces import IBody
 from vidlink.model import (
@@ -31,7 +32,6 @@ from vidlink.model import (
 from vidlink.store import listing
 from vidlink.store.body import Body, MemorySection, RunInPool, Section
 from vidlink.store.catalog import Catalog, Filed
-from vidlink.store.disk import Disk
 from vidlink.store.ledger import Ledger
 from vidlink.store.media import read_media
 from vidlink.store.page import read_page

@@ -17,10 +17,10 @@ from zlib import crc32
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from vidlink.disk import Disk
 from vidlink.errors import Damaged
 from vidlink.interfaces import IBody
 from vidlink.model import Octets
-from vidlink.store.disk import Disk
 from vidlink.store.paths import part_file
 
 #: Alters the bytes of one segment in place.

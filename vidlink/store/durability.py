@@ -15,8 +15,8 @@ from collections.abc import Iterable
 
 from twisted.logger import Logger
 
+from vidlink.disk import Disk
 from vidlink.errors import UserMistake
-from vidlink.store.disk import Disk
 
 _log = Logger()
 

@@ -6,7 +6,6 @@ keeps a second process out. What is in the folder is read by `recovery`.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import uuid
@@ -14,8 +13,8 @@ from dataclasses import dataclass
 
 from twisted.logger import Logger
 
+from vidlink.disk import Disk, Locked, take_lock
 from vidlink.errors import UserMistake
-from vidlink.store.disk import Disk
 from vidlink.store.layout import FORMAT
 from vidlink.store.paths import Paths
 
@@ -84,22 +83,13 @@ def _look(paths: Paths) -> None:
 
 
 def _lock(paths: Paths) -> int:
-    descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(descriptor, 32).decode("ascii", "replace").strip()
-        os.close(descriptor)
+        return take_lock(paths.lock)
+    except Locked as locked:
         raise UserMistake(
             f"the data folder {paths.root} is in use by another server "
-            f"(process {owner or 'unknown'}); stop that one, or name another folder"
+            f"(process {locked.owner}); stop that one, or name another folder"
         ) from None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-    return descriptor
 
 
 def _identify(paths: Paths, disk: Disk) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+from vidlink.disk import Disk
 from vidlink.fmp4 import moof_offset
 from vidlink.model import Octets
-from vidlink.store.disk import Disk
 from vidlink.store.paths import part_file
 
 #: Part, offset and size of a segment.

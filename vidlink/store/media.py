@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from zlib import crc32
 
+from vidlink.disk import Disk
 from vidlink.errors import NotFound
 from vidlink.model import Octets
 from vidlink.store.body import MemorySection, Section, StoredSection, Strip
-from vidlink.store.disk import Disk
 from vidlink.store.view import View
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 
+from vidlink.disk import Disk
 from vidlink.model import Arrival, SegmentPage, SegmentQuery, SegmentRecord
 from vidlink.store import listing
-from vidlink.store.disk import Disk
 from vidlink.store.layout import KEYFRAME, LATE, UNDECODABLE, Row
 from vidlink.store.records import SessionRecords
 from vidlink.store.view import View

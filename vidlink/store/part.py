@@ -11,8 +11,8 @@ import os
 from collections import OrderedDict
 from zlib import crc32
 
+from vidlink.disk import Disk, write_all
 from vidlink.model import Arrival, Octets
-from vidlink.store.disk import Disk, write_all
 from vidlink.store.layout import RECORD_BYTES, pack_record
 from vidlink.store.listing import segment_end_us
 from vidlink.store.paths import part_file, records_file

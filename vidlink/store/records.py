@@ -12,8 +12,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
+from vidlink.disk import Disk
 from vidlink.model import SegmentQuery
-from vidlink.store.disk import Disk
 from vidlink.store.layout import RECORD_BYTES, Row, read_rows
 from vidlink.store.paths import part_number, records_file
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from twisted.logger import Logger
 
+from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import (
     Cause,
@@ -27,7 +28,6 @@ from vidlink.model import (
 )
 from vidlink.store import listing
 from vidlink.store.catalog import Catalog, Filed
-from vidlink.store.disk import Disk
 from vidlink.store.durability import Durability
 from vidlink.store.index import Index, Sheet, UnusableIndex
 from vidlink.store.layout import RECORD_BYTES, SessionFile, read_session, write_session

@@ -15,12 +15,12 @@ from threading import Lock
 from zlib import crc32
 
 from vidlink.clips import Clip, ClipQuery
+from vidlink.disk import Disk
 from vidlink.errors import Damaged, NotMedia
 from vidlink.fmp4 import build_sidx, rebase_fragment
 from vidlink.model import Arrival, Octets, Session
 from vidlink.store.body import Change, MemorySection, Section, StoredSection
 from vidlink.store.cut import Cut, cut, describe
-from vidlink.store.disk import Disk
 from vidlink.store.film import Footage, Scene, references
 from vidlink.store.layout import KEYFRAME
 from vidlink.store.leads import Place, lead_of, read_leads

@@ -10,11 +10,11 @@ import os
 from dataclasses import replace
 from zlib import crc32
 
+from vidlink.disk import Disk
 from vidlink.errors import NotMedia, RequestError, SessionGone, SessionSealed
 from vidlink.model import SessionState
 from vidlink.store import listing
 from vidlink.store.catalog import Catalog
-from vidlink.store.disk import Disk
 from vidlink.store.handover import Past, Reopen
 from vidlink.store.paths import Paths, part_number
 from vidlink.store.records import count_records

@@ -13,8 +13,8 @@ from zlib import crc32
 
 from twisted.logger import Logger
 
+from vidlink.disk import Disk
 from vidlink.model import Span
-from vidlink.store.disk import Disk
 from vidlink.store.layout import RECORD_BYTES, Row, SessionFile, read_rows
 from vidlink.store.listing import end_us
 from vidlink.store.paths import part_file, part_number, records_file

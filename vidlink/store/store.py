@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from vidlink.clips import Clip, ClipQuery
+from vidlink.disk import Disk
 from vidlink.errors import StoreError, UserMistake
 from vidlink.interfaces import IArchive, IBody, IStore
 from vidlink.model import (
@@ -33,7 +34,6 @@ from vidlink.model import (
 from vidlink.store.archive import Archive
 from vidlink.store.body import RunInPool
 from vidlink.store.catalog import Catalog
-from vidlink.store.disk import Disk
 from vidlink.store.durability import choose_durability
 from vidlink.store.folder import DataFolder, take_folder
 from vidlink.store.handover import CallInReactor, Inbox

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from vidlink.disk import Disk
 from vidlink.model import Arrival, Gap, Session, SessionState
 from vidlink.store.account import Account
-from vidlink.store.disk import Disk
 from vidlink.store.paths import Paths
 from vidlink.store.records import SessionRecords, count_records
 from vidlink.store.window import Window

@@ -1,12 +1,14 @@
-"""The system calls of the recording, in one place, so that a test can make any of them fail.
+"""The system calls on files, in one place, so that a test can make any of them fail.
 
-What is written where is decided in `part` and `recording`; SQLite makes its own calls.
+What is written where is decided by whoever keeps something: the store, and a Sentinel's spool.
+SQLite makes its own calls.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 from collections.abc import Sequence
 
@@ -15,10 +17,12 @@ from vidlink.model import Octets
 _MODE = 0o640
 #: What one `writev` takes at most (POSIX promises 16, Linux has 1,024).
 _MOST_BUFFERS = min(1_024, os.sysconf("SC_IOV_MAX"))
+#: macOS has no `fdatasync`.
+_sync_data = getattr(os, "fdatasync", os.fsync)
 
 
 class Disk:
-    """Files as the store uses them. Everything may block, and raises :exc:`OSError`."""
+    """Files as we use them. Everything may block, and raises :exc:`OSError`."""
 
     def create(self, path: str) -> int:
         """Open a file that is not there yet, for appending; returns the descriptor."""
@@ -69,7 +73,7 @@ class Disk:
 
     def fdatasync(self, descriptor: int) -> None:
         """Wait until what was written to a file is on the disk."""
-        os.fdatasync(descriptor)
+        _sync_data(descriptor)
 
     def flush(self, path: str) -> None:
         """Wait until a file is on the disk as it is now."""
@@ -151,3 +155,35 @@ def write_all(disk: Disk, descriptor: int, buffers: Sequence[Octets]) -> None:
         left = left[done:]
         if written:
             left[0] = memoryview(left[0])[written:]
+
+
+class Locked(Exception):
+    """Another process, `owner` by its number if known, has the lock."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(owner)
+        self.owner = owner
+
+
+def take_lock(path: str) -> int:
+    """Lock the file at `path`, which is made; returns the descriptor that holds the lock.
+
+    The lock goes with the process, however it ends. The file has its number in it.
+
+    Raises:
+        Locked: another process has it.
+        OSError: it cannot be made.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    except BlockingIOError:
+        owner = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise Locked(owner or "unknown") from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

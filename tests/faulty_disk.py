@@ -7,8 +7,8 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 
+from vidlink.disk import Disk
 from vidlink.model import Octets
-from vidlink.store.disk import Disk
 
 
 class FaultyDisk(Disk):
