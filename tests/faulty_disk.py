@@ -134,7 +134,7 @@ class FaultyDisk(Disk):
         shutil.copytree(root, copy)
         for folder, _, names in os.walk(copy):
             for name in names:
-                if name.endswith((".mp4", ".idx")):
+                if name.endswith((".mp4", ".idx", ".chunk")):
                     path = os.path.join(folder, name)
                     original = os.path.join(root, os.path.relpath(path, copy))
                     size = os.path.getsize(path)

@@ -135,6 +135,11 @@ class Disk:
         found = os.statvfs(path)
         return found.f_bavail * found.f_frsize
 
+    def total_bytes(self, path: str) -> int:
+        """How large the file system of `path` is."""
+        found = os.statvfs(path)
+        return found.f_blocks * found.f_frsize
+
 
 def write_all(disk: Disk, descriptor: int, buffers: Sequence[Octets]) -> None:
     """Append all of `buffers`, going on after a short write.

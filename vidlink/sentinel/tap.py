@@ -65,7 +65,8 @@ class Options(OneLineOptions):
         ["encoder", None, "auto", "An H.264 encoder of FFmpeg, such as libx264 or h264_nvenc."],
         ["bitrate", None, "4000", "Upper bound in kilobits a second, averaged over some seconds."],
         ["keyframe-interval", None, "10", "Seconds between keyframes, at most."],
-        ["spool-bytes", None, str(SPOOL_BYTES), "What is kept of what the server has not yet."],
+        ["spool", None, None, "A folder for what the server has not yet; else it is in memory."],
+        ["spool-bytes", None, None, "How much of that is kept: 64 MiB in memory, 4 GiB on disk."],
         ["format", None, "binary", "How messages are written: binary, cbor, protobuf or json."],
     ]
 
@@ -79,7 +80,8 @@ class Options(OneLineOptions):
         self.number("fps", float, MIN_FRAMERATE_MHZ / 1000, MAX_FRAMERATE_MHZ / 1000)
         self.number("bitrate", int, 50, 100_000)
         self.number("keyframe-interval", float, 0.2, 3600)
-        self.number("spool-bytes", int, MIN_SPOOL_BYTES, 1 << 50)
+        if self["spool-bytes"] is not None:
+            self.number("spool-bytes", int, MIN_SPOOL_BYTES, 1 << 50)
         size = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", self["max-size"], re.ASCII)
         if size is None or min(int(size[1]), int(size[2])) < 16:
             raise UserMistake(f"--max-size takes WIDTHxHEIGHT, not {self['max-size']!r}")
@@ -134,7 +136,7 @@ def _assemble(options: Options) -> SentinelService:
         who,
         capture,
         events,
-        spool=make_spool(options, events.on_trouble),
+        spool=make_spool(options, events.on_trouble, clock.callFromThread),
         seconds=clock.seconds,
         wall_clock_us=now_us,
         call_later=clock.callLater,
@@ -148,9 +150,29 @@ def _assemble(options: Options) -> SentinelService:
     return SentinelService(capture, address, factory, back_off, clock)
 
 
-def make_spool(options: Options, on_trouble: Callable[[str], object]) -> ISpool:
-    """Where what is not acknowledged is kept."""
-    return MemorySpool(options["spool-bytes"], on_trouble)
+def make_spool(
+    options: Options,
+    on_trouble: Callable[[str], object],
+    call_in_reactor: Callable[..., object],
+) -> ISpool:
+    """Where what is not acknowledged is kept.
+
+    :raises UserMistake: the folder cannot be used.
+    """
+    if options["spool"] is None:
+        return MemorySpool(options["spool-bytes"] or SPOOL_BYTES, on_trouble)
+    try:
+        from vidlink.sentinel.spool import MOST_BYTES, open_spool
+    except ImportError as error:  # Windows has no locks as these
+        raise UserMistake(f"--spool does not work on this system ({error}); do without") from error
+    return open_spool(
+        options["spool"],
+        options["id"],
+        most_bytes=options["spool-bytes"] or MOST_BYTES,
+        monotonic=time.monotonic,
+        call_in_reactor=call_in_reactor,
+        on_trouble=on_trouble,
+    )
 
 
 def _source(options: Options) -> ISource:

@@ -1,0 +1,96 @@
+"""The spool on disk, in processes that are killed."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.live.spooler import FILLER_BYTES, Desk
+from tests.sentinel.spool.rig import a_segment
+from vidlink.model import Segment
+
+ROUNDS = 8
+SEED = 7
+#: What may not have been written yet when the process is killed; five times what it takes.
+UNWRITTEN_SECONDS = 0.5
+
+
+def killed(folder: Path, session_id: str, seconds: float, most_bytes: int) -> int:
+    """Let a process capture for so long, kill it, and return the highest number that it had
+    handed over a little before."""
+    command = [sys.executable, "-m", "tests.live.spooler", str(folder), session_id, str(most_bytes)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        until: float | None = None
+        numbers: list[tuple[float, int]] = []
+        for line in process.stdout:
+            now = time.monotonic()
+            numbers.append((now, int(line)))
+            until = until or now + seconds
+            if now >= until:
+                process.kill()
+                break
+    cut = time.monotonic() - UNWRITTEN_SECONDS
+    return max((number for at, number in numbers if at <= cut), default=-1)
+
+
+def everything(desk: Desk, session_id: str) -> list[Segment]:
+    """All that is held of a session."""
+    found: list[Segment] = []
+    while True:
+        pieces: list[tuple[Segment, ...]] = []
+        first = found[-1].sequence + 1 if found else 0
+        desk.spool.read(session_id, first, 2**32).addCallback(pieces.append)
+        while not pieces:
+            desk.turn(0.05)
+        if not pieces[0]:
+            return found
+        found += pieces[0]
+
+
+def test_killed_while_writing(tmp_path: Path) -> None:
+    """Killed at any moment, a sentinel finds every segment of before in its spool, byte for byte,
+    at the next start; nothing but what had just been captured is missing."""
+    dice = random.Random(SEED)
+    promised: dict[str, int] = {}
+    for number in range(ROUNDS):
+        name = f"session-number-{number:04}"
+        seconds = UNWRITTEN_SECONDS + dice.uniform(0.05, 1.0)
+        promised[name] = killed(tmp_path, name, seconds, 1 << 32)
+    began = time.monotonic()
+    desk = Desk(str(tmp_path))
+    assert time.monotonic() - began < 2.0
+    assert [one.session_id for one in desk.spool.sessions()] == list(promised)
+    for shown in desk.spool.sessions():
+        found = everything(desk, shown.session_id)
+        assert len(found) > promised[shown.session_id] > 0
+        assert shown.last == len(found) - 1
+        assert shown.dropped == ()
+        for sequence, segment in enumerate(found):
+            made = a_segment(sequence, shown.session_id, filler_bytes=FILLER_BYTES)
+            assert (segment.sequence, segment.data) == (sequence, made.data)
+    assert desk.close(10.0)
+
+
+def test_killed_at_the_bound(tmp_path: Path) -> None:
+    """The same where chunks are removed all the time: what is held and what is said to be dropped
+    are all that there was."""
+    dice = random.Random(SEED)
+    for number in range(ROUNDS // 2):
+        name = f"session-number-{number:04}"
+        newest = killed(tmp_path, name, 1.0 + dice.uniform(0.0, 0.5), 4_000_000)
+        desk = Desk(str(tmp_path), most_bytes=4_000_000)
+        taken = sum(path.stat().st_size for path in tmp_path.rglob("*.chunk"))
+        assert taken <= 4_000_000
+        (shown,) = (one for one in desk.spool.sessions() if one.session_id == name)
+        held = {one.sequence for one in everything(desk, name)}
+        lost = {n for gap in shown.dropped for n in range(gap.first, gap.last + 1)}
+        assert {gap.cause for gap in shown.dropped} == {"spool-full"}
+        assert held
+        assert not held & lost
+        assert held | lost >= set(range(newest + 1))
+        assert desk.close(10.0)

@@ -1,0 +1,214 @@
+"""One session of the spool as the reactor's thread knows it: what is held, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from vidlink.errors import NotMedia
+from vidlink.fmp4 import shift_producer_time
+from vidlink.model import DroppedRange, Segment, SpooledSession
+from vidlink.sentinel.spool.index import Index
+from vidlink.sentinel.spool.layout import SavedState
+from vidlink.sentinel.spool.ranges import FULL, MAX_RANGES, after, insert
+
+
+@dataclass(slots=True)
+class Stored:
+    """A chunk on the disk, and what of it is held."""
+
+    number: int
+    size_bytes: int = 0
+    index: Index = field(default_factory=Index)
+    #: It is counted as gone: it has been, or will be as soon as another is begun.
+    is_doomed: bool = False
+
+
+class Shelf:
+    """What is held: `chunks` on the disk, in order, and behind them what is `waiting` for it.
+
+    `is_broken`: what would follow was dropped up to the newest, so that only a keyframe is of
+    use.
+    """
+
+    def __init__(self, init: bytes, state: SavedState) -> None:
+        self.init = init
+        self.session_id = state.session_id
+        self.is_corrected = state.is_corrected
+        self.offset_us = state.offset_us
+        self.newest = state.newest
+        self.acknowledged = state.acknowledged
+        self.dropped = state.dropped
+        self.chunks: list[Stored] = []
+        self.waiting: dict[int, Segment] = {}
+        self.is_broken = False
+        self._begun = state.begun
+        self._first_chunk = state.first_chunk
+
+    def state(self) -> SavedState:
+        """What is to be on the disk beside the segments."""
+        return SavedState(
+            self.session_id,
+            self._begun,
+            self.is_corrected,
+            self.offset_us,
+            self._first_chunk,
+            self.newest,
+            self.acknowledged,
+            self.dropped,
+        )
+
+    def shown(self) -> SpooledSession:
+        """What the uplink sees."""
+        return SpooledSession(
+            self.session_id,
+            self.init,
+            self.is_corrected,
+            self.first(),
+            self._last(),
+            self.newest,
+            self.acknowledged,
+            self.dropped,
+        )
+
+    def first(self) -> int | None:
+        """The lowest sequence that is held."""
+        for chunk in self.chunks:
+            if len(chunk.index):
+                return chunk.index.first
+        return next(iter(self.waiting), None)
+
+    def _last(self) -> int | None:
+        if self.waiting:
+            return next(reversed(self.waiting))
+        return max((one.index.last for one in self.chunks if len(one.index)), default=None)
+
+    def chunk(self, number: int) -> Stored:
+        """The chunk with this number; a new one if it was not heard of before."""
+        for one in reversed(self.chunks):
+            if one.number == number:
+                return one
+        self.chunks.append(Stored(number))
+        return self.chunks[-1]
+
+    def holds(self, sequence: int) -> bool:
+        """Whether this one is held."""
+        return sequence in self.waiting or any(
+            one.index.between(sequence, sequence, 0) for one in self.chunks
+        )
+
+    def oldest_chunk(self) -> Stored | None:
+        """The first chunk in which something is held."""
+        return next((one for one in self.chunks if len(one.index)), None)
+
+    def drop_chunk(self, chunk: Stored) -> list[Segment]:
+        """Lose what is held of `chunk`, the oldest, and on to the next keyframe; what of that
+        was waiting."""
+        first, last = chunk.index.first, chunk.index.last
+        following = self._keyframe_after(last)
+        through = following - 1 if following is not None else self.newest or last
+        return self._drop(first, through, following is None)
+
+    def drop_waiting(self) -> list[Segment]:
+        """Lose the oldest that waits, up to the next keyframe; what that was."""
+        waiting = iter(self.waiting.values())
+        first = next(waiting).sequence
+        following = next((one.sequence for one in waiting if one.keyframe), None)
+        through = following - 1 if following is not None else self.newest or first
+        return self._drop(first, through, following is None)
+
+    def drop(self, first: int, last: int, cause: str) -> list[Segment]:
+        """These are given up, unless they are acknowledged; what of them was waiting."""
+        self.newest = last if self.newest is None else max(self.newest, last)
+        first = max(first, -1 if self.acknowledged is None else self.acknowledged + 1)
+        if first > last:
+            return []
+        self.lose(first, last, cause)
+        return self._let_go(first, last)
+
+    def lose(self, first: int, last: int, cause: str) -> None:
+        """Remember that these are not there any more."""
+        self.dropped = insert(self.dropped, DroppedRange(first, last, cause))
+        if len(self.dropped) > MAX_RANGES:
+            low, high = self.dropped[0].first, self.dropped[1].last
+            self._let_go(low, high)
+            merged = DroppedRange(low, high, self.dropped[1].cause)
+            self.dropped = (merged, *self.dropped[2:])
+
+    def forget(self, sequence: int) -> list[Segment]:
+        """Everything up to `sequence` is acknowledged; what of it was waiting."""
+        if self.acknowledged is None or sequence > self.acknowledged:
+            self.acknowledged = sequence
+        for chunk in self.chunks:
+            chunk.index.forget(sequence)
+        self.dropped = after(self.dropped, sequence)
+        return self._take(0, sequence)
+
+    def waiting_between(self, first: int, last: int, most_bytes: int) -> list[Segment]:
+        """What waits from `first` to `last`: at most `most_bytes` of it, but one at least."""
+        found: list[Segment] = []
+        for sequence, segment in self.waiting.items():
+            if sequence < first:
+                continue
+            most_bytes -= len(segment.data)
+            if sequence > last or (found and most_bytes < 0):
+                break
+            found.append(segment)
+        return found
+
+    def given(self, segment: Segment) -> Segment:
+        """A segment as it is read: late, and by the server's clock as far as that is known."""
+        if not self.offset_us:
+            return replace(segment, late=True)
+        data = segment.data
+        with suppress(NotMedia):
+            data = shift_producer_time(data, self.offset_us)
+        start_time_us = segment.start_time_us + self.offset_us
+        return replace(segment, late=True, start_time_us=start_time_us, data=data)
+
+    def take_useless(self) -> list[Stored]:
+        """Take out the chunks of which nothing is held and before which nothing is; but not the
+        newest, which has the state."""
+        useless = []
+        while len(self.chunks) > 1 and not len(self.chunks[0].index):
+            useless.append(self.chunks.pop(0))
+            self._first_chunk = self.chunks[0].number
+        return useless
+
+    def _keyframe_after(self, sequence: int) -> int | None:
+        for chunk in self.chunks:
+            found = chunk.index.keyframe_after(sequence)
+            if found is not None:
+                return found
+        return next((one.sequence for one in self.waiting.values() if one.keyframe), None)
+
+    def _drop(self, first: int, last: int, is_broken: bool) -> list[Segment]:
+        gone = self._let_go(first, last)
+        self.is_broken = self.is_broken or is_broken
+        # What was dropped right before is the same loss, also where numbers are left out.
+        before = [one.last for one in self.dropped if one.last < first]
+        if before and not any(self._holds_between(before[-1], first)):
+            first = max(before[-1] + 1, -1 if self.acknowledged is None else self.acknowledged + 1)
+        self.lose(first, last, FULL)
+        return gone
+
+    def _let_go(self, first: int, last: int) -> list[Segment]:
+        for chunk in self.chunks:
+            chunk.index.discard(first, last)
+        return self._take(first, last)
+
+    def _take(self, first: int, last: int) -> list[Segment]:
+        gone = []
+        for segment in self.waiting.values():
+            if segment.sequence > last:
+                break
+            if segment.sequence >= first:
+                gone.append(segment)
+        for segment in gone:
+            del self.waiting[segment.sequence]
+        return gone
+
+    def _holds_between(self, low: int, high: int) -> Iterator[bool]:
+        yield any(low < one < high for one in self.waiting)
+        yield from (bool(one.index.between(low + 1, high - 1, 0)) for one in self.chunks)

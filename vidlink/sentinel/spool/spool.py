@@ -1,0 +1,285 @@
+"""The spool on disk as the uplink sees it (:class:`vidlink.interfaces.ISpool`).
+
+Everything here is called in the reactor's thread and none of it touches the disk, which is the
+business of `writer`. It is put together in `opening`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from vidlink.interfaces import ISpool
+from vidlink.model import Segment, SpooledSession
+from vidlink.sentinel.spool.complaints import Complaints
+from vidlink.sentinel.spool.desk import Desk, Read
+from vidlink.sentinel.spool.layout import ENTRY_BYTES, SavedState
+from vidlink.sentinel.spool.ranges import DAMAGED, FULL
+from vidlink.sentinel.spool.recovery import Remains
+from vidlink.sentinel.spool.reports import Placed, Report
+from vidlink.sentinel.spool.shelf import Shelf, Stored
+
+#: A read gives this much at most, but one segment at least.
+READ_BYTES = 1024 * 1024
+#: So many sessions are kept, as many as one registration may name; beyond, the oldest goes.
+MAX_SESSIONS = 1_024
+#: A file takes whole blocks.
+_BLOCK_BYTES = 4_096
+
+
+@implementer(ISpool)
+class DiskSpool:
+    """The spool of one sentinel in a folder.
+
+    :param remains: what an earlier process has left.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        remains: list[Remains],
+        *,
+        most_bytes: int,
+        memory_bytes: int,
+        complaints: Complaints,
+    ) -> None:
+        self._desk = desk
+        self._most_bytes = self._bound_bytes = most_bytes
+        self._memory_bytes = min(memory_bytes, most_bytes)
+        self._complaints = complaints
+        self._shelves: dict[str, Shelf] = {}
+        self._begun = 0
+        self._stored_bytes = 0
+        self._waiting_bytes = 0
+        self._closing: list[Deferred[None]] = []
+        self._closed = self._has_ended = False
+        for one in remains:
+            self._restore(one)
+        self._make_room()
+
+    @property
+    def load(self) -> float:
+        """How full it is, 0.0 to 1.0: on the disk, or in memory if the disk takes nothing."""
+        held = self._waiting_bytes + sum(
+            chunk.size_bytes for one in self._shelves.values() for chunk in _held_chunks(one)
+        )
+        room = max(self._bound_bytes, self._memory_bytes)
+        return min(1.0, max(held / room, self._waiting_bytes / self._memory_bytes))
+
+    def sessions(self) -> tuple[SpooledSession, ...]:
+        """Every session that is not removed, the oldest first."""
+        return tuple(one.shown() for one in self._shelves.values())
+
+    def begin(self, session_id: str, init: bytes, is_corrected: bool) -> None:
+        """A new session; nothing if it has begun already."""
+        if session_id in self._shelves or self._closed:
+            return
+        while len(self._shelves) >= MAX_SESSIONS:
+            self._complaints.full(f"more than {MAX_SESSIONS} sessions wait")
+            self.remove(next(iter(self._shelves)))
+        self._begun += 1
+        state = SavedState(session_id, self._begun, is_corrected)
+        self._shelves[session_id] = Shelf(init, state)
+        self._desk.begin(init, state, is_noted=False)
+
+    def append(self, segment: Segment) -> None:
+        """Keep the next segment of a session that has begun."""
+        shelf = self._shelves.get(segment.session_id)
+        if shelf is None or self._closed:
+            return
+        shelf.newest = segment.sequence
+        if shelf.is_broken and not segment.keyframe:
+            shelf.lose(segment.sequence, segment.sequence, FULL)
+            self._desk.note(shelf.state())
+            return
+        shelf.is_broken = False
+        shelf.waiting[segment.sequence] = segment
+        self._waiting_bytes += _cost(segment)
+        self._desk.put(segment)
+        self._make_room()
+
+    def drop(self, session_id: str, first: int, last: int, cause: str) -> None:
+        """Give up these sequences."""
+        shelf = self._shelves.get(session_id)
+        if shelf is not None:
+            self._dropped(shelf, shelf.drop(first, last, cause))
+
+    def forget(self, session_id: str, sequence: int) -> None:
+        """Everything up to `sequence` is acknowledged."""
+        shelf = self._shelves.get(session_id)
+        if shelf is not None and sequence >= 0:
+            self._dropped(shelf, shelf.forget(sequence))
+
+    def correct(self, session_id: str, offset_us: int) -> None:
+        """From now on this session's times are read with `offset_us` added, if it is the first
+        that is said of it."""
+        shelf = self._shelves.get(session_id)
+        if shelf is not None and not shelf.is_corrected:
+            shelf.is_corrected, shelf.offset_us = True, offset_us
+            self._desk.note(shelf.state())
+
+    def read(self, session_id: str, first: int, last: int) -> Deferred[tuple[Segment, ...]]:
+        """Held segments from `first` to `last`; those on the disk, and those that wait for it,
+        not in one."""
+        shelf = self._shelves.get(session_id)
+        if shelf is None or self._closed:
+            return succeed(())
+        for chunk in shelf.chunks:
+            places = chunk.index.between(first, last, READ_BYTES)
+            if places:
+                return self._read(shelf, Read(session_id, chunk.number, places, _nobody), last)
+        return succeed(tuple(map(shelf.given, shelf.waiting_between(first, last, READ_BYTES))))
+
+    def remove(self, session_id: str) -> None:
+        """Nothing is kept of it."""
+        shelf = self._shelves.pop(session_id, None)
+        if shelf is not None:
+            self._waited(list(shelf.waiting.values()))
+            self._stored_bytes -= sum(_size(one) for one in shelf.chunks if not one.is_doomed)
+            self._desk.remove(session_id)
+
+    def close(self) -> Deferred[None]:
+        """Write and sync what is left, and let go of the folder; nothing is taken any more."""
+        done: Deferred[None] = Deferred()
+        if self._has_ended:
+            return succeed(None)
+        self._closed = True
+        self._closing.append(done)
+        self._desk.close()
+        return done
+
+    def ended(self) -> None:
+        """The thread has ended."""
+        self._has_ended = True
+        while self._closing:
+            self._closing.pop().callback(None)
+
+    def reported(self, report: Report) -> None:
+        """A round was done."""
+        for placed in report.placed:
+            self._place(placed)
+        self._bound_bytes = min(self._most_bytes, self._stored_bytes + max(0, report.room_bytes))
+        self._complaints.heard(report.trouble, self._waiting_bytes)
+        self._make_room()
+
+    def _restore(self, remains: Remains) -> None:
+        shelf = Shelf(remains.init, remains.state)
+        shelf.chunks = [Stored(one.number, one.size_bytes, one.index) for one in remains.chunks]
+        self._shelves[shelf.session_id] = shelf
+        self._begun = max(self._begun, remains.state.begun)
+        self._stored_bytes += sum(_size(one) for one in shelf.chunks)
+        self._desk.begin(remains.init, remains.state, is_noted=True)
+        self._clear(shelf)
+
+    def _place(self, placed: Placed) -> None:
+        """Segments have come to the disk: they need not be kept here any more."""
+        shelf = self._shelves.get(placed.session_id)
+        if shelf is None:
+            return
+        chunk = shelf.chunk(placed.number)
+        self._stored_bytes -= _size(chunk)
+        chunk.size_bytes = placed.size_bytes
+        self._stored_bytes += _size(chunk)
+        for place in placed.places:
+            segment = shelf.waiting.pop(place.sequence, None)
+            # What was acknowledged or dropped meanwhile is not held any more.
+            if segment is not None:
+                self._waited([segment])
+                chunk.index.add(place)
+        self._desk.discard(placed.session_id, [place.sequence for place in placed.places])
+        self._clear(shelf)
+
+    def _make_room(self) -> None:
+        """Keep the bounds: the oldest goes first."""
+        while self._stored_bytes + self._waiting_bytes > self._bound_bytes:
+            if not self._drop_stored():
+                break
+        room = min(self._memory_bytes, self._most_bytes - self._stored_bytes)
+        while self._waiting_bytes > room and self._drop_waiting():
+            pass
+
+    def _drop_waiting(self) -> bool:
+        shelf = next((one for one in self._shelves.values() if one.waiting), None)
+        if shelf is not None:
+            self._complaints.full("what waits for the disk has reached its bound")
+            self._dropped(shelf, shelf.drop_waiting())
+        return shelf is not None
+
+    def _drop_stored(self) -> bool:
+        for shelf in self._shelves.values():
+            chunk = shelf.oldest_chunk()
+            if chunk is None:
+                continue
+            self._complaints.full("it has reached its bound")
+            self._dropped(shelf, shelf.drop_chunk(chunk))
+            newest = shelf.chunks[-1]
+            if not len(newest.index) and not newest.is_doomed:
+                self._doom(newest)
+                self._desk.renew(shelf.session_id)
+            return True
+        return False
+
+    def _dropped(self, shelf: Shelf, gone: list[Segment]) -> None:
+        """Something of a session is not held any more; `gone` of it was waiting."""
+        self._waited(gone)
+        self._desk.discard(shelf.session_id, [one.sequence for one in gone])
+        self._desk.note(shelf.state())
+        self._clear(shelf)
+
+    def _clear(self, shelf: Shelf) -> None:
+        """Chunks that are of no use any more go."""
+        for chunk in shelf.take_useless():
+            self._doom(chunk)
+            self._desk.note(shelf.state())
+            self._desk.doom(shelf.session_id, chunk.number)
+
+    def _doom(self, chunk: Stored) -> None:
+        if not chunk.is_doomed:
+            chunk.is_doomed = True
+            self._stored_bytes -= _size(chunk)
+
+    def _waited(self, segments: list[Segment]) -> None:
+        self._waiting_bytes -= sum(_cost(one) for one in segments)
+
+    def _read(self, shelf: Shelf, wish: Read, last: int) -> Deferred[tuple[Segment, ...]]:
+        found: Deferred[tuple[Segment, ...]] = Deferred()
+
+        def answer(segments: list[Segment], damaged: list[int]) -> None:
+            for sequence in damaged:
+                self._lose(shelf, sequence)
+            if segments or not damaged:
+                found.callback(tuple(map(shelf.given, segments)))
+            else:
+                self.read(shelf.session_id, wish.places[0].sequence, last).chainDeferred(found)
+
+        self._desk.ask(replace(wish, answer=answer))
+        return found
+
+    def _lose(self, shelf: Shelf, sequence: int) -> None:
+        """This one cannot be read, unless nobody wants it any more."""
+        if shelf.holds(sequence) and self._shelves.get(shelf.session_id) is shelf:
+            for chunk in shelf.chunks:
+                chunk.index.discard(sequence, sequence)
+            shelf.lose(sequence, sequence, DAMAGED)
+            self._desk.note(shelf.state())
+            self._clear(shelf)
+
+
+def _nobody(segments: list[Segment], damaged: list[int]) -> None:
+    """Takes the answer to a wish that was not made yet."""
+
+
+def _held_chunks(shelf: Shelf) -> Iterator[Stored]:
+    return (one for one in shelf.chunks if len(one.index))
+
+
+def _cost(segment: Segment) -> int:
+    return ENTRY_BYTES + len(segment.data)
+
+
+def _size(chunk: Stored) -> int:
+    """What a chunk takes on the disk."""
+    return -(-chunk.size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES

@@ -1,0 +1,283 @@
+"""The spool's files: what is done in a round. When rounds are due is in `thread`.
+
+A segment is written at once, and synced with whatever has come within half a second, which
+is what a power cut can take. After an error the chunk is left alone for good, and what is not
+known to be on the disk is written to the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from vidlink.disk import Disk
+from vidlink.sentinel.spool.chunk import Chunk, chunk_path
+from vidlink.sentinel.spool.desk import Desk, Work
+from vidlink.sentinel.spool.layout import SavedState
+from vidlink.sentinel.spool.reading import Reader
+from vidlink.sentinel.spool.recovery import GONE, remove_session
+from vidlink.sentinel.spool.reports import Placed, Report
+
+#: So long what was written may wait for its sync.
+SYNC_SECONDS = 0.5
+#: So long after an error it is tried again.
+RETRY_SECONDS = 1.0
+#: The same while it is being stopped.
+PAUSE_SECONDS = 0.1
+#: So much of one session is written at a time.
+ROUND_BYTES = 4 * 1024 * 1024
+#: So many chunks are open for writing, each of another session.
+OPEN_CHUNKS = 8
+
+
+class Pen:
+    """Where the writing of one session is: the open chunk, and the highest sequences written
+    and synced."""
+
+    def __init__(self, folder: str, next_number: int) -> None:
+        self.folder = folder
+        self.next_number = next_number
+        self.chunk: Chunk | None = None
+        self.written = -1
+        self.synced = -1
+        self.is_unsynced = False
+        self.is_new = False
+
+
+class Writer:
+    """Does what lies on the `desk`, in the `folder` of one sentinel.
+
+    Called in the spool's thread only. `keep_free_bytes` of the file system are left free. `tell`
+    takes each :class:`Report`, `answer` calls a function in the reactor's thread.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        desk: Desk,
+        disk: Disk,
+        *,
+        chunk_bytes: int,
+        keep_free_bytes: int,
+        next_numbers: dict[str, int],
+        monotonic: Callable[[], float],
+        tell: Callable[[Report], object],
+        call_in_reactor: Callable[..., object],
+    ) -> None:
+        self._folder = folder
+        self._desk = desk
+        self._disk = disk
+        self._chunk_bytes = chunk_bytes
+        self._keep_free_bytes = keep_free_bytes
+        self._monotonic = monotonic
+        self._tell = tell
+        self.reader = Reader(folder, desk, disk, call_in_reactor)
+        self._pens = {name: self._new_pen(name, number) for name, number in next_numbers.items()}
+        self._sync_at: float | None = None
+        self._gone: list[str] = []
+        #: Whether the last round could not do all it should.
+        self.is_troubled = False
+
+    def round(self, is_last: bool = False) -> float | None:
+        """Read, remove and write what there is, and sync if it is time; how soon to come back
+        (None: when there is something to do)."""
+        reads_left = self.reader.round()
+        report = Report()
+        self._gone += self._desk.take_removed()
+        for session_id in list(self._gone):
+            self._attempt(report, self._remove, session_id)
+        for session_id in self._desk.dirty():
+            self._attempt(report, self._write, session_id, report)
+        if is_last or (self._sync_at is not None and self._monotonic() >= self._sync_at):
+            self._sync_at = None
+            for session_id in list(self._pens):
+                self._attempt(report, self._sync, session_id, report)
+        if report.placed or report.trouble or self.is_troubled:
+            report.room_bytes = self.room_bytes()
+            self._tell(report)
+        self.is_troubled = bool(report.trouble)
+        if self.is_troubled or reads_left:
+            return RETRY_SECONDS
+        if self._desk.dirty():
+            return 0.0
+        return None if self._sync_at is None else max(0.0, self._sync_at - self._monotonic())
+
+    def finish(self, patience_seconds: float, sleep: Callable[[float], object]) -> None:
+        """Write what is left and seal every chunk; a disk in trouble is tried for so long."""
+        until = self._monotonic() + patience_seconds
+        while self.round(is_last=True) is not None and self._monotonic() < until:
+            if self.is_troubled:
+                sleep(PAUSE_SECONDS)
+        report = Report(room_bytes=self.room_bytes())
+        for session_id in list(self._pens):
+            self._attempt(report, self._seal, session_id, report)
+        self.reader.give_up()
+        self._tell(report)
+
+    def room_bytes(self) -> int:
+        """How much may be written before the file system is too full; it may be below 0."""
+        try:
+            return self._disk.free_bytes(self._folder) - self._keep_free_bytes
+        except OSError:
+            return 0
+
+    def _attempt(self, report: Report, work: Callable[..., None], *given: object) -> None:
+        try:
+            work(*given)
+        except OSError as error:
+            report.trouble = report.trouble or (error.strerror or str(error))
+
+    def _remove(self, session_id: str) -> None:
+        pen = self._pens.pop(session_id, None)
+        if pen is not None and pen.chunk is not None:
+            pen.chunk.abandon()
+        folder = os.path.join(self._folder, session_id)
+        if os.path.isdir(folder):
+            # Half of a session must not come back after a power cut.
+            os.rename(folder, folder + GONE)
+        if os.path.isdir(folder + GONE):
+            remove_session(self._disk, folder + GONE)
+        self._gone.remove(session_id)
+
+    def _write(self, session_id: str, report: Report) -> None:
+        pen = self._pens.get(session_id) or self._new_pen(session_id, 0)
+        self._pens[session_id] = pen
+        work = self._desk.take(session_id, pen.written, ROUND_BYTES)
+        if work is None:
+            return
+        doomed = list(work.doomed)
+        try:
+            is_due = not work.is_noted or work.is_fresh_due
+            if doomed:
+                # What became of its segments is on the disk before a chunk goes; but not where
+                # it goes because the disk is full.
+                with contextlib.suppress(OSError):
+                    self._note(session_id, work, report)
+                    self._sync(session_id, report)
+                    is_due = False
+                while doomed:
+                    self._disk.remove(chunk_path(pen.folder, doomed[-1]))
+                    doomed.pop()
+            if is_due or work.segments:
+                self._check_room(work)
+            if is_due:
+                self._note(session_id, work, report)
+            self._append(session_id, work, report)
+        except OSError:
+            self._abandon(session_id, report)
+            self._desk.retry(session_id, doomed)
+            raise
+
+    def _check_room(self, work: Work) -> None:
+        needed = sum(len(segment.data) for segment in work.segments) + len(work.init)
+        if needed > self.room_bytes():
+            raise OSError(errno.ENOSPC, "the file system is nearly full")
+
+    def _note(self, session_id: str, work: Work, report: Report) -> None:
+        """Write down how things are, in a fresh chunk if there is none or it is due."""
+        pen = self._pens[session_id]
+        if work.is_fresh_due:
+            self._seal(session_id, report)
+        if pen.chunk is None:
+            self._open(session_id, work, report)
+            return
+        try:
+            pen.chunk.note(_noted(pen, work.state))
+        except OSError:
+            self._abandon(session_id, report)
+            raise
+        self._touch(pen)
+
+    def _append(self, session_id: str, work: Work, report: Report) -> None:
+        pen = self._pens[session_id]
+        rest = work.segments
+        while rest:
+            chunk = pen.chunk or self._open(session_id, work, report)
+            count, size = 0, chunk.size_bytes
+            while count < len(rest) and (not count or size < self._chunk_bytes):
+                size += len(rest[count].data)
+                count += 1
+            batch, rest = rest[:count], rest[count:]
+            chunk.append(batch)
+            pen.written = batch[-1].sequence
+            self._touch(pen)
+            if chunk.size_bytes >= self._chunk_bytes:
+                self._seal(session_id, report)
+
+    def _open(self, session_id: str, work: Work, report: Report) -> Chunk:
+        pen = self._pens[session_id]
+        in_use = [name for name, one in self._pens.items() if one.chunk is not None]
+        if len(in_use) >= OPEN_CHUNKS:
+            self._seal(in_use[0], report)
+        self._disk.make_folders(pen.folder)
+        number, pen.next_number = pen.next_number, pen.next_number + 1
+        state = _noted(pen, work.state)
+        pen.chunk = Chunk(self._disk, pen.folder, number, work.init, state)
+        pen.is_new = True
+        self._touch(pen)
+        # The last that was begun stands last.
+        self._pens[session_id] = self._pens.pop(session_id)
+        return pen.chunk
+
+    def _touch(self, pen: Pen) -> None:
+        pen.is_unsynced = True
+        if self._sync_at is None:
+            self._sync_at = self._monotonic() + SYNC_SECONDS
+
+    def _sync(self, session_id: str, report: Report) -> None:
+        pen = self._pens[session_id]
+        chunk = pen.chunk
+        if chunk is None or not pen.is_unsynced:
+            return
+        try:
+            places = chunk.sync()
+            if pen.is_new:
+                self._disk.sync_folder(pen.folder)
+                self._disk.sync_folder(self._folder)
+        except OSError:
+            self._abandon(session_id, report)
+            self._desk.retry(session_id, [])
+            raise
+        pen.is_unsynced = pen.is_new = False
+        pen.synced = places[-1].sequence if places else pen.synced
+        report.placed.append(Placed(session_id, chunk.number, chunk.size_bytes, places))
+
+    def _seal(self, session_id: str, report: Report) -> None:
+        """End the open chunk of a session, if it has one."""
+        pen, state = self._pens[session_id], self._desk.state(session_id)
+        if pen.chunk is None or state is None:
+            return
+        try:
+            pen.chunk.seal(_noted(pen, state))
+        except OSError:
+            self._abandon(session_id, report)
+            self._desk.retry(session_id, [])
+            raise
+        pen.is_unsynced = True
+        self._sync(session_id, report)
+        pen.chunk.close()
+        pen.chunk = None
+
+    def _abandon(self, session_id: str, report: Report) -> None:
+        """What is not known to be on the disk is to be written again, elsewhere."""
+        pen = self._pens[session_id]
+        if pen.chunk is not None:
+            pen.chunk.abandon()
+            report.placed.append(Placed(session_id, pen.chunk.number, pen.chunk.size_bytes, []))
+            pen.chunk = None
+        pen.written = pen.synced
+        pen.is_unsynced = False
+
+    def _new_pen(self, session_id: str, next_number: int) -> Pen:
+        return Pen(os.path.join(self._folder, session_id), next_number)
+
+
+def _noted(pen: Pen, state: SavedState) -> SavedState:
+    """`state` as it may be written down: what is not written yet was not there."""
+    if pen.written < 0:
+        return state
+    known = (pen.written, state.acknowledged or 0, *(one.last for one in state.dropped[-1:]))
+    return replace(state, newest=max(known))
