@@ -35,7 +35,9 @@ class FolderTests(SynchronousTestCase):
         for root in (str(self.folder()), os.path.abspath(self.mktemp())):
             take_folder(root, "desk-1", Disk()).release()
             self.assertEqual(json.loads((Path(root) / MARKER).read_text()), {"format": 1})
-            take_folder(root, "desk-1", Disk()).release()
+            folder = take_folder(root, "desk-1", Disk())
+            folder.release()
+            self.assertEqual(os.stat(folder.path).st_mode & 0o077, 0)
 
     def test_in_use(self) -> None:
         """A second process for the same id is refused; one for another id is not."""

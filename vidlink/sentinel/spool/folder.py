@@ -42,7 +42,9 @@ def take_folder(root: str, sentinel_id: str, disk: Disk) -> SpoolFolder:
     try:
         _begin(root, disk)
         path = os.path.join(root, "sentinels", sentinel_id)
-        disk.make_folders(path)
+        disk.make_folders(os.path.dirname(path))
+        # What is on a person's screen is nobody else's business.
+        os.makedirs(path, 0o700, exist_ok=True)
         return SpoolFolder(path, take_lock(os.path.join(path, "lock")))
     except Locked as locked:
         raise UserMistake(
