@@ -113,6 +113,12 @@ class Backfill(RuleBasedStateMachine):
         self.seen += [one for one in self.all.proctor.read() if isinstance(one, Segment)]
 
     @rule()
+    def sentinel_dies(self) -> None:
+        """The Sentinel's process is another one, and the spool has outlived it, as one on a disk
+        does."""
+        self.all.reborn()
+
+    @rule()
     def is_killed(self) -> None:
         """The server is killed, and started again; what it had not written is gone."""
         self.look()

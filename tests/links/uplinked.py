@@ -107,7 +107,7 @@ class Told:
         return [event[1:] for event in self.told if event[0] == name]
 
 
-@implementer(IServerPeer, ISentinelPeer)
+@implementer(IServerPeer)
 class Link:
     """One connection, of both ends: `up` and `down` are the messages on their way.
 
@@ -154,6 +154,7 @@ class Link:
         self.uplink.drained()
 
 
+@implementer(ISentinelPeer)
 class _SentinelEnd:
     """The server's end: what it sends."""
 
@@ -197,7 +198,7 @@ class Uplinked:
         uplink = Uplink(
             Registration(SENTINEL, "one", "Desk 1", "room", "test/1"),
             self.capture,
-            self.told,  # type: ignore[arg-type]
+            self.told,
             spool=self.spool,
             seconds=self.clock.seconds,
             wall_clock_us=lambda: self.server.now_us() - self.behind_us,
@@ -208,13 +209,22 @@ class Uplinked:
 
     # The Sentinel
 
+    def reborn(self) -> None:
+        """The Sentinel's process dies; the next one finds what is in the spool."""
+        self.cut()
+        for call in self.clock.getDelayedCalls():
+            call.cancel()
+        self.capture = FakeCapture()
+        self.shot_epoch = 0
+        self.uplink = self._uplink()
+
     def shoot(self, count: int = 1, *, epoch: int | None = None, size: int = 40) -> None:
         """So many frames are captured, 200 ms apart."""
         for _ in range(count):
             epoch = self.capture.epoch if epoch is None else epoch
             if epoch != self.shot_epoch:
                 self.shot_epoch, self.media_time = epoch, 0
-                self.uplink.initialized(media.init_segment(b"epoch %d" % epoch))
+                self.uplink.initialized(media.init_segment(b"frame %d" % self.frames))
             keyframe = self.capture.is_keyframe_due or self.frames % 10 == 0
             self.capture.is_keyframe_due = False
             self.frames += 1
@@ -239,7 +249,7 @@ class Uplinked:
         link = self.link = Link(self.clock)
         link.uplink = self.uplink
         link.ingest = Ingest(
-            link.sentinel_end,  # type: ignore[arg-type]
+            link.sentinel_end,
             self.server.hub,
             self.server.store,
             seconds=self.clock.seconds,

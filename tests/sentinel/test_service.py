@@ -15,13 +15,20 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from tests.fmp4.media import encoded
 from tests.joined import BINARY, Joined, Peer
 from tests.sentinel.test_uplink import URL, ScriptedCapture
 from vidlink.address import Address, read_address
 from vidlink.backoff import BackOff
+from vidlink.fmp4 import annexb_to_avc
 from vidlink.links.uplink import Uplink
-from vidlink.model import Registration
-from vidlink.sentinel.service import STOP_SECONDS, ReportingEndpoint, SentinelService
+from vidlink.model import EncodedFrame, Registration
+from vidlink.sentinel.service import (
+    ACKNOWLEDGED_SECONDS,
+    CAPTURE_SECONDS,
+    ReportingEndpoint,
+    SentinelService,
+)
 from vidlink.sentinel.spool_memory import MemorySpool
 from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
 from vidlink.wire.messages import SentinelRegister
@@ -88,7 +95,7 @@ class StoppingTests(SynchronousTestCase):
     def test_does_not_wait_for_ever(self) -> None:
         """A capture thread that a device blocks is not waited for longer than a few seconds."""
         stopped = self.service.stopService()
-        self.reactor.advance(STOP_SECONDS - 0.1)
+        self.reactor.advance(CAPTURE_SECONDS - 0.1)
         self.assertNoResult(stopped)
         self.reactor.advance(0.2)
         self.successResultOf(stopped)
@@ -147,7 +154,9 @@ class ConnectedTests(SynchronousTestCase):
         (server,) = self.server.ingest.links
         stopped = self.service.stopService()
         self.server.flush()
+        self.assertIsNone(server.conversation.farewell)
         self.capture.stopped.callback(None)
+        self.server.flush()
         self.successResultOf(stopped)
         farewell = server.conversation.farewell
         assert farewell is not None
@@ -156,6 +165,50 @@ class ConnectedTests(SynchronousTestCase):
         self.assertTrue(server.wasClean)
         self.assertEqual(self.server.ingest.links, set())
         self.assertEqual(self.server.clock.getDelayedCalls(), [])
+
+    def stop_after_a_frame(self) -> tuple[Any, Deferred[Any]]:
+        """Stopped when a frame has just been sent; the server's end, and what stopping fires."""
+        self.service.startService()
+        self.server.flush()
+        (server,) = self.server.ingest.links
+        self.uplink.initialized(encoded().init)
+        shot = EncodedFrame(
+            epoch=self.capture.epoch,
+            media_time=0,
+            start_time_us=self.server.wall_clock_us(),
+            duration=18_000,
+            duration_ms=200,
+            keyframe=True,
+            framerate_mhz=5_000,
+            data=annexb_to_avc(encoded().packets[0][0]),
+        )
+        self.uplink.encoded(shot)
+        self.server.flush()
+        stopped = self.service.stopService()
+        self.capture.stopped.callback(None)
+        self.server.flush()
+        return server, stopped
+
+    def test_waits_for_the_last_acknowledgement(self) -> None:
+        """Stopped, it stays until the server has what was captured last, and not longer."""
+        server, stopped = self.stop_after_a_frame()
+        self.assertNoResult(stopped)
+        self.assertIsNone(server.conversation.farewell)
+        self.server.pass_time(1.0)
+        self.assertEqual(server.conversation.farewell.code, "going-away")
+        self.assertEqual(self.uplink.spool.load, 0)
+        self.successResultOf(stopped)
+
+    def test_leaves_without_acknowledgement(self) -> None:
+        """A server that records nothing is not waited for longer than two seconds."""
+        server, stopped = self.stop_after_a_frame()
+        self.server.clock.advance(ACKNOWLEDGED_SECONDS - 0.1)
+        self.server.flush()
+        self.assertIsNone(server.conversation.farewell)
+        self.server.clock.advance(0.2)
+        self.server.flush()
+        self.assertEqual(server.conversation.farewell.code, "going-away")
+        self.successResultOf(stopped)
 
     def test_id_in_use(self) -> None:
         """Refused because another machine has its id, it tries again no faster than once a

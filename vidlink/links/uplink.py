@@ -146,7 +146,7 @@ class Uplink:
 
     def drained(self) -> None:
         """The socket has taken everything: there may be room for what comes late."""
-        self.delivery.step()
+        self.delivery.drained()
 
     def tick(self) -> None:
         """To be called about once a second."""
@@ -219,15 +219,16 @@ class Uplink:
         """The server has accepted us: the next frame begins the session."""
         assert self._peer is not None, "there is a connection"
         self._is_registered = True
-        sending, delivery = self.sending, self.delivery
+        sending = self.sending
         limit = message.limits.get("maxSegmentBytes", sending.max_segment_bytes)
-        sending.max_segment_bytes = delivery.max_segment_bytes = limit
+        sending.max_segment_bytes = limit
         self.events.on_registered()
-        delivery.begin(
+        self.delivery.begin(
             self._peer,
             self._tails,
             message.resume,
             offset_us=self._comparing.measured_us,
+            max_segment_bytes=limit,
             unfinished_id=sending.session_id,
         )
         sending.begin(self._next_id)

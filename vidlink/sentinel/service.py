@@ -19,7 +19,9 @@ from vidlink.errors import GoingAway
 from vidlink.sentinel.uplink import UplinkFactory
 
 TICK_SECONDS = 1.0
-STOP_SECONDS = 5.0
+#: How long stopping may take: until the capture thread has ended, the last segments are
+#: acknowledged, and the connection and the spool are closed; and all of it together.
+CAPTURE_SECONDS, ACKNOWLEDGED_SECONDS, STOP_SECONDS = 2.0, 2.0, 5.0
 
 
 @implementer(IStreamClientEndpoint)
@@ -88,11 +90,30 @@ class SentinelService(MultiService):
         super().startService()
 
     def stopService(self) -> Deferred[Any]:
-        """Say farewell, and end the capture thread.
+        """End the capture thread, wait for the last segments to be recorded, and say farewell.
 
         A device that blocks inside FFmpeg, or a server that reads nothing, is not waited for
-        longer than :data:`STOP_SECONDS`: the capture thread ends with the process.
+        longer than :data:`STOP_SECONDS`: the capture thread ends with the process. What is not
+        acknowledged then stays in a spool on disk.
         """
-        self._factory.uplink.fail(GoingAway("the sentinel is shutting down"))
-        ended = DeferredList([super().stopService(), self._capture.stop()], consumeErrors=True)
-        return ended.addTimeout(STOP_SECONDS, self._clock, lambda result, _: result)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        uplink, began = self._factory.uplink, self._clock.seconds()
+        await self._within(CAPTURE_SECONDS, self._capture.stop())
+        finished: Deferred[None] = Deferred()
+
+        def acknowledged() -> None:
+            if not finished.called:
+                finished.callback(None)
+
+        uplink.finish(acknowledged)
+        await self._within(ACKNOWLEDGED_SECONDS, finished)
+        uplink.fail(GoingAway("the sentinel is shutting down"))
+        last = DeferredList([super().stopService(), uplink.spool.close()], consumeErrors=True)
+        await self._within(STOP_SECONDS - (self._clock.seconds() - began), last)
+
+    def _within(self, seconds: float, waited: Deferred[Any]) -> Deferred[Any]:
+        """`waited` when it fires or fails, or when it has taken too long."""
+        waited.addErrback(lambda failure: None)
+        return waited.addTimeout(seconds, self._clock, lambda result, _: None)
