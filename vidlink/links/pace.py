@@ -12,6 +12,8 @@ from vidlink.interfaces import LATE_LOAD
 
 #: So much may be sent in one go, in front of the next live segment; one segment may be larger.
 CHUNK_BYTES = 256 * 1024
+#: A chunk is not smaller than this, unless there is no more to send.
+LEAST_BYTES = 16 * 1024
 #: A delivery begins slowly, because a thousand Sentinels may begin with it at once; each second
 #: in which the server has room doubles the rate, and the lack of it halves it.
 FIRST_BYTES_PER_SECOND = 256 * 1024
@@ -24,7 +26,7 @@ _STEP_SECONDS = 0.9
 
 
 class Pace:
-    """A bucket of octets that is refilled at a rate; a chunk may overdraw it.
+    """A bucket of octets that is refilled at a rate; a large segment may overdraw it.
 
     :param seconds: the monotonic clock.
     """
@@ -52,12 +54,17 @@ class Pace:
             self._rate = max(FIRST_BYTES_PER_SECOND, min(MOST_BYTES_PER_SECOND, rate))
 
     def wait_seconds(self) -> float:
-        """How long nothing may be sent yet; 0: something may be."""
+        """How long nothing may be sent yet; 0: a chunk may be."""
         now = self._seconds()
         if now < self._held_until_seconds:
             return self._held_until_seconds - now
         self._refill(now)
-        return max(0.0, (1.0 - self._left) / self._rate)
+        return max(0.0, (LEAST_BYTES - self._left) / self._rate)
+
+    @property
+    def room_bytes(self) -> int:
+        """How large the chunk may be; one segment may be larger."""
+        return int(self._left)
 
     def spend(self, size_bytes: int) -> None:
         """So much has been sent."""

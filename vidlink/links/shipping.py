@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from vidlink.interfaces import IServerPeer, ISpool
 from vidlink.links.debt import NOT_HELD, Debt, Stage, gaps, holes
 from vidlink.links.debts import Debts
-from vidlink.links.pace import CHUNK_BYTES, Pace
+from vidlink.links.pace import Pace
 from vidlink.links.sending import TOO_LARGE
 from vidlink.model import InitSegment, Segment
 from vidlink.relay.bucket import Bucket
@@ -168,11 +168,11 @@ class Shipping:
 
     def _send_chunk(self, debt: Debt) -> None:
         """Send as much as may stand in front of a live segment."""
-        sent = 0
+        sent, room = 0, self.pace.room_bytes
         while self._batch:
             segment = self._batch[0]
             size = len(segment.data) + _SEGMENT_BYTES
-            if sent and sent + size > CHUNK_BYTES:
+            if sent and sent + size > room:
                 break
             self._batch.popleft()
             if segment.sequence <= debt.reached:
