@@ -224,7 +224,7 @@ class UplinkEvents:
     def on_backfill(self, sessions: int, segments: int) -> None:
         """There is something to be delivered late."""
         self._log.info(
-            "{segments} segments of {sessions} earlier sessions are to be delivered",
+            "to be delivered late: {segments} segments; earlier sessions: {sessions}",
             segments=segments,
             sessions=sessions,
         )
@@ -232,7 +232,9 @@ class UplinkEvents:
     def on_delivered(self, session_id: str, waiting: int) -> None:
         """One session is done with."""
         self._log.info(
-            "session {session} is delivered, {waiting} wait", session=session_id, waiting=waiting
+            "session {session} is delivered and sealed; {what}",
+            session=session_id,
+            what=f"{waiting} to go" if waiting else "nothing is left",
         )
 
     def on_lost(self, gap: DeclareGap) -> None:
