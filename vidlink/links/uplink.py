@@ -14,7 +14,7 @@ from automat import NoTransition, TypeMachineBuilder
 
 from vidlink.errors import BadMessage, PeerError, SessionSealed
 from vidlink.interfaces import ICapture, IServerPeer, ISpool
-from vidlink.links.clock import ClockOffset
+from vidlink.links.clock import Comparison
 from vidlink.links.delivery import Delivery, DeliveryEvents
 from vidlink.links.sending import Sending, SendingEvents, new_session_id
 from vidlink.model import EncodedFrame, Registration, clamp_framerate
@@ -30,8 +30,6 @@ from vidlink.wire.messages import (
     Tail,
 )
 
-#: How often the clocks are compared.
-CLOCK_SECONDS = 60.0
 #: How often it is told that there is no server.
 OFFLINE_SECONDS = 60.0
 
@@ -109,8 +107,7 @@ class Uplink:
         self._is_registered = False
         self._next_id = ""
         self._tails: tuple[Tail, ...] = ()
-        self._comparing = ClockOffset()
-        self._clock_due_seconds = 0.0
+        self._comparison = Comparison(seconds, wall_clock_us)
         self._offline_seconds = self._told_seconds = seconds()
         self._finished: Callable[[], object] | None = None
         self._inputs: _Inputs = _build(self)
@@ -179,9 +176,7 @@ class Uplink:
     def register(self, peer: IServerPeer) -> None:
         """Compare clocks, and say who we are, which session comes, and what is held."""
         self._peer = peer
-        # What was found before may be hours old, and this machine may have slept since: with a
-        # new session the times may jump. The one that goes on keeps what it has.
-        self._comparing = ClockOffset()
+        self._comparison = Comparison(self.seconds, self.wall_clock_us)
         self.compare_clocks()
         self._next_id = new_session_id()
         self._tails = self.delivery.tails()
@@ -199,21 +194,16 @@ class Uplink:
         )
 
     def compare_clocks(self) -> None:
-        """Send `clock`; the answer corrects the times that segments carry."""
-        self._clock_due_seconds = self.seconds() + CLOCK_SECONDS
-        self._send(Clock(self.wall_clock_us()))
-
-    def compare_clocks_if_due(self) -> None:
-        """Send `clock` once a minute."""
-        if self.seconds() >= self._clock_due_seconds:
-            self.compare_clocks()
+        """Send `clock` if it is time; the answer corrects the times that segments carry."""
+        question = self._comparison.question()
+        if question is not None and self._peer is not None:
+            self._peer.send(question)
 
     def compared(self, message: Clock) -> None:
-        """The server has told its time: it counts for this connection and for what begins on
-        it, and also after it, until there is the next one."""
-        if message.t1 is not None and message.t2 is not None:
-            self._comparing.measured(message.t0, message.t1, message.t2, self.wall_clock_us())
-            self.sending.offset = self._comparing
+        """The server has told its time: it counts for what begins on this connection, and also
+        after it, until there is the next one."""
+        if self._comparison.answered(message):
+            self.sending.offset = self._comparison.offset
 
     def stream(self, message: SentinelRegistered) -> None:
         """The server has accepted us: the next frame begins the session."""
@@ -227,7 +217,7 @@ class Uplink:
             self._peer,
             self._tails,
             message.resume,
-            offset_us=self._comparing.measured_us,
+            offset_us=self._comparison.offset.measured_us,
             max_segment_bytes=limit,
             unfinished_id=sending.session_id,
         )
@@ -255,10 +245,6 @@ class Uplink:
         live = self.sending.live
         if live is not None:
             self.delivery.began(live[0])
-
-    def _send(self, message: Message) -> None:
-        if self._peer is not None:
-            self._peer.send(message)
 
 
 def _connected(inputs: _Inputs, uplink: Uplink, peer: IServerPeer) -> None:
@@ -293,7 +279,7 @@ def _error(inputs: _Inputs, uplink: Uplink, message: ErrorMessage) -> None:
 
 
 def _tick(inputs: _Inputs, uplink: Uplink) -> None:
-    uplink.compare_clocks_if_due()
+    uplink.compare_clocks()
     uplink.sending.tick()
     uplink.delivery.tick()
 
