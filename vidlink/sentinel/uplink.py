@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -28,6 +30,10 @@ from vidlink.wire.messages import DeclareGap, ErrorMessage, Message
 
 #: Autobahn bounds what is sent by the same number: a segment in base64 must fit.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+#: What the kernel may hold that is not on the way yet; left to itself it takes 4 MiB, which on
+#: a slow link is half a minute that a live segment would wait for what is late. Linux and macOS.
+UNSENT_BYTES = 64 * 1024
+UNSENT_OPTION: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 #: A connection that is closing, whoever began it, is cut off after this.
 LINGER_SECONDS = 3.0
 #: What the protocol itself closes with (RFC 6455 section 7.4.1): a frame that is none, text that
@@ -67,6 +73,7 @@ class UplinkProtocol(WebSocketClientProtocol):
             self.sendClose()
             return
         self._open = True
+        keep_queue_short(self.transport)
         self.transport.registerProducer(self, True)
         self.factory.uplink.connected(self)
 
@@ -137,6 +144,15 @@ class UplinkProtocol(WebSocketClientProtocol):
 
     def _cut_off(self) -> None:
         self.transport.abortConnection()
+
+
+def keep_queue_short(transport: Any) -> None:
+    """Let the kernel take no more than it can send soon: nothing overtakes what it has."""
+    kernel = getattr(transport, "socket", None)
+    if kernel is not None and UNSENT_OPTION is not None:
+        # Whatever else carries it, such as a Unix socket, has no such queue.
+        with suppress(OSError):
+            kernel.setsockopt(socket.IPPROTO_TCP, UNSENT_OPTION, UNSENT_BYTES)
 
 
 def _why(link: UplinkProtocol) -> str:
