@@ -49,15 +49,11 @@ class Account:
         """The account of a session that is opened again, with what there is of it."""
         session = past.session
         account = cls(session, durable, listing.without_init(session), past=past)
-        for span in past.spans:
-            account.taken.add(
-                span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes
-            )
-            account.settled.add(span.first, span.last)
+        # There may be a run for every other sequence: they are taken as they were made.
+        account.taken, account.settled = past.taken, past.settled
         account.gaps = list(past.gaps)
         account.parts = dict(past.parts)
         account.is_handed_over = True
-        account.settle_gaps(past.gaps)
         return account
 
     def settle_gaps(self, gaps: Iterable[Gap]) -> None:

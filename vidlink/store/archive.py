@@ -248,7 +248,10 @@ class Archive:
         """The initialization segment, from the first part whose copy is sound."""
         for number in sorted(count_records(self._disk, folder)):
             path = os.path.join(folder, part_file(number))
-            data = self._disk.read(path, 0, filed.init_size_bytes)
+            try:
+                data = self._disk.read(path, 0, filed.init_size_bytes)
+            except OSError:
+                continue
             if len(data) == filed.init_size_bytes and crc32(data) == filed.init_check:
                 return data
         raise Damaged("the initialization segment is not what was recorded")

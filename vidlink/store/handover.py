@@ -12,6 +12,7 @@ from threading import Condition
 
 from vidlink.errors import VidlinkError
 from vidlink.model import Arrival, Cause, Gap, Session, Span
+from vidlink.store.runs import Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,9 @@ class Past:
     """Report: a session is open for what comes late; this is what there is of it.
 
     `session` is as it was recorded, with its init. `parts` has the count of records of each
-    part; the parts that are written now count from `next_number` on.
+    part; the parts that are written now count from `next_number` on. `taken` is what is
+    recorded, `settled` that and what is lost for good: they are made where there is time for
+    it, and are the receiver's from then on.
     """
 
     session: Session
@@ -71,6 +74,8 @@ class Past:
     gaps: tuple[Gap, ...] = ()
     parts: dict[int, int] = field(default_factory=dict)
     next_number: int = 0
+    taken: Runs = field(default_factory=Runs)
+    settled: Runs = field(default_factory=Runs)
 
 
 @dataclass(frozen=True, slots=True)

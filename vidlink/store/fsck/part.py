@@ -242,7 +242,9 @@ class PartCheck:
         if self._synced is not None:
             return
         if part_bytes is None:
-            self._find(Kind.NO_PART, f"the part is gone, of which {state.count:,} records tell")
+            is_stated = state.marks.count(STATED) == len(state.marks)
+            kind = Kind.STATED if is_stated else Kind.NO_PART
+            self._find(kind, f"the part is gone, of which {state.count:,} records tell")
         elif records_bytes is None:
             self._find(Kind.NO_RECORDS, f"a part of {part_bytes:,} octets has no records")
         elif part_bytes > state.end:

@@ -82,7 +82,10 @@ class SessionCheck:
             part.findings = [
                 one for one in part.findings if (one.kind, one.part, one.text) not in known
             ]
-        self.findings = [*mended, *self.findings]
+        # What this repair has put aside is told of where it was.
+        others = [one for one in self.findings if one.kind is not Kind.STRAY]
+        self.findings = [*mended, *others]
+        self.findings += [one for one in before.findings if one.kind is Kind.STRAY]
 
     @property
     def listed(self) -> list[tuple[int, Span]]:
