@@ -237,6 +237,7 @@ class DamageTests(CheckedCase):
 
     def test_database(self) -> None:
         """A database that is lost, is none, is of another folder, or of another version."""
+
         def version() -> None:
             with sqlite3.connect(self.database) as connection:
                 connection.execute("PRAGMA user_version = 7")

@@ -9,7 +9,7 @@ import sqlite3
 from tests.store.checked import NOW_US, CheckedCase
 from tests.store.faults import FaultyDisk
 from tests.store.recorded import folder_of, stored
-from tests.store.samples import an_arrival, a_session
+from tests.store.samples import a_session, an_arrival
 from vidlink.errors import Damaged
 from vidlink.fmp4 import read_init
 from vidlink.model import Cause, Session
@@ -62,9 +62,7 @@ class RepairTests(CheckedCase):
             rig.store.media("desk-1", self.session.session_id, 4, 6)
         )
         self.assertEqual(missing, ((5, 5),))
-        self.assertEqual(
-            self.successResultOf(body.read(0, body.size_bytes)), self.bytes_of(4, 6)
-        )
+        self.assertEqual(self.successResultOf(body.read(0, body.size_bytes)), self.bytes_of(4, 6))
         film = self.successResultOf(rig.store.film("desk-1", self.session.session_id, None))
         self.assertIn(self.bytes_of(10, 11), self.successResultOf(film.read(0, film.size_bytes)))
 

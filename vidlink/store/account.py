@@ -68,13 +68,15 @@ class Account:
     @property
     def is_whole(self) -> bool:
         """Whether all that found no room has come again, or was declared lost."""
-        known = Runs()
-        for first, last in (
-            *((run.first, run.last) for run in self.taken.runs),
-            *listing.final_ranges(self.gaps),
-        ):
-            known.add(first, last)
-        return self.refused is None or next(known.missing(*self.refused), None) is None
+        if self.refused is None:
+            return True
+        lost = Runs()
+        for first, last in listing.final_ranges(self.gaps):
+            lost.add(first, last)
+        return not any(
+            next(lost.missing(first, last), None)
+            for first, last in self.taken.missing(*self.refused)
+        )
 
     @property
     def state(self) -> SessionState:

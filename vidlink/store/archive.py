@@ -246,14 +246,18 @@ class Archive:
 
     def _init(self, folder: str, filed: Filed) -> bytes:
         """The initialization segment, from the first part whose copy is sound."""
+        gone: FileNotFoundError | None = None
         for number in sorted(count_records(self._disk, folder)):
             path = os.path.join(folder, part_file(number))
             try:
                 data = self._disk.read(path, 0, filed.init_size_bytes)
-            except OSError:
+            except FileNotFoundError as error:
+                gone = error
                 continue
             if len(data) == filed.init_size_bytes and crc32(data) == filed.init_check:
                 return data
+        if gone is not None:
+            raise gone
         raise Damaged("the initialization segment is not what was recorded")
 
 

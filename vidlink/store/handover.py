@@ -104,12 +104,14 @@ class Report:
     """What a round has come to.
 
     `opened` are sessions that could be opened again, `refused` those that could not, with the
-    reason. `begun` are sessions whose folders have become durable, `closed` those that are
-    wholly on disk; `troubles` are by session, `index_trouble` is of the database.
+    reason. `dropped` are segments that would have begun one part too many. `begun` are sessions
+    whose folders have become durable, `closed` those that are wholly on disk; `troubles` are by
+    session, `index_trouble` is of the database.
     """
 
     opened: list[Past] = field(default_factory=list)
     refused: list[tuple[str, VidlinkError]] = field(default_factory=list)
+    dropped: list[tuple[str, Arrival]] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
     troubles: dict[str, Trouble] = field(default_factory=dict)

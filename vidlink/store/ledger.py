@@ -19,7 +19,8 @@ from vidlink.store import listing
 from vidlink.store.account import Account
 from vidlink.store.entrance import Room, check_arrival, check_session, to_keep
 from vidlink.store.handover import Ack, Begin, End, Inbox, Past, Report, StateGap, Trouble
-from vidlink.store.openings import MOST_GAPS, START_BYTES, Openings
+from vidlink.store.openings import START_BYTES, Openings
+from vidlink.store.statements import put_statement
 
 
 class Ledger:
@@ -125,9 +126,13 @@ class Ledger:
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             self._openings.gap(session_id, gap)
-        elif len(account.gaps) < MOST_GAPS:
-            account.gaps.append(gap)
-            self._state(account, len(account.gaps) - 1)
+        else:
+            number = put_statement(account.gaps, gap)
+            if account.gaps[number] != gap:
+                # It is lost whatever becomes of the statement, so nothing has to wait for that.
+                account.settle_gaps((gap,))
+                self._tell(account, account.settled.reached)
+            self._state(account, number)
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """Nothing more comes; nothing happens if that was said before."""
@@ -196,6 +201,10 @@ class Ledger:
             self._open(past)
         for session_id, error in report.refused:
             self._openings.drop(session_id, error)
+        for session_id, arrival in report.dropped:
+            account = self._accounts.get(session_id)
+            if account is not None:
+                self._drop(account, arrival)
         for session_id, trouble in report.troubles.items():
             account = self._accounts.get(session_id)
             if account is not None:
@@ -253,6 +262,21 @@ class Ledger:
         account.settle_gaps(account.gaps[number] for number in ack.gaps)
         self._tell(account, account.settled.reached)
 
+    def _drop(self, account: Account, arrival: Arrival) -> None:
+        """The writer has no place for a segment: it is missing, as if it had been refused."""
+        segment = arrival.segment
+        sequence, size = segment.sequence, len(segment.data)
+        del account.waiting[sequence]
+        self._room.free(size, 1)
+        end_us = listing.segment_end_us(segment)
+        account.taken.discard(sequence, segment.start_time_us, end_us, size)
+        if account.ending is None:
+            detail = "the session has no room for another part"
+            self.gap(
+                account.session.session_id,
+                Gap(sequence, sequence, Cause.WRITE_ERROR, detail=detail),
+            )
+
     def _tell(self, account: Account, reached: int) -> None:
         if reached > account.told:
             account.told = reached
@@ -281,14 +305,14 @@ class Ledger:
             account.gaps[number] = replace(account.gaps[number], last=sequence)
         elif segment.late:
             account.refuse(sequence)
-        elif len(account.gaps) < MOST_GAPS:
+        else:
             if number is not None:
                 self._end_refusal(account)
             cause, detail = Cause.QUEUE_FULL, "the disk did not keep up"
             if account.trouble is not None:
                 cause, detail = account.trouble.cause, account.trouble.text
-            account.refusing = len(account.gaps)
-            account.gaps.append(Gap(sequence, sequence, cause, detail=detail))
+            gap = Gap(sequence, sequence, cause, detail=detail)
+            account.refusing = put_statement(account.gaps, gap)
             self._state(account, account.refusing)
 
     def _end_refusal(self, account: Account) -> None:

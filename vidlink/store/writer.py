@@ -29,7 +29,7 @@ from vidlink.store.handover import (
 from vidlink.store.index import Index, Sheet
 from vidlink.store.part import Shelf
 from vidlink.store.paths import Paths
-from vidlink.store.recording import Recording
+from vidlink.store.recording import MOST_PARTS, Recording
 from vidlink.store.reopening import look_up
 
 ROUND_SECONDS = 0.25
@@ -77,6 +77,7 @@ class Writer:
         self._to_reopen: deque[Reopen] = deque()
         self._index_retry_seconds = float("-inf")
         self._failed_rounds = 0
+        self._has_dropped = False
         self._report = Report()
 
     def round(self) -> float | None:
@@ -236,6 +237,9 @@ class Writer:
             if not recording.has_begun:
                 self._report.begun.append(session_id)
             arrivals, parts = recording.commit()
+            for arrival in recording.dropped():
+                self._say_dropped(session_id)
+                self._report.dropped.append((session_id, arrival))
             gaps = saved.get(session_id, [])
             if arrivals or gaps:
                 self._report.acks.append(Ack(session_id, arrivals, gaps, parts))
@@ -253,6 +257,17 @@ class Writer:
             cause = Cause.DISK_FULL if error.errno in _FULL else cause
             text = error.strerror or text
         self._report.troubles[recording.session.session_id] = Trouble(cause, text)
+
+    def _say_dropped(self, session_id: str) -> None:
+        """Once in the life of a server: there may be many."""
+        if not self._has_dropped:
+            self._has_dropped = True
+            self._log.warn(
+                "session {session} has {count} parts already: what would begin another is "
+                "not recorded, here and in other sessions",
+                session=session_id,
+                count=MOST_PARTS,
+            )
 
     def _say_how_it_goes(self) -> None:
         """Log when trouble begins and when it is over, and nothing in between."""
