@@ -19,7 +19,7 @@ from vidlink.model import Cause, Gap, Span, is_sentinel_id, is_session_id
 from vidlink.store.catalog import Catalog, Filed
 from vidlink.store.durability import Durability
 from vidlink.store.filing import file_of, sheet_of
-from vidlink.store.fsck.boxes import read_head
+from vidlink.store.fsck.boxes import holds_segments
 from vidlink.store.fsck.window import Window
 from vidlink.store.index import Index, Sheet, UnusableIndex
 from vidlink.store.layout import RECORD_BYTES, SessionFile, read_session, write_session
@@ -259,5 +259,4 @@ class Recovery:
         if part_number(os.path.basename(path)) is None:
             return False
         with Window(self._disk, path, lambda size: None) as part:
-            head = read_head(part)
-            return head is not None and part.size_bytes > head.size_bytes
+            return holds_segments(part)

@@ -57,6 +57,17 @@ def read_head(part: Window) -> Head | None:
         return None
 
 
+def holds_segments(part: Window) -> bool:
+    """Whether a segment begins in `part`, whatever stands before it."""
+    place = 0
+    for _ in range(_MOST_BOXES):
+        kind, end = _box(part, place)
+        if not kind or kind == b"moof":
+            return bool(kind)
+        place = end
+    return False
+
+
 class Segments:
     """The segments that lie side by side in `part` from `start` up to `end`.
 
