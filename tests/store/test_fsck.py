@@ -11,7 +11,7 @@ from tests.store.recorded import folder_of
 from tests.store.rig import Rig
 from tests.store.samples import a_session, an_arrival
 from vidlink.errors import UserMistake
-from vidlink.store.disk import Disk
+from vidlink.disk import Disk
 from vidlink.store.folder import inspect_folder, take_folder
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Kind

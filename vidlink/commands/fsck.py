@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from vidlink.commands.asking import AnywhereOptions
 from vidlink.commands.progress import Progress
 from vidlink.commands.words import count, length, shown, size
 from vidlink.daemon import wall_clock_us
 from vidlink.errors import UserMistake, VidlinkError
-from vidlink.options import OneLineOptions
 from vidlink.disk import Disk
 from vidlink.store.fsck.check import Check, Summary
 from vidlink.store.fsck.findings import Finding
@@ -21,7 +21,7 @@ COMMAND = "vidlink fsck"
 SOUND, DAMAGED, CANNOT, INTERRUPTED = 0, 1, 2, 130
 
 
-class Options(OneLineOptions):
+class Options(AnywhereOptions):
     """What may be chosen."""
 
     command = COMMAND
