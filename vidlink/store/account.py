@@ -6,7 +6,7 @@ How accounts are kept is in `ledger`; what is shown of them is made in `archive`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vidlink.model import Arrival, Gap, Session, SessionRecord, SessionState
 from vidlink.store import listing
@@ -101,13 +101,12 @@ class Account:
         stated = [gap.last for gap in self.gaps if gap.last is not None]
         return max([-1 if not runs else runs[-1].last, *stated])
 
-    def record(self, *, whole: bool) -> SessionRecord:
-        """The session as history shows it; `whole` with spans, gaps and init."""
+    def record(self) -> SessionRecord:
+        """The session as pages of sessions show it: without spans, gaps and init."""
         runs = self.taken.runs
-        spans = self.taken.spans() if whole else ()
         ended_time_us, end_reason = (None, "") if self.ended is None else self.ended
         return SessionRecord(
-            session=self.session if whole else self.listed,
+            session=self.listed,
             state=self.state,
             ended_time_us=ended_time_us,
             end_reason=end_reason,
@@ -117,6 +116,15 @@ class Account:
             last_sequence=runs[-1].last if runs else None,
             start_time_us=runs[0].start_time_us if runs else None,
             end_time_us=runs[-1].end_time_us if runs else None,
-            spans=spans,
-            gaps=listing.explain(spans, self.gaps) if whole else (),
         )
+
+    def snapshot(self) -> Callable[[], SessionRecord]:
+        """What makes the whole record of the session as it is now, in any thread."""
+        record = replace(self.record(), session=self.session)
+        taken, gaps = self.taken.copy(), list(self.gaps)
+
+        def make() -> SessionRecord:
+            spans = taken.spans()
+            return replace(record, spans=spans, gaps=listing.explain(spans, gaps))
+
+        return make
