@@ -7,6 +7,20 @@ and removes them again.
 One session of segments of 4 KB, as screens at five frames a second give, and one of 40 KB; each
 is read plainly in pieces of 4 MiB, checked, and has its lost records made anew. Before each run
 the files are put out of the system's cache as far as it lets us.
+
+Measured on two cores of a shared virtual machine with a load of 15, ext4, Linux 6.18, Python 3.11;
+from the disk, from memory, and for a second of CPU:
+
+==================================  ==========  ===========  ============
+segments of 4 KB, read plainly      161 MB/s    3,191 MB/s   14,773 MB
+... checked                         160 MB/s    252 MB/s     921 MB
+... records made anew               49 MB/s     60 MB/s      238 MB
+segments of 40 KB, read plainly     174 MB/s    3,143 MB/s   15,032 MB
+... checked                         329 MB/s    1,108 MB/s   2,369 MB
+... records made anew               300 MB/s    206 MB/s     831 MB
+==================================  ==========  ===========  ============
+
+A check takes 17 MB of memory, however long the part.
 """
 
 from __future__ import annotations

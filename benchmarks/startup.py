@@ -8,6 +8,18 @@ every record and the database are real in form; the segments themselves are hole
 which nothing reads at the start. Some of the sessions are open, as a kill leaves them, with a
 last segment that is whole. Measured are the store alone, opened in this process, and the real
 daemon in a process of its own, from before that until its port accepts a connection.
+
+Measured on two cores of a shared virtual machine, ext4, Linux 6.18, Python 3.11:
+
+=============================  ================  ================
+sessions open                  store opened      port answers
+=============================  ================  ================
+none of 10,000                 0.08 to 0.11 s    0.56 to 1.14 s
+100 of 10,000                  0.13 to 0.16 s    0.87 to 1.39 s
+=============================  ================  ================
+
+Nearly all of the last column is the start of Python and Twisted: on a machine with a load of 15 it
+was 3.5 to 4.3 s, and the store was open within 0.24 s.
 """
 
 from __future__ import annotations
