@@ -14,9 +14,10 @@ from tests.store.recorded import folder_of, part_numbers
 from tests.store.rig import Rig
 from tests.store.samples import a_session, an_arrival
 from vidlink.model import Cause, Gap, SegmentQuery, SessionRecord
-from vidlink.store import recording, statements
+from vidlink.store import recording, statements, writer
 from vidlink.store.account import Account
 from vidlink.store.layout import read_session
+from vidlink.store.reel import Reel
 from vidlink.store.runs import Runs
 from vidlink.store.statements import put_statement
 
@@ -252,3 +253,48 @@ class DiscardTests(SynchronousTestCase):
                 (run.start_time_us, run.end_time_us, run.size_bytes),
                 (run.first * 10, run.last * 10 + 10, 5 * len(run)),
             )
+
+
+class ReelTests(BoundCase):
+    """What films that were asked for take of memory."""
+
+    def test_only_what_is_kept_counts(self) -> None:
+        """However many films are asked for, what counts is the heads that are kept."""
+        for sequence in range(30):
+            self.append(sequence)
+        folder = folder_of(self.rig, self.session)
+        many, few = Reel(self.rig.disk, folder), Reel(self.rig.disk, folder)
+        for reel, begin in ((many, 5), (few, 22)):
+            for last in range(begin, 30):
+                reel.film(self.session, None, (), last)
+                reel.film(self.session, None, (), last)
+        self.assertEqual(many.memory_bytes, few.memory_bytes)
+        self.append(31)
+        many.film(self.session, None, (), None)
+        # It falls before what was read, so that everything is read again.
+        self.append(30, late=True)
+        many.film(self.session, None, (), None)
+        fresh = Reel(self.rig.disk, folder)
+        fresh.film(self.session, None, (), None)
+        self.assertEqual(many.memory_bytes, fresh.memory_bytes)
+
+
+class ReopeningTests(BoundCase):
+    """How many sessions are opened again in one round."""
+
+    def test_fragmented(self) -> None:
+        """Sessions of many runs are opened in several rounds, and all of them are."""
+        self.patch(writer, "MOST_REOPENED_RUNS", 10)
+        sessions = [a_session(number) for number in range(1, 6)]
+        for session in sessions:
+            self.rig.store.begin(session, self.durable.append)
+            for sequence in range(0, 16, 2):
+                self.rig.store.append(session.session_id, an_arrival(session, sequence))
+            self.rig.store.end(session.session_id, "over", session.started_time_us + 1)
+        self.rig.settle()
+        opened = [self.rig.store.reopen(session, self.durable.append) for session in sessions]
+        rounds = []
+        for _ in range(3):
+            self.rig.store.writer.round()
+            rounds.append(sum(one.called for one in opened))
+        self.assertEqual(rounds, [2, 4, 5])

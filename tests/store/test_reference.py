@@ -25,6 +25,7 @@ from vidlink.store.statements import MOST_GAPS
 from vidlink.store.store import INDEX_BYTES, OPEN_PARTS, QUEUE_BYTES, QUEUE_SEGMENTS
 from vidlink.store.writer import (
     MOST_REOPENED,
+    MOST_REOPENED_RUNS,
     PROGRESS_SECONDS,
     RETRY_SECONDS,
     ROUND_BYTES,
@@ -148,6 +149,7 @@ class ReferenceTests(SynchronousTestCase):
             f"{INDEX_BYTES // mebi} MiB, and the film",
             f"at most {MOST_TAIL_BYTES // mebi} MiB of a part",
             f"at most {MOST_REOPENED} of them",
+            f"once they have {MOST_REOPENED_RUNS:,} runs",
             f"session {MOST_GAPS:,} statements are kept",
             f"A session that has {MOST_PARTS:,}\nparts",
             f"At most {PIECE_BYTES // mebi} MiB of a part are in memory",

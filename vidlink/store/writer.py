@@ -40,6 +40,8 @@ RETRY_SECONDS = 1.0
 PROGRESS_SECONDS = 1.0
 #: So many sessions are looked up in one round to be opened again, a tenth of a millisecond each.
 MOST_REOPENED = 64
+#: And so many runs of theirs, a few microseconds each; one session may have more.
+MOST_REOPENED_RUNS = 100_000
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -89,8 +91,7 @@ class Writer:
         self._report = Report()
         for order in self._inbox.drain():
             self._take(order)
-        for _ in range(min(len(self._to_reopen), MOST_REOPENED)):
-            self._reopen(self._to_reopen.popleft())
+        self._reopen_some()
         now = self._monotonic()
         touched: list[Recording] = []
         try:
@@ -153,8 +154,16 @@ class Writer:
         orders = self._to_reopen
         self._to_reopen = deque(one for one in orders if one.session.session_id != session_id)
 
-    def _reopen(self, order: Reopen) -> None:
-        """Open a session for what comes late, or say why not."""
+    def _reopen_some(self) -> None:
+        """Open sessions for what comes late, as many as a round has time for."""
+        runs = 0
+        for _ in range(min(len(self._to_reopen), MOST_REOPENED)):
+            runs += self._reopen(self._to_reopen.popleft())
+            if runs >= MOST_REOPENED_RUNS:
+                break
+
+    def _reopen(self, order: Reopen) -> int:
+        """Open a session, or say why not; returns how many runs it has."""
         session_id = order.session.session_id
         try:
             past = look_up(order, self._catalog, self._shelf.disk, self._paths)
@@ -169,6 +178,8 @@ class Writer:
             self._report.opened.append(past)
             recording = Recording(past.session, self._paths, past)
             self._recordings[session_id] = self._ready[session_id] = recording
+            return len(past.spans)
+        return 0
 
     def _write(self, touched: list[Recording], now: float) -> bool:
         """Write sessions by turns until the round is full; returns whether it is."""
