@@ -17,6 +17,9 @@ from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Kind
 from vidlink.store.layout import RECORD_BYTES
 
+#: What a repair writes into although nothing is wrong.
+BOOKS = ("lock", "index.sqlite3", "index.sqlite3-wal", "index.sqlite3-shm")
+
 
 class SoundTests(CheckedCase):
     """A folder in which nothing is wrong."""
@@ -258,10 +261,17 @@ class DamageTests(CheckedCase):
             self.assert_found(Kind.INDEX)
 
     def test_same_id_twice(self) -> None:
-        """Two folders with the id of one session are told of."""
-        copy = os.path.join(self.path, "recordings", "desk-9", self.session.session_id)
-        shutil.copytree(folder_of(self.rig, self.session), copy)
-        self.assert_found(Kind.TWICE)
+        """Two folders with the id of one session are told of, and the one that has another's
+        description is left alone, whichever comes first."""
+        for sentinel_id in ("aisle-1", "desk-9"):
+            copy = os.path.join(self.path, "recordings", sentinel_id, self.session.session_id)
+            shutil.copytree(folder_of(self.rig, self.session), copy)
+            (found,) = self.check()
+            self.assertEqual((found.kind, found.sentinel_id), (Kind.TWICE, sentinel_id))
+            before = self.contents(besides=BOOKS)
+            self.assertEqual([one.kind for one in self.repair()], [Kind.TWICE])
+            self.assertEqual(self.contents(besides=BOOKS), before)
+            shutil.rmtree(os.path.dirname(copy))
 
     def test_strays(self) -> None:
         """What is not ours is named, left alone, and no damage."""

@@ -139,13 +139,12 @@ class Check:
             self._say(Finding(Kind.STRAY, f"{name} is not ours, and is left alone"))
         self._expect(sum(_size(paths.session(*ids)) for ids in folders))
         checker = SessionChecker(paths, self._disk, catalog, self._count)
-        seen: dict[str, str] = {}
+        owners = _owners(checker, folders)
         for sentinel_id, session_id in folders:
-            if session_id in seen:
-                text = f"there is a session of this id of {seen[session_id]} too"
+            if owners[session_id] != sentinel_id:
+                text = f"there is a session of this id of {owners[session_id]} too"
                 self._say(Finding(Kind.TWICE, text, sentinel_id, session_id))
                 continue
-            seen[session_id] = sentinel_id
             state = checker.check(sentinel_id, session_id)
             if repair is not None:
                 if known is not None and session_id not in known and state.filed is not None:
@@ -153,7 +152,7 @@ class Check:
                 state = repair.session(checker, state)
             self._say_all(state)
         if index is not None and catalog is not None:
-            for session_id in sorted(index.known() - seen.keys()):
+            for session_id in sorted(index.known() - owners.keys()):
                 self._say_gone(session_id, catalog, None if repair is None else index)
 
     def _say_gone(self, session_id: str, catalog: Catalog, index: Index | None) -> None:
@@ -256,6 +255,16 @@ def _walk(paths: Paths) -> tuple[list[str], list[tuple[str, str]]]:
             else:
                 strays.append(os.path.relpath(inside, paths.root))
     return strays, folders
+
+
+def _owners(checker: SessionChecker, folders: list[tuple[str, str]]) -> dict[str, str]:
+    """Whose each session is: of two folders for one id the one that has its description."""
+    owners: dict[str, str] = {}
+    for sentinel_id, session_id in folders:
+        owner = owners.setdefault(session_id, sentinel_id)
+        if owner != sentinel_id and not checker.is_described(owner, session_id):
+            owners[session_id] = sentinel_id
+    return owners
 
 
 def _entries(folder: str, is_id: Callable[[str], bool]) -> Iterator[tuple[str, str, bool]]:

@@ -155,12 +155,8 @@ class SessionChecker:
 
     def _describe(self, state: SessionCheck, parts: list[int]) -> None:
         """Find out what the session is: from its file, else from elsewhere."""
-        path = os.path.join(state.folder, SESSION_FILE)
         try:
-            file = read_session(self._disk.read(path, 0, _MOST_FILE_BYTES))
-            names = file.session.sentinel_id, file.session.session_id
-            if names != (state.sentinel_id, state.session_id):
-                raise StoreError(f"{SESSION_FILE} is of another session")
+            file = self._read(state.sentinel_id, state.session_id)
         except (OSError, StoreError) as error:
             reason = f"{SESSION_FILE} is not there" if _is_gone(error) else str(error)
             state.find(Kind.DESCRIPTION, reason)
@@ -171,6 +167,23 @@ class SessionChecker:
                 state.file = self._describe_from_parts(state, parts)
         else:
             state.file, state.is_described = file, True
+
+    def is_described(self, sentinel_id: str, session_id: str) -> bool:
+        """Whether this folder has the description of this session."""
+        try:
+            self._read(sentinel_id, session_id)
+        except (OSError, StoreError):
+            return False
+        return True
+
+    def _read(self, sentinel_id: str, session_id: str) -> SessionFile:
+        """The description in a folder. Raises :exc:`OSError` and
+        :exc:`~vidlink.errors.StoreError`."""
+        path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
+        file = read_session(self._disk.read(path, 0, _MOST_FILE_BYTES))
+        if (file.session.sentinel_id, file.session.session_id) != (sentinel_id, session_id):
+            raise StoreError(f"{SESSION_FILE} is of another session")
+        return file
 
     def _describe_from_parts(self, state: SessionCheck, parts: list[int]) -> SessionFile | None:
         """What the first initialization segment and the names of the folders say."""
