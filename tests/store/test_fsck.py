@@ -15,7 +15,7 @@ from vidlink.disk import Disk
 from vidlink.store.folder import inspect_folder, take_folder
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Kind
-from vidlink.store.layout import RECORD_BYTES
+from vidlink.store.layout import RECORD_BYTES, pack_row, read_records
 
 #: What a repair writes into although nothing is wrong.
 BOOKS = ("lock", "index.sqlite3", "index.sqlite3-wal", "index.sqlite3-shm")
@@ -165,6 +165,19 @@ class DamageTests(CheckedCase):
             kinds = {one.kind for one in self.check()}
             self.assertIn(Kind.RECORD, kinds)
             self.assertEqual(kinds - {Kind.RECORD, Kind.SEGMENT}, set())
+
+    def test_media_time(self) -> None:
+        """So is a record whose media time does not ascend, and one of no octets."""
+        path = self.inside("part-0000.idx")
+        with open(path, "rb") as file:
+            data = file.read()
+        (row,) = read_records(data[5 * RECORD_BYTES : 6 * RECORD_BYTES])
+        assert row is not None
+        for wrong in ((*row[:5], 4 * 18_000, *row[6:10]), (*row[:2], 0, *row[3:10])):
+            with open(path, "r+b") as file:
+                file.seek(5 * RECORD_BYTES)
+                file.write(pack_row(wrong))
+            self.assertEqual([one.text[:9] for one in self.check()], ["record 5:"])
 
     def test_init(self) -> None:
         """An initialization segment that is not what was recorded is named, with its part."""

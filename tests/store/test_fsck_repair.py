@@ -66,6 +66,15 @@ class RepairTests(CheckedCase):
         film = self.successResultOf(rig.store.film("desk-1", self.session.session_id, None))
         self.assertIn(self.bytes_of(10, 11), self.successResultOf(film.read(0, film.size_bytes)))
 
+    def test_stated_once(self) -> None:
+        """What was stated by one repair is not stated by the next one again."""
+        for sequence, count in ((5, 1), (8, 2)):
+            self.flip(self.inside("part-0000.mp4"), self.place(sequence) + 30)
+            self.repair()
+            with open(self.inside("session.json"), "rb") as file:
+                self.assertEqual(len(read_session(file.read()).gaps), count)
+        self.assertEqual(self.gaps(self.start()), [(5, 5, Cause.DAMAGED), (8, 8, Cause.DAMAGED)])
+
     def test_whole_again(self) -> None:
         """When a damaged part is replaced by a good copy, a repair lists its segments again."""
         path = self.inside("part-0000.mp4")
