@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
 
 from tests.store.checked import CheckedCase
+from tests.store.faults import FaultyDisk
 from tests.store.recorded import folder_of
 from tests.store.rig import Rig
 from tests.store.samples import a_session, an_arrival
@@ -14,7 +16,7 @@ from vidlink.errors import UserMistake
 from vidlink.disk import Disk
 from vidlink.store.folder import inspect_folder, take_folder
 from vidlink.store.fsck.check import Check
-from vidlink.store.fsck.findings import Kind
+from vidlink.store.fsck.findings import Finding, Kind
 from vidlink.store.layout import RECORD_BYTES, pack_row, read_records
 
 #: What a repair writes into although nothing is wrong.
@@ -319,6 +321,24 @@ class DamageTests(CheckedCase):
         os.rename(f"{path}.kept", path)
         self.assert_sound()
         self.assertEqual(self.gaps(self.start()), [])
+
+    def test_bad_block(self) -> None:
+        """Where the disk cannot read some octets, only the segment that they are in is named."""
+
+        class BadDisk(FaultyDisk):
+            def pread(self, descriptor: int, offset: int, size: int) -> bytes:
+                if offset <= bad < offset + size and os.fstat(descriptor).st_size == part_bytes:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                return super().pread(descriptor, offset, size)
+
+        part_bytes = os.path.getsize(self.inside("part-0000.mp4"))
+        bad = len(self.session.init) + 5 * len(an_arrival(self.session, 0).segment.data) + 9
+        found: list[Finding] = []
+        ignored: list[int] = []
+        ignore = ignored.append
+        Check(self.path, BadDisk(), put=found.append, expect=ignore, came=ignore).run()
+        ((kind, first, last),) = [(one.kind, one.first, one.last) for one in found]
+        self.assertEqual((kind, first, last), (Kind.SEGMENT, 5, 5))
 
     def test_hardly_begun(self) -> None:
         """A session of which nothing came is sound."""
