@@ -38,7 +38,7 @@ from pathlib import Path
 from zlib import crc32
 
 from benchmarks.store import a_session, an_arrival
-from vidlink.store.disk import Disk
+from vidlink.disk import Disk
 from vidlink.store.folder import take_folder
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Finding

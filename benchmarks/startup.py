@@ -37,9 +37,9 @@ from functools import partial
 from zlib import crc32
 
 from benchmarks.store import EPOCH_US, FRAME_US, a_session, an_arrival, at_once
+from vidlink.disk import Disk
 from vidlink.model import Session, SessionRecord, SessionState, Span
 from vidlink.store import RecordingStore
-from vidlink.disk import Disk
 from vidlink.store.folder import take_folder
 from vidlink.store.index import Index, Sheet
 from vidlink.store.layout import SessionFile, describe, pack_record, write_session

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from tests.faulty_disk import FaultyDisk
 from tests.server.histories import HistoryCase
-from tests.store.faults import FaultyDisk
 from tests.store.recorded import folder_of, read_part
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival

@@ -8,7 +8,7 @@ import shutil
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.store.faults import FaultyDisk
+from tests.faulty_disk import FaultyDisk
 from tests.store.recorded import folder_of
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, TIMESCALE, a_session, an_arrival

@@ -7,13 +7,13 @@ import os
 import shutil
 import sqlite3
 
+from tests.faulty_disk import FaultyDisk
 from tests.store.checked import CheckedCase
-from tests.store.faults import FaultyDisk
 from tests.store.recorded import folder_of
 from tests.store.rig import Rig
 from tests.store.samples import a_session, an_arrival
-from vidlink.errors import UserMistake
 from vidlink.disk import Disk
+from vidlink.errors import UserMistake
 from vidlink.store.folder import inspect_folder, take_folder
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Finding, Kind

@@ -6,8 +6,8 @@ import os
 import shutil
 import sqlite3
 
+from tests.faulty_disk import FaultyDisk
 from tests.store.checked import NOW_US, CheckedCase
-from tests.store.faults import FaultyDisk
 from tests.store.recorded import folder_of, stored
 from tests.store.samples import a_session, an_arrival
 from vidlink.errors import Damaged

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.store.faults import FaultyDisk
+from tests.faulty_disk import FaultyDisk
 from tests.store.recorded import read_part, stored
 from tests.store.rig import Rig
 from tests.store.samples import a_session, an_arrival

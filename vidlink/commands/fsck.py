@@ -12,8 +12,8 @@ from vidlink.commands.asking import AnywhereOptions
 from vidlink.commands.progress import Progress
 from vidlink.commands.words import count, length, shown, size
 from vidlink.daemon import wall_clock_us
-from vidlink.errors import UserMistake, VidlinkError
 from vidlink.disk import Disk
+from vidlink.errors import UserMistake, VidlinkError
 from vidlink.store.fsck.check import Check, Summary
 from vidlink.store.fsck.findings import Finding
 

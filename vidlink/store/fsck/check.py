@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import is_sentinel_id, is_session_id
 from vidlink.store.catalog import Catalog
-from vidlink.disk import Disk
 from vidlink.store.durability import Durability, choose_durability
 from vidlink.store.folder import HARMLESS, DataFolder, inspect_folder, take_folder
 from vidlink.store.fsck.database import copied_database

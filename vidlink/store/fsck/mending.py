@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from vidlink.model import Cause, Gap
 from vidlink.disk import Disk
+from vidlink.model import Cause, Gap
 from vidlink.store.filing import sheet_of
 from vidlink.store.fsck.findings import Finding, Kind
 from vidlink.store.fsck.part import TORN, WHOLE, PartState

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from vidlink.disk import Disk, write_all
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import MediaInfo, read_init
-from vidlink.disk import Disk, write_all
 from vidlink.store.fsck.boxes import Segments
 from vidlink.store.fsck.findings import Kind
 from vidlink.store.fsck.part import BAD, PartState

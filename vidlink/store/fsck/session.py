@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import Gap, Session, SessionState, Span
 from vidlink.store import listing
 from vidlink.store.catalog import Catalog, Filed
-from vidlink.disk import Disk
 from vidlink.store.filing import file_of, sheet_of
 from vidlink.store.fsck.boxes import Segments, read_head
 from vidlink.store.fsck.findings import Finding, Kind
