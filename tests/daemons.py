@@ -133,11 +133,11 @@ class Site:
         self.ws = f"ws://127.0.0.1:{self.port}"
         self._daemons: list[Daemon] = []
 
-    def start_server(self, *options: str) -> Daemon:
+    def start_server(self, *options: str, environ: dict[str, str] | None = None) -> Daemon:
         """Start the server, and wait until it answers."""
         listen = f"tcp:{self.port}:interface=127.0.0.1"
         server = self._start(
-            "vidlink-server", ["--listen", listen, "--data", str(self.data), *options]
+            "vidlink-server", ["--listen", listen, "--data", str(self.data), *options], environ
         )
 
         def answers() -> bool:
