@@ -1,13 +1,15 @@
-"""The spool on disk, in processes that are killed."""
+"""The spool on disk, in processes and real sentinels that are killed."""
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from tests.daemons import Site, until
 from tests.live.spooler import FILLER_BYTES, Desk
 from tests.sentinel.spool.rig import a_segment
 from vidlink.model import Segment
@@ -94,3 +96,37 @@ def test_killed_at_the_bound(tmp_path: Path) -> None:
         assert not held & lost
         assert held | lost >= set(range(newest + 1))
         assert desk.close(10.0)
+
+
+def test_sentinel_killed_without_a_server(site: Site, tmp_path: Path) -> None:
+    """What a sentinel captured before it was killed, without ever having seen a server, is
+    delivered by the next process, without a gap; then nothing of it is left in the spool. Two
+    processes do not share a place, and the second says so in one line."""
+    spool = ("--spool", str(tmp_path / "spool"))
+    first = site.start_sentinel("desk-1", *spool)
+    session = first.logged("session (.{24}) has begun, without a server")[1]
+    folder = tmp_path / "spool" / "sentinels" / "desk-1" / session
+    until(lambda: sum(one.stat().st_size for one in folder.glob("*.chunk")) > 30_000)
+    second = site.start_sentinel("desk-1", *spool)
+    until(lambda: second.process.poll() is not None)
+    assert second.process.returncode == 1
+    assert (
+        f"in use by another sentinel with the id desk-1 (process {first.process.pid})"
+        in (second.log().splitlines()[-1])
+    )
+    first.kill()
+    site.start_server()
+    site.start_sentinel("desk-1", *spool)
+    site.live_session("desk-1")
+    path = f"/api/v1/sentinels/desk-1/sessions/{session}"
+
+    def sealed() -> bool:
+        status, _, body = site.get(path)
+        return status == 200 and json.loads(body)["state"] == "sealed"
+
+    until(sealed, what="the earlier session is sealed")
+    listed = site.get_json(f"{path}/segments?limit=1000")
+    assert listed["gaps"] == []
+    assert [one["sequence"] for one in listed["segments"]] == list(range(len(listed["segments"])))
+    assert sum(one["size"] for one in listed["segments"]) > 20_000
+    until(lambda: not folder.exists(), what="nothing is left of it")
