@@ -87,6 +87,20 @@ class ErrorTests(TroubleCase):
         self.assertEqual(self.rig.held(), list(range(sequence)))
         self.assertEqual(self.rig.dropped(), [])
 
+    def test_abandoned(self) -> None:
+        """A chunk that could not be synced is cut to what had been, and not touched again."""
+        self.append(0)
+        self.rig.settle()
+        (chunk,) = self.rig.chunks()
+        before = chunk.read_bytes()
+        self.rig.disk.errors["sync"] = errno.EIO
+        self.append(1)
+        self.rig.settle()
+        self.rig.disk.errors.clear()
+        self.rig.settle()
+        self.assertEqual(chunk.read_bytes(), before)
+        self.assertEqual(self.rig.held(), [0, 1])
+
     def test_short_writes(self) -> None:
         """A disk that takes a part and then nothing leaves no half entry that counts."""
         # The system says that there is room, and is wrong.
