@@ -98,7 +98,12 @@ class Rig:
     def settle(self) -> None:
         """Everything is written and synced, as far as the disk takes it."""
         for _ in range(1_000):
-            if self._runner.writer.round(is_last=True) != 0.0:
+            again = self._runner.writer.round(is_last=True)
+            if again is None:
+                taken = [-(-path.stat().st_size // 4_096) for path in self._all_chunks()]
+                counted = self.spool._stored_bytes
+                assert counted == 4_096 * sum(taken), "what is counted is what is there"
+            if again != 0.0:
                 return
 
     def kill(self) -> None:
@@ -154,4 +159,7 @@ class Rig:
 
     def size_bytes(self) -> int:
         """What all chunks take."""
-        return sum(path.stat().st_size for path in self.place.glob("*/*.chunk"))
+        return sum(path.stat().st_size for path in self._all_chunks())
+
+    def _all_chunks(self) -> list[Path]:
+        return list(self.place.glob("*/*.chunk"))

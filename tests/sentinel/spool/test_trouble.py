@@ -240,6 +240,23 @@ class RoomTests(TroubleCase):
         self.assertEqual(self.rig.held(), list(range(last + 1, 2_000)))
         self.assertGreater(self.rig.size_bytes(), 0.85 * self.most_bytes)
 
+    def test_acknowledged_makes_room(self) -> None:
+        """What is acknowledged takes no room from what is not, in however many sessions it is."""
+        for number in range(14):
+            name = f"session-number-{number:04}"
+            self.rig.spool.begin(name, INIT, True)
+            for sequence in range(45):
+                self.rig.spool.append(a_segment(sequence, name, filler_bytes=FILLER))
+            self.rig.settle()
+            self.rig.spool.forget(name, 44)
+            self.rig.settle()
+        self.append(*range(500), filler_bytes=FILLER)
+        self.rig.settle()
+        self.assertLessEqual(self.rig.size_bytes(), self.most_bytes)
+        self.assertEqual(self.rig.dropped(), [])
+        self.assertEqual(self.rig.held(), list(range(500)))
+        self.assertEqual(self.rig.told, [])
+
     def test_nearly_full(self) -> None:
         """On a file system that is nearly full the oldest makes room for the newest; it is never
         filled, and grows again when there is room."""

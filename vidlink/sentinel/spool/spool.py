@@ -26,6 +26,8 @@ from vidlink.sentinel.spool.shelf import Shelf, Stored
 READ_BYTES = 1024 * 1024
 #: So many sessions are kept, as many as one registration may name; beyond, the oldest goes.
 MAX_SESSIONS = 1_024
+#: A chunk in which nothing is held, and which is larger than this, is worth another.
+LEAST_RENEWED_BYTES = 64 * 1024
 #: A file takes whole blocks.
 _BLOCK_BYTES = 4_096
 
@@ -180,9 +182,9 @@ class DiskSpool:
         if shelf is None:
             return
         chunk = shelf.chunk(placed.number)
-        self._stored_bytes -= _size(chunk)
-        chunk.size_bytes = placed.size_bytes
-        self._stored_bytes += _size(chunk)
+        before, chunk.size_bytes = _size(chunk), placed.size_bytes
+        if not chunk.is_doomed:
+            self._stored_bytes += _size(chunk) - before
         for place in placed.places:
             segment = shelf.waiting.pop(place.sequence, None)
             # What was acknowledged or dropped meanwhile is not held any more.
@@ -209,18 +211,29 @@ class DiskSpool:
         return shelf is not None
 
     def _drop_stored(self) -> bool:
+        """Free a chunk: one of which nothing is held any more, else the oldest."""
+        if any(map(self._renew, self._shelves.values())):
+            return True
         for shelf in self._shelves.values():
             chunk = shelf.oldest_chunk()
-            if chunk is None:
-                continue
-            self._complaints.full("it has reached its bound")
-            self._dropped(shelf, shelf.drop_chunk(chunk))
-            newest = shelf.chunks[-1]
-            if not len(newest.index) and not newest.is_doomed:
-                self._doom(newest)
-                self._desk.renew(shelf.session_id)
-            return True
+            if chunk is not None:
+                self._complaints.full("it has reached its bound")
+                self._dropped(shelf, shelf.drop_chunk(chunk))
+                self._renew(shelf)
+                return True
         return False
+
+    def _renew(self, shelf: Shelf) -> bool:
+        """Free the last chunk of a session if nothing in it is held, and it is worth it: it goes
+        as soon as another has the state."""
+        if len(shelf.chunks) != 1 or len(shelf.chunks[0].index):
+            return False
+        (newest,) = shelf.chunks
+        if newest.is_doomed or newest.size_bytes <= LEAST_RENEWED_BYTES:
+            return False
+        self._doom(newest)
+        self._desk.renew(shelf.session_id)
+        return True
 
     def _dropped(self, shelf: Shelf, gone: list[Segment]) -> None:
         """Something of a session is not held any more; `gone` of it was waiting."""
