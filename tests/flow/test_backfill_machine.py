@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.links.memory import MemoryServer
 from tests.links.uplinked import SENTINEL, Uplinked
+from tests.sentinel.spool.rig import Rig as SpoolRig
 from tests.store.rig import Rig
 from vidlink.model import Cause, Segment, SegmentQuery, SessionState
 
@@ -32,14 +33,26 @@ PATIENCE = 400
 class Backfill(RuleBasedStateMachine):
     """One Sentinel and the real recording, whose server dies and whose connection breaks."""
 
-    @initialize(size=st.sampled_from([SMALL, LARGE, LARGE]), behind=st.sampled_from([0, 7_000_000]))
-    def start(self, size: int, behind: int) -> None:
+    @initialize(
+        size=st.sampled_from([SMALL, LARGE, LARGE]),
+        behind=st.sampled_from([0, 7_000_000]),
+        on_disk=st.booleans(),
+    )
+    def start(self, size: int, behind: int, on_disk: bool) -> None:
         """The Sentinel starts, and there is no connection."""
         self.folder = tempfile.mkdtemp()
         self.starts = 0
         self.rig = Rig(f"{self.folder}/0")
-        self.size = size
-        self.all = Uplinked(self.rig.store, spool_bytes=size, behind_us=behind)
+        self.size = LARGE if on_disk else size
+        self.desk = (
+            SpoolRig(f"{self.folder}/spool", LARGE, sentinel_id=SENTINEL) if on_disk else None
+        )
+        self.all = Uplinked(
+            self.rig.store,
+            spool=self.desk and self.desk.spool,
+            spool_bytes=size,
+            behind_us=behind,
+        )
         self.seen: list[Segment] = []
         self.all.watch()
 
@@ -54,6 +67,12 @@ class Backfill(RuleBasedStateMachine):
         """A frame comes that was captured before the newest session was asked for."""
         if 0 < self.all.shot_epoch < self.all.capture.epoch:
             self.all.shoot(epoch=self.all.shot_epoch)
+
+    @precondition(lambda self: self.all.shot_epoch + 1 < self.all.capture.epoch)
+    @rule()
+    def begun_before(self) -> None:
+        """A frame comes that begins a session which was asked for before the newest one."""
+        self.all.shoot(epoch=self.all.capture.epoch - 1)
 
     @rule()
     def other_size(self) -> None:
@@ -104,8 +123,16 @@ class Backfill(RuleBasedStateMachine):
         """One second."""
         if writes:
             self.rig.settle()
+        self.read()
         self.all.second()
+        self.read()
         self.look()
+
+    def read(self) -> None:
+        """What is asked of the spool on disk is answered, and what came to it is written."""
+        if self.desk is not None:
+            self.desk.write()
+            self.desk.answer()
 
     def look(self) -> None:
         """The Proctor reads what it is sent."""
@@ -114,8 +141,13 @@ class Backfill(RuleBasedStateMachine):
 
     @rule()
     def sentinel_dies(self) -> None:
-        """The Sentinel's process is another one, and the spool has outlived it, as one on a disk
-        does."""
+        """The Sentinel's process is killed, and the next one finds what has outlived it. (What is
+        in memory counts for a spool whose disk is always up to date.)"""
+        self.all.cut()
+        if self.desk is not None:
+            self.desk.settle()
+            self.desk.again()
+            self.all.spool.spool = self.desk.spool
         self.all.reborn()
 
     @rule()
@@ -135,6 +167,8 @@ class Backfill(RuleBasedStateMachine):
             self.check()
         finally:
             self.rig.close()
+            if self.desk is not None:
+                self.desk.kill()
             shutil.rmtree(self.folder)
 
     def finish(self) -> None:
@@ -146,7 +180,6 @@ class Backfill(RuleBasedStateMachine):
             self.all.shoot()
             for _ in range(PATIENCE):
                 self.second()
-                self.rig.settle()
                 waiting = self.all.spool.sessions()
                 if len(waiting) == 1 and waiting[0].acknowledged == waiting[0].newest:
                     break

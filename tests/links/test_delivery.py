@@ -129,6 +129,20 @@ class OfflineTests(DeliveryCase):
         self.live(5)
         self.assertEqual(self.recorded(session_id), [0, 1, 2])
 
+    def test_captured_before_it_was_registered(self) -> None:
+        """What comes only after the registration, but was asked for before it, is no part of the
+        session that was registered: it is another one, and is delivered late."""
+        link = self.all.online()
+        self.all.shoot(2, epoch=self.all.capture.epoch - 1)
+        (session_id,) = self.waiting()
+        self.assertEqual(self.sent(InitSegment), [])
+        self.all.shoot()
+        self.seconds(8)
+        self.assertEqual(self.recorded(session_id), [0, 1])
+        (register,) = self.sent(SentinelRegister)
+        self.assertEqual(self.waiting(), [register.session_id])
+        self.assertEqual([one for one in link.heard if isinstance(one, ErrorMessage)], [])
+
     def test_live_comes_first(self) -> None:
         """Nothing late is sent before the first live segment; unless that does not come."""
         (session_id,) = self.offline(3)

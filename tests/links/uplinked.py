@@ -13,10 +13,10 @@ from zope.interface import implementer
 
 from tests.links.memory import BINARY, MemoryServer
 from vidlink.fmp4 import shift_producer_time
-from vidlink.interfaces import ICapture, ISentinelPeer, IServerPeer
+from vidlink.interfaces import ICapture, ISentinelPeer, IServerPeer, ISpool
 from vidlink.links.ingest import Ingest
 from vidlink.links.uplink import Uplink
-from vidlink.model import EncodedFrame, Limits, Registration, Segment
+from vidlink.model import EncodedFrame, Limits, Registration, Segment, SpooledSession
 from vidlink.sentinel.spool_memory import MemorySpool
 from vidlink.testing import media
 from vidlink.testing.peers import FakeProctorPeer
@@ -51,38 +51,66 @@ class FakeCapture:
         self.asked.append(framerate_mhz)
 
 
-class WatchedSpool(MemorySpool):
-    """Remembers everything that was ever given to it."""
+@implementer(ISpool)
+class WatchedSpool:
+    """A spool that remembers everything that was ever given to it."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, spool: Any) -> None:
+        self.spool = spool
         self.captured: dict[str, dict[int, Segment]] = {}
         self.corrections: dict[str, int] = {}
         self.corrected: set[str] = set()
         self.given_up: dict[str, set[int]] = {}
+
+    @property
+    def load(self) -> float:
+        """How full it is."""
+        load: float = self.spool.load
+        return load
+
+    def sessions(self) -> tuple[SpooledSession, ...]:
+        """What is in it."""
+        sessions: tuple[SpooledSession, ...] = self.spool.sessions()
+        return sessions
 
     def begin(self, session_id: str, init: bytes, is_corrected: bool) -> None:
         """A new session."""
         self.captured[session_id] = {}
         if is_corrected:
             self.corrected.add(session_id)
-        super().begin(session_id, init, is_corrected)
+        self.spool.begin(session_id, init, is_corrected)
 
     def append(self, segment: Segment) -> None:
         """The next segment."""
         self.captured[segment.session_id][segment.sequence] = segment
-        super().append(segment)
+        self.spool.append(segment)
 
     def drop(self, session_id: str, first: int, last: int, cause: str) -> None:
         """Give up sequences."""
         self.given_up.setdefault(session_id, set()).update(range(first, last + 1))
-        super().drop(session_id, first, last, cause)
+        self.spool.drop(session_id, first, last, cause)
+
+    def forget(self, session_id: str, sequence: int) -> None:
+        """Something is acknowledged."""
+        self.spool.forget(session_id, sequence)
 
     def correct(self, session_id: str, offset_us: int) -> None:
         """Move the times of a session, the first time that it is said."""
         if session_id not in self.corrected:
             self.corrections.setdefault(session_id, offset_us)
-        super().correct(session_id, offset_us)
+        self.spool.correct(session_id, offset_us)
+
+    def read(self, session_id: str, first: int, last: int) -> Any:
+        """What is held."""
+        return self.spool.read(session_id, first, last)
+
+    def remove(self, session_id: str) -> None:
+        """A session is done with."""
+        self.spool.remove(session_id)
+
+    def close(self) -> Any:
+        """The end."""
+        return self.spool.close()
 
     def original(self, session_id: str, sequence: int) -> bytes:
         """What the server should have of a segment."""
@@ -177,7 +205,12 @@ class Uplinked:
     """An uplink, a spool, a server; and a Proctor that watches, if wanted."""
 
     def __init__(
-        self, store: Any = None, *, spool_bytes: int = 1 << 26, behind_us: int = 0
+        self,
+        store: Any = None,
+        *,
+        spool: Any = None,
+        spool_bytes: int = 1 << 26,
+        behind_us: int = 0,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1_000.0)
@@ -186,7 +219,7 @@ class Uplinked:
         self.server = MemoryServer(store=store, clock=self.clock)
         self.capture = FakeCapture()
         self.told = Told()
-        self.spool = WatchedSpool(spool_bytes)
+        self.spool = WatchedSpool(spool or MemorySpool(spool_bytes))
         self.uplink = self._uplink()
         self.link: Link | None = None
         self.frames = 0

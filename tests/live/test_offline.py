@@ -40,8 +40,8 @@ def _until_delivered(site: Site, sentinel: Daemon, count: int) -> list[Any]:
         raise AssertionError(f"{error}\n{sentinel.log()}") from None
 
 
-def _check_whole(site: Site, rows: list[Any]) -> None:
-    """In each session every sequence is there, and between all of them no time is missing."""
+def _check_sessions(site: Site, rows: list[Any]) -> list[int]:
+    """In each session every sequence is there, and it plays; the start times of all."""
     times = []
     for row in rows:
         base = _base(row["sessionId"])
@@ -53,6 +53,12 @@ def _check_whole(site: Site, rows: list[Any]) -> None:
         film = site.get(base + "/recording.mp4")[2]
         with av.open(io.BytesIO(film), "r") as container:
             assert len(list(container.decode(video=0))) == len(numbers)
+    return times
+
+
+def _check_whole(site: Site, rows: list[Any]) -> None:
+    """The same, and between all of them no time is missing."""
+    times = _check_sessions(site, rows)
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert min(pauses) > 0
     assert max(pauses) < LONGEST_PAUSE_US, pauses
@@ -78,3 +84,23 @@ def test_server_comes_late_and_dies(site: Site) -> None:
     stopped = _sessions(site)
     _check_whole(site, stopped)
     assert stopped[-1]["endTime"] > before_us - LONGEST_PAUSE_US
+
+
+def test_killed_with_a_spool(site: Site) -> None:
+    """A sentinel that is killed without ever having reached a server delivers, as the next
+    process, all that it had captured and written to its spool, and seals it."""
+    spool = ["--spool", str(site.folder / "spool")]
+    for _ in range(2):
+        sentinel = site.start_sentinel("desk-1", *spool)
+        sentinel.logged("has begun, without a server")
+        time.sleep(3)
+        sentinel.kill()
+    site.start_server()
+    sentinel = site.start_sentinel("desk-1", *spool)
+    rows = _until_delivered(site, sentinel, 3)
+    assert sentinel.stop() == 0
+    # A process that starts with a server there may begin a session before it has reached it.
+    assert len(rows) in (3, 4), rows
+    assert min(row["segmentCount"] for row in rows[:2]) >= 5
+    times = _check_sessions(site, _sessions(site))
+    assert times == sorted(times)
