@@ -18,8 +18,9 @@ none of 10,000                 0.08 to 0.11 s    0.56 to 1.14 s
 100 of 10,000                  0.13 to 0.16 s    0.87 to 1.39 s
 =============================  ================  ================
 
-Nearly all of the last column is the start of Python and Twisted: on a machine with a load of 15 it
-was 3.5 to 4.3 s, and the store was open within 0.24 s.
+Nearly all of the last column is the start of Python and Twisted, which takes half a second of CPU
+with an empty folder too. So it follows the load of the machine: with a load of 10 it was 0.8 to
+2.8 s (1.2 to 1.6 s with an empty folder), and the store was open within 0.36 s.
 """
 
 from __future__ import annotations
