@@ -93,10 +93,9 @@ class Crowd:
         `again_seconds` after they have gone.
         """
         port = free_port()
-        key, chain, tls = self_signed(folder)
-        listen = f"ssl:{port}:interface=127.0.0.1:privateKey={key}:certKey={chain}"
-        server = site.start_server("--listen", listen, "--buffer-seconds", "5")
-        crowd = cls(site, server, port, tls, alone_seconds, again_seconds)
+        keys = self_signed(folder)
+        server = site.start_server("--listen", keys.endpoint(port), "--buffer-seconds", "5")
+        crowd = cls(site, server, port, keys.context(), alone_seconds, again_seconds)
         crowd.senders += (Sender(name, _size) for name in ("a", "b", "c", "d"))
         asyncio.run(sending(crowd.senders, site.port, crowd._course()))
         return crowd

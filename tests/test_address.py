@@ -31,6 +31,10 @@ class AddressTests(SynchronousTestCase):
             ("tcp:127.0.0.1:8080", "ws://127.0.0.1:8080/ws/sentinel"),
             ("tls:vidlink.example:443", "wss://vidlink.example:443/ws/sentinel"),
             ("unix:/run/vidlink.sock", "ws://localhost/ws/sentinel"),
+            ("tcp:host=127.0.0.1:port=8080", "ws://127.0.0.1:8080/ws/sentinel"),
+            ("tcp:timeout=5:port=8080:host=Desk-1", "ws://Desk-1:8080/ws/sentinel"),
+            ("tls:h:port=443:timeout=5", "wss://h:443/ws/sentinel"),
+            (r"tcp:\:\:1:8080", "ws://[::1]:8080/ws/sentinel"),
         ):
             self.assertEqual(read_address(text, MemoryReactorClock()).url, url)
 
@@ -55,6 +59,17 @@ class AddressTests(SynchronousTestCase):
             "127.0.0.1",
             "",
             "tcp:",
+            "tcp:127.0.0.1:99999",
+            "ws://h:0",
+            # Names that no host can have.
+            "http://my_server",
+            "https://my_server",
+            "https://a..b",
+            "http://h h",
+            f"ws://{'a' * 70}",
+            "tcp:my_server:1",
+            "tls:a..b:443",
+            "tls:h:443:trustRoots=/nowhere",
             # It would connect to whoever answers, whatever the certificate.
             "ssl:vidlink.example:443",
         ):

@@ -44,6 +44,20 @@ class OnceTests(SynchronousTestCase):
         folder = once("tool-1", self.make, self.environ)
         self.assertEqual(self.made, [folder, folder])
 
+    def test_not_to_be_had(self) -> None:
+        """What cannot be installed is not tried again in this run, and said again."""
+        for required, kind in (("", SkipTest), ("all", Missing)):
+
+            def fail(folder: Path, required: str = required) -> None:
+                self.made.append(folder)
+                install(
+                    [sys.executable, "-c", "raise SystemExit(1)"], {"VIDLINK_REQUIRE": required}
+                )
+
+            for _ in range(3):
+                self.assertRaises(kind, once, f"tool{required}", fail, self.environ)
+        self.assertEqual(len(self.made), 2)
+
     def test_where(self) -> None:
         """It is below the user's cache, unless something else is asked for."""
         cache = os.path.abspath(self.mktemp())

@@ -5,10 +5,13 @@ Sentinels and clients read it alike, so that what is trusted over TLS is decided
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import idna
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString, wrapClientTLS
 from twisted.internet.ssl import optionsForClientTLS
 
@@ -59,12 +62,12 @@ def _from_url(text: str, reactor: Any, path: str) -> Address:
     prefix = parts.path.rstrip("/")
     for known in _PATHS:
         prefix = prefix.removesuffix("/" + known)
-    port = port or _PORTS[scheme]
+    port = _PORTS[scheme] if port is None else port
+    authority = _authority(text, parts.hostname, port)
     endpoint: Any = HostnameEndpoint(reactor, parts.hostname, port)
     if scheme == "wss":
         endpoint = wrapClientTLS(optionsForClientTLS(parts.hostname), endpoint)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return _address(endpoint, scheme, f"{host}:{port}", prefix, path)
+    return _address(endpoint, scheme, authority, prefix, path)
 
 
 def _from_endpoint(text: str, reactor: Any, path: str) -> Address:
@@ -74,16 +77,45 @@ def _from_endpoint(text: str, reactor: Any, path: str) -> Address:
         raise UserMistake(f"--server {text!r} would not check who answers; write tls: for ssl:")
     try:
         endpoint = clientFromString(reactor, text)
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except Exception as error:  # Whatever the kind of endpoint, a plugin perhaps, lets out.
         raise UserMistake(
             f"--server {text!r} is neither a URL (ws://host:port) nor a client endpoint "
-            f"(tcp:host:port, tls:host:port, unix:path): {error}"
+            f"(tcp:host:port, tls:host:port, unix:path): {str(error) or type(error).__name__}"
         ) from None
-    fields = rest.split(":")
-    scheme = "wss" if kind == "tls" else "ws"
-    if kind in ("tcp", "tls") and len(fields) > 1 and "=" not in fields[0] + fields[1]:
-        return _address(endpoint, scheme, f"{fields[0]}:{fields[1]}", "", path)
-    return _address(endpoint, scheme, "localhost", "", path)
+    authority = "localhost"
+    if kind in ("tcp", "tls"):
+        fields = _fields(rest)
+        authority = _authority(text, fields["host"], int(fields["port"]))
+    return _address(endpoint, "wss" if kind == "tls" else "ws", authority, "", path)
+
+
+def _fields(text: str) -> dict[str, str]:
+    """Host and port of a client endpoint that has been taken, by place or by name."""
+    fields: dict[str, str] = {}
+    places = iter(("host", "port"))
+    for field in re.findall(r"(?:\\.|[^\\:])+", text):
+        named = re.fullmatch(r"(\w+)=(.*)", field)
+        name, value = named.groups() if named else (next(places, ""), field)
+        fields[name] = re.sub(r"\\(.)", r"\1", value)
+    return fields
+
+
+def _authority(text: str, host: str, port: int) -> str:
+    """Host and port as a URL has them.
+
+    :raises UserMistake: there can be no such host or port.
+    """
+    if not 0 < port < 65_536:
+        raise UserMistake(f"--server {text!r}: a port is from 1 to 65535, not {port}")
+    try:
+        is_version_6 = ip_address(host.partition("%")[0]).version == 6
+    except ValueError:
+        try:
+            idna.encode(host)
+        except UnicodeError as error:
+            raise UserMistake(f"--server {text!r}: {host!r} is no host's name: {error}") from None
+        is_version_6 = False
+    return f"[{host}]:{port}" if is_version_6 else f"{host}:{port}"
 
 
 def _address(endpoint: Any, scheme: str, authority: str, prefix: str, path: str) -> Address:

@@ -65,9 +65,12 @@ class AskingOptionsTests(SynchronousTestCase):
             (LsOptions(), ["a", "--sentinel", "b"], "two sentinels"),
             (LsOptions(), ["--from", "yesterday"], "--from"),
             (LsOptions(), ["--from", "2026-01-02", "--to", "2026-01-01"], "--to"),
+            (LsOptions(), ["--from", "1960-01-01"], "--from takes a time since 1970"),
+            (LsOptions(), ["--group", "\udcff"], "--group"),
             (LsOptions(), ["--limit", "many"], "--limit"),
             (ExportOptions(), [], "SENTINEL"),
             (ExportOptions(), ["a", "--group", "b"], "not both"),
+            (ExportOptions(), ["--group", "a\nb"], "--group"),
             (ExportOptions(), ["a", "short"], "'short'"),
             (ExportOptions(), ["a b"], "'a b'"),
         ):

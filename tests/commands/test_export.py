@@ -227,9 +227,13 @@ class PlacingTests(RecordedCase):
             self.assertTrue(place(jobs[0]).parent.is_dir())
 
     def test_impossible(self) -> None:
-        """A folder that cannot be made is named."""
+        """A folder that cannot be made is named; and so is a film for more than one recording."""
         Path(self.folder / "file").write_text("")
         jobs = self.result_of(plan(self.history, Wish("gate.2", None, None, None, None)))
+        film = str(self.folder / "x.mp4")
+        mistake = self.assertRaises(UserMistake, placing, film, jobs, False)
+        self.assertEqual(str(mistake), f"{film} is one file for 2 recordings; name a folder")
+        self.assertFalse(os.path.exists(film))
         mistake = self.assertRaises(
             UserMistake, placing, str(self.folder / "file" / "x"), jobs, False
         )

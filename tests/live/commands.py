@@ -30,6 +30,19 @@ def vidlink(site: Site, *arguments: str, **wishes: Any) -> subprocess.CompletedP
     )
 
 
+def redirected(site: Site, how: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """The same with streams that are redirected as a shell does: ``> /dev/full``, ``2>&-``."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {how}', "sh", *VIDLINK, *arguments],
+        capture_output=True,
+        timeout=2 * START_SECONDS,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        env=environ(site),
+        cwd=site.folder,
+    )
+
+
 def begun(site: Site, *arguments: str, **wishes: Any) -> subprocess.Popen[bytes]:
     """Begin `vidlink`, its output in pipes unless `wishes` say otherwise."""
     settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | wishes

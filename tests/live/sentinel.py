@@ -82,6 +82,10 @@ class LiveSentinel:
             Ack, lambda ack: ack.session_id == session_id and ack.sequence >= sequence
         )
 
+    def close(self) -> None:
+        """Leave."""
+        self._socket.close()
+
     def vanish(self) -> None:
         """The connection is gone, without a farewell."""
         self._socket.shutdown()

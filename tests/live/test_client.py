@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from tests.daemons import START_SECONDS, Site, free_port
-from tests.live.certificates import make_certificate
 from tests.live.commands import vidlink
+from tests.tls import self_signed
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "client.md"
 
@@ -39,15 +39,12 @@ def test_example(site: Site) -> None:
 def test_tls(site: Site) -> None:
     """Over TLS the certificate is checked: one that is not trusted is refused on one line, one
     that was named is taken, for history and for live alike."""
-    trusted = site.folder / "trusted"
-    key, certificate = make_certificate(trusted)
+    keys = self_signed(site.folder / "trusted")
     port = free_port()
-    site.start_server(
-        "--listen", f"ssl:{port}:privateKey={key}:certKey={certificate}:interface=127.0.0.1"
-    )
+    site.start_server("--listen", keys.endpoint(port))
     site.start_sentinel("desk-1", "--fps", "5")
     site.live_session("desk-1")
-    address = f"tls:localhost:{port}:trustRoots={trusted}"
+    address = f"tls:localhost:{port}:trustRoots={keys.folder}"
     assert b"desk-1" in vidlink(site, "ls", "-s", address).stdout
     run = vidlink(site, "watch", "desk-1", "-s", address, "--seconds", "4")
     assert run.returncode == 0, run

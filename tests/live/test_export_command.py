@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.daemons import START_SECONDS, Site, free_port, until
-from tests.live.commands import begun, vidlink
+from tests.live.commands import begun, redirected, vidlink
 from tests.needs import need
 
 #: Where the server can be reached as well, over a line that breaks.
@@ -189,6 +189,28 @@ def test_ls(recorded: tuple[Site, str]) -> None:
     (row,) = map(json.loads, vidlink(site, "ls", "desk-1", "--json").stdout.splitlines())
     assert row == site.get_json(_base(session))
     assert session in vidlink(site, "ls", "desk-1").stdout.decode()
+
+
+def test_nowhere_to_write(recorded: tuple[Site, str]) -> None:
+    """A standard output that is full or closed is said on one line, with status 1."""
+    site, _ = recorded
+    for command in (["ls"], ["ls", "--help"], ["export", "desk-1", "-o", "full"]):
+        run = redirected(site, "> /dev/full", *command)
+        assert run.returncode == 1, (command, run)
+        assert run.stderr.endswith(b": cannot write to standard output: No space left on device\n")
+        assert run.stderr.count(b"\n") == 1, run.stderr
+    for command in (["ls"], ["watch", "desk-1"]):
+        run = redirected(site, ">&-", *command)
+        assert run.returncode == 1, (command, run)
+        assert run.stderr.endswith(b"standard output is closed; for no output, > /dev/null\n")
+        assert run.stderr.count(b"\n") == 1, run.stderr
+
+
+def test_nowhere_to_complain(recorded: tuple[Site, str]) -> None:
+    """Without a standard error nothing that is said there gets into the film."""
+    site, _ = recorded
+    run = redirected(site, "2>&-", "watch", "desk-1", "--seconds", "1")
+    assert run.stdout == b"", run
 
 
 def test_reader_of_a_list_goes_away(recorded: tuple[Site, str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 
 from tests.daemons import Site, until
-from tests.live.scripted import ScriptedSentinel
+from tests.live.sentinel import LiveSentinel
 from tests.needs import need
 from tests.recordings import EPOCH_US, write_recording
 
@@ -137,15 +137,18 @@ class TestPlaylist:
         """FFmpeg follows a running session across a hole, to the next keyframe and its end."""
         site.start_server()
         session = "scripted-session-0"
-        sentinel = ScriptedSentinel(site.ws, "desk-1", session)
+        sentinel = LiveSentinel(site.ws, "desk-1", session)
+        sentinel.init()
         path = _base(session) + "/index.m3u8"
         # More than the 5 s that FFmpeg reads before it begins to play.
-        sentinel.send(*range(65))
+        for sequence in range(65):
+            sentinel.segment(sequence)
         until(lambda: site.get(path)[2].count(b"#EXTINF") == 6, what="six intervals")
         follower = _Follower(site.url + path, tmp_path)
         try:
             until(lambda: follower.count() >= 50, PATIENCE_SECONDS, what="it plays")
-            sentinel.send(*range(67, 98))
+            for sequence in range(67, 98):
+                sentinel.segment(sequence)
             until(lambda: follower.count() > 70, PATIENCE_SECONDS, what="it is across the hole")
             assert follower.process.poll() is None, follower.log()
             sentinel.close()

@@ -41,9 +41,8 @@ def test_closes_and_never_reads(site: Site, tmp_path: Path) -> None:
     """Of a viewer that says close while much waits for it, and never reads on, nothing is left
     after 3 s, over TLS as well."""
     tls_port = free_port()
-    key, chain, tls = self_signed(tmp_path)
-    listen = f"ssl:{tls_port}:interface=127.0.0.1:privateKey={key}:certKey={chain}"
-    server = site.start_server("--listen", listen)
+    keys = self_signed(tmp_path)
+    server = site.start_server("--listen", keys.endpoint(tls_port))
     sender = Sender("a", lambda _: 1_000_000)
 
     async def course() -> None:
@@ -51,7 +50,7 @@ def test_closes_and_never_reads(site: Site, tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
         deaf = [
             await asyncio.to_thread(Deaf, port, [Subscribe("a")], context)
-            for port, context in ((site.port, None), (tls_port, tls))
+            for port, context in ((site.port, None), (tls_port, keys.context()))
         ]
         # Until more waits for each than all buffers on the way take.
         await asyncio.sleep(2)

@@ -276,12 +276,30 @@ class FloodTests(HostileCase):
         self.pass_rests()
         self.assertEqual(link.transport.octets, b"".join(pong(b"%d" % n) for n in range(101)))
 
+    def test_one_read_in_many_pieces(self) -> None:
+        """However many pieces they come in, as TLS hands on each of its records alone, frames
+        that come at one time are taken in turns."""
+        for factory in self.factories:
+            link = self.connect(factory)
+            for _ in range(100):
+                link.dataReceived(frame(PING) * (FRAMES_PER_TURN - 1))
+            self.assertFalse(link.transport.is_read)
+            self.assertEqual(link.transport.octets, pong() * FRAMES_PER_TURN)
+            began = self.server.clock.seconds()
+            self.pass_rests()
+            self.assertEqual(link.transport.octets, pong() * 100 * (FRAMES_PER_TURN - 1))
+            rested = self.server.clock.seconds() - began
+            turns = 100 * (FRAMES_PER_TURN - 1) // FRAMES_PER_TURN
+            self.assertAlmostEqual(rested, turns * REST_SECONDS)
+            link.connectionLost(Failure(ConnectionLost()))
+
     def test_patient_peers(self) -> None:
-        """Whoever sends a few frames at a time never waits."""
+        """Whoever sends a few frames at a time, and then a while nothing, never waits."""
         peer = self.server.proctor()
         peer.say(ProctorRegister("test/1"))
         self.server.flush()
         for _ in range(10):
+            self.server.clock.advance(2 * REST_SECONDS)
             for _ in range(FRAMES_PER_TURN):
                 peer.say(Clock(1))
             began = self.server.clock.seconds()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from vidlink.commands import demo, export, fsck, ls, watch
+from vidlink.commands.output import given_up, printing
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import OneLineOptions
 
@@ -47,16 +47,18 @@ _RUNS: dict[str, Callable[[Any], int | None]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; leaves with its status, or with 1 and one line that says what is wrong."""
     options = Options()
-    options.parseOptions(sys.argv[1:] if arguments is None else arguments)
-    command = str(options.subCommand)
+    status: int | None = 0
     try:
-        status = _RUNS[command](options.subOptions)
-        sys.stdout.flush()
+        with printing():
+            try:
+                options.parseOptions(sys.argv[1:] if arguments is None else arguments)
+            except OSError as error:  # All that it does with files is to print the help.
+                raise given_up(error) from None
+            status = _RUNS[str(options.subCommand)](options.subOptions)
     except VidlinkError as error:
-        raise SystemExit(f"vidlink {command}: {error}") from None
+        command = f"vidlink {options.subCommand or ''}".rstrip()
+        raise SystemExit(f"{command}: {error}") from None
     except BrokenPipeError:
-        # Whoever read has gone. Python would complain of what it cannot write at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     if status:
         raise SystemExit(status)

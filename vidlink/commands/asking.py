@@ -11,6 +11,8 @@ from vidlink.commands.words import read_moment
 from vidlink.errors import UserMistake
 from vidlink.model import is_sentinel_id, is_session_id
 from vidlink.options import OneLineOptions
+from vidlink.wire.kinds import Misfit, excerpt
+from vidlink.wire.schema import NAME
 
 #: The server, where ``--server`` does not say.
 VARIABLE = "VIDLINK_SERVER"
@@ -83,6 +85,18 @@ def checked_sentinel(text: str) -> str:
     """
     if not is_sentinel_id(text):
         raise UserMistake(f"{text!r} is no sentinel's id; 'vidlink ls' lists them")
+    return text
+
+
+def checked_group(text: str) -> str:
+    """`text`, if it may name a group.
+
+    :raises UserMistake: it may not.
+    """
+    try:
+        NAME.dump(text)
+    except Misfit as misfit:
+        raise UserMistake(f"--group takes {misfit.expected}, not {excerpt(text)}") from None
     return text
 
 

@@ -23,6 +23,7 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
+from vidlink.commands.output import tell
 from vidlink.errors import UserMistake
 from vidlink.options import OneLineOptions
 
@@ -114,12 +115,12 @@ def run(options: Options) -> None:
             lambda _: service.stopService()
         ),
     )
-    print(f"VidLink demo: {options['screens']} screens at http://127.0.0.1:{port}/")
-    print(f"Recordings go to {data}. Stop with Ctrl-C.", flush=True)
+    tell(f"VidLink demo: {options['screens']} screens at http://127.0.0.1:{port}/")
+    tell(f"Recordings go to {data}. Stop with Ctrl-C.")
     if options["seconds"]:
         clock.callLater(options["seconds"], clock.stop)
     clock.run()
-    print(f"Stopped. The recordings are in {data}.")
+    tell(f"Stopped. The recordings are in {data}.")
 
 
 def _server(port: int, data: Path) -> Any:

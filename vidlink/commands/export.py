@@ -14,7 +14,13 @@ from vidlink.client import History, open_history
 from vidlink.client.download import Downloaded, fetch, verify
 from vidlink.client.partfile import PartFile
 from vidlink.client.values import gap_json
-from vidlink.commands.asking import RangeOptions, checked_sentinel, checked_session
+from vidlink.commands.asking import (
+    RangeOptions,
+    checked_group,
+    checked_sentinel,
+    checked_session,
+)
+from vidlink.commands.output import tell
 from vidlink.commands.plan import Job, Wish, plan
 from vidlink.commands.progress import Progress
 from vidlink.commands.running import run_in_reactor
@@ -55,6 +61,8 @@ class Options(RangeOptions):
             raise UserMistake("say which SENTINEL, or which --group, and not both")
         if self["sentinel"] is not None:
             checked_sentinel(self["sentinel"])
+        if self["group"] is not None:
+            checked_group(self["group"])
         if self["session"] is not None:
             checked_session(self["session"])
         self.read_range()
@@ -206,9 +214,12 @@ def write_gaps(found: Downloaded, part: PartFile) -> None:
 def placing(output: str, jobs: list[Job], is_forced: bool) -> Callable[[Job], Path]:
     """Where each job's file goes; the folder is made.
 
-    :raises UserMistake: it cannot be made, or the file named is there already.
+    :raises UserMistake: it cannot be made, the file named is there already, or one is named for
+        many.
     """
     path = Path(output)
+    if len(jobs) > 1 and path.suffix.lower() == ".mp4" and not path.is_dir():
+        raise UserMistake(f"{path} is one file for {len(jobs)} recordings; name a folder")
     if len(jobs) == 1 and path.suffix and not path.is_dir():
         if path.exists() and not is_forced:
             raise UserMistake(f"{path} is there already; --force replaces it")
@@ -242,11 +253,7 @@ async def _export(options: Options, reactor: Any) -> int:
         total_bytes = sum(job.about_bytes for job in jobs)
         is_terminal = sys.stderr.isatty()
         progress = Progress(sys.stderr, reactor.seconds, total_bytes, is_terminal)
-        export = Export(history, reactor, progress, _put, is_forced)
+        export = Export(history, reactor, progress, tell, is_forced)
         return await export.run(jobs, place)
     finally:
         await history.close()
-
-
-def _put(line: str) -> None:
-    print(line, flush=True)

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from vidlink.client import History, open_history
 from vidlink.client.values import sentinel_json, session_json
-from vidlink.commands.asking import RangeOptions, checked_sentinel
+from vidlink.commands.asking import RangeOptions, checked_group, checked_sentinel
+from vidlink.commands.output import tell
 from vidlink.commands.running import run_in_reactor
 from vidlink.commands.words import age, count, gap_words, length, moment, rate, shown, size
 from vidlink.errors import NotFound, UserMistake
@@ -73,6 +74,8 @@ class Options(RangeOptions):
         """Check all of it."""
         if self["sentinel"] is not None:
             checked_sentinel(self["sentinel"])
+        if self["group"] is not None:
+            checked_group(self["group"])
         self.read_range()
         self.number("limit", int, 0, MAX_SESSIONS)
         if self["from"] is not None or self["to"] is not None:
@@ -90,7 +93,7 @@ def run(options: Options) -> int:
 async def _ask(options: Options, reactor: Any) -> int:
     history = open_history(options["server"], reactor)
     try:
-        return await list_all(options, history, print)
+        return await list_all(options, history, tell)
     finally:
         await history.close()
 

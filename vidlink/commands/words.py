@@ -121,9 +121,12 @@ def read_moment(text: str, option: str) -> int:
         if "-" not in text:
             raise ValueError
         # Without a zone, astimezone() takes it for one of here.
-        return (datetime.fromisoformat(text).astimezone() - _EPOCH) // _MICROSECOND
+        time_us = (datetime.fromisoformat(text).astimezone() - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         raise UserMistake(
             f"{option} takes a time such as 2026-07-01T09:30:00Z, or 2026-07-01 09:30 by this "
             f"machine's clock, or microseconds since 1970, not {text!r}"
         ) from None
+    if time_us < 0:
+        raise UserMistake(f"{option} takes a time since 1970, not {text!r}")
+    return time_us

@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from vidlink.interfaces import ICodec
+from zope.interface import implementer
+
+from vidlink.interfaces import ICodec, IFollower
 from vidlink.model import Arrival, Frame, InitSegment
 from vidlink.relay.cursor import Cursor, Hole, join_latest, join_oldest, resume
 from vidlink.wire.framing import server_frame
@@ -30,27 +32,48 @@ if TYPE_CHECKING:
 FRESH_SECONDS = 2.0
 
 
+@implementer(IFollower)
 class Subscription:
-    """What one viewer is sent of one Sentinel; every call is bounded and never blocks."""
+    """What one viewer is sent of one Sentinel; every call is bounded and never blocks.
+
+    It follows the stream by itself, until :meth:`leave`.
+
+    :param seconds: the monotonic clock.
+    :param on_news: called whenever there may be something to pull; until then, once
+        :meth:`pull` has given None, it gives nothing else.
+    """
 
     def __init__(
-        self, stream: Stream, request: Subscribe, codec: ICodec, seconds: Callable[[], float]
+        self,
+        stream: Stream,
+        request: Subscribe,
+        codec: ICodec,
+        *,
+        seconds: Callable[[], float],
+        on_news: Callable[[], None],
     ) -> None:
         self.stream = stream
         self._codec = codec
         self._seconds = seconds
+        self._on_news = on_news
         self._outbox: deque[Frame] = deque()
         self._init_wanted = False
-        self.restart(request)
+        self._begin(request)
+        stream.follow(self)
+
+    def stirred(self) -> None:
+        """A segment has arrived, or a session has begun or ended."""
+        self._on_news()
+
+    def leave(self) -> None:
+        """Follow the stream no more."""
+        self.stream.leave(self)
 
     def restart(self, request: Subscribe) -> None:
         """Subscribe again: another place, tier or lag. What was due is not sent twice."""
         self._outbox.clear()
-        self._request = request
-        self._start: StartFrom | Place = request.start_from
-        self._live: LiveSession | None = None
-        self._cursor: Cursor | None = None
-        self._waiting = False
+        self._begin(request)
+        self._on_news()
 
     def pull(self) -> Frame | None:
         """The next frame for the socket; None when there is nothing to send now."""
@@ -79,7 +102,15 @@ class Subscription:
         False if there is no session to send it of.
         """
         self._init_wanted = self._live is not None or self._next() is not None
+        self._on_news()
         return self._init_wanted
+
+    def _begin(self, request: Subscribe) -> None:
+        self._request = request
+        self._start: StartFrom | Place = request.start_from
+        self._live: LiveSession | None = None
+        self._cursor: Cursor | None = None
+        self._waiting = False
 
     def _enter(self) -> bool:
         """Begin with the next session, or say once that there is none; False if idle."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from automat import NoTransition, TypeMachineBuilder
@@ -121,7 +122,7 @@ class Watch:
         return self._turns.pull() if frame is None else frame
 
     def stirred(self) -> None:
-        """Something that this Proctor follows has news."""
+        """The list of Sentinels has news."""
         self.peer.wake()
 
     def deadline(self) -> None:
@@ -154,15 +155,19 @@ class Watch:
 
     def subscribe(self, message: Subscribe) -> None:
         """Follow a Sentinel, or follow it otherwise than before."""
-        subscription = self.subscriptions.get(message.sentinel_id)
+        sentinel_id = message.sentinel_id
+        subscription = self.subscriptions.get(sentinel_id)
         if subscription is not None:
             subscription.restart(message)
-        else:
-            stream = self._stream(message.sentinel_id)
-            subscription = Subscription(stream, message, self._codec, self._seconds)
-            self.subscriptions[message.sentinel_id] = subscription
-            self._turns.add(message.sentinel_id, subscription)
-            stream.follow(self)
+            return
+        subscription = self.subscriptions[sentinel_id] = Subscription(
+            self._stream(sentinel_id),
+            message,
+            self._codec,
+            seconds=self._seconds,
+            on_news=partial(self._has_news, sentinel_id),
+        )
+        self._turns.add(sentinel_id, subscription)
         self.peer.wake()
 
     def unsubscribe(self, message: Unsubscribe) -> None:
@@ -170,7 +175,7 @@ class Watch:
         subscription = self.subscriptions.pop(message.sentinel_id, None)
         if subscription is not None:
             self._turns.remove(message.sentinel_id)
-            subscription.stream.leave(self)
+            subscription.leave()
 
     def send_init(self, message: InitRequest) -> None:
         """The initialization segment of what is being shown, once more."""
@@ -179,7 +184,6 @@ class Watch:
             raise NotFound(f"sentinel {message.sentinel_id} is not subscribed to")
         if not subscription.send_init():
             raise NotFound(f"sentinel {message.sentinel_id} has no session now")
-        self.peer.wake()
 
     def set_focus(self, message: Focus) -> None:
         """Serve this one first."""
@@ -208,10 +212,15 @@ class Watch:
         self._news = None
         self.hub.leave_list(self)
         for subscription in self.subscriptions.values():
-            subscription.stream.leave(self)
+            subscription.leave()
         self.subscriptions.clear()
         self._turns.clear()
         self._replies.clear()
+
+    def _has_news(self, sentinel_id: str) -> None:
+        """There may be something to pull of this subscription."""
+        self._turns.ready(sentinel_id)
+        self.peer.wake()
 
     def _stream(self, sentinel_id: str) -> Any:
         stream = self.hub.stream(sentinel_id)

@@ -1,11 +1,12 @@
 """How many frames of one connection are taken at a time, so that the others have their turn.
 
 A tiny frame costs far more than its octets: one read may hold ten thousand pings, and while they
-are answered everybody else waits. So a read that holds many is taken in pieces with a rest after
-each, in which its socket is not read; the peer is slowed down by TCP. Who sends frames as large as
-media, or as seldom as people click, never rests.
+are answered everybody else waits. So many frames are taken in pieces with a rest after each, in
+which their socket is not read; the peer is slowed down by TCP. One read may also come in many
+pieces: TLS hands on each of its records alone. So it is counted by the clock, not by the read.
+Who sends frames as large as media, or as seldom as people click, never rests.
 
-Bounds: `frames_per_turn` frames a turn of the reactor, and what one read has brought waits.
+Bounds: `frames_per_turn` frames in :data:`REST_SECONDS`, and what one read has brought waits.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from autobahn.twisted.websocket import WebSocketServerProtocol
 
 from vidlink.server.timer import Timer
 
-#: So many frames of one read are taken before the others have their turn.
+#: So many frames are taken before the others have their turn.
 FRAMES_PER_TURN = 32
-#: How long the rest of that read waits, and its socket is not read: 6,400 frames a second at most.
+#: How long what came with them waits, and its socket is not read: 6,400 frames a second at most.
 REST_SECONDS = 0.005
 
 
@@ -28,6 +29,7 @@ class PacedProtocol(WebSocketServerProtocol):
     factory: Any
     frames_per_turn = FRAMES_PER_TURN
     _turn_frames = 0
+    _turn_seconds = float("-inf")
 
     def connectionMade(self) -> None:
         """The socket is here."""
@@ -40,9 +42,10 @@ class PacedProtocol(WebSocketServerProtocol):
         return self._rest.is_running
 
     def dataReceived(self, data: bytes) -> None:
-        """What one read has brought."""
-        if not self.is_resting:
-            self._turn_frames = 0
+        """What one read has brought, or one record of it."""
+        turn_seconds = self.factory.clock.seconds() - self._turn_seconds
+        if turn_seconds >= REST_SECONDS and not self.is_resting:
+            self._begin_turn()
         super().dataReceived(data)
 
     def onFrameBegin(self) -> None:
@@ -65,6 +68,10 @@ class PacedProtocol(WebSocketServerProtocol):
         super().connectionLost(reason)
 
     def _go_on(self) -> None:
-        self._turn_frames = 0
+        self._begin_turn()
         self.transport.resumeProducing()
         self.consumeData()
+
+    def _begin_turn(self) -> None:
+        self._turn_frames = 0
+        self._turn_seconds = self.factory.clock.seconds()
