@@ -114,6 +114,10 @@ class Tmpfs(Mount):
         """Give the room back."""
         self._ballast.unlink()
 
+    def resize(self, size_bytes: int) -> None:
+        """Let it hold so much from now on."""
+        run("mount", "-o", f"remount,size={size_bytes}", self.path)
+
 
 class Ext4(Mount):
     """An ext4 in the file `image`, whose power can be cut; it survives being unmounted."""
