@@ -103,7 +103,7 @@ def pictures(film: bytes) -> tuple[int, list[str]]:
     """How many pictures a film has, and what the decoder complains of."""
     av.logging.set_level(av.logging.WARNING)
     try:
-        with av.logging.Capture() as said, av.open(BytesIO(film)) as container:
+        with av.logging.Capture() as said, av.open(BytesIO(film), "r") as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"
             count = sum(1 for _ in container.decode(stream))

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Thread
 from types import TracebackType
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from tests.scripted import Scripted, Viewer, p99
 from vidlink.model import InitSegment, Segment
@@ -30,10 +30,16 @@ Key: TypeAlias = tuple[str, str]
 class Load(Protocol):
     """Sentinels that send to the server on one port for as long as it is entered."""
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> object:
         """Begin to send."""
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
         """Send no more; raises what has gone wrong with the load itself."""
 
     @property
@@ -171,9 +177,9 @@ class ScriptedLoad:
     async def _all(self) -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
         self._stop = lambda: loop.is_closed() or loop.call_soon_threadsafe(stopped.set)
-        tasks = [asyncio.ensure_future(self._sentinel(name)) for name in self._names]
-        tasks += [asyncio.ensure_future(self._watch()) for _ in range(self._viewer_count)]
-        tasks.append(asyncio.ensure_future(stopped.wait()))
+        works: list[Coroutine[Any, Any, object]] = [self._sentinel(name) for name in self._names]
+        works += [self._watch() for _ in range(self._viewer_count)]
+        tasks = [asyncio.ensure_future(work) for work in (*works, stopped.wait())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

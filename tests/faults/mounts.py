@@ -14,6 +14,8 @@ import os
 import struct
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -100,23 +102,23 @@ class Tmpfs(Mount):
         """Put an empty one there."""
         run("mount", "-t", "tmpfs", "-o", f"size={self._size_bytes}", "none", self.path)
 
-    def fill(self, *, but_bytes: int = 0) -> None:
-        """Take all the room there is, `but_bytes` of it excepted."""
+    def fill(self) -> None:
+        """Take all the room there is."""
         with open(self._ballast, "ab", buffering=0) as file:
-            for size in (1 << 16, 1 << 12):
+            while (left := os.statvfs(self.path).f_bfree * os.statvfs(self.path).f_frsize) > 0:
                 try:
-                    while os.statvfs(self.path).f_bfree * 4096 >= but_bytes + size:
-                        file.write(bytes(size))
+                    file.write(bytes(min(left, 1 << 16)))
                 except OSError as error:
-                    assert error.errno == errno.ENOSPC, error
+                    if error.errno != errno.ENOSPC:
+                        raise
 
-    def free(self) -> None:
-        """Give the room back."""
+    @contextmanager
+    def full(self, server: object = None) -> Iterator[None]:
+        """There is no room at all meanwhile; then there is, and more than before."""
+        self.fill()
+        yield
+        run("mount", "-o", f"remount,size={8 * self._size_bytes}", self.path)
         self._ballast.unlink()
-
-    def resize(self, size_bytes: int) -> None:
-        """Let it hold so much from now on."""
-        run("mount", "-o", f"remount,size={size_bytes}", self.path)
 
 
 class Ext4(Mount):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.daemons import Daemon, Site
+from tests.daemons import Site
 from tests.faults.mounts import Tmpfs
 from tests.faults.tracing import injected, writer_thread
-from tests.faults.trouble import endure, parts
+from tests.faults.trouble import Fault, endure, parts
 
 SIXTEEN_MIB = 16 * 1024 * 1024
 
 
-def _failing(*injections: str) -> Callable[[Daemon], AbstractContextManager[object]]:
+def _failing(injection: str) -> Fault:
     """The calls of the thread that writes fail as told, and nobody else's."""
-    return lambda server: injected(server, *injections, tid=writer_thread(server))
+    return lambda server: injected(server, injection, tid=writer_thread(server))
 
 
 def test_disk_full(site: Site, tmp_path: Path, mounted: Callable[[Tmpfs], Tmpfs]) -> None:
@@ -25,16 +24,7 @@ def test_disk_full(site: Site, tmp_path: Path, mounted: Callable[[Tmpfs], Tmpfs]
     recording goes on by itself."""
     small = mounted(Tmpfs(tmp_path / "disk", SIXTEEN_MIB))
     site.data = small.path / "data"
-
-    @contextmanager
-    def full(server: Daemon) -> Iterator[None]:
-        small.fill()
-        yield
-        # And more of it, or it would be full again in seconds.
-        small.resize(8 * SIXTEEN_MIB)
-        small.free()
-
-    endure(site, full, seconds=4.0).check("disk-full")
+    endure(site, small.full, seconds=4.0).check("disk-full")
 
 
 def test_write_error(site: Site) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+
+import pytest
 
 from tests.daemons import Daemon, Site, until
 from tests.faults.evidence import look
 from tests.faults.load import ScriptedLoad
 from tests.faults.trouble import endure, parts
 from tests.live.sentinel import LiveSentinel
+from tests.needs import need
 from vidlink.model import InitSegment
 from vidlink.testing import media
 
@@ -28,6 +32,12 @@ def limited(server: Daemon, which: int, soft: int) -> Iterator[None]:
         resource.prlimit(pid, which, before)
 
 
+def _first_free(server: Daemon) -> int:
+    """The descriptor that the server would get next."""
+    taken = {int(name) for name in os.listdir(f"/proc/{server.process.pid}/fd")}
+    return min(set(range(len(taken) + 1)) - taken)
+
+
 def test_no_descriptors_left(site: Site) -> None:
     """Where no file can be opened, what is being recorded goes on, and a session that begins
     waits for its files; nobody new gets in, and then everybody again."""
@@ -39,11 +49,11 @@ def test_no_descriptors_left(site: Site) -> None:
         sent = {("changing", "the-session-before-it"): {0: changing.segment(0)}}
         changing.acknowledged("the-session-before-it", 0)
         until(lambda: min(load.acknowledged().values(), default=-1) >= 0, what="acknowledged")
-        with limited(server, resource.RLIMIT_NOFILE, 5):
+        with limited(server, resource.RLIMIT_NOFILE, _first_free(server)):
             changing.session_id = "the-session-meanwhile"
             changing.say(InitSegment("changing", changing.session_id, media.init_segment(b"new")))
             sent["changing", changing.session_id] = {n: changing.segment(n) for n in range(5)}
-            with suppress(OSError):
+            with pytest.raises(OSError, match=r"closed|reset"):
                 site.get("/healthz")
             before = load.acknowledged()
             time.sleep(3.0)
@@ -57,6 +67,19 @@ def test_no_descriptors_left(site: Site) -> None:
     found = look(site, promised, load.sent | sent)
     found.check()
     assert found.causes() == set()
+
+
+def test_few_descriptors(site: Site) -> None:
+    """Twenty Sentinels on a server that may open too few files for all of them: some are turned
+    away or wait, and what is acknowledged of the others is kept."""
+    server = site.start_server(before=[need("prlimit"), "--nofile=48:48"])
+    load = ScriptedLoad(site.port)
+    with load:
+        until(lambda: sum(load.acknowledged().values()) > 100, what="some are acknowledged")
+        assert server.process.poll() is None, server.log()
+    assert server.stop() == 0
+    site.start_server()
+    look(site, load.acknowledged(), load.sent).check()
 
 
 def test_files_too_large(site: Site) -> None:

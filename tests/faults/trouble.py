@@ -1,4 +1,4 @@
-"""A server whose disk is in trouble for a while, with all that has to be so before, while and after."""
+"""A server whose disk is in trouble for a while: what has to be so meanwhile, and afterwards."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from tests.daemons import Daemon, Site, until
 from tests.faults.evidence import Evidence, look
@@ -19,6 +20,8 @@ QUEUE_BYTES = 6 * 1024 * 1024
 #: Five times what an alarm may take, and what recording may take to go on.
 ALARM_SECONDS = 50.0
 QUIET_SECONDS = 3.0
+#: What a server suffers from for as long as it is entered.
+Fault: TypeAlias = Callable[[Daemon], AbstractContextManager[object]]
 
 
 @dataclass
@@ -54,7 +57,7 @@ def states(site: Site) -> set[str]:
 
 def endure(
     site: Site,
-    fault: Callable[[Daemon], AbstractContextManager[object]],
+    fault: Fault,
     *,
     seconds: float,
     mend: Callable[[], object] | None = None,
