@@ -39,7 +39,7 @@ def test_write_error(site: Site) -> None:
 def test_index_error(site: Site) -> None:
     """While the database alone cannot be written, which is not where the truth is, the list says
     so, and everything is recorded and acknowledged."""
-    found = endure(site, _failing("pwrite64:error=EIO"), seconds=2.0)
+    found = endure(site, _failing("pwrite64:error=EIO"), seconds=4.0)
     assert found.promised_in_trouble > 0
     found.check()
     assert min(parts(site.data)) == 1

@@ -28,9 +28,12 @@ Fault: TypeAlias = Callable[[Daemon], AbstractContextManager[object]]
 class Trouble:
     """How it went: what 99 % of the segments took at most to a viewer, and what was found.
 
+    `promised_in_trouble` is how much was acknowledged, before it was over, of what had been sent
+    after the alarm.
+
     `alarm_seconds` and `recovery_seconds` are what the list of Sentinels took to say that
-    recording is in trouble, and that it is not; `peak_bytes` is the most memory that the server
-    had.
+    recording is in trouble, and that it is not; `growth_bytes` is how much more memory the server
+    had at most than before.
     """
 
     quiet_ms: float = 0.0
@@ -78,9 +81,9 @@ def endure(
         with fault(server):
             until(lambda: "trouble" in states(site), ALARM_SECONDS, what="an alarm")
             found.alarm_seconds = time.monotonic() - failed
-            at_first = sum(_reached(load))
+            alarmed = time.monotonic()
             time.sleep(seconds)
-            found.promised_in_trouble = sum(_reached(load)) - at_first
+            found.promised_in_trouble = _promised_since(load, alarmed)
             over = time.monotonic()
         if mend is None:
             until(lambda: states(site) == {"ok"}, ALARM_SECONDS, what="recording goes on")
@@ -119,6 +122,15 @@ def parts(data: Path) -> list[int]:
 
 def _reached(load: ScriptedLoad) -> list[int]:
     return list(load.acknowledged().values())
+
+
+def _promised_since(load: ScriptedLoad, since: float) -> int:
+    """How many segments have been acknowledged of those that were sent after this moment."""
+    return sum(
+        when >= since and sequence <= sending.acknowledged
+        for sending in list(load.sessions.values())
+        for sequence, when in list(sending.sent_seconds.items())
+    )
 
 
 def _peak_bytes(server: Daemon) -> int:
