@@ -64,7 +64,8 @@ def tell(what: str, rounds: Rounds, found: Evidence) -> None:
         f"{what:20} {len(starts)} rounds: {found.acknowledged} acknowledged, "
         f"{len(found.lost)} lost, {found.recorded} recorded in {len(found.gaps)} sessions, "
         f"{len(found.unsound)} unsound; answers {statistics.median(starts):.2f} s after the start, "
-        f"at most {max(starts):.2f} s",
+        f"at most {max(starts):.2f} s, with {statistics.median(rounds.start_cpu_seconds):.2f} s "
+        "of a processor",
         flush=True,
     )
 
@@ -74,7 +75,7 @@ def kills(count: int, seed: int) -> None:
     with a_site() as site:
         load = ScriptedLoad(site.port, seed=seed)
         rounds = kill(site, load, count, seed)
-        rounds.start_seconds.append(timed_start(site)[1])
+        timed_start(rounds, site)
         tell("kill -9", rounds, look(site, rounds.promised, load.sent))
 
 

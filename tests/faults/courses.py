@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.daemons import Daemon, Site
 from tests.faults.load import Key, Load
@@ -17,9 +19,11 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 0.3, 2.0
 
 @dataclass
 class Rounds:
-    """How rounds went: what each start took, and how far sessions had been acknowledged."""
+    """How rounds went: what each start took until the server answered, in time and of a
+    processor, and how far sessions had been acknowledged."""
 
     start_seconds: list[float] = field(default_factory=list)
+    start_cpu_seconds: list[float] = field(default_factory=list)
     promised: dict[Key, int] = field(default_factory=dict)
 
 
@@ -59,14 +63,17 @@ def _lives(
     """`count` servers, one after the other, each after a while that it has run."""
     chance = random.Random(seed)
     for _ in range(count):
-        server, seconds = timed_start(site, before)
-        rounds.start_seconds.append(seconds)
+        server = timed_start(rounds, site, before)
         time.sleep(chance.uniform(SHORTEST_SECONDS, LONGEST_SECONDS))
         yield server
 
 
-def timed_start(site: Site, before: Sequence[str] = ()) -> tuple[Daemon, float]:
-    """Start the server; it, and how many seconds that took until it answered."""
+def timed_start(rounds: Rounds, site: Site, before: Sequence[str] = ()) -> Daemon:
+    """Start the server, and note what that took."""
     begun = time.monotonic()
     server = site.start_server(before=before)
-    return server, time.monotonic() - begun
+    rounds.start_seconds.append(time.monotonic() - begun)
+    stat = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(stat[11]) + int(stat[12])
+    rounds.start_cpu_seconds.append(ticks / os.sysconf("SC_CLK_TCK"))
+    return server

@@ -63,7 +63,7 @@ def look(
             if key in listed:
                 _look_at(reader, key, promised.get(key, -1), sent.get(key, {}), found)
             else:
-                found.lost.append(f"all of {key}")
+                found.lost += [f"{key} {sequence}" for sequence in range(promised[key] + 1)]
     return found
 
 
