@@ -8,7 +8,31 @@ A real server under twenty scripted sentinels that send five segments a second e
 acknowledged is then asked for over HTTP and compared, and the film of each session decoded. What
 is done to the server, and how, is in `tests/faults`.
 
-FIGURES
+Measured on two cores of a shared virtual machine with five to ten other processes busy on each,
+Linux 6.18, Python 3.11. Starts count from the process to the first answer over HTTP, and grow with what
+else is going on: nearly all of it is Python reading modules, 0.64 s of a processor.
+
+=====================================  =======================================================
+100 times ``kill -9``                  0 of 4,827 acknowledged segments lost; 1,980 sessions whole
+20 power cuts                          0 of 880 lost
+3 power cuts where no sync does a      84 of 84 lost
+thing
+start after a kill (26, less load)     1.0 s in the median, 2.1 s at most
+start after a kill (101, load of 15)   2.8 s in the median, 6.8 s at most
+SIGTERM                                status 0 after 2.4 s, all closed with 1001, nothing lost
+=====================================  =======================================================
+
+Ten seconds of trouble, and what 99 % of the segments took at most to a viewer before it and in
+it; nothing was lost in any, and the server grew by 17 MB, of which 6 MiB are the queue:
+
+==================  ===================  ==========  ========  ===========
+fault               p99 before, in it    alarm       over      gaps
+==================  ===================  ==========  ========  ===========
+EIO on write        7.9 and 6.1 ms       0.26 s      0.47 s    write-error
+EIO on sync         16.2 and 13.4 ms     0.27 s      0.34 s    write-error
+500 ms per write    15.9 and 46.9 ms     1.96 s      0.51 s    queue-full
+disk full           31.1 and 26.6 ms     0.33 s      0.66 s    disk-full
+==================  ===================  ==========  ========  ===========
 """
 
 from __future__ import annotations
