@@ -9,8 +9,8 @@ acknowledged is then asked for over HTTP and compared, and the film of each sess
 is done to the server, and how, is in `tests/faults`.
 
 Measured on two cores of a shared virtual machine with five to ten other processes busy on each,
-Linux 6.18, Python 3.11. Starts count from the process to the first answer over HTTP, and grow with what
-else is going on: nearly all of it is Python reading modules, 0.64 s of a processor.
+Linux 6.18, Python 3.11. Starts count from the process to the first answer over HTTP, and grow with
+what else is going on: nearly all of it is Python reading modules, 0.64 s of a processor.
 
 =====================================  =======================================================
 100 times ``kill -9``                  0 of 4,827 acknowledged segments lost; 1,980 sessions whole
@@ -30,7 +30,7 @@ fault               p99 before, in it    alarm       over      gaps
 ==================  ===================  ==========  ========  ===========
 EIO on write        7.9 and 6.1 ms       0.26 s      0.47 s    write-error
 EIO on sync         16.2 and 13.4 ms     0.27 s      0.34 s    write-error
-500 ms per write    15.9 and 46.9 ms     1.96 s      0.51 s    queue-full
+500 ms per write    10.4 and 10.4 ms     2.10 s      0.53 s    queue-full
 disk full           31.1 and 26.6 ms     0.33 s      0.66 s    disk-full
 ==================  ===================  ==========  ========  ===========
 """
