@@ -12,15 +12,14 @@ Measured on two cores of a shared virtual machine with five to ten other process
 Linux 6.18, Python 3.11. Starts count from the process to the first answer over HTTP, and grow with
 what else is going on: nearly all of it is Python reading modules, 0.64 s of a processor.
 
-=====================================  =======================================================
-100 times ``kill -9``                  0 of 4,827 acknowledged segments lost; 1,980 sessions whole
-20 power cuts                          0 of 880 lost
-3 power cuts where no sync does a      84 of 84 lost
-thing
-start after a kill (26, less load)     1.0 s in the median, 2.1 s at most
-start after a kill (101, load of 15)   2.8 s in the median, 6.8 s at most
-SIGTERM                                status 0 after 2.4 s, all closed with 1001, nothing lost
-=====================================  =======================================================
+======================================  ==========================================================
+100 times ``kill -9``                   0 of 4,827 acknowledged segments lost; 1,980 sessions whole
+20 power cuts                           0 of 880 lost
+3 power cuts where a sync does nothing  84 of 84 lost
+start after a kill (26, less load)      1.0 s in the median, 2.1 s at most
+start after a kill (101, load of 15)    2.8 s in the median, 6.8 s at most
+SIGTERM                                 status 0 after 2.4 s, all closed with 1001, nothing lost
+======================================  ==========================================================
 
 Ten seconds of trouble, and what 99 % of the segments took at most to a viewer before it and in
 it; nothing was lost in any, and the server grew by 17 MB, of which 6 MiB are the queue:
