@@ -34,6 +34,11 @@ PROGRAMS: Mapping[str, Program] = {
     "node": Program(("node",), "nodejs"),
     "npm": Program(("npm",), "npm"),
     "faketime": Program(("faketime",), "faketime"),
+    "strace": Program(("strace",), "strace"),
+    "mkfs.ext4": Program(("mkfs.ext4",), "e2fsprogs"),
+    "mount": Program(("mount",), "mount"),
+    "umount": Program(("umount",), "mount"),
+    "prlimit": Program(("prlimit",), "util-linux"),
 }
 
 

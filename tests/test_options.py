@@ -32,6 +32,7 @@ class OptionsTests(SynchronousTestCase):
             (ServerOptions(), "buffer-seconds", "0"),
             (ServerOptions(), "buffer-bytes", "lots"),
             (ServerOptions(), "buffer-total-bytes", "-1"),
+            (ServerOptions(), "queue-bytes", "0"),
             (SentinelOptions(), "fps", "5.1"),
             (SentinelOptions(), "fps", "nan"),
             (SentinelOptions(), "bitrate", "1e9"),

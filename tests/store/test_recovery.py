@@ -171,6 +171,26 @@ class KilledTests(RecoveryCase):
         self.assertEqual((shown.segment_count, shown.session.init), (0, INIT))
         self.assertEqual(shown.ended_time_us, EPOCH_US)
 
+    def test_nothing_on_disk(self) -> None:
+        """A session of which not even the init had reached the disk is told of all the same, and
+        can be delivered late; there is no film of it."""
+        self.rig.settle()
+        for name in ("part-0000.mp4", "part-0000.idx"):
+            os.remove(os.path.join(folder_of(self.rig, self.session), name))
+        rig = self.killed()
+        shown = self.shown(rig)
+        self.assertEqual((shown.segment_count, shown.session.init), (0, b""))
+        self.assertEqual([gap.cause for gap in shown.gaps], [Cause.SERVER_STOPPED])
+        film = rig.store.film("desk-1", self.session.session_id, None)
+        self.failureResultOf(film, NotFound)
+        opened = rig.store.reopen(self.session, self.durable.append)
+        rig.settle()
+        self.successResultOf(opened)
+        rig.store.append(self.session.session_id, an_arrival(self.session, 0))
+        rig.settle()
+        self.assertEqual(self.listed(rig), [0])
+        self.assertEqual(self.shown(rig).session.init, INIT)
+
     def test_ids_stay_used(self) -> None:
         """An id is not accepted again after a start, whatever became of its session."""
         self.record(0)

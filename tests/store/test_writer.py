@@ -381,6 +381,48 @@ class FaultTests(WritingCase):
         self.assertEqual(part_numbers(self.rig, self.session), [0, 1])
         self.assertEqual(part_numbers(self.rig, quiet), [0])
 
+    def test_folder_is_gone(self) -> None:
+        """While another folder is at its path, or none, nothing is written there; what waits is
+        written when the folder is back."""
+        self.append(0)
+        self.rig.settle()
+        away: str = self.mktemp()
+        os.rename(self.rig.path, away)
+        for make in (lambda: None, lambda: os.mkdir(self.rig.path)):
+            make()
+            self.rig.clock.advance(RETRY_SECONDS)
+            self.append(1)
+            self.store.writer.round()
+            self.assertEqual(self.durable, [0])
+            self.assertIs(self.state(), RecordingState.TROUBLE)
+        self.assertEqual(os.listdir(self.rig.path), [])
+        os.rmdir(self.rig.path)
+        os.rename(away, self.rig.path)
+        self.retry()
+        self.assertEqual(self.durable[-1], 1)
+        self.assert_stored(0, 1)
+
+    def test_folder_goes_in_a_round(self) -> None:
+        """What was written while the folder went may be anywhere, so it is not acknowledged, and
+        is written again."""
+        self.append(0)
+        self.rig.settle()
+        away, syncfs = self.mktemp(), self.disk.syncfs
+
+        def gone(descriptor: int) -> None:
+            syncfs(descriptor)
+            os.rename(self.rig.path, away)
+
+        self.disk.syncfs = gone  # type: ignore[method-assign]
+        self.append(1)
+        self.store.writer.round()
+        self.assertEqual(self.durable, [0])
+        self.disk.syncfs = syncfs  # type: ignore[method-assign]
+        os.rename(away, self.rig.path)
+        self.retry()
+        self.assertEqual(self.durable[-1], 1)
+        self.assert_stored(0, 1)
+
     def test_abandoned_file_cannot_be_cut(self) -> None:
         """Even if what was lost stays behind in the old file, readers see each segment once."""
         self.append(0)

@@ -115,7 +115,8 @@ class IArchive(Interface):
         out of the records. :exc:`~vidlink.errors.RequestError` for an `after` that is none."""
 
     def session(sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
-        """One session with its spans and gaps."""
+        """One session with its spans and gaps; its init is empty if the server stopped before
+        anything of it had reached the disk."""
 
     def segments(sentinel_id: str, session_id: str, query: SegmentQuery) -> Deferred[SegmentPage]:
         """One page of its segments. Its cost depends on the page, not on the session."""

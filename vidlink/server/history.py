@@ -149,8 +149,10 @@ class History:
     async def init(self, request: Request, sentinel: str, session: str) -> bytes:
         """The initialization segment."""
         Query(request.uri)
-        record = await self._archive.session(*_ids(sentinel, session))
-        return await send_body(request, SmallBody(record.session.init), {"Content-Type": VIDEO})
+        init = (await self._archive.session(*_ids(sentinel, session))).session.init
+        if not init:
+            raise NotFound("nothing of this session has reached the disk")
+        return await send_body(request, SmallBody(init), {"Content-Type": VIDEO})
 
     @app.route(_SESSION + "/segments/<numbers>", methods=["GET"])
     async def media(self, request: Request, sentinel: str, session: str, numbers: str) -> bytes:

@@ -28,6 +28,7 @@ from vidlink.server.service import COMMAND, ServerService
 from vidlink.server.site import build_root, make_site
 from vidlink.server.watch import WatchFactory
 from vidlink.store import RecordingStore
+from vidlink.store.store import QUEUE_BYTES
 
 _log = Logger()
 
@@ -51,6 +52,7 @@ class Options(OneLineOptions):
         ["buffer-seconds", None, "20", "How much of each stream is kept in memory."],
         ["buffer-bytes", None, "67108864", "The most memory one stream may take."],
         ["buffer-total-bytes", None, "2147483648", "The most memory all streams may take."],
+        ["queue-bytes", None, str(QUEUE_BYTES), "The most that may wait for the disk."],
     ]
     optFlags = [  # noqa: RUF012
         [
@@ -80,6 +82,7 @@ class Options(OneLineOptions):
         self.number("buffer-seconds", float, 1, 3600)
         self.number("buffer-bytes", int, 1024 * 1024, 2**40)
         self.number("buffer-total-bytes", int, 1024 * 1024, 2**44)
+        self.number("queue-bytes", int, 1024 * 1024, 2**44)
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
 
 
@@ -145,6 +148,7 @@ def _store(options: Options, clock: Any) -> RecordingStore:
         run_in_pool=lambda work, *arguments: deferToThreadPool(
             clock, clock.getThreadPool(), work, *arguments
         ),
+        queue_bytes=options["queue-bytes"],
     )
 
 

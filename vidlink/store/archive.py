@@ -149,6 +149,8 @@ class Archive:
         self, view: View, last: int | None, query: ClipQuery | None
     ) -> tuple[IBody, Clip | None]:
         session = replace(view.session, init=view.init())
+        if not session.init:
+            raise NotFound("nothing of this session has reached the disk")
         reel = self._reels.reel(view.folder)
         film = reel.film(session, view.counts, view.waiting, last, query)
         is_final = view.state is SessionState.SEALED
@@ -246,9 +248,15 @@ class Archive:
         return window.explain(spans, self._catalog.gaps(row, *window.reach(spans)))
 
     def _init(self, folder: str, filed: Filed) -> bytes:
-        """The initialization segment, from the first part whose copy is sound."""
+        """The initialization segment, from the first part whose copy is sound.
+
+        Empty if the server stopped before anything of the session had reached the disk.
+        """
+        counts = count_records(self._disk, folder)
+        if not counts and not filed.record.segment_count:
+            return b""
         gone: FileNotFoundError | None = None
-        for number in sorted(count_records(self._disk, folder)):
+        for number in sorted(counts):
             path = os.path.join(folder, part_file(number))
             try:
                 data = self._disk.read(path, 0, filed.init_size_bytes)

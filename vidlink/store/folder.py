@@ -6,6 +6,7 @@ keeps a second process out. What is in the folder is read by `recovery`.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
@@ -31,6 +32,21 @@ class DataFolder:
     paths: Paths
     uuid: str
     lock: int
+    #: Which folder it is to the system: device and inode.
+    place: tuple[int, int]
+
+    def check(self) -> None:
+        """Raise :exc:`OSError` if another folder is at its path now, or none.
+
+        So it is when its disk is unmounted: what is written then reaches another disk, where
+        nobody will look for it.
+        """
+        try:
+            is_here = _place(self.paths.root) == self.place
+        except FileNotFoundError:
+            is_here = False
+        if not is_here:
+            raise OSError(errno.ENOENT, "the data folder is gone; is its disk mounted?")
 
     def release(self) -> None:
         """Let others have it."""
@@ -48,7 +64,7 @@ def take_folder(root: str, disk: Disk) -> DataFolder:
         _look(paths)
         lock = _lock(paths)
         try:
-            return DataFolder(paths, _identify(paths, disk), lock)
+            return DataFolder(paths, _identify(paths, disk), lock, _place(paths.root))
         except BaseException:
             os.close(lock)
             raise
@@ -75,13 +91,18 @@ def inspect_folder(root: str, disk: Disk) -> DataFolder:
             )
         lock = _share_lock(paths)
         try:
-            return DataFolder(paths, _read_marker(paths, disk), lock)
+            return DataFolder(paths, _read_marker(paths, disk), lock, _place(paths.root))
         except BaseException:
             os.close(lock)
             raise
     except OSError as error:
         reason = error.strerror or error
         raise UserMistake(f"the data folder {paths.root} cannot be read: {reason}") from error
+
+
+def _place(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _look(paths: Paths) -> None:

@@ -144,6 +144,7 @@ class RecordingStore:
         most_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.writer = Writer(
             paths=paths,
+            check_folder=folder.check,
             shelf=Shelf(self._disk, max(1, min(self._open_parts, most_open // 4))),
             durability=durability,
             index=index,

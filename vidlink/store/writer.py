@@ -49,7 +49,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Writer:
     """The recordings of all sessions that are not wholly on disk.
 
-    `deliver` is given the report of each round, in the calling thread.
+    `check_folder` raises :exc:`OSError` when the data folder is not there any more; `deliver` is
+    given the report of each round, in the calling thread.
     """
 
     _log = Logger()
@@ -58,6 +59,7 @@ class Writer:
         self,
         *,
         paths: Paths,
+        check_folder: Callable[[], object],
         shelf: Shelf,
         durability: Durability,
         index: Index,
@@ -67,6 +69,7 @@ class Writer:
         deliver: Callable[[Report], object],
     ) -> None:
         self._paths = paths
+        self._check_folder = check_folder
         self._shelf = shelf
         self._durability = durability
         self._index = index
@@ -183,7 +186,7 @@ class Writer:
 
     def _write(self, touched: list[Recording], now: float) -> bool:
         """Write sessions by turns until the round is full; returns whether it is."""
-        budget = ROUND_BYTES
+        budget = ROUND_BYTES if self._has_folder(now) else 0
         flush_files = self._durability.flushes_files
         for session_id, recording in list(self._ready.items()):
             if budget <= 0 or len(touched) >= self._shelf.limit:
@@ -200,7 +203,18 @@ class Writer:
                 touched.append(recording)
                 # To the end of the line, for the case that something is left of it.
                 self._ready[session_id] = self._ready.pop(session_id)
-        return budget <= 0 or len(touched) >= self._shelf.limit
+        return bool(touched) and (budget <= 0 or len(touched) >= self._shelf.limit)
+
+    def _has_folder(self, now: float) -> bool:
+        """Whether the data folder is there; without it nothing may be written."""
+        try:
+            self._check_folder()
+        except OSError as error:
+            for recording in self._ready.values():
+                if recording.retry_seconds <= now:
+                    self._fail(recording, error, now)
+            return False
+        return True
 
     def _save(self, touched: Iterable[Recording], now: float) -> dict[str, list[int]]:
         """Tell the database; returns which gaps it has now, by session."""
@@ -237,6 +251,7 @@ class Writer:
         try:
             if touched:
                 self._durability.sync_all()
+                self._check_folder()
         except OSError as error:
             for recording in touched:
                 self._fail(recording, error, now)
