@@ -33,6 +33,7 @@ PROGRAMS: Mapping[str, Program] = {
     "xclock": Program(("xclock",), "x11-apps"),
     "node": Program(("node",), "nodejs"),
     "npm": Program(("npm",), "npm"),
+    "ip": Program(("ip",), "iproute2"),
 }
 
 
