@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,15 +53,22 @@ class Daemon:
 
     :param plugin: ``vidlink-server`` or ``vidlink-sentinel``.
     :param folder: where its log goes, and where it runs.
+    :param before: what to put before the command, such as strace; it has to become the daemon.
     """
 
     def __init__(
-        self, plugin: str, options: list[str], folder: Path, environ: dict[str, str] | None = None
+        self,
+        plugin: str,
+        options: list[str],
+        folder: Path,
+        environ: dict[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         count = len(list(folder.glob("*.log")))
         self.log_path = folder / f"{plugin}-{count}.log"
         command = [
+            *before,
             sys.executable,
             "-c",
             "from twisted.scripts.twistd import run; run()",
@@ -133,12 +140,15 @@ class Site:
         self.ws = f"ws://127.0.0.1:{self.port}"
         self._daemons: list[Daemon] = []
 
-    def start_server(self, *options: str) -> Daemon:
-        """Start the server, and wait until it answers."""
+    def launch_server(self, *options: str, before: Sequence[str] = ()) -> Daemon:
+        """Start the server, and wait for nothing."""
         listen = f"tcp:{self.port}:interface=127.0.0.1"
-        server = self._start(
-            "vidlink-server", ["--listen", listen, "--data", str(self.data), *options]
-        )
+        words = ["--listen", listen, "--data", str(self.data), *options]
+        return self._start("vidlink-server", words, before=before)
+
+    def start_server(self, *options: str, before: Sequence[str] = ()) -> Daemon:
+        """Start the server, and wait until it answers."""
+        server = self.launch_server(*options, before=before)
 
         def answers() -> bool:
             if server.process.poll() is not None:
@@ -152,7 +162,11 @@ class Site:
         return server
 
     def start_sentinel(
-        self, sentinel_id: str, *options: str, environ: dict[str, str] | None = None
+        self,
+        sentinel_id: str,
+        *options: str,
+        environ: dict[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> Daemon:
         """Start a sentinel; the source is the test picture unless `options` say otherwise."""
         source = [] if "--source" in options else ["--source", "test", "--max-size", "320x240"]
@@ -160,6 +174,7 @@ class Site:
             "vidlink-sentinel",
             ["--server", self.ws, "--id", sentinel_id, *source, *options],
             environ,
+            before,
         )
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any, bytes]:
@@ -218,8 +233,12 @@ class Site:
                 daemon.process.wait()
 
     def _start(
-        self, plugin: str, options: list[str], environ: dict[str, str] | None = None
+        self,
+        plugin: str,
+        options: list[str],
+        environ: dict[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> Daemon:
-        daemon = Daemon(plugin, options, self.folder, environ)
+        daemon = Daemon(plugin, options, self.folder, environ, before)
         self._daemons.append(daemon)
         return daemon
