@@ -166,7 +166,11 @@ class Site:
         return server
 
     def start_sentinel(
-        self, sentinel_id: str, *options: str, environ: dict[str, str] | None = None
+        self,
+        sentinel_id: str,
+        *options: str,
+        environ: dict[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> Daemon:
         """Start a sentinel; the source is the test picture unless `options` say otherwise."""
         source = [] if "--source" in options else ["--source", "test", "--max-size", "320x240"]
@@ -174,6 +178,7 @@ class Site:
             "vidlink-sentinel",
             ["--server", self.ws, "--id", sentinel_id, *source, *options],
             environ,
+            before,
         )
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any, bytes]:

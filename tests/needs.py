@@ -39,6 +39,7 @@ PROGRAMS: Mapping[str, Program] = {
     "mount": Program(("mount",), "mount"),
     "umount": Program(("umount",), "mount"),
     "prlimit": Program(("prlimit",), "util-linux"),
+    "ip": Program(("ip",), "iproute2"),
 }
 
 

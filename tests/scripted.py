@@ -16,24 +16,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.frames import BINARY, CLOSE, PING, PONG, TEXT, Frames, client_frame, handshake
+from vidlink.client.formats import viewer_codecs
 from vidlink.model import InitSegment, Segment
-from vidlink.plugins import find_codecs
 from vidlink.testing import media
 from vidlink.wire.messages import Message, ProctorRegister, SentinelRegister, Skipped, Subscribe
 
 FORMAT = "vidlink.v1.binary"
-_CODECS = {codec.name: codec for codec in find_codecs()}
+_CODECS = {codec.name: codec for codec in viewer_codecs()}
 
 
 class Scripted(asyncio.Protocol):
     """One WebSocket connection of a script; what it hears is given to :meth:`hear`."""
 
-    def __init__(self, path: str, port: int, subprotocol: str = FORMAT) -> None:
+    def __init__(
+        self, path: str, port: int, subprotocol: str = FORMAT, host: str = "127.0.0.1"
+    ) -> None:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.close_code: int | None = None
         self.is_lost = False
         self._codec = _CODECS[subprotocol]
-        self._hello = handshake(path, subprotocol, f"127.0.0.1:{port}")
+        self._hello = handshake(path, subprotocol, f"{host}:{port}")
         self._frames = Frames()
 
     def connection_made(self, transport: Any) -> None:

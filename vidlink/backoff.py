@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 30.0
+#: The longest wait where nobody was there to be asked: it costs nobody anything, and once there
+#: is a network again people wait for their pictures.
+UNREACHED_SECONDS = 3.0
 
 
 class BackOff:
@@ -20,14 +23,20 @@ class BackOff:
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
         self._next_seconds = FIRST_SECONDS
+        self._at_most_seconds = LONGEST_SECONDS
         self._at_least_seconds = 0.0
 
     def next_seconds(self) -> float:
         """How long to wait this time: between half and the whole of the current wait."""
-        longest = self._next_seconds
+        longest = min(self._next_seconds, self._at_most_seconds)
+        self._at_most_seconds = LONGEST_SECONDS
         self._next_seconds = min(2 * longest, LONGEST_SECONDS)
         jittered = longest * (0.5 + self._random() / 2)
         return max(jittered, self._at_least_seconds * (1 + self._random() / 2))
+
+    def unreached(self) -> None:
+        """Nobody was there: wait no longer than :data:`UNREACHED_SECONDS` this time."""
+        self._at_most_seconds = UNREACHED_SECONDS
 
     def at_least(self, seconds: float) -> None:
         """Wait no less than this until :meth:`reset`: the server wants us to stay away."""

@@ -7,11 +7,14 @@ from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionDone
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -19,13 +22,14 @@ from tests.fmp4.media import encoded
 from tests.joined import BINARY, Joined, Peer
 from tests.sentinel.test_uplink import URL, ScriptedCapture
 from vidlink.address import Address, read_address
-from vidlink.backoff import BackOff
+from vidlink.backoff import UNREACHED_SECONDS, BackOff
 from vidlink.fmp4 import annexb_to_avc
 from vidlink.links.uplink import Uplink
 from vidlink.model import EncodedFrame, Registration
 from vidlink.sentinel.service import (
     ACKNOWLEDGED_SECONDS,
     CAPTURE_SECONDS,
+    CONNECT_SECONDS,
     ReportingEndpoint,
     SentinelService,
 )
@@ -51,14 +55,16 @@ class StudioCapture(ScriptedCapture):
 
 
 class Failing:
-    """An endpoint that cannot connect."""
+    """An endpoint that cannot connect, unless it `answers`."""
+
+    answers = False
 
     def __init__(self, error: Exception) -> None:
         self._error = error
 
     def connect(self, factory: object) -> Deferred[object]:
-        """Fail."""
-        return fail(self._error)
+        """Fail, or not."""
+        return succeed(None) if self.answers else fail(self._error)
 
 
 class StoppingTests(SynchronousTestCase):
@@ -241,24 +247,84 @@ class ConnectedTests(SynchronousTestCase):
 class ReportTests(SynchronousTestCase):
     """What the log says of attempts to connect."""
 
-    def attempts(self, *failures: Exception) -> list[LogEvent]:
-        """The warnings of attempts that end like this."""
+    def setUp(self) -> None:
+        """Many attempts have failed before."""
+        self.clock = MemoryReactorClock()
+        self.back_off = BackOff(lambda: 1.0)
+        for _ in range(9):
+            self.back_off.next_seconds()
+
+    def reporting(self, endpoint: Any) -> ReportingEndpoint:
+        """`endpoint`, reported on."""
+        return ReportingEndpoint(endpoint, URL, self.back_off, self.clock)
+
+    def warnings(self) -> list[LogEvent]:
+        """Will have the warnings from now on."""
         events: list[LogEvent] = []
-        observer = cast(ILogObserver, events.append)
+
+        def observe(event: LogEvent) -> None:
+            if event["log_level"] is LogLevel.warn:
+                events.append(event)
+
+        observer = cast(ILogObserver, observe)
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
+        return events
+
+    def attempts(self, *failures: Exception) -> list[LogEvent]:
+        """The warnings of attempts that end like this."""
+        events = self.warnings()
         for failure in failures:
-            endpoint = ReportingEndpoint(Failing(failure), URL)
+            endpoint = self.reporting(Failing(failure))
             self.assertEqual(f"{endpoint!r}", URL)
             self.failureResultOf(endpoint.connect(Factory()), type(failure))
-        return [event for event in events if event["log_level"] is LogLevel.warn]
+        return events
 
     def test_unreachable(self) -> None:
         """An attempt that fails is told, with the address and the reason."""
         (event,) = self.attempts(ConnectionRefusedError("nobody is there"))
         self.assertEqual(formatEvent(event), f"cannot reach {URL}: nobody is there")
+        self.assertEqual(self.back_off.next_seconds(), UNREACHED_SECONDS)
+
+    def test_repeated(self) -> None:
+        """The same thing is told at once, and then once a minute with the number of attempts;
+        after a connection it is told at once again."""
+        events = self.warnings()
+        failing = Failing(ConnectionRefusedError("nobody is there"))
+        endpoint = self.reporting(failing)
+        for _ in range(61):
+            self.failureResultOf(endpoint.connect(Factory()), ConnectionRefusedError)
+            self.clock.advance(1.0)
+        first, second = map(formatEvent, events)
+        self.assertEqual(first, f"cannot reach {URL}: nobody is there")
+        self.assertEqual(second, first + " (59 times more since this was last said)")
+        failing.answers = True
+        self.successResultOf(endpoint.connect(Factory()))
+        failing.answers = False
+        self.failureResultOf(endpoint.connect(Factory()), ConnectionRefusedError)
+        self.assertEqual(formatEvent(events[2]), first)
+
+    def test_failure_in_a_failure(self) -> None:
+        """What Twisted wraps in a failure of its own is told in words."""
+        inner = Failure(ConnectionDone())
+        (event,) = self.attempts(ConnectError(string=inner))
+        self.assertEqual(formatEvent(event), f"cannot reach {URL}: Connection was closed cleanly.")
+
+    def test_no_answer(self) -> None:
+        """An attempt that nobody answers, not even to refuse it, is one that fails after some
+        seconds, so that a network that is back is noticed soon."""
+        events = self.warnings()
+        endpoint = TCP4ClientEndpoint(self.clock, "127.0.0.1", 8080)
+        connecting = self.reporting(endpoint).connect(Factory())
+        self.clock.advance(CONNECT_SECONDS - 0.1)
+        self.assertNoResult(connecting)
+        self.clock.advance(0.2)
+        self.failureResultOf(connecting, ConnectTimeout)
+        self.assertIn("no answer within 8 s", formatEvent(events[0]))
+        self.assertEqual(self.back_off.next_seconds(), UNREACHED_SECONDS)
 
     def test_given_up(self) -> None:
         """An attempt that is given up, because the Sentinel stops, is not."""
         address = IPv4Address("TCP", "127.0.0.1", 8080)
         self.assertEqual(self.attempts(CancelledError(), ConnectingCancelledError(address)), [])
+        self.assertGreater(self.back_off.next_seconds(), UNREACHED_SECONDS)

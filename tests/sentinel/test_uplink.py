@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from tests.fmp4.media import encoded
 from tests.joined import BINARY, JSON, Joined, Peer
-from vidlink.backoff import LONGEST_SECONDS, BackOff
+from vidlink.backoff import LONGEST_SECONDS, UNREACHED_SECONDS, BackOff
 from vidlink.errors import BadMessage, GoingAway, NotMedia, Replaced, TooFast
 from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
 from vidlink.interfaces import ICapture
@@ -433,6 +433,23 @@ class BackOffTests(SynchronousTestCase):
             due = [min(0.5 * 2**n, LONGEST_SECONDS) for n in range(12)]
             for wait, whole in zip(waits, due, strict=True):
                 self.assertTrue(whole / 2 <= wait <= whole)
+
+    def test_nobody_there(self) -> None:
+        """Where nobody was there to be asked, a wait is short, however many came before; refused
+        again, it goes on doubling."""
+        back_off = BackOff(lambda: 1.0)
+        for _ in range(9):
+            back_off.unreached()
+            self.assertLessEqual(back_off.next_seconds(), UNREACHED_SECONDS)
+        self.assertEqual(back_off.next_seconds(), 2 * UNREACHED_SECONDS)
+        self.assertEqual(back_off.next_seconds(), 4 * UNREACHED_SECONDS)
+
+    def test_told_to_stay_away(self) -> None:
+        """Told to stay away, it does, whoever was there since."""
+        back_off = BackOff(lambda: 0.0)
+        back_off.at_least(60.0)
+        back_off.unreached()
+        self.assertEqual(back_off.next_seconds(), 60.0)
 
     def test_reset(self) -> None:
         """Accepted, it is quick again the next time."""

@@ -423,6 +423,7 @@ class DeadlineTests(SiteCase):
         for data in (b"", b"GET", get("/"), put(b"x", b"Content-Length: 5"), b"nonsense\r\n"):
             connection = self.connect(data)
             connection.vanish()
+            self.clock.advance(0)
             self.assertEqual(self.clock.getDelayedCalls(), [], data)
         connection = self.connect(get("/") * 20, room_bytes=0)
         connection.vanish()

@@ -8,8 +8,15 @@ from twisted.application.internet import ClientService, TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.logger import Logger
+from twisted.logger import (
+    FilteringLogObserver,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogPublisher,
+)
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -19,6 +26,11 @@ from vidlink.errors import GoingAway
 from vidlink.sentinel.uplink import UplinkFactory
 
 TICK_SECONDS = 1.0
+#: A server that has not taken the connection by then is not there: long enough for a slow answer
+#: to the question for its address, and for four attempts of TCP, the last one 7 s after the first.
+CONNECT_SECONDS = 8.0
+#: That it cannot be reached is told at once, and then so often, with the number of attempts.
+TOLD_SECONDS = 60.0
 #: How long stopping may take: until the capture thread has ended, the last segments are
 #: acknowledged, and the connection and the spool are closed; and all of it together.
 CAPTURE_SECONDS, ACKNOWLEDGED_SECONDS, STOP_SECONDS = 2.0, 2.0, 5.0
@@ -26,31 +38,74 @@ CAPTURE_SECONDS, ACKNOWLEDGED_SECONDS, STOP_SECONDS = 2.0, 2.0, 5.0
 
 @implementer(IStreamClientEndpoint)
 class ReportingEndpoint:
-    """A client endpoint that says in the log why it could not connect.
+    """A client endpoint that says in the log, and to `back_off`, that it could not connect.
 
     :param endpoint: `IStreamClientEndpoint`.
+    :param clock: `IReactorTime`.
     """
 
     _log = Logger()
 
-    def __init__(self, endpoint: Any, url: str) -> None:
+    def __init__(self, endpoint: Any, url: str, back_off: BackOff, clock: Any) -> None:
         self._endpoint = endpoint
         self._url = url
+        self._back_off = back_off
+        self._clock = clock
+        self._told_seconds = float("-inf")
+        self._withheld = 0
 
     def __repr__(self) -> str:
         """How Twisted names it in the log."""
         return self._url
 
     def connect(self, factory: Any) -> Deferred[Any]:
-        """Connect as the wrapped endpoint does."""
-        return self._endpoint.connect(factory).addErrback(self._report)  # type: ignore[no-any-return]
+        """Connect as the wrapped endpoint does, within :data:`CONNECT_SECONDS`."""
+        connecting: Deferred[Any] = self._endpoint.connect(factory)
+        connecting.addTimeout(CONNECT_SECONDS, self._clock, _given_up)
+        return connecting.addCallbacks(self._succeeded, self._report)
+
+    def _succeeded(self, connection: Any) -> Any:
+        self._told_seconds, self._withheld = float("-inf"), 0
+        return connection
 
     def _report(self, failure: Failure) -> Failure:
         # Whoever stops connecting when told to has nothing to report.
-        if not failure.check(CancelledError, ConnectingCancelledError):
-            why = failure.getErrorMessage()
-            self._log.warn("cannot reach {url}: {why}", url=self._url, why=why)
+        if failure.check(CancelledError, ConnectingCancelledError):
+            return failure
+        self._back_off.unreached()
+        now = self._clock.seconds()
+        if now - self._told_seconds < TOLD_SECONDS:
+            self._withheld += 1
+            return failure
+        since = f" ({self._withheld} times more since this was last said)" if self._withheld else ""
+        self._log.warn(
+            "cannot reach {url}: {why}{since}", url=self._url, why=_why(failure), since=since
+        )
+        self._told_seconds, self._withheld = now, 0
         return failure
+
+
+def _why(failure: Failure) -> str:
+    """In words, also where Twisted puts a whole failure into another one."""
+    for inner in getattr(failure.value, "args", ())[:1]:
+        if isinstance(inner, Failure):
+            return inner.getErrorMessage()
+    return failure.getErrorMessage()
+
+
+def _given_up(result: object, seconds: float) -> object:
+    """What comes of an attempt that was cancelled because it took too long."""
+    if isinstance(result, Failure):
+        raise ConnectTimeout(string=f"no answer within {seconds:g} s")
+    return result
+
+
+class _Client(ClientService):
+    """Without a line in the log for each attempt: what is worth telling is told by the endpoint."""
+
+    _log = Logger(
+        observer=FilteringLogObserver(globalLogPublisher, [LogLevelFilterPredicate(LogLevel.warn)])
+    )
 
 
 class SentinelService(MultiService):
@@ -72,8 +127,8 @@ class SentinelService(MultiService):
         self._capture = capture
         self._factory = factory
         self._clock = clock
-        client = ClientService(
-            ReportingEndpoint(address.endpoint, address.url),
+        client = _Client(
+            ReportingEndpoint(address.endpoint, address.url, back_off, clock),
             factory,
             retryPolicy=lambda attempts: back_off.next_seconds(),
             clock=clock,

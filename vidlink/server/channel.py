@@ -68,6 +68,8 @@ class Channel(HTTPChannel):
     factory: Site
     site: Site
     _is_idle = False
+    #: The transport of one that has not been let in yet; None: it is in.
+    _outside: Any = None
     _finished: Request | None = None
     _refused = False
     _held_bytes = 0
@@ -79,7 +81,9 @@ class Channel(HTTPChannel):
         clock = self.factory.reactor
         self._deadline, self._stall, self._next_turn = Timer(clock), Timer(clock), Timer(clock)
         super().connectionMade()
-        self._expect(self.factory.bounds.header_seconds)
+        if not self.factory.door.knock(self._enter):
+            self._outside = self.transport
+            self._outside.pauseProducing()
 
     def dataReceived(self, data: bytes) -> None:
         """Read on; nothing more of a connection that was refused."""
@@ -211,9 +215,17 @@ class Channel(HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone, and with it what was timed."""
+        self.factory.door.leave(self._enter)
         for timer in (self._deadline, self._stall, self._next_turn):
             timer.stop()
         super().connectionLost(reason)
+
+    def _enter(self) -> None:
+        """It is let in: from now on it has to say what it wants."""
+        if self._outside is not None:
+            self._outside.resumeProducing()
+            self._outside = None
+        self._expect(self.factory.bounds.header_seconds)
 
     def _take_next(self, request: Request) -> None:
         self._held_bytes = 0

@@ -23,6 +23,7 @@ from zope.interface import implementer
 from vidlink.errors import RequestError
 from vidlink.server.answers import answer_error, escaped
 from vidlink.server.channel import Bounds, Channel, peer_name
+from vidlink.server.door import Door
 from vidlink.server.origin import Hosts
 from vidlink.server.refusals import BadHeader, NoSuchPath
 
@@ -115,6 +116,7 @@ class Site(server.Site):
         super().__init__(root, timeout=None, reactor=clock)
         self.hosts = hosts
         self.bounds = bounds
+        self.door = Door(clock)
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Where a body is kept: in memory, as there is little of it."""
