@@ -125,14 +125,14 @@ def test_everything_at_once(site: Site, tmp_path: Path) -> None:
     talk without end, Sentinels begin the largest messages and never end them, strangers begin
     requests: at its peak the server has in memory what the guide says, or a quarter more."""
     tls_port = free_port()
-    key, chain, tls = self_signed(tmp_path)
+    own = self_signed(tmp_path / "tls")
     server = site.start_server(
-        *("--listen", f"ssl:{tls_port}:interface=127.0.0.1:privateKey={key}:certKey={chain}"),
+        *("--listen", own.endpoint(tls_port)),
         *("--buffer-bytes", str(BUFFER_BYTES), "--buffer-total-bytes", str(TOTAL_BYTES)),
     )
     assert usage(server.process.pid).peak_bytes < PROCESS_BYTES
     with ExitStack() as stack:
-        load = besieged(site, tls_port, tls, tmp_path, stack)
+        load = besieged(site, tls_port, own.context(), tmp_path, stack)
         peak = usage(server.process.pid).peak_bytes
     bound = documented_bytes(load)
     print(f"peak {peak / MIB:.0f} MiB, documented {bound / MIB:.0f} MiB, queue {load:.3f}")
