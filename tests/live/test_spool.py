@@ -13,6 +13,7 @@ from tests.daemons import Site, until
 from tests.live.spooler import FILLER_BYTES, Desk
 from tests.sentinel.spool.rig import a_segment
 from vidlink.model import Segment
+from vidlink.sentinel.spool.writer import ROUND_BYTES
 
 ROUNDS = 8
 SEED = 7
@@ -87,7 +88,8 @@ def test_killed_at_the_bound(tmp_path: Path) -> None:
         newest = killed(tmp_path, name, 1.0 + dice.uniform(0.0, 0.5), 4_000_000)
         desk = Desk(str(tmp_path), most_bytes=4_000_000)
         taken = sum(path.stat().st_size for path in tmp_path.rglob("*.chunk"))
-        assert taken <= 4_000_000
+        # And what was written, and dropped again because syncs were slow, since the last one.
+        assert taken <= 4_000_000 + ROUND_BYTES
         (shown,) = (one for one in desk.spool.sessions() if one.session_id == name)
         held = {one.sequence for one in everything(desk, name)}
         lost = {n for gap in shown.dropped for n in range(gap.first, gap.last + 1)}
