@@ -149,5 +149,5 @@ def test_killed_in_between(site: Site) -> None:
     assert _missing(third) == {OLD: []}
     third.init(OLD)
     error = third.wait_for(ErrorMessage)
-    assert (error.code, error.about) == ("bad-request", OLD)
+    assert (error.code, error.about) == ("session-sealed", OLD)
     third.vanish()

@@ -144,7 +144,7 @@ class ReferenceTests(SynchronousTestCase):
         mebi = 1024 * 1024
         for text in (
             f"within {ROUND_SECONDS * 1_000:.0f} ms, or {ROUND_BYTES // mebi} MiB",
-            f"{QUEUE_BYTES // mebi} MiB or {QUEUE_SEGMENTS:,} segments",
+            f"({QUEUE_BYTES // mebi} MiB) or {QUEUE_SEGMENTS:,} segments",
             f"at most {OPEN_PARTS:,} parts",
             f"{INDEX_BYTES // mebi} MiB, and the film",
             f"at most {MOST_TAIL_BYTES // mebi} MiB of a part",
