@@ -33,6 +33,11 @@ PROGRAMS: Mapping[str, Program] = {
     "xclock": Program(("xclock",), "x11-apps"),
     "node": Program(("node",), "nodejs"),
     "npm": Program(("npm",), "npm"),
+    "strace": Program(("strace",), "strace"),
+    "mkfs.ext4": Program(("mkfs.ext4",), "e2fsprogs"),
+    "mount": Program(("mount",), "mount"),
+    "umount": Program(("umount",), "mount"),
+    "prlimit": Program(("prlimit",), "util-linux"),
 }
 
 
