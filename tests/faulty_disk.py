@@ -18,7 +18,7 @@ class FaultyDisk(Disk):
     ``create``, ``reopen``, ``truncate``, ``overwrite``, ``remove``, ``replace``, ``sync``,
     ``read``); `room_bytes` is how much may still be written, short writes included;
     `most_bytes` is how much one write takes; `has_syncfs` whether there is such a call. `done`
-    lists the operations that a test asks about.
+    lists the operations that a test asks about; `before` is called ahead of each.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,13 @@ class FaultyDisk(Disk):
         self.room_bytes: int | None = None
         self.most_bytes: int | None = None
         self.done: list[tuple[str, str]] = []
+        self.before: Callable[[str, str], object] = lambda name, path: None
         self._names: dict[int, str] = {}
         self._created: set[str] = set()
         self._synced: dict[str, int] = {}
 
     def _may(self, name: str, path: str = "") -> None:
+        self.before(name, path)
         self.done.append((name, os.path.basename(path)))
         if name in self.errors:
             number = self.errors[name]
@@ -101,6 +103,21 @@ class FaultyDisk(Disk):
         if self.room_bytes is not None and len(data) > self.room_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         super().replace(path, data, flush=flush)
+
+    def append(self, path: str, data: bytes, *, flush: bool) -> None:
+        """Put something at the end of a file."""
+        self._may("append", path)
+        super().append(path, data, flush=flush)
+
+    def rename(self, path: str, new: str) -> None:
+        """Give another name."""
+        self._may("rename", path)
+        super().rename(path, new)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder."""
+        self._may("remove", path)
+        super().remove_folder(path)
 
     def fdatasync(self, descriptor: int) -> None:
         """Sync one file."""

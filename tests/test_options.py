@@ -7,11 +7,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from vidlink.commands import Options as VidlinkOptions
 from vidlink.commands.demo import Options as DemoOptions
 from vidlink.errors import StoreError, UserMistake
+from vidlink.model import KEEP_ALL, Policy
 from vidlink.options import OneLineOptions, or_exit
 from vidlink.plugins import find_codecs
 from vidlink.sentinel.tap import Options as SentinelOptions
 from vidlink.sentinel.tap import identity
 from vidlink.server.tap import Options as ServerOptions
+from vidlink.server.tap import policy_of
 
 
 class OptionsTests(SynchronousTestCase):
@@ -33,6 +35,9 @@ class OptionsTests(SynchronousTestCase):
             (ServerOptions(), "buffer-bytes", "lots"),
             (ServerOptions(), "buffer-total-bytes", "-1"),
             (ServerOptions(), "queue-bytes", "0"),
+            (ServerOptions(), "retain-days", "-1"),
+            (ServerOptions(), "retain-bytes", "1G"),
+            (ServerOptions(), "min-free-bytes", "1.5"),
             (SentinelOptions(), "fps", "5.1"),
             (SentinelOptions(), "fps", "nan"),
             (SentinelOptions(), "bitrate", "1e9"),
@@ -91,6 +96,18 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(options["listen"], ["tcp:1", "tcp:2"])
         self.assertEqual(options["allow-origin"], ["https://a.example"])
         self.assertEqual(ServerOptions()["listen"], [])
+
+    def test_retention(self) -> None:
+        """What is kept is as the operator says; everything, unless they do."""
+        options = ServerOptions()
+        options.parseOptions([])
+        self.assertEqual(policy_of(options), KEEP_ALL)
+        options = ServerOptions()
+        words = ["--retain-days", "0.5", "--retain-bytes", "7", "--min-free-bytes", "8"]
+        options.parseOptions([*words, "--retain-dry-run"])
+        policy = Policy(43_200_000_000, 7, 8, is_rehearsal=True)
+        self.assertEqual(policy_of(options), policy)
+        self.assertIn("disk or os", self.complaint(ServerOptions(), "--durability", "tape"))
 
     def test_command(self) -> None:
         """`vidlink` without a command says what to type."""

@@ -82,6 +82,31 @@ class Disk:
             self.close(descriptor)
         os.replace(fresh, path)
 
+    def append(self, path: str, data: bytes, *, flush: bool) -> None:
+        """Put `data` at the end of a file, which is made; some of it may be there on an error.
+
+        `flush`: and wait until it is on the disk.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(path, flags, _MODE)
+        try:
+            write_all(self, descriptor, [data])
+            if flush:
+                self.fdatasync(descriptor)
+        finally:
+            self.close(descriptor)
+
+    def rename(self, path: str, new: str) -> None:
+        """Give a file or a folder another name on the same file system."""
+        os.rename(path, new)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder that is empty, unless it is gone already."""
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return
+
     def fdatasync(self, descriptor: int) -> None:
         """Wait until what was written to a file is on the disk."""
         _sync_data(descriptor)

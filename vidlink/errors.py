@@ -145,7 +145,7 @@ class SessionSealed(RequestError):
 
 
 class SessionGone(RequestError):
-    """Nothing can be added to the session by this sentinel: it is another one's."""
+    """Nothing can be added to the session by this sentinel: it is another one's, or was deleted."""
 
     code = "session-gone"
     http_status = 409
@@ -155,6 +155,20 @@ class SentinelOffline(RequestError):
     """The Sentinel is not connected, so it cannot be told anything."""
 
     code = "sentinel-offline"
+    http_status = 409
+
+
+class SessionLive(RequestError):
+    """The session is being written to, so it cannot be deleted now."""
+
+    code = "session-live"
+    http_status = 409
+
+
+class SessionHeld(RequestError):
+    """The session is held, so nobody can delete it."""
+
+    code = "session-held"
     http_status = 409
 
 

@@ -79,7 +79,7 @@ class HistoryTests(HistoryCase):
     def test_me(self) -> None:
         """What one may do, and the server's time."""
         me = self.result_of(self.history.me())
-        self.assertEqual((me.may, me.access), (("watch", "control"), "open"))
+        self.assertEqual((me.may, me.access), (("watch", "control", "delete"), "open"))
         self.assertEqual(me.server_time_us, NOW_US)
 
     def test_sentinels(self) -> None:

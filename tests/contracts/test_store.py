@@ -45,8 +45,8 @@ else:
     _Case = object
 
 
-class StoreContract(_Case):
-    """The promises of `IStore` and `IArchive`; a subclass gives a store and settles it."""
+class StoreCase(_Case):
+    """A store and a session; a subclass gives a store and settles it."""
 
     now_us = EPOCH_US
     store: Any
@@ -109,6 +109,10 @@ class StoreContract(_Case):
     def film(self, last: int | None = None) -> Any:
         """The body of ``recording.mp4``."""
         return self.successResultOf(self.store.film("desk-1", self.session.session_id, last))
+
+
+class StoreContract(StoreCase):
+    """The promises of `IStore` and `IArchive`."""
 
     # What a store is
 

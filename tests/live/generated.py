@@ -24,8 +24,14 @@ def map_case(context: Any, case: Any) -> Any:
     """Put in what exists, and what is in order."""
     if not case.meta.is_negative_at(ParameterLocation.PATH):
         _exist(case.path_parameters)
+        if case.path.endswith("/hold"):
+            # What is held is not deleted, which others try.
+            case.path_parameters["sessionId"] = KNOWN["held"]
     if not case.meta.is_negative_at(ParameterLocation.QUERY):
         _in_order(case.path, case.query)
+        if case.method.upper() == "DELETE" and case.path.endswith("/{sessionId}"):
+            # Others look at this session.
+            case.query["dry-run"] = "true"
     return case
 
 

@@ -59,7 +59,7 @@ def generate(site: Site, known: dict[str, object]) -> subprocess.CompletedProces
 def test_document_is_true(site: Site) -> None:
     """What the document allows is taken, what it forbids is refused, methods that it does not
     name are not allowed, and each answer has a status, a type, headers and a body as it says."""
-    server = site.start_server()
+    server = site.start_server("--allow-delete")
     first = site.start_sentinel("desk-1", "--keyframe-interval", "1")
     ended = site.live_session("desk-1")
     site.recorded("desk-1", ended, 10)
@@ -69,7 +69,13 @@ def test_document_is_true(site: Site) -> None:
     site.recorded("desk-1", live, 1)
     after = site.get_json("/api/v1/sessions?limit=1")["next"]
     log = site.folder / "answers"
-    known = {"sentinelId": "desk-1", "sessionId": ended, "after": after, "range": MAX_RANGE}
+    known = {
+        "sentinelId": "desk-1",
+        "sessionId": ended,
+        "held": live,
+        "after": after,
+        "range": MAX_RANGE,
+    }
     done = generate(site, {**known, "log": str(log)})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in server.log()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from treq.testing import StubTreq
@@ -13,7 +14,7 @@ from zope.interface import implementer
 
 from tests.store.samples import EPOCH_US, a_session, an_arrival, renamed
 from vidlink.interfaces import IArchive, IPublisher
-from vidlink.model import Arrival, Cause, Gap, Registration, Session
+from vidlink.model import Arrival, Cause, Gap, Policy, Registration, Session
 from vidlink.relay.hub import Hub
 from vidlink.server.history import History
 from vidlink.testing.store import MemoryStore
@@ -22,6 +23,8 @@ BASE = "http://127.0.0.1:8080"
 NOW_US = EPOCH_US + 3_600_000_000
 DESK = a_session(0)
 GATE = renamed(a_session(1, sentinel_id="gate.2"), group="yard", name="Gate \u2192 East")
+#: By this, the desk's session is to go.
+POLICY = Policy(max_age_us=10**12, max_bytes=4_000, min_free_bytes=10**8)
 DESK_PATH = f"/api/v1/sentinels/{DESK.sentinel_id}/sessions/{DESK.session_id}"
 GATE_PATH = f"/api/v1/sentinels/{GATE.sentinel_id}/sessions/{GATE.session_id}"
 #: What the gate's session lacks; of 13 and 14 nothing can be shown either.
@@ -102,7 +105,8 @@ class HistoryCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Record the sessions."""
         self.seconds = 4.0
-        self.store = MemoryStore(wall_clock_us=lambda: NOW_US)
+        self.store = MemoryStore(wall_clock_us=lambda: NOW_US, policy=POLICY)
+        self.spares = 0
         recorded(self.store, DESK)
         self.store.end(DESK.session_id, "the sentinel disconnected", EPOCH_US + 4_100_000)
         recorded(self.store, GATE, GATE_MISSING)
@@ -116,9 +120,23 @@ class HistoryCase(SynchronousTestCase):
         self.seconds += 1
         self.serve(self.store)
 
-    def serve(self, archive: IArchive) -> None:
+    def spare(self) -> str:
+        """The id of a session of the gate that is over, has a hole, and may be deleted."""
+        self.spares += 1
+        session = replace(GATE, session_id=f"spare-{self.spares:010d}")
+        recorded(self.store, session, GATE_MISSING)
+        self.store.end(session.session_id, "over", EPOCH_US + 70_000_000)
+        return session.session_id
+
+    def serve(self, archive: IArchive, *, allow_delete: bool = True) -> None:
         """Answer from `archive` from now on."""
-        history = History(archive, self.hub, wall_clock_us=lambda: NOW_US)
+        history = History(
+            archive,
+            self.hub,
+            self.store,
+            wall_clock_us=lambda: NOW_US,
+            allow_delete=allow_delete,
+        )
         self.client: Any = StubTreq(history.resource())
 
     def ask(

@@ -29,7 +29,7 @@ class ListingTests(HistoryCase):
         """A client learns what it may do, and what time it is here."""
         self.assertEqual(
             self.get_json("/api/v1/me"),
-            {"may": ["watch", "control"], "access": "open", "serverTime": NOW_US},
+            {"may": ["watch", "control", "delete"], "access": "open", "serverTime": NOW_US},
         )
 
     def test_sentinels(self) -> None:
@@ -89,6 +89,8 @@ class ListingTests(HistoryCase):
                 "width": 64,
                 "height": 48,
                 "timescale": 90_000,
+                "holdReason": None,
+                "heldTime": None,
             },
         )
         self.assertEqual(gate["state"], "live")
@@ -310,7 +312,10 @@ class RefusalTests(HistoryCase):
         for path, allowed in (
             ("/healthz", "GET, HEAD"),
             ("/api/v1/sessions", "GET, HEAD"),
-            (DESK_PATH, "GET, HEAD"),
+            (DESK_PATH, "DELETE, GET, HEAD"),
+            (DESK_PATH + "/hold", "DELETE, PUT"),
+            ("/api/v1/receipts", "GET, HEAD"),
+            ("/api/v1/retention", "GET, HEAD"),
             (DESK_PATH + "/recording.mp4", "GET, HEAD"),
             ("/api/v1/sentinels/gate.2/keyframe", "POST"),
             ("/api/v1/sentinels/gate.2/framerate", "PUT"),

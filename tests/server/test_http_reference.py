@@ -29,7 +29,10 @@ PARTS = {
     "first": "6",
     "last": "14",
 }
-BODIES = {"PUT": b'{"framerate": 2.5}'}
+BODIES = {
+    "PUT /api/v1/sentinels/{sentinelId}/framerate": b'{"framerate": 2.5}',
+    "PUT /api/v1/sentinels/{sentinelId}/sessions/{sessionId}/hold": b'{"reason": "an appeal"}',
+}
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,24 @@ class Section:
     text: str
 
     @property
+    def is_session(self) -> bool:
+        """Whether it answers with one session."""
+        return self.method == "GET" and self.template.endswith("/sessions/{sessionId}")
+
+    @property
     def path(self) -> str:
         """The path with something in place of its variables."""
         return self.template.format(**PARTS)
+
+    @property
+    def changes(self) -> bool:
+        """Whether it deletes or holds a session, which is not one that others look at."""
+        return self.method != "GET" and "/sessions/" in self.template
+
+    @property
+    def body(self) -> bytes | None:
+        """A body that it takes."""
+        return BODIES.get(f"{self.method} {self.template}")
 
     def table(self, head: str) -> list[list[str]]:
         """The rows of the table whose first column is `head`; empty if there is none."""
@@ -89,6 +107,7 @@ def fields(value: object, place: str = "") -> Iterator[str]:
 def kinds() -> set[tuple[int, str]]:
     """Status and code of every error that an HTTP request can meet."""
     families = [refusals.HttpError, errors.NotFound, errors.SentinelOffline, errors.Damaged]
+    families += [errors.SessionLive, errors.SessionHeld]
     known = {*families, errors.StoreError, errors.VidlinkError}
     known.update(
         kind
@@ -110,9 +129,14 @@ class PageTests(HistoryCase):
 
     def get(self, section: Section, query: str = "") -> Seen:
         """The answer to a request for a path of the page."""
-        data = BODIES.get(section.method)
+        data = section.body
         headers = {"Content-Type": "application/json"} if data else {}
-        return self.ask(section.path + query, headers, section.method, data)
+        path = section.path
+        if section.changes:
+            path = path.replace(GATE.session_id, self.spare())
+        elif section.template == "/api/v1/receipts":
+            self.store.delete(GATE.sentinel_id, self.spare(), "somebody", rehearse=False)
+        return self.ask(path + query, headers, section.method, data)
 
     def test_paths(self) -> None:
         """Every path that the server has is on the page, and the other way round."""
@@ -132,7 +156,7 @@ class PageTests(HistoryCase):
                 types = [row[1] for row in section.table("header") if row[0] == "Content-Type"]
                 self.assertEqual([seen.header("Content-Type")], types, section.template)
                 continue
-            if section.template.endswith("/sessions/{sessionId}"):
+            if section.is_session:
                 told += common
             self.assertEqual(set(fields(seen.json)), set(told), section.template)
             self.assertEqual(len(told), len(set(told)))
@@ -192,6 +216,10 @@ class PageTests(HistoryCase):
         """What the page says of caching is what the server says."""
         rows = {row[0]: row[1] for row in Section("", "", TEXT).table("what")}
         listed = "listings, one session, `/api/v1/openapi.json"
+        momentary = (
+            "/api/v1/me`, `/healthz`, `/readyz`, `/api/v1/retention`, control, "
+            "deleting and holding, errors"
+        )
         sealed = "media that cannot change any more"
         base = f"/api/v1/sentinels/{GATE.sentinel_id}/sessions/{GATE.session_id}"
         for what, path in (
@@ -201,7 +229,8 @@ class PageTests(HistoryCase):
             ("media that may still change", base + "/recording.mp4"),
             (sealed, base + "/init.mp4"),
             (sealed, base + "/segments/0"),
-            ("/api/v1/me`, `/healthz`, `/readyz`, control, errors", "/api/v1/me"),
+            (momentary, "/api/v1/me"),
+            (momentary, "/api/v1/retention"),
         ):
             self.assertEqual(self.ask(path).header("Cache-Control"), rows[what], path)
 

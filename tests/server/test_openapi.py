@@ -8,8 +8,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.server.histories import HistoryCase, Seen
-from tests.server.test_http_reference import BODIES, TEXT, Section, kinds, routes, sections
+from tests.server.histories import GATE, HistoryCase, Seen
+from tests.server.test_http_reference import TEXT, Section, kinds, routes, sections
 from vidlink.server.answers import JSON, SECURITY_HEADERS
 
 #: What the connection puts on every answer, and what a client takes away again: looked at where
@@ -124,7 +124,8 @@ class PageTests(DocumentCase):
             self.assertEqual(list(taken), [name for name, *_ in rows], section.template)
             for name, example, *_ in rows:
                 if example:
-                    value = int(example) if example.isdecimal() else example
+                    value: Any = int(example) if example.isdecimal() else example
+                    value = example == "true" if taken[name].get("type") == "boolean" else value
                     self.valid(taken[name], value)
 
     def test_fields(self) -> None:
@@ -137,7 +138,7 @@ class PageTests(DocumentCase):
         ]
         for section in self.sections:
             told = [(name, "or null" in kind) for name, kind, *_ in section.table("field")]
-            if section.template.endswith("/sessions/{sessionId}"):
+            if section.is_session:
                 told += common
             if told:
                 said = list(self.fields(self.body(section)))
@@ -176,7 +177,9 @@ class AnswerTests(DocumentCase):
         self, section: Section, method: str, path: str, headers: dict[str, str] | None = None
     ) -> Seen:
         """The answer to a request, checked."""
-        data = BODIES.get(method)
+        data = section.body if method == section.method else None
+        if section.changes:
+            path = path.replace(GATE.session_id, self.spare())
         seen = self.ask(path, {"Content-Type": JSON} if data else headers, method, data)
         operation = self.document["paths"][section.template][method.lower()]
         answer = self.found(operation["responses"][str(seen.status)])

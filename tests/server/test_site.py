@@ -116,7 +116,7 @@ class SiteCase(SynchronousTestCase):
         self.clock = MemoryReactorClock()
         store = MemoryStore(wall_clock_us=lambda: NOW_US)
         recorded(store, DESK)
-        self.history = History(store, Hub(self.clock.seconds), wall_clock_us=lambda: NOW_US)
+        self.history = History(store, Hub(self.clock.seconds), store, wall_clock_us=lambda: NOW_US)
         self.scripted = Scripted()
         self.bounds = Bounds()
         self.serve(Page({"index.html": INDEX}))
@@ -652,7 +652,9 @@ class LogTests(SiteCase):
         """An answer that was cut off is not logged as if it had been sent."""
         body = ScriptedBody(4 * PIECE_BYTES, damaged_at=3 * PIECE_BYTES)
         archive = ScriptedArchive(body)
-        self.history = History(archive, Hub(self.clock.seconds), wall_clock_us=lambda: NOW_US)
+        self.history = History(
+            archive, Hub(self.clock.seconds), MemoryStore(), wall_clock_us=lambda: NOW_US
+        )
         self.serve(self.scripted)
         self.assertEqual(self.lines(get(DESK_PATH + "/segments/0-9")), [])
 

@@ -47,6 +47,7 @@ class Rig:
             wall_clock_us=self._wall_clock_us,
             call_in_reactor=lambda work, *arguments: work(*arguments),
             disk=self.disk,
+            pause=lambda seconds: None,
             **({"run_in_pool": at_once} | self._options),
         )
         store.open()
@@ -56,6 +57,7 @@ class Rig:
         """Do rounds until there is nothing left to do, nor comes of what was reported."""
         idle = 0
         for _ in range(MOST_ROUNDS):
+            self.store.remover.round()
             idle = idle + 1 if self.store.writer.round() is None else 0
             if idle == 3:
                 return

@@ -34,8 +34,9 @@ class CountingCatalog(Catalog):
         return 0
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with super()._connection() as connection:
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """The same, counted."""
+        with super().connection() as connection:
             connection.set_progress_handler(self._step, 1)
             yield connection
 

@@ -158,12 +158,12 @@ class FileTests(LateCase):
         marks: list[bool] = []
         index, save = self.rig.store.writer._index, self.rig.store.writer._index.save
 
-        def noted(sheets: Any) -> Any:
+        def noted(sheets: Any, changes: Any) -> Any:
             sheets = list(sheets)
             marks.extend(sheet.record is not None and sheet.is_filling for sheet in sheets)
-            return save(sheets)
+            return save(sheets, changes)
 
-        index.save = noted  # type: ignore[method-assign]
+        index.save = noted  # type: ignore[method-assign,assignment]
         self.reopen()
         self.late(2)
         self.rig.disk.errors["sync"] = errno.EIO
@@ -195,10 +195,10 @@ class FileTests(LateCase):
         store = self.rig.store
         index, save = store.writer._index, store.writer._index.save
 
-        def broken(sheets: Any) -> Any:
+        def broken(sheets: Any, changes: Any) -> Any:
             raise StoreError("the database is locked")
 
-        index.save = broken  # type: ignore[method-assign]
+        index.save = broken  # type: ignore[method-assign,assignment]
         self.reopen()
         self.late(2)
         for _ in range(4):

@@ -16,6 +16,7 @@ from tests.store.samples import a_session, an_arrival
 from vidlink.model import SegmentQuery, Session, SessionQuery, Span
 from vidlink.store.layout import RECORD_BYTES, read_session
 from vidlink.store.salvage import Salvage
+from vidlink.store.schema import SCHEMA_FORMAT
 
 SIZE = len(an_arrival(a_session(), 0).segment.data)
 
@@ -181,7 +182,7 @@ class LogTests(FaultCase):
         self.rig.close()
         path = self.copy()
         expected = self.everything(self.start(self.copy()))
-        for version in (0, 2, 1_000_000):
+        for version in (0, SCHEMA_FORMAT - 1, SCHEMA_FORMAT + 1, 1_000_000):
             path = self.copy()
             connection = sqlite3.connect(os.path.join(path, "index.sqlite3"))
             connection.execute(f"PRAGMA user_version = {version}")

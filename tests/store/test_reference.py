@@ -15,14 +15,21 @@ from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
 from vidlink.commands.fsck import CANNOT, DAMAGED, INTERRUPTED, SOUND
 from vidlink.interfaces import LATE_LOAD
-from vidlink.model import Cause, Gap
+from vidlink.model import Cause, Gap, Hold
+from vidlink.store import reserve
 from vidlink.store.fsck.findings import NOTES, Kind
 from vidlink.store.fsck.window import PIECE_BYTES
-from vidlink.store.layout import describe, pack_record, read_session, write_session
+from vidlink.store.layout import RECORD_BYTES, describe, pack_record, read_session, write_session
+from vidlink.store.receipts import read_receipt, write_receipt
 from vidlink.store.recording import MOST_PARTS
+from vidlink.store.remover import LOOK_SECONDS, MOST_AT_ONCE
+from vidlink.store.remover import ROUND_SECONDS as REMOVER_SECONDS
+from vidlink.store.reserve import RESERVE_BYTES
 from vidlink.store.salvage import MOST_TAIL_BYTES
+from vidlink.store.schema import SCHEMA_FORMAT
 from vidlink.store.statements import MOST_GAPS
 from vidlink.store.store import INDEX_BYTES, OPEN_PARTS, QUEUE_BYTES, QUEUE_SEGMENTS
+from vidlink.store.trash import SLICE_BYTES
 from vidlink.store.writer import (
     MOST_REOPENED,
     MOST_REOPENED_RUNS,
@@ -95,6 +102,28 @@ class ReferenceTests(SynchronousTestCase):
         self.assertIn('`"sealed": true`', PAGE)
         for file in (ended, replace(ended, filling_from=1), replace(ended, is_sealed=True)):
             self.assertEqual(read_session(write_session(file)), file)
+
+    def test_receipt(self) -> None:
+        """The receipt on the page is one that is written, and `hold` is written as it says."""
+        line = example("json", 2).encode("ascii")
+        self.assertEqual(write_receipt(read_receipt(line)), line)
+        file = replace(describe(a_session()), hold=Hold("an appeal", EPOCH_US + 3_600_000_000))
+        hold = json.loads(write_session(file))["hold"]
+        self.assertIn(f'"hold": {json.dumps(hold)}', PAGE)
+        self.assertEqual(read_session(write_session(file)), file)
+
+    def test_retention(self) -> None:
+        """What the page says of deleting is what is done."""
+        page = " ".join(PAGE.split())
+        for text in (
+            f"of {MOST_AT_ONCE} sessions at once by the policy",
+            f"cut by {SLICE_BYTES // 2**20} MiB at a time",
+            f"a file of {RESERVE_BYTES // 2**20} MiB, is cut by {reserve.SLICE_BYTES // 1024} KiB",
+            f"the format ({SCHEMA_FORMAT})",
+            f"and {RECORD_BYTES} octets for the record",
+        ):
+            self.assertIn(text, page)
+        self.assertEqual((REMOVER_SECONDS, LOOK_SECONDS), (60.0, 1.0))
 
     def test_marker(self) -> None:
         """The marker on the page has the shape of the one that is written."""

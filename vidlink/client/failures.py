@@ -31,6 +31,8 @@ _KINDS: dict[str, type[VidlinkError]] = {
     for kind in (
         errors.NotFound,
         errors.SentinelOffline,
+        errors.SessionLive,
+        errors.SessionHeld,
         errors.Damaged,
         errors.StoreError,
         errors.NotAuthenticated,

@@ -21,6 +21,10 @@ from vidlink.client.requests import Requests
 from vidlink.clips import ClipQuery
 from vidlink.errors import BadAnswer
 from vidlink.model import (
+    Hold,
+    Receipt,
+    ReceiptPage,
+    Retention,
     SegmentPage,
     SegmentQuery,
     SegmentRecord,
@@ -201,6 +205,42 @@ class History:
         if _SIZE.fullmatch(size) is None:
             raise BadAnswer("the recording has no length, so it could not be checked")
         return int(size)
+
+    async def delete(self, sentinel_id: str, session_id: str, *, rehearse: bool = False) -> Receipt:
+        """Delete a session for good, or only tell what that would be; the receipt.
+
+        :raises SessionLive: it is being written to. :raises SessionHeld: it is held.
+        """
+        params = {"dry-run": "true"} if rehearse else None
+        path = _path(sentinel_id, session_id)
+        return values.read_receipt(await self._requests.json(path, params, method="DELETE"))
+
+    async def hold(self, sentinel_id: str, session_id: str, reason: str | None) -> Hold | None:
+        """Have a session not deleted by anybody, for `reason`; None releases it."""
+        path = _path(sentinel_id, session_id) + "/hold"
+        method, value = ("DELETE", None) if reason is None else ("PUT", {"reason": reason})
+        return values.read_hold(await self._requests.json(path, method=method, value=value))
+
+    async def receipt_page(self, after: int | None, limit: int) -> ReceiptPage:
+        """One page of receipts with numbers below `after` (None: of all), newest first."""
+        params = {"after": after, "limit": limit}
+        return values.read_receipt_page(await self._requests.json("/api/v1/receipts", params))
+
+    async def receipts(self) -> AsyncIterator[Receipt]:
+        """All receipts, newest first."""
+        after: int | None = None
+        while True:
+            page = await self.receipt_page(after, 1_000)
+            for receipt in page.receipts:
+                yield receipt
+            if page.next is None:
+                return
+            after = page.next
+
+    async def retention(self, limit: int) -> Retention:
+        """What is kept and for how long, and the first `limit` of what would go now."""
+        params = {"limit": limit}
+        return values.read_retention(await self._requests.json("/api/v1/retention", params))
 
     async def request_keyframe(self, sentinel_id: str) -> None:
         """Have a Sentinel capture at once, as a keyframe."""

@@ -25,8 +25,8 @@ MAX_ENTRIES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """What the one who asks may do (`watch`, `control`), who may at all, and what time it is
-    on the server, in microseconds since the epoch."""
+    """What the one who asks may do (`watch`, `control`, `delete`), who may at all, and what time
+    it is on the server, in microseconds since the epoch."""
 
     may: tuple[str, ...]
     access: str
@@ -69,6 +69,46 @@ _RECORD = _fields(
     ("lastSequence", "last_sequence", OrNull(SEQUENCE)),
     ("startTime", "start_time_us", OrNull(TIME_US)),
     ("endTime", "end_time_us", OrNull(TIME_US)),
+)
+_HOLD = _fields(("holdReason", "reason", OrNull(_TEXT)), ("heldTime", "time_us", OrNull(TIME_US)))
+_RECEIPT = _fields(
+    ("number", "number", OrNull(_COUNT)),
+    ("deletedTime", "deleted_time_us", OrNull(TIME_US)),
+    ("reason", "reason", Word(model.DeletionReason)),
+    ("by", "by", _TEXT),
+    ("sentinelId", "sentinel_id", SENTINEL_ID),
+    ("sessionId", "session_id", SESSION_ID),
+    ("name", "name", _TEXT),
+    ("group", "group", _TEXT),
+    ("startedTime", "started_time_us", TIME_US),
+    ("endedTime", "ended_time_us", OrNull(TIME_US)),
+    ("endReason", "end_reason", _TEXT),
+    ("startTime", "start_time_us", OrNull(TIME_US)),
+    ("endTime", "end_time_us", OrNull(TIME_US)),
+    ("firstSequence", "first_sequence", OrNull(SEQUENCE)),
+    ("lastSequence", "last_sequence", OrNull(SEQUENCE)),
+    ("segmentCount", "segment_count", _COUNT),
+    ("size", "size_bytes", _COUNT),
+    ("parts", "parts", _COUNT),
+    ("recordsSha256", "records_sha256", _TEXT),
+)
+_LOST = _fields(("cause", "cause", Word(model.Cause)), ("segments", "segments", _COUNT))
+_TOTALS = _fields(
+    ("sessions", "sessions", _COUNT),
+    ("size", "bytes", _COUNT),
+    ("heldSessions", "held_sessions", _COUNT),
+    ("heldSize", "held_bytes", _COUNT),
+)
+_POLICY = _fields(
+    ("retainBytes", "max_bytes", OrNull(_COUNT)),
+    ("minFreeBytes", "min_free_bytes", OrNull(_COUNT)),
+    ("rehearsal", "is_rehearsal", FLAG),
+)
+_DUE = _fields(
+    ("sentinelId", "sentinel_id", SENTINEL_ID),
+    ("sessionId", "session_id", SESSION_ID),
+    ("endedTime", "ended_time_us", OrNull(TIME_US)),
+    ("size", "size_bytes", _COUNT),
 )
 _SPAN = _fields(
     ("first", "first", SEQUENCE),
@@ -131,6 +171,45 @@ def read_session(plain: Any) -> model.SessionRecord:
         **_values(plain, _RECORD),
         spans=tuple(model.Span(**_values(row, _SPAN)) for row in spans),
         gaps=tuple(model.Gap(**_values(row, _GAP)) for row in gaps),
+        hold=read_hold(plain),
+    )
+
+
+def read_hold(plain: Any) -> model.Hold | None:
+    """Whether a session is held, and why."""
+    found = _values(plain, _HOLD)
+    is_held = found["reason"] is not None and found["time_us"] is not None
+    return model.Hold(**found) if is_held else None
+
+
+def read_receipt(plain: Any) -> model.Receipt:
+    """What was deleted, or would be."""
+    lost = [_values(row, _LOST) for row in _entries(plain, "lost")]
+    causes = tuple((one["cause"].value, one["segments"]) for one in lost)
+    return model.Receipt(**_values(plain, _RECEIPT), lost=causes)
+
+
+def read_receipt_page(plain: Any) -> model.ReceiptPage:
+    """One page of receipts."""
+    found = tuple(read_receipt(row) for row in _entries(plain, "receipts"))
+    return model.ReceiptPage(found, _value(plain, "next", OrNull(_COUNT)))
+
+
+def read_retention(plain: Any) -> model.Retention:
+    """What is kept and for how long."""
+    seconds = _value(plain, "retainSeconds", OrNull(_COUNT))
+    age_us = None if seconds is None else seconds * 1_000_000
+    due = []
+    for row in _entries(plain, "due"):
+        # What may go is over; the interface does not say in which state.
+        one = model.Candidate(**_values(row, _DUE), state=model.SessionState.ENDED)
+        due.append(model.Due(one, _value(row, "reason", Word(model.DeletionReason))))
+    return model.Retention(
+        policy=model.Policy(max_age_us=age_us, **_values(plain, _POLICY)),
+        totals=model.Totals(**_values(plain, _TOTALS)),
+        free_bytes=_value(plain, "freeBytes", _COUNT),
+        due=tuple(due),
+        is_more=_value(plain, "more", FLAG),
     )
 
 
@@ -159,9 +238,26 @@ def session_json(record: model.SessionRecord) -> dict[str, Any]:
     return {
         **_plain(record.session, _SESSION),
         **_plain(record, _RECORD),
+        **hold_json(record.hold),
         "spans": [_plain(span, _SPAN) for span in record.spans],
         "gaps": [gap_json(gap) for gap in record.gaps],
     }
+
+
+def hold_json(hold: model.Hold | None) -> dict[str, Any]:
+    """Whether a session is held, as the HTTP interface spells it."""
+    return dict.fromkeys(("holdReason", "heldTime")) if hold is None else _plain(hold, _HOLD)
+
+
+def receipt_json(receipt: model.Receipt) -> dict[str, Any]:
+    """A receipt, as the HTTP interface spells it."""
+    lost = [{"cause": cause, "segments": count} for cause, count in receipt.lost]
+    return {**_plain(receipt, _RECEIPT), "lost": lost}
+
+
+def due_json(due: model.Due) -> dict[str, Any]:
+    """A session that would go, as the HTTP interface spells it."""
+    return {**_plain(due.candidate, _DUE), "reason": due.reason.value}
 
 
 def gap_json(gap: model.Gap) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vidlink.commands import demo, export, fsck, ls, watch
+from vidlink.commands import delete, demo, export, fsck, hold, ls, receipts, retention, watch
 from vidlink.commands.output import given_up, printing
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import OneLineOptions
@@ -22,10 +22,14 @@ class Options(OneLineOptions):
         "'twistd vidlink-server' and 'twistd vidlink-sentinel'."
     )
     subCommands = [  # noqa: RUF012  # the form that twisted.python.usage reads
+        ["delete", None, delete.Options, "Delete recordings, for good."],
         ["demo", None, demo.Options, "A server and some synthetic screens on this machine."],
         ["export", None, export.Options, "Recordings as MP4 files."],
         ["fsck", None, fsck.Options, "Check a data folder, and mend what can be mended."],
+        ["hold", None, hold.Options, "Have a recording not deleted by anybody."],
         ["ls", None, ls.Options, "Which sentinels there are, and what was recorded of them."],
+        ["receipts", None, receipts.Options, "What was deleted, when, and why."],
+        ["retention", None, retention.Options, "What is kept for how long, and what would go."],
         ["watch", None, watch.Options, "One sentinel, live, for a player to read from a pipe."],
     ]
 
@@ -36,10 +40,14 @@ class Options(OneLineOptions):
 
 
 _RUNS: dict[str, Callable[[Any], int | None]] = {
+    "delete": delete.run,
     "demo": demo.run,
     "export": export.run,
     "fsck": fsck.run,
+    "hold": hold.run,
     "ls": ls.run,
+    "receipts": receipts.run,
+    "retention": retention.run,
     "watch": watch.run,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from vidlink.client.values import sentinel_json, session_json
 from vidlink.commands.asking import RangeOptions, checked_group, checked_sentinel
 from vidlink.commands.output import tell
 from vidlink.commands.running import run_in_reactor
+from vidlink.commands.table import Row, put_table
 from vidlink.commands.words import age, count, gap_words, length, moment, rate, shown, size
 from vidlink.errors import NotFound, UserMistake
 from vidlink.model import (
@@ -39,8 +40,6 @@ _STATES = {
 }
 SENTINEL_HEAD = ("SENTINEL", "NAME", "GROUP", "STATE", "RATE", "LAST PICTURE", "RECORDING")
 SESSION_HEAD = ("SENTINEL", "SESSION", "STATE", "BEGAN", "LENGTH", "SEGMENTS", "SIZE", "GAPS")
-
-Row = tuple[str, ...]
 
 
 class Options(RangeOptions):
@@ -116,7 +115,7 @@ async def list_all(options: Options, history: History, put: Callable[[str], None
         for status in sentinels:
             put(json.dumps(sentinel_json(status)))
     else:
-        _put_table(put, SENTINEL_HEAD, [(sentinel_row(one, now_us), ()) for one in sentinels])
+        put_table(put, SENTINEL_HEAD, [(sentinel_row(one, now_us), ()) for one in sentinels])
     return 0
 
 
@@ -141,15 +140,22 @@ async def _list_sessions(
             if options["json"]:
                 put(json.dumps(session_json(whole)))
             else:
-                rows.append((session_row(whole, now_us), [gap_words(gap) for gap in whole.gaps]))
+                rows.append((session_row(whole, now_us), remarks(whole)))
             listed += 1
         if listed >= limit or page.next is None:
             break
         page = await history.session_page(replace(query, after=page.next))
     if not options["json"]:
-        _put_table(put, SESSION_HEAD, rows)
+        put_table(put, SESSION_HEAD, rows)
     if listed >= limit and page.next is not None:
         print(f"{COMMAND}: the newest {listed}; for more, --limit", file=sys.stderr)
+
+
+def remarks(record: SessionRecord) -> list[str]:
+    """What is said below a session: whether it is held, and what is missing."""
+    hold = record.hold
+    held = [] if hold is None else [f"HELD since {moment(hold.time_us)}: {shown(hold.reason)}"]
+    return [*held, *(gap_words(gap) for gap in record.gaps)]
 
 
 def sentinel_row(status: SentinelStatus, now_us: int) -> Row:
@@ -182,16 +188,3 @@ def session_row(record: SessionRecord, now_us: int) -> Row:
         size(record.size_bytes),
         count(len(record.gaps), "gap") if record.gaps else "none",
     )
-
-
-def _put_table(
-    put: Callable[[str], None], head: Row, rows: Iterable[tuple[Row, Sequence[str]]]
-) -> None:
-    """Columns under their heads, each row with its remarks below it."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(head, *(row for row, _ in rows), strict=True)]
-    for row, remarks in [(head, ()), *rows]:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        put("  ".join(cells).rstrip())
-        for remark in remarks:
-            put(f"    {remark}")

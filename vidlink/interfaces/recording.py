@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from vidlink.model import (
         Arrival,
         Gap,
+        Hold,
+        Receipt,
+        ReceiptPage,
         RecordingState,
+        Retention,
         SegmentPage,
         SegmentQuery,
         Session,
@@ -61,7 +65,7 @@ class IStore(Interface):
         What was recorded of it stays as it was said then; an unknown one begins as one that has
         just ended. `durable` is as for :meth:`begin`, and is told of what there is already.
         Fires when it is open. Fails with :exc:`~vidlink.errors.SessionSealed`,
-        :exc:`~vidlink.errors.SessionGone` if it is another Sentinel's,
+        :exc:`~vidlink.errors.SessionGone` if it is another Sentinel's or was deleted,
         :exc:`~vidlink.errors.RequestError` if it is being recorded or there is no room;
         :exc:`~vidlink.errors.NotMedia` if its init was another. Then nothing is kept.
         """
@@ -137,6 +141,41 @@ class IArchive(Interface):
     def playlist(sentinel_id: str, session_id: str) -> Deferred[IBody]:
         """``index.m3u8``, of what is durable. Until the session is sealed it only grows, and
         what came late is not in it."""
+
+
+class IRetention(Interface):
+    """What is kept of the recording, and how it goes: for good, and with a receipt."""
+
+    def delete(sentinel_id: str, session_id: str, by: str, *, rehearse: bool) -> Deferred[Receipt]:
+        """Delete a session that is over, because `by` asks for it.
+
+        Fires with the receipt when that is on the disk, the session is listed no more and its
+        files are removed; its id is never accepted again. With `rehearse`, nothing is done, and
+        the receipt has no number and no time. Fails with :exc:`~vidlink.errors.NotFound`;
+        :exc:`~vidlink.errors.SessionLive` if it is being written to, live or late;
+        :exc:`~vidlink.errors.SessionHeld`; :exc:`~vidlink.errors.StoreError` if the receipt
+        cannot be written: then nothing is deleted.
+        """
+
+    def hold(sentinel_id: str, session_id: str, reason: str | None) -> Deferred[Hold | None]:
+        """From now on, nobody deletes this session for `reason`; None: it is held no more.
+
+        Fires with the hold when that is durable, for a live session too; the last call counts.
+        Fails with :exc:`~vidlink.errors.NotFound`, :exc:`~vidlink.errors.RequestError` if it is
+        just being deleted, or :exc:`~vidlink.errors.StoreError`.
+        """
+
+    def receipts(before: int | None, limit: int) -> Deferred[ReceiptPage]:
+        """The newest receipts with a number below `before` (None: of all), at most `limit`.
+
+        Fails with :exc:`~vidlink.errors.StoreError`.
+        """
+
+    def retention(limit: int) -> Deferred[Retention]:
+        """The policy, what there is, and the first `limit` of what would go by it now.
+
+        Fails with :exc:`~vidlink.errors.StoreError`.
+        """
 
 
 class IBody(Interface):

@@ -24,6 +24,14 @@ class Session:
     track_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A session is not to be deleted by anybody, for this `reason` and since `time_us`."""
+
+    reason: str
+    time_us: int
+
+
 class SessionState(Enum):
     """Where a session is in its life."""
 
@@ -76,7 +84,8 @@ class SessionRecord:
     """One session as history shows it.
 
     `size_bytes` counts segments without the initialization segment. `first_sequence`,
-    `last_sequence`, `start_time_us` and `end_time_us` are None while nothing is recorded.
+    `last_sequence`, `start_time_us` and `end_time_us` are None while nothing is recorded. What
+    has a `hold` is not deleted.
     """
 
     session: Session
@@ -91,6 +100,7 @@ class SessionRecord:
     end_time_us: int | None
     spans: tuple[Span, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import NOT_MODIFIED
@@ -116,6 +117,12 @@ def answer_error(request: Request, error: BaseException) -> bytes:
     if isinstance(error, HttpError):
         set_headers(request, dict(error.headers))
     return _whole(request, error_json(code, message))
+
+
+def asker(request: Request) -> str:
+    """Who asks, as far as is known: the address that the request comes from."""
+    address = request.getClientAddress()
+    return str(address.host) if isinstance(address, IPv4Address | IPv6Address) else "local"
 
 
 def error_json(code: str, message: str) -> bytes:

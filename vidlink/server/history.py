@@ -19,8 +19,8 @@ from werkzeug import exceptions
 
 from vidlink.clips import ClipQuery
 from vidlink.errors import NotFound
-from vidlink.interfaces import IArchive, IHub
-from vidlink.model import SegmentQuery, SessionQuery
+from vidlink.interfaces import IArchive, IHub, IRetention
+from vidlink.model import Hold, SegmentQuery, SessionQuery
 from vidlink.server import listings, openapi, parameters
 from vidlink.server.answers import (
     CHECK_FIRST,
@@ -29,19 +29,24 @@ from vidlink.server.answers import (
     answer_error,
     answer_json,
     answer_now,
+    asker,
     to_json,
 )
 from vidlink.server.bodies import SmallBody, send_body
 from vidlink.server.films import PLAYLIST, VIDEO, clip_headers, film_headers
 from vidlink.server.parameters import (
+    MAX_DUE,
     MAX_RANGE,
+    MAX_RECEIPTS,
     MAX_SEGMENTS,
     MAX_SESSIONS,
+    USUAL_DUE,
+    USUAL_RECEIPTS,
     USUAL_SEGMENTS,
     USUAL_SESSIONS,
     Query,
 )
-from vidlink.server.refusals import BadParameter, MethodNotAllowed, NoSuchPath
+from vidlink.server.refusals import BadParameter, DeletionOff, MethodNotAllowed, NoSuchPath
 
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
@@ -52,15 +57,27 @@ class History:
 
     :param archive: the recording.
     :param hub: the live state.
+    :param retention: what is kept of it.
     :param wall_clock_us: microseconds since the epoch.
+    :param allow_delete: whether anything may be deleted or held over HTTP.
     """
 
     app = Klein()
     # `//api/v1/me` is no other spelling of `/api/v1/me`.
     app.url_map.merge_slashes = False
 
-    def __init__(self, archive: IArchive, hub: IHub, *, wall_clock_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        archive: IArchive,
+        hub: IHub,
+        retention: IRetention,
+        *,
+        wall_clock_us: Callable[[], int],
+        allow_delete: bool = False,
+    ) -> None:
         self._archive = archive
+        self._retention = retention
+        self._allow_delete = allow_delete
         self._hub = hub
         self._wall_clock_us = wall_clock_us
         self._document = to_json(openapi.document())
@@ -93,7 +110,7 @@ class History:
         """What the one who asks may do."""
         Query(request.uri)
         value = {
-            "may": listings.RIGHTS,
+            "may": [one for one in listings.RIGHTS if self._allow_delete or one != "delete"],
             "access": listings.ACCESS,
             "serverTime": self._wall_clock_us(),
         }
@@ -185,6 +202,44 @@ class History:
         body = await self._archive.playlist(*_ids(sentinel, session))
         return await send_body(request, body, {"Content-Type": PLAYLIST})
 
+    @app.route("/api/v1/retention", methods=["GET"])
+    async def retention(self, request: Request) -> bytes:
+        """What is kept and for how long, and what would go now."""
+        query = Query(request.uri, ("limit",))
+        found = await self._retention.retention(query.limit(USUAL_DUE, MAX_DUE))
+        return answer_now(request, listings.retention_json(found))
+
+    @app.route("/api/v1/receipts", methods=["GET"])
+    async def receipts(self, request: Request) -> bytes:
+        """What was deleted, newest first, paged."""
+        query = Query(request.uri, ("after", "limit"))
+        limit = query.limit(USUAL_RECEIPTS, MAX_RECEIPTS)
+        page = await self._retention.receipts(query.number("after"), limit)
+        return answer_json(request, listings.receipts_json(page))
+
+    @app.route(_SESSION, methods=["DELETE"])
+    async def delete(self, request: Request, sentinel: str, session: str) -> bytes:
+        """Delete a session, for good."""
+        rehearse = Query(request.uri, ("dry-run",)).flag("dry-run")
+        ids = self._ids_to_change(sentinel, session)
+        receipt = await self._retention.delete(*ids, asker(request), rehearse=rehearse)
+        return answer_now(request, listings.receipt_json(receipt))
+
+    @app.route(_SESSION + "/hold", methods=["PUT"])
+    async def hold(self, request: Request, sentinel: str, session: str) -> bytes:
+        """Have a session not deleted by anybody."""
+        Query(request.uri)
+        ids = self._ids_to_change(sentinel, session)
+        hold = await self._retention.hold(*ids, parameters.hold_reason(_json(request)))
+        return _held(request, ids, hold)
+
+    @app.route(_SESSION + "/hold", methods=["DELETE"])
+    async def release(self, request: Request, sentinel: str, session: str) -> bytes:
+        """Hold a session no more."""
+        Query(request.uri)
+        ids = self._ids_to_change(sentinel, session)
+        return _held(request, ids, await self._retention.hold(*ids, None))
+
     @app.route(_SENTINEL + "/keyframe", methods=["POST"])
     def request_keyframe(self, request: Request, sentinel: str) -> bytes:
         """Ask a Sentinel for a keyframe."""
@@ -216,6 +271,14 @@ class History:
             error = NoSuchPath("there is nothing at this path")
         return answer_error(request, error)
 
+    def _ids_to_change(self, sentinel: str, session: str) -> tuple[str, str]:
+        if not self._allow_delete:
+            raise DeletionOff(
+                "nothing may be deleted or held over HTTP; if it should, start the server with "
+                "--allow-delete"
+            )
+        return _ids(sentinel, session)
+
     def _stream(self, sentinel: str) -> Any:
         stream = self._hub.stream(parameters.sentinel_id(sentinel))
         if stream is None:
@@ -225,6 +288,11 @@ class History:
 
 def _ids(sentinel: str, session: str) -> tuple[str, str]:
     return parameters.sentinel_id(sentinel), parameters.session_id(session)
+
+
+def _held(request: Request, ids: tuple[str, str], hold: Hold | None) -> bytes:
+    value = {"sentinelId": ids[0], "sessionId": ids[1], **listings.hold_json(hold)}
+    return answer_now(request, value)
 
 
 def _body(request: Request) -> bytes:

@@ -10,9 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vidlink.model import (
+    Due,
     Gap,
+    Hold,
+    Receipt,
+    ReceiptPage,
     RecordingState,
     Registration,
+    Retention,
     SegmentPage,
     SegmentRecord,
     SentinelState,
@@ -24,8 +29,8 @@ from vidlink.model import (
 
 Json = dict[str, object]
 
-#: What one may do who asks; without credentials everybody may do everything.
-RIGHTS = ("watch", "control")
+#: What one may do who asks: without credentials everything that the operator allows.
+RIGHTS = ("watch", "control", "delete")
 ACCESS = "open"
 
 
@@ -92,6 +97,7 @@ def summary_json(record: SessionRecord) -> Json:
         "width": session.width,
         "height": session.height,
         "timescale": session.timescale,
+        **hold_json(record.hold),
     }
 
 
@@ -112,6 +118,75 @@ def segments_json(sentinel_id: str, session_id: str, page: SegmentPage) -> Json:
         "segments": [_segment_json(segment) for segment in page.segments],
         "gaps": [_gap_json(gap) for gap in page.gaps],
         "next": page.next,
+    }
+
+
+def hold_json(hold: Hold | None) -> Json:
+    """Whether a session is held."""
+    return {
+        "holdReason": None if hold is None else hold.reason,
+        "heldTime": None if hold is None else hold.time_us,
+    }
+
+
+def receipt_json(receipt: Receipt) -> Json:
+    """What was deleted, or would be."""
+    return {
+        "number": receipt.number,
+        "deletedTime": receipt.deleted_time_us,
+        "reason": receipt.reason.value,
+        "by": receipt.by,
+        "sentinelId": receipt.sentinel_id,
+        "sessionId": receipt.session_id,
+        "name": receipt.name,
+        "group": receipt.group,
+        "startedTime": receipt.started_time_us,
+        "endedTime": receipt.ended_time_us,
+        "endReason": receipt.end_reason,
+        "startTime": receipt.start_time_us,
+        "endTime": receipt.end_time_us,
+        "firstSequence": receipt.first_sequence,
+        "lastSequence": receipt.last_sequence,
+        "segmentCount": receipt.segment_count,
+        "size": receipt.size_bytes,
+        "lost": [{"cause": cause, "segments": count} for cause, count in receipt.lost],
+        "parts": receipt.parts,
+        "recordsSha256": receipt.records_sha256,
+    }
+
+
+def receipts_json(page: ReceiptPage) -> Json:
+    """One page of receipts."""
+    return {"receipts": [receipt_json(one) for one in page.receipts], "next": page.next}
+
+
+def retention_json(retention: Retention) -> Json:
+    """The policy, what there is, and what would go now."""
+    policy, totals = retention.policy, retention.totals
+    age_us = policy.max_age_us
+    return {
+        "retainSeconds": None if age_us is None else age_us // 1_000_000,
+        "retainBytes": policy.max_bytes,
+        "minFreeBytes": policy.min_free_bytes,
+        "rehearsal": policy.is_rehearsal,
+        "sessions": totals.sessions,
+        "size": totals.bytes,
+        "heldSessions": totals.held_sessions,
+        "heldSize": totals.held_bytes,
+        "freeBytes": retention.free_bytes,
+        "due": [_due_json(one) for one in retention.due],
+        "more": retention.is_more,
+    }
+
+
+def _due_json(due: Due) -> Json:
+    one = due.candidate
+    return {
+        "sentinelId": one.sentinel_id,
+        "sessionId": one.session_id,
+        "reason": due.reason.value,
+        "endedTime": one.ended_time_us,
+        "size": one.size_bytes,
     }
 
 

@@ -18,6 +18,10 @@ from vidlink.server.refusals import BadParameter, WrongMediaType
 #: At most so many are on one page, and so many unless a request says.
 MAX_SESSIONS, USUAL_SESSIONS = 1_000, 100
 MAX_SEGMENTS, USUAL_SEGMENTS = 5_000, 1_000
+MAX_RECEIPTS, USUAL_RECEIPTS = 1_000, 100
+MAX_DUE, USUAL_DUE = 1_000, 100
+#: Receipts are counted below.
+MOST_NUMBER = 2**53
 #: One request for several segments may span so many sequences, because each hole among them is
 #: named in a header, and clients take headers of 16 KiB.
 MAX_RANGE = 1_000
@@ -92,6 +96,21 @@ class Query:
         """A sequence; None if it was not given."""
         value = self._values.get(name)
         return None if value is None else sequence(value, name)
+
+    def flag(self, name: str) -> bool:
+        """A parameter that is ``true`` or ``false``; False if it was not given."""
+        value = self._values.get(name, "false")
+        if value not in ("true", "false"):
+            raise BadParameter(name, "must be true or false")
+        return value == "true"
+
+    def number(self, name: str) -> int | None:
+        """A number from 1 on; None if it was not given."""
+        value = self._values.get(name)
+        number = int(value) if value is not None and _INTEGER.fullmatch(value) else 0
+        if value is not None and not 1 <= number < MOST_NUMBER:
+            raise BadParameter(name, f"must be an integer from 1 to {MOST_NUMBER - 1}")
+        return None if value is None else number
 
     def limit(self, default: int, most: int) -> int:
         """The parameter ``limit``: from 1 to `most`."""
@@ -178,11 +197,18 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return value
 
 
+def hold_reason(body: dict[str, object]) -> str:
+    """The reason that `body` gives for a hold; nothing else may stand in it."""
+    _only(body, "reason")
+    value = body.get("reason")
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
+        raise BadParameter("reason", f"must be a text of 1 to {LONGEST_TEXT} characters")
+    return value
+
+
 def framerate_mhz(body: dict[str, object]) -> int:
     """The frame rate that `body` asks for, in mHz, not clamped; nothing else may stand in it."""
-    unknown = sorted(body.keys() - {"framerate"})
-    if unknown:
-        raise BadParameter(unknown[0][:60] or "''", "is not known here; what is: framerate")
+    _only(body, "framerate")
     value = body.get("framerate")
     if (
         isinstance(value, bool)
@@ -194,3 +220,9 @@ def framerate_mhz(body: dict[str, object]) -> int:
             "framerate", "must be a number of frames a second above 0, at most three decimals"
         )
     return round(value * 1000)
+
+
+def _only(body: dict[str, object], name: str) -> None:
+    unknown = sorted(body.keys() - {name})
+    if unknown:
+        raise BadParameter(unknown[0][:60] or "''", f"is not known here; what is: {name}")

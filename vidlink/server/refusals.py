@@ -42,6 +42,13 @@ class ForeignOrigin(HttpError):
     http_status = 403
 
 
+class DeletionOff(HttpError):
+    """Nobody may delete or hold anything over HTTP, unless the operator allows it."""
+
+    code = "deletion-off"
+    http_status = 403
+
+
 class NoSuchPath(NotFound):
     """Nothing is served at this path."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from enum import Enum
 from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
@@ -16,6 +17,7 @@ from twisted.web.resource import IResource
 
 from vidlink.daemon import prepare, wall_clock_us
 from vidlink.errors import UserMistake
+from vidlink.model import Policy
 from vidlink.options import OneLineOptions, or_exit
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
@@ -38,6 +40,19 @@ BACKLOG = 1024
 HANDSHAKE_SECONDS = 5
 
 
+class _Durability(Enum):
+    DISK = "disk"
+    OS = "os"
+
+
+_RETAIN = (
+    ("retain-days", float, 36_500),
+    ("retain-bytes", int, 2**60),
+    ("min-free-bytes", int, 2**60),
+)
+_DAY_US = 24 * 60 * 60 * 1_000_000
+
+
 class Options(OneLineOptions):
     """What the operator may choose."""
 
@@ -49,6 +64,10 @@ class Options(OneLineOptions):
     )
     optParameters = [  # noqa: RUF012  # the form that twisted.python.usage reads
         ["data", "d", "vidlink-data", "Folder for the recordings; made if it is not there."],
+        ["durability", None, "disk", "disk: acknowledged survives a power cut; os: a crash only."],
+        ["retain-days", None, None, "Delete sessions that ended so many days ago."],
+        ["retain-bytes", None, None, "Delete the oldest above so many octets of recordings."],
+        ["min-free-bytes", None, None, "Delete the oldest when the disk has less room than that."],
         ["buffer-seconds", None, "20", "How much of each stream is kept in memory."],
         ["buffer-bytes", None, "67108864", "The most memory one stream may take."],
         ["buffer-total-bytes", None, "2147483648", "The most memory all streams may take."],
@@ -60,6 +79,8 @@ class Options(OneLineOptions):
             None,
             "Let everybody in who can reach the port, although it is not only this machine.",
         ],
+        ["retain-dry-run", None, "Only say in the log what would be deleted."],
+        ["allow-delete", None, "Let whoever may reach the server delete and hold recordings."],
     ]
 
     def __init__(self) -> None:
@@ -83,6 +104,10 @@ class Options(OneLineOptions):
         self.number("buffer-bytes", int, 1024 * 1024, 2**40)
         self.number("buffer-total-bytes", int, 1024 * 1024, 2**44)
         self.number("queue-bytes", int, 1024 * 1024, 2**44)
+        self.word("durability", _Durability)
+        for name, kind, most in _RETAIN:
+            if self[name] is not None:
+                self.number(name, kind, 0, most)
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
 
 
@@ -119,7 +144,9 @@ def _assemble(options: Options) -> ServerService:
     link: dict[str, Any] = {"codecs": find_codecs(), "clock": clock}
     ingest = IngestFactory(hub, store, wall_clock_us, **link)
     watch = WatchFactory(hub, wall_clock_us, **link)
-    history = History(store, hub, wall_clock_us=wall_clock_us)
+    history = History(
+        store, hub, store, wall_clock_us=wall_clock_us, allow_delete=bool(options["allow-delete"])
+    )
     root = build_root(history, Page.load(), link_resource(ingest), link_resource(watch))
     site = make_site(root, clock=clock, hosts=hosts)
     ports = [_port(description, site, clock) for description in options["listen"]]
@@ -142,6 +169,8 @@ def _store(options: Options, clock: Any) -> RecordingStore:
     """The recording, not opened yet."""
     return RecordingStore(
         options["data"],
+        durability=options["durability"].value,
+        policy=policy_of(options),
         monotonic=time.monotonic,
         wall_clock_us=wall_clock_us,
         call_in_reactor=clock.callFromThread,
@@ -149,6 +178,17 @@ def _store(options: Options, clock: Any) -> RecordingStore:
             clock, clock.getThreadPool(), work, *arguments
         ),
         queue_bytes=options["queue-bytes"],
+    )
+
+
+def policy_of(options: Options) -> Policy:
+    """What is deleted of itself."""
+    days = options["retain-days"]
+    return Policy(
+        max_age_us=None if days is None else int(days * _DAY_US),
+        max_bytes=options["retain-bytes"],
+        min_free_bytes=options["min-free-bytes"],
+        is_rehearsal=bool(options["retain-dry-run"]),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from vidlink.model import Arrival, Gap, Session, SessionRecord, SessionState
+from vidlink.model import Arrival, Gap, Hold, Session, SessionRecord, SessionState
 from vidlink.store import listing
 from vidlink.store.handover import End, Past, Trouble
 from vidlink.store.runs import Runs, widened
@@ -43,6 +43,7 @@ class Account:
     #: What the start of the session counts in the queue, until it is on disk.
     start_bytes: int = 0
     told: int = -1
+    hold: Hold | None = None
 
     @classmethod
     def again(cls, past: Past, durable: Callable[[int], None]) -> Account:
@@ -54,6 +55,7 @@ class Account:
         account.gaps = list(past.gaps)
         account.parts = dict(past.parts)
         account.is_handed_over = True
+        account.hold = past.hold
         return account
 
     def settle_gaps(self, gaps: Iterable[Gap]) -> None:
@@ -116,6 +118,7 @@ class Account:
             last_sequence=runs[-1].last if runs else None,
             start_time_us=runs[0].start_time_us if runs else None,
             end_time_us=runs[-1].end_time_us if runs else None,
+            hold=self.hold,
         )
 
     def snapshot(self) -> Callable[[], SessionRecord]:

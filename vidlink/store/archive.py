@@ -32,6 +32,7 @@ from vidlink.model import (
 from vidlink.store import listing
 from vidlink.store.body import Body, MemorySection, RunInPool, Section
 from vidlink.store.catalog import Catalog, Filed
+from vidlink.store.claims import Claims
 from vidlink.store.ledger import Ledger
 from vidlink.store.media import read_media
 from vidlink.store.page import read_page
@@ -55,6 +56,7 @@ class Archive:
         ledger: Ledger,
         catalog: Catalog,
         reels: Reels,
+        claims: Claims,
         run_in_pool: RunInPool,
         wall_clock_us: Callable[[], int],
     ) -> None:
@@ -63,6 +65,7 @@ class Archive:
         self._ledger = ledger
         self._catalog = catalog
         self._reels = reels
+        self._claims = claims
         self._run_in_pool = run_in_pool
         self._wall_clock_us = wall_clock_us
 
@@ -168,7 +171,13 @@ class Archive:
         if account is None:
 
             def read_filed() -> T:
-                return read(self._view_filed(sentinel_id, session_id, now_us))
+                view = self._view_filed(sentinel_id, session_id, now_us)
+                try:
+                    return read(view)
+                except FileNotFoundError:
+                    # It may have been deleted just now.
+                    self._view_filed(sentinel_id, session_id, now_us)
+                    raise
 
             return self._run_in_pool(_blocking, read_filed)
         if account.session.sentinel_id != sentinel_id:
@@ -202,7 +211,7 @@ class Archive:
             and (place is None or listing.page_key(record.session) < place)
         ]
         besides = {record.session.session_id for record in live}
-        found += self._catalog.sessions(query, besides, limit + 1)
+        found += self._catalog.sessions(query, besides | self._claims.hidden, limit + 1)
         found.sort(key=lambda record: listing.page_key(record.session), reverse=True)
         more = listing.write_token(found[limit - 1].session) if len(found) > limit else None
         shown = tuple(
@@ -228,7 +237,7 @@ class Archive:
 
     def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:
         filed = self._catalog.session(sentinel_id, session_id)
-        if filed is None:
+        if filed is None or self._claims.is_hidden(session_id):
             raise _unknown(sentinel_id, session_id)
         record, row = filed.record, filed.row
         folder = self._paths.session(sentinel_id, session_id)

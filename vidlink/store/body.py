@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from vidlink.disk import Disk
-from vidlink.errors import Damaged
+from vidlink.errors import Damaged, NotFound
 from vidlink.interfaces import IBody
 from vidlink.model import Octets
 from vidlink.store.paths import part_file
@@ -168,6 +168,8 @@ class StoredSection:
         try:
             data = self._disk.read(path, strip.offsets[first], strip.ends[last] - start)
         except OSError as error:
+            if not os.path.isdir(self._folder):
+                raise NotFound("the session has been deleted meanwhile") from None
             raise Damaged(f"a part of the recording cannot be read: {error.strerror}") from error
         view = memoryview(data)
         for number in range(first, last + 1):

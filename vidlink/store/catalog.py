@@ -17,6 +17,7 @@ from vidlink.errors import StoreError
 from vidlink.model import (
     Cause,
     Gap,
+    Hold,
     Registration,
     Session,
     SessionQuery,
@@ -61,7 +62,7 @@ class Catalog:
 
     def sentinels(self) -> list[tuple[Registration, int, int | None]]:
         """Every Sentinel, when its newest session began, and the newest time recorded of it."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             rows = connection.execute(
                 "SELECT sentinel_id, name, group_name, software, started_time_us, end_time_us "
                 "FROM sentinels"
@@ -108,7 +109,7 @@ class Catalog:
             )
         chosen = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         found: list[SessionRecord] = []
-        with self._connection() as connection:
+        with self.connection() as connection:
             rows = connection.execute(
                 f"SELECT id, {_COLUMNS} FROM sessions {chosen} "
                 "ORDER BY started_time_us DESC, session_id DESC",
@@ -131,7 +132,7 @@ class Catalog:
 
     def find(self, session_id: str) -> Filed | None:
         """One session, whichever Sentinel's it is; None if there is none."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             row = connection.execute(
                 f"SELECT id, {_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)
             ).fetchone()
@@ -143,7 +144,7 @@ class Catalog:
 
     def part_spans(self, row: int) -> list[tuple[int, Span]]:
         """The unbroken spans of a session, each with the part that it is in."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             rows = connection.execute(
                 "SELECT part, first, last, start_time_us, end_time_us, size_bytes FROM spans "
                 "WHERE session = ? ORDER BY part, first",
@@ -153,7 +154,7 @@ class Catalog:
 
     def spans_near(self, row: int, window: Window) -> tuple[Span, ...]:
         """The unbroken spans in `window`, and the next to it on both sides."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             rows = connection.execute(
                 "SELECT first, last, start_time_us, end_time_us, size_bytes FROM spans "
                 "WHERE session = :row AND first BETWEEN coalesce("
@@ -166,7 +167,7 @@ class Catalog:
 
     def gaps(self, row: int, low: int = 0, high: int | None = None) -> tuple[Gap, ...]:
         """What has been stated about gaps from `low` to `high`, and of time, in that order."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             rows = connection.execute(
                 "SELECT first, last, cause, start_time_us, end_time_us, detail FROM gaps "
                 "WHERE session = ? AND (first IS NULL OR (coalesce(last, first) >= ? "
@@ -179,7 +180,8 @@ class Catalog:
         )
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for a ``with``; what SQLite says in it is said as an error of the store."""
         if not self._most_idle:
             raise StoreError("the recording is closed")
         try:
@@ -215,6 +217,10 @@ def _stored(time_us: int) -> int:
     return max(-(2**63), min(2**63 - 1, time_us))
 
 
+def _hold(known: dict[str, Any]) -> Hold:
+    return Hold(known["hold_reason"], known["held_time_us"])
+
+
 def _as_filed(row: tuple[Any, ...]) -> Filed:
     number, *values = row
     known: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
@@ -233,5 +239,6 @@ def _as_filed(row: tuple[Any, ...]) -> Filed:
         state=SessionState.ENDED if known["state"] == FILLING else SessionState(known["state"]),
         **take("ended_time_us", "end_reason", "segment_count", "size_bytes"),
         **take("first_sequence", "last_sequence", "start_time_us", "end_time_us"),
+        hold=None if known["held_time_us"] is None else _hold(known),
     )
     return Filed(number, record, known["init_size_bytes"], known["init_crc32"])

@@ -37,6 +37,8 @@ class Durability:
     name = "operating system"
     #: Whether a file that is replaced must be flushed by itself.
     flushes_files = False
+    #: Whether anything is synced at all.
+    reaches_disk = False
 
     def sync_session(self, descriptors: Iterable[int], folders: Iterable[str]) -> None:
         """Make one session's files, and the names in these folders, durable if that is done
@@ -54,6 +56,7 @@ class FileDurability(Durability):
 
     name = "fdatasync for each file"
     flushes_files = True
+    reaches_disk = True
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -74,6 +77,7 @@ class FileSystemDurability(Durability):
     """
 
     name = "syncfs"
+    reaches_disk = True
 
     def __init__(self, disk: Disk, root: str) -> None:
         self._disk = disk

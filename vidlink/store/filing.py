@@ -32,6 +32,7 @@ def sheet_of(file: SessionFile, row: int | None, part_spans: Sequence[tuple[int,
         last_sequence=spans[-1].last if spans else None,
         start_time_us=spans[0].start_time_us if spans else None,
         end_time_us=spans[-1].end_time_us if spans else None,
+        hold=file.hold,
     )
     return Sheet(file, record, row, list(part_spans), list(enumerate(file.gaps)), anew=True)
 
@@ -48,4 +49,5 @@ def file_of(filed: Filed) -> SessionFile:
         end_reason=record.end_reason,
         is_sealed=record.state is SessionState.SEALED,
         filling_from=None if ended_us is None else 0,
+        hold=record.hold,
     )

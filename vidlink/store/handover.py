@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from threading import Condition
 
 from vidlink.errors import VidlinkError
-from vidlink.model import Arrival, Cause, Gap, Session, Span
+from vidlink.model import Arrival, Cause, Gap, Hold, Session, Span
 from vidlink.store.runs import Runs
 
 
@@ -53,8 +53,28 @@ class End:
     is_sealed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SetHold:
+    """Order: a session of a Sentinel has this hold, or none any more."""
+
+    sentinel_id: str
+    session_id: str
+    hold: Hold | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Order: a session has a receipt, which lies in this place; the database lets it go."""
+
+    sentinel_id: str
+    session_id: str
+    number: int
+    place: int
+    size_bytes: int
+
+
 #: What the writer is told; an `Arrival` is the order to record it.
-Order = Begin | Reopen | Arrival | StateGap | End
+Order = Begin | Reopen | Arrival | StateGap | End | SetHold | Forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +96,7 @@ class Past:
     next_number: int = 0
     taken: Runs = field(default_factory=Runs)
     settled: Runs = field(default_factory=Runs)
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +127,8 @@ class Report:
     `opened` are sessions that could be opened again, `refused` those that could not, with the
     reason. `dropped` are segments that would have begun one part too many. `begun` are sessions
     whose folders have become durable, `closed` those that are wholly on disk; `troubles` are by
-    session, `index_trouble` is of the database.
+    session, `index_trouble` is of the database. `held` are orders about holds that have become
+    durable, `not_held` those that came to nothing.
     """
 
     opened: list[Past] = field(default_factory=list)
@@ -117,6 +139,8 @@ class Report:
     troubles: dict[str, Trouble] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     index_trouble: Trouble | None = None
+    held: list[SetHold] = field(default_factory=list)
+    not_held: list[tuple[SetHold, VidlinkError]] = field(default_factory=list)
 
 
 class Inbox:

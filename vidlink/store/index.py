@@ -10,79 +10,14 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from vidlink.errors import StoreError
 from vidlink.model import Gap, SessionRecord, Span
 from vidlink.store import listing
-from vidlink.store.layout import FORMAT, SessionFile
-
-_SCHEMA = """
-CREATE TABLE folder (uuid TEXT NOT NULL);
-CREATE TABLE sentinels (
-    sentinel_id TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    group_name TEXT NOT NULL,
-    software TEXT NOT NULL,
-    started_time_us INTEGER NOT NULL,
-    end_time_us INTEGER
-) WITHOUT ROWID;
-CREATE TABLE sessions (
-    id INTEGER PRIMARY KEY,
-    session_id TEXT NOT NULL UNIQUE,
-    sentinel_id TEXT NOT NULL,
-    name TEXT NOT NULL,
-    group_name TEXT NOT NULL,
-    software TEXT NOT NULL,
-    started_time_us INTEGER NOT NULL,
-    init_size_bytes INTEGER NOT NULL,
-    init_crc32 INTEGER NOT NULL,
-    mime TEXT NOT NULL,
-    width INTEGER NOT NULL,
-    height INTEGER NOT NULL,
-    timescale INTEGER NOT NULL,
-    track_id INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    ended_time_us INTEGER,
-    end_reason TEXT NOT NULL,
-    segment_count INTEGER NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    first_sequence INTEGER,
-    last_sequence INTEGER,
-    start_time_us INTEGER,
-    end_time_us INTEGER,
-    begins_us INTEGER NOT NULL,
-    reaches_us INTEGER NOT NULL
-);
-CREATE INDEX sessions_by_start ON sessions (started_time_us, session_id);
-CREATE INDEX sessions_by_sentinel ON sessions (sentinel_id, started_time_us, session_id);
-CREATE INDEX sessions_by_group ON sessions (group_name, started_time_us, session_id);
-CREATE INDEX sessions_by_both ON sessions (sentinel_id, group_name, started_time_us, session_id);
-CREATE INDEX sessions_by_lead ON sessions (started_time_us - begins_us);
-CREATE INDEX sessions_by_length ON sessions (reaches_us - started_time_us);
-CREATE INDEX sessions_by_state ON sessions (state, ended_time_us);
-CREATE TABLE spans (
-    session INTEGER NOT NULL,
-    part INTEGER NOT NULL,
-    first INTEGER NOT NULL,
-    last INTEGER NOT NULL,
-    start_time_us INTEGER NOT NULL,
-    end_time_us INTEGER NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    PRIMARY KEY (session, first, part)
-) WITHOUT ROWID;
-CREATE TABLE gaps (
-    session INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    first INTEGER,
-    last INTEGER,
-    cause TEXT NOT NULL,
-    start_time_us INTEGER,
-    end_time_us INTEGER,
-    detail TEXT NOT NULL,
-    PRIMARY KEY (session, number)
-) WITHOUT ROWID;
-"""
+from vidlink.store.handover import Forget, SetHold
+from vidlink.store.layout import SessionFile
+from vidlink.store.schema import FORGET, SCHEMA, SCHEMA_FORMAT, SET_HOLD
 
 #: The columns of `sessions` that a record fills, in order.
 COLUMNS = (
@@ -90,6 +25,7 @@ COLUMNS = (
     "init_size_bytes", "init_crc32", "mime", "width", "height", "timescale", "track_id",
     "state", "ended_time_us", "end_reason", "segment_count", "size_bytes", "first_sequence",
     "last_sequence", "start_time_us", "end_time_us", "begins_us", "reaches_us",
+    "held_time_us", "hold_reason",
 )  # fmt: skip
 
 #: The state of a session that has ended and is open for what comes late.
@@ -191,16 +127,16 @@ class Index:
 
     def _make(self) -> None:
         with self._transaction() as cursor:
-            for statement in _SCHEMA.split(";"):
+            for statement in SCHEMA.split(";"):
                 cursor.execute(statement)
             cursor.execute("INSERT INTO folder VALUES (?)", (self._uuid,))
-            cursor.execute(f"PRAGMA user_version = {FORMAT}")
+            cursor.execute(f"PRAGMA user_version = {SCHEMA_FORMAT}")
 
     def _check(self) -> None:
         connection = self._connected()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != FORMAT:
-            raise UnusableIndex(f"the index has format {version}, not {FORMAT}")
+        if version != SCHEMA_FORMAT:
+            raise UnusableIndex(f"the index has format {version}, not {SCHEMA_FORMAT}")
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise UnusableIndex(f"the index is damaged: {found}")
@@ -210,14 +146,19 @@ class Index:
         if connection.execute("SELECT uuid FROM folder").fetchall() != [(self._uuid,)]:
             raise UnusableIndex("the index belongs to another data folder")
 
-    def save(self, sheets: Iterable[Sheet]) -> list[int]:
-        """Put `sheets` into the database, all or none; returns the row of each session.
+    def save(self, sheets: Iterable[Sheet], changes: Iterable[SetHold | Forget] = ()) -> list[int]:
+        """Put `sheets` into the database, then `changes` of what is there, all or none.
+
+        Returns the row of each session of the sheets.
 
         Raises:
             StoreError: it could not be done; the next call opens the database anew.
         """
         with self._reported("written"), self._transaction() as cursor:
-            return [_put(cursor, sheet) for sheet in sheets]
+            rows = [_put(cursor, sheet) for sheet in sheets]
+            for change in changes:
+                _change(cursor, change)
+            return rows
 
     def remove(self, row: int) -> None:
         """Forget a session, as if it had never been. Raises as :meth:`save`."""
@@ -238,6 +179,18 @@ class Index:
         with self._reported("read"):
             rows = self._connected().execute("SELECT session_id FROM sessions")
             return {session_id for (session_id,) in rows}
+
+    def receipts_end(self) -> int:
+        """Up to where ``receipts.jsonl`` is known, in octets."""
+        with self._reported("read"):
+            rows = self._connected().execute("SELECT max(place + size_bytes) FROM receipts")
+            return int(rows.fetchone()[0] or 0)
+
+    def receipted(self) -> list[int]:
+        """The hash of each session id that has a receipt: there may be millions."""
+        with self._reported("read"):
+            rows = self._connected().execute("SELECT session_id FROM receipts")
+            return [hash(session_id) for (session_id,) in rows]
 
     def open_sessions(self) -> list[tuple[str, str]]:
         """The sessions that were being written to, as the ids of Sentinel and session."""
@@ -312,6 +265,16 @@ def _drop_details(cursor: sqlite3.Cursor, row: int) -> None:
     cursor.execute("DELETE FROM gaps WHERE session = ?", (row,))
 
 
+def _change(cursor: sqlite3.Cursor, change: SetHold | Forget) -> None:
+    if isinstance(change, SetHold):
+        hold = change.hold
+        values = (None, None) if hold is None else (hold.time_us, hold.reason)
+        cursor.execute(SET_HOLD, (*values, change.session_id))
+    else:
+        for statement in FORGET:
+            cursor.execute(statement, asdict(change))
+
+
 def _as_row(record: SessionRecord, sheet: Sheet) -> tuple[object, ...]:
     session, file = record.session, sheet.file
     state = FILLING if sheet.is_filling else record.state.value
@@ -322,6 +285,8 @@ def _as_row(record: SessionRecord, sheet: Sheet) -> tuple[object, ...]:
         state, record.ended_time_us, record.end_reason, record.segment_count,
         record.size_bytes, record.first_sequence, record.last_sequence, record.start_time_us,
         record.end_time_us, *listing.extent_us(record),
+        None if record.hold is None else record.hold.time_us,
+        None if record.hold is None else record.hold.reason,
     )  # fmt: skip
 
 

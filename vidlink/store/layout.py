@@ -13,11 +13,13 @@ from typing import Any
 from zlib import crc32
 
 from vidlink.errors import StoreError
-from vidlink.model import Arrival, Cause, Gap, Session, is_sentinel_id, is_session_id
+from vidlink.model import Arrival, Cause, Gap, Hold, Session, is_sentinel_id, is_session_id
 
 FORMAT = 1
 
 RECORD_BYTES = 64
+#: No ``session.json`` is longer.
+MOST_FILE_BYTES = 16 * 1024 * 1024
 _CHECKED_BYTES = 60
 _BODY = Struct("!QQIIqQIIqHxx")
 _CHECK = Struct("!I")
@@ -87,7 +89,8 @@ class SessionFile:
 
     The initialization segment itself stands at the head of every part; here are its size and
     its CRC-32. `session.init` is empty. `filling_from`: it has ended, and what comes late is
-    being written to the parts from this number on. `is_sealed`: nothing will ever come.
+    being written to the parts from this number on. `is_sealed`: nothing will ever come. What has
+    a `hold` is not deleted.
     """
 
     session: Session
@@ -98,6 +101,7 @@ class SessionFile:
     gaps: tuple[Gap, ...] = ()
     is_sealed: bool = False
     filling_from: int | None = None
+    hold: Hold | None = None
 
     @property
     def is_unfinished(self) -> bool:
@@ -128,6 +132,8 @@ def write_session(file: SessionFile) -> bytes:
             known["sealed"] = True
         if file.filling_from is not None:
             known["filling_from"] = file.filling_from
+    if file.hold is not None:
+        known["hold"] = {"time_us": file.hold.time_us, "reason": file.hold.reason}
     return json.dumps(known, indent=1).encode("ascii") + b"\n"
 
 
@@ -145,7 +151,7 @@ def read_session(data: bytes) -> SessionFile:
         values |= {name: _typed(known[name], int) for name in _NUMBERS}
         if not (is_sentinel_id(values["sentinel_id"]) and is_session_id(values["session_id"])):
             raise StoreError("session.json holds ids that are none")
-        ended, filling = known.get("ended"), known.get("filling_from")
+        ended, filling, hold = (known.get(name) for name in ("ended", "filling_from", "hold"))
         return SessionFile(
             session=Session(init=b"", **values),
             init_size_bytes=_typed(known["init_size_bytes"], int),
@@ -155,6 +161,7 @@ def read_session(data: bytes) -> SessionFile:
             gaps=tuple(_gap_from_json(gap) for gap in known.get("gaps", ())),
             is_sealed=_typed(known.get("sealed", False), bool),
             filling_from=None if filling is None else _typed(filling, int),
+            hold=None if hold is None else _hold_from_json(hold),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"session.json cannot be read: {error!r}") from error
@@ -164,6 +171,10 @@ def _typed(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise TypeError(f"{value!r} is not of type {kind.__name__}")
     return value
+
+
+def _hold_from_json(known: dict[str, Any]) -> Hold:
+    return Hold(_typed(known["reason"], str), _typed(known["time_us"], int))
 
 
 def _gap_as_json(gap: Gap) -> dict[str, Any]:

@@ -54,6 +54,21 @@ class Paths:
         """The folder of all recordings, one folder in it for each Sentinel."""
         return os.path.join(self.root, "recordings")
 
+    @property
+    def deleting(self) -> str:
+        """The folder of what has a receipt and is still to be removed."""
+        return os.path.join(self.root, "deleting")
+
+    @property
+    def receipts(self) -> str:
+        """What was deleted."""
+        return os.path.join(self.root, "receipts.jsonl")
+
+    @property
+    def reserve(self) -> str:
+        """Room that is given up when there is no other for a receipt."""
+        return os.path.join(self.root, "reserve")
+
     def session(self, sentinel_id: str, session_id: str) -> str:
         """The folder of one session; both ids have been checked against their patterns."""
         return os.path.join(self.recordings, sentinel_id, session_id)

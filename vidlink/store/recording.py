@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from vidlink.model import Arrival, Gap, Session, SessionRecord, SessionState, Span
 from vidlink.store import listing
-from vidlink.store.handover import End, Past
+from vidlink.store.handover import End, Past, SetHold
 from vidlink.store.index import Sheet
 from vidlink.store.layout import SessionFile, describe, write_session
 from vidlink.store.part import Part, Shelf
@@ -66,6 +66,8 @@ class Recording:
         self._unnoted = 0
         self._saved_runs: dict[int, tuple[int, int]] = {}
         self.saved_seconds = float("-inf")
+        #: An order about a hold that is not durable yet.
+        self.holding: SetHold | None = None
 
     # What is to be done
 
@@ -78,6 +80,19 @@ class Recording:
         self.gaps[number] = gap
         self._unsaved_gaps.add(number)
         self._unnoted += 1
+
+    def set_hold(self, order: SetHold) -> None:
+        """It has this hold from now on, in its folder and in the database."""
+        self.holding = order
+        self._file = replace(self._file, hold=order.hold)
+        self._prepared = self._listed = False
+
+    def held(self) -> list[SetHold]:
+        """The order of a hold that is saved with the round that is synced, if there is one."""
+        if self.holding is None or not (self._prepared and self._listed):
+            return []
+        order, self.holding = self.holding, None
+        return [order]
 
     @property
     def ready(self) -> bool:
@@ -299,6 +314,7 @@ class Recording:
             last_sequence=spans[-1].last if spans else None,
             start_time_us=spans[0].start_time_us if spans else None,
             end_time_us=spans[-1].end_time_us if spans else None,
+            hold=self._file.hold,
         )
 
     def _ended(self, ending: End | None) -> tuple[int | None, str]:
@@ -319,4 +335,5 @@ def _marked(past: Past) -> SessionFile:
         end_reason=past.end_reason,
         gaps=past.gaps,
         filling_from=past.next_number,
+        hold=past.hold,
     )

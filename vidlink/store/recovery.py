@@ -16,15 +16,24 @@ from twisted.logger import Logger
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, Span, is_sentinel_id, is_session_id
+from vidlink.store.bygone import clear_sentinels, put_away, take_in_receipts
 from vidlink.store.catalog import Catalog, Filed
 from vidlink.store.durability import Durability
 from vidlink.store.filing import file_of, sheet_of
 from vidlink.store.fsck.boxes import holds_segments
 from vidlink.store.fsck.window import Window
 from vidlink.store.index import Index, Sheet, UnusableIndex
-from vidlink.store.layout import RECORD_BYTES, SessionFile, read_session, write_session
+from vidlink.store.layout import (
+    MOST_FILE_BYTES,
+    RECORD_BYTES,
+    SessionFile,
+    read_session,
+    write_session,
+)
 from vidlink.store.paths import SESSION_FILE, Paths, part_number
+from vidlink.store.receipts import ReceiptFile
 from vidlink.store.salvage import Salvage, Salvaged
+from vidlink.store.stock import Stock
 from vidlink.store.used import UsedIds
 
 END_REASON = "server stopped"
@@ -48,6 +57,7 @@ class Recovery:
         disk: Disk,
         index: Index,
         durability: Durability,
+        receipts: ReceiptFile,
         now_us: int,
         *,
         thorough: bool = False,
@@ -56,6 +66,7 @@ class Recovery:
         self._disk = disk
         self._index = index
         self._durability = durability
+        self._receipts = receipts
         self._now_us = now_us
         self._is_thorough = thorough
         #: The sessions that were closed, as the ids of Sentinel and session.
@@ -66,7 +77,9 @@ class Recovery:
     def run(self) -> UsedIds:
         """Make everything agree; returns the ids that must not be used again."""
         self._open_index()
+        take_in_receipts(self._index, self._receipts)
         catalog = Catalog(self._paths.index)
+        stock = Stock(catalog)
         try:
             known = self._index.known()
             open_sessions = self._index.open_sessions()
@@ -74,7 +87,11 @@ class Recovery:
             if self._is_thorough:
                 open_sessions += self._unfinished(folders, known, open_sessions)
             for session_id, sentinel_id in folders.items():
-                if session_id not in known:
+                if session_id in known:
+                    continue
+                if stock.is_deleted(session_id):
+                    put_away(sentinel_id, session_id, self._paths, self._disk)
+                else:
                     self._take_in(sentinel_id, session_id)
             for sentinel_id, session_id in open_sessions:
                 filed = catalog.session(sentinel_id, session_id)
@@ -90,7 +107,8 @@ class Recovery:
         self._save(1)
         self._index.seal(self._now_us)
         self._durability.sync_all()
-        return UsedIds(known | folders.keys())
+        clear_sentinels(self._paths)
+        return UsedIds(known | folders.keys(), self._index.receipted())
 
     def _open_index(self) -> None:
         """Open the database; what cannot be used is put aside, and never deleted."""
@@ -162,7 +180,7 @@ class Recovery:
     def _read_file(self, sentinel_id: str, session_id: str) -> SessionFile | None:
         path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
         try:
-            file = read_session(self._disk.read(path, 0, 16 * 1024 * 1024))
+            file = read_session(self._disk.read(path, 0, MOST_FILE_BYTES))
         except (OSError, StoreError) as error:
             self._log.warn("{path} cannot be read: {reason}", path=path, reason=str(error))
             return None

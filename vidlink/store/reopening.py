@@ -20,6 +20,7 @@ from vidlink.store.handover import Past, Reopen
 from vidlink.store.paths import Paths, part_number
 from vidlink.store.records import count_records
 from vidlink.store.runs import Runs
+from vidlink.store.stock import Stock
 
 #: What is said of a session that was never recorded live.
 UNHEARD_REASON = "delivered after it had ended"
@@ -36,6 +37,8 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
     filed = catalog.find(session.session_id)
     folder = paths.session(session.sentinel_id, session.session_id)
     if filed is None:
+        if Stock(catalog).is_deleted(session.session_id):
+            raise SessionGone("the session was deleted: nothing can be added to it")
         if os.path.exists(folder):
             raise RequestError("the folder of this session does not say what is in it")
         return Past(session, order.now_us, UNHEARD_REASON)
@@ -63,6 +66,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
         next_number=1 + max((one for one in numbers if one is not None), default=-1),
         taken=taken,
         settled=settled,
+        hold=record.hold,
     )
 
 

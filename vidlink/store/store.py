@@ -7,6 +7,7 @@ Here the pieces are put together; what each does is said in its own module, `led
 from __future__ import annotations
 
 import resource
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -16,34 +17,39 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vidlink.clips import Clip, ClipQuery
 from vidlink.disk import Disk
 from vidlink.errors import StoreError, UserMistake
-from vidlink.interfaces import IArchive, IBody, IStore
+from vidlink.interfaces import IStore
 from vidlink.model import (
+    KEEP_ALL,
     Arrival,
     Gap,
+    Policy,
     RecordingState,
-    SegmentPage,
-    SegmentQuery,
     Session,
-    SessionPage,
-    SessionQuery,
-    SessionRecord,
 )
 from vidlink.store.archive import Archive
 from vidlink.store.body import RunInPool
 from vidlink.store.catalog import Catalog
+from vidlink.store.claims import Claims
 from vidlink.store.durability import choose_durability
 from vidlink.store.folder import DataFolder, take_folder
-from vidlink.store.handover import CallInReactor, Inbox
+from vidlink.store.handover import CallInReactor, Inbox, Report
 from vidlink.store.index import Index
+from vidlink.store.keeping import Keeping
 from vidlink.store.ledger import Ledger
+from vidlink.store.looking import LookingBack
 from vidlink.store.part import Shelf
+from vidlink.store.paths import Paths
+from vidlink.store.receipts import ReceiptFile
 from vidlink.store.recovery import END_REASON, Recovery
 from vidlink.store.reel import Reels
+from vidlink.store.removal import Removals
+from vidlink.store.remover import Remover
+from vidlink.store.reserve import Reserve
+from vidlink.store.stock import Stock
 from vidlink.store.tails import Ranges, Tail, Tails
-from vidlink.store.thread import WriterThread
+from vidlink.store.thread import RemoverThread, WriterThread
 from vidlink.store.writer import Writer
 
 QUEUE_BYTES = 256 * 1024 * 1024
@@ -54,8 +60,8 @@ INDEX_BYTES = 64 * 1024 * 1024
 _ROOM_TO_START = 1024 * 1024
 
 
-@implementer(IStore, IArchive)
-class RecordingStore:
+@implementer(IStore)
+class RecordingStore(LookingBack):
     """Everything that is recorded, in the data folder `path`.
 
     :param monotonic: seconds that never go back.
@@ -64,6 +70,8 @@ class RecordingStore:
     :param run_in_pool: runs a function in a thread of the pool; fires with what it gives.
     :param durability: ``disk``: what is acknowledged survives a power cut; ``os``: it survives
         the death of this process.
+    :param policy: what is deleted of itself.
+    :param pause: waits so many seconds, in the thread that deletes.
     :param queue_bytes: so many octets may wait to become durable, and of segments
         `queue_segments`; what comes at the bound is not recorded, which a gap tells.
     :param open_parts: so many parts are held open, two descriptors each; a live session has
@@ -83,6 +91,8 @@ class RecordingStore:
         call_in_reactor: CallInReactor,
         run_in_pool: RunInPool,
         durability: str = "disk",
+        policy: Policy = KEEP_ALL,
+        pause: Callable[[float], object] = time.sleep,
         queue_bytes: int = QUEUE_BYTES,
         queue_segments: int = QUEUE_SEGMENTS,
         open_parts: int = OPEN_PARTS,
@@ -95,12 +105,17 @@ class RecordingStore:
         self._call_in_reactor = call_in_reactor
         self._run_in_pool = run_in_pool
         self._wanted = durability
+        self._policy = policy
+        self._pause = pause
         self._queue = queue_bytes, queue_segments
         self._open_parts = open_parts
         self._index_bytes = index_bytes
         self._disk = Disk() if disk is None else disk
         self._inbox = Inbox()
+        self._claims = Claims()
+        self._removals = Removals()
         self._thread: WriterThread | None = None
+        self._remover_thread: RemoverThread | None = None
         self._stopped: Deferred[None] | None = None
         self._opened: ExitStack | None = None
 
@@ -113,6 +128,8 @@ class RecordingStore:
         with ExitStack() as undo:
             folder = take_folder(self._path, self._disk)
             undo.callback(folder.release)
+            if self._disk.free_bytes(folder.paths.root) < _ROOM_TO_START:
+                Reserve(folder.paths.reserve, self._disk).give_all()
             try:
                 self._put_together(folder, undo)
             except StoreError as error:
@@ -129,10 +146,12 @@ class RecordingStore:
         undo.callback(durability.close)
         # Where no `syncfs` covers the database, each commit has to reach the disk by itself.
         synchronous = "FULL" if durability.flushes_files else "NORMAL"
-        index = Index(paths.index, folder.uuid, synchronous)
+        index = Index(paths.index, folder.uuid, synchronous if durability.reaches_disk else "OFF")
         undo.callback(index.close)
+        receipts = ReceiptFile(paths.receipts, self._disk, flush=durability.reaches_disk)
+        now_us = self._wall_clock_us()
         try:
-            is_used = Recovery(paths, self._disk, index, durability, self._wall_clock_us()).run()
+            is_used = Recovery(paths, self._disk, index, durability, receipts, now_us).run()
         except OSError as error:
             raise StoreError(f"the recordings in {paths.root} cannot be read: {error}") from error
         catalog = Catalog(paths.index)
@@ -149,26 +168,68 @@ class RecordingStore:
             durability=durability,
             index=index,
             catalog=catalog,
+            claims=self._claims,
             inbox=self._inbox,
             monotonic=self._monotonic,
-            deliver=partial(self._call_in_reactor, self._ledger.take),
+            deliver=partial(self._call_in_reactor, self._take),
+            full=self._removals.full,
+            forgotten=self._removals.forgotten,
         )
-        self._tails = Tails(self._ledger, catalog, self._run_in_pool, self._wall_clock_us)
+        self._put_together_keeping(paths, catalog, receipts)
+        self._tails = Tails(
+            self._ledger,
+            catalog,
+            lambda name: self._claims.is_hidden(name) or Stock(catalog).is_deleted(name),
+            self._run_in_pool,
+            self._wall_clock_us,
+        )
         self._archive = Archive(
             paths=paths,
             disk=self._disk,
             ledger=self._ledger,
             catalog=catalog,
             reels=Reels(self._disk, self._index_bytes),
+            claims=self._claims,
             run_in_pool=self._run_in_pool,
             wall_clock_us=self._wall_clock_us,
         )
 
+    def _put_together_keeping(self, paths: Paths, catalog: Catalog, receipts: ReceiptFile) -> None:
+        shared: dict[str, Any] = {
+            "paths": paths,
+            "disk": self._disk,
+            "catalog": catalog,
+            "receipts": receipts,
+            "claims": self._claims,
+            "inbox": self._inbox,
+            "removals": self._removals,
+            "policy": self._policy,
+            "wall_clock_us": self._wall_clock_us,
+        }
+        self.remover = Remover(
+            **shared,
+            last_number=Stock(catalog).last_receipt(),
+            monotonic=self._monotonic,
+            pause=self._pause,
+        )
+        self._keeping = Keeping(
+            **shared,
+            ledger=self._ledger,
+            call_in_reactor=self._call_in_reactor,
+            run_in_pool=self._run_in_pool,
+        )
+
+    def _take(self, report: Report) -> None:
+        self._ledger.take(report)
+        self._keeping.take(report)
+
     def start(self) -> None:
-        """Begin to write, in a thread. Without it, rounds are done by who calls
-        ``writer.round()``."""
+        """Begin to write, and to delete, in a thread each. Without it, rounds are done by who
+        calls ``writer.round()`` and ``remover.round()``."""
         self._thread = WriterThread(self.writer, self._inbox, self._wrote_everything)
         self._thread.start()
+        self._remover_thread = RemoverThread(self.remover, self._removals)
+        self._remover_thread.start()
 
     def stop(self) -> Deferred[None]:
         """End live sessions, write everything, and close; fires when done.
@@ -181,6 +242,7 @@ class RecordingStore:
                 self._say_stopped()
                 return self._stopped
             self._ledger.end_all(END_REASON, self._wall_clock_us())
+            self._removals.close()
             self._inbox.close()
             if self._thread is None:
                 self.writer.finish(0.0, lambda seconds: None)
@@ -190,6 +252,8 @@ class RecordingStore:
 
     def _wrote_everything(self) -> None:
         """In the writer's thread: it is done. Closing the database may wait for the disk."""
+        if self._remover_thread is not None:
+            self._remover_thread.join()
         self._close()
         self._call_in_reactor(self._say_stopped)
 
@@ -201,6 +265,8 @@ class RecordingStore:
                 self._log.failure("the data folder could not be closed in order")
 
     def _say_stopped(self) -> None:
+        if self._opened is not None:
+            self._keeping.stop()
         if self._stopped is not None:
             self._stopped.callback(None)
 
@@ -242,43 +308,3 @@ class RecordingStore:
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""
         return self._ledger.recording(session_id)
-
-    # IArchive
-
-    def sentinels(self) -> Deferred[tuple[Any, ...]]:
-        """Every Sentinel ever recorded."""
-        return self._archive.sentinels()
-
-    def sessions(self, query: SessionQuery) -> Deferred[SessionPage]:
-        """One page of sessions, newest first."""
-        return self._archive.sessions(query)
-
-    def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
-        """One session with its spans and gaps."""
-        return self._archive.session(sentinel_id, session_id)
-
-    def segments(
-        self, sentinel_id: str, session_id: str, query: SegmentQuery
-    ) -> Deferred[SegmentPage]:
-        """One page of segments."""
-        return self._archive.segments(sentinel_id, session_id, query)
-
-    def media(
-        self, sentinel_id: str, session_id: str, first: int, last: int
-    ) -> Deferred[tuple[IBody, tuple[tuple[int, int], ...]]]:
-        """The bytes of a range of segments, and what is missing of it."""
-        return self._archive.media(sentinel_id, session_id, first, last)
-
-    def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
-        """``recording.mp4``."""
-        return self._archive.film(sentinel_id, session_id, last)
-
-    def clip(
-        self, sentinel_id: str, session_id: str, query: ClipQuery
-    ) -> Deferred[tuple[IBody, Clip]]:
-        """A time range of ``recording.mp4``."""
-        return self._archive.clip(sentinel_id, session_id, query)
-
-    def playlist(self, sentinel_id: str, session_id: str) -> Deferred[IBody]:
-        """``index.m3u8``."""
-        return self._archive.playlist(sentinel_id, session_id)

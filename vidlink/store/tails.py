@@ -31,7 +31,7 @@ Ranges = tuple[tuple[int, int], ...] | None
 
 
 class Tails:
-    """Looks up tails."""
+    """Looks up tails; nothing is wanted of what `is_deleted`, which may block."""
 
     _log = Logger()
 
@@ -39,11 +39,13 @@ class Tails:
         self,
         ledger: Ledger,
         catalog: Catalog,
+        is_deleted: Callable[[str], bool],
         run_in_pool: RunInPool,
         wall_clock_us: Callable[[], int],
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
+        self._is_deleted = is_deleted
         self._run_in_pool = run_in_pool
         self._wall_clock_us = wall_clock_us
 
@@ -98,7 +100,7 @@ class Tails:
     ) -> Ranges:
         filed = self._catalog.find(session_id)
         if filed is None:
-            return ((first, last),)
+            return () if self._is_deleted(session_id) else ((first, last),)
         record = filed.record
         state = listing.state_at(record.state, record.ended_time_us, now_us)
         if state is not SessionState.ENDED or record.session.sentinel_id != sentinel_id:

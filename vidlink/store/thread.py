@@ -1,4 +1,4 @@
-"""The writer's thread: when rounds are due. What a round does is in `writer`."""
+"""The threads of the store: when rounds are due. What a round does is in `writer` and `remover`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from threading import Thread
 from twisted.logger import Logger
 
 from vidlink.store.handover import Inbox
+from vidlink.store.removal import Removals
+from vidlink.store.remover import LOOK_SECONDS, Remover
 from vidlink.store.writer import ROUND_BYTES, ROUND_SECONDS, Writer
 
 #: So long a stop waits for a disk that fails.
@@ -44,3 +46,31 @@ class WriterThread:
             raise
         finally:
             self._done()
+
+
+class RemoverThread:
+    """Does rounds until `removals` is closed."""
+
+    _log = Logger()
+
+    def __init__(self, remover: Remover, removals: Removals) -> None:
+        self._remover = remover
+        self._removals = removals
+        self._thread = Thread(target=self._run, name="vidlink-remover", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for its end, but not for a disk that never answers."""
+        self._thread.join(PATIENCE_SECONDS)
+
+    def _run(self) -> None:
+        while not self._removals.closing:
+            seconds = LOOK_SECONDS
+            try:
+                seconds = self._remover.round()
+            except Exception:
+                self._log.failure("a round of deleting failed; the next one comes")
+            self._removals.wait(seconds)

@@ -12,17 +12,21 @@ from collections.abc import Callable, Iterable
 
 from twisted.logger import Logger
 
-from vidlink.errors import PeerError, RequestError, StoreError
+from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
 from vidlink.model import Arrival, Cause
 from vidlink.store.catalog import Catalog
+from vidlink.store.chores import BUSY, Chores
+from vidlink.store.claims import Claims
 from vidlink.store.durability import Durability
 from vidlink.store.handover import (
     Ack,
     Begin,
+    Forget,
     Inbox,
     Order,
     Reopen,
     Report,
+    SetHold,
     StateGap,
     Trouble,
 )
@@ -50,7 +54,8 @@ class Writer:
     """The recordings of all sessions that are not wholly on disk.
 
     `check_folder` raises :exc:`OSError` when the data folder is not there any more; `deliver` is
-    given the report of each round, in the calling thread.
+    given the report of each round, in the calling thread; `full` is called when the disk is, and
+    `forgotten` as :class:`~vidlink.store.chores.Chores` says.
     """
 
     _log = Logger()
@@ -64,9 +69,12 @@ class Writer:
         durability: Durability,
         index: Index,
         catalog: Catalog,
+        claims: Claims,
         inbox: Inbox,
         monotonic: Callable[[], float],
         deliver: Callable[[Report], object],
+        full: Callable[[], object],
+        forgotten: Callable[[str, bool], object],
     ) -> None:
         self._paths = paths
         self._check_folder = check_folder
@@ -77,6 +85,9 @@ class Writer:
         self._inbox = inbox
         self._monotonic = monotonic
         self._deliver = deliver
+        self._full = full
+        self._claims = claims
+        self._chores = Chores(paths, shelf.disk, claims, forgotten)
         self._recordings: dict[str, Recording] = {}
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()
@@ -95,9 +106,12 @@ class Writer:
         for order in self._inbox.drain():
             self._take(order)
         self._reopen_some()
+        for hold in self._chores.take_out(self._recordings):
+            self._take(hold)
         now = self._monotonic()
         touched: list[Recording] = []
         try:
+            self._chores.write(self._report, self._durability.flushes_files)
             is_full = self._write(touched, now)
             saved = self._save(touched, now)
             self._sync(touched, now)
@@ -107,9 +121,12 @@ class Writer:
             is_full = False
             for recording in touched:
                 self._fail(recording, error, now)
+            self._chores.failed()
         self._say_how_it_goes()
         self._deliver(self._report)
-        return 0.0 if is_full or self._to_reopen else ROUND_SECONDS if self._ready else None
+        if is_full or self._to_reopen:
+            return 0.0
+        return ROUND_SECONDS if self._ready or self._chores.waiting else None
 
     def finish(self, patience_seconds: float, pause: Callable[[float], object]) -> None:
         """Do rounds until everything is written, and let go of the files.
@@ -137,6 +154,7 @@ class Writer:
             self._recordings[session_id].take(order)
         elif isinstance(order, Begin):
             session_id = order.session.session_id
+            self._claims.write(session_id)
             self._recordings[session_id] = Recording(order.session, self._paths)
         elif isinstance(order, StateGap):
             session_id = order.session_id
@@ -144,6 +162,14 @@ class Writer:
         elif isinstance(order, Reopen):
             self._to_reopen.append(order)
             return
+        elif isinstance(order, Forget) or (
+            isinstance(order, SetHold) and order.session_id not in self._recordings
+        ):
+            self._chores.take(order)
+            return
+        elif isinstance(order, SetHold):
+            session_id = order.session_id
+            self._recordings[session_id].set_hold(order)
         else:
             session_id = order.session_id
             if session_id not in self._recordings:
@@ -168,21 +194,27 @@ class Writer:
     def _reopen(self, order: Reopen) -> int:
         """Open a session, or say why not; returns how many runs it has."""
         session_id = order.session.session_id
+        if self._chores.is_holding(session_id) or not self._claims.write(session_id):
+            self._report.refused.append((session_id, RequestError(BUSY)))
+            return 0
         try:
             past = look_up(order, self._catalog, self._shelf.disk, self._paths)
-        except (RequestError, PeerError) as error:
-            self._report.refused.append((session_id, error))
+        except (RequestError, PeerError) as refusal:
+            self._refuse(session_id, refusal)
         except Exception as error:
             if not isinstance(error, OSError | StoreError):
                 self._log.failure("session {session} cannot be opened", session=session_id)
-            refusal = RequestError(f"the session cannot be opened now: {error}")
-            self._report.refused.append((session_id, refusal))
+            self._refuse(session_id, RequestError(f"the session cannot be opened now: {error}"))
         else:
             self._report.opened.append(past)
             recording = Recording(past.session, self._paths, past)
             self._recordings[session_id] = self._ready[session_id] = recording
             return len(past.spans)
         return 0
+
+    def _refuse(self, session_id: str, error: VidlinkError) -> None:
+        self._claims.written(session_id)
+        self._report.refused.append((session_id, error))
 
     def _write(self, touched: list[Recording], now: float) -> bool:
         """Write sessions by turns until the round is full; returns whether it is."""
@@ -225,14 +257,17 @@ class Writer:
             sheet = recording.sheet(now - recording.saved_seconds >= PROGRESS_SECONDS)
             if sheet is not None:
                 sheets.append((recording, sheet))
-        if not sheets:
+        changes = self._chores.changes()
+        if not (sheets or changes):
             return {}
         try:
-            rows = self._index.save([sheet for _, sheet in sheets])
+            rows = self._index.save([sheet for _, sheet in sheets], changes)
         except StoreError as error:
             self._index_retry_seconds = now + RETRY_SECONDS
             self._report.index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
+            self._chores.failed()
             return {}
+        self._chores.is_saved = bool(changes)
         saved = {}
         for (recording, sheet), row in zip(sheets, rows, strict=True):
             saved[recording.session.session_id] = recording.saved(sheet, row)
@@ -249,13 +284,16 @@ class Writer:
                     touched.remove(recording)
                     self._fail(recording, error, now)
         try:
-            if touched:
+            if touched or self._chores.is_saved:
                 self._durability.sync_all()
                 self._check_folder()
         except OSError as error:
             for recording in touched:
                 self._fail(recording, error, now)
             touched.clear()
+            self._chores.failed()
+        else:
+            self._chores.done(self._report)
 
     def _settle(self, touched: Iterable[Recording], saved: dict[str, list[int]]) -> None:
         for recording in touched:
@@ -267,10 +305,12 @@ class Writer:
                 self._say_dropped(session_id)
                 self._report.dropped.append((session_id, arrival))
             gaps = saved.get(session_id, [])
+            self._report.held += recording.held()
             if arrivals or gaps:
                 self._report.acks.append(Ack(session_id, arrivals, gaps, parts))
             if recording.finished:
                 self._report.closed.append(session_id)
+                self._claims.written(session_id)
                 del self._recordings[session_id]
                 del self._ready[session_id]
             elif not recording.ready:
@@ -280,7 +320,9 @@ class Writer:
         recording.lose(self._shelf, now + RETRY_SECONDS)
         cause, text = Cause.WRITE_ERROR, str(error)
         if isinstance(error, OSError):
-            cause = Cause.DISK_FULL if error.errno in _FULL else cause
+            if error.errno in _FULL:
+                cause = Cause.DISK_FULL
+                self._full()
             text = error.strerror or text
         self._report.troubles[recording.session.session_id] = Trouble(cause, text)
 

@@ -17,6 +17,7 @@ from vidlink.interfaces import IBody
 from vidlink.model import (
     Arrival,
     Gap,
+    Hold,
     Octets,
     SegmentPage,
     SegmentQuery,
@@ -63,6 +64,7 @@ class Kept:
     is_open: bool = True
     #: What came late and found no room.
     refused: set[int] = field(default_factory=set)
+    hold: Hold | None = None
 
     def reopen(self, session: Session, durable: Callable[[int], None], now_us: int) -> None:
         """Open it again, for the same Sentinel and init."""
@@ -152,6 +154,7 @@ class Kept:
             end_time_us=spans[-1].end_time_us if spans else None,
             spans=spans if whole else (),
             gaps=listing.explain(spans, self.gaps) if whole else (),
+            hold=self.hold,
         )
 
     def page(self, now_us: int, query: SegmentQuery) -> SegmentPage:

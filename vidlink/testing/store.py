@@ -15,26 +15,22 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
-from vidlink.clips import Clip, ClipQuery
-from vidlink.errors import NotFound, RequestError, VidlinkError
-from vidlink.interfaces import LATE_LOAD, IArchive, IBody, IStore
+from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
+from vidlink.interfaces import LATE_LOAD, IStore
 from vidlink.model import (
+    KEEP_ALL,
     Arrival,
     Cause,
     Gap,
+    Policy,
     RecordingState,
-    Registration,
-    SegmentPage,
-    SegmentQuery,
     Session,
-    SessionPage,
-    SessionQuery,
-    SessionRecord,
     SessionState,
     is_sentinel_id,
     is_session_id,
 )
 from vidlink.store import listing
+from vidlink.testing.keeping import MemoryKeeping
 from vidlink.testing.kept import Kept
 
 T = TypeVar("T")
@@ -42,13 +38,14 @@ T = TypeVar("T")
 _MOST_RANGES = 1_024
 
 
-@implementer(IStore, IArchive)
-class MemoryStore:
-    """Both sides of a recording, in memory.
+@implementer(IStore)
+class MemoryStore(MemoryKeeping):
+    """A recording with all its sides, in memory.
 
     :param wall_clock_us: microseconds since the epoch, for the sealing time-out.
     :param commit_at_once: False: nothing becomes durable before :meth:`commit`.
     :param queue_segments: so many may wait to become durable; more are refused.
+    :param policy: what is said to go; nothing goes of itself here.
     """
 
     def __init__(
@@ -57,11 +54,12 @@ class MemoryStore:
         wall_clock_us: Callable[[], int] = lambda: 0,
         commit_at_once: bool = True,
         queue_segments: int = 65_536,
+        policy: Policy = KEEP_ALL,
     ) -> None:
+        super().__init__(policy)
         self._wall_clock_us = wall_clock_us
         self._commit_at_once = commit_at_once
         self._queue_segments = queue_segments
-        self._kept: dict[str, Kept] = {}
 
     # IStore
 
@@ -73,7 +71,7 @@ class MemoryStore:
     def begin(self, session: Session, durable: Any) -> None:
         """Start recording `session`."""
         self._check(session)
-        if session.session_id in self._kept:
+        if session.session_id in self._kept or session.session_id in self._deleted:
             raise RequestError(f"session {session.session_id} has been used before")
         self._kept[session.session_id] = Kept(session, durable)
 
@@ -92,6 +90,8 @@ class MemoryStore:
     def _wanted(
         self, sentinel_id: str, session_id: str, first: int, last: int
     ) -> tuple[tuple[int, int], ...]:
+        if session_id in self._deleted:
+            return ()
         kept = self._kept.get(session_id)
         if kept is None:
             return ((first, last),)
@@ -105,6 +105,8 @@ class MemoryStore:
         now_us = self._wall_clock_us()
         try:
             self._check(session)
+            if session.session_id in self._deleted:
+                raise SessionGone("the session was deleted: nothing can be added to it")
             kept = self._kept.get(session.session_id)
             if kept is None:
                 kept = self._kept[session.session_id] = Kept(session, durable)
@@ -195,78 +197,3 @@ class MemoryStore:
             first = last.first if last.first is not None else sequence
             kept.gaps.pop()
         kept.gaps.append(Gap(first, sequence, Cause.QUEUE_FULL))
-
-    # IArchive
-
-    def sentinels(self) -> Deferred[tuple[Any, ...]]:
-        """Every Sentinel ever recorded, with the newest time recorded of it."""
-        newest: dict[str, tuple[Registration, int | None]] = {}
-        for kept in sorted(self._kept.values(), key=lambda one: listing.page_key(one.session)):
-            one = kept.session
-            ends = [listing.segment_end_us(a.segment) for a in kept.arrivals.values()]
-            _, before = newest.get(one.sentinel_id, (None, None))
-            known = Registration(one.sentinel_id, "", one.name, one.group, one.software)
-            end = max((*ends, *(() if before is None else (before,))), default=None)
-            newest[one.sentinel_id] = known, end
-        return succeed(tuple(newest[sentinel_id] for sentinel_id in sorted(newest)))
-
-    def sessions(self, query: SessionQuery) -> Deferred[SessionPage]:
-        """One page of sessions, newest first."""
-        try:
-            place = None if query.after is None else listing.read_token(query.after)
-        except RequestError as error:
-            return fail(error)
-        limit = listing.clamp_limit(query.limit)
-        now_us = self._wall_clock_us()
-        records = [kept.record(now_us, whole=False) for kept in self._kept.values()]
-        found = sorted(
-            (
-                record
-                for record in records
-                if listing.matches(query, record)
-                and (place is None or listing.page_key(record.session) < place)
-            ),
-            key=lambda record: listing.page_key(record.session),
-            reverse=True,
-        )
-        more = listing.write_token(found[limit - 1].session) if len(found) > limit else None
-        return succeed(SessionPage(tuple(found[:limit]), more))
-
-    def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
-        """One session with its spans and gaps."""
-        return self._of(sentinel_id, session_id, lambda kept, now: kept.record(now, True))
-
-    def segments(
-        self, sentinel_id: str, session_id: str, query: SegmentQuery
-    ) -> Deferred[SegmentPage]:
-        """One page of segments."""
-        return self._of(sentinel_id, session_id, lambda kept, now: kept.page(now, query))
-
-    def media(
-        self, sentinel_id: str, session_id: str, first: int, last: int
-    ) -> Deferred[tuple[IBody, tuple[tuple[int, int], ...]]]:
-        """The bytes of segments `first` to `last`, and what is missing of them."""
-        return self._of(sentinel_id, session_id, lambda kept, now: kept.media(now, first, last))
-
-    def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
-        """``recording.mp4``."""
-        return self._of(sentinel_id, session_id, lambda kept, now: kept.film(now, last))
-
-    def clip(
-        self, sentinel_id: str, session_id: str, query: ClipQuery
-    ) -> Deferred[tuple[IBody, Clip]]:
-        """A time range of ``recording.mp4``."""
-        return self._of(sentinel_id, session_id, lambda kept, now: kept.clip(now, query))
-
-    def playlist(self, sentinel_id: str, session_id: str) -> Deferred[IBody]:
-        """``index.m3u8``."""
-        return self._of(sentinel_id, session_id, lambda kept, now: kept.playlist(now))
-
-    def _of(self, sentinel_id: str, session_id: str, read: Callable[[Kept, int], T]) -> Deferred[T]:
-        kept = self._kept.get(session_id)
-        if kept is None or kept.session.sentinel_id != sentinel_id:
-            return fail(NotFound(f"there is no session {session_id} of {sentinel_id}"))
-        try:
-            return succeed(read(kept, self._wall_clock_us()))
-        except VidlinkError as error:
-            return fail(error)

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from vidlink.errors import Damaged, NotFound, SentinelOffline, StoreError, VidlinkError
+from vidlink.errors import (
+    Damaged,
+    NotFound,
+    SentinelOffline,
+    SessionHeld,
+    SessionLive,
+    StoreError,
+    VidlinkError,
+)
 from vidlink.server import answers, refusals
 from vidlink.server.openapi.schemas import Json, error, ref
 
@@ -35,6 +43,9 @@ _KINDS: tuple[Kind, ...] = (
     *LOOKED_UP,
     Damaged,
     SentinelOffline,
+    SessionLive,
+    SessionHeld,
+    refusals.DeletionOff,
     refusals.MethodNotAllowed,
     refusals.RangeNotSatisfiable,
     refusals.WrongMediaType,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from vidlink.errors import Damaged, SentinelOffline
+from vidlink.errors import Damaged, NotFound, SentinelOffline, StoreError
 from vidlink.server import refusals
 from vidlink.server.answers import CHECK_FIRST, FOR_EVER, JSON, NEVER
 from vidlink.server.films import VIDEO
@@ -19,11 +19,13 @@ _WHEN = ("IfMatch", "IfNoneMatch")
 _WHICH = ("Range", "IfRange")
 
 
-def momentary(name: str, tag: str, summary: str, body: str, *kinds: Kind) -> Json:
+def momentary(
+    name: str, tag: str, summary: str, body: str, *kinds: Kind, taken: Sequence[str] = ()
+) -> Json:
     """A path that tells how things are at this moment."""
     answers: Json = {"200": succeeds(summary, body, caching=(NEVER,))}
     answers.update(errors((*EVERYWHERE, *kinds)))
-    return _readable(_operation(name, tag, summary, (), answers))
+    return _readable(_operation(name, tag, summary, taken, answers))
 
 
 def listing(
@@ -74,6 +76,23 @@ def control(
     answers.update(errors(kinds))
     operation = _operation(name, "control", summary, ("sentinelId",), answers)
     operation["requestBody"] = {"required": required, "content": {JSON: {"schema": asked}}}
+    return operation
+
+
+def keeping(
+    name: str,
+    summary: str,
+    body: str,
+    taken: Sequence[str],
+    *kinds: Kind,
+    asked: Json | None = None,
+) -> Json:
+    """What a method that deletes or holds a session takes, maybe as JSON, and answers."""
+    answers: Json = {"200": succeeds(summary, body, caching=(NEVER,))}
+    answers.update(errors((*EVERYWHERE, NotFound, StoreError, refusals.DeletionOff, *kinds)))
+    operation = _operation(name, "recordings", summary, taken, answers)
+    if asked is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": asked}}}
     return operation
 
 

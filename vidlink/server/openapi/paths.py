@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from vidlink.errors import Damaged, NotFound, StoreError
+from vidlink.errors import Damaged, NotFound, SessionHeld, SessionLive, StoreError
+from vidlink.server import refusals
 from vidlink.server.films import PLAYLIST
-from vidlink.server.openapi.operations import control, listing, media, momentary
+from vidlink.server.openapi.operations import control, keeping, listing, media, momentary
 from vidlink.server.openapi.schemas import Json, ref
 from vidlink.server.parameters import (
     FASTEST,
     LONGEST_TEXT,
+    MAX_DUE,
     MAX_RANGE,
+    MAX_RECEIPTS,
     MAX_SEGMENTS,
     MAX_SESSIONS,
     TIME_LIMIT_US,
+    USUAL_DUE,
+    USUAL_RECEIPTS,
     USUAL_SEGMENTS,
     USUAL_SESSIONS,
 )
@@ -72,6 +77,12 @@ PARAMETERS: Json = {
     "lastOfFilm": _in_query("last", ref("Sequence"), "Nothing after this sequence."),
     "start": _in_query("start", _TIME, "From what is to be seen then on; not after `end`."),
     "end": _in_query("end", _TIME, "Only what was captured before this time."),
+    "afterReceipt": _in_query("after", ref("ReceiptNumber"), "Only lower numbers than this."),
+    "receiptLimit": _limit(MAX_RECEIPTS, USUAL_RECEIPTS),
+    "dueLimit": _limit(MAX_DUE, USUAL_DUE),
+    "dryRun": _in_query(
+        "dry-run", {"type": "boolean", "default": False}, "Only tell what would be deleted."
+    ),
     "IfMatch": _in_header("If-Match", "Entity tags; 412 unless one is the current version."),
     "IfNoneMatch": _in_header("If-None-Match", "Entity tags; 304 if one is current."),
     "Range": _in_header("Range", "One range of bytes; anything else is answered with the whole."),
@@ -91,6 +102,19 @@ _FRAMERATE: Json = {
             "maximum": FASTEST,
             "multipleOf": 0.001,
             "description": "Frames a second; clamped to what Sentinels capture at.",
+        }
+    },
+}
+_REASON: Json = {
+    "type": "object",
+    "required": ["reason"],
+    "additionalProperties": False,
+    "properties": {
+        "reason": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": LONGEST_TEXT,
+            "description": "Why nobody may delete it.",
         }
     },
 }
@@ -142,9 +166,17 @@ def _of_recordings() -> Json:
         "/api/v1/sessions": listing(
             "sessions", "recordings", "Sessions, newest first.", "Sessions", bounds, StoreError
         ),
-        _SESSION: listing(
-            "session", "recordings", "One session.", "Session", _IDS, *found, Damaged
-        ),
+        _SESSION: {
+            **listing("session", "recordings", "One session.", "Session", _IDS, *found, Damaged),
+            "delete": keeping(
+                "deleteSession",
+                "The session is deleted, for good; this is the receipt.",
+                "Receipt",
+                (*_IDS, "dryRun"),
+                SessionLive,
+                SessionHeld,
+            ),
+        },
         f"{_SESSION}/segments": listing(
             "segments", "recordings", "Segments, by sequence.", "Segments", place, *found
         ),
@@ -175,6 +207,38 @@ def _of_recordings() -> Json:
     }
 
 
+def _of_keeping() -> Json:
+    return {
+        "/api/v1/retention": momentary(
+            "retention",
+            "recordings",
+            "What is kept and for how long, and what would go now.",
+            "Retention",
+            StoreError,
+            taken=("dueLimit",),
+        ),
+        "/api/v1/receipts": listing(
+            "receipts",
+            "recordings",
+            "What was deleted, newest first.",
+            "Receipts",
+            ("afterReceipt", "receiptLimit"),
+            StoreError,
+        ),
+        f"{_SESSION}/hold": {
+            "put": keeping(
+                "holdSession",
+                "Nobody may delete the session from now on.",
+                "Held",
+                _IDS,
+                refusals.WrongMediaType,
+                asked=_REASON,
+            ),
+            "delete": keeping("releaseSession", "The session is held no more.", "Held", _IDS),
+        },
+    }
+
+
 def paths() -> Json:
     """Every path, as OpenAPI has it."""
-    return {**_of_server(), **_of_sentinels(), **_of_recordings()}
+    return {**_of_server(), **_of_sentinels(), **_of_recordings(), **_of_keeping()}

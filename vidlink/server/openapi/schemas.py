@@ -16,6 +16,7 @@ from vidlink.model import (
     SESSION_ID,
     TIME_LIMIT_US,
     Cause,
+    DeletionReason,
     RecordingState,
     SentinelState,
     SessionState,
@@ -77,6 +78,11 @@ _COUNT: Json = {"type": "integer", "minimum": 0}
 _TIME_OR_NULL = or_null(ref("Time"))
 _SEQUENCE_OR_NULL = or_null(ref("Sequence"))
 
+_HOLD: Json = {
+    "holdReason": told(or_null(_TEXT), "Why nobody may delete it; null unless it is held."),
+    "heldTime": told(_TIME_OR_NULL, "Since when it is held."),
+}
+
 _SENTINEL = record(
     {
         "sentinelId": ref("SentinelId"),
@@ -113,6 +119,7 @@ _SUMMARY: Json = {
     "width": told(_COUNT, "Pixels."),
     "height": told(_COUNT, "Pixels."),
     "timescale": told({"type": "integer", "minimum": 1}, "Ticks a second of its media time."),
+    **_HOLD,
 }
 
 _SPAN = record(
@@ -156,6 +163,74 @@ _SEGMENT = record(
         "durable": told({"type": "boolean"}, "False while it is only in memory."),
     },
     "One recorded segment.",
+)
+
+_RECEIPT = record(
+    {
+        "number": told(or_null(ref("ReceiptNumber")), "Null in a rehearsal."),
+        "deletedTime": told(_TIME_OR_NULL, "When it was deleted; null in a rehearsal."),
+        "reason": words(DeletionReason),
+        "by": told(_TEXT, "The address that asked, or `policy`."),
+        "sentinelId": ref("SentinelId"),
+        "sessionId": ref("SessionId"),
+        "name": told(_TEXT, "The Sentinel's name then."),
+        "group": told(_TEXT, "Its group then."),
+        "startedTime": told(ref("Time"), "When the server heard of the session."),
+        "endedTime": told(_TIME_OR_NULL, "When it ended."),
+        "endReason": told(_TEXT, "Why, in words."),
+        "startTime": told(_TIME_OR_NULL, "When its first recorded segment was captured."),
+        "endTime": told(_TIME_OR_NULL, "When its last recorded segment was over."),
+        "firstSequence": _SEQUENCE_OR_NULL,
+        "lastSequence": _SEQUENCE_OR_NULL,
+        "segmentCount": told(_COUNT, "How many segments were recorded."),
+        "size": told(_COUNT, "Their octets."),
+        "lost": told(
+            many(
+                record(
+                    {"cause": words(Cause), "segments": told(_COUNT, "How many.")},
+                    "What was missing for one cause.",
+                )
+            ),
+            "What was missing.",
+        ),
+        "parts": told(_COUNT, "How many parts it had."),
+        "recordsSha256": told(
+            {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            "SHA-256 of its index records, part after part.",
+        ),
+    },
+    "What was deleted, or would be.",
+)
+
+_RETENTION = record(
+    {
+        "retainSeconds": told(or_null(_COUNT), "How long a session is kept after its end."),
+        "retainBytes": told(or_null(_COUNT), "How much all sessions may take."),
+        "minFreeBytes": told(or_null(_COUNT), "How much the disk shall have left."),
+        "rehearsal": told({"type": "boolean"}, "Nothing is deleted by it."),
+        "sessions": told(_COUNT, "How many sessions there are."),
+        "size": told(_COUNT, "What they take, segments and index records."),
+        "heldSessions": told(_COUNT, "How many of them are held."),
+        "heldSize": told(_COUNT, "What those take."),
+        "freeBytes": told(_COUNT, "What the disk has left."),
+        "due": told(
+            many(
+                record(
+                    {
+                        "sentinelId": ref("SentinelId"),
+                        "sessionId": ref("SessionId"),
+                        "reason": words(DeletionReason),
+                        "endedTime": told(_TIME_OR_NULL, "When it ended."),
+                        "size": told(_COUNT, "What it takes."),
+                    },
+                    "A session that would go.",
+                )
+            ),
+            "What would go now, in this order.",
+        ),
+        "more": told({"type": "boolean"}, "More would go than is named."),
+    },
+    "What is kept and for how long.",
 )
 
 #: Every schema by its name.
@@ -210,6 +285,27 @@ SCHEMAS: Json = {
             "next": told(_SEQUENCE_OR_NULL, "What to give as `after` for the next page."),
         },
         "A page of segments, by sequence.",
+    ),
+    "ReceiptNumber": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": parameters.MOST_NUMBER - 1,
+        "description": "Receipts are counted from 1 on.",
+    },
+    "Receipt": _RECEIPT,
+    "Receipts": record(
+        {
+            "receipts": many(ref("Receipt")),
+            "next": told(
+                or_null(ref("ReceiptNumber")), "What to give as `after` for the next page."
+            ),
+        },
+        "A page of receipts, newest first.",
+    ),
+    "Retention": _RETENTION,
+    "Held": record(
+        {"sentinelId": ref("SentinelId"), "sessionId": ref("SessionId"), **_HOLD},
+        "Whether a session is held.",
     ),
     "KeyframeAsked": record({"sentinelId": ref("SentinelId")}, "Who was asked."),
     "FramerateAsked": record(

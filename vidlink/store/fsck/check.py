@@ -25,6 +25,7 @@ from vidlink.store.fsck.rebuild import Rebuild
 from vidlink.store.fsck.session import SessionCheck, SessionChecker
 from vidlink.store.index import Index
 from vidlink.store.paths import Paths, part_number
+from vidlink.store.receipts import ReceiptFile
 from vidlink.store.recovery import Recovery
 
 
@@ -107,7 +108,8 @@ class Check:
         undo.callback(durability.close)
         index = Index(paths.index, folder.uuid, "FULL" if durability.flushes_files else "NORMAL")
         undo.callback(index.close)
-        recovery = Recovery(paths, self._disk, index, durability, now_us, thorough=True)
+        receipts = ReceiptFile(paths.receipts, self._disk, flush=True)
+        recovery = Recovery(paths, self._disk, index, durability, receipts, now_us, thorough=True)
         recovery.run()
         for sentinel_id, session_id in recovery.closed:
             text = "was being recorded when the server stopped"
@@ -237,7 +239,9 @@ class Repair:
 
 def _walk(paths: Paths) -> tuple[list[str], list[tuple[str, str]]]:
     """What is not ours, and the folders of all sessions, as the ids of Sentinel and session."""
-    ours = {os.path.basename(path) for path in (paths.marker, paths.lock, paths.recordings)}
+    kept = (paths.marker, paths.lock, paths.recordings)
+    deleted = (paths.receipts, paths.reserve, paths.deleting)
+    ours = {os.path.basename(path) for path in (*kept, *deleted)}
     database = os.path.basename(paths.index)
     strays = [
         name

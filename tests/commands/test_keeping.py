@@ -1,0 +1,156 @@
+"""`vidlink delete`, `hold`, `receipts` and `retention`, without their processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Coroutine
+from contextlib import redirect_stderr
+from io import StringIO
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from tests.server.histories import BASE, DESK, GATE, HistoryCase
+from vidlink.client import History
+from vidlink.commands import delete, hold, ls, receipts, retention
+from vidlink.errors import NotFound, UserMistake
+from vidlink.options import OneLineOptions
+
+
+class KeepingCommandTests(HistoryCase):
+    """Against the real HTTP interface, in memory."""
+
+    def setUp(self) -> None:
+        """A client."""
+        super().setUp()
+        self.history = History(BASE, treq=self.client, clock=Clock())
+        self.lines: list[str] = []
+        self.questions: list[str] = []
+        self.answer = True
+
+    def agrees(self, question: str) -> bool:
+        """Whoever is asked."""
+        self.questions.append(question)
+        return self.answer
+
+    def result(self, call: Coroutine[Any, Any, int]) -> Any:
+        """What a command comes to."""
+        waiting = Deferred.fromCoroutine(call)
+        for _ in range(40):
+            self.client.flush()
+        return waiting
+
+    def delete(self, *arguments: str) -> Any:
+        """`vidlink delete`."""
+        options = delete.Options()
+        options.parseOptions(list(arguments))
+        return self.result(delete.delete_all(options, self.history, self.lines.append, self.agrees))
+
+    def run_(self, module: Any, name: str, *arguments: str) -> list[str]:
+        """Another command; its lines."""
+        options = module.Options()
+        options.parseOptions(list(arguments))
+        self.lines.clear()
+        done = self.result(getattr(module, name)(options, self.history, self.lines.append))
+        self.assertEqual(self.successResultOf(done), 0)
+        return self.lines
+
+    def test_delete(self) -> None:
+        """A session is deleted after asking, and a line says which receipt tells of it."""
+        self.assertEqual(self.successResultOf(self.delete("desk-1", DESK.session_id)), 0)
+        self.assertEqual(len(self.questions), 1)
+        self.assertIn("1 session, 2.3 kB", self.questions[0])
+        self.assertIn(f"receipt 1: deleted {DESK.session_id} of desk-1", self.lines[0])
+        self.assertEqual(len(self.get_json("/api/v1/sessions")["sessions"]), 1)
+
+    def test_no(self) -> None:
+        """Who says no has nothing deleted; with --yes nobody is asked."""
+        self.answer = False
+        self.assertEqual(self.successResultOf(self.delete("desk-1", DESK.session_id)), 1)
+        self.assertEqual(len(self.get_json("/api/v1/sessions")["sessions"]), 2)
+        done = self.delete("desk-1", DESK.session_id, "--yes")
+        self.assertEqual((self.successResultOf(done), len(self.questions)), (0, 1))
+
+    def test_dry_run(self) -> None:
+        """A rehearsal asks nothing and deletes nothing."""
+        done = self.delete("desk-1", DESK.session_id, "--dry-run")
+        self.assertEqual(self.successResultOf(done), 0)
+        self.assertIn("would delete", self.lines[0])
+        self.assertEqual((self.questions, self.store._deleted), ([], set()))
+
+    def test_before(self) -> None:
+        """All that ended before a time go, the oldest first; what is held is named and stays, and
+        so does what is live."""
+        spares = [self.spare() for _ in range(3)]
+        self.store.hold(GATE.sentinel_id, spares[1], "why")
+        errors = StringIO()
+        with redirect_stderr(errors):
+            done = self.delete(GATE.sentinel_id, "--before", "2030-01-01", "--yes")
+        self.assertEqual(self.successResultOf(done), 1)
+        self.assertIn(f"{spares[1]}: the session is held", errors.getvalue())
+        self.assertEqual(self.store._deleted, {spares[0], spares[2]})
+        done = self.delete(GATE.sentinel_id, "--before", "2000-01-01")
+        self.assertEqual(self.successResultOf(done), 0)
+        self.assertIn("nothing", self.lines[-1])
+
+    def test_not_allowed(self) -> None:
+        """A server that does not allow it is named, with what to do."""
+        self.serve(self.store, allow_delete=False)
+        self.history = History(BASE, treq=self.client, clock=Clock())
+        mistake = self.failureResultOf(self.delete("desk-1", DESK.session_id, "-y"), UserMistake)
+        self.assertIn("--allow-delete", str(mistake.value))
+        self.failureResultOf(self.delete("desk-1", "x" * 20, "-y"), NotFound)
+
+    def test_mistakes(self) -> None:
+        """What is not clear is refused with one line."""
+        for options, arguments in (
+            (delete.Options(), []),
+            (delete.Options(), ["desk-1"]),
+            (delete.Options(), ["desk-1", "short"]),
+            (delete.Options(), ["desk-1", "--before", "soon"]),
+            (delete.Options(), ["desk-1", "x" * 20, "--before", "2026-01-01"]),
+            (hold.Options(), ["desk-1"]),
+            (hold.Options(), ["desk-1", "x" * 20, "--reason", ""]),
+            (receipts.Options(), ["../x"]),
+            (retention.Options(), ["--limit", "0"]),
+        ):
+            self.refused(options, arguments)
+
+    def refused(self, options: OneLineOptions, arguments: list[str]) -> None:
+        """One line, and status 1."""
+        ended = self.assertRaises(SystemExit, options.parseOptions, arguments)
+        self.assertIsInstance(ended.code, str)
+        self.assertNotIn("\n", str(ended.code))
+
+    def test_hold(self) -> None:
+        """Holding and releasing say so, and `vidlink ls` shows it."""
+        ids = "desk-1", DESK.session_id
+        (line,) = self.run_(hold, "hold", *ids, "--reason", "an appeal")
+        self.assertIn("an appeal", line)
+        self.assertIn("    HELD since", self.run_(ls, "list_all", "desk-1")[2])
+        (line,) = self.run_(hold, "hold", *ids, "--release")
+        self.assertIn("held no more", line)
+        self.assertNotIn("HELD", "".join(self.run_(ls, "list_all", "desk-1")))
+
+    def test_receipts(self) -> None:
+        """Receipts are listed, of one Sentinel if wanted, and as JSON as the server has them."""
+        for _ in range(2):
+            self.store.delete(GATE.sentinel_id, self.spare(), "somebody", rehearse=False)
+        self.store.delete("desk-1", DESK.session_id, "me", rehearse=False)
+        self.assertEqual(len(self.run_(receipts, "list_all")), 4)
+        (_, row) = self.run_(receipts, "list_all", "desk-1")
+        for word in ("3", "desk-1", DESK.session_id, "asked for", "me"):
+            self.assertIn(word, row)
+        self.assertEqual(len(self.run_(receipts, "list_all", "--limit", "1")), 2)
+        said = self.get_json("/api/v1/receipts")["receipts"]
+        self.assertEqual([json.loads(line) for line in self.run_(receipts, "list_all", "-j")], said)
+
+    def test_retention(self) -> None:
+        """The policy in words, and what would go in a table."""
+        lines = self.run_(retention, "show")
+        self.assertIn("kept for 11 d 13 h, up to 4.0 kB, as long as the disk has 100 MB", lines[0])
+        self.assertIn("2 sessions", lines[1])
+        self.assertIn("too much", lines[3])
+        said = self.get_json("/api/v1/retention")["due"]
+        self.assertEqual([json.loads(line) for line in self.run_(retention, "show", "-j")], said)

@@ -1,0 +1,124 @@
+"""``vidlink delete``: delete recordings for good, after asking."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from vidlink.client import History, open_history
+from vidlink.commands.asking import AskingOptions, checked_sentinel, checked_session
+from vidlink.commands.running import complain, run_in_reactor
+from vidlink.commands.words import count, moment, read_moment, size
+from vidlink.errors import Answered, NotFound, SessionHeld, SessionLive, UserMistake
+from vidlink.model import Receipt, SessionQuery, SessionRecord, SessionState
+
+COMMAND = "vidlink delete"
+_PAGE = 1_000
+
+
+class Options(AskingOptions):
+    """What may be chosen."""
+
+    command = COMMAND
+    synopsis = "SENTINEL [SESSION] [options]"
+    longdesc = (
+        "Deletes a session of a sentinel, or all of its sessions that ended before a time. "
+        "There is no way back. The server has to be started with --allow-delete."
+    )
+    optParameters: ClassVar[list[list[str | None]]] = [
+        ["before", None, None, "All sessions that ended before this time."],
+    ]
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["dry-run", "n", "Only tell what would be deleted."],
+        ["yes", "y", "Do not ask."],
+    ]
+
+    def parseArgs(self, sentinel: str = "", session: str | None = None) -> None:
+        """A sentinel, and maybe one of its sessions."""
+        self["sentinel"] = checked_sentinel(sentinel)
+        self["session"] = None if session is None else checked_session(session)
+
+    def postOptions(self) -> None:
+        """Either a session or a time."""
+        if self["before"] is not None:
+            self["before"] = read_moment(self["before"], "--before")
+        if (self["session"] is None) == (self["before"] is None):
+            raise UserMistake("name a session, or give --before a time")
+
+
+def run(options: Options) -> int:
+    """Delete what is wanted; a line on standard output for each receipt.
+
+    :raises VidlinkError: there is no such session, or no server, or it does not allow it.
+    """
+    return run_in_reactor(lambda reactor: _ask(options, reactor))
+
+
+async def _ask(options: Options, reactor: Any) -> int:
+    history = open_history(options["server"], reactor)
+    try:
+        return await delete_all(options, history, print, _agrees)
+    finally:
+        await history.close()
+
+
+async def delete_all(
+    options: Options,
+    history: History,
+    put: Callable[[str], None],
+    agrees: Callable[[str], bool],
+) -> int:
+    """Delete what `options` name, if `agrees` says so; `put` a line for each that is gone."""
+    found = await _wanted(options, history)
+    if not found:
+        put("nothing ended before that time")
+        return 0
+    rehearse = bool(options["dry-run"])
+    if not rehearse and not options["yes"]:
+        total = size(sum(record.size_bytes for record in found))
+        if not agrees(f"delete {count(len(found), 'session')}, {total}, for good?"):
+            return 1
+    status = 0
+    for record in found:
+        session_id = record.session.session_id
+        try:
+            receipt = await history.delete(options["sentinel"], session_id, rehearse=rehearse)
+        except (SessionHeld, SessionLive, NotFound) as error:
+            complain(COMMAND, f"{session_id}: {error}")
+            status = 1
+        except Answered as error:
+            raise UserMistake(str(error)) from None
+        else:
+            put(receipt_line(receipt))
+    return status
+
+
+async def _wanted(options: Options, history: History) -> list[SessionRecord]:
+    if options["session"] is not None:
+        return [await history.session(options["sentinel"], options["session"])]
+    query = SessionQuery(sentinel_id=options["sentinel"], to_time_us=options["before"], limit=_PAGE)
+    found = [record async for record in history.sessions(query)]
+    # The oldest first: should it be broken off, it is they that are gone.
+    return [record for record in reversed(found) if _is_over(record, options["before"])]
+
+
+def _is_over(record: SessionRecord, before_us: int) -> bool:
+    ended_us = record.ended_time_us
+    return record.state is not SessionState.LIVE and ended_us is not None and ended_us < before_us
+
+
+def receipt_line(receipt: Receipt) -> str:
+    """What was deleted, or would be, on one line."""
+    what = "would delete" if receipt.number is None else f"receipt {receipt.number}: deleted"
+    return (
+        f"{what} {receipt.session_id} of {receipt.sentinel_id}, {moment(receipt.started_time_us)}, "
+        f"{count(receipt.segment_count, 'segment')}, {size(receipt.size_bytes)}"
+    )
+
+
+def _agrees(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise UserMistake("nobody can be asked here; give --yes if this is meant")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,92 @@
+"""``vidlink receipts``: what was deleted, when, why and by whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from vidlink.client import History, open_history
+from vidlink.client.values import receipt_json
+from vidlink.commands.asking import AskingOptions, checked_sentinel
+from vidlink.commands.retention import REASONS
+from vidlink.commands.running import run_in_reactor
+from vidlink.commands.table import Row, put_table
+from vidlink.commands.words import moment, shown, size
+from vidlink.model import Receipt
+
+COMMAND = "vidlink receipts"
+HEAD = ("RECEIPT", "DELETED", "SENTINEL", "SESSION", "BEGAN", "SEGMENTS", "SIZE", "WHY", "BY")
+MAX_RECEIPTS = 1_000_000
+
+
+class Options(AskingOptions):
+    """What may be chosen."""
+
+    command = COMMAND
+    synopsis = "[SENTINEL] [options]"
+    longdesc = "Lists what was deleted, newest first."
+    optParameters: ClassVar[list[list[str | None]]] = [
+        ["limit", None, "100", "At most so many; 0: all."],
+    ]
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["json", "j", "One JSON object a line, as the HTTP interface has them."],
+    ]
+
+    def parseArgs(self, sentinel: str | None = None) -> None:
+        """A sentinel, whose receipts alone are listed then."""
+        self["sentinel"] = None if sentinel is None else checked_sentinel(sentinel)
+
+    def postOptions(self) -> None:
+        """Check the limit."""
+        self.number("limit", int, 0, MAX_RECEIPTS)
+
+
+def run(options: Options) -> int:
+    """List them on standard output.
+
+    :raises VidlinkError: there is no server.
+    """
+    return run_in_reactor(lambda reactor: _ask(options, reactor))
+
+
+async def _ask(options: Options, reactor: Any) -> int:
+    history = open_history(options["server"], reactor)
+    try:
+        return await list_all(options, history, print)
+    finally:
+        await history.close()
+
+
+async def list_all(options: Options, history: History, put: Callable[[str], None]) -> int:
+    """Ask `history`, and `put` line after line."""
+    limit = options["limit"] or MAX_RECEIPTS
+    rows: list[Row] = []
+    listed = 0
+    async for receipt in history.receipts():
+        if options["sentinel"] not in (None, receipt.sentinel_id):
+            continue
+        if listed == limit:
+            break
+        listed += 1
+        if options["json"]:
+            put(json.dumps(receipt_json(receipt)))
+        else:
+            rows.append(_row(receipt))
+    if not options["json"]:
+        put_table(put, HEAD, [(row, ()) for row in rows])
+    return 0
+
+
+def _row(receipt: Receipt) -> Row:
+    return (
+        str(receipt.number),
+        moment(receipt.deleted_time_us),
+        receipt.sentinel_id,
+        receipt.session_id,
+        moment(receipt.started_time_us),
+        f"{receipt.segment_count:,}",
+        size(receipt.size_bytes),
+        REASONS[receipt.reason],
+        shown(receipt.by),
+    )

@@ -1,0 +1,108 @@
+"""``vidlink retention``: what is kept and for how long, and what would go now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from vidlink.client import History, open_history
+from vidlink.client.values import due_json
+from vidlink.commands.asking import AskingOptions
+from vidlink.commands.running import run_in_reactor
+from vidlink.commands.table import put_table
+from vidlink.commands.words import count, length, moment, size
+from vidlink.model import DeletionReason, Retention
+
+COMMAND = "vidlink retention"
+HEAD = ("SENTINEL", "SESSION", "ENDED", "SIZE", "WHY")
+REASONS = {
+    DeletionReason.AGE: "too old",
+    DeletionReason.BYTES: "too much",
+    DeletionReason.SPACE: "no room",
+    DeletionReason.ASKED: "asked for",
+}
+
+
+class Options(AskingOptions):
+    """What may be chosen."""
+
+    command = COMMAND
+    longdesc = (
+        "Shows what the server keeps and for how long, and which sessions it would delete now, "
+        "in that order."
+    )
+    optParameters: ClassVar[list[list[str | None]]] = [
+        ["limit", None, "100", "Name at most so many."],
+    ]
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["json", "j", "One JSON object a line for each that would go."],
+    ]
+
+    def postOptions(self) -> None:
+        """Check the limit."""
+        self.number("limit", int, 1, 1_000)
+
+
+def run(options: Options) -> int:
+    """Show it on standard output.
+
+    :raises VidlinkError: there is no server.
+    """
+    return run_in_reactor(lambda reactor: _ask(options, reactor))
+
+
+async def _ask(options: Options, reactor: Any) -> int:
+    history = open_history(options["server"], reactor)
+    try:
+        return await show(options, history, print)
+    finally:
+        await history.close()
+
+
+async def show(options: Options, history: History, put: Callable[[str], None]) -> int:
+    """Ask `history`, and `put` line after line."""
+    found = await history.retention(options["limit"])
+    if options["json"]:
+        for one in found.due:
+            put(json.dumps(due_json(one)))
+        return 0
+    for line in policy_lines(found):
+        put(line)
+    if not found.due:
+        put("nothing would be deleted now")
+        return 0
+    rows = [
+        (
+            one.candidate.sentinel_id,
+            one.candidate.session_id,
+            moment(one.candidate.ended_time_us),
+            size(one.candidate.size_bytes),
+            REASONS[one.reason],
+        )
+        for one in found.due
+    ]
+    put_table(put, HEAD, [(row, ()) for row in rows])
+    if found.is_more:
+        put(f"and more: these are the first {len(rows)}")
+    return 0
+
+
+def policy_lines(found: Retention) -> list[str]:
+    """The policy and what there is, in sentences."""
+    policy, totals = found.policy, found.totals
+    kept = [
+        f"for {length(policy.max_age_us / 1e6)}" if policy.max_age_us is not None else "",
+        f"up to {size(policy.max_bytes)}" if policy.max_bytes is not None else "",
+        f"as long as the disk has {size(policy.min_free_bytes)} left"
+        if policy.min_free_bytes is not None
+        else "",
+    ]
+    words = ", ".join(one for one in kept if one) or "for ever"
+    rehearsal = " (a rehearsal: nothing is deleted)" if policy.is_rehearsal else ""
+    held = f", {totals.held_sessions:,} of them held" if totals.held_sessions else ""
+    return [
+        f"recordings are kept {words}{rehearsal}",
+        f"there are {count(totals.sessions, 'session')}{held}, {size(totals.bytes)}; "
+        f"the disk has {size(found.free_bytes)} left",
+    ]

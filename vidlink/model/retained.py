@@ -1,0 +1,127 @@
+"""What is kept and for how long: policy, holds, and receipts of what was deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from vidlink.model.recorded import SessionState
+
+
+class DeletionReason(Enum):
+    """Why a session was deleted, or would be."""
+
+    AGE = "age"
+    BYTES = "bytes"
+    SPACE = "space"
+    ASKED = "asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How much of the recordings is kept; None means that there is no such bound.
+
+    `max_age_us` counts from the end of a session; `max_bytes` bounds what all of them take;
+    `min_free_bytes` is what the disk shall have left. `is_rehearsal`: nothing is deleted by it,
+    the log says what would be.
+    """
+
+    max_age_us: int | None = None
+    max_bytes: int | None = None
+    min_free_bytes: int | None = None
+    is_rehearsal: bool = False
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it would never delete anything."""
+        return (self.max_age_us, self.max_bytes, self.min_free_bytes) == (None, None, None)
+
+
+#: Everything is kept for ever.
+KEEP_ALL = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A session as a policy sees it: `size_bytes` are its segments and their index records.
+
+    `ended_time_us` is None while it is live.
+    """
+
+    sentinel_id: str
+    session_id: str
+    state: SessionState
+    ended_time_us: int | None
+    size_bytes: int
+    is_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A session that is to go, and why."""
+
+    candidate: Candidate
+    reason: DeletionReason
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What all recordings come to; `bytes` as :class:`Candidate` counts them."""
+
+    sessions: int
+    bytes: int
+    held_sessions: int
+    held_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """The policy, what there is, and what would go now, in this order.
+
+    `is_more`: what is named is not all that would go.
+    """
+
+    policy: Policy
+    totals: Totals
+    free_bytes: int
+    due: tuple[Due, ...]
+    is_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was deleted: when, why and by whom, and what there was of it.
+
+    `number` counts from 1; it and `deleted_time_us` are None in a rehearsal. `by` is who asked,
+    or ``policy``. `lost` has, by the cause of a gap, how many sequences were missing.
+    `records_sha256` is over the index records of all `parts`, in the order of their numbers.
+    """
+
+    number: int | None
+    deleted_time_us: int | None
+    reason: DeletionReason
+    by: str
+    sentinel_id: str
+    session_id: str
+    name: str
+    group: str
+    started_time_us: int
+    ended_time_us: int | None
+    end_reason: str
+    start_time_us: int | None
+    end_time_us: int | None
+    first_sequence: int | None
+    last_sequence: int | None
+    segment_count: int
+    size_bytes: int
+    lost: tuple[tuple[str, int], ...]
+    parts: int
+    records_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPage:
+    """Receipts, the newest first, and the number to ask for next (None: there is none)."""
+
+    receipts: tuple[Receipt, ...]
+    next: int | None
