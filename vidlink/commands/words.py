@@ -19,9 +19,11 @@ CAUSES = {
     Cause.QUEUE_FULL: "the disk was too slow",
     Cause.DISK_FULL: "the disk was full",
     Cause.WRITE_ERROR: "the disk reported an error",
+    Cause.SPOOL_FULL: "the sentinel was cut off for longer than its spool lasts",
     Cause.DAMAGED: "what was written is damaged",
     Cause.DECLARED: "the sentinel lost it",
-    Cause.MISSING: "it never arrived",
+    Cause.MISSING: "it has not arrived",
+    Cause.UNDELIVERED: "it never arrived",
 }
 SKIPPED = {
     SkipReason.LAG: "fell behind",

@@ -97,6 +97,12 @@ class Account:
         return None if self.ending is None else (self.ending.ended_time_us, self.ending.reason)
 
     @property
+    def life(self) -> listing.Life:
+        """From when to when it lasted."""
+        ended_us = None if self.ended is None else self.ended[0]
+        return listing.Life(self.session.started_time_us, ended_us, is_sealed=False)
+
+    @property
     def highest(self) -> int:
         """The highest sequence that is recorded, or said to be missing; -1 if there is none."""
         runs = self.taken.runs
@@ -120,5 +126,5 @@ class Account:
             start_time_us=runs[0].start_time_us if runs else None,
             end_time_us=runs[-1].end_time_us if runs else None,
             spans=spans,
-            gaps=listing.explain(spans, self.gaps) if whole else (),
+            gaps=listing.explain(spans, self.gaps, self.life) if whole else (),
         )

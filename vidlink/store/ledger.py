@@ -157,10 +157,12 @@ class Ledger:
         if ending.is_sealed and not account.is_whole:
             ending = replace(ending, is_sealed=False)
         if ending.is_sealed:
-            # Where it was cut short nothing is missing any more.
+            # Where it was cut short nothing is missing any more, nor at its end.
+            ended_us = None if account.past is None else account.past.ended_time_us
+            known = account.gaps
+            account.gaps = listing.sealed_gaps(known, ended_us)
             for number, gap in enumerate(account.gaps):
-                if (closed := listing.close_time(gap)) is not gap:
-                    account.gaps[number] = closed
+                if number >= len(known) or gap is not known[number]:
                     self._state(account, number)
         account.ending = ending
         if account.is_handed_over:
