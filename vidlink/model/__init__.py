@@ -10,6 +10,13 @@ timescale of the session's initialization segment.
 
 from __future__ import annotations
 
+from vidlink.model.health import (
+    DiskSpace,
+    RecordingCounts,
+    RecordingHealth,
+    Times,
+    Trouble,
+)
 from vidlink.model.live import (
     Limits,
     RecordingState,
@@ -60,6 +67,7 @@ __all__ = [
     "TIME_LIMIT_US",
     "Arrival",
     "Cause",
+    "DiskSpace",
     "DroppedRange",
     "EncodedFrame",
     "Frame",
@@ -67,6 +75,8 @@ __all__ = [
     "InitSegment",
     "Limits",
     "Octets",
+    "RecordingCounts",
+    "RecordingHealth",
     "RecordingState",
     "Registration",
     "Segment",
@@ -84,6 +94,8 @@ __all__ = [
     "Span",
     "SpooledSession",
     "Tier",
+    "Times",
+    "Trouble",
     "clamp_framerate",
     "is_sentinel_id",
     "is_session_id",

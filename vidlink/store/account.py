@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from vidlink.model import Arrival, Gap, Session, SessionRecord, SessionState
 from vidlink.store import listing
-from vidlink.store.handover import End, Past, Trouble
+from vidlink.store.handover import End, Past
 from vidlink.store.runs import Runs, widened
 
 
@@ -32,13 +32,14 @@ class Account:
     gaps: list[Gap] = field(default_factory=list)
     parts: dict[int, int] = field(default_factory=dict)
     ending: End | None = None
-    trouble: Trouble | None = None
     #: How it had ended before it was opened again; None for one that began here.
     past: Past | None = None
     #: The first and the last of what came late and found no room.
     refused: tuple[int, int] | None = None
     #: The number of the gap that grows while segments are refused.
     refusing: int | None = None
+    #: The number of the last gap of that kind.
+    refusal: int | None = None
     is_handed_over: bool = False
     #: What the start of the session counts in the queue, until it is on disk.
     start_bytes: int = 0

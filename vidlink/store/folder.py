@@ -6,6 +6,7 @@ keeps a second process out. What is in the folder is read by `recovery`.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
@@ -31,6 +32,16 @@ class DataFolder:
     paths: Paths
     uuid: str
     lock: int
+
+    def check(self) -> None:
+        """Raise :exc:`OSError` if the folder is not there any more, or another is in its place:
+        what is written to open files of it would be lost with them."""
+        try:
+            is_ours = os.path.samestat(os.stat(self.paths.lock), os.fstat(self.lock))
+        except FileNotFoundError:
+            is_ours = False
+        if not is_ours:
+            raise FileNotFoundError(errno.ENOENT, "the data folder is gone, or is another one now")
 
     def release(self) -> None:
         """Let others have it."""

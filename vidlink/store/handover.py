@@ -6,12 +6,13 @@ synced; the inbox itself only hands over.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Condition
 
 from vidlink.errors import VidlinkError
-from vidlink.model import Arrival, Cause, Gap, Session, Span
+from vidlink.model import Arrival, Cause, Gap, Session, Span, Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +87,15 @@ class Ack:
     parts: list[tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Report: something could not be written; it is tried again."""
-
-    cause: Cause
-    text: str
-
-
 @dataclass(slots=True)
 class Report:
     """What a round has come to.
 
     `opened` are sessions that could be opened again, `refused` those that could not, with the
     reason. `begun` are sessions whose folders have become durable, `closed` those that are
-    wholly on disk; `troubles` are by session, `index_trouble` is of the database.
+    wholly on disk. `troubles`, by session, and `index_trouble`, of the database, last until it
+    has gone well again; `failures` are those of this round, by cause. `took_seconds` is how
+    long it was.
     """
 
     opened: list[Past] = field(default_factory=list)
@@ -110,6 +105,8 @@ class Report:
     troubles: dict[str, Trouble] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     index_trouble: Trouble | None = None
+    failures: Counter[Cause] = field(default_factory=Counter)
+    took_seconds: float = 0.0
 
 
 class Inbox:

@@ -115,9 +115,7 @@ class Life:
 GOING_ON = Life(0, None, is_sealed=False)
 
 
-def explain(
-    spans: Sequence[Span], stated: Iterable[Gap], life: Life = GOING_ON
-) -> tuple[Gap, ...]:
+def explain(spans: Sequence[Span], stated: Iterable[Gap], life: Life = GOING_ON) -> tuple[Gap, ...]:
     """What is missing of a session, and why.
 
     `spans` are merged and ascending; `stated` is what was said about gaps, in any order. A

@@ -139,7 +139,11 @@ class RecordingStore:
         undo.callback(catalog.close)
         queue_bytes, queue_segments = self._queue
         self._ledger = Ledger(
-            self._inbox, queue_bytes=queue_bytes, queue_segments=queue_segments, is_used=is_used
+            self._inbox,
+            queue_bytes=queue_bytes,
+            queue_segments=queue_segments,
+            is_used=is_used,
+            seconds=self._monotonic,
         )
         most_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.writer = Writer(
@@ -149,6 +153,7 @@ class RecordingStore:
             index=index,
             catalog=catalog,
             inbox=self._inbox,
+            check_folder=folder.check,
             monotonic=self._monotonic,
             deliver=partial(self._call_in_reactor, self._ledger.take),
         )

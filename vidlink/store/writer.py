@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from twisted.logger import Logger
 
 from vidlink.errors import PeerError, RequestError, StoreError
-from vidlink.model import Arrival, Cause
+from vidlink.model import Arrival, Cause, Trouble
 from vidlink.store.catalog import Catalog
 from vidlink.store.durability import Durability
 from vidlink.store.handover import (
@@ -24,7 +24,6 @@ from vidlink.store.handover import (
     Reopen,
     Report,
     StateGap,
-    Trouble,
 )
 from vidlink.store.index import Index, Sheet
 from vidlink.store.part import Shelf
@@ -47,7 +46,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Writer:
     """The recordings of all sessions that are not wholly on disk.
 
-    `deliver` is given the report of each round, in the calling thread.
+    `deliver` is given the report of each round, in the calling thread; `check_folder` raises
+    :exc:`OSError` when the data folder is not where it was.
     """
 
     _log = Logger()
@@ -61,6 +61,7 @@ class Writer:
         index: Index,
         catalog: Catalog,
         inbox: Inbox,
+        check_folder: Callable[[], None],
         monotonic: Callable[[], float],
         deliver: Callable[[Report], object],
     ) -> None:
@@ -70,13 +71,16 @@ class Writer:
         self._index = index
         self._catalog = catalog
         self._inbox = inbox
+        self._check_folder = check_folder
         self._monotonic = monotonic
         self._deliver = deliver
         self._recordings: dict[str, Recording] = {}
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()
         self._index_retry_seconds = float("-inf")
-        self._failed_rounds = 0
+        #: What did not go well the last time it was tried; of sessions, and of the database.
+        self._troubles: dict[str, Trouble] = {}
+        self._index_trouble: Trouble | None = None
         self._report = Report()
 
     def round(self) -> float | None:
@@ -102,9 +106,17 @@ class Writer:
             is_full = False
             for recording in touched:
                 self._fail(recording, error, now)
-        self._say_how_it_goes()
-        self._deliver(self._report)
-        return 0.0 if is_full or self._to_reopen else ROUND_SECONDS if self._ready else None
+        self._say_how_it_went(self._monotonic() - now)
+        if is_full or self._to_reopen:
+            return 0.0
+        return ROUND_SECONDS if self._ready or self._index_trouble is not None else None
+
+    def _say_how_it_went(self, took_seconds: float) -> None:
+        report = self._report
+        report.troubles = dict(self._troubles)
+        report.index_trouble = self._index_trouble
+        report.took_seconds = took_seconds
+        self._deliver(report)
 
     def finish(self, patience_seconds: float, pause: Callable[[float], object]) -> None:
         """Do rounds until everything is written, and let go of the files.
@@ -114,7 +126,7 @@ class Writer:
         """
         begun = self._monotonic()
         while self.round() is not None:
-            if self._failed_rounds:
+            if self._troubles or self._index_trouble is not None:
                 if self._monotonic() - begun >= patience_seconds:
                     break
                 pause(ROUND_SECONDS)
@@ -172,12 +184,13 @@ class Writer:
     def _write(self, touched: list[Recording], now: float) -> bool:
         """Write sessions by turns until the round is full; returns whether it is."""
         budget = ROUND_BYTES
+        due = [one for one in self._ready.items() if one[1].retry_seconds <= now]
+        if due and not self._folder_is_there(now, due):
+            return False
         flush_files = self._durability.flushes_files
-        for session_id, recording in list(self._ready.items()):
+        for session_id, recording in due:
             if budget <= 0 or len(touched) >= self._shelf.limit:
                 break
-            if recording.retry_seconds > now:
-                continue
             try:
                 budget -= recording.write(self._shelf, budget, flush_files)
             except Exception as error:
@@ -190,6 +203,15 @@ class Writer:
                 self._ready[session_id] = self._ready.pop(session_id)
         return budget <= 0 or len(touched) >= self._shelf.limit
 
+    def _folder_is_there(self, now: float, due: Iterable[tuple[str, Recording]]) -> bool:
+        try:
+            self._check_folder()
+        except OSError as error:
+            for _, recording in due:
+                self._fail(recording, error, now)
+            return False
+        return True
+
     def _save(self, touched: Iterable[Recording], now: float) -> dict[str, list[int]]:
         """Tell the database; returns which gaps it has now, by session."""
         if self._index_retry_seconds > now:
@@ -199,14 +221,16 @@ class Writer:
             sheet = recording.sheet(now - recording.saved_seconds >= PROGRESS_SECONDS)
             if sheet is not None:
                 sheets.append((recording, sheet))
-        if not sheets:
+        if not sheets and self._index_trouble is None:
             return {}
         try:
             rows = self._index.save([sheet for _, sheet in sheets])
         except StoreError as error:
             self._index_retry_seconds = now + RETRY_SECONDS
-            self._report.index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
+            self._index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
+            self._report.failures[Cause.WRITE_ERROR] += 1
             return {}
+        self._index_trouble = None
         saved = {}
         for (recording, sheet), row in zip(sheets, rows, strict=True):
             saved[recording.session.session_id] = recording.saved(sheet, row)
@@ -225,6 +249,7 @@ class Writer:
         try:
             if touched:
                 self._durability.sync_all()
+                self._check_folder()
         except OSError as error:
             for recording in touched:
                 self._fail(recording, error, now)
@@ -233,6 +258,7 @@ class Writer:
     def _settle(self, touched: Iterable[Recording], saved: dict[str, list[int]]) -> None:
         for recording in touched:
             session_id = recording.session.session_id
+            self._troubles.pop(session_id, None)
             if not recording.has_begun:
                 self._report.begun.append(session_id)
             arrivals, parts = recording.commit()
@@ -252,31 +278,5 @@ class Writer:
         if isinstance(error, OSError):
             cause = Cause.DISK_FULL if error.errno in _FULL else cause
             text = error.strerror or text
-        self._report.troubles[recording.session.session_id] = Trouble(cause, text)
-
-    def _say_how_it_goes(self) -> None:
-        """Log when trouble begins and when it is over, and nothing in between."""
-        troubles = [*self._report.troubles.values()]
-        if self._report.index_trouble is not None:
-            troubles.append(self._report.index_trouble)
-        if troubles:
-            self._failed_rounds += 1
-            if self._failed_rounds == 1:
-                self._log.error(
-                    "the recording cannot be written: {reason}; it is tried again every "
-                    "{seconds} s, and live goes on",
-                    reason=troubles[0].text,
-                    seconds=RETRY_SECONDS,
-                )
-        elif self._failed_rounds and not self._is_retrying():
-            self._log.info(
-                "the recording is written again after {count} failed rounds",
-                count=self._failed_rounds,
-            )
-            self._failed_rounds = 0
-
-    def _is_retrying(self) -> bool:
-        now = self._monotonic()
-        return self._index_retry_seconds > now or any(
-            recording.retry_seconds > now for recording in self._ready.values()
-        )
+        self._troubles[recording.session.session_id] = Trouble(cause, text)
+        self._report.failures[cause] += 1

@@ -1,0 +1,76 @@
+"""How the recording does, as the reactor sees it: what fails now, whether the writer is stuck,
+and what has been counted. Which sessions there are is in `ledger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vidlink.model import Cause, Gap, RecordingCounts, Trouble
+from vidlink.store.entrance import Room
+from vidlink.store.handover import Ack, Report
+
+#: When something has waited so long and no round has been done, the disk hangs.
+STUCK_SECONDS = 5.0
+
+_SLOW = Trouble(Cause.QUEUE_FULL, "the disk did not keep up")
+_STUCK = Trouble(Cause.QUEUE_FULL, "the disk does not answer")
+
+
+class Pulse:
+    """What reports say of the recording as a whole.
+
+    :param seconds: the monotonic clock, the same that arrivals are stamped by.
+    """
+
+    def __init__(self, room: Room, seconds: Callable[[], float]) -> None:
+        self.counts = RecordingCounts()
+        self._room = room
+        self._seconds = seconds
+        self._heard_seconds = seconds()
+        self._troubles: dict[str, Trouble] = {}
+        self._index_trouble: Trouble | None = None
+
+    def take(self, report: Report) -> None:
+        """A round is done, well or not."""
+        self._heard_seconds = self._seconds()
+        self._troubles = report.troubles
+        self._index_trouble = report.index_trouble
+        self.counts.failures.update(report.failures)
+        self.counts.rounds.add(report.took_seconds)
+
+    def settled(self, ack: Ack, size_bytes: int) -> None:
+        """Segments of so many octets have become durable."""
+        counts = self.counts
+        counts.segments += len(ack.arrivals)
+        counts.size_bytes += size_bytes
+        counts.delays.add(self._heard_seconds - ack.arrivals[0].arrived_seconds)
+
+    def stated(self, gap: Gap) -> None:
+        """A gap has been stated."""
+        self.counts.gaps[gap.cause] += 1
+        if gap.first is not None:
+            self.counts.missing[gap.cause] += (gap.last or gap.first) - gap.first + 1
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long something has waited without a word from the writer."""
+        if self._room.is_empty:
+            return 0.0
+        return max(0.0, self._seconds() - max(self._heard_seconds, self._room.since_seconds))
+
+    def trouble(self, session_id: str) -> Trouble | None:
+        """What keeps this session from the disk, if it is not the lack of room."""
+        return self._troubles.get(session_id) or self._index_trouble or self._stuck()
+
+    @property
+    def first(self) -> Trouble | None:
+        """What keeps any session from the disk; the first reason."""
+        return next(iter(self._troubles.values()), self._index_trouble) or self._stuck()
+
+    def why_refused(self, session_id: str) -> Trouble:
+        """Why there is no room for a segment: what fails for others has filled the queue too."""
+        return self._troubles.get(session_id) or next(iter(self._troubles.values()), _SLOW)
+
+    def _stuck(self) -> Trouble | None:
+        return _STUCK if self.silent_seconds > STUCK_SECONDS else None
