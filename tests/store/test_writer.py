@@ -687,12 +687,13 @@ class FaultTests(WritingCase):
         self.store.append(brief.session_id, an_arrival(brief, 0))
         self.store.end(brief.session_id, "over", EPOCH_US)
         self.rig.settle()
-        for rig in (self.rig, self.rig.again()):
-            self.addCleanup(rig.close)
-            shown = self.successResultOf(rig.store.session("desk-1", brief.session_id))
+        for _ in range(2):
+            shown = self.successResultOf(self.rig.store.session("desk-1", brief.session_id))
             gaps = [(gap.first, gap.last, gap.cause) for gap in shown.gaps]
             self.assertEqual(gaps, [(0, 0, Cause.QUEUE_FULL)])
             self.assertEqual((shown.state, shown.segment_count), (SessionState.ENDED, 0))
+            self.rig = self.rig.again()
+            self.addCleanup(self.rig.close)
 
     def test_many_gaps(self) -> None:
         """However often a Sentinel speaks of gaps, only so much of it is kept."""

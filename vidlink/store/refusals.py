@@ -38,7 +38,8 @@ class Refusals:
             counts.refused_late += 1
         else:
             self.end(account)
-            account.refusing = self._widen(account, sequence) or self._begin(account, sequence)
+            widened = self._widen(account, sequence)
+            account.refusing = self._begin(account, sequence) if widened is None else widened
             self._under_way[account.session.session_id] = account
 
     def end(self, account: Account) -> None:

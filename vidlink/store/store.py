@@ -19,10 +19,13 @@ from zope.interface import implementer
 from vidlink.clips import Clip, ClipQuery
 from vidlink.disk import Disk
 from vidlink.errors import StoreError, UserMistake
-from vidlink.interfaces import IArchive, IBody, IStore
+from vidlink.interfaces import IArchive, IBody, IStore, IVitals
 from vidlink.model import (
     Arrival,
+    DiskSpace,
     Gap,
+    RecordingCounts,
+    RecordingHealth,
     RecordingState,
     SegmentPage,
     SegmentQuery,
@@ -54,7 +57,7 @@ INDEX_BYTES = 64 * 1024 * 1024
 _ROOM_TO_START = 1024 * 1024
 
 
-@implementer(IStore, IArchive)
+@implementer(IStore, IArchive, IVitals)
 class RecordingStore:
     """Everything that is recorded, in the data folder `path`.
 
@@ -100,6 +103,8 @@ class RecordingStore:
         self._index_bytes = index_bytes
         self._disk = Disk() if disk is None else disk
         self._inbox = Inbox()
+        self._nothing = RecordingCounts()
+        self._book: Ledger | None = None
         self._thread: WriterThread | None = None
         self._stopped: Deferred[None] | None = None
         self._opened: ExitStack | None = None
@@ -138,7 +143,7 @@ class RecordingStore:
         catalog = Catalog(paths.index)
         undo.callback(catalog.close)
         queue_bytes, queue_segments = self._queue
-        self._ledger = Ledger(
+        self._book = self._ledger = Ledger(
             self._inbox,
             queue_bytes=queue_bytes,
             queue_segments=queue_segments,
@@ -246,6 +251,29 @@ class RecordingStore:
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""
         return self._ledger.recording(session_id)
+
+    # IVitals
+
+    @property
+    def counts(self) -> RecordingCounts:
+        """What the recording has come to."""
+        return self._nothing if self._book is None else self._book.counts
+
+    def health(self) -> RecordingHealth:
+        """How it does at this moment."""
+        return RecordingHealth(is_open=False) if self._book is None else self._book.health()
+
+    def space(self) -> Deferred[DiskSpace]:
+        """How much room the disk has."""
+        return self._run_in_pool(self._look_for_room)
+
+    def _look_for_room(self) -> DiskSpace:
+        try:
+            return DiskSpace(
+                self._disk.free_bytes(self._path), self._disk.total_bytes(self._path)
+            )
+        except OSError as error:
+            raise StoreError(f"the disk cannot be looked at: {error.strerror}") from error
 
     # IArchive
 

@@ -17,11 +17,14 @@ from zope.interface import implementer
 
 from vidlink.clips import Clip, ClipQuery
 from vidlink.errors import NotFound, RequestError, VidlinkError
-from vidlink.interfaces import LATE_LOAD, IArchive, IBody, IStore
+from vidlink.interfaces import LATE_LOAD, IArchive, IBody, IStore, IVitals
 from vidlink.model import (
     Arrival,
     Cause,
+    DiskSpace,
     Gap,
+    RecordingCounts,
+    RecordingHealth,
     RecordingState,
     Registration,
     SegmentPage,
@@ -31,6 +34,7 @@ from vidlink.model import (
     SessionQuery,
     SessionRecord,
     SessionState,
+    Trouble,
     is_sentinel_id,
     is_session_id,
 )
@@ -42,7 +46,7 @@ T = TypeVar("T")
 _MOST_RANGES = 1_024
 
 
-@implementer(IStore, IArchive)
+@implementer(IStore, IArchive, IVitals)
 class MemoryStore:
     """Both sides of a recording, in memory.
 
@@ -62,6 +66,10 @@ class MemoryStore:
         self._commit_at_once = commit_at_once
         self._queue_segments = queue_segments
         self._kept: dict[str, Kept] = {}
+        self._is_over = False
+        #: How much room there is, for a test to set.
+        self.room = DiskSpace(10**11, 10**12)
+        self.counts = RecordingCounts()
 
     # IStore
 
@@ -73,6 +81,8 @@ class MemoryStore:
     def begin(self, session: Session, durable: Any) -> None:
         """Start recording `session`."""
         self._check(session)
+        if self._is_over:
+            raise NotFound("nothing is recorded any more")
         if session.session_id in self._kept:
             raise RequestError(f"session {session.session_id} has been used before")
         self._kept[session.session_id] = Kept(session, durable)
@@ -130,6 +140,8 @@ class MemoryStore:
             return False
         kept.trouble = False
         kept.arrivals[sequence] = arrival
+        self.counts.segments += 1
+        self.counts.size_bytes += len(arrival.segment.data)
         kept.waiting.add(sequence)
         self._changed()
         return True
@@ -164,6 +176,7 @@ class MemoryStore:
 
     def stop(self) -> Deferred[None]:
         """End live sessions, and make all durable."""
+        self._is_over = True
         for session_id in self._kept:
             self.end(session_id, "server stopped", self._wall_clock_us())
         self.commit()
@@ -194,7 +207,29 @@ class MemoryStore:
         if last is not None and last.cause is Cause.QUEUE_FULL and last.last == sequence - 1:
             first = last.first if last.first is not None else sequence
             kept.gaps.pop()
+        else:
+            self.counts.gaps[Cause.QUEUE_FULL] += 1
+        self.counts.missing[Cause.QUEUE_FULL] += 1
         kept.gaps.append(Gap(first, sequence, Cause.QUEUE_FULL))
+
+    # IVitals
+
+    def health(self) -> RecordingHealth:
+        """How it does at this moment."""
+        live = [kept for kept in self._kept.values() if kept.is_open]
+        troubled = [kept for kept in live if kept.trouble]
+        return RecordingHealth(
+            is_open=not self._is_over,
+            live=len(live),
+            troubled=len(troubled),
+            trouble=Trouble(Cause.QUEUE_FULL, "the disk did not keep up") if troubled else None,
+            load=self.load,
+            waiting_segments=sum(len(kept.waiting) for kept in self._kept.values()),
+        )
+
+    def space(self) -> Deferred[DiskSpace]:
+        """How much room there is."""
+        return succeed(self.room)
 
     # IArchive
 
