@@ -105,9 +105,7 @@ class IStore(Interface):
 class IVitals(Interface):
     """How the recording does, for alarms and metrics; looked at about once a second."""
 
-    counts = Attribute(
-        """:class:`~vidlink.model.RecordingCounts`: what it has come to; they grow."""
-    )
+    counts = Attribute(""":class:`~vidlink.model.RecordingCounts`: what it has come to.""")
 
     def health() -> RecordingHealth:
         """How it does at this moment, also before it is open and after it was closed."""

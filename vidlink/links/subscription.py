@@ -25,6 +25,7 @@ from vidlink.wire.messages import (
 
 if TYPE_CHECKING:
     from vidlink.relay.stream import LiveSession, Stream
+    from vidlink.relay.tally import Tally
 
 #: A join at a keyframe older than this asks for a new one, and shows what there is at once.
 FRESH_SECONDS = 2.0
@@ -34,11 +35,17 @@ class Subscription:
     """What one viewer is sent of one Sentinel; every call is bounded and never blocks."""
 
     def __init__(
-        self, stream: Stream, request: Subscribe, codec: ICodec, seconds: Callable[[], float]
+        self,
+        stream: Stream,
+        request: Subscribe,
+        codec: ICodec,
+        seconds: Callable[[], float],
+        tally: Tally,
     ) -> None:
         self.stream = stream
         self._codec = codec
         self._seconds = seconds
+        self._tally = tally
         self._outbox: deque[Frame] = deque()
         self._init_wanted = False
         self.restart(request)
@@ -175,6 +182,7 @@ class Subscription:
     def _skipped(self, hole: Hole) -> Frame:
         assert self._live is not None
         session = self._live.session
+        self._tally.skipped[hole.reason] += hole.last - hole.first + 1
         return self._frame(
             Skipped(session.sentinel_id, session.session_id, hole.first, hole.last, hole.reason)
         )

@@ -159,7 +159,7 @@ class Watch:
             subscription.restart(message)
         else:
             stream = self._stream(message.sentinel_id)
-            subscription = Subscription(stream, message, self._codec, self._seconds)
+            subscription = Subscription(stream, message, self._codec, self._seconds, self.hub.tally)
             self.subscriptions[message.sentinel_id] = subscription
             self._turns.add(message.sentinel_id, subscription)
             stream.follow(self)

@@ -69,8 +69,8 @@ class RecordingHealth:
 
     `live` sessions are being recorded, of which `troubled` do not reach the disk; `trouble` is
     why, the first reason if there are several. `load` is how full the queue is, 0.0 to 1.0, and
-    `waiting_bytes` and `waiting_segments` what is in it; `silent_seconds` is how long something
-    has waited without a word from the writer.
+    `waiting_bytes` and `waiting_segments` what is in it; `waiting_seconds` is how long something
+    has waited since everything went well, 0 if nothing waits.
     """
 
     is_open: bool
@@ -80,7 +80,7 @@ class RecordingHealth:
     load: float = 0.0
     waiting_bytes: int = 0
     waiting_segments: int = 0
-    silent_seconds: float = 0.0
+    waiting_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ class Ledger:
             load=self.load,
             waiting_bytes=self._room.size_bytes,
             waiting_segments=self._room.segments,
-            silent_seconds=self._pulse.silent_seconds,
+            waiting_seconds=self._pulse.waiting_seconds,
         )
 
     def take(self, report: Report) -> None:

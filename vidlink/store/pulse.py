@@ -27,7 +27,7 @@ class Pulse:
         self.counts = RecordingCounts()
         self._room = room
         self._seconds = seconds
-        self._heard_seconds = seconds()
+        self._heard_seconds = self._well_seconds = seconds()
         self._troubles: dict[str, Trouble] = {}
         self._index_trouble: Trouble | None = None
 
@@ -36,6 +36,8 @@ class Pulse:
         self._heard_seconds = self._seconds()
         self._troubles = report.troubles
         self._index_trouble = report.index_trouble
+        if not report.troubles and report.index_trouble is None:
+            self._well_seconds = self._heard_seconds
         self.counts.failures.update(report.failures)
         self.counts.rounds.add(report.took_seconds)
 
@@ -53,11 +55,14 @@ class Pulse:
             self.counts.missing[gap.cause] += (gap.last or gap.first) - gap.first + 1
 
     @property
-    def silent_seconds(self) -> float:
-        """How long something has waited without a word from the writer."""
+    def waiting_seconds(self) -> float:
+        """How long something has waited since everything went well; 0 if nothing waits."""
+        return self._waited_since(self._well_seconds)
+
+    def _waited_since(self, seconds: float) -> float:
         if self._room.is_empty:
             return 0.0
-        return max(0.0, self._seconds() - max(self._heard_seconds, self._room.since_seconds))
+        return max(0.0, self._seconds() - max(seconds, self._room.since_seconds))
 
     def trouble(self, session_id: str) -> Trouble | None:
         """What keeps this session from the disk, if it is not the lack of room."""
@@ -73,4 +78,4 @@ class Pulse:
         return self._troubles.get(session_id) or next(iter(self._troubles.values()), _SLOW)
 
     def _stuck(self) -> Trouble | None:
-        return _STUCK if self.silent_seconds > STUCK_SECONDS else None
+        return _STUCK if self._waited_since(self._heard_seconds) > STUCK_SECONDS else None
