@@ -1,0 +1,163 @@
+"""Tests of `vidlink.store.ledger` and what it leans on: what is named when there is no room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.store.rig import Rig
+from tests.store.samples import EPOCH_US, a_session, an_arrival
+from vidlink.errors import NotFound
+from vidlink.model import Cause, Gap, RecordingState, Session, SessionRecord, SessionState
+from vidlink.store.openings import MOST_GAPS
+from vidlink.store.pulse import STUCK_SECONDS
+from vidlink.store.refusals import MOST_REFUSALS
+
+
+class LedgerCase(SynchronousTestCase):
+    """A store with little room, and a session that fills it."""
+
+    def setUp(self) -> None:
+        """Begin."""
+        self.make(queue_bytes=4_000)
+
+    def make(self, **options: Any) -> None:
+        """Another store, with these options."""
+        self.rig = Rig(self.mktemp(), **options)
+        self.addCleanup(lambda: self.rig.close())
+        self.store = self.rig.store
+        self.session = self.begin(0)
+
+    def begin(self, number: int) -> Session:
+        """Begin a session."""
+        session = a_session(number, sentinel_id=f"desk-{number}")
+        self.store.begin(session, lambda sequence: None)
+        return session
+
+    def fill(self) -> None:
+        """Leave no room."""
+        self.store.append(self.session.session_id, an_arrival(self.session, 0, frame=bytes(2_800)))
+
+    def shown(self, session: Session) -> SessionRecord:
+        """A session as history shows it."""
+        found = self.rig.store.session(session.sentinel_id, session.session_id)
+        record: SessionRecord = self.successResultOf(found)
+        return record
+
+    def causes(self, session: Session) -> list[tuple[int | None, int | None, Cause]]:
+        """What is missing of it."""
+        return [(gap.first, gap.last, gap.cause) for gap in self.shown(session).gaps]
+
+
+class LeftOutTests(LedgerCase):
+    """Sessions for which there was no room at all."""
+
+    def test_listed_meanwhile(self) -> None:
+        """One that is over and waits for room is in the listing all the same."""
+        self.fill()
+        session = self.begin(1)
+        for sequence in range(3):
+            self.store.append(session.session_id, an_arrival(session, sequence))
+        self.store.end(session.session_id, "over", EPOCH_US)
+        self.assertEqual(self.causes(session), [(0, 2, Cause.QUEUE_FULL)])
+        self.rig.settle()
+        self.assertEqual(self.causes(session), [(0, 2, Cause.QUEUE_FULL)])
+        self.assertIs(self.shown(session).state, SessionState.ENDED)
+        self.rig = self.rig.again()
+        self.assertEqual(self.causes(session), [(0, 2, Cause.QUEUE_FULL)])
+
+    def test_at_the_stop(self) -> None:
+        """What waits for room when the server stops is written down with the rest."""
+        self.fill()
+        session = self.begin(1)
+        self.store.append(session.session_id, an_arrival(session, 0))
+        self.rig = self.rig.again()
+        self.assertEqual(self.causes(session), [(0, 0, Cause.QUEUE_FULL)])
+
+    def test_no_segment_comes(self) -> None:
+        """One of which nothing comes is recorded as soon as there is room for it."""
+        self.fill()
+        session = self.begin(1)
+        self.assertIs(self.store.recording(session.session_id), RecordingState.TROUBLE)
+        self.rig.settle()
+        self.assertIs(self.store.recording(session.session_id), RecordingState.OK)
+        self.assertEqual(self.causes(session), [])
+
+    def test_nothing_begins_after_the_end(self) -> None:
+        """After a stop no session begins, and none can be written to."""
+        self.successResultOf(self.store.stop())
+        with self.assertRaises(NotFound):
+            self.begin(1)
+        with self.assertRaises(NotFound):
+            self.store.append(self.session.session_id, an_arrival(self.session, 0))
+
+
+class ManyRefusalsTests(LedgerCase):
+    """Holes without end."""
+
+    def test_widened(self) -> None:
+        """With too many gaps the last of those that found no room covers what follows; what
+        was declared is not widened, and what is recorded between is not missing."""
+        self.make(queue_segments=1)
+        session_id = self.session.session_id
+        self.store.append(session_id, an_arrival(self.session, 0))
+        for number in range(MOST_GAPS):
+            self.store.gap(session_id, Gap(number * 2 + 1, number * 2 + 1, Cause.DECLARED))
+        begin = MOST_GAPS * 2
+        for number in range(MOST_REFUSALS + 50):
+            self.store.append(session_id, an_arrival(self.session, begin + number * 2))
+        self.rig.settle()
+        after = begin + (MOST_REFUSALS + 60) * 2
+        self.store.append(session_id, an_arrival(self.session, after))
+        self.store.end(session_id, "over", EPOCH_US)
+        self.rig.settle()
+        gaps = self.causes(self.session)
+        full = [gap for gap in gaps if gap[2] is Cause.QUEUE_FULL]
+        self.assertEqual(len(full), MOST_REFUSALS)
+        last = begin + (MOST_REFUSALS - 1) * 2
+        self.assertEqual(full[-1], (last, begin + (MOST_REFUSALS + 49) * 2, Cause.QUEUE_FULL))
+        self.assertEqual(sum(1 for gap in gaps if gap[2] is Cause.DECLARED), MOST_GAPS)
+
+
+class PulseTests(LedgerCase):
+    """How the recording does, as figures."""
+
+    def setUp(self) -> None:
+        """With room."""
+        self.make()
+
+    def test_counts(self) -> None:
+        """What became durable is counted with its octets, and how long it waited."""
+        self.rig.clock.advance(100.0)
+        for sequence in range(5):
+            self.store.append(self.session.session_id, an_arrival(self.session, sequence))
+        size = sum(len(an_arrival(self.session, n).segment.data) for n in range(5))
+        self.assertEqual(self.store.health().waiting_segments, 5)
+        self.rig.settle()
+        counts, health = self.store.counts, self.store.health()
+        self.assertEqual((counts.segments, counts.size_bytes), (5, size))
+        self.assertEqual((health.waiting_segments, health.waiting_bytes), (0, 0))
+        self.assertEqual((sum(counts.delays.counts), counts.delays.sum_seconds), (1, 100.0))
+        self.assertGreater(sum(counts.rounds.counts), 0)
+
+    def test_waiting(self) -> None:
+        """How long something waits is told, and nothing where nothing does."""
+        self.rig.settle()
+        self.rig.clock.advance(1_000.0)
+        self.assertEqual(self.store.health().waiting_seconds, 0.0)
+        self.store.append(self.session.session_id, an_arrival(self.session, 0))
+        self.rig.clock.advance(STUCK_SECONDS)
+        self.assertIs(self.store.recording(self.session.session_id), RecordingState.OK)
+        self.rig.clock.advance(0.1)
+        self.assertAlmostEqual(self.store.health().waiting_seconds, STUCK_SECONDS + 0.1)
+        self.assertIs(self.store.recording(self.session.session_id), RecordingState.TROUBLE)
+        self.rig.settle()
+        self.assertEqual(self.store.health().waiting_seconds, 0.0)
+        self.assertIs(self.store.recording(self.session.session_id), RecordingState.OK)
+
+    def test_room_on_the_disk(self) -> None:
+        """How much room there is can be asked for at any time."""
+        space = self.successResultOf(self.store.space())
+        self.assertGreater(space.total_bytes, space.free_bytes)
+        self.assertGreater(space.free_bytes, 0)
