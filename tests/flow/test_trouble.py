@@ -257,7 +257,7 @@ class CrowdTests(TroubleCase):
         self.assertEqual(self.states(), {RecordingState.TROUBLE})
         self.assertEqual(self.troubled(), 100)
         (line,) = self.lines
-        self.assertIn("100 of 100 sessions are not recorded: No space left on device", line)
+        self.assertIn("100 of 100 sessions not recorded: No space left on device", line)
         self.rig.disk.errors.clear()
         for _ in range(int(CALM_SECONDS) + 3):
             self.second()

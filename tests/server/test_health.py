@@ -79,7 +79,7 @@ class CheckTests(HealthCase):
     def test_recording(self) -> None:
         """Sessions that do not reach the disk are counted, and the reason is named."""
         self.store.now = FULL
-        told = "12 of 40 sessions are not recorded: No space left on device"
+        told = "12 of 40 sessions not recorded: No space left on device"
         self.assertEqual(self.wrong(), {"recording": told})
         self.store.now = WELL
         self.assertEqual(self.wrong(), {})
@@ -161,7 +161,7 @@ class TellingTests(HealthCase):
         self.seconds(1)
         ((level, text),) = self.lines
         self.assertEqual(level, "error")
-        self.assertIn("12 of 40 sessions are not recorded: No space left", text)
+        self.assertIn("12 of 40 sessions not recorded: No space left", text)
         self.lose(7)
         self.seconds(59)
         self.assertEqual(len(self.lines), 1)

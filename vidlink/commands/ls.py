@@ -12,7 +12,7 @@ from vidlink.client import History, open_history
 from vidlink.client.values import sentinel_json, session_json
 from vidlink.commands.asking import RangeOptions, checked_sentinel
 from vidlink.commands.running import run_in_reactor
-from vidlink.commands.words import age, count, gap_words, length, moment, rate, shown, size
+from vidlink.commands.words import age, gap_lines, length, missing_words, moment, rate, shown, size
 from vidlink.errors import NotFound, UserMistake
 from vidlink.model import (
     RecordingState,
@@ -37,7 +37,7 @@ _STATES = {
     SessionState.SEALED: "complete",
 }
 SENTINEL_HEAD = ("SENTINEL", "NAME", "GROUP", "STATE", "RATE", "LAST PICTURE", "RECORDING")
-SESSION_HEAD = ("SENTINEL", "SESSION", "STATE", "BEGAN", "LENGTH", "SEGMENTS", "SIZE", "GAPS")
+SESSION_HEAD = ("SENTINEL", "SESSION", "STATE", "BEGAN", "LENGTH", "SEGMENTS", "SIZE", "MISSING")
 
 Row = tuple[str, ...]
 
@@ -138,7 +138,7 @@ async def _list_sessions(
             if options["json"]:
                 put(json.dumps(session_json(whole)))
             else:
-                rows.append((session_row(whole, now_us), [gap_words(gap) for gap in whole.gaps]))
+                rows.append((session_row(whole, now_us), gap_lines(whole.gaps)))
             listed += 1
         if listed >= limit or page.next is None:
             break
@@ -177,7 +177,7 @@ def session_row(record: SessionRecord, now_us: int) -> Row:
         "-" if over is None else length((over - begun) / 1e6),
         f"{record.segment_count:,}",
         size(record.size_bytes),
-        count(len(record.gaps), "gap") if record.gaps else "none",
+        missing_words(record.gaps),
     )
 
 

@@ -87,7 +87,7 @@ class Health:
             store = "the recordings cannot be read"
         if health.troubled or health.trouble is not None:
             why = "the disk does not keep up" if health.trouble is None else health.trouble.text
-            recording = f"{health.troubled} of {health.live} sessions are not recorded: {why}"
+            recording = f"{health.troubled} of {health.live} sessions not recorded: {why}"
         if health.load >= MOST_LOAD:
             queue = f"the queue for the disk is {health.load:.0%} full".replace("%", " %")
         return {"store": store, "recording": recording, "queue": queue, "disk": self._disk()}
