@@ -32,16 +32,21 @@ class DataFolder:
     paths: Paths
     uuid: str
     lock: int
+    #: Which folder it is to the system: device and inode.
+    place: tuple[int, int]
 
     def check(self) -> None:
-        """Raise :exc:`OSError` if the folder is not there any more, or another is in its place:
-        what is written to open files of it would be lost with them."""
+        """Raise :exc:`OSError` if another folder is at its path now, or none.
+
+        So it is when its disk is unmounted: what is written then reaches another disk, where
+        nobody will look for it.
+        """
         try:
-            is_ours = os.path.samestat(os.stat(self.paths.lock), os.fstat(self.lock))
+            is_here = _place(self.paths.root) == self.place
         except FileNotFoundError:
-            is_ours = False
-        if not is_ours:
-            raise FileNotFoundError(errno.ENOENT, "the data folder is gone, or is another one now")
+            is_here = False
+        if not is_here:
+            raise OSError(errno.ENOENT, "the data folder is gone; is its disk mounted?")
 
     def release(self) -> None:
         """Let others have it."""
@@ -59,7 +64,7 @@ def take_folder(root: str, disk: Disk) -> DataFolder:
         _look(paths)
         lock = _lock(paths)
         try:
-            return DataFolder(paths, _identify(paths, disk), lock)
+            return DataFolder(paths, _identify(paths, disk), lock, _place(paths.root))
         except BaseException:
             os.close(lock)
             raise
@@ -68,6 +73,11 @@ def take_folder(root: str, disk: Disk) -> DataFolder:
             f"the data folder {paths.root} cannot be used: {error.strerror or error}; "
             "give the server a folder that it may write to"
         ) from error
+
+
+def _place(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _look(paths: Paths) -> None:

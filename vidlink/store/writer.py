@@ -46,8 +46,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Writer:
     """The recordings of all sessions that are not wholly on disk.
 
-    `deliver` is given the report of each round, in the calling thread; `check_folder` raises
-    :exc:`OSError` when the data folder is not where it was.
+    `check_folder` raises :exc:`OSError` when the data folder is not there any more; `deliver` is
+    given the report of each round, in the calling thread.
     """
 
     _log = Logger()
@@ -61,7 +61,7 @@ class Writer:
         index: Index,
         catalog: Catalog,
         inbox: Inbox,
-        check_folder: Callable[[], None],
+        check_folder: Callable[[], object],
         monotonic: Callable[[], float],
         deliver: Callable[[Report], object],
     ) -> None:
