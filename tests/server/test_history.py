@@ -17,7 +17,7 @@ from tests.server.histories import (
 )
 from tests.store.samples import EPOCH_US, FRAME_US
 from vidlink.errors import StoreError
-from vidlink.model import Registration, SessionPage, SessionQuery
+from vidlink.model import DiskSpace, Registration, SessionPage, SessionQuery
 from vidlink.server.parameters import MAX_SEGMENTS, MAX_SESSIONS
 from vidlink.testing.store import MemoryStore
 
@@ -219,6 +219,18 @@ class ListingTests(HistoryCase):
             seen = self.ask(path)
             self.assertEqual((seen.status, seen.json["status"]), (200, "ok"))
             self.assertEqual(seen.header("Cache-Control"), "no-store")
+
+    def test_not_ready(self) -> None:
+        """What is wrong is a 503 that says so in words, while the process is alive."""
+        self.store.room = DiskSpace(1_000_000, 10**12)
+        self.seconds += 10
+        self.health.tick()
+        seen = self.ask("/readyz")
+        self.assertEqual((seen.status, seen.json["status"]), (503, "trouble"))
+        told = {"store": "ok", "recording": "ok", "queue": "ok"}
+        self.assertEqual(seen.json["checks"], told | {"disk": "only 1 MB are free on the disk"})
+        self.assertEqual(seen.header("Cache-Control"), "no-store")
+        self.assertEqual(self.ask("/healthz").status, 200)
 
 
 class RefusalTests(HistoryCase):

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.server.histories import DESK, GATE, HistoryCase, arrival_of
 from vidlink.model import Cause, SkipReason, Times
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text("utf-8")
+PAGE_PATH = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+PAGE = PAGE_PATH.read_text("utf-8")
 ROW = re.compile(r"^\| `(vidlink_[a-z_]+)` \| ([a-z]+) \|([^|]*)\| (.*) \|$", re.MULTILINE)
 
 
@@ -59,6 +60,17 @@ class PageTests(MetricsCase):
             words = {m[1] for m in map(pattern.fullmatch, self.values()) if m is not None}
             self.assertTrue(words)
             self.assertLessEqual(words, set(re.findall(r"`([a-z]+)`", rows[name])), name)
+
+    def test_alerts(self) -> None:
+        """The examples of alerts ask for nothing that there is not, and of a cause for one that
+        there is."""
+        alerts = (PAGE_PATH.parents[2] / "etc" / "prometheus-alerts.yml").read_text("utf-8")
+        expressions = " ".join(re.findall(r"expr: (?:>-\n *)?(.*)", alerts))
+        named = set(re.findall(r"vidlink_[a-z_]+", expressions))
+        self.assertGreater(len(named), 5)
+        self.assertLessEqual(named, {name for name, *_ in ROW.findall(PAGE)})
+        causes = set("|".join(re.findall(r'cause=~?"([a-z|-]+)"', expressions)).split("|"))
+        self.assertLessEqual(causes, {cause.value for cause in Cause})
 
     def test_process(self) -> None:
         """What the system says of the process is there as the page names it."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from typing import Any
 
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.rig import Rig
@@ -161,3 +164,31 @@ class PulseTests(LedgerCase):
         space = self.successResultOf(self.store.space())
         self.assertGreater(space.total_bytes, space.free_bytes)
         self.assertGreater(space.free_bytes, 0)
+
+
+class QuietTests(LedgerCase):
+    """A thousand Sentinels at once, and a database that cannot be read."""
+
+    def test_one_line(self) -> None:
+        """The log says once a minute that tails cannot be looked up, and of how many more."""
+        self.make()
+        holder = sqlite3.connect(os.path.join(self.rig.path, "index.sqlite3"))
+        self.addCleanup(holder.close)
+        holder.execute("ALTER TABLE sessions RENAME TO away")
+        holder.commit()
+        lines: list[str] = []
+
+        def note(event: Any) -> None:
+            if "is asked for nothing" in (event.get("log_format") or ""):
+                lines.append(event["log_format"].format(**event))
+
+        observer: Any = note
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        for number in range(100):
+            asked = self.store.tails(f"desk-{number}", [(f"session-{number:016}", 0, 9)])
+            self.assertEqual(self.successResultOf(asked), (None,))
+        self.assertEqual(len(lines), 1)
+        self.rig.clock.advance(61.0)
+        self.successResultOf(self.store.tails("desk-0", [("session-0000000000000000", 0, 9)]))
+        self.assertIn("99 others neither", lines[1])

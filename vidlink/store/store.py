@@ -162,7 +162,9 @@ class RecordingStore:
             monotonic=self._monotonic,
             deliver=partial(self._call_in_reactor, self._ledger.take),
         )
-        self._tails = Tails(self._ledger, catalog, self._run_in_pool, self._wall_clock_us)
+        self._tails = Tails(
+            self._ledger, catalog, self._run_in_pool, self._wall_clock_us, self._monotonic
+        )
         self._archive = Archive(
             paths=paths,
             disk=self._disk,
