@@ -103,19 +103,22 @@ class TroubleCase(SynchronousTestCase):
             rows.update({row.sentinel_id: row.recording for row in news.sentinels})
         return set(rows.values())
 
+    def values(self) -> dict[str, float]:
+        """The metrics by their names, and by the check that they are of."""
+        families = text_string_to_metric_families(self.metrics.text().decode("utf-8"))
+        samples = [sample for family in families for sample in family.samples]
+        return {f"{one.name} {one.labels.get('check', '')}".rstrip(): one.value for one in samples}
+
     def troubled(self) -> float:
         """How many sessions are in trouble, by the metrics."""
-        for family in text_string_to_metric_families(self.metrics.text().decode("utf-8")):
-            if family.name == "vidlink_recording_troubled_sessions":
-                return float(family.samples[0].value)
-        raise AssertionError("there is no such metric")
+        return self.values()["vidlink_recording_troubled_sessions"]
 
     def places(self) -> dict[str, bool]:
         """Which of the places say that there is trouble."""
         return {
             "list": RecordingState.TROUBLE in self.states(),
             "readyz": any(words != OK for words in self.health.checks().values()),
-            "metrics": self.troubled() > 0,
+            "metrics": self.values()["vidlink_ready recording"] == 0,
             "log": bool(self.lines) and self.lines[-1] != "well again",
         }
 

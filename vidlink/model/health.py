@@ -68,7 +68,8 @@ class RecordingHealth:
     """How the recording does at this moment.
 
     `live` sessions are being recorded, of which `troubled` do not reach the disk; `trouble` is
-    why, the first reason if there are several. `load` is how full the queue is, 0.0 to 1.0, and
+    why, the first reason if there are several. `index_trouble` is what keeps the database from
+    being written; recordings go on. `load` is how full the queue is, 0.0 to 1.0, and
     `waiting_bytes` and `waiting_segments` what is in it; `waiting_seconds` is how long something
     has waited since everything went well, 0 if nothing waits.
     """
@@ -77,6 +78,7 @@ class RecordingHealth:
     live: int = 0
     troubled: int = 0
     trouble: Trouble | None = None
+    index_trouble: Trouble | None = None
     load: float = 0.0
     waiting_bytes: int = 0
     waiting_segments: int = 0

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from vidlink.errors import RecordingTrouble, VidlinkError
 from vidlink.interfaces import IArchive, IVitals
-from vidlink.model import Cause, DiskSpace, SessionQuery
+from vidlink.model import Cause, DiskSpace, RecordingHealth, SessionQuery
 from vidlink.relay.hub import Hub
 
 #: How often the disk is looked at, and how long it may take to answer.
@@ -79,7 +79,9 @@ class Health:
 
     def checks(self) -> dict[str, str]:
         """What is looked at, and how it is: `OK`, or in words what is wrong, without names."""
-        health = self._vitals.health()
+        return self._checks(self._vitals.health())
+
+    def _checks(self, health: RecordingHealth) -> dict[str, str]:
         store = recording = queue = OK
         if not health.is_open:
             store = "the recordings are not open"
@@ -88,6 +90,8 @@ class Health:
         if health.troubled or health.trouble is not None:
             why = "the disk does not keep up" if health.trouble is None else health.trouble.text
             recording = f"{health.troubled} of {health.live} sessions not recorded: {why}"
+        elif health.index_trouble is not None:
+            recording = f"recordings go on, but {health.index_trouble.text}"
         if health.load >= MOST_LOAD:
             queue = f"the queue for the disk is {health.load:.0%} full".replace("%", " %")
         return {"store": store, "recording": recording, "queue": queue, "disk": self._disk()}
@@ -110,8 +114,9 @@ class Health:
         self._ticked_seconds = now
         if not self._is_asking and now - self._asked_seconds >= LOOK_SECONDS:
             self._look(now)
-        if self._vitals.health().is_open:
-            self._tell(now, [words for words in self.checks().values() if words != OK])
+        health = self._vitals.health()
+        if health.is_open:
+            self._tell(now, [words for words in self._checks(health).values() if words != OK])
 
     def _look(self, now: float) -> None:
         """Look at the disk, in the pool; once at a time, for it may hang."""

@@ -208,7 +208,8 @@ class Ledger:
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             return RecordingState.NONE
-        return RecordingState.TROUBLE if self._is_troubled(account) else RecordingState.OK
+        is_bad = self._is_troubled(account) or self._pulse.index_trouble is not None
+        return RecordingState.TROUBLE if is_bad else RecordingState.OK
 
     def _is_troubled(self, account: Account) -> bool:
         return (
@@ -229,6 +230,7 @@ class Ledger:
             live=len(live),
             troubled=troubled,
             trouble=why,
+            index_trouble=self._pulse.index_trouble,
             load=self.load,
             waiting_bytes=self._room.size_bytes,
             waiting_segments=self._room.segments,

@@ -29,13 +29,14 @@ class Pulse:
         self._seconds = seconds
         self._heard_seconds = self._well_seconds = seconds()
         self._troubles: dict[str, Trouble] = {}
-        self._index_trouble: Trouble | None = None
+        #: What keeps the database from being written; recordings go on.
+        self.index_trouble: Trouble | None = None
 
     def take(self, report: Report) -> None:
         """A round is done, well or not."""
         self._heard_seconds = self._seconds()
         self._troubles = report.troubles
-        self._index_trouble = report.index_trouble
+        self.index_trouble = report.index_trouble
         if not report.troubles and report.index_trouble is None:
             self._well_seconds = self._heard_seconds
         self.counts.failures.update(report.failures)
@@ -66,12 +67,12 @@ class Pulse:
 
     def trouble(self, session_id: str) -> Trouble | None:
         """What keeps this session from the disk, if it is not the lack of room."""
-        return self._troubles.get(session_id) or self._index_trouble or self._stuck()
+        return self._troubles.get(session_id) or self._stuck()
 
     @property
     def first(self) -> Trouble | None:
         """What keeps any session from the disk; the first reason."""
-        return next(iter(self._troubles.values()), self._index_trouble) or self._stuck()
+        return next(iter(self._troubles.values()), None) or self._stuck()
 
     def why_refused(self, session_id: str) -> Trouble:
         """Why there is no room for a segment: what fails for others has filled the queue too."""
