@@ -20,7 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.links.memory import MemoryServer
 from tests.links.uplinked import SENTINEL, Uplinked
 from tests.store.rig import Rig
-from vidlink.model import Cause, Segment, SegmentQuery, SessionState
+from vidlink.model import Segment, SegmentQuery, SessionState
+from vidlink.store.listing import FINAL_CAUSES
 
 #: Some twenty of the segments, and more than all of them.
 SMALL, LARGE = 20_000, 1 << 26
@@ -171,7 +172,7 @@ class Backfill(RuleBasedStateMachine):
                 if gap.first is not None and gap.last is not None
                 for number in range(gap.first, gap.last + 1)
             }
-            assert all(gap.cause is Cause.DECLARED for gap in record.gaps), record.gaps
+            assert all(gap.cause in FINAL_CAUSES for gap in record.gaps), record.gaps
             newest = max([*captured, *given_up.get(session_id, ())])
             assert set(listed) | lost == set(range(newest + 1))
             if self.size == LARGE:

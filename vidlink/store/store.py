@@ -271,9 +271,7 @@ class RecordingStore:
 
     def _look_for_room(self) -> DiskSpace:
         try:
-            return DiskSpace(
-                self._disk.free_bytes(self._path), self._disk.total_bytes(self._path)
-            )
+            return DiskSpace(self._disk.free_bytes(self._path), self._disk.total_bytes(self._path))
         except OSError as error:
             raise StoreError(f"the disk cannot be looked at: {error.strerror}") from error
 
