@@ -28,6 +28,8 @@ from vidlink.wire.messages import (
 
 DAY_SECONDS = 24 * 60 * 60
 
+TOO_LARGE = "a picture was larger than the server takes"
+
 
 class DeliveryCase(SynchronousTestCase):
     """A Sentinel that is not connected yet, and a server."""
@@ -254,8 +256,11 @@ class LossTests(DeliveryCase):
     """Something cannot be delivered."""
 
     def gaps_of(self, session_id: str) -> list[tuple[int | None, int | None, str]]:
-        """What history names as missing of a session."""
-        return [(gap.first, gap.last, gap.detail) for gap in self.record(session_id).gaps]
+        """What history names as missing of a session, and why."""
+        return [
+            (gap.first, gap.last, gap.detail or gap.cause.value)
+            for gap in self.record(session_id).gaps
+        ]
 
     def test_spool_was_full(self) -> None:
         """What the spool had to drop is declared, and the rest delivered."""
@@ -290,7 +295,7 @@ class LossTests(DeliveryCase):
         self.all.shoot(2)
         self.seconds(4)
         self.assertEqual(self.recorded(session_id), [0, 2, 3])
-        self.assertEqual(self.gaps_of(session_id), [(1, 1, "too-large")])
+        self.assertEqual(self.gaps_of(session_id), [(1, 1, TOO_LARGE)])
 
     def test_too_large_late(self) -> None:
         """What was captured before it was known how much the server takes is declared as well,
@@ -302,7 +307,7 @@ class LossTests(DeliveryCase):
         self.all.limits = Limits(max_segment_bytes=20_000)
         self.live(5)
         self.assertEqual(self.recorded(session_id), [0, 1, 3, 4])
-        self.assertEqual(self.gaps_of(session_id), [(2, 2, "too-large")])
+        self.assertEqual(self.gaps_of(session_id), [(2, 2, TOO_LARGE)])
 
     def test_not_held(self) -> None:
         """What is asked for although it was acknowledged is declared lost, so that nobody waits
