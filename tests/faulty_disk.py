@@ -15,10 +15,10 @@ class FaultyDisk(Disk):
     """The real files, without waiting for the real disk.
 
     `errors` has the error number that an operation fails with for now, by its name (``write``,
-    ``create``, ``reopen``, ``truncate``, ``remove``, ``replace``, ``sync``, ``read``);
-    `room_bytes` is how much may still be written, short writes included; `most_bytes` is how
-    much one write takes; `has_syncfs` whether there is such a call. `done` lists the operations
-    that a test asks about.
+    ``create``, ``reopen``, ``truncate``, ``overwrite``, ``remove``, ``replace``, ``sync``,
+    ``read``); `room_bytes` is how much may still be written, short writes included;
+    `most_bytes` is how much one write takes; `has_syncfs` whether there is such a call. `done`
+    lists the operations that a test asks about.
     """
 
     def __init__(self) -> None:
@@ -84,6 +84,11 @@ class FaultyDisk(Disk):
         """Cut a file."""
         self._may("truncate", path)
         super().truncate(path, size_bytes)
+
+    def overwrite(self, path: str, offset: int, data: bytes) -> None:
+        """Write over what is there."""
+        self._may("overwrite", path)
+        super().overwrite(path, offset, data)
 
     def remove(self, path: str) -> None:
         """Remove a file."""

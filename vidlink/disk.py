@@ -45,6 +45,17 @@ class Disk:
         """Cut a file to this size."""
         os.truncate(path, size_bytes)
 
+    def overwrite(self, path: str, offset: int, data: bytes) -> None:
+        """Write `data` over what is at `offset`, and wait until it is on the disk."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            while data:
+                written = os.pwrite(descriptor, data, offset)
+                data, offset = data[written:], offset + written
+            self.fdatasync(descriptor)
+        finally:
+            self.close(descriptor)
+
     def remove(self, path: str) -> None:
         """Remove a file, unless it is gone already."""
         try:
@@ -180,10 +191,30 @@ def take_lock(path: str) -> int:
         OSError: it cannot be made.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    _flock(descriptor, fcntl.LOCK_EX)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def share_lock(path: str) -> int:
+    """Keep others from taking the lock at `path`, as any number of readers may at a time.
+
+    Nothing is written, and nothing made. Raises as :func:`take_lock`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    _flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def _flock(descriptor: int, way: int) -> None:
+    """Lock what is open, or close it and say who has the lock."""
+    try:
+        fcntl.flock(descriptor, way | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.read(descriptor, 32).decode("ascii", "replace").strip()
         os.close(descriptor)
@@ -191,4 +222,3 @@ def take_lock(path: str) -> int:
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor

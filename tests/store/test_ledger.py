@@ -12,10 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
 from vidlink.errors import NotFound
-from vidlink.model import Cause, Gap, RecordingState, Session, SessionRecord, SessionState
-from vidlink.store.openings import MOST_GAPS
+from vidlink.model import Cause, RecordingState, Session, SessionRecord, SessionState
 from vidlink.store.pulse import STUCK_SECONDS
-from vidlink.store.refusals import MOST_REFUSALS
 
 
 class LedgerCase(SynchronousTestCase):
@@ -94,33 +92,6 @@ class LeftOutTests(LedgerCase):
             self.begin(1)
         with self.assertRaises(NotFound):
             self.store.append(self.session.session_id, an_arrival(self.session, 0))
-
-
-class ManyRefusalsTests(LedgerCase):
-    """Holes without end."""
-
-    def test_widened(self) -> None:
-        """With too many gaps the last of those that found no room covers what follows; what
-        was declared is not widened, and what is recorded between is not missing."""
-        self.make(queue_segments=1)
-        session_id = self.session.session_id
-        self.store.append(session_id, an_arrival(self.session, 0))
-        for number in range(MOST_GAPS):
-            self.store.gap(session_id, Gap(number * 2 + 1, number * 2 + 1, Cause.DECLARED))
-        begin = MOST_GAPS * 2
-        for number in range(MOST_REFUSALS + 50):
-            self.store.append(session_id, an_arrival(self.session, begin + number * 2))
-        self.rig.settle()
-        after = begin + (MOST_REFUSALS + 60) * 2
-        self.store.append(session_id, an_arrival(self.session, after))
-        self.store.end(session_id, "over", EPOCH_US)
-        self.rig.settle()
-        gaps = self.causes(self.session)
-        full = [gap for gap in gaps if gap[2] is Cause.QUEUE_FULL]
-        self.assertEqual(len(full), MOST_REFUSALS)
-        last = begin + (MOST_REFUSALS - 1) * 2
-        self.assertEqual(full[-1], (last, begin + (MOST_REFUSALS + 49) * 2, Cause.QUEUE_FULL))
-        self.assertEqual(sum(1 for gap in gaps if gap[2] is Cause.DECLARED), MOST_GAPS)
 
 
 class PulseTests(LedgerCase):

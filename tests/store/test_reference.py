@@ -13,13 +13,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
+from vidlink.commands.fsck import CANNOT, DAMAGED, INTERRUPTED, SOUND
 from vidlink.interfaces import LATE_LOAD
 from vidlink.model import Cause, Gap
+from vidlink.store.fsck.findings import NOTES, Kind
+from vidlink.store.fsck.window import PIECE_BYTES
 from vidlink.store.layout import describe, pack_record, read_session, write_session
+from vidlink.store.recording import MOST_PARTS
 from vidlink.store.salvage import MOST_TAIL_BYTES
+from vidlink.store.statements import MOST_GAPS
 from vidlink.store.store import INDEX_BYTES, OPEN_PARTS, QUEUE_BYTES, QUEUE_SEGMENTS
 from vidlink.store.writer import (
     MOST_REOPENED,
+    MOST_REOPENED_RUNS,
     PROGRESS_SECONDS,
     RETRY_SECONDS,
     ROUND_BYTES,
@@ -105,6 +111,23 @@ class ReferenceTests(SynchronousTestCase):
         named = re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
         self.assertEqual(sorted(named), sorted(cause.value for cause in Cause))
 
+    def test_findings(self) -> None:
+        """Every finding of a check is explained, no other, and which are no damage."""
+        section = PAGE[PAGE.index("| finding |") : PAGE.index("- **A repair**")]
+        rows = re.findall(r"^\| `([a-z-]+)` \| (\(no damage\))?", section, re.MULTILINE)
+        self.assertEqual(sorted(name for name, _ in rows), sorted(kind.value for kind in Kind))
+        notes = {name for name, is_note in rows if is_note}
+        self.assertEqual(notes, {kind.value for kind in NOTES})
+
+    def test_exit_statuses(self) -> None:
+        """How a check ends is on the page."""
+        section = PAGE[PAGE.index("| exit status |") : PAGE.index("How fast it is")]
+        rows = re.findall(r"^\| ([0-9]+) \| ([a-z ]+)", section, re.MULTILINE)
+        told = {int(number): text for number, text in rows}
+        self.assertEqual(sorted(told), [SOUND, DAMAGED, CANNOT, INTERRUPTED])
+        for number, word in ((SOUND, "sound"), (DAMAGED, "damage"), (CANNOT, "not be checked")):
+            self.assertIn(word, told[number])
+
     def test_tables(self) -> None:
         """Every table of the database is named, and no other."""
         rig = Rig(self.mktemp())
@@ -126,6 +149,10 @@ class ReferenceTests(SynchronousTestCase):
             f"{INDEX_BYTES // mebi} MiB, and the film",
             f"at most {MOST_TAIL_BYTES // mebi} MiB of a part",
             f"at most {MOST_REOPENED} of them",
+            f"once they have {MOST_REOPENED_RUNS:,} runs",
+            f"session {MOST_GAPS:,} statements are kept",
+            f"A session that has {MOST_PARTS:,}\nparts",
+            f"At most {PIECE_BYTES // mebi} MiB of a part are in memory",
             f"up to {LATE_LOAD:.0%} of it".replace("%", " %"),
         ):
             self.assertIn(text, PAGE)

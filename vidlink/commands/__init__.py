@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vidlink.commands import demo, export, ls, watch
+from vidlink.commands import demo, export, fsck, ls, watch
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import OneLineOptions
 
@@ -24,6 +24,7 @@ class Options(OneLineOptions):
     subCommands = [  # noqa: RUF012  # the form that twisted.python.usage reads
         ["demo", None, demo.Options, "A server and some synthetic screens on this machine."],
         ["export", None, export.Options, "Recordings as MP4 files."],
+        ["fsck", None, fsck.Options, "Check a data folder, and mend what can be mended."],
         ["ls", None, ls.Options, "Which sentinels there are, and what was recorded of them."],
         ["watch", None, watch.Options, "One sentinel, live, for a player to read from a pipe."],
     ]
@@ -37,6 +38,7 @@ class Options(OneLineOptions):
 _RUNS: dict[str, Callable[[Any], int | None]] = {
     "demo": demo.run,
     "export": export.run,
+    "fsck": fsck.run,
     "ls": ls.run,
     "watch": watch.run,
 }

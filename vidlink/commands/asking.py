@@ -16,22 +16,8 @@ from vidlink.options import OneLineOptions
 VARIABLE = "VIDLINK_SERVER"
 
 
-class AskingOptions(OneLineOptions):
-    """Options of a command that asks a server."""
-
-    optParameters: ClassVar[list[list[str | None]]] = [
-        [
-            "server",
-            "s",
-            "http://127.0.0.1:8080",
-            "The server: http://HOST:PORT, https://HOST, or a client endpoint string. "
-            f"The variable {VARIABLE} does the same.",
-        ],
-    ]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self["server"] = os.environ.get(VARIABLE) or self["server"]
+class AnywhereOptions(OneLineOptions):
+    """Options that may stand before and after what is no option."""
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse; options may stand before and after what is no option.
@@ -50,6 +36,24 @@ class AskingOptions(OneLineOptions):
         if name.startswith("--"):
             return (f"{name}={value}" if f"{name[2:]}=" in self.longOpt else name,)
         return (name, value) if f"{name[1:]}:" in self.shortOpt else (name,)
+
+
+class AskingOptions(AnywhereOptions):
+    """Options of a command that asks a server."""
+
+    optParameters: ClassVar[list[list[str | None]]] = [
+        [
+            "server",
+            "s",
+            "http://127.0.0.1:8080",
+            "The server: http://HOST:PORT, https://HOST, or a client endpoint string. "
+            f"The variable {VARIABLE} does the same.",
+        ],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["server"] = os.environ.get(VARIABLE) or self["server"]
 
 
 class RangeOptions(AskingOptions):

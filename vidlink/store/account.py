@@ -6,7 +6,7 @@ How accounts are kept is in `ledger`; what is shown of them is made in `archive`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vidlink.model import Arrival, Gap, Session, SessionRecord, SessionState
 from vidlink.store import listing
@@ -38,8 +38,6 @@ class Account:
     refused: tuple[int, int] | None = None
     #: The number of the gap that grows while segments are refused.
     refusing: int | None = None
-    #: The number of the last gap of that kind.
-    refusal: int | None = None
     is_handed_over: bool = False
     #: What the start of the session counts in the queue, until it is on disk.
     start_bytes: int = 0
@@ -50,15 +48,11 @@ class Account:
         """The account of a session that is opened again, with what there is of it."""
         session = past.session
         account = cls(session, durable, listing.without_init(session), past=past)
-        for span in past.spans:
-            account.taken.add(
-                span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes
-            )
-            account.settled.add(span.first, span.last)
+        # There may be a run for every other sequence: they are taken as they were made.
+        account.taken, account.settled = past.taken, past.settled
         account.gaps = list(past.gaps)
         account.parts = dict(past.parts)
         account.is_handed_over = True
-        account.settle_gaps(past.gaps)
         return account
 
     def settle_gaps(self, gaps: Iterable[Gap]) -> None:
@@ -73,13 +67,15 @@ class Account:
     @property
     def is_whole(self) -> bool:
         """Whether all that found no room has come again, or was declared lost."""
-        known = Runs()
-        for first, last in (
-            *((run.first, run.last) for run in self.taken.runs),
-            *listing.final_ranges(self.gaps),
-        ):
-            known.add(first, last)
-        return self.refused is None or next(known.missing(*self.refused), None) is None
+        if self.refused is None:
+            return True
+        lost = Runs()
+        for first, last in listing.final_ranges(self.gaps):
+            lost.add(first, last)
+        return not any(
+            next(lost.missing(first, last), None)
+            for first, last in self.taken.missing(*self.refused)
+        )
 
     @property
     def state(self) -> SessionState:
@@ -110,13 +106,12 @@ class Account:
         stated = [gap.last for gap in self.gaps if gap.last is not None]
         return max([-1 if not runs else runs[-1].last, *stated])
 
-    def record(self, *, whole: bool) -> SessionRecord:
-        """The session as history shows it; `whole` with spans, gaps and init."""
+    def record(self) -> SessionRecord:
+        """The session as pages of sessions show it: without spans, gaps and init."""
         runs = self.taken.runs
-        spans = self.taken.spans() if whole else ()
         ended_time_us, end_reason = (None, "") if self.ended is None else self.ended
         return SessionRecord(
-            session=self.session if whole else self.listed,
+            session=self.listed,
             state=self.state,
             ended_time_us=ended_time_us,
             end_reason=end_reason,
@@ -126,6 +121,15 @@ class Account:
             last_sequence=runs[-1].last if runs else None,
             start_time_us=runs[0].start_time_us if runs else None,
             end_time_us=runs[-1].end_time_us if runs else None,
-            spans=spans,
-            gaps=listing.explain(spans, self.gaps, self.life) if whole else (),
         )
+
+    def snapshot(self) -> Callable[[], SessionRecord]:
+        """What makes the whole record of the session as it is now, in any thread."""
+        record = replace(self.record(), session=self.session)
+        taken, gaps, life = self.taken.copy(), list(self.gaps), self.life
+
+        def make() -> SessionRecord:
+            spans = taken.spans()
+            return replace(record, spans=spans, gaps=listing.explain(spans, gaps, life))
+
+        return make

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from zlib import crc32
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 
 from vidlink.clips import Clip, ClipQuery
 from vidlink.disk import Disk
@@ -68,12 +68,12 @@ class Archive:
 
     def sentinels(self) -> Deferred[tuple[Any, ...]]:
         """Every Sentinel ever recorded."""
-        live = [account.record(whole=False) for account in self._ledger]
+        live = [account.record() for account in self._ledger]
         return self._run_in_pool(_blocking, self._sentinels, live)
 
     def sessions(self, query: SessionQuery) -> Deferred[SessionPage]:
         """One page of sessions."""
-        live = [account.record(whole=False) for account in self._ledger]
+        live = [account.record() for account in self._ledger]
         now_us = self._wall_clock_us()
         return self._run_in_pool(_blocking, self._sessions, query, live, now_us)
 
@@ -83,7 +83,8 @@ class Archive:
         if account is not None:
             if account.session.sentinel_id != sentinel_id:
                 return fail(_unknown(sentinel_id, session_id))
-            return succeed(account.record(whole=True))
+            # A record of as many spans as there are segments takes its time.
+            return self._run_in_pool(_blocking, account.snapshot())
         now_us = self._wall_clock_us()
         return self._run_in_pool(_blocking, self._session, sentinel_id, session_id, now_us)
 
@@ -248,11 +249,18 @@ class Archive:
 
     def _init(self, folder: str, filed: Filed) -> bytes:
         """The initialization segment, from the first part whose copy is sound."""
+        gone: FileNotFoundError | None = None
         for number in sorted(count_records(self._disk, folder)):
             path = os.path.join(folder, part_file(number))
-            data = self._disk.read(path, 0, filed.init_size_bytes)
+            try:
+                data = self._disk.read(path, 0, filed.init_size_bytes)
+            except FileNotFoundError as error:
+                gone = error
+                continue
             if len(data) == filed.init_size_bytes and crc32(data) == filed.init_check:
                 return data
+        if gone is not None:
+            raise gone
         raise Damaged("the initialization segment is not what was recorded")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from twisted.logger import Logger
 
-from vidlink.disk import Disk, Locked, take_lock
+from vidlink.disk import Disk, Locked, share_lock, take_lock
 from vidlink.errors import UserMistake
 from vidlink.store.layout import FORMAT
 from vidlink.store.paths import Paths
@@ -22,7 +22,7 @@ from vidlink.store.paths import Paths
 _log = Logger()
 
 #: What may lie in a folder that we begin to use.
-_HARMLESS = frozenset({"lost+found", "lock"})
+HARMLESS = frozenset({"lost+found", "lock"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,31 @@ def _place(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def inspect_folder(root: str, disk: Disk) -> DataFolder:
+    """Open the data folder at `root` for reading: nothing is made, and nothing written.
+
+    As long as it is held no server can take it. Raises :exc:`~vidlink.errors.UserMistake`.
+    """
+    paths = Paths(os.path.abspath(root))
+    try:
+        if not os.path.isdir(paths.root):
+            raise UserMistake(f"there is no folder {paths.root}; name the data folder of a server")
+        if not os.path.exists(paths.marker):
+            raise UserMistake(
+                f"{paths.root} is not a data folder of VidLink: it has no "
+                f"{os.path.basename(paths.marker)}; name the data folder of a server"
+            )
+        lock = _share_lock(paths)
+        try:
+            return DataFolder(paths, _read_marker(paths, disk), lock, _place(paths.root))
+        except BaseException:
+            os.close(lock)
+            raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserMistake(f"the data folder {paths.root} cannot be read: {reason}") from error
+
+
 def _look(paths: Paths) -> None:
     """Refuse what is not ours before anything is written into it."""
     root = paths.root
@@ -96,7 +121,7 @@ def _look(paths: Paths) -> None:
         return
     except NotADirectoryError:
         raise UserMistake(f"the data folder {root} is not a folder; name another") from None
-    if os.path.basename(paths.marker) not in names and names - _HARMLESS:
+    if os.path.basename(paths.marker) not in names and names - HARMLESS:
         raise UserMistake(
             f"{root} is not a data folder of VidLink: it has no {os.path.basename(paths.marker)} "
             "and is not empty; name another folder"
@@ -107,18 +132,39 @@ def _lock(paths: Paths) -> int:
     try:
         return take_lock(paths.lock)
     except Locked as locked:
-        raise UserMistake(
-            f"the data folder {paths.root} is in use by another server "
-            f"(process {locked.owner}); stop that one, or name another folder"
-        ) from None
+        raise _in_use(paths, locked) from None
+
+
+def _share_lock(paths: Paths) -> int:
+    """Keep servers out, without saying who we are; where no lock is, none has ever run."""
+    try:
+        return share_lock(paths.lock)
+    except FileNotFoundError:
+        return os.open(paths.root, os.O_RDONLY | os.O_CLOEXEC)
+    except Locked as locked:
+        raise _in_use(paths, locked) from None
+
+
+def _in_use(paths: Paths, locked: Locked) -> UserMistake:
+    return UserMistake(
+        f"the data folder {paths.root} is in use by another server or a check of it "
+        f"(process {locked.owner} had it last); stop that one, or name another folder"
+    )
 
 
 def _identify(paths: Paths, disk: Disk) -> str:
     """The id of the folder; a new one gets one."""
     try:
-        data = disk.read(paths.marker, 0, 65_536)
+        name = _read_marker(paths, disk)
     except FileNotFoundError:
         return _begin(paths, disk)
+    disk.make_folders(paths.recordings)
+    return name
+
+
+def _read_marker(paths: Paths, disk: Disk) -> str:
+    """The id that the marker has."""
+    data = disk.read(paths.marker, 0, 65_536)
     try:
         known = json.loads(data)
         found, name = known["format"], str(uuid.UUID(known["uuid"]))
@@ -131,7 +177,6 @@ def _identify(paths: Paths, disk: Disk) -> str:
             f"{paths.root} has format {found}, and this version of VidLink reads format {FORMAT}; "
             "use the version that wrote it"
         )
-    disk.make_folders(paths.recordings)
     return name
 
 

@@ -13,6 +13,7 @@ from threading import Condition
 
 from vidlink.errors import VidlinkError
 from vidlink.model import Arrival, Cause, Gap, Session, Span, Trouble
+from vidlink.store.runs import Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,9 @@ class Past:
     """Report: a session is open for what comes late; this is what there is of it.
 
     `session` is as it was recorded, with its init. `parts` has the count of records of each
-    part; the parts that are written now count from `next_number` on.
+    part; the parts that are written now count from `next_number` on. `taken` is what is
+    recorded, `settled` that and what is lost for good: they are made where there is time for
+    it, and are the receiver's from then on.
     """
 
     session: Session
@@ -72,6 +75,8 @@ class Past:
     gaps: tuple[Gap, ...] = ()
     parts: dict[int, int] = field(default_factory=dict)
     next_number: int = 0
+    taken: Runs = field(default_factory=Runs)
+    settled: Runs = field(default_factory=Runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +97,15 @@ class Report:
     """What a round has come to.
 
     `opened` are sessions that could be opened again, `refused` those that could not, with the
-    reason. `begun` are sessions whose folders have become durable, `closed` those that are
-    wholly on disk. `troubles`, by session, and `index_trouble`, of the database, last until it
-    has gone well again; `failures` are those of this round, by cause. `took_seconds` is how
-    long it was.
+    reason. `dropped` are segments that would have begun one part too many. `begun` are sessions
+    whose folders have become durable, `closed` those that are wholly on disk. `troubles`, by
+    session, and `index_trouble`, of the database, last until it has gone well again; `failures`
+    are those of this round, by cause. `took_seconds` is how long it was.
     """
 
     opened: list[Past] = field(default_factory=list)
     refused: list[tuple[str, VidlinkError]] = field(default_factory=list)
+    dropped: list[tuple[str, Arrival]] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
     troubles: dict[str, Trouble] = field(default_factory=dict)

@@ -120,8 +120,8 @@ class Sheet:
     """What is new of one session, as described in `file`.
 
     `record` is None where the database has it, under the id `row`; spans are by part, gaps by
-    number. `anew`: spans that are there are dropped. `is_filling`: the session has ended, and is
-    written to all the same.
+    number. `anew`: spans and gaps that are there are dropped. `is_filling`: the session has
+    ended, and is written to all the same.
     """
 
     file: SessionFile
@@ -219,6 +219,12 @@ class Index:
         with self._reported("written"), self._transaction() as cursor:
             return [_put(cursor, sheet) for sheet in sheets]
 
+    def remove(self, row: int) -> None:
+        """Forget a session, as if it had never been. Raises as :meth:`save`."""
+        with self._reported("written"), self._transaction() as cursor:
+            _drop_details(cursor, row)
+            cursor.execute("DELETE FROM sessions WHERE id = ?", (row,))
+
     def seal(self, now_us: int) -> None:
         """Mark as sealed what ended long enough ago. Raises as :meth:`save`."""
         with self._reported("written"), self._transaction() as cursor:
@@ -295,10 +301,15 @@ def _put(cursor: sqlite3.Cursor, sheet: Sheet) -> int:
         )
     assert row is not None
     if sheet.anew:
-        cursor.execute("DELETE FROM spans WHERE session = ?", (row,))
+        _drop_details(cursor, row)
     cursor.executemany(_PUT_SPAN, [_span_as_row(row, part, span) for part, span in sheet.spans])
     cursor.executemany(_PUT_GAP, [_gap_as_row(row, number, gap) for number, gap in sheet.gaps])
     return row
+
+
+def _drop_details(cursor: sqlite3.Cursor, row: int) -> None:
+    cursor.execute("DELETE FROM spans WHERE session = ?", (row,))
+    cursor.execute("DELETE FROM gaps WHERE session = ?", (row,))
 
 
 def _as_row(record: SessionRecord, sheet: Sheet) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ The parts themselves are what Sentinels sent; the database is in `index`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from struct import Struct
 from typing import Any
@@ -23,7 +23,7 @@ _BODY = Struct("!QQIIqQIIqHxx")
 _CHECK = Struct("!I")
 _RECORD = Struct("!QQIIqQIIqHxxI")
 
-KEYFRAME, LATE, UNDECODABLE, UNVERIFIED = 1, 2, 4, 8
+KEYFRAME, LATE, UNDECODABLE, UNVERIFIED, DAMAGED = 1, 2, 4, 8, 16
 
 #: One record as plain numbers, in the order of the file: sequence, offset, size, check, start
 #: time, media time, duration, frame rate, received, flags, check of the record itself.
@@ -38,23 +38,39 @@ def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
         flags |= LATE
     if arrival.undecodable:
         flags |= UNDECODABLE
-    body = _BODY.pack(
-        segment.sequence,
-        offset,
-        len(segment.data),
-        check,
-        segment.start_time_us,
-        arrival.media_time,
-        segment.duration_ms,
-        segment.framerate_mhz,
-        arrival.received_time_us,
-        flags,
+    return pack_row(
+        (
+            segment.sequence,
+            offset,
+            len(segment.data),
+            check,
+            segment.start_time_us,
+            arrival.media_time,
+            segment.duration_ms,
+            segment.framerate_mhz,
+            arrival.received_time_us,
+            flags,
+        )
     )
+
+
+def pack_row(numbers: Sequence[int]) -> bytes:
+    """The record of these numbers: those of a `Row`, without the check of the record."""
+    body = _BODY.pack(*numbers)
     return body + _CHECK.pack(crc32(body))
 
 
 def read_rows(data: bytes) -> Iterator[Row | None]:
-    """Every whole record in `data`; None in the place of one that is damaged."""
+    """Every whole record in `data`; None in the place of one that does not count.
+
+    Those are the ones that are damaged, and those of segments that are known to be.
+    """
+    for row in read_records(data):
+        yield None if row is None or row[9] & DAMAGED else row
+
+
+def read_records(data: bytes) -> Iterator[Row | None]:
+    """Every whole record in `data`, whatever it says; None in the place of a damaged one."""
     view = memoryview(data)[: len(data) - len(data) % RECORD_BYTES]
     start = 0
     for row in _RECORD.iter_unpack(view):
@@ -67,7 +83,7 @@ def read_rows(data: bytes) -> Iterator[Row | None]:
 
 @dataclass(frozen=True, slots=True)
 class SessionFile:
-    """What ``session.json`` holds: the session, and once it is over, its ending.
+    """What ``session.json`` holds: the session, its gaps, and once it is over, its ending.
 
     The initialization segment itself stands at the head of every part; here are its size and
     its CRC-32. `session.init` is empty. `filling_from`: it has ended, and what comes late is
@@ -82,6 +98,11 @@ class SessionFile:
     gaps: tuple[Gap, ...] = ()
     is_sealed: bool = False
     filling_from: int | None = None
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the session was being written to, or filled, when this was written."""
+        return self.ended_time_us is None or self.filling_from is not None
 
 
 def describe(session: Session) -> SessionFile:
@@ -100,7 +121,9 @@ def write_session(file: SessionFile) -> bytes:
     known |= {"init_size_bytes": file.init_size_bytes, "init_crc32": file.init_check}
     if file.ended_time_us is not None:
         known["ended"] = {"time_us": file.ended_time_us, "reason": file.end_reason}
+    if file.ended_time_us is not None or file.gaps:
         known["gaps"] = [_gap_as_json(gap) for gap in file.gaps]
+    if file.ended_time_us is not None:
         if file.is_sealed:
             known["sealed"] = True
         if file.filling_from is not None:

@@ -14,14 +14,15 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
 from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
-from vidlink.model import Arrival, Gap, RecordingHealth, RecordingState, Session
+from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, Session
 from vidlink.store import listing
 from vidlink.store.account import Account
 from vidlink.store.entrance import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
 from vidlink.store.handover import Ack, Begin, End, Inbox, Past, Report, StateGap
-from vidlink.store.openings import MOST_GAPS, START_BYTES, Openings
+from vidlink.store.openings import START_BYTES, Openings
 from vidlink.store.pulse import Pulse
 from vidlink.store.refusals import Refusals
+from vidlink.store.statements import put_statement
 
 #: So many sessions that are over may wait for room to be recorded at all.
 MOST_LEFT_OUT = 4_096
@@ -141,10 +142,14 @@ class Ledger:
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             self._openings.gap(session_id, gap)
-        elif len(account.gaps) < MOST_GAPS:
+        else:
             self._pulse.stated(gap)
-            account.gaps.append(gap)
-            self._state(account, len(account.gaps) - 1)
+            number = put_statement(account.gaps, gap)
+            if account.gaps[number] != gap:
+                # It is lost whatever becomes of the statement, so nothing has to wait for that.
+                account.settle_gaps((gap,))
+                self._tell(account, account.settled.reached)
+            self._state(account, number)
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """Nothing more comes; nothing happens if that was said before."""
@@ -222,20 +227,7 @@ class Ledger:
         """How the recording does at this moment."""
         live = [account for account in self._accounts.values() if account.ending is None]
         troubled = sum(map(self._is_troubled, live))
-        why = self._pulse.first
-        if troubled and why is None:
-            why = self._pulse.why_refused("")
-        return RecordingHealth(
-            is_open=not self._is_over,
-            live=len(live),
-            troubled=troubled,
-            trouble=why,
-            index_trouble=self._pulse.index_trouble,
-            load=self.load,
-            waiting_bytes=self._room.size_bytes,
-            waiting_segments=self._room.segments,
-            waiting_seconds=self._pulse.waiting_seconds,
-        )
+        return self._pulse.health(not self._is_over, len(live), troubled)
 
     def take(self, report: Report) -> None:
         """Take the report of a round, and tell those who wait for it."""
@@ -244,6 +236,10 @@ class Ledger:
             self._open(past)
         for session_id, error in report.refused:
             self._openings.drop(session_id, error)
+        for session_id, arrival in report.dropped:
+            account = self._accounts.get(session_id)
+            if account is not None:
+                self._drop(account, arrival)
         for ack in report.acks:
             account = self._accounts.get(ack.session_id)
             if account is not None:
@@ -302,6 +298,21 @@ class Ledger:
         account.parts.update(ack.parts)
         account.settle_gaps(account.gaps[number] for number in ack.gaps)
         self._tell(account, account.settled.reached)
+
+    def _drop(self, account: Account, arrival: Arrival) -> None:
+        """The writer has no place for a segment: it is missing, as if it had been refused."""
+        segment = arrival.segment
+        sequence, size = segment.sequence, len(segment.data)
+        del account.waiting[sequence]
+        self._room.free(size, 1)
+        end_us = listing.segment_end_us(segment)
+        account.taken.discard(sequence, segment.start_time_us, end_us, size)
+        if account.ending is None:
+            detail = "the session has no room for another part"
+            self.gap(
+                account.session.session_id,
+                Gap(sequence, sequence, Cause.WRITE_ERROR, detail=detail),
+            )
 
     def _tell(self, account: Account, reached: int) -> None:
         if reached > account.told:

@@ -23,11 +23,10 @@ from vidlink.model import Arrival, Gap, Session
 from vidlink.store.entrance import Room, check_arrival, to_keep
 from vidlink.store.handover import End, Inbox, Reopen
 from vidlink.store.runs import widened
+from vidlink.store.statements import put_statement
 
 #: What the start of a session counts in the queue, beside its initialization segment.
 START_BYTES = 1_024
-#: So many statements about gaps are kept of one session; holes show without them too.
-MOST_GAPS = 10_000
 
 
 @dataclass(slots=True)
@@ -129,9 +128,7 @@ class Openings:
 
     def gap(self, session_id: str, gap: Gap) -> None:
         """Keep a statement. Raises :exc:`~vidlink.errors.NotFound`."""
-        kept = self._open(session_id).gaps
-        if len(kept) < MOST_GAPS:
-            kept.append(gap)
+        put_statement(self._open(session_id).gaps, gap)
 
     def end(self, ending: End) -> End | None:
         """Nothing more comes; the ending as it will be.

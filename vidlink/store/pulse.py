@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vidlink.model import Cause, Gap, RecordingCounts, Trouble
+from vidlink.model import Cause, Gap, RecordingCounts, RecordingHealth, Trouble
 from vidlink.store.entrance import Room
 from vidlink.store.handover import Ack, Report
 
@@ -77,6 +77,23 @@ class Pulse:
     def why_refused(self, session_id: str) -> Trouble:
         """Why there is no room for a segment: what fails for others has filled the queue too."""
         return self._troubles.get(session_id) or next(iter(self._troubles.values()), _SLOW)
+
+    def health(self, is_open: bool, live: int, troubled: int) -> RecordingHealth:
+        """How the recording does, with so many sessions that are live, or in trouble."""
+        why = self.first
+        if troubled and why is None:
+            why = self.why_refused("")
+        return RecordingHealth(
+            is_open=is_open,
+            live=live,
+            troubled=troubled,
+            trouble=why,
+            index_trouble=self.index_trouble,
+            load=self._room.load,
+            waiting_bytes=self._room.size_bytes,
+            waiting_segments=self._room.segments,
+            waiting_seconds=self.waiting_seconds,
+        )
 
     def _stuck(self) -> Trouble | None:
         return _STUCK if self._waited_since(self._heard_seconds) > STUCK_SECONDS else None

@@ -24,6 +24,11 @@ _MOST_TAILS = 8
 #: What making files counts in a round, of a session or of one more part: it takes about a
 #: millisecond, and they stay open until the round is over.
 _START_BYTES = 32 * 1024
+#: What breaks the order in so many parts is not recorded: each part is two files.
+MOST_PARTS = 1_000
+#: Up to so many gaps are written into the description whenever one is stated; of more, whenever
+#: they have become more by a part of this many.
+_FEW_GAPS, _GAPS_SHARE = 64, 8
 
 
 class Recording:
@@ -46,6 +51,7 @@ class Recording:
         self._folder = paths.session(session.sentinel_id, session.session_id)
         self._todo: deque[Arrival] = deque()
         self._written: list[Arrival] = []
+        self._dropped: list[Arrival] = []
         self._parts: list[Part] = []
         self._tails: list[Part] = []
         self._next_number = 0 if past is None else past.next_number
@@ -56,6 +62,8 @@ class Recording:
         self._row: int | None = None
         self._listed = False
         self._unsaved_gaps: set[int] = set(self.gaps)
+        # How many statements are not in its description.
+        self._unnoted = 0
         self._saved_runs: dict[int, tuple[int, int]] = {}
         self.saved_seconds = float("-inf")
 
@@ -69,6 +77,7 @@ class Recording:
         """Gap `number` of the session is `gap`; said again, it has changed."""
         self.gaps[number] = gap
         self._unsaved_gaps.add(number)
+        self._unnoted += 1
 
     @property
     def ready(self) -> bool:
@@ -99,16 +108,20 @@ class Recording:
             size = _START_BYTES
         if not self._is_marked:
             return size
-        if self._past is not None:
-            # Late segments may come in any order; each step back would begin a part.
+        # Late segments may come in any order; each step back would begin a part.
+        if any(arrival.segment.late for arrival in self._todo):
             self._todo = deque(sorted(self._todo, key=lambda arrival: arrival.segment.sequence))
         if not (self._parts or (self._past and self._past.parts)):
             self._begin_part()
         while self._todo and size < budget_bytes:
             arrival = self._todo.popleft()
-            self._written.append(arrival)
             count = len(self._parts)
-            self._part_for(arrival).add(arrival)
+            part = self._part_for(arrival)
+            if part is None:
+                self._dropped.append(arrival)
+                continue
+            self._written.append(arrival)
+            part.add(arrival)
             size += len(arrival.segment.data) + _START_BYTES * (len(self._parts) - count)
         dirty = self._parts_to_sync()
         for part in dirty:
@@ -116,6 +129,8 @@ class Recording:
             part.flush(shelf)
         if self.ending is not None and not self._todo and not dirty:
             self._close(shelf, flush_files)
+        elif self._unnoted * _GAPS_SHARE >= max(1, len(self.gaps) - _FEW_GAPS):
+            size += self._note_gaps(shelf, flush_files)
         return size
 
     def unsynced(self, shelf: Shelf) -> tuple[list[int], list[str]]:
@@ -160,13 +175,21 @@ class Recording:
     def _parts_to_sync(self) -> list[Part]:
         return [part for part in self._parts if part.dirty]
 
-    def _part_for(self, arrival: Arrival) -> Part:
-        """The part that `arrival` follows most closely; a new one if none keeps the order."""
+    def dropped(self) -> list[Arrival]:
+        """What found no part, since this was asked last."""
+        dropped, self._dropped = self._dropped, []
+        return dropped
+
+    def _part_for(self, arrival: Arrival) -> Part | None:
+        """The part that `arrival` follows most closely; a new one if none keeps the order, and
+        None if there are too many for that."""
         best: Part | None = None
         for part in self._tails:
             if part.takes(arrival) and (best is None or part.last_sequence > best.last_sequence):
                 best = part
-        return self._begin_part() if best is None else best
+        if best is None and not (self._tails and self._next_number >= MOST_PARTS):
+            return self._begin_part()
+        return best
 
     def _begin_part(self) -> Part:
         part = Part(self._folder, self._next_number, self.session.init)
@@ -177,9 +200,25 @@ class Recording:
 
     def _prepare(self, shelf: Shelf, flush_files: bool) -> None:
         shelf.disk.make_folders(self._folder)
-        path = os.path.join(self._folder, SESSION_FILE)
-        shelf.disk.replace(path, write_session(self._file), flush=flush_files)
+        self._describe(shelf, flush_files)
         self._prepared = self._new_names = True
+
+    def _describe(self, shelf: Shelf, flush_files: bool) -> None:
+        """Write the description, with what has been said about gaps."""
+        path = os.path.join(self._folder, SESSION_FILE)
+        file = replace(self._file, gaps=self._gaps_in_order())
+        shelf.disk.replace(path, write_session(file), flush=flush_files)
+        self._unnoted = 0
+
+    def _note_gaps(self, shelf: Shelf, flush_files: bool) -> int:
+        """The same, for the case that the database is lost; returns what that counts."""
+        try:
+            self._describe(shelf, flush_files)
+        except OSError:
+            # The database has them, and with the next statement it is tried again.
+            return 0
+        self._new_names = True
+        return _START_BYTES
 
     def _close(self, shelf: Shelf, flush_files: bool) -> None:
         """Write the ending. Everything before it has been synced in an earlier round."""

@@ -8,8 +8,6 @@ folders. What is sound in one folder is decided in `salvage`.
 from __future__ import annotations
 
 import os
-from array import array
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,55 +15,51 @@ from twisted.logger import Logger
 
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
-from vidlink.model import (
-    Cause,
-    Gap,
-    SessionRecord,
-    SessionState,
-    Span,
-    is_sentinel_id,
-    is_session_id,
-)
-from vidlink.store import listing
+from vidlink.model import Cause, Gap, Span, is_sentinel_id, is_session_id
 from vidlink.store.catalog import Catalog, Filed
 from vidlink.store.durability import Durability
+from vidlink.store.filing import file_of, sheet_of
+from vidlink.store.fsck.boxes import holds_segments
+from vidlink.store.fsck.window import Window
 from vidlink.store.index import Index, Sheet, UnusableIndex
 from vidlink.store.layout import RECORD_BYTES, SessionFile, read_session, write_session
 from vidlink.store.paths import SESSION_FILE, Paths, part_number
 from vidlink.store.salvage import Salvage, Salvaged
+from vidlink.store.used import UsedIds
 
 END_REASON = "server stopped"
 #: So many sessions go into one transaction.
 _BATCH = 256
 
 
-class UsedIds:
-    """Which session ids have been used: eight bytes each, for there may be millions."""
-
-    def __init__(self, session_ids: set[str]) -> None:
-        self._hashes = array("q", sorted(hash(session_id) for session_id in session_ids))
-
-    def __call__(self, session_id: str) -> bool:
-        """Whether `session_id` was used, or, once in 10^13 times, one that looks like it."""
-        wanted = hash(session_id)
-        place = bisect_left(self._hashes, wanted)
-        return place < len(self._hashes) and self._hashes[place] == wanted
-
-
 class Recovery:
     """One start of the store at `now_us`. Everything blocks, and raises :exc:`OSError` or
-    :exc:`~vidlink.errors.StoreError`."""
+    :exc:`~vidlink.errors.StoreError`.
+
+    `thorough`: the description of every session is read, and not only of those that the
+    database has as open.
+    """
 
     _log = Logger()
 
     def __init__(
-        self, paths: Paths, disk: Disk, index: Index, durability: Durability, now_us: int
+        self,
+        paths: Paths,
+        disk: Disk,
+        index: Index,
+        durability: Durability,
+        now_us: int,
+        *,
+        thorough: bool = False,
     ) -> None:
         self._paths = paths
         self._disk = disk
         self._index = index
         self._durability = durability
         self._now_us = now_us
+        self._is_thorough = thorough
+        #: The sessions that were closed, as the ids of Sentinel and session.
+        self.closed: list[tuple[str, str]] = []
         self._to_end: list[tuple[SessionFile, int | None, Salvaged]] = []
         self._sheets: list[Sheet] = []
 
@@ -77,6 +71,8 @@ class Recovery:
             known = self._index.known()
             open_sessions = self._index.open_sessions()
             folders = dict(self._folders())
+            if self._is_thorough:
+                open_sessions += self._unfinished(folders, known, open_sessions)
             for session_id, sentinel_id in folders.items():
                 if session_id not in known:
                     self._take_in(sentinel_id, session_id)
@@ -123,13 +119,26 @@ class Recovery:
                             if is_session_id(session.name):
                                 yield session.name, sentinel.name
 
+    def _unfinished(
+        self, folders: dict[str, str], known: set[str], besides: list[tuple[str, str]]
+    ) -> list[tuple[str, str]]:
+        """Sessions that the database has as closed, and their folders do not."""
+        found: list[tuple[str, str]] = []
+        others = set(besides)
+        for session_id, sentinel_id in folders.items():
+            if session_id in known and (sentinel_id, session_id) not in others:
+                file = self._read_file(sentinel_id, session_id)
+                if file is not None and file.is_unfinished:
+                    found.append((sentinel_id, session_id))
+        return found
+
     def _take_in(self, sentinel_id: str, session_id: str) -> None:
         """Put a folder that the database does not know into it."""
         folder = self._paths.session(sentinel_id, session_id)
         file = self._read_file(sentinel_id, session_id)
         if file is None:
             self._clear_away(folder)
-        elif file.ended_time_us is None or file.filling_from is not None:
+        elif file.is_unfinished:
             self._cut(folder, file, None, None, file.gaps)
         else:
             self._file_closed(folder, file, None)
@@ -140,8 +149,8 @@ class Recovery:
         folder = self._paths.session(session.sentinel_id, session.session_id)
         file = self._read_file(session.sentinel_id, session.session_id)
         if file is None:
-            file = _from_database(filed)
-        if file.ended_time_us is not None and file.filling_from is None:
+            file = file_of(filed)
+        if not file.is_unfinished:
             self._file_closed(folder, file, filed.row)
             return
         known: dict[int, list[Span]] = {}
@@ -204,6 +213,7 @@ class Recovery:
         if flush_files:
             self._disk.sync_folder(folder)
         self._add(file, row, salvaged)
+        self.closed.append((session.sentinel_id, session.session_id))
         self._log.info(
             "session {session} of {sentinel} was being written to when the server stopped{cut}",
             session=session.session_id,
@@ -216,21 +226,7 @@ class Recovery:
         self._add(file, row, Salvage(self._disk, folder, file, None).look())
 
     def _add(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
-        spans = listing.merge_spans(span for _, span in salvaged.spans)
-        record = SessionRecord(
-            session=file.session,
-            state=SessionState.SEALED if file.is_sealed else SessionState.ENDED,
-            ended_time_us=file.ended_time_us,
-            end_reason=file.end_reason,
-            segment_count=sum(span.last - span.first + 1 for span in spans),
-            size_bytes=sum(span.size_bytes for span in spans),
-            first_sequence=spans[0].first if spans else None,
-            last_sequence=spans[-1].last if spans else None,
-            start_time_us=spans[0].start_time_us if spans else None,
-            end_time_us=spans[-1].end_time_us if spans else None,
-        )
-        gaps = list(enumerate(file.gaps))
-        self._sheets.append(Sheet(file, record, row, salvaged.spans, gaps, anew=True))
+        self._sheets.append(sheet_of(file, row, salvaged.spans))
         self._save(_BATCH)
 
     def _save(self, most: int) -> None:
@@ -242,11 +238,11 @@ class Recovery:
     def _clear_away(self, folder: str) -> None:
         """Remove a folder without a readable description, unless something is recorded in it."""
         names = os.listdir(folder) if os.path.isdir(folder) else []
-        sizes = [
-            self._disk.size(os.path.join(folder, name)) for name in names if name.endswith(".idx")
-        ]
-        if any(size >= RECORD_BYTES for size in sizes):
-            self._log.error("{folder} is left alone: it does not say what it is", folder=folder)
+        if any(self._is_recorded(os.path.join(folder, name)) for name in names):
+            self._log.error(
+                "{folder} is left alone: it does not say what it is; see vidlink fsck",
+                folder=folder,
+            )
             return
         for name in names:
             if part_number(name) is not None or name.startswith(SESSION_FILE):
@@ -256,16 +252,11 @@ class Recovery:
         except OSError:
             self._log.warn("{folder} is no recording, and is left alone", folder=folder)
 
-
-def _from_database(filed: Filed) -> SessionFile:
-    """The description of a session whose own cannot be read."""
-    record = filed.record
-    ended_us = record.ended_time_us
-    return SessionFile(
-        session=record.session,
-        init_size_bytes=filed.init_size_bytes,
-        init_check=filed.init_check,
-        ended_time_us=ended_us,
-        end_reason=record.end_reason,
-        filling_from=None if ended_us is None else 0,
-    )
+    def _is_recorded(self, path: str) -> bool:
+        """Whether a file holds a record, or a segment that no record tells of."""
+        if path.endswith(".idx"):
+            return self._disk.size(path) >= RECORD_BYTES
+        if part_number(os.path.basename(path)) is None:
+            return False
+        with Window(self._disk, path, lambda size: None) as part:
+            return holds_segments(part)

@@ -50,14 +50,16 @@ class Reel:
         self._scene = Scene()
         self._counts: dict[int, int] = {}
         self._heads: OrderedDict[Cut, tuple[bytes, str]] = OrderedDict()
+        # Counted, because others ask for it while heads come and go in another thread.
+        self._heads_bytes = 0
         self._playlist: Playlist | None = None
 
     @property
     def memory_bytes(self) -> int:
         """What it takes of memory."""
-        playlist = 0 if self._playlist is None else self._playlist.memory_bytes
-        heads = sum(len(head) for head, _ in self._heads.values())
-        return self._scene.memory_bytes + heads + playlist
+        kept = self._playlist
+        playlist = 0 if kept is None else kept.memory_bytes
+        return self._scene.memory_bytes + self._heads_bytes + playlist
 
     def film(
         self,
@@ -124,6 +126,7 @@ class Reel:
             if not self._extend(records, self._counts):
                 self._scene = Scene()
                 self._heads.clear()
+                self._heads_bytes = 0
                 self._extend(records, {})
             self._counts = {
                 part: max(count, self._counts.get(part, 0))
@@ -167,8 +170,10 @@ class Reel:
         made = head, _validator(head, footage, taken)
         if is_kept:
             self._heads[taken] = made
+            self._heads_bytes += len(head)
             while len(self._heads) > _MOST_HEADS:
-                self._heads.popitem(last=False)
+                _, (oldest, _) = self._heads.popitem(last=False)
+                self._heads_bytes -= len(oldest)
         return made
 
 

@@ -10,12 +10,8 @@ from dataclasses import replace
 
 from vidlink.model import Arrival, Gap
 from vidlink.store.account import Account
-from vidlink.store.openings import MOST_GAPS
 from vidlink.store.pulse import Pulse
-
-#: So many gaps of one session are kept of this kind, beside those that are declared; when there
-#: are more, the last one is widened.
-MOST_REFUSALS = 1_000
+from vidlink.store.statements import put_statement
 
 
 class Refusals:
@@ -38,8 +34,7 @@ class Refusals:
             counts.refused_late += 1
         else:
             self.end(account)
-            widened = self._widen(account, sequence)
-            account.refusing = self._begin(account, sequence) if widened is None else widened
+            account.refusing = self._begin(account, sequence)
             self._under_way[account.session.session_id] = account
 
     def end(self, account: Account) -> None:
@@ -57,20 +52,7 @@ class Refusals:
     def _begin(self, account: Account, sequence: int) -> int:
         why = self._pulse.why_refused(account.session.session_id)
         gap = Gap(sequence, sequence, why.cause, detail=why.text)
-        number = account.refusal = len(account.gaps)
-        account.gaps.append(gap)
+        number = put_statement(account.gaps, gap)
         self._pulse.stated(gap)
         self._state(account, number)
-        return number
-
-    def _widen(self, account: Account, sequence: int) -> int | None:
-        """Have the last gap of this kind reach to `sequence`, if there are too many.
-
-        What lies between, and is recorded, is not listed as missing for that.
-        """
-        number = account.refusal
-        if number is None or len(account.gaps) < MOST_GAPS + MOST_REFUSALS:
-            return None
-        gap = account.gaps[number] = replace(account.gaps[number], last=sequence)
-        self._pulse.counts.missing[gap.cause] += 1
         return number

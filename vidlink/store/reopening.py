@@ -7,17 +7,19 @@ is. What comes of it is in `recording`, and on the reactor's side in `openings`.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from zlib import crc32
 
 from vidlink.disk import Disk
 from vidlink.errors import NotMedia, RequestError, SessionGone, SessionSealed
-from vidlink.model import SessionState
+from vidlink.model import Gap, SessionState, Span
 from vidlink.store import listing
 from vidlink.store.catalog import Catalog
 from vidlink.store.handover import Past, Reopen
 from vidlink.store.paths import Paths, part_number
 from vidlink.store.records import count_records
+from vidlink.store.runs import Runs
 
 #: What is said of a session that was never recorded live.
 UNHEARD_REASON = "delivered after it had ended"
@@ -49,12 +51,28 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
     if (len(init), crc32(init)) != (filed.init_size_bytes, filed.init_check):
         raise NotMedia("the session was recorded with another initialization segment")
     numbers = {part_number(name) for name in os.listdir(folder)}
+    spans, gaps = catalog.spans(filed.row), catalog.gaps(filed.row)
+    taken, settled = _runs(spans, gaps)
     return Past(
         session=replace(record.session, init=init),
         ended_time_us=record.ended_time_us,
         end_reason=record.end_reason,
-        spans=catalog.spans(filed.row),
-        gaps=catalog.gaps(filed.row),
+        spans=spans,
+        gaps=gaps,
         parts=count_records(disk, folder),
         next_number=1 + max((one for one in numbers if one is not None), default=-1),
+        taken=taken,
+        settled=settled,
     )
+
+
+def _runs(spans: Sequence[Span], gaps: Sequence[Gap]) -> tuple[Runs, Runs]:
+    """What is recorded, and what is recorded or lost for good; in the order of sequences, so
+    that each is put behind the others."""
+    taken, settled = Runs(), Runs()
+    for span in spans:
+        taken.add(span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes)
+    ranges = [(span.first, span.last) for span in spans]
+    for first, last in sorted([*ranges, *listing.final_ranges(gaps)]):
+        settled.add(first, last)
+    return taken, settled

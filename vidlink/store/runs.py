@@ -89,6 +89,27 @@ class Runs:
         self.count += len(run) - sum(map(len, runs[low:high]))
         runs[low:high] = [run]
 
+    def discard(self, sequence: int, start_time_us: int, end_time_us: int, size_bytes: int) -> None:
+        """Take out `sequence`, which is of this time and size."""
+        if sequence not in self:
+            return
+        self.count -= 1
+        self.size_bytes -= size_bytes
+        place = bisect_right(self.runs, sequence, key=lambda one: one.first) - 1
+        run = self.runs[place]
+        # How the octets of the rest are divided nobody knows: by the number of segments.
+        left, right = sequence - run.first, run.last - sequence
+        rest = run.size_bytes - size_bytes
+        share = rest * left // max(1, left + right)
+        self.runs[place : place + 1] = [
+            piece
+            for piece in (
+                Run(run.first, sequence - 1, run.start_time_us, start_time_us, share),
+                Run(sequence + 1, run.last, end_time_us, run.end_time_us, rest - share),
+            )
+            if len(piece) > 0
+        ]
+
     def __contains__(self, sequence: int) -> bool:
         """Whether `sequence` is in the set."""
         runs = self.runs

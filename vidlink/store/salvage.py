@@ -7,6 +7,7 @@ index records and the segments' checksums; which sessions to look at is decided 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
@@ -15,7 +16,14 @@ from twisted.logger import Logger
 
 from vidlink.disk import Disk
 from vidlink.model import Span
-from vidlink.store.layout import RECORD_BYTES, Row, SessionFile, read_rows
+from vidlink.store.layout import (
+    DAMAGED,
+    RECORD_BYTES,
+    Row,
+    SessionFile,
+    read_records,
+    read_rows,
+)
 from vidlink.store.listing import end_us
 from vidlink.store.paths import part_file, part_number, records_file
 from vidlink.store.runs import Runs
@@ -109,7 +117,7 @@ class Salvage:
         end = self._end_before(records_path, first)
         data = self._disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
         sound = first
-        for row in read_rows(data):
+        for row in read_records(data):
             if row is None or not self._is_sound(row, path, size, end):
                 break
             end = row[1] + row[2]
@@ -121,8 +129,16 @@ class Salvage:
             self.was_cut = True
             return False
         if end is not None and size > end:
-            self._truncate_part(path, size, end)
+            self._truncate_part(path, size, end, self._synced_bytes(number, count))
         return True
+
+    def _synced_bytes(self, number: int, count: int) -> int:
+        """Up to where a part is known to have been synced; without a database, and without
+        any record, all of it may have been."""
+        if self._known is None:
+            return 0 if count else sys.maxsize
+        spans = self._known.get(number, ())
+        return self._file.init_size_bytes + sum(span.size_bytes for span in spans) if spans else 0
 
     def _has_init(self, path: str) -> bool:
         data = self._disk.read(path, 0, self._file.init_size_bytes) if self._size(path) else b""
@@ -156,12 +172,13 @@ class Salvage:
         if place < 0:
             return None
         data = self._disk.read(records_path, place * RECORD_BYTES, RECORD_BYTES)
-        return next(read_rows(data), None)
+        return next(read_records(data), None)
 
     def _is_sound(self, row: Row, path: str, size: int, end: int | None) -> bool:
         if end not in (None, row[1]) or row[1] + row[2] > size:
             return False
-        return crc32(self._disk.read(path, row[1], row[2])) == row[3]
+        # One that is known to be damaged was synced before that was known.
+        return bool(row[9] & DAMAGED) or crc32(self._disk.read(path, row[1], row[2])) == row[3]
 
     def _truncate(self, path: str, size: int, keep: int) -> None:
         if size > keep:
@@ -170,8 +187,9 @@ class Salvage:
             if self._flush_files:
                 self._disk.flush(path)
 
-    def _truncate_part(self, path: str, size: int, end: int) -> None:
-        if size - end <= MOST_TAIL_BYTES:
+    def _truncate_part(self, path: str, size: int, end: int, synced: int) -> None:
+        """Cut a part where its last sound record ends, unless more than that was synced."""
+        if size - end <= MOST_TAIL_BYTES and end >= synced:
             self._truncate(path, size, end)
         else:
             _log.error(

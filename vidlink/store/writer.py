@@ -28,7 +28,7 @@ from vidlink.store.handover import (
 from vidlink.store.index import Index, Sheet
 from vidlink.store.part import Shelf
 from vidlink.store.paths import Paths
-from vidlink.store.recording import Recording
+from vidlink.store.recording import MOST_PARTS, Recording
 from vidlink.store.reopening import look_up
 
 ROUND_SECONDS = 0.25
@@ -39,6 +39,8 @@ RETRY_SECONDS = 1.0
 PROGRESS_SECONDS = 1.0
 #: So many sessions are looked up in one round to be opened again, a tenth of a millisecond each.
 MOST_REOPENED = 64
+#: And so many runs of theirs, a few microseconds each; one session may have more.
+MOST_REOPENED_RUNS = 100_000
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -81,6 +83,7 @@ class Writer:
         #: What did not go well the last time it was tried; of sessions, and of the database.
         self._troubles: dict[str, Trouble] = {}
         self._index_trouble: Trouble | None = None
+        self._has_dropped = False
         self._report = Report()
 
     def round(self) -> float | None:
@@ -92,8 +95,7 @@ class Writer:
         self._report = Report()
         for order in self._inbox.drain():
             self._take(order)
-        for _ in range(min(len(self._to_reopen), MOST_REOPENED)):
-            self._reopen(self._to_reopen.popleft())
+        self._reopen_some()
         now = self._monotonic()
         touched: list[Recording] = []
         try:
@@ -164,8 +166,16 @@ class Writer:
         orders = self._to_reopen
         self._to_reopen = deque(one for one in orders if one.session.session_id != session_id)
 
-    def _reopen(self, order: Reopen) -> None:
-        """Open a session for what comes late, or say why not."""
+    def _reopen_some(self) -> None:
+        """Open sessions for what comes late, as many as a round has time for."""
+        runs = 0
+        for _ in range(min(len(self._to_reopen), MOST_REOPENED)):
+            runs += self._reopen(self._to_reopen.popleft())
+            if runs >= MOST_REOPENED_RUNS:
+                break
+
+    def _reopen(self, order: Reopen) -> int:
+        """Open a session, or say why not; returns how many runs it has."""
         session_id = order.session.session_id
         try:
             past = look_up(order, self._catalog, self._shelf.disk, self._paths)
@@ -180,6 +190,8 @@ class Writer:
             self._report.opened.append(past)
             recording = Recording(past.session, self._paths, past)
             self._recordings[session_id] = self._ready[session_id] = recording
+            return len(past.spans)
+        return 0
 
     def _write(self, touched: list[Recording], now: float) -> bool:
         """Write sessions by turns until the round is full; returns whether it is."""
@@ -262,6 +274,9 @@ class Writer:
             if not recording.has_begun:
                 self._report.begun.append(session_id)
             arrivals, parts = recording.commit()
+            for arrival in recording.dropped():
+                self._say_dropped(session_id)
+                self._report.dropped.append((session_id, arrival))
             gaps = saved.get(session_id, [])
             if arrivals or gaps:
                 self._report.acks.append(Ack(session_id, arrivals, gaps, parts))
@@ -280,3 +295,14 @@ class Writer:
             text = error.strerror or text
         self._troubles[recording.session.session_id] = Trouble(cause, text)
         self._report.failures[cause] += 1
+
+    def _say_dropped(self, session_id: str) -> None:
+        """Once in the life of a server: there may be many."""
+        if not self._has_dropped:
+            self._has_dropped = True
+            self._log.warn(
+                "session {session} has {count} parts already: what would begin another is "
+                "not recorded, here and in other sessions",
+                session=session_id,
+                count=MOST_PARTS,
+            )

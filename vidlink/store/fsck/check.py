@@ -1,0 +1,290 @@
+"""The check of a data folder from one end to the other, with and without mending it.
+
+A check changes nothing. A repair does first what every start does (`recovery`), and then
+session by session what else there is to do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from vidlink.disk import Disk
+from vidlink.errors import StoreError
+from vidlink.model import is_sentinel_id, is_session_id
+from vidlink.store.catalog import Catalog
+from vidlink.store.durability import Durability, choose_durability
+from vidlink.store.folder import HARMLESS, DataFolder, inspect_folder, take_folder
+from vidlink.store.fsck.database import copied_database
+from vidlink.store.fsck.findings import Finding, Kind
+from vidlink.store.fsck.mending import Mending
+from vidlink.store.fsck.part import BAD
+from vidlink.store.fsck.rebuild import Rebuild
+from vidlink.store.fsck.session import SessionCheck, SessionChecker
+from vidlink.store.index import Index
+from vidlink.store.paths import Paths, part_number
+from vidlink.store.recovery import Recovery
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run has come to: how much was looked at, and what was found."""
+
+    sessions: int = 0
+    parts: int = 0
+    segments: int = 0
+    read_bytes: int = 0
+    damage: int = 0
+    mended: int = 0
+    notes: int = 0
+
+
+class Check:
+    """A check of the data folder at `root`.
+
+    `put` is given each finding, `came` told of the octets that were read, and `expect` once
+    how many there are, about. Everything blocks.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        disk: Disk,
+        *,
+        put: Callable[[Finding], None],
+        expect: Callable[[int], None],
+        came: Callable[[int], None],
+    ) -> None:
+        self._root = root
+        self._disk = disk
+        self._put = put
+        self._expect = expect
+        self._came = came
+        self.summary = Summary()
+
+    def run(self) -> None:
+        """Look at everything, and change nothing.
+
+        Raises :exc:`~vidlink.errors.UserMistake` for a folder that is not ours, or in use, and
+        :exc:`~vidlink.errors.StoreError` where it cannot be read.
+        """
+        try:
+            folder = inspect_folder(self._root, self._disk)
+            try:
+                with copied_database(folder.paths, folder.uuid) as found:
+                    if isinstance(found, Finding):
+                        self._say(found)
+                        self._check_sessions(folder.paths, None, None)
+                    else:
+                        index, catalog = found
+                        self._check_sessions(folder.paths, index, catalog)
+            finally:
+                folder.release()
+        except OSError as error:
+            raise _cannot(self._root, error) from error
+
+    def repair(self, now_us: int, *, rebuild: bool) -> None:
+        """Do what every start does, then look at everything and mend what can be mended.
+
+        `rebuild`: records that are lost are made anew as well. Raises as :meth:`run`.
+        """
+        try:
+            with ExitStack() as undo:
+                # First, because taking a folder begins one where there is none.
+                inspect_folder(self._root, self._disk).release()
+                folder = take_folder(self._root, self._disk)
+                undo.callback(folder.release)
+                self._repair(folder, undo, now_us, rebuild)
+        except OSError as error:
+            raise _cannot(self._root, error) from error
+
+    def _repair(self, folder: DataFolder, undo: ExitStack, now_us: int, rebuild: bool) -> None:
+        paths = folder.paths
+        known = self._known_before(folder)
+        durability = choose_durability("disk", paths.root, self._disk)
+        undo.callback(durability.close)
+        index = Index(paths.index, folder.uuid, "FULL" if durability.flushes_files else "NORMAL")
+        undo.callback(index.close)
+        recovery = Recovery(paths, self._disk, index, durability, now_us, thorough=True)
+        recovery.run()
+        for sentinel_id, session_id in recovery.closed:
+            text = "was being recorded when the server stopped"
+            self._say(Finding(Kind.UNFINISHED, text, sentinel_id, session_id, mended="closed"))
+        catalog = Catalog(paths.index)
+        undo.callback(catalog.close)
+        repair = Repair(self._disk, index, durability, now_us, self._came, rebuild)
+        self._check_sessions(paths, index, catalog, repair, known)
+        durability.sync_all()
+
+    def _known_before(self, folder: DataFolder) -> set[str] | None:
+        """What the database knows before anything is done; None if there is no use in it."""
+        with copied_database(folder.paths, folder.uuid) as found:
+            if isinstance(found, Finding):
+                self._say(replace(found, mended="made anew from the folders"))
+                return None
+            return found[0].known()
+
+    def _check_sessions(
+        self,
+        paths: Paths,
+        index: Index | None,
+        catalog: Catalog | None,
+        repair: Repair | None = None,
+        known: set[str] | None = None,
+    ) -> None:
+        strays, folders = _walk(paths)
+        for name in strays:
+            self._say(Finding(Kind.STRAY, f"{name} is not ours, and is left alone"))
+        self._expect(sum(_size(paths.session(*ids)) for ids in folders))
+        checker = SessionChecker(paths, self._disk, catalog, self._count)
+        owners = _owners(checker, folders)
+        for sentinel_id, session_id in folders:
+            if owners[session_id] != sentinel_id:
+                text = f"there is a session of this id of {owners[session_id]} too"
+                self._say(Finding(Kind.TWICE, text, sentinel_id, session_id))
+                continue
+            state = checker.check(sentinel_id, session_id)
+            if repair is not None:
+                if known is not None and session_id not in known and state.filed is not None:
+                    state.take_in()
+                state = repair.session(checker, state)
+            self._say_all(state)
+        if index is not None and catalog is not None:
+            for session_id in sorted(index.known() - owners.keys()):
+                self._say_gone(session_id, catalog, None if repair is None else index)
+
+    def _say_gone(self, session_id: str, catalog: Catalog, index: Index | None) -> None:
+        """The database tells of a session that has no folder."""
+        filed = catalog.find(session_id)
+        if filed is None:
+            return
+        count = filed.record.segment_count
+        text = f"the folder is gone, of {count:,} segments that the database tells of"
+        finding = Finding(Kind.NO_FOLDER, text, filed.record.session.sentinel_id, session_id)
+        if index is not None:
+            index.remove(filed.row)
+            finding = replace(finding, mended="forgotten by the database")
+        self._say(finding)
+
+    def _say_all(self, state: SessionCheck) -> None:
+        summary = self.summary
+        summary.sessions += 1
+        summary.parts += len(state.parts)
+        summary.segments += sum(part.count for part in state.parts)
+        for finding in state.findings:
+            self._say(finding)
+        for part in state.parts:
+            for finding in part.findings:
+                self._say(finding)
+
+    def _say(self, finding: Finding) -> None:
+        summary = self.summary
+        summary.damage += finding.is_damage
+        summary.notes += not finding.is_damage
+        summary.mended += finding.is_damage and bool(finding.mended)
+        self._put(finding)
+
+    def _count(self, size_bytes: int) -> None:
+        self.summary.read_bytes += size_bytes
+        self._came(size_bytes)
+
+
+class Repair:
+    """Mends one session after the other."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        index: Index,
+        durability: Durability,
+        now_us: int,
+        came: Callable[[int], None],
+        rebuild: bool,
+    ) -> None:
+        self._disk = disk
+        self._mending = Mending(disk, index)
+        self._now_us = now_us
+        self._came = came
+        self._is_rebuilding = rebuild
+
+    def session(self, checker: SessionChecker, state: SessionCheck) -> SessionCheck:
+        """Mend what `state` tells of; what cannot be mended is a finding that says so."""
+        try:
+            state = self._rebuilt(checker, state)
+            self._mending.mend(state)
+        except (OSError, StoreError) as error:
+            state.find(Kind.UNREADABLE, f"cannot be mended: {error}")
+        return state
+
+    def _rebuilt(self, checker: SessionChecker, state: SessionCheck) -> SessionCheck:
+        """Make records anew where they are lost, and look again."""
+        file = state.file
+        if file is None or not state.is_readable:
+            return state
+        is_changed = False
+        for part in state.parts:
+            if part.unknown or part.records_bytes is None or BAD in part.marks or part.rest_bytes:
+                work = Rebuild(self._disk, file, part, self._now_us, self._came)
+                is_changed |= work.run(make_records=self._is_rebuilding)
+        if not is_changed:
+            return state
+        again = checker.check(state.sentinel_id, state.session_id)
+        again.remember(state)
+        return again
+
+
+def _walk(paths: Paths) -> tuple[list[str], list[tuple[str, str]]]:
+    """What is not ours, and the folders of all sessions, as the ids of Sentinel and session."""
+    ours = {os.path.basename(path) for path in (paths.marker, paths.lock, paths.recordings)}
+    database = os.path.basename(paths.index)
+    strays = [
+        name
+        for name in sorted(os.listdir(paths.root))
+        if name not in ours | HARMLESS and not name.startswith(database)
+    ]
+    folders: list[tuple[str, str]] = []
+    for path, sentinel_id, is_ours in _entries(paths.recordings, is_sentinel_id):
+        if not is_ours:
+            strays.append(os.path.relpath(path, paths.root))
+            continue
+        for inside, session_id, is_session in _entries(path, is_session_id):
+            if is_session:
+                folders.append((sentinel_id, session_id))
+            else:
+                strays.append(os.path.relpath(inside, paths.root))
+    return strays, folders
+
+
+def _owners(checker: SessionChecker, folders: list[tuple[str, str]]) -> dict[str, str]:
+    """Whose each session is: of two folders for one id the one that has its description."""
+    owners: dict[str, str] = {}
+    for sentinel_id, session_id in folders:
+        owner = owners.setdefault(session_id, sentinel_id)
+        if owner != sentinel_id and not checker.is_described(owner, session_id):
+            owners[session_id] = sentinel_id
+    return owners
+
+
+def _entries(folder: str, is_id: Callable[[str], bool]) -> Iterator[tuple[str, str, bool]]:
+    """What lies in a folder: path, name, and whether it is a folder with an id for a name."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            is_ours = is_id(entry.name) and entry.is_dir(follow_symlinks=False)
+            yield entry.path, entry.name, is_ours
+
+
+def _size(folder: str) -> int:
+    """How many octets there are to read of a session."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(
+                entry.stat().st_size for entry in entries if part_number(entry.name) is not None
+            )
+    except OSError:
+        return 0
+
+
+def _cannot(root: str, error: OSError) -> StoreError:
+    return StoreError(f"{root} cannot be checked: {error.strerror or error}")

@@ -1,0 +1,188 @@
+"""Making lost records anew from the boxes of a part, and putting aside what is no segment.
+
+Such records are marked as unverified: when a segment came, and what its bytes were then, nobody
+knows any more. The records that were there are kept beside the new ones.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from vidlink.disk import Disk, write_all
+from vidlink.errors import NotMedia
+from vidlink.fmp4 import MediaInfo, read_init
+from vidlink.store.fsck.boxes import Segments
+from vidlink.store.fsck.findings import Kind
+from vidlink.store.fsck.part import BAD, PartState
+from vidlink.store.fsck.window import Window
+from vidlink.store.layout import RECORD_BYTES, Row, SessionFile, pack_row, read_records
+
+_PIECE_BYTES = 4 * 1024 * 1024
+_RECORDS_AT_ONCE = 16_384
+
+
+class Rebuild:
+    """One part of the session that `file` describes. Raises :exc:`OSError`.
+
+    `now_us` names what is put aside; `came` is told of every octet that is read.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        file: SessionFile,
+        part: PartState,
+        now_us: int,
+        came: Callable[[int], None],
+    ) -> None:
+        self._disk = disk
+        self._file = file
+        self._part = part
+        self._now_us = now_us
+        self._came = came
+        #: The new records, packed: there may be as many as a part has segments.
+        self._made = bytearray()
+        self._newest = -1, -1
+        #: Where what is no segment begins at the end of the part.
+        self._tail = part.part_bytes or 0
+
+    def run(self, *, make_records: bool) -> bool:
+        """Do what can be done; returns whether the part has to be looked at again.
+
+        Without `make_records` only a tail that does not begin with a segment is put aside,
+        and a record that is not whole is cut.
+        """
+        part = self._part
+        if part.part_bytes is None or not part.has_init:
+            return False
+        with Window(self._disk, part.path, self._came) as window:
+            media = self._media(window)
+            if media is None:
+                return False
+            for start, end in part.unknown:
+                self._read(window, media, start, end)
+            if self._made and not make_records:
+                return False
+            is_changed = self._write_records() if make_records else self._cut_record()
+            if self._tail < part.part_bytes and part.records_bytes is not None:
+                self._put_aside(window)
+                is_changed = True
+        return is_changed
+
+    def _media(self, window: Window) -> MediaInfo | None:
+        try:
+            return read_init(window.read(0, self._file.init_size_bytes))
+        except NotMedia:
+            return None
+
+    def _read(self, window: Window, media: MediaInfo, start: int, end: int) -> None:
+        """Make records of the segments that lie there."""
+        place = start
+        for numbers in Segments(window, start, end, media, self._file.session.started_time_us):
+            if not _ascends(self._newest, numbers):
+                break
+            self._newest = numbers[0], numbers[5]
+            self._made += pack_row(numbers)
+            place = numbers[1] + numbers[2]
+        if end == self._part.part_bytes:
+            self._tail = place
+
+    def _write_records(self) -> bool:
+        """Old and new ones, in the order of the part, in the place of what was there."""
+        part, count = self._part, len(self._made) // RECORD_BYTES
+        if not count and part.records_bytes is not None:
+            return self._cut_record()
+        fresh = f"{part.records_path}.new"
+        self._disk.remove(fresh)
+        descriptor = self._disk.create(fresh)
+        try:
+            merged = self._merged()
+            while piece := list(islice(merged, _RECORDS_AT_ONCE)):
+                write_all(self._disk, descriptor, [b"".join(piece)])
+            self._disk.fdatasync(descriptor)
+        finally:
+            self._disk.close(descriptor)
+        if part.records_bytes and (BAD in part.marks or part.records_bytes % RECORD_BYTES):
+            os.link(part.records_path, f"{part.records_path}.before-{self._now_us}")
+        os.replace(fresh, part.records_path)
+        self._disk.sync_folder(os.path.dirname(part.path))
+        part.records_bytes = part.records_bytes or 0
+        self._say({Kind.RECORD, Kind.NO_RECORDS, Kind.TAIL}, f"{count:,} records were made anew")
+        return True
+
+    def _merged(self) -> Iterator[bytes]:
+        """The records as they will be: a new one only where it keeps the order."""
+        made = deque(row for row in read_records(bytes(self._made)) if row is not None)
+        before = -1, -1
+        for row in self._old():
+            while made and made[0][1] < row[1]:
+                one = made.popleft()
+                if _ascends(before, one) and _ascends((one[0], one[5]), row):
+                    before = one[0], one[5]
+                    yield pack_row(one[:10])
+            before = row[0], row[5]
+            yield pack_row(row[:10])
+        for one in made:
+            if _ascends(before, one):
+                before = one[0], one[5]
+                yield pack_row(one[:10])
+
+    def _old(self) -> Iterator[Row]:
+        """The records that were there and are sound."""
+        part = self._part
+        for low in range(0, part.count, _RECORDS_AT_ONCE):
+            size = min(_RECORDS_AT_ONCE, part.count - low) * RECORD_BYTES
+            data = self._disk.read(part.records_path, low * RECORD_BYTES, size)
+            for place, row in enumerate(read_records(data), low):
+                if row is not None and part.marks[place] != BAD:
+                    yield row
+
+    def _cut_record(self) -> bool:
+        """Cut what there is of a record that is not whole."""
+        part = self._part
+        if not (part.records_bytes or 0) % RECORD_BYTES:
+            return False
+        self._disk.truncate(part.records_path, part.count * RECORD_BYTES)
+        self._disk.flush(part.records_path)
+        self._say({Kind.TAIL}, "cut to whole records")
+        return True
+
+    def _put_aside(self, window: Window) -> None:
+        """Move what is no segment at the end of the part into a file of its own."""
+        part, size = self._part, window.size_bytes
+        aside = f"{part.path}.tail-{self._tail}-{self._now_us}"
+        descriptor = self._disk.create(aside)
+        try:
+            for place in range(self._tail, size, _PIECE_BYTES):
+                data = window.read(place, min(_PIECE_BYTES, size - place))
+                write_all(self._disk, descriptor, [data])
+            self._disk.fdatasync(descriptor)
+        finally:
+            self._disk.close(descriptor)
+        if self._disk.size(aside) != size - self._tail:
+            raise OSError(errno.EIO, "the end of a part cannot be read, and is left where it is")
+        self._disk.sync_folder(os.path.dirname(part.path))
+        self._disk.truncate(part.path, self._tail)
+        self._disk.flush(part.path)
+        count = size - self._tail
+        text = f"{count:,} octets that are no segment were put aside as {os.path.basename(aside)}"
+        self._say({Kind.TAIL}, text)
+
+    def _say(self, kinds: set[Kind], text: str) -> None:
+        """What has been found of these kinds is mended."""
+        self._part.findings = [
+            replace(one, mended=f"{one.mended}; {text}" if one.mended else text)
+            if one.kind in kinds
+            else one
+            for one in self._part.findings
+        ]
+
+
+def _ascends(before: tuple[int, int], row: Sequence[int]) -> bool:
+    """Whether `row` may follow one of this sequence and this media time."""
+    return row[0] > before[0] and row[5] > before[1]
