@@ -215,6 +215,12 @@ class StoreError(VidlinkError):
     http_status = 503
 
 
+class RecordingTrouble(VidlinkError):
+    """What is sent does not reach the disk, or soon may not; what is live goes on."""
+
+    code = "recording"
+
+
 class CaptureError(VidlinkError):
     """Pictures can no longer be taken, or no longer be encoded."""
 

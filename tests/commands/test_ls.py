@@ -62,9 +62,9 @@ class ListTests(HistoryCase):
     def test_sessions(self) -> None:
         """Sessions with times, size and gaps in plain words below."""
         head, row, *gaps = self.lines(GATE.sentinel_id)
-        for word in (GATE.session_id, "live", "16", "kB", "gap"):
+        for word in (GATE.session_id, "live", "16", "kB", "4 segments, 0.8 s in 2 gaps"):
             self.assertIn(word, row)
-        self.assertIn("GAPS", head)
+        self.assertIn("MISSING", head)
         self.assertTrue(any("segment 12 is missing" in gap for gap in gaps), gaps)
         self.assertTrue(any("the sentinel lost it (the spool was full)" in gap for gap in gaps))
 

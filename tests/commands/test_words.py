@@ -90,6 +90,26 @@ class WordsTests(SynchronousTestCase):
             words.gap_words(Gap(None, None, Cause.SERVER_STOPPED, NOON_US)),
             "cut short, 2026-07-01 14:00:00: the server stopped",
         )
+        self.assertEqual(
+            words.gap_words(Gap(None, None, Cause.UNDELIVERED, NOON_US, NOON_US + 9_000_000)),
+            "nothing is recorded, 2026-07-01 14:00:00 for 9.0 s: it never arrived",
+        )
+
+    def test_all_gaps(self) -> None:
+        """What is missing of a session is one figure in segments and time, and of very many gaps
+        the first are told one by one, the others by their cause."""
+        self.assertEqual(words.missing_words([]), "none")
+        gaps = [
+            Gap(n * 10, n * 10 + 1, Cause.DISK_FULL, NOON_US, NOON_US + 400_000) for n in range(30)
+        ]
+        self.assertEqual(words.missing_words(gaps[:1]), "2 segments, 0.4 s in 1 gap")
+        self.assertEqual(words.missing_words(gaps), "60 segments, 12 s in 30 gaps")
+        stop = Gap(None, None, Cause.SERVER_STOPPED, NOON_US)
+        self.assertEqual(words.missing_words([stop]), "the end in 1 gap")
+        lines = words.gap_lines([*gaps, stop])
+        self.assertEqual(len(lines), words.MOST_TOLD + 2)
+        self.assertEqual(lines[-2], "and 20 segments, 4.0 s in 10 gaps more: the disk was full")
+        self.assertEqual(lines[-1], "and the end in 1 gap more: the server stopped")
 
     def test_every_cause(self) -> None:
         """There are words for every cause and every reason."""

@@ -23,7 +23,7 @@ from tests.store.samples import (
 )
 from vidlink.errors import NotFound, NotMedia, RequestError, SessionGone, SessionSealed
 from vidlink.fmp4 import build_sidx
-from vidlink.interfaces import IArchive, IBody, IStore
+from vidlink.interfaces import IArchive, IBody, IStore, IVitals
 from vidlink.model import (
     Cause,
     Gap,
@@ -120,6 +120,7 @@ class StoreContract(StoreCase):
         """A store provides both sides, and its bodies are bodies."""
         verifyObject(IStore, self.store)
         verifyObject(IArchive, self.store)
+        verifyObject(IVitals, self.store)
         self.begin()
         self.record(0)
         verifyObject(IBody, self.film())
@@ -269,6 +270,69 @@ class StoreContract(StoreCase):
         self.successResultOf(self.store.stop())
         self.assertEqual(self.durable[-1], 1)
         self.assertIs(self.store.recording(self.session.session_id), RecordingState.NONE)
+
+    def test_after_the_stop(self) -> None:
+        """After a stop nothing begins, and nothing is taken."""
+        self.begin()
+        self.assertTrue(self.store.health().is_open)
+        self.successResultOf(self.store.stop())
+        self.assertFalse(self.store.health().is_open)
+        with self.assertRaises(NotFound):
+            self.begin(a_session(1))
+        with self.assertRaises(NotFound):
+            self.record(0)
+
+    def test_health(self) -> None:
+        """How it does: what is recorded, what waits, what is counted, and what is missing."""
+        self.store = self.make(queue_segments=4)
+        self.begin()
+        self.record(0, 1, 2, 3, 4)
+        health = self.store.health()
+        self.assertEqual((health.live, health.troubled, health.waiting_segments), (1, 1, 4))
+        self.assertEqual(health.load, 1.0)
+        assert health.trouble is not None
+        self.assertIs(health.trouble.cause, Cause.QUEUE_FULL)
+        self.settle()
+        self.record(5)
+        self.settle()
+        counts, health = self.store.counts, self.store.health()
+        self.assertEqual((health.troubled, health.trouble, health.waiting_segments), (0, None, 0))
+        self.assertEqual((counts.segments, counts.size_bytes), (5, len(self.data(0, 1, 2, 3, 5))))
+        self.assertEqual(counts.missing, {Cause.QUEUE_FULL: 1})
+        self.assertEqual(counts.gaps, {Cause.QUEUE_FULL: 1})
+        self.assertGreater(self.successResultOf(self.store.space()).total_bytes, 0)
+
+    def test_done_is_whole(self) -> None:
+        """A Sentinel that says that nothing more comes leaves no time missing at the end; one
+        that says nothing does, and after a day it never came."""
+        for is_done in (True, False):
+            self.store, self.now_us = self.make(), EPOCH_US
+            self.begin()
+            self.record(0, 1, 4)
+            ended_us = EPOCH_US + 60_000_000
+            self.store.end(self.session.session_id, "disconnected", ended_us)
+            self.settle()
+            reached_us = EPOCH_US + 5 * FRAME_US
+            hole = Gap(2, 3, Cause.MISSING, EPOCH_US + 2 * FRAME_US, EPOCH_US + 4 * FRAME_US)
+            silence = Gap(None, None, Cause.MISSING, reached_us, ended_us)
+            self.assertEqual(self.shown().gaps, (hole, silence))
+            self.assertEqual(self.page().gaps, (hole, silence))
+            if is_done:
+                self.successResultOf(self.reopen_and_settle())
+                self.store.seal(self.session.session_id)
+                self.settle()
+            self.now_us = ended_us + DAY_US
+            hole = replace(hole, cause=Cause.UNDELIVERED)
+            silence = replace(silence, cause=Cause.UNDELIVERED)
+            gaps = (hole,) if is_done else (hole, silence)
+            self.assertEqual(self.shown().gaps, gaps)
+            self.assertEqual(self.page().gaps, gaps)
+
+    def reopen_and_settle(self) -> Deferred[None]:
+        """Open the session for what comes late."""
+        opened = self.reopen()
+        self.settle()
+        return opened
 
     # What comes late
 

@@ -28,6 +28,8 @@ from vidlink.wire.messages import (
 
 DAY_SECONDS = 24 * 60 * 60
 
+TOO_LARGE = "a picture was larger than the server takes"
+
 
 class DeliveryCase(SynchronousTestCase):
     """A Sentinel that is not connected yet, and a server."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.errors import BadMessage, NotMedia, PeerError
-from vidlink.links.intake import Intake
+from vidlink.links.intake import KNOWN_CAUSES, Intake
 from vidlink.model import (
     TIME_LIMIT_US,
     Arrival,
@@ -294,6 +296,20 @@ class GapTests(IntakeCase):
         gap = self.intake.declared(DeclareGap(SESSION, 3, 9, "spool was full"))
         self.assertEqual((gap.first, gap.last), (3, 9))
         self.assertEqual((gap.cause, gap.detail), (Cause.DECLARED, "spool was full"))
+
+    def test_known_causes(self) -> None:
+        """A full spool is a cause of its own; other words that are known are told in words."""
+        self.taken(0)
+        self.taken(10)
+        for word, (cause, detail) in KNOWN_CAUSES.items():
+            gap = self.intake.declared(DeclareGap(SESSION, 3, 9, word))
+            self.assertEqual((gap.cause, gap.detail), (cause, detail))
+        self.assertIs(KNOWN_CAUSES["spool-full"][0], Cause.SPOOL_FULL)
+        page = (Path(__file__).parents[2] / "docs" / "reference" / "wire.md").read_text("utf-8")
+        row = r"^\| `([a-z-]+)` \| [^|]* \| `([a-z-]+)`(?:, with these words: (.*))? \|$"
+        told = re.findall(row, page, re.MULTILINE)
+        known = [(word, cause.value, detail) for word, (cause, detail) in KNOWN_CAUSES.items()]
+        self.assertEqual(told, known)
 
     def test_future(self) -> None:
         """What has not been passed yet cannot be lost."""

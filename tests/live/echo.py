@@ -85,7 +85,7 @@ def main() -> None:
     hub, store = Hub(clock.seconds), MemoryStore(wall_clock_us=wall_clock_us)
     echo = EchoFactory(hub, store, wall_clock_us, codecs=find_codecs(), clock=clock)
     nothing = Resource()
-    root = Root(nothing, nothing, link_resource(echo), nothing)
+    root = Root(nothing, nothing, nothing, link_resource(echo), nothing)
     site = make_site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]))
 
     def tell(port: IListeningPort) -> None:

@@ -10,13 +10,18 @@ from typing import Any
 from treq.testing import StubTreq
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
 from zope.interface import implementer
 
 from tests.store.samples import EPOCH_US, a_session, an_arrival, renamed
 from vidlink.interfaces import IArchive, IPublisher
 from vidlink.model import Arrival, Cause, Gap, Policy, Registration, Session
 from vidlink.relay.hub import Hub
+from vidlink.server.health import Health
 from vidlink.server.history import History
+from vidlink.server.metrics import Metrics
+from vidlink.server.site import build_root
+from vidlink.server.vitals import Vitals
 from vidlink.testing.store import MemoryStore
 
 BASE = "http://127.0.0.1:8080"
@@ -137,7 +142,12 @@ class HistoryCase(SynchronousTestCase):
             wall_clock_us=lambda: NOW_US,
             allow_delete=allow_delete,
         )
-        self.client: Any = StubTreq(history.resource())
+        self.health = Health(self.store, self.hub, lambda: self.seconds)
+        self.health.tick()
+        vitals = Vitals(self.health, Metrics(self.hub, self.store, self.health, [object()]))
+        self.client: Any = StubTreq(
+            build_root(history, vitals, history.resource(), *[Resource()] * 2)
+        )
 
     def ask(
         self,

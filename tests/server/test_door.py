@@ -102,7 +102,7 @@ class SiteTests(SynchronousTestCase):
         self.clock = Turns()
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
         page = Empty()
-        self.site = make_site(Root(page, page, page, page), clock=self.clock, hosts=hosts)
+        self.site = make_site(Root(page, page, page, page, page), clock=self.clock, hosts=hosts)
         self.inside = [self.connect() for _ in range(NEWCOMERS_PER_TURN)]
 
     def connect(self) -> Connection:

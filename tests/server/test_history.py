@@ -17,7 +17,7 @@ from tests.server.histories import (
 )
 from tests.store.samples import EPOCH_US, FRAME_US
 from vidlink.errors import StoreError
-from vidlink.model import Registration, SessionPage, SessionQuery
+from vidlink.model import DiskSpace, Registration, SessionPage, SessionQuery
 from vidlink.server.parameters import MAX_SEGMENTS, MAX_SESSIONS
 from vidlink.testing.store import MemoryStore
 
@@ -219,8 +219,20 @@ class ListingTests(HistoryCase):
         """The process says that it is alive, and that the recordings can be read."""
         for path in ("/healthz", "/readyz"):
             seen = self.ask(path)
-            self.assertEqual((seen.status, seen.json), (200, {"status": "ok"}))
+            self.assertEqual((seen.status, seen.json["status"]), (200, "ok"))
             self.assertEqual(seen.header("Cache-Control"), "no-store")
+
+    def test_not_ready(self) -> None:
+        """What is wrong is a 503 that says so in words, while the process is alive."""
+        self.store.room = DiskSpace(1_000_000, 10**12)
+        self.seconds += 10
+        self.health.tick()
+        seen = self.ask("/readyz")
+        self.assertEqual((seen.status, seen.json["status"]), (503, "trouble"))
+        told = {"store": "ok", "recording": "ok", "queue": "ok"}
+        self.assertEqual(seen.json["checks"], told | {"disk": "only 1 MB are free on the disk"})
+        self.assertEqual(seen.header("Cache-Control"), "no-store")
+        self.assertEqual(self.ask("/healthz").status, 200)
 
 
 class RefusalTests(HistoryCase):
@@ -351,7 +363,7 @@ class FaultTests(HistoryCase):
     def test_store_gone(self) -> None:
         """A store that cannot be read is a 503 that names no files; not ready, but alive."""
         self.serve(BrokenArchive(StoreError("/var/lib/vidlink/index.sqlite3: disk I/O error")))
-        for path in ("/readyz", "/api/v1/sessions", "/api/v1/sentinels"):
+        for path in ("/api/v1/sessions", "/api/v1/sentinels"):
             seen = self.ask(path)
             self.assert_error(seen, 503, "store", "cannot be read")
             self.assertNotIn(b"sqlite", seen.body)

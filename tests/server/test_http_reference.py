@@ -15,6 +15,7 @@ from vidlink.server import refusals
 from vidlink.server.channel import Bounds
 from vidlink.server.history import History
 from vidlink.server.parameters import MAX_RANGE, MAX_SEGMENTS, MAX_SESSIONS
+from vidlink.server.vitals import Vitals
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "http.md"
 TEXT = PAGE.read_text("utf-8")
@@ -83,7 +84,8 @@ def routes() -> set[tuple[str, str]]:
     """Every method and path that the server takes."""
     variables = {"sentinel": "sentinelId", "session": "sessionId"}
     taken = set()
-    for rule in History.app.url_map.iter_rules():
+    rules = [*History.app.url_map.iter_rules(), *Vitals.app.url_map.iter_rules()]
+    for rule in rules:
         path = re.sub("<([a-z]+)>", lambda m: "{" + variables.get(m[1], m[1]) + "}", rule.rule)
         several = path.endswith("{numbers}")
         for numbers in ("{sequence}", "{first}-{last}") if several else ("",):

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.joined import Joined, Peer
 from vidlink.errors import StoreError
 from vidlink.model import InitSegment, Segment, SessionState
+from vidlink.server.health import Health
 from vidlink.server.service import FAREWELL_SECONDS, TICK_SECONDS, ServerService
 from vidlink.testing import media
 from vidlink.testing.store import MemoryStore
@@ -79,6 +80,7 @@ class ServerCase(SynchronousTestCase):
         self.service = ServerService(
             self.joined.hub,
             self.store,
+            Health(self.store, self.joined.hub, self.joined.clock.seconds),
             self.joined.ingest,
             self.joined.watch,
             [self.port],

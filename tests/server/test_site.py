@@ -20,9 +20,12 @@ from vidlink.server.assets import Page
 from vidlink.server.bodies import PIECE_BYTES
 from vidlink.server.channel import Bounds
 from vidlink.server.exposure import Listening
+from vidlink.server.health import Health
 from vidlink.server.history import History
+from vidlink.server.metrics import Metrics
 from vidlink.server.origin import Hosts
 from vidlink.server.site import build_root, make_site
+from vidlink.server.vitals import Vitals
 from vidlink.testing.store import MemoryStore
 
 HOST = b"Host: 127.0.0.1:8080\r\n"
@@ -116,7 +119,10 @@ class SiteCase(SynchronousTestCase):
         self.clock = MemoryReactorClock()
         store = MemoryStore(wall_clock_us=lambda: NOW_US)
         recorded(store, DESK)
-        self.history = History(store, Hub(self.clock.seconds), store, wall_clock_us=lambda: NOW_US)
+        hub = Hub(self.clock.seconds)
+        self.history = History(store, hub, store, wall_clock_us=lambda: NOW_US)
+        health = Health(store, hub, self.clock.seconds)
+        self.vitals = Vitals(health, Metrics(hub, store, health, ()))
         self.scripted = Scripted()
         self.bounds = Bounds()
         self.serve(Page({"index.html": INDEX}))
@@ -132,7 +138,7 @@ class SiteCase(SynchronousTestCase):
             webStatus=False,
         )
         websocket = WebSocketResource(factory)
-        root = build_root(self.history, page, websocket, websocket)
+        root = build_root(self.history, self.vitals, page, websocket, websocket)
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
         self.site = make_site(root, clock=self.clock, hosts=hosts)
         self.site.doStart()

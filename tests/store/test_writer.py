@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.store.recorded import folder_of, part_numbers, read_part, stored
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
-from vidlink.errors import NotFound, RequestError
+from vidlink.errors import RequestError
 from vidlink.model import Cause, Gap, RecordingState, SegmentQuery, SessionState
 from vidlink.store.layout import read_session
 from vidlink.store.writer import RETRY_SECONDS, ROUND_BYTES
@@ -722,7 +722,8 @@ class FaultTests(WritingCase):
         self.assertEqual(gaps, [(1, 2, full), (3, 4, missing), (5, 6, full)])
 
     def test_session_without_any_room(self) -> None:
-        """A session that came and went while the queue was full leaves no trace."""
+        """A session that came and went while the queue was full is listed all the same, with
+        all of it missing, and the cause."""
         self.make(queue_bytes=3_000)
         self.store.append(self.session.session_id, an_arrival(self.session, 0, frame=bytes(2_000)))
         brief = a_session(1)
@@ -730,8 +731,13 @@ class FaultTests(WritingCase):
         self.store.append(brief.session_id, an_arrival(brief, 0))
         self.store.end(brief.session_id, "over", EPOCH_US)
         self.rig.settle()
-        self.failureResultOf(self.store.session("desk-1", brief.session_id), NotFound)
-        self.assertFalse(os.path.exists(folder_of(self.rig, brief)))
+        for _ in range(2):
+            shown = self.successResultOf(self.rig.store.session("desk-1", brief.session_id))
+            gaps = [(gap.first, gap.last, gap.cause) for gap in shown.gaps]
+            self.assertEqual(gaps, [(0, 0, Cause.QUEUE_FULL)])
+            self.assertEqual((shown.state, shown.segment_count), (SessionState.ENDED, 0))
+            self.rig = self.rig.again()
+            self.addCleanup(self.rig.close)
 
     def test_many_gaps(self) -> None:
         """However often a Sentinel speaks of gaps, only so much of it is kept; the rest has a

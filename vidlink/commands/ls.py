@@ -14,7 +14,7 @@ from vidlink.commands.asking import RangeOptions, checked_group, checked_sentine
 from vidlink.commands.output import tell
 from vidlink.commands.running import run_in_reactor
 from vidlink.commands.table import Row, put_table
-from vidlink.commands.words import age, count, gap_words, length, moment, rate, shown, size
+from vidlink.commands.words import age, gap_lines, length, missing_words, moment, rate, shown, size
 from vidlink.errors import NotFound, UserMistake
 from vidlink.model import (
     RecordingState,
@@ -39,7 +39,7 @@ _STATES = {
     SessionState.SEALED: "complete",
 }
 SENTINEL_HEAD = ("SENTINEL", "NAME", "GROUP", "STATE", "RATE", "LAST PICTURE", "RECORDING")
-SESSION_HEAD = ("SENTINEL", "SESSION", "STATE", "BEGAN", "LENGTH", "SEGMENTS", "SIZE", "GAPS")
+SESSION_HEAD = ("SENTINEL", "SESSION", "STATE", "BEGAN", "LENGTH", "SEGMENTS", "SIZE", "MISSING")
 
 
 class Options(RangeOptions):
@@ -155,7 +155,7 @@ def remarks(record: SessionRecord) -> list[str]:
     """What is said below a session: whether it is held, and what is missing."""
     hold = record.hold
     held = [] if hold is None else [f"HELD since {moment(hold.time_us)}: {shown(hold.reason)}"]
-    return [*held, *(gap_words(gap) for gap in record.gaps)]
+    return [*held, *gap_lines(record.gaps)]
 
 
 def sentinel_row(status: SentinelStatus, now_us: int) -> Row:
@@ -186,5 +186,5 @@ def session_row(record: SessionRecord, now_us: int) -> Row:
         "-" if over is None else length((over - begun) / 1e6),
         f"{record.segment_count:,}",
         size(record.size_bytes),
-        count(len(record.gaps), "gap") if record.gaps else "none",
+        missing_words(record.gaps),
     )

@@ -5,11 +5,15 @@ The page has the same words in ``vidlink/page/words.js``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from vidlink.errors import UserMistake
 from vidlink.model import TIME_LIMIT_US, Cause, Gap, SkipReason
 from vidlink.wire.kinds import UNSPEAKABLE
+
+#: So many gaps of a session are told one by one.
+MOST_TOLD = 20
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -19,9 +23,11 @@ CAUSES = {
     Cause.QUEUE_FULL: "the disk was too slow",
     Cause.DISK_FULL: "the disk was full",
     Cause.WRITE_ERROR: "the disk reported an error",
+    Cause.SPOOL_FULL: "the sentinel was cut off for longer than its spool lasts",
     Cause.DAMAGED: "what was written is damaged",
     Cause.DECLARED: "the sentinel lost it",
-    Cause.MISSING: "it never arrived",
+    Cause.MISSING: "it has not arrived",
+    Cause.UNDELIVERED: "it never arrived",
 }
 SKIPPED = {
     SkipReason.LAG: "fell behind",
@@ -95,7 +101,7 @@ def shown(text: str) -> str:
 def gap_words(gap: Gap) -> str:
     """A gap on one line: what, since when, and why."""
     if gap.first is None or gap.last is None:
-        what = "cut short"
+        what = "cut short" if gap.end_time_us is None else "nothing is recorded"
     elif gap.first == gap.last:
         what = f"segment {gap.first} is missing"
     else:
@@ -105,6 +111,35 @@ def gap_words(gap: Gap) -> str:
         when += f" for {age((gap.end_time_us - gap.start_time_us) / 1e6)}"
     detail = f" ({shown(gap.detail)})" if gap.detail else ""
     return f"{what}{when}: {CAUSES[gap.cause]}{detail}"
+
+
+def missing_words(gaps: Sequence[Gap]) -> str:
+    """How much all of them are: ``12 segments, 3 s in 2 gaps``; ``none`` if there is none."""
+    if not gaps:
+        return "none"
+    segments = sum((gap.last or gap.first) - gap.first + 1 for gap in gaps if gap.first is not None)
+    known_us = sum(
+        gap.end_time_us - gap.start_time_us
+        for gap in gaps
+        if gap.start_time_us is not None and gap.end_time_us is not None
+    )
+    parts = [count(segments, "segment")] if segments else []
+    if known_us:
+        parts.append(age(known_us / 1e6))
+    if any(gap.first is None and gap.end_time_us is None for gap in gaps):
+        parts.append("the end")
+    return f"{', '.join(parts)} in {count(len(gaps), 'gap')}"
+
+
+def gap_lines(gaps: Sequence[Gap]) -> list[str]:
+    """A line for each of the first :data:`MOST_TOLD` gaps, and one for the rest of each cause."""
+    lines = [gap_words(gap) for gap in gaps[:MOST_TOLD]]
+    rest: dict[Cause, list[Gap]] = {}
+    for gap in gaps[MOST_TOLD:]:
+        rest.setdefault(gap.cause, []).append(gap)
+    for cause, more in rest.items():
+        lines.append(f"and {missing_words(more)} more: {CAUSES[cause]}")
+    return lines
 
 
 def read_moment(text: str, option: str) -> int:

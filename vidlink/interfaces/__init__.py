@@ -7,7 +7,7 @@ says otherwise it is synchronous, is called in the reactor's thread, and does no
 from __future__ import annotations
 
 from vidlink.interfaces.peers import ICapture, IProctorPeer, IPublisher, ISentinelPeer, IServerPeer
-from vidlink.interfaces.recording import LATE_LOAD, IArchive, IBody, IRetention, IStore
+from vidlink.interfaces.recording import LATE_LOAD, IArchive, IBody, IRetention, IStore, IVitals
 from vidlink.interfaces.relay import IBuffer, ICursor, IFollower, IHub
 from vidlink.interfaces.spool import ISpool
 from vidlink.interfaces.wire import ICodec
@@ -29,4 +29,5 @@ __all__ = [
     "IServerPeer",
     "ISpool",
     "IStore",
+    "IVitals",
 ]

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from vidlink.clips import Clip, ClipQuery
     from vidlink.model import (
         Arrival,
+        DiskSpace,
         Gap,
         Hold,
         Receipt,
         ReceiptPage,
+        RecordingHealth,
         RecordingState,
         Retention,
         SegmentPage,
@@ -46,7 +48,8 @@ class IStore(Interface):
 
         `durable(sequence)` is called in the reactor's thread whenever every sequence up to
         `sequence` has become durable or a final gap.
-        Raises :exc:`~vidlink.errors.RequestError` if the id has been used before.
+        Raises :exc:`~vidlink.errors.RequestError` if the id has been used before, and
+        :exc:`~vidlink.errors.NotFound` after :meth:`stop`.
         """
 
     def tails(
@@ -101,6 +104,19 @@ class IStore(Interface):
 
     def stop() -> Deferred[None]:
         """End live sessions, write and sync everything, and close. Fires when done."""
+
+
+class IVitals(Interface):
+    """How the recording does, for alarms and metrics; looked at about once a second."""
+
+    counts = Attribute(""":class:`~vidlink.model.RecordingCounts`: what it has come to.""")
+
+    def health() -> RecordingHealth:
+        """How it does at this moment, also before it is open and after it was closed."""
+
+    def space() -> Deferred[DiskSpace]:
+        """Fires with how much room the disk has; fails with
+        :exc:`~vidlink.errors.StoreError` if that cannot be found out."""
 
 
 class IArchive(Interface):

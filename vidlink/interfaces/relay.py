@@ -89,5 +89,7 @@ class IHub(Interface):
     def statuses() -> tuple[SentinelStatus, ...]:
         """A :class:`~vidlink.model.SentinelStatus` of every known Sentinel, by id."""
 
+    tally = Attribute(""":class:`~vidlink.relay.tally.Tally`: what has come, and was not shown.""")
+
     def tick() -> None:
         """To be called about once a second: states, windows, changes of the list."""

@@ -18,6 +18,7 @@ from vidlink.errors import (
     GoingAway,
     NoRegistration,
     NotAllowed,
+    NotFound,
     PeerError,
     Replaced,
     RequestError,
@@ -129,6 +130,9 @@ class Ingest:
                 raise BadMessage(f"{type(message).__name__} is not allowed at this point") from None
         except PeerError as error:
             self.fail(error)
+        except NotFound:
+            # The recording has ended every session: nothing is taken in any more.
+            self.going_away()
 
     def deadline(self) -> None:
         """:data:`REGISTRATION_SECONDS` have passed since it connected."""
@@ -199,7 +203,9 @@ def _register(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> Non
 
 def _seated(inputs: _Inputs, ingest: Ingest, stream: Any) -> None:
     ingest.stream = stream
-    ingest.live = Live(ingest.registration, stream, ingest.store, ingest.acks, ingest.limits)
+    ingest.live = Live(
+        ingest.registration, stream, ingest.store, ingest.acks, ingest.limits, ingest.hub.tally
+    )
     ingest.seated_seconds = ingest.seconds()
     # By now the connection before has ended its session, so it may be asked for.
     tails = [(tail.session_id, tail.first, tail.last) for tail in ingest.tails]
@@ -234,6 +240,7 @@ def _late_init(inputs: _Inputs, ingest: Ingest, message: InitSegment) -> None:
 
 def _segment(inputs: _Inputs, ingest: Ingest, message: Segment, frames: dict[str, Frame]) -> None:
     live = _check_speaker(ingest, message.sentinel_id)
+    ingest.hub.tally.received(message)
     now_seconds, now_us = ingest.seconds(), ingest.wall_clock_us()
     if message.session_id == live.session_id:
         taken = live.take(message, now_seconds, now_us, frames)

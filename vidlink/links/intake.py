@@ -22,6 +22,13 @@ from vidlink.model import (
 )
 from vidlink.wire.messages import DeclareGap
 
+#: The words for a cause of ``gap`` that are known: as what it is listed, and with which detail.
+KNOWN_CAUSES: dict[str, tuple[Cause, str]] = {
+    "spool-full": (Cause.SPOOL_FULL, ""),
+    "too-large": (Cause.DECLARED, "a picture was larger than the server takes"),
+    "damaged": (Cause.DECLARED, "damaged in the sentinel's spool"),
+}
+
 
 class Intake:
     """The rules for sequence, media time and keyframe flag, for one session.
@@ -127,7 +134,8 @@ class Intake:
         """The gap that the Sentinel declares; it must lie in what has been sent."""
         if message.last > self._last_sequence:
             raise BadMessage("a gap cannot lie in the future")
-        return Gap(message.first, message.last, Cause.DECLARED, detail=message.cause)
+        cause, detail = KNOWN_CAUSES.get(message.cause, (Cause.DECLARED, message.cause))
+        return Gap(message.first, message.last, cause, detail=detail)
 
     def _check_bounds(self, segment: Segment) -> None:
         if len(segment.data) > self._limits.max_segment_bytes:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from vidlink.errors import BadMessage, RequestError, TooFast
+from vidlink.errors import BadMessage, NotFound, RequestError, TooFast
 from vidlink.interfaces import IStore
 from vidlink.links.acks import Acks
 from vidlink.links.intake import Intake
 from vidlink.model import Arrival, Frame, InitSegment, Limits, Registration, Segment
+from vidlink.relay.tally import Tally
 from vidlink.wire.messages import DeclareGap
 
 
@@ -24,13 +25,20 @@ class Live:
     """
 
     def __init__(
-        self, sentinel: Registration, stream: Any, store: IStore, acks: Acks, limits: Limits
+        self,
+        sentinel: Registration,
+        stream: Any,
+        store: IStore,
+        acks: Acks,
+        limits: Limits,
+        tally: Tally,
     ) -> None:
         self._sentinel = sentinel
         self._stream = stream
         self._store = store
         self._acks = acks
         self._limits = limits
+        self._tally = tally
         self._intake: Intake | None = None
 
     @property
@@ -57,6 +65,8 @@ class Live:
         session_id = intake.session.session_id
         try:
             self._store.begin(intake.session, partial(self._acks.durable, session_id))
+        except NotFound:
+            raise
         except RequestError as error:
             raise BadMessage(str(error)) from error
         self.end("replaced by the next session", now_us)
@@ -92,6 +102,7 @@ class Live:
             return None
         if sequence > expected and not segment.late:
             self._acks.missing(session_id, expected, sequence - 1)
+            self._tally.jumped += sequence - expected
         if not self._store.append(session_id, taken):
             self._acks.missing(session_id, sequence, sequence)
         if not segment.late:

@@ -51,7 +51,7 @@ class News:
             return None
         frame = alarm.frames.get(self._codec.name)
         if frame is None:
-            error = ErrorMessage(alarm.error.code, str(alarm.error), alarm.sentinel_id)
+            error = ErrorMessage(alarm.error.code, str(alarm.error), alarm.sentinel_id or None)
             frame = alarm.frames[self._codec.name] = self._frame(error)
         return frame
 

@@ -27,6 +27,7 @@ from vidlink.wire.messages import (
 
 if TYPE_CHECKING:
     from vidlink.relay.stream import LiveSession, Stream
+    from vidlink.relay.tally import Tally
 
 #: A join at a keyframe older than this asks for a new one, and shows what there is at once.
 FRESH_SECONDS = 2.0
@@ -51,11 +52,13 @@ class Subscription:
         *,
         seconds: Callable[[], float],
         on_news: Callable[[], None],
+        tally: Tally,
     ) -> None:
         self.stream = stream
         self._codec = codec
         self._seconds = seconds
         self._on_news = on_news
+        self._tally = tally
         self._outbox: deque[Frame] = deque()
         self._init_wanted = False
         self._begin(request)
@@ -206,6 +209,7 @@ class Subscription:
     def _skipped(self, hole: Hole) -> Frame:
         assert self._live is not None
         session = self._live.session
+        self._tally.skipped[hole.reason] += hole.last - hole.first + 1
         return self._frame(
             Skipped(session.sentinel_id, session.session_id, hole.first, hole.last, hole.reason)
         )

@@ -166,6 +166,7 @@ class Watch:
             self._codec,
             seconds=self._seconds,
             on_news=partial(self._has_news, sentinel_id),
+            tally=self.hub.tally,
         )
         self._turns.add(sentinel_id, subscription)
         self.peer.wake()

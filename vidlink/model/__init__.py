@@ -10,6 +10,13 @@ timescale of the session's initialization segment.
 
 from __future__ import annotations
 
+from vidlink.model.health import (
+    DiskSpace,
+    RecordingCounts,
+    RecordingHealth,
+    Times,
+    Trouble,
+)
 from vidlink.model.live import (
     Limits,
     RecordingState,
@@ -75,6 +82,7 @@ __all__ = [
     "Candidate",
     "Cause",
     "DeletionReason",
+    "DiskSpace",
     "DroppedRange",
     "Due",
     "EncodedFrame",
@@ -87,6 +95,8 @@ __all__ = [
     "Policy",
     "Receipt",
     "ReceiptPage",
+    "RecordingCounts",
+    "RecordingHealth",
     "RecordingState",
     "Registration",
     "Retention",
@@ -105,7 +115,9 @@ __all__ = [
     "Span",
     "SpooledSession",
     "Tier",
+    "Times",
     "Totals",
+    "Trouble",
     "clamp_framerate",
     "is_sentinel_id",
     "is_session_id",

@@ -41,15 +41,20 @@ class SessionState(Enum):
 
 
 class Cause(Enum):
-    """Why sequences of a session, or a time of it, are missing."""
+    """Why sequences of a session, or a time of it, are missing.
+
+    Of what is `MISSING` nobody knows more yet; it is `UNDELIVERED` once nothing more will come.
+    """
 
     SERVER_STOPPED = "server-stopped"
     QUEUE_FULL = "queue-full"
     DISK_FULL = "disk-full"
     WRITE_ERROR = "write-error"
+    SPOOL_FULL = "spool-full"
     DAMAGED = "damaged"
     DECLARED = "declared"
     MISSING = "missing"
+    UNDELIVERED = "undelivered"
 
 
 @dataclass(frozen=True, slots=True)

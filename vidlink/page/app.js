@@ -8,12 +8,15 @@ import { SentinelList } from "./list.js";
 import { isSupported } from "./player.js";
 import { RecordingsView } from "./recordings.js";
 import { WatchView } from "./watch.js";
+import * as words from "./words.js";
 
 /** The words that count on are brought up to date so often. */
 const REFRESH_MS = 250;
 const CHECK_MS = 1000;
 /** An alarm stands so long after it was last sounded: the other machine tries every minute or so. */
 const ALARM_MS = 120_000;
+/** What the server says of its recording stands so long: it is said again every half minute. */
+const TROUBLE_MS = 45_000;
 
 class App {
   #clock = new ServerClock();
@@ -25,7 +28,9 @@ class App {
   #unknown = false;
   #checkedAt = 0;
   #said = "";
-  #alarmedAt = -Infinity;
+  #clone = { text: "", until: -Infinity };
+  #trouble = { text: "", until: -Infinity };
+  #troubled = 0;
 
   start() {
     this.phaseText = document.getElementById("connection");
@@ -56,9 +61,15 @@ class App {
     if (message.type === "sentinels") {
       this.#list.take(message);
       this.#refreshStatus();
+      this.#countTroubled();
     } else if (message.type === "error" && message.code === "id-in-use") {
-      this.#alarmedAt = performance.now();
-      setText(this.alarmText, `Two machines use the id ${message.about}; only one can be seen`);
+      const text = `Two machines use the id ${message.about}; only one can be seen`;
+      this.#clone = { text, until: performance.now() + ALARM_MS };
+      this.#showAlarm();
+    } else if (message.type === "error" && message.code === "recording") {
+      const text = `Recording is in trouble: ${message.message}`;
+      this.#trouble = { text, until: performance.now() + TROUBLE_MS };
+      this.#showAlarm();
     } else if (this.#route.kind !== "watch" || this.#view === null) {
       return;
     } else if (message.type === "error") {
@@ -68,6 +79,24 @@ class App {
     } else if (message.sentinelId === this.#route.sentinelId) {
       this.#view.take(message);
     }
+  }
+
+  /** Once every sentinel is recorded again, what the server said of it is over. */
+  #countTroubled() {
+    const { troubled } = this.#list;
+    if (troubled === 0 && this.#troubled > 0) this.#trouble.until = -Infinity;
+    this.#troubled = troubled;
+    this.#showAlarm();
+  }
+
+  #showAlarm() {
+    const now = performance.now();
+    const known = [this.#clone, this.#trouble].filter(({ until }) => now < until);
+    const texts = known.map(({ text }) => text);
+    if (this.#troubled > 0 && !known.includes(this.#trouble)) {
+      texts.push(`${words.count(this.#troubled, "sentinel")} not being recorded`);
+    }
+    setText(this.alarmText, texts.join(". "));
   }
 
   /** The list has news: of the sentinel that is open too? One that was unknown can be joined now. */
@@ -89,6 +118,11 @@ class App {
   #showPhase() {
     const { phase } = this.#connection;
     const connected = phase === "connected";
+    if (!connected) {
+      this.#trouble.until = -Infinity;
+      this.#troubled = 0;
+      this.#showAlarm();
+    }
     setAttribute(document.body, "data-connection", phase);
     this.#list.setConnected(connected);
     this.#view?.setConnected?.(connected, this.#may);
@@ -168,7 +202,7 @@ class App {
     const now = performance.now();
     if (now - this.#checkedAt < CHECK_MS) return;
     this.#checkedAt = now;
-    if (now - this.#alarmedAt > ALARM_MS) setText(this.alarmText, "");
+    this.#showAlarm();
     this.#list.refresh();
     this.#showPhaseWords();
     this.#view?.check();

@@ -44,6 +44,11 @@ export class SentinelList {
     return this.#rows.get(sentinelId)?.status ?? null;
   }
 
+  /** How many sentinels send what does not reach the disk. */
+  get troubled() {
+    return this.#sorted.filter(({ status }) => status.recording === "trouble").length;
+  }
+
   /** Mark the row that is open; null for none. */
   mark(sentinelId) {
     for (const id of [this.#open, sentinelId]) {

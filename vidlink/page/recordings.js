@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { element, setAttribute, setText } from "./dom.js";
+import { gapList, missingWords, showAway, timeBar } from "./gaps.js";
 import { watchHash } from "./list.js";
 import * as words from "./words.js";
 
@@ -145,6 +146,7 @@ export class RecordingsView {
   async #page(after) {
     const page = await api.sessions(this.#sentinelId, after, PAGE, this.#abort.signal);
     const waiting = page.sessions.map((session) => this.#put(session)).filter((row) => row.asks);
+    showAway(this.#order);
     const workers = Array.from({ length: AT_ONCE }, () => this.#askGaps(waiting));
     Promise.all(workers).catch((error) => this.#say(error));
     return page;
@@ -185,12 +187,14 @@ export class RecordingsView {
       size: element("td", { class: "size" }),
       state: element("td", { class: "state" }),
       gaps: element("td", { class: "gaps" }, "…"),
+      missing: element("span", { class: "missing" }),
+      away: element("tr", { class: "away", hidden: true }, element("td", { colspan: "6" })),
       play: element("a", { href: recordingsHash(this.#sentinelId, sessionId) }, "Play"),
       download: element("a", { download: true }, "Download"),
     };
     row.node = element(
       "tr", { "data-session": sessionId },
-      element("th", { scope: "row" }, row.begin), row.length, row.size, row.state, row.gaps,
+      element("th", { scope: "row" }, row.begin, row.missing), row.length, row.size, row.state, row.gaps,
       element("td", { class: "actions" }, row.play, " ", row.download),
     );
     this.#rows.set(sessionId, row);
@@ -204,13 +208,14 @@ export class RecordingsView {
     const found = this.#order.findIndex((each) => each.session.startedTime < startedTime);
     const at = found < 0 ? this.#order.length : found;
     this.body.insertBefore(row.node, this.#order[at]?.node ?? null);
+    row.node.after(row.away);
     this.#order.splice(at, 0, row);
   }
 
   #showGaps(row, { gaps }) {
     setText(row.gaps, gaps.length === 0 ? "none" : words.count(gaps.length, "gap"));
-    setAttribute(row.gaps, "title", gaps.length === 0 ? null : gaps.map(gapWords).join("\n"));
     setAttribute(row.gaps, "data-gaps", gaps.length);
+    setText(row.missing, missingWords(gaps));
   }
 
   #mark(sessionId) {
@@ -233,7 +238,7 @@ export class RecordingsView {
     video.addEventListener("error", () => setText(this.trouble, "This recording cannot be played."));
     video.muted = true; // It has no sound; said to be muted it may play without a click.
     video.play().catch(() => {}); // Where a click is wanted first, the controls are there.
-    this.player.replaceChildren(video, element(
+    this.player.replaceChildren(video, timeBar(session), element(
       "div", { class: "about" },
       element("strong", {}, session.name || session.sentinelId),
       element("span", { class: "id" }, session.sentinelId), place,
@@ -260,17 +265,4 @@ export class RecordingsView {
     if (!(error instanceof api.ApiError)) throw error;
     setText(this.trouble, error.message);
   }
-}
-
-function gapList(gaps) {
-  const items = gaps.map((gap) => element("li", {}, gapWords(gap)));
-  return element("ul", { class: "gap-list", hidden: gaps.length === 0 }, ...items);
-}
-
-function gapWords({ first, last, cause, startTime, endTime, detail }) {
-  const when = startTime === null ? "" : ` at ${words.moment(startTime)}`;
-  const long = startTime === null || endTime === null
-    ? "" : `, ${words.length((endTime - startTime) / 1e6)}`;
-  const what = first === null ? "cut short" : words.count(last - first + 1, "segment");
-  return `Missing${when}${long}: ${what}, ${detail || words.CAUSES[cause] || cause}`;
 }

@@ -78,9 +78,11 @@ export const CAUSES = {
   "queue-full": "the disk was too slow",
   "disk-full": "the disk was full",
   "write-error": "the disk reported an error",
+  "spool-full": "the sentinel was cut off for longer than its spool lasts",
   damaged: "what was written is damaged",
   declared: "the sentinel lost it",
-  missing: "it never arrived",
+  missing: "it has not arrived",
+  undelivered: "it never arrived",
 };
 
 /** A count and its noun: "1 gap", "3 gaps". */

@@ -1,4 +1,5 @@
-"""What every Proctor has to hear of, whatever it is watching: two Sentinels with one id.
+"""What every Proctor has to hear of, whatever it is watching: two Sentinels with one id, or a
+recording in trouble.
 
 Each reader remembers one number: how many alarms there had been when it last looked.
 """
@@ -20,7 +21,8 @@ QUIET_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alarm:
-    """`error`, about one Sentinel; `frames` keeps it as encoded, by subprotocol."""
+    """`error`, about one Sentinel, or about none (""); `frames` keeps it as encoded, by
+    subprotocol."""
 
     sentinel_id: str
     error: VidlinkError

@@ -8,13 +8,14 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vidlink.errors import IdInUse, NoResources
+from vidlink.errors import IdInUse, NoResources, VidlinkError
 from vidlink.interfaces import IFollower, IHub, IPublisher
 from vidlink.model import Registration, SentinelStatus
 from vidlink.relay.alarms import Alarms
 from vidlink.relay.buffer import Budget, Buffer
 from vidlink.relay.roster import Roster
 from vidlink.relay.stream import Stream
+from vidlink.relay.tally import Tally
 
 #: How long the older of two Sentinels with one id may take to show that it is alive.
 PROBE_SECONDS = 2.0
@@ -45,6 +46,7 @@ class Hub:
     ) -> None:
         self.roster = Roster()
         self.alarms = Alarms(seconds)
+        self.tally = Tally()
         self.budget = Budget(total_bytes)
         self._seconds = seconds
         self._window_seconds = window_seconds
@@ -101,6 +103,12 @@ class Hub:
     def statuses(self) -> tuple[SentinelStatus, ...]:
         """A row of every known Sentinel as of now, by id."""
         return tuple(self._streams[name].status() for name in sorted(self._streams))
+
+    def warn(self, error: VidlinkError) -> None:
+        """Tell every Proctor of something that is about no Sentinel; no more than twice a
+        minute, so it may be said as long as it lasts."""
+        if self.alarms.sound("", error) is not None:
+            self._stir()
 
     def read_list(self, reader: IFollower) -> None:
         """`reader` is stirred whenever the roster has a new version, and at every alarm; twice is

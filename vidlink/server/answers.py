@@ -98,6 +98,11 @@ def answer_now(request: Request, value: object) -> bytes:
     return _whole(request, to_json(value))
 
 
+def answer_text(request: Request, data: bytes, content_type: str) -> bytes:
+    """`data` as a text, of this moment only."""
+    return _whole(request, data, content_type)
+
+
 def answer_error(request: Request, error: BaseException) -> bytes:
     """`error` as JSON with its status; what is no fault of the request's is logged.
 
@@ -146,8 +151,12 @@ def set_headers(request: Request, headers: dict[str, str]) -> None:
         request.setHeader(name.encode("ascii"), value.encode("ascii"))
 
 
-def _whole(request: Request, data: bytes) -> bytes:
-    headers = {"Content-Type": JSON, "Content-Length": str(len(data)), "Cache-Control": NEVER}
+def _whole(request: Request, data: bytes, content_type: str = JSON) -> bytes:
+    headers = {
+        "Content-Type": content_type,
+        "Content-Length": str(len(data)),
+        "Cache-Control": NEVER,
+    }
     set_headers(request, headers)
     return data
 

@@ -2,7 +2,8 @@
 
 This is the table of its paths. What is asked for is read in :mod:`vidlink.server.parameters`,
 answered through :mod:`vidlink.server.answers` and :mod:`vidlink.server.bodies`; who may ask at
-all is settled before, in :mod:`vidlink.server.site`. Importing this brings in Klein, and with it
+all is settled before, in :mod:`vidlink.server.site`; what is asked about the server itself is in
+:mod:`vidlink.server.vitals`. Importing this brings in Klein, and with it
 the reactor, so taps import it when the daemon is made.
 """
 
@@ -15,7 +16,6 @@ from klein import Klein
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
-from werkzeug import exceptions
 
 from vidlink.clips import ClipQuery
 from vidlink.errors import NotFound
@@ -26,7 +26,6 @@ from vidlink.server.answers import (
     CHECK_FIRST,
     JSON,
     answer_bytes,
-    answer_error,
     answer_json,
     answer_now,
     asker,
@@ -46,7 +45,8 @@ from vidlink.server.parameters import (
     USUAL_SESSIONS,
     Query,
 )
-from vidlink.server.refusals import BadParameter, DeletionOff, MethodNotAllowed, NoSuchPath
+from vidlink.server.refusals import BadParameter, DeletionOff
+from vidlink.server.routing import refused
 
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
@@ -85,19 +85,6 @@ class History:
     def resource(self) -> IResource:
         """The resource that answers every path of this interface; it is a leaf."""
         return self.app.resource()
-
-    @app.route("/healthz", methods=["GET"])
-    def healthz(self, request: Request) -> bytes:
-        """The process is alive."""
-        Query(request.uri)
-        return answer_now(request, {"status": "ok"})
-
-    @app.route("/readyz", methods=["GET"])
-    async def readyz(self, request: Request) -> bytes:
-        """The recordings can be read."""
-        Query(request.uri)
-        await self._archive.sessions(SessionQuery(limit=1))
-        return answer_now(request, {"status": "ok"})
 
     @app.route("/api/v1/openapi.json", methods=["GET"])
     def document(self, request: Request) -> bytes:
@@ -262,14 +249,7 @@ class History:
     @app.handle_errors(Exception)
     def refuse(self, request: Any, failure: Failure) -> bytes:
         """Every error of the above, and of the table itself."""
-        error = failure.value
-        assert error is not None, "a failure has a cause"
-        if isinstance(error, exceptions.MethodNotAllowed):
-            method = request.method.decode("ascii")
-            error = MethodNotAllowed(method[:20], error.valid_methods or ())
-        elif isinstance(error, exceptions.HTTPException):
-            error = NoSuchPath("there is nothing at this path")
-        return answer_error(request, error)
+        return refused(request, failure)
 
     def _ids_to_change(self, sentinel: str, session: str) -> tuple[str, str]:
         if not self._allow_delete:

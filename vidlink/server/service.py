@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import or_exit
 from vidlink.relay.hub import Hub
+from vidlink.server.health import Health
 from vidlink.server.ingest import IngestFactory
 from vidlink.server.link import LinkFactory
 from vidlink.server.watch import WatchFactory
@@ -43,6 +44,7 @@ class ServerService(MultiService):
         self,
         hub: Hub,
         store: Any,
+        health: Health,
         ingest: IngestFactory,
         watch: WatchFactory,
         ports: Iterable[IService],
@@ -51,6 +53,7 @@ class ServerService(MultiService):
         super().__init__()
         self._hub = hub
         self._store = store
+        self._health = health
         self._links: tuple[LinkFactory, ...] = (ingest, watch)
         self._clock = clock
         self._ticking = TimerService(TICK_SECONDS, self._tick)
@@ -111,7 +114,7 @@ class ServerService(MultiService):
             raise UserMistake(f"cannot listen: {error}; choose another --listen") from None
 
     def _tick(self) -> None:
-        for tick in (self._hub.tick, *(links.tick for links in self._links)):
+        for tick in (self._hub.tick, self._health.tick, *(links.tick for links in self._links)):
             try:
                 tick()
             except Exception:

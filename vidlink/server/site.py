@@ -29,6 +29,7 @@ from vidlink.server.refusals import BadHeader, NoSuchPath
 
 if TYPE_CHECKING:
     from vidlink.server.history import History
+    from vidlink.server.vitals import Vitals
 
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
@@ -153,14 +154,18 @@ class Root(Resource):
     isLeaf = True
 
     def __init__(
-        self, api: IResource, page: IResource, sentinel_ws: IResource, proctor_ws: IResource
+        self,
+        api: IResource,
+        vitals: IResource,
+        page: IResource,
+        sentinel_ws: IResource,
+        proctor_ws: IResource,
     ) -> None:
         super().__init__()
         self._api = api
         self._page = page
         self._exact = {
-            b"/healthz": api,
-            b"/readyz": api,
+            **dict.fromkeys((b"/healthz", b"/readyz", b"/metrics"), vitals),
             b"/ws/sentinel": sentinel_ws,
             b"/ws/proctor": proctor_ws,
         }
@@ -174,10 +179,14 @@ class Root(Resource):
 
 
 def build_root(
-    history: History, page: IResource, sentinel_ws: IResource, proctor_ws: IResource
+    history: History,
+    vitals: Vitals,
+    page: IResource,
+    sentinel_ws: IResource,
+    proctor_ws: IResource,
 ) -> Root:
     """The whole tree: page, HTTP interface, and the WebSockets, each a resource of its own."""
-    return Root(history.resource(), page, sentinel_ws, proctor_ws)
+    return Root(history.resource(), vitals.resource(), page, sentinel_ws, proctor_ws)
 
 
 def make_site(

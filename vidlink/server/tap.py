@@ -23,10 +23,12 @@ from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.assets import Page
 from vidlink.server.exposure import Listening, check_exposure
+from vidlink.server.health import Health
 from vidlink.server.ingest import IngestFactory
 from vidlink.server.link import LinkFactory
+from vidlink.server.metrics import Metrics
 from vidlink.server.origin import Hosts
-from vidlink.server.service import COMMAND, ServerService
+from vidlink.server.service import COMMAND, TICK_SECONDS, ServerService
 from vidlink.server.site import build_root, make_site
 from vidlink.server.watch import WatchFactory
 from vidlink.store import RecordingStore
@@ -130,6 +132,7 @@ def _assemble(options: Options) -> ServerService:
 
     # Klein brings in a reactor of its own choice unless there is one already.
     from vidlink.server.history import History
+    from vidlink.server.vitals import Vitals
 
     clock: Any = reactor
     prepare(clock)
@@ -147,11 +150,13 @@ def _assemble(options: Options) -> ServerService:
     history = History(
         store, hub, store, wall_clock_us=wall_clock_us, allow_delete=bool(options["allow-delete"])
     )
-    root = build_root(history, Page.load(), link_resource(ingest), link_resource(watch))
+    health = Health(store, hub, clock.seconds, tick_seconds=TICK_SECONDS)
+    vitals = Vitals(health, Metrics(hub, store, health, watch.links))
+    root = build_root(history, vitals, Page.load(), link_resource(ingest), link_resource(watch))
     site = make_site(root, clock=clock, hosts=hosts)
     ports = [_port(description, site, clock) for description in options["listen"]]
     clock.callWhenRunning(warn_that_open, options["listen"])
-    return ServerService(hub, store, ingest, watch, ports, clock)
+    return ServerService(hub, store, health, ingest, watch, ports, clock)
 
 
 def link_resource(factory: LinkFactory) -> IResource:

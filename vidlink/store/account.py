@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from vidlink.model import Arrival, Gap, Hold, Session, SessionRecord, SessionState
 from vidlink.store import listing
-from vidlink.store.handover import End, Past, Trouble
+from vidlink.store.handover import End, Past
 from vidlink.store.runs import Runs, widened
 
 
@@ -32,7 +32,6 @@ class Account:
     gaps: list[Gap] = field(default_factory=list)
     parts: dict[int, int] = field(default_factory=dict)
     ending: End | None = None
-    trouble: Trouble | None = None
     #: How it had ended before it was opened again; None for one that began here.
     past: Past | None = None
     #: The first and the last of what came late and found no room.
@@ -97,6 +96,12 @@ class Account:
         return None if self.ending is None else (self.ending.ended_time_us, self.ending.reason)
 
     @property
+    def life(self) -> listing.Life:
+        """From when to when it lasted."""
+        ended_us = None if self.ended is None else self.ended[0]
+        return listing.Life(self.session.started_time_us, ended_us, is_sealed=False)
+
+    @property
     def highest(self) -> int:
         """The highest sequence that is recorded, or said to be missing; -1 if there is none."""
         runs = self.taken.runs
@@ -124,10 +129,10 @@ class Account:
     def snapshot(self) -> Callable[[], SessionRecord]:
         """What makes the whole record of the session as it is now, in any thread."""
         record = replace(self.record(), session=self.session)
-        taken, gaps = self.taken.copy(), list(self.gaps)
+        taken, gaps, life = self.taken.copy(), list(self.gaps), self.life
 
         def make() -> SessionRecord:
             spans = taken.spans()
-            return replace(record, spans=spans, gaps=listing.explain(spans, gaps))
+            return replace(record, spans=spans, gaps=listing.explain(spans, gaps, life))
 
         return make

@@ -241,20 +241,22 @@ class Archive:
             raise _unknown(sentinel_id, session_id)
         record, row = filed.record, filed.row
         folder = self._paths.session(sentinel_id, session_id)
+        state = listing.state_at(record.state, record.ended_time_us, now_us)
+        life = listing.Life.of(replace(record, state=state))
         view = View(
             session=record.session,
             folder=folder,
-            state=listing.state_at(record.state, record.ended_time_us, now_us),
+            state=state,
             counts=None,
             waiting=(),
             init=lambda: self._init(folder, filed),
-            gaps=lambda window: self._gaps(row, window),
+            gaps=lambda window: self._gaps(row, window, life),
         )
         return view, filed
 
-    def _gaps(self, row: int, window: Window) -> tuple[Gap, ...]:
+    def _gaps(self, row: int, window: Window, life: listing.Life) -> tuple[Gap, ...]:
         spans = self._catalog.spans_near(row, window)
-        return window.explain(spans, self._catalog.gaps(row, *window.reach(spans)))
+        return window.explain(spans, self._catalog.gaps(row, *window.reach(spans)), life)
 
     def _init(self, folder: str, filed: Filed) -> bytes:
         """The initialization segment, from the first part whose copy is sound.

@@ -5,6 +5,8 @@ Sessions and their segments are counted by `ledger` and `openings`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vidlink.errors import RequestError
 from vidlink.interfaces import LATE_LOAD
 from vidlink.model import Arrival, Session, is_sentinel_id, is_session_id
@@ -12,7 +14,7 @@ from vidlink.store import listing
 
 #: After the queue has been full, segments are taken again below this part of the bound, so
 #: that what is missing is one gap and not a sieve.
-_ROOM_AGAIN = 0.75
+ROOM_AGAIN = 0.75
 _U32, _I63 = 2**32, 2**63
 
 
@@ -20,43 +22,58 @@ class Room:
     """What has been taken and is not durable yet, at most so many octets and segments.
 
     A segment counts its media; the start of a session counts too, but for no segment.
+    `since_seconds` is since when, by the clock `seconds`, there has always been something.
     """
 
-    def __init__(self, most_bytes: int, most_segments: int) -> None:
+    def __init__(
+        self, most_bytes: int, most_segments: int, seconds: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self._most_bytes = most_bytes
         self._most_segments = most_segments
-        self._bytes = 0
-        self._segments = 0
+        self._seconds = seconds
+        self.since_seconds = 0.0
+        self.size_bytes = 0
+        self.segments = 0
         self._is_full = False
 
     @property
     def load(self) -> float:
         """How full it is, 0.0 to 1.0."""
-        return min(1.0, max(self._bytes / self._most_bytes, self._segments / self._most_segments))
+        return min(
+            1.0, max(self.size_bytes / self._most_bytes, self.segments / self._most_segments)
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self.size_bytes
 
     def has(self, size_bytes: int, *, is_late: bool = False) -> bool:
         """Whether something of this size may be taken; of what is late, a part only."""
         if is_late:
             return (
-                self._bytes + size_bytes <= self._most_bytes * LATE_LOAD
-                and self._segments + 1 <= self._most_segments * LATE_LOAD
+                self.size_bytes + size_bytes <= self._most_bytes * LATE_LOAD
+                and self.segments + 1 <= self._most_segments * LATE_LOAD
             )
-        if self._is_full and self.load > _ROOM_AGAIN:
+        if self._is_full and self.load > ROOM_AGAIN:
             return False
         self._is_full = (
-            self._bytes + size_bytes > self._most_bytes or self._segments + 1 > self._most_segments
+            self.size_bytes + size_bytes > self._most_bytes
+            or self.segments + 1 > self._most_segments
         )
         return not self._is_full
 
     def take(self, size_bytes: int, segments: int) -> None:
         """It has been taken."""
-        self._bytes += size_bytes
-        self._segments += segments
+        if not self.size_bytes:
+            self.since_seconds = self._seconds()
+        self.size_bytes += size_bytes
+        self.segments += segments
 
     def free(self, size_bytes: int, segments: int) -> None:
         """It is durable, or was dropped."""
-        self._bytes -= size_bytes
-        self._segments -= segments
+        self.size_bytes -= size_bytes
+        self.segments -= segments
 
 
 def check_session(session: Session) -> None:

@@ -6,12 +6,13 @@ synced; the inbox itself only hands over.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Condition
 
 from vidlink.errors import VidlinkError
-from vidlink.model import Arrival, Cause, Gap, Hold, Session, Span
+from vidlink.model import Arrival, Cause, Gap, Hold, Session, Span, Trouble
 from vidlink.store.runs import Runs
 
 
@@ -112,23 +113,16 @@ class Ack:
     parts: list[tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Report: something could not be written; it is tried again."""
-
-    cause: Cause
-    text: str
-
-
 @dataclass(slots=True)
 class Report:
     """What a round has come to.
 
     `opened` are sessions that could be opened again, `refused` those that could not, with the
     reason. `dropped` are segments that would have begun one part too many. `begun` are sessions
-    whose folders have become durable, `closed` those that are wholly on disk; `troubles` are by
-    session, `index_trouble` is of the database. `held` are orders about holds that have become
-    durable, `not_held` those that came to nothing.
+    whose folders have become durable, `closed` those that are wholly on disk. `troubles`, by
+    session, and `index_trouble`, of the database, last until it has gone well again; `failures`
+    are those of this round, by cause. `held` are orders about holds that have become durable,
+    `not_held` those that came to nothing. `took_seconds` is how long the round was.
     """
 
     opened: list[Past] = field(default_factory=list)
@@ -141,6 +135,8 @@ class Report:
     index_trouble: Trouble | None = None
     held: list[SetHold] = field(default_factory=list)
     not_held: list[tuple[SetHold, VidlinkError]] = field(default_factory=list)
+    failures: Counter[Cause] = field(default_factory=Counter)
+    took_seconds: float = 0.0
 
 
 class Inbox:

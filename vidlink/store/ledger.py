@@ -14,20 +14,26 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
 from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
-from vidlink.model import Arrival, Cause, Gap, RecordingState, Session
+from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, Session
 from vidlink.store import listing
 from vidlink.store.account import Account
-from vidlink.store.entrance import Room, check_arrival, check_session, to_keep
-from vidlink.store.handover import Ack, Begin, End, Inbox, Past, Report, StateGap, Trouble
+from vidlink.store.entrance import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
+from vidlink.store.handover import Ack, Begin, End, Inbox, Past, Report, StateGap
 from vidlink.store.openings import START_BYTES, Openings
+from vidlink.store.pulse import Pulse
+from vidlink.store.refusals import Refusals
 from vidlink.store.statements import put_statement
+
+#: So many sessions that are over may wait for room to be recorded at all.
+MOST_LEFT_OUT = 4_096
 
 
 class Ledger:
     """Every session that is not wholly on disk, and the bound of what waits.
 
     At `queue_bytes` or `queue_segments` a segment is refused, which is recorded as a gap.
-    `is_used` says whether a session id was used before this server started.
+    `is_used` says whether a session id was used before this server started; `seconds` is the
+    monotonic clock.
     """
 
     _log = Logger()
@@ -39,14 +45,21 @@ class Ledger:
         queue_bytes: int,
         queue_segments: int,
         is_used: Callable[[str], bool],
+        seconds: Callable[[], float],
     ) -> None:
         self._inbox = inbox
-        self._room = Room(queue_bytes, queue_segments)
+        self._room = Room(queue_bytes, queue_segments, seconds)
+        self._pulse = Pulse(self._room, seconds)
+        self.counts = self._pulse.counts
         self._is_used = is_used
         self._used: set[str] = set()
         self._accounts: dict[str, Account] = {}
         self._openings = Openings(inbox, self._room)
-        self._index_trouble: Trouble | None = None
+        #: Those that the writer does not know yet, for lack of room.
+        self._left_out: dict[str, None] = {}
+        self._refusals = Refusals(self._pulse, self._state)
+        self._is_over = False
+        self._given_up = 0
 
     def __iter__(self) -> Iterator[Account]:
         """The accounts in the order in which their sessions began."""
@@ -65,12 +78,15 @@ class Ledger:
         """Start an account. Raises :exc:`~vidlink.errors.RequestError`."""
         session_id = session.session_id
         check_session(session)
+        if self._is_over:
+            raise NotFound("nothing is recorded any more")
         if session_id in self._used or self._is_used(session_id):
             raise RequestError(f"session {session_id} has been used before")
         self._used.add(session_id)
         account = Account(session, durable, listing.without_init(session))
         self._accounts[session_id] = account
-        self._hand_over(account)
+        if not self._hand_over(account):
+            self._left_out[session_id] = None
 
     def reopen(
         self, session: Session, durable: Callable[[int], None], now_us: int
@@ -103,10 +119,10 @@ class Ledger:
         if not self._room.has(size, is_late=is_late) or not (
             account.is_handed_over or self._hand_over(account)
         ):
-            self._refuse(account, arrival)
+            self._refusals.add(account, arrival)
             return False
         if account.refusing is not None and not is_late:
-            self._end_refusal(account)
+            self._refusals.end(account)
         self._room.take(size, 1)
         self._accept(account, to_keep(arrival))
         return True
@@ -127,6 +143,7 @@ class Ledger:
         if account is None or account.ending is not None:
             self._openings.gap(session_id, gap)
         else:
+            self._pulse.stated(gap)
             number = put_statement(account.gaps, gap)
             if account.gaps[number] != gap:
                 # It is lost whatever becomes of the statement, so nothing has to wait for that.
@@ -157,46 +174,64 @@ class Ledger:
 
     def _end(self, account: Account, ending: End) -> End:
         session_id = account.session.session_id
-        if account.refusing is not None:
-            self._end_refusal(account)
+        self._refusals.end(account)
         if ending.is_sealed and not account.is_whole:
             ending = replace(ending, is_sealed=False)
         if ending.is_sealed:
-            # Where it was cut short nothing is missing any more.
+            # Where it was cut short nothing is missing any more, nor at its end.
+            ended_us = None if account.past is None else account.past.ended_time_us
+            known = account.gaps
+            account.gaps = listing.sealed_gaps(known, ended_us)
             for number, gap in enumerate(account.gaps):
-                if (closed := listing.close_time(gap)) is not gap:
-                    account.gaps[number] = closed
+                if number >= len(known) or gap is not known[number]:
                     self._state(account, number)
         account.ending = ending
         if account.is_handed_over:
             self._inbox.put(ending)
-        else:
-            self._log.warn("session {session} was never recorded", session=session_id)
-            self._close(session_id)
+        elif len(self._left_out) > MOST_LEFT_OUT:
+            self._give_up(session_id)
         return ending
 
+    def _give_up(self, session_id: str) -> None:
+        """There are too many sessions for which there has never been room."""
+        self._given_up += 1
+        if self._given_up == 1:
+            self._log.error("a session is not even listed, for lack of room; maybe more follow")
+        self._left_out.pop(session_id)
+        self._close(session_id)
+
     def end_all(self, reason: str, ended_time_us: int) -> None:
-        """End every session that has not ended."""
+        """End every session that has not ended; none begins any more."""
+        self._is_over = True
         self._openings.drop_all(reason, ended_time_us)
         for session_id in tuple(self._accounts):
             self.end(session_id, reason, ended_time_us)
+        self._hand_over_left_out(is_last=True)
 
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             return RecordingState.NONE
-        is_bad = (
-            account.refusing is not None
-            or account.trouble is not None
-            or not account.is_handed_over
-            or self._index_trouble is not None
-        )
+        is_bad = self._is_troubled(account) or self._pulse.index_trouble is not None
         return RecordingState.TROUBLE if is_bad else RecordingState.OK
+
+    def _is_troubled(self, account: Account) -> bool:
+        return (
+            account.refusing is not None
+            or not account.is_handed_over
+            or self._pulse.trouble(account.session.session_id) is not None
+        )
+
+    def health(self) -> RecordingHealth:
+        """How the recording does at this moment."""
+        live = [account for account in self._accounts.values() if account.ending is None]
+        troubled = sum(map(self._is_troubled, live))
+        return self._pulse.health(not self._is_over, len(live), troubled)
 
     def take(self, report: Report) -> None:
         """Take the report of a round, and tell those who wait for it."""
-        self._index_trouble = report.index_trouble
+        self._pulse.take(report)
         for past in report.opened:
             self._open(past)
         for session_id, error in report.refused:
@@ -205,10 +240,6 @@ class Ledger:
             account = self._accounts.get(session_id)
             if account is not None:
                 self._drop(account, arrival)
-        for session_id, trouble in report.troubles.items():
-            account = self._accounts.get(session_id)
-            if account is not None:
-                account.trouble = trouble
         for ack in report.acks:
             account = self._accounts.get(ack.session_id)
             if account is not None:
@@ -220,6 +251,9 @@ class Ledger:
                 account.start_bytes = 0
         for session_id in report.closed:
             self._close(session_id)
+        self._hand_over_left_out()
+        if self._room.load <= ROOM_AGAIN:
+            self._refusals.end_all()
 
     def _open(self, past: Past) -> None:
         """The writer has opened a session: hand over what was kept for it."""
@@ -252,13 +286,16 @@ class Ledger:
         self._openings.order(session_id)
 
     def _settle(self, account: Account, ack: Ack) -> None:
+        size_bytes = 0
         for arrival in ack.arrivals:
             sequence = arrival.segment.sequence
             del account.waiting[sequence]
-            self._room.free(len(arrival.segment.data), 1)
+            size_bytes += len(arrival.segment.data)
             account.settled.add(sequence, sequence)
+        if ack.arrivals:
+            self._room.free(size_bytes, len(ack.arrivals))
+            self._pulse.settled(ack, size_bytes)
         account.parts.update(ack.parts)
-        account.trouble = None
         account.settle_gaps(account.gaps[number] for number in ack.gaps)
         self._tell(account, account.settled.reached)
 
@@ -285,11 +322,12 @@ class Ledger:
             except Exception:
                 self._log.failure("an acknowledgement failed")
 
-    def _hand_over(self, account: Account) -> bool:
+    def _hand_over(self, account: Account, *, is_last: bool = False) -> bool:
         """Let the writer know of a session, as soon as there is room for it."""
         size = len(account.session.init) + START_BYTES
-        if self._room.has(size):
+        if is_last or self._room.has(size):
             account.is_handed_over = True
+            self._left_out.pop(account.session.session_id, None)
             account.start_bytes = size
             self._room.take(size, 0)
             self._inbox.put(Begin(account.session), size)
@@ -297,28 +335,14 @@ class Ledger:
                 self._state(account, number)
         return account.is_handed_over
 
-    def _refuse(self, account: Account, arrival: Arrival) -> None:
-        """Record that a segment was refused. A late one leaves the hole that is there."""
-        segment = arrival.segment
-        number, sequence = account.refusing, segment.sequence
-        if number is not None and account.gaps[number].last == sequence - 1:
-            account.gaps[number] = replace(account.gaps[number], last=sequence)
-        elif segment.late:
-            account.refuse(sequence)
-        else:
-            if number is not None:
-                self._end_refusal(account)
-            cause, detail = Cause.QUEUE_FULL, "the disk did not keep up"
-            if account.trouble is not None:
-                cause, detail = account.trouble.cause, account.trouble.text
-            gap = Gap(sequence, sequence, cause, detail=detail)
-            account.refusing = put_statement(account.gaps, gap)
-            self._state(account, account.refusing)
-
-    def _end_refusal(self, account: Account) -> None:
-        if account.refusing is not None:
-            self._state(account, account.refusing)
-            account.refusing = None
+    def _hand_over_left_out(self, *, is_last: bool = False) -> None:
+        """Let the writer know of those for which there was no room; `is_last`: or never."""
+        for session_id in tuple(self._left_out):
+            account = self._accounts[session_id]
+            if not self._hand_over(account, is_last=is_last):
+                return
+            if account.ending is not None:
+                self._inbox.put(account.ending)
 
     def _state(self, account: Account, number: int) -> None:
         if account.is_handed_over:

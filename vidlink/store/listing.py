@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from vidlink.errors import RequestError
@@ -26,7 +26,10 @@ from vidlink.model import (
 #: An ended session whose tail has not come within this time never gets it.
 SEALING_US = 24 * 60 * 60 * 1_000_000
 #: Causes after which nobody will deliver the sequences any more.
-FINAL_CAUSES = frozenset({Cause.DECLARED})
+FINAL_CAUSES = frozenset({Cause.DECLARED, Cause.SPOOL_FULL})
+#: When a session ends so much later than what is recorded of it, that time is missing. It is
+#: longer than any message is under way, and than the slowest frame is shown.
+SILENT_US = 5_000_000
 #: At most so many sessions, or segments, are on one page.
 MAX_PAGE = 10_000
 
@@ -90,21 +93,46 @@ def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(merged)
 
 
-def explain(spans: Sequence[Span], stated: Iterable[Gap]) -> tuple[Gap, ...]:
+@dataclass(frozen=True, slots=True)
+class Life:
+    """From when to when a session lasted; `ended_us` is None while it is live, or of no interest.
+
+    `is_sealed`: nothing more will ever come.
+    """
+
+    began_us: int
+    ended_us: int | None
+    is_sealed: bool
+
+    @classmethod
+    def of(cls, record: SessionRecord) -> Life:
+        """That of the session in `record`."""
+        is_sealed = record.state is SessionState.SEALED
+        return cls(record.session.started_time_us, record.ended_time_us, is_sealed)
+
+
+#: That of a session that goes on.
+GOING_ON = Life(0, None, is_sealed=False)
+
+
+def explain(spans: Sequence[Span], stated: Iterable[Gap], life: Life = GOING_ON) -> tuple[Gap, ...]:
     """What is missing of a session, and why.
 
     `spans` are merged and ascending; `stated` is what was said about gaps, in any order. A
-    hole that nothing was said about is `Cause.MISSING`; what has been filled in the meantime
-    is left out. Of two statements about one sequence the one that starts first counts, and
-    `Cause.MISSING` gives way to every other. Gaps of time alone come last, as stated; one from
-    some time on is left out when what is recorded reaches beyond its start.
+    hole that nothing was said about is `Cause.MISSING`, or if `life` is over for good,
+    `Cause.UNDELIVERED`; what has been filled in the meantime is left out. Of two statements
+    about one sequence the one that starts first counts, and `Cause.MISSING` gives way to every
+    other. Gaps of time alone come last, as stated; one from some time on is left out when what
+    is recorded reaches beyond its start. Where nothing was stated of time, that between the
+    last segment and the end is one more.
     """
+    unsaid = Cause.UNDELIVERED if life.is_sealed else Cause.MISSING
     stated = tuple(stated)
     causes = list(_apart(gap for gap in stated if gap.cause is not Cause.MISSING))
     highest = max((gap.last for gap in stated if gap.last is not None), default=-1)
     gaps: list[Gap] = []
     place = 0
-    for hole in _holes(spans, highest):
+    for hole in _holes(spans, highest, unsaid):
         first, last = hole.first or 0, hole.last or 0
         while place < len(causes) and causes[place][1] < first:
             place += 1
@@ -119,7 +147,28 @@ def explain(spans: Sequence[Span], stated: Iterable[Gap]) -> tuple[Gap, ...]:
         if first <= last:
             gaps.append(replace(hole, first=first, last=last))
     reached_us = spans[-1].end_time_us if spans else None
-    return (*gaps, *(gap for gap in stated if gap.first is None and not _is_over(gap, reached_us)))
+    of_time = [gap for gap in stated if gap.first is None]
+    silence = () if of_time else _silence(life, reached_us, unsaid)
+    return (*gaps, *(gap for gap in of_time if not _is_over(gap, reached_us)), *silence)
+
+
+def _silence(life: Life, reached_us: int | None, unsaid: Cause) -> tuple[Gap, ...]:
+    """The time from the last segment to the end, if it is too long for nothing to be missing."""
+    start_us = life.began_us if reached_us is None else reached_us
+    if life.ended_us is None or life.ended_us - start_us <= SILENT_US:
+        return ()
+    return (Gap(None, None, unsaid, start_us, life.ended_us),)
+
+
+def sealed_gaps(stated: Sequence[Gap], ended_us: int | None) -> list[Gap]:
+    """What is stated of a session once its Sentinel has said that nothing more will come.
+
+    No time is missing at its end then: there is nothing of it. Statements keep their places.
+    """
+    gaps = [close_time(gap) for gap in stated]
+    if ended_us is not None and not any(gap.first is None for gap in gaps):
+        gaps.append(Gap(None, None, Cause.MISSING, ended_us, ended_us))
+    return gaps
 
 
 def close_time(gap: Gap) -> Gap:
@@ -150,15 +199,15 @@ def _apart(gaps: Iterable[Gap]) -> Iterator[tuple[int, int, Gap]]:
             covered = last
 
 
-def _holes(spans: Sequence[Span], highest: int) -> Iterator[Gap]:
+def _holes(spans: Sequence[Span], highest: int, unsaid: Cause) -> Iterator[Gap]:
     """The runs of sequences up to `highest` that `spans` leave open, with the times around."""
     expected, end_time_us = 0, None
     for span in spans:
         if span.first > expected:
-            yield Gap(expected, span.first - 1, Cause.MISSING, end_time_us, span.start_time_us)
+            yield Gap(expected, span.first - 1, unsaid, end_time_us, span.start_time_us)
         expected, end_time_us = span.last + 1, span.end_time_us
     if highest >= expected:
-        yield Gap(expected, highest, Cause.MISSING, end_time_us, None)
+        yield Gap(expected, highest, unsaid, end_time_us, None)
 
 
 def _clipped(gap: Gap, hole: Gap, first: int, last: int) -> Gap:

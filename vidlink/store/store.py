@@ -19,12 +19,15 @@ from zope.interface import implementer
 
 from vidlink.disk import Disk
 from vidlink.errors import StoreError, UserMistake
-from vidlink.interfaces import IStore
+from vidlink.interfaces import IStore, IVitals
 from vidlink.model import (
     KEEP_ALL,
     Arrival,
+    DiskSpace,
     Gap,
     Policy,
+    RecordingCounts,
+    RecordingHealth,
     RecordingState,
     Session,
 )
@@ -60,7 +63,7 @@ INDEX_BYTES = 64 * 1024 * 1024
 _ROOM_TO_START = 1024 * 1024
 
 
-@implementer(IStore)
+@implementer(IStore, IVitals)
 class RecordingStore(LookingBack):
     """Everything that is recorded, in the data folder `path`.
 
@@ -114,6 +117,8 @@ class RecordingStore(LookingBack):
         self._inbox = Inbox()
         self._claims = Claims()
         self._removals = Removals()
+        self._nothing = RecordingCounts()
+        self._book: Ledger | None = None
         self._thread: WriterThread | None = None
         self._remover_thread: RemoverThread | None = None
         self._stopped: Deferred[None] | None = None
@@ -157,19 +162,23 @@ class RecordingStore(LookingBack):
         catalog = Catalog(paths.index)
         undo.callback(catalog.close)
         queue_bytes, queue_segments = self._queue
-        self._ledger = Ledger(
-            self._inbox, queue_bytes=queue_bytes, queue_segments=queue_segments, is_used=is_used
+        self._book = self._ledger = Ledger(
+            self._inbox,
+            queue_bytes=queue_bytes,
+            queue_segments=queue_segments,
+            is_used=is_used,
+            seconds=self._monotonic,
         )
         most_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.writer = Writer(
             paths=paths,
-            check_folder=folder.check,
             shelf=Shelf(self._disk, max(1, min(self._open_parts, most_open // 4))),
             durability=durability,
             index=index,
             catalog=catalog,
             claims=self._claims,
             inbox=self._inbox,
+            check_folder=folder.check,
             monotonic=self._monotonic,
             deliver=partial(self._call_in_reactor, self._take),
             full=self._removals.full,
@@ -182,6 +191,7 @@ class RecordingStore(LookingBack):
             lambda name: self._claims.is_hidden(name) or Stock(catalog).is_deleted(name),
             self._run_in_pool,
             self._wall_clock_us,
+            self._monotonic,
         )
         self._archive = Archive(
             paths=paths,
@@ -308,3 +318,24 @@ class RecordingStore(LookingBack):
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""
         return self._ledger.recording(session_id)
+
+    # IVitals
+
+    @property
+    def counts(self) -> RecordingCounts:
+        """What the recording has come to."""
+        return self._nothing if self._book is None else self._book.counts
+
+    def health(self) -> RecordingHealth:
+        """How it does at this moment."""
+        return RecordingHealth(is_open=False) if self._book is None else self._book.health()
+
+    def space(self) -> Deferred[DiskSpace]:
+        """How much room the disk has."""
+        return self._run_in_pool(self._look_for_room)
+
+    def _look_for_room(self) -> DiskSpace:
+        try:
+            return DiskSpace(self._disk.free_bytes(self._path), self._disk.total_bytes(self._path))
+        except OSError as error:
+            raise StoreError(f"the disk cannot be looked at: {error.strerror}") from error

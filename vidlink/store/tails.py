@@ -21,6 +21,8 @@ from vidlink.store.catalog import Catalog
 from vidlink.store.ledger import Ledger
 from vidlink.store.runs import Runs
 
+#: So often the log says that tails cannot be looked up: a thousand Sentinels may ask at once.
+QUIET_SECONDS = 60.0
 #: At most so many ranges are named of one tail, the lowest.
 MOST_RANGES = 1_024
 
@@ -42,12 +44,16 @@ class Tails:
         is_deleted: Callable[[str], bool],
         run_in_pool: RunInPool,
         wall_clock_us: Callable[[], int],
+        seconds: Callable[[], float],
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
         self._is_deleted = is_deleted
         self._run_in_pool = run_in_pool
         self._wall_clock_us = wall_clock_us
+        self._seconds = seconds
+        self._told_seconds = float("-inf")
+        self._withheld = 0
 
     def wanted(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[Ranges, ...]]:
         """What is wanted of each of `tails`, in their order; never fails."""
@@ -62,18 +68,27 @@ class Tails:
             return tuple(found[tail] for tail in tails)
 
         def unknown(failure: Any) -> list[Ranges]:
-            text = "{sentinel} is asked for nothing of {count} earlier sessions: {reason}"
-            what = {"sentinel": sentinel_id, "count": len(others), "reason": failure.value}
-            if failure.check(VidlinkError):
-                self._log.error(text, **what)
-            else:
-                self._log.failure(text, failure, **what)
+            self._say(sentinel_id, len(others), failure)
             return [None] * len(others)
 
         looking: Deferred[list[Ranges]] = self._run_in_pool(
             self._look_up, sentinel_id, others, now_us
         )
         return looking.addErrback(unknown).addCallback(put_together)
+
+    def _say(self, sentinel_id: str, count: int, failure: Any) -> None:
+        now = self._seconds()
+        if now - self._told_seconds < QUIET_SECONDS:
+            self._withheld += 1
+            return
+        text = "{sentinel} is asked for nothing of {count} earlier sessions: {reason}"
+        text += " ({withheld} others neither, since this was last said)"
+        what: Any = {"sentinel": sentinel_id, "count": count, "withheld": self._withheld}
+        self._told_seconds, self._withheld = now, 0
+        if failure.check(VidlinkError):
+            self._log.error(text, reason=failure.value, **what)
+        else:
+            self._log.failure(text, failure, reason=failure.value, **what)
 
     def _of_account(self, sentinel_id: str, tail: Tail, now_us: int) -> Ranges:
         """What the ledger says; None if it does not know the session."""

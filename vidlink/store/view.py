@@ -43,7 +43,7 @@ class View:
 def view_account(account: Account, paths: Paths) -> View:
     """A session that is being recorded, as of now."""
     session = account.session
-    taken, gaps = account.taken.copy(), tuple(account.gaps)
+    taken, gaps, life = account.taken.copy(), tuple(account.gaps), account.life
     return View(
         session=account.listed,
         folder=paths.session(session.sentinel_id, session.session_id),
@@ -53,5 +53,5 @@ def view_account(account: Account, paths: Paths) -> View:
             sorted(account.waiting.values(), key=lambda arrival: arrival.segment.sequence)
         ),
         init=lambda: session.init,
-        gaps=lambda window: window.explain(taken.spans_near(window), gaps),
+        gaps=lambda window: window.explain(taken.spans_near(window), gaps, life),
     )

@@ -7,7 +7,7 @@ explained in `listing`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vidlink.model import Gap, Span
 from vidlink.store import listing
@@ -30,7 +30,12 @@ class Window:
         is_bounded = self.high is not None and spans and spans[-1].first > self.high
         return first, spans[-1].last if is_bounded else None
 
-    def explain(self, spans: Sequence[Span], stated: Iterable[Gap]) -> tuple[Gap, ...]:
+    def explain(
+        self,
+        spans: Sequence[Span],
+        stated: Iterable[Gap],
+        life: listing.Life = listing.GOING_ON,
+    ) -> tuple[Gap, ...]:
         """The gaps that reach into the window, as all spans and statements would have them.
 
         `spans` are as for :meth:`reach`; of `stated` may be missing what lies outside of that.
@@ -38,7 +43,11 @@ class Window:
         """
         low, high = self.reach(spans)
         near = [gap for gap in stated if _touches(gap, low, high)]
-        return tuple(gap for gap in listing.explain(spans, near) if _touches(gap, low, high))
+        if high is not None:
+            # The end of the session is out of sight.
+            life = replace(life, ended_us=None)
+        gaps = listing.explain(spans, near, life)
+        return tuple(gap for gap in gaps if _touches(gap, low, high))
 
 
 def _touches(gap: Gap, low: int, high: int | None) -> bool:

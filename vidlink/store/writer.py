@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from twisted.logger import Logger
 
 from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
-from vidlink.model import Arrival, Cause
+from vidlink.model import Arrival, Cause, Trouble
 from vidlink.store.catalog import Catalog
 from vidlink.store.chores import BUSY, Chores
 from vidlink.store.claims import Claims
@@ -28,7 +28,6 @@ from vidlink.store.handover import (
     Report,
     SetHold,
     StateGap,
-    Trouble,
 )
 from vidlink.store.index import Index, Sheet
 from vidlink.store.part import Shelf
@@ -64,25 +63,25 @@ class Writer:
         self,
         *,
         paths: Paths,
-        check_folder: Callable[[], object],
         shelf: Shelf,
         durability: Durability,
         index: Index,
         catalog: Catalog,
         claims: Claims,
         inbox: Inbox,
+        check_folder: Callable[[], object],
         monotonic: Callable[[], float],
         deliver: Callable[[Report], object],
         full: Callable[[], object],
         forgotten: Callable[[str, bool], object],
     ) -> None:
         self._paths = paths
-        self._check_folder = check_folder
         self._shelf = shelf
         self._durability = durability
         self._index = index
         self._catalog = catalog
         self._inbox = inbox
+        self._check_folder = check_folder
         self._monotonic = monotonic
         self._deliver = deliver
         self._full = full
@@ -92,7 +91,9 @@ class Writer:
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()
         self._index_retry_seconds = float("-inf")
-        self._failed_rounds = 0
+        #: What did not go well the last time it was tried; of sessions, and of the database.
+        self._troubles: dict[str, Trouble] = {}
+        self._index_trouble: Trouble | None = None
         self._has_dropped = False
         self._report = Report()
 
@@ -122,11 +123,18 @@ class Writer:
             for recording in touched:
                 self._fail(recording, error, now)
             self._chores.failed()
-        self._say_how_it_goes()
-        self._deliver(self._report)
+        self._say_how_it_went(self._monotonic() - now)
         if is_full or self._to_reopen:
             return 0.0
-        return ROUND_SECONDS if self._ready or self._chores.waiting else None
+        waits = self._ready or self._chores.waiting or self._index_trouble is not None
+        return ROUND_SECONDS if waits else None
+
+    def _say_how_it_went(self, took_seconds: float) -> None:
+        report = self._report
+        report.troubles = dict(self._troubles)
+        report.index_trouble = self._index_trouble
+        report.took_seconds = took_seconds
+        self._deliver(report)
 
     def finish(self, patience_seconds: float, pause: Callable[[float], object]) -> None:
         """Do rounds until everything is written, and let go of the files.
@@ -136,7 +144,7 @@ class Writer:
         """
         begun = self._monotonic()
         while self.round() is not None:
-            if self._failed_rounds:
+            if self._troubles or self._index_trouble is not None:
                 if self._monotonic() - begun >= patience_seconds:
                     break
                 pause(ROUND_SECONDS)
@@ -218,13 +226,14 @@ class Writer:
 
     def _write(self, touched: list[Recording], now: float) -> bool:
         """Write sessions by turns until the round is full; returns whether it is."""
-        budget = ROUND_BYTES if self._has_folder(now) else 0
+        budget = ROUND_BYTES
+        due = [one for one in self._ready.items() if one[1].retry_seconds <= now]
+        if due and not self._folder_is_there(now, due):
+            return False
         flush_files = self._durability.flushes_files
-        for session_id, recording in list(self._ready.items()):
+        for session_id, recording in due:
             if budget <= 0 or len(touched) >= self._shelf.limit:
                 break
-            if recording.retry_seconds > now:
-                continue
             try:
                 budget -= recording.write(self._shelf, budget, flush_files)
             except Exception as error:
@@ -237,14 +246,12 @@ class Writer:
                 self._ready[session_id] = self._ready.pop(session_id)
         return bool(touched) and (budget <= 0 or len(touched) >= self._shelf.limit)
 
-    def _has_folder(self, now: float) -> bool:
-        """Whether the data folder is there; without it nothing may be written."""
+    def _folder_is_there(self, now: float, due: Iterable[tuple[str, Recording]]) -> bool:
         try:
             self._check_folder()
         except OSError as error:
-            for recording in self._ready.values():
-                if recording.retry_seconds <= now:
-                    self._fail(recording, error, now)
+            for _, recording in due:
+                self._fail(recording, error, now)
             return False
         return True
 
@@ -258,15 +265,17 @@ class Writer:
             if sheet is not None:
                 sheets.append((recording, sheet))
         changes = self._chores.changes()
-        if not (sheets or changes):
+        if not (sheets or changes) and self._index_trouble is None:
             return {}
         try:
             rows = self._index.save([sheet for _, sheet in sheets], changes)
         except StoreError as error:
             self._index_retry_seconds = now + RETRY_SECONDS
-            self._report.index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
+            self._index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
+            self._report.failures[Cause.WRITE_ERROR] += 1
             self._chores.failed()
             return {}
+        self._index_trouble = None
         self._chores.is_saved = bool(changes)
         saved = {}
         for (recording, sheet), row in zip(sheets, rows, strict=True):
@@ -298,6 +307,7 @@ class Writer:
     def _settle(self, touched: Iterable[Recording], saved: dict[str, list[int]]) -> None:
         for recording in touched:
             session_id = recording.session.session_id
+            self._troubles.pop(session_id, None)
             if not recording.has_begun:
                 self._report.begun.append(session_id)
             arrivals, parts = recording.commit()
@@ -324,7 +334,8 @@ class Writer:
                 cause = Cause.DISK_FULL
                 self._full()
             text = error.strerror or text
-        self._report.troubles[recording.session.session_id] = Trouble(cause, text)
+        self._troubles[recording.session.session_id] = Trouble(cause, text)
+        self._report.failures[cause] += 1
 
     def _say_dropped(self, session_id: str) -> None:
         """Once in the life of a server: there may be many."""
@@ -336,30 +347,3 @@ class Writer:
                 session=session_id,
                 count=MOST_PARTS,
             )
-
-    def _say_how_it_goes(self) -> None:
-        """Log when trouble begins and when it is over, and nothing in between."""
-        troubles = [*self._report.troubles.values()]
-        if self._report.index_trouble is not None:
-            troubles.append(self._report.index_trouble)
-        if troubles:
-            self._failed_rounds += 1
-            if self._failed_rounds == 1:
-                self._log.error(
-                    "the recording cannot be written: {reason}; it is tried again every "
-                    "{seconds} s, and live goes on",
-                    reason=troubles[0].text,
-                    seconds=RETRY_SECONDS,
-                )
-        elif self._failed_rounds and not self._is_retrying():
-            self._log.info(
-                "the recording is written again after {count} failed rounds",
-                count=self._failed_rounds,
-            )
-            self._failed_rounds = 0
-
-    def _is_retrying(self) -> bool:
-        now = self._monotonic()
-        return self._index_retry_seconds > now or any(
-            recording.retry_seconds > now for recording in self._ready.values()
-        )

@@ -88,7 +88,7 @@ class Kept:
         if is_sealed:
             # That it is sealed is said even where all of it was acknowledged before.
             self.told = -1
-            self.gaps = [listing.close_time(gap) for gap in self.gaps]
+            self.gaps = listing.sealed_gaps(self.gaps, self.ended_time_us)
 
     def sorted(self) -> list[Arrival]:
         """What was appended, by sequence."""
@@ -140,10 +140,12 @@ class Kept:
     def record(self, now_us: int, whole: bool) -> SessionRecord:
         """The session as history shows it; `whole` with spans, gaps and init."""
         spans = listing.merge_spans(_span(arrival) for arrival in self.arrivals.values())
-        session = self.session
+        session, state = self.session, self.state_at(now_us)
+        is_sealed = state is SessionState.SEALED
+        life = listing.Life(session.started_time_us, self.ended_time_us, is_sealed)
         return SessionRecord(
             session=session if whole else listing.without_init(session),
-            state=self.state_at(now_us),
+            state=state,
             ended_time_us=self.ended_time_us,
             end_reason=self.end_reason,
             segment_count=len(self.arrivals),
@@ -153,7 +155,7 @@ class Kept:
             start_time_us=spans[0].start_time_us if spans else None,
             end_time_us=spans[-1].end_time_us if spans else None,
             spans=spans if whole else (),
-            gaps=listing.explain(spans, self.gaps) if whole else (),
+            gaps=listing.explain(spans, self.gaps, life) if whole else (),
             hold=self.hold,
         )
 

@@ -16,16 +16,20 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
-from vidlink.interfaces import LATE_LOAD, IStore
+from vidlink.interfaces import LATE_LOAD, IStore, IVitals
 from vidlink.model import (
     KEEP_ALL,
     Arrival,
     Cause,
+    DiskSpace,
     Gap,
     Policy,
+    RecordingCounts,
+    RecordingHealth,
     RecordingState,
     Session,
     SessionState,
+    Trouble,
     is_sentinel_id,
     is_session_id,
 )
@@ -38,7 +42,7 @@ T = TypeVar("T")
 _MOST_RANGES = 1_024
 
 
-@implementer(IStore)
+@implementer(IStore, IVitals)
 class MemoryStore(MemoryKeeping):
     """A recording with all its sides, in memory.
 
@@ -60,6 +64,10 @@ class MemoryStore(MemoryKeeping):
         self._wall_clock_us = wall_clock_us
         self._commit_at_once = commit_at_once
         self._queue_segments = queue_segments
+        self._is_over = False
+        #: How much room there is, for a test to set.
+        self.room = DiskSpace(10**11, 10**12)
+        self.counts = RecordingCounts()
 
     # IStore
 
@@ -71,6 +79,8 @@ class MemoryStore(MemoryKeeping):
     def begin(self, session: Session, durable: Any) -> None:
         """Start recording `session`."""
         self._check(session)
+        if self._is_over:
+            raise NotFound("nothing is recorded any more")
         if session.session_id in self._kept or session.session_id in self._deleted:
             raise RequestError(f"session {session.session_id} has been used before")
         self._kept[session.session_id] = Kept(session, durable)
@@ -132,6 +142,8 @@ class MemoryStore(MemoryKeeping):
             return False
         kept.trouble = False
         kept.arrivals[sequence] = arrival
+        self.counts.segments += 1
+        self.counts.size_bytes += len(arrival.segment.data)
         kept.waiting.add(sequence)
         self._changed()
         return True
@@ -166,6 +178,7 @@ class MemoryStore(MemoryKeeping):
 
     def stop(self) -> Deferred[None]:
         """End live sessions, and make all durable."""
+        self._is_over = True
         for session_id in self._kept:
             self.end(session_id, "server stopped", self._wall_clock_us())
         self.commit()
@@ -196,4 +209,26 @@ class MemoryStore(MemoryKeeping):
         if last is not None and last.cause is Cause.QUEUE_FULL and last.last == sequence - 1:
             first = last.first if last.first is not None else sequence
             kept.gaps.pop()
+        else:
+            self.counts.gaps[Cause.QUEUE_FULL] += 1
+        self.counts.missing[Cause.QUEUE_FULL] += 1
         kept.gaps.append(Gap(first, sequence, Cause.QUEUE_FULL))
+
+    # IVitals
+
+    def health(self) -> RecordingHealth:
+        """How it does at this moment."""
+        live = [kept for kept in self._kept.values() if kept.is_open]
+        troubled = [kept for kept in live if kept.trouble]
+        return RecordingHealth(
+            is_open=not self._is_over,
+            live=len(live),
+            troubled=len(troubled),
+            trouble=Trouble(Cause.QUEUE_FULL, "the disk did not keep up") if troubled else None,
+            load=self.load,
+            waiting_segments=sum(len(kept.waiting) for kept in self._kept.values()),
+        )
+
+    def space(self) -> Deferred[DiskSpace]:
+        """How much room there is."""
+        return succeed(self.room)

@@ -11,6 +11,7 @@ from vidlink.errors import Damaged, NotFound, SentinelOffline, StoreError
 from vidlink.server import refusals
 from vidlink.server.answers import CHECK_FIRST, FOR_EVER, JSON, NEVER
 from vidlink.server.films import VIDEO
+from vidlink.server.metrics import CONTENT_TYPE
 from vidlink.server.openapi.answers import EVERYWHERE, LOOKED_UP, Kind, errors, headers, succeeds
 from vidlink.server.openapi.schemas import Json
 
@@ -26,6 +27,24 @@ def momentary(
     answers: Json = {"200": succeeds(summary, body, caching=(NEVER,))}
     answers.update(errors((*EVERYWHERE, *kinds)))
     return _readable(_operation(name, tag, summary, taken, answers))
+
+
+def readiness() -> Json:
+    """Whether all is well; 503 says what is not."""
+    operation = momentary("readyz", "server", "All is well.", "Readiness")
+    broken = succeeds("Something is not well.", "Readiness", caching=(NEVER,))
+    operation["get"]["responses"]["503"] = broken
+    operation["head"]["responses"]["503"] = broken
+    return operation
+
+
+def metrics() -> Json:
+    """Every figure, as a text."""
+    operation = momentary("metrics", "server", "Every figure, for Prometheus.", "Status")
+    content: Json = {CONTENT_TYPE: {"schema": {"type": "string"}}}
+    for method in ("get", "head"):
+        operation[method]["responses"]["200"]["content"] = content
+    return operation
 
 
 def listing(

@@ -5,7 +5,15 @@ from __future__ import annotations
 from vidlink.errors import Damaged, NotFound, SessionHeld, SessionLive, StoreError
 from vidlink.server import refusals
 from vidlink.server.films import PLAYLIST
-from vidlink.server.openapi.operations import control, keeping, listing, media, momentary
+from vidlink.server.openapi.operations import (
+    control,
+    keeping,
+    listing,
+    media,
+    metrics,
+    momentary,
+    readiness,
+)
 from vidlink.server.openapi.schemas import Json, ref
 from vidlink.server.parameters import (
     FASTEST,
@@ -124,9 +132,8 @@ _NOTHING: Json = {"type": "object", "additionalProperties": False}
 def _of_server() -> Json:
     return {
         "/healthz": momentary("healthz", "server", "The process is alive.", "Status"),
-        "/readyz": momentary(
-            "readyz", "server", "The recordings can be read.", "Status", StoreError
-        ),
+        "/readyz": readiness(),
+        "/metrics": metrics(),
         "/api/v1/openapi.json": listing("document", "server", "This document.", "Document"),
         "/api/v1/me": momentary("me", "server", "What the one who asks may do.", "Me"),
     }

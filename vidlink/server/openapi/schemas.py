@@ -312,6 +312,21 @@ SCHEMAS: Json = {
         {"sentinelId": ref("SentinelId"), "framerate": ref("Framerate")},
         "Who was asked for what.",
     ),
+    "Readiness": record(
+        {
+            "status": {"type": "string", "enum": ["ok", "trouble"]},
+            "checks": record(
+                {
+                    "store": told(_TEXT, "Whether the recordings can be read."),
+                    "recording": told(_TEXT, "Whether what is sent reaches the disk."),
+                    "queue": told(_TEXT, "Whether the disk keeps up."),
+                    "disk": told(_TEXT, "Whether there is room."),
+                },
+                "`ok`, or in words what is wrong, without names.",
+            ),
+        },
+        "Whether all is well.",
+    ),
     "Status": record({"status": {"const": "ok"}}, "All is well."),
     "Document": {
         "type": "object",
