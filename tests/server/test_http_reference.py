@@ -219,7 +219,7 @@ class PageTests(HistoryCase):
         rows = {row[0]: row[1] for row in Section("", "", TEXT).table("what")}
         listed = "listings, one session, `/api/v1/openapi.json"
         momentary = (
-            "/api/v1/me`, `/healthz`, `/readyz`, `/api/v1/retention`, control, "
+            "/api/v1/me`, `/healthz`, `/readyz`, `/metrics`, `/api/v1/retention`, control, "
             "deleting and holding, errors"
         )
         sealed = "media that cannot change any more"
