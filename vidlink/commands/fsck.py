@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from vidlink.commands.asking import AnywhereOptions
+from vidlink.commands.output import tell
 from vidlink.commands.progress import Progress
 from vidlink.commands.words import count, length, shown, size
 from vidlink.daemon import wall_clock_us
@@ -59,7 +60,7 @@ def run(options: Options) -> int:
     is_terminal = stream.isatty()
     progress = Progress(stream, time.monotonic, 0, is_terminal)
     progress.label = "checked"
-    output = Output(print, progress if is_terminal else None, as_json=bool(options["json"]))
+    output = Output(tell, progress if is_terminal else None, as_json=bool(options["json"]))
     try:
         return check(options, output, wall_clock_us)
     except VidlinkError as error:
