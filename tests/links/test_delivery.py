@@ -99,6 +99,24 @@ class OfflineTests(DeliveryCase):
         self.assertEqual(self.all.told.all("backfill"), [(1, 12)])
         self.assertEqual(self.all.told.all("delivered"), [(session_id, 0)])
 
+    def test_a_server_that_is_there(self) -> None:
+        """One that answers at once gets the first session live: nothing was captured before."""
+        self.all = Uplinked(patience_seconds=2.0)
+        self.assertEqual(self.all.capture.epoch, 0)
+        self.live(3)
+        self.assertEqual(self.all.capture.epoch, 1)
+        self.assertEqual(len(self.waiting()), 1)
+
+    def test_a_server_that_is_not(self) -> None:
+        """Without an answer in time the first session begins by itself."""
+        self.all = Uplinked(patience_seconds=2.0)
+        self.all.clock.advance(1.9)
+        self.all.uplink.tick()
+        self.assertEqual(self.all.capture.epoch, 0)
+        self.all.clock.advance(0.1)
+        self.all.uplink.tick()
+        self.assertEqual(self.all.capture.epoch, 1)
+
     def test_lost_connection(self) -> None:
         """When the connection is lost the session goes on without it, and so does what comes of
         it only after the next one has been registered; all of it is delivered."""

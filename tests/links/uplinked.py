@@ -211,7 +211,9 @@ class Uplinked:
         spool: Any = None,
         spool_bytes: int = 1 << 26,
         behind_us: int = 0,
+        patience_seconds: float = 0.0,
     ) -> None:
+        self.patience_seconds = patience_seconds
         self.clock = Clock()
         self.clock.advance(1_000.0)
         self.behind_us = behind_us
@@ -237,7 +239,7 @@ class Uplinked:
             wall_clock_us=lambda: self.server.now_us() - self.behind_us,
             call_later=self.clock.callLater,
         )
-        uplink.start()
+        uplink.start(self.patience_seconds)
         return uplink
 
     # The Sentinel

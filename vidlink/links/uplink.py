@@ -103,6 +103,7 @@ class Uplink:
             seconds=seconds,
             call_later=call_later,
         )
+        self._first_seconds = float("inf")
         self._peer: IServerPeer | None = None
         self._is_registered = False
         self._next_id = ""
@@ -112,10 +113,16 @@ class Uplink:
         self._finished: Callable[[], object] | None = None
         self._inputs: _Inputs = _build(self)
 
-    def start(self) -> None:
-        """Begin the first session, whether or not there is a server."""
+    def start(self, patience_seconds: float = 0.0) -> None:
+        """Begin the first session: live, or without a server if none has answered by then."""
         self._offline_seconds = self._told_seconds = self.seconds()
-        self.sending.begin()
+        self._first_seconds = self.seconds() + patience_seconds
+        self._begin_if_due()
+
+    def _begin_if_due(self) -> None:
+        if self.seconds() >= self._first_seconds:
+            self._first_seconds = float("inf")
+            self.sending.begin()
 
     def connected(self, peer: IServerPeer) -> None:
         """A connection is open."""
@@ -147,6 +154,7 @@ class Uplink:
 
     def tick(self) -> None:
         """To be called about once a second."""
+        self._begin_if_due()
         self._inputs.tick()
 
     def lost(self) -> None:
@@ -208,7 +216,7 @@ class Uplink:
     def stream(self, message: SentinelRegistered) -> None:
         """The server has accepted us: the next frame begins the session."""
         assert self._peer is not None, "there is a connection"
-        self._is_registered = True
+        self._is_registered, self._first_seconds = True, float("inf")
         sending = self.sending
         limit = message.limits.get("maxSegmentBytes", sending.max_segment_bytes)
         sending.max_segment_bytes = limit

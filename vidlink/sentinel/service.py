@@ -26,6 +26,9 @@ from vidlink.errors import GoingAway
 from vidlink.sentinel.uplink import UplinkFactory
 
 TICK_SECONDS = 1.0
+#: A server that is there has answered by then; what is captured before it has would be a session
+#: of its own, of a few frames, at every start.
+FIRST_SECONDS = 2.0
 #: A server that has not taken the connection by then is not there: long enough for a slow answer
 #: to the question for its address, and for four attempts of TCP, the last one 7 s after the first.
 CONNECT_SECONDS = 8.0
@@ -141,7 +144,7 @@ class SentinelService(MultiService):
     def startService(self) -> None:
         """Begin to capture and to connect."""
         self._capture.start()
-        self._factory.uplink.start()
+        self._factory.uplink.start(FIRST_SECONDS)
         super().startService()
 
     def stopService(self) -> Deferred[Any]:
