@@ -21,9 +21,11 @@ SEED = 7
 UNWRITTEN_SECONDS = 0.5
 
 
-def killed(folder: Path, session_id: str, seconds: float, most_bytes: int) -> int:
-    """Let a process capture for so long, kill it, and return the highest number that it had
-    handed over a little before."""
+def killed(
+    folder: Path, session_id: str, seconds: float, most_bytes: int, at_least: int = 1
+) -> int:
+    """Let a process capture for so long, and so many segments, kill it, and return the highest
+    number that it had handed over a little before."""
     command = [sys.executable, "-m", "tests.live.spooler", str(folder), session_id, str(most_bytes)]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) as process:
@@ -34,7 +36,7 @@ def killed(folder: Path, session_id: str, seconds: float, most_bytes: int) -> in
             now = time.monotonic()
             numbers.append((now, int(line)))
             until = until or now + seconds
-            if now >= until:
+            if now >= until and len(numbers) >= at_least:
                 process.kill()
                 break
     cut = time.monotonic() - UNWRITTEN_SECONDS
@@ -83,9 +85,11 @@ def test_killed_at_the_bound(tmp_path: Path) -> None:
     """The same where chunks are removed all the time: what is held and what is said to be dropped
     are all that there was."""
     dice = random.Random(SEED)
+    overflowing = 2 * 4_000_000 // FILLER_BYTES
     for number in range(ROUNDS // 2):
         name = f"session-number-{number:04}"
-        newest = killed(tmp_path, name, 1.0 + dice.uniform(0.0, 0.5), 4_000_000)
+        seconds = 1.0 + dice.uniform(0.0, 0.5)
+        newest = killed(tmp_path, name, seconds, 4_000_000, overflowing)
         desk = Desk(str(tmp_path), most_bytes=4_000_000)
         taken = sum(path.stat().st_size for path in tmp_path.rglob("*.chunk"))
         # And what was written, and dropped again because syncs were slow, since the last one.
