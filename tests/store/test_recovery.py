@@ -528,7 +528,9 @@ class DatabaseTests(RecoveryCase):
             file.write("by hand")
         with open(os.path.join(self.rig.path, "recordings", "list.txt"), "w") as file:
             file.write("by hand")
+        os.mkdir(os.path.join(self.rig.path, "recordings", "lost+found"))
         rig = self.killed()
+        self.assertTrue(os.path.isdir(os.path.join(rig.path, "recordings", "lost+found")))
         self.assertEqual(len(self.successResultOf(rig.store.sessions(SessionQuery())).sessions), 3)
         kept = os.path.join(rig.path, "recordings", "desk-1", "notes", "read me.txt")
         self.assertTrue(os.path.exists(kept))
