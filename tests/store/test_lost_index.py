@@ -269,6 +269,23 @@ class LostIndexTests(FaultCase):
         (record,) = self.successResultOf(rig.store.sessions(SessionQuery())).sessions
         self.assertEqual((record.state, record.segment_count), (SessionState.ENDED, 2))
 
+    def test_older_database(self) -> None:
+        """What was said of gaps since the database was copied is not forgotten with it."""
+        self.record(0, 1)
+        old = self.copy()
+        self.rig.store.gap(self.session.session_id, Gap(2, 4, Cause.DECLARED, detail="spool"))
+        self.record(5)
+        path = self.copy()
+        for suffix in ("", "-wal", "-shm"):
+            shutil.copy(os.path.join(old, "index.sqlite3" + suffix), path)
+        rig = self.start(path)
+        self.assertEqual(self.listed(rig), [0, 1, 5])
+        shown = self.successResultOf(rig.store.session("desk-1", self.session.session_id))
+        self.assertEqual(
+            [(gap.first, gap.last, gap.cause) for gap in shown.gaps],
+            [(2, 4, Cause.DECLARED), (None, None, Cause.SERVER_STOPPED)],
+        )
+
 
 class LogTests(FaultCase):
     """The log of the database is deleted, or the database says that it is another version's."""

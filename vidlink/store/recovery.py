@@ -183,7 +183,10 @@ class Recovery:
         for part, span in catalog.part_spans(filed.row):
             if part >= (file.filling_from or 0):
                 known.setdefault(part, []).append(span)
-        self._cut(folder, file, filed.row, known, catalog.gaps(filed.row))
+        # Statements are only added, and either may be the older one: a copy of the database that
+        # was put back, or the description, which is not written with each of many.
+        gaps = max(catalog.gaps(filed.row), file.gaps, key=len)
+        self._cut(folder, file, filed.row, known, gaps)
 
     def _read_file(self, sentinel_id: str, session_id: str) -> SessionFile | None:
         path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
