@@ -50,6 +50,20 @@ class FolderTests(SynchronousTestCase):
             with open(os.path.join(path, MARKER)) as marker:
                 self.assertEqual(json.load(marker), {"format": 1, "uuid": first.uuid})
 
+    def test_hardly_begun(self) -> None:
+        """Where the first start was killed or found no room before the marker was written, the
+        next one begins the folder; recordings without a marker are somebody else's."""
+        path = self.mktemp()
+        disk = FaultyDisk()
+        disk.errors["replace"] = 28
+        self.assertRaises(UserMistake, take_folder, path, disk)
+        with open(os.path.join(path, f"{MARKER}.new"), "wb"):
+            pass
+        take_folder(path, Disk()).release()
+        other = self.folder()
+        os.makedirs(os.path.join(other, "recordings", "desk-1"))
+        self.assert_refused(other, MARKER, "not empty")
+
     def test_missing_parent(self) -> None:
         """Where not even the parent is there, a disk may not be mounted: nothing is made."""
         path = os.path.join(self.mktemp(), "data")

@@ -22,7 +22,7 @@ from vidlink.store.paths import Paths
 _log = Logger()
 
 #: What may lie in a folder that we begin to use.
-HARMLESS = frozenset({"lost+found", "lock"})
+HARMLESS = frozenset({"lost+found", "lock", "vidlink-data.json.new"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +121,18 @@ def _look(paths: Paths) -> None:
         return
     except NotADirectoryError:
         raise UserMistake(f"the data folder {root} is not a folder; name another") from None
-    if os.path.basename(paths.marker) not in names and names - HARMLESS:
+    if os.path.basename(paths.marker) not in names and not _is_begun(paths, names - HARMLESS):
         raise UserMistake(
             f"{root} is not a data folder of VidLink: it has no {os.path.basename(paths.marker)} "
             "and is not empty; name another folder"
         )
+
+
+def _is_begun(paths: Paths, names: set[str]) -> bool:
+    """Whether `names` are no more than what a start leaves that could not write the marker."""
+    if names != {os.path.basename(paths.recordings)}:
+        return not names
+    return os.path.isdir(paths.recordings) and not os.listdir(paths.recordings)
 
 
 def _lock(paths: Paths) -> int:
