@@ -165,7 +165,6 @@ def _identify(paths: Paths, disk: Disk) -> str:
         name = _read_marker(paths, disk)
     except FileNotFoundError:
         return _begin(paths, disk)
-    disk.make_folders(paths.recordings)
     return name
 
 
@@ -183,6 +182,12 @@ def _read_marker(paths: Paths, disk: Disk) -> str:
         raise UserMistake(
             f"{paths.root} has format {found}, and this version of VidLink reads format {FORMAT}; "
             "use the version that wrote it"
+        )
+    if not os.path.isdir(paths.recordings):
+        # It is older than the marker. A new one might hide what is on a disk that is not mounted.
+        raise UserMistake(
+            f"{paths.recordings} is gone; mount the disk that it is on, or restore it, or make an "
+            "empty folder there to go on without what was recorded"
         )
     return name
 
