@@ -93,6 +93,36 @@ class FsckTests(CheckedCase):
             self.assertIn(word, line)
             self.assertEqual(self.said, [])
 
+    def test_not_told(self) -> None:
+        """Findings that cannot be printed are not taken for damage, nor for none: status 2, and
+        one line that does not blame the data folder."""
+        self.spoil()
+        read, write = os.pipe()
+        os.close(read)
+        for target, word in (("/dev/full", "standard output"), (write, "reads")):
+            errors = io.StringIO()
+            self.patch(sys, "stderr", errors)
+            with open(target, "w") as out, self.assertRaises(SystemExit) as ended:
+                self.patch(sys, "stdout", out)
+                main(["fsck", self.path])
+            self.assertEqual(ended.exception.code, 2)
+            (line,) = errors.getvalue().splitlines()
+            self.assertIn(word, line)
+            self.assertNotIn(self.path, line)
+
+    def test_file_that_is_in_the_way(self) -> None:
+        """What cannot be read at all is named."""
+        os.rename(self.database, f"{self.database}.away")
+        os.mkdir(self.database)
+        self.assertEqual(self.ended(self.path), 2)
+        (line,) = self.complained
+        self.assertIn("index.sqlite3: Is a directory", line)
+
+    def test_help(self) -> None:
+        """It says what the exit status means."""
+        self.assertEqual(self.ended("--help"), 0)
+        self.assertIn("1 if there is damage", " ".join(self.said))
+
     def test_interrupted(self) -> None:
         """Ctrl-C is one line, and leaves the folder free."""
         options = Options()

@@ -1,8 +1,9 @@
 """File systems of a test's own, that can be filled, cut off and made read-only.
 
 They need root, and are unmounted by whoever made them, whatever happens (`conftest`). They are seen
-by this process and those that it starts alone, and so end with it even if it is killed; and no
-other namespace made meanwhile can hold a file system that was unmounted here.
+by this process and those that it starts alone; if it is killed they end with the last of those,
+such as a server that goes on. And no other namespace made meanwhile can hold a file system that was
+unmounted here.
 """
 
 from __future__ import annotations

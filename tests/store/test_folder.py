@@ -12,7 +12,7 @@ from tests.store.rig import Rig, at_once
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
 from vidlink.store import RecordingStore
-from vidlink.store.folder import take_folder
+from vidlink.store.folder import inspect_folder, take_folder
 
 MARKER = "vidlink-data.json"
 
@@ -49,6 +49,38 @@ class FolderTests(SynchronousTestCase):
             self.assertEqual(first.uuid, second.uuid)
             with open(os.path.join(path, MARKER)) as marker:
                 self.assertEqual(json.load(marker), {"format": 1, "uuid": first.uuid})
+
+    def test_hardly_begun(self) -> None:
+        """Where the first start was killed or found no room before the marker was written, the
+        next one begins the folder; recordings without a marker are somebody else's."""
+        path = self.mktemp()
+        disk = FaultyDisk()
+        disk.errors["replace"] = 28
+        self.assertRaises(UserMistake, take_folder, path, disk)
+        with open(os.path.join(path, f"{MARKER}.new"), "wb"):
+            pass
+        take_folder(path, Disk()).release()
+        other = self.folder()
+        os.makedirs(os.path.join(other, "recordings", "desk-1"))
+        self.assert_refused(other, MARKER, "not empty")
+
+    def test_recordings_are_gone(self) -> None:
+        """Where the recordings lay somewhere else that is not there now, nothing is recorded
+        beside them; and an operator may begin again."""
+        path = self.mktemp()
+        first = take_folder(path, Disk())
+        first.release()
+        recordings = os.path.join(path, "recordings")
+        os.rmdir(recordings)
+        self.assert_refused(path, "recordings is gone", "mount")
+        self.assertRaises(UserMistake, inspect_folder, path, Disk())
+        os.symlink("/nowhere", recordings)
+        self.assert_refused(path, "recordings is gone", "mount")
+        os.remove(recordings)
+        os.mkdir(recordings)
+        second = take_folder(path, Disk())
+        second.release()
+        self.assertEqual(first.uuid, second.uuid)
 
     def test_missing_parent(self) -> None:
         """Where not even the parent is there, a disk may not be mounted: nothing is made."""

@@ -136,6 +136,32 @@ class SessionFileTests(SynchronousTestCase):
             with self.assertRaises(StoreError):
                 read_session(data)
 
+    def test_out_of_range(self) -> None:
+        """A number that no database holds or that would be divided by, half a letter, and a gap
+        that ends before it begins: one wrong bit in a file is an error, and no crash later."""
+        gap = Gap(1, 2, Cause.DECLARED, 3, 4, "spool")
+        file = replace(describe(a_session()), ended_time_us=5, end_reason="over", gaps=(gap,))
+        known = json.loads(write_session(file))
+        bad: list[dict[str, object]] = [
+            {name: value}
+            for name, value in known.items()
+            if type(value) is int
+            for value in (10**30, -(10**30))
+        ]
+        bad += [{"timescale": 0}, {"init_size_bytes": -1}, {"init_size_bytes": 2**32}]
+        bad += [
+            {"filling_from": -1},
+            {"name": "\ud800"},
+            {"ended": {"time_us": 5, "reason": "\udfff"}},
+        ]
+        bad += [{"ended": {"time_us": 2**63, "reason": ""}}]
+        for wrong in ({"first": 3}, {"first": -1}, {"last": 2**63}, {"end_time_us": 2**63}):
+            bad.append({"gaps": [known["gaps"][0] | wrong]})
+        self.assertEqual(read_session(json.dumps(known).encode()), file)
+        for changed in bad:
+            with self.assertRaises(StoreError, msg=changed):
+                read_session(json.dumps(known | changed).encode())
+
     @given(st.binary())
     def test_any_bytes(self, data: bytes) -> None:
         """Any bytes are a session's file or an error."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,7 +15,16 @@ from tests.faulty_disk import FaultyDisk
 from tests.store.recorded import read_part, stored
 from tests.store.rig import Rig
 from tests.store.samples import a_session, an_arrival
-from vidlink.model import SegmentQuery, Session, SessionQuery, Span
+from vidlink.errors import Damaged, RequestError
+from vidlink.model import (
+    Cause,
+    Gap,
+    SegmentQuery,
+    Session,
+    SessionQuery,
+    SessionState,
+    Span,
+)
 from vidlink.store.layout import RECORD_BYTES, read_session
 from vidlink.store.salvage import Salvage
 from vidlink.store.schema import SCHEMA_FORMAT
@@ -75,6 +86,24 @@ class FaultCase(SynchronousTestCase):
             byte = file.read(1)[0]
             file.seek(place)
             file.write(bytes((byte ^ 1,)))
+
+    def data(self, sequence: int) -> bytes:
+        """The bytes of a segment."""
+        return bytes(an_arrival(self.session, sequence).segment.data)
+
+    def served(self, rig: Rig, sequences: Iterable[int]) -> dict[int, bytes]:
+        """Those of these segments that are given out."""
+        found = {}
+        for one in sequences:
+            asked = rig.store.media("desk-1", self.session.session_id, one, one)
+            body, _ = self.successResultOf(asked)
+            given: list[object] = []
+            body.read(0, body.size_bytes).addBoth(given.append)
+            if isinstance(given[0], bytes):
+                found[one] = given[0]
+            else:
+                self.assertIsInstance(given[0].value, Damaged)  # type: ignore[attr-defined]
+        return found
 
     def listed(self, rig: Rig) -> list[int]:
         """The sequences that history lists."""
@@ -150,6 +179,112 @@ class SyncedTests(FaultCase):
         self.start(path).close()
         with open(self.inside(path, "part-0000.mp4"), "rb") as file:
             self.assertEqual(file.read(), data)
+
+
+class LostIndexTests(FaultCase):
+    """The database is lost, a session was being recorded, and something of it is damaged: what
+    was acknowledged behind that stays."""
+
+    def lost(self) -> str:
+        """What a kill at this moment leaves, without the database."""
+        path = self.copy()
+        for suffix in ("", "-wal", "-shm"):
+            os.remove(os.path.join(path, "index.sqlite3" + suffix))
+        return path
+
+    def test_damaged_segment(self) -> None:
+        """One wrong bit in a segment costs that one alone; a torn one at the end is cut."""
+        self.record(*range(6))
+        _, rows = read_part(self.rig, self.session, 0)
+        for is_torn in (False, True):
+            for sequence in range(4):
+                path = self.lost()
+                part = self.inside(path, "part-0000.mp4")
+                self.flip(part, rows[sequence][1] + rows[sequence][2] // 2)
+                if is_torn:
+                    os.truncate(part, rows[5][1] + 1)
+                rig = self.start(path)
+                there = range(5 if is_torn else 6)
+                self.assertEqual(self.listed(rig), list(there))
+                whole = {one: self.data(one) for one in there if one != sequence}
+                self.assertEqual(self.served(rig, there), whole)
+                rig.close()
+
+    def test_damaged_record(self) -> None:
+        """One wrong bit in a record costs that segment alone."""
+        self.record(*range(6))
+        for sequence in range(4):
+            path = self.lost()
+            self.flip(self.inside(path, "part-0000.idx"), sequence * RECORD_BYTES + 1)
+            rig = self.start(path)
+            self.assertEqual(self.listed(rig), [one for one in range(6) if one != sequence])
+            rig.close()
+
+    def test_damaged_description(self) -> None:
+        """One wrong digit in what the description says of the init costs no segment."""
+        self.record(*range(3))
+        for name in ("init_size_bytes", "init_crc32"):
+            path = self.lost()
+            description = self.inside(path, "session.json")
+            with open(description) as file:
+                known = json.load(file)
+            with open(description, "w") as file:
+                json.dump(known | {name: known[name] ^ 1}, file)
+            rig = self.start(path)
+            self.assertEqual(self.listed(rig), [0, 1, 2], name)
+            rig.close()
+
+    def test_one_bad_folder(self) -> None:
+        """A folder that cannot be read does not keep the server from starting."""
+        self.record(0, 1)
+        self.end()
+        other = a_session(1, sentinel_id="desk-2")
+        self.rig.store.begin(other, lambda sequence: None)
+        self.record(0, session=other)
+        for name in ("part-0000.idx", "session.json"):
+            path = self.lost()
+            os.remove(self.inside(path, name))
+            os.mkdir(self.inside(path, name))
+            rig = self.start(path)
+            page = self.successResultOf(rig.store.sessions(SessionQuery()))
+            self.assertEqual([one.session.session_id for one in page.sessions], [other.session_id])
+            self.assertEqual(len(self.flushLoggedErrors()), 0)
+            with self.assertRaises(RequestError):
+                rig.store.begin(self.session, lambda sequence: None)
+            rig.close()
+
+    def test_bad_folder_that_was_live(self) -> None:
+        """The same, where the database is older than the folder, and has the session as live: it
+        is closed with what was known."""
+        self.record(0, 1)
+        self.rig.clock.advance(2)
+        self.rig.store.gap(self.session.session_id, Gap(9, 9, Cause.DECLARED))
+        self.rig.settle()
+        path = self.copy()
+        self.end()
+        shutil.copy(self.inside(self.rig.path, "session.json"), self.inside(path, "session.json"))
+        os.remove(self.inside(path, "part-0000.idx"))
+        os.mkdir(self.inside(path, "part-0000.idx"))
+        rig = self.start(path)
+        (record,) = self.successResultOf(rig.store.sessions(SessionQuery())).sessions
+        self.assertEqual((record.state, record.segment_count), (SessionState.ENDED, 2))
+
+    def test_older_database(self) -> None:
+        """What was said of gaps since the database was copied is not forgotten with it."""
+        self.record(0, 1)
+        old = self.copy()
+        self.rig.store.gap(self.session.session_id, Gap(2, 4, Cause.DECLARED, detail="spool"))
+        self.record(5)
+        path = self.copy()
+        for suffix in ("", "-wal", "-shm"):
+            shutil.copy(os.path.join(old, "index.sqlite3" + suffix), path)
+        rig = self.start(path)
+        self.assertEqual(self.listed(rig), [0, 1, 5])
+        shown = self.successResultOf(rig.store.session("desk-1", self.session.session_id))
+        self.assertEqual(
+            [(gap.first, gap.last, gap.cause) for gap in shown.gaps],
+            [(2, 4, Cause.DECLARED), (None, None, Cause.SERVER_STOPPED)],
+        )
 
 
 class LogTests(FaultCase):

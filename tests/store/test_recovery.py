@@ -435,7 +435,22 @@ class DatabaseTests(RecoveryCase):
                 connection.execute("CREATE TABLE recipes (name TEXT)")
             connection.close()
 
-        for spoil in (delete, empty, zero, cut, overwrite, one_page, text, swap, foreign):
+        def one_bit(path: str, word: bytes) -> None:
+            # SQLite sees nothing wrong with that.
+            with open(path, "rb") as file:
+                data = file.read()
+            self.assertIn(word, data)
+            with open(path, "wb") as file:
+                file.write(data.replace(word, bytes((word[0] ^ 1, *word[1:]))))
+
+        def cause(path: str) -> None:
+            one_bit(path, b"declared")
+
+        def state(path: str) -> None:
+            one_bit(path, b"ended")
+
+        spoils = delete, empty, zero, cut, overwrite, one_page, text, swap, foreign, cause, state
+        for spoil in spoils:
             path = self.copy()
             self.checkpoint(path)
             spoil(os.path.join(path, "index.sqlite3"))
@@ -528,7 +543,9 @@ class DatabaseTests(RecoveryCase):
             file.write("by hand")
         with open(os.path.join(self.rig.path, "recordings", "list.txt"), "w") as file:
             file.write("by hand")
+        os.mkdir(os.path.join(self.rig.path, "recordings", "lost+found"))
         rig = self.killed()
+        self.assertTrue(os.path.isdir(os.path.join(rig.path, "recordings", "lost+found")))
         self.assertEqual(len(self.successResultOf(rig.store.sessions(SessionQuery())).sessions), 3)
         kept = os.path.join(rig.path, "recordings", "desk-1", "notes", "read me.txt")
         self.assertTrue(os.path.exists(kept))

@@ -10,6 +10,7 @@ import os
 from twisted.logger import Logger
 
 from vidlink.disk import Disk
+from vidlink.model import is_sentinel_id
 from vidlink.store.handover import Forget
 from vidlink.store.index import Index
 from vidlink.store.paths import Paths
@@ -54,8 +55,10 @@ def clear_sentinels(paths: Paths) -> None:
     """Remove the folders of Sentinels without any session: while one may begin, they stay."""
     with os.scandir(paths.recordings) as sentinels:
         for sentinel in sentinels:
-            if sentinel.is_dir(follow_symlinks=False) and not os.listdir(sentinel.path):
+            # Of others nothing is ours to remove, such as lost+found.
+            if is_sentinel_id(sentinel.name) and sentinel.is_dir(follow_symlinks=False):
                 try:
-                    os.rmdir(sentinel.path)
+                    if not os.listdir(sentinel.path):
+                        os.rmdir(sentinel.path)
                 except OSError as error:
                     _log.warn("{folder} stays: {why}", folder=sentinel.path, why=str(error))

@@ -22,7 +22,7 @@ from vidlink.store.paths import Paths
 _log = Logger()
 
 #: What may lie in a folder that we begin to use.
-HARMLESS = frozenset({"lost+found", "lock"})
+HARMLESS = frozenset({"lost+found", "lock", "vidlink-data.json.new"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +121,18 @@ def _look(paths: Paths) -> None:
         return
     except NotADirectoryError:
         raise UserMistake(f"the data folder {root} is not a folder; name another") from None
-    if os.path.basename(paths.marker) not in names and names - HARMLESS:
+    if os.path.basename(paths.marker) not in names and not _is_begun(paths, names - HARMLESS):
         raise UserMistake(
             f"{root} is not a data folder of VidLink: it has no {os.path.basename(paths.marker)} "
             "and is not empty; name another folder"
         )
+
+
+def _is_begun(paths: Paths, names: set[str]) -> bool:
+    """Whether `names` are no more than what a start leaves that could not write the marker."""
+    if names != {os.path.basename(paths.recordings)}:
+        return not names
+    return os.path.isdir(paths.recordings) and not os.listdir(paths.recordings)
 
 
 def _lock(paths: Paths) -> int:
@@ -158,7 +165,6 @@ def _identify(paths: Paths, disk: Disk) -> str:
         name = _read_marker(paths, disk)
     except FileNotFoundError:
         return _begin(paths, disk)
-    disk.make_folders(paths.recordings)
     return name
 
 
@@ -176,6 +182,12 @@ def _read_marker(paths: Paths, disk: Disk) -> str:
         raise UserMistake(
             f"{paths.root} has format {found}, and this version of VidLink reads format {FORMAT}; "
             "use the version that wrote it"
+        )
+    if not os.path.isdir(paths.recordings):
+        # It is older than the marker. A new one might hide what is on a disk that is not mounted.
+        raise UserMistake(
+            f"{paths.recordings} is gone; mount the disk that it is on, or restore it, or make an "
+            "empty folder there to go on without what was recorded"
         )
     return name
 

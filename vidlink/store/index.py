@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 from vidlink.errors import StoreError
-from vidlink.model import Gap, SessionRecord, Span
+from vidlink.model import Cause, Gap, SessionRecord, SessionState, Span
 from vidlink.store import listing
 from vidlink.store.handover import Forget, SetHold
 from vidlink.store.layout import SessionFile
@@ -49,6 +49,13 @@ INSERT INTO sentinels VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sentinel_id) DO UPD
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PUT_SPAN = "INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PUT_GAP = "INSERT OR REPLACE INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+#: What may stand in columns that have one of a few words, by table and column.
+_WORDS = (
+    ("sessions", "state", (*(state.value for state in SessionState), FILLING)),
+    ("gaps", "cause", tuple(cause.value for cause in Cause)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,14 @@ class Index:
             raise UnusableIndex("the index is the database of something else")
         if connection.execute("SELECT uuid FROM folder").fetchall() != [(self._uuid,)]:
             raise UnusableIndex("the index belongs to another data folder")
+        # SQLite does not mind what a text says: a wrong bit in one is for us to see.
+        for table, column, words in _WORDS:
+            marks = ", ".join("?" * len(words))
+            (wrong,) = connection.execute(
+                f"SELECT count(*) FROM {table} WHERE {column} NOT IN ({marks})", words
+            ).fetchone()
+            if wrong:
+                raise UnusableIndex(f"the index is damaged: {wrong} {table} of an unknown {column}")
 
     def save(self, sheets: Iterable[Sheet], changes: Iterable[SetHold | Forget] = ()) -> list[int]:
         """Put `sheets` into the database, then `changes` of what is there, all or none.

@@ -115,7 +115,18 @@ def describe(session: Session) -> SessionFile:
 
 
 _TEXTS = ("sentinel_id", "session_id", "name", "group", "software", "mime")
-_NUMBERS = ("started_time_us", "width", "height", "timescale", "track_id")
+_U32, _I63 = 2**32, 2**63
+#: Each number of a session, and the lowest and the highest that it may be: what is beyond them is
+#: in no database, or would be divided by.
+_NUMBERS = {
+    "started_time_us": (-_I63, _I63 - 1),
+    "width": (0, _U32 - 1),
+    "height": (0, _U32 - 1),
+    "timescale": (1, _U32 - 1),
+    "track_id": (0, _U32 - 1),
+}
+#: Larger ones are refused when they come.
+_MOST_INIT_BYTES = 16 * 1024 * 1024
 
 
 def write_session(file: SessionFile) -> bytes:
@@ -147,20 +158,20 @@ def read_session(data: bytes) -> SessionFile:
         known = json.loads(data)
         if _typed(known["format"], int) != FORMAT:
             raise StoreError(f"session.json has format {known['format']}, not {FORMAT}")
-        values = {name: _typed(known[name], str) for name in _TEXTS}
-        values |= {name: _typed(known[name], int) for name in _NUMBERS}
+        values: dict[str, Any] = {name: _text(known[name]) for name in _TEXTS}
+        values |= {name: _number(known[name], *ends) for name, ends in _NUMBERS.items()}
         if not (is_sentinel_id(values["sentinel_id"]) and is_session_id(values["session_id"])):
             raise StoreError("session.json holds ids that are none")
         ended, filling, hold = (known.get(name) for name in ("ended", "filling_from", "hold"))
         return SessionFile(
             session=Session(init=b"", **values),
-            init_size_bytes=_typed(known["init_size_bytes"], int),
-            init_check=_typed(known["init_crc32"], int),
-            ended_time_us=None if ended is None else _typed(ended["time_us"], int),
-            end_reason="" if ended is None else _typed(ended["reason"], str),
+            init_size_bytes=_number(known["init_size_bytes"], 0, _MOST_INIT_BYTES),
+            init_check=_number(known["init_crc32"], 0, _U32 - 1),
+            ended_time_us=None if ended is None else _number(ended["time_us"]),
+            end_reason="" if ended is None else _text(ended["reason"]),
             gaps=tuple(_gap_from_json(gap) for gap in known.get("gaps", ())),
             is_sealed=_typed(known.get("sealed", False), bool),
-            filling_from=None if filling is None else _typed(filling, int),
+            filling_from=None if filling is None else _number(filling, 0),
             hold=None if hold is None else _hold_from_json(hold),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -173,8 +184,22 @@ def _typed(value: Any, kind: type) -> Any:
     return value
 
 
+def _number(value: Any, lowest: int = -_I63, highest: int = _I63 - 1) -> int:
+    number: int = _typed(value, int)
+    if not lowest <= number <= highest:
+        raise ValueError(f"{number} is not from {lowest} to {highest}")
+    return number
+
+
+def _text(value: Any) -> str:
+    """A text that can be written: half a surrogate pair cannot."""
+    text: str = _typed(value, str)
+    text.encode("utf-8")
+    return text
+
+
 def _hold_from_json(known: dict[str, Any]) -> Hold:
-    return Hold(_typed(known["reason"], str), _typed(known["time_us"], int))
+    return Hold(_text(known["reason"]), _number(known["time_us"]))
 
 
 def _gap_as_json(gap: Gap) -> dict[str, Any]:
@@ -189,6 +214,16 @@ def _gap_as_json(gap: Gap) -> dict[str, Any]:
 
 
 def _gap_from_json(known: dict[str, Any]) -> Gap:
-    numbers = ("first", "last", "start_time_us", "end_time_us")
-    values = {name: None if known[name] is None else _typed(known[name], int) for name in numbers}
-    return Gap(cause=Cause(known["cause"]), detail=_typed(known["detail"], str), **values)
+    values = {
+        name: None if known[name] is None else _number(known[name], lowest)
+        for name, lowest in (
+            ("first", 0),
+            ("last", 0),
+            ("start_time_us", -_I63),
+            ("end_time_us", -_I63),
+        )
+    }
+    first, last = values["first"], values["last"]
+    if first is not None and last is not None and first > last:
+        raise ValueError(f"a gap from {first} to {last}")
+    return Gap(cause=Cause(known["cause"]), detail=_text(known["detail"]), **values)

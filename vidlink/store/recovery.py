@@ -89,10 +89,14 @@ class Recovery:
             for session_id, sentinel_id in folders.items():
                 if session_id in known:
                     continue
-                if stock.is_deleted(session_id):
-                    put_away(sentinel_id, session_id, self._paths, self._disk)
-                else:
-                    self._take_in(sentinel_id, session_id)
+                try:
+                    if stock.is_deleted(session_id):
+                        put_away(sentinel_id, session_id, self._paths, self._disk)
+                    else:
+                        self._take_in(sentinel_id, session_id)
+                except OSError as error:
+                    # The others shall be listed all the same; the next start tries again.
+                    self._say_unreadable(self._paths.session(sentinel_id, session_id), error)
             for sentinel_id, session_id in open_sessions:
                 filed = catalog.session(sentinel_id, session_id)
                 if filed is not None:
@@ -169,13 +173,20 @@ class Recovery:
         if file is None:
             file = file_of(filed)
         if not file.is_unfinished:
-            self._file_closed(folder, file, filed.row)
+            try:
+                self._file_closed(folder, file, filed.row)
+            except OSError as error:
+                self._say_unreadable(folder, error)
+                self._add(file, filed.row, Salvaged(catalog.part_spans(filed.row), was_cut=False))
             return
         known: dict[int, list[Span]] = {}
         for part, span in catalog.part_spans(filed.row):
             if part >= (file.filling_from or 0):
                 known.setdefault(part, []).append(span)
-        self._cut(folder, file, filed.row, known, catalog.gaps(filed.row))
+        # Statements are only added, and either may be the older one: a copy of the database that
+        # was put back, or the description, which is not written with each of many.
+        gaps = max(catalog.gaps(filed.row), file.gaps, key=len)
+        self._cut(folder, file, filed.row, known, gaps)
 
     def _read_file(self, sentinel_id: str, session_id: str) -> SessionFile | None:
         path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
@@ -204,11 +215,7 @@ class Recovery:
             salvaged = Salvage(self._disk, folder, file, known).cut(flush_files)
         except OSError as error:
             # The others shall be recorded all the same.
-            self._log.error(
-                "{folder} cannot be put in order, and is left as it is: {reason}",
-                folder=folder,
-                reason=str(error),
-            )
+            self._say_unreadable(folder, error)
             spans = [(part, span) for part, found in (known or {}).items() for span in found]
             salvaged = Salvaged(spans, was_cut=False)
         if file.ended_time_us is None:
@@ -220,6 +227,13 @@ class Recovery:
         # One that had ended before is not cut short: what it lacks is asked for again.
         ended = replace(file, gaps=gaps, filling_from=None)
         self._to_end.append((ended, row, salvaged))
+
+    def _say_unreadable(self, folder: str, error: OSError) -> None:
+        self._log.error(
+            "{folder} cannot be put in order, and is left as it is: {reason}; see vidlink fsck",
+            folder=folder,
+            reason=str(error),
+        )
 
     def _end(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
         session = file.session

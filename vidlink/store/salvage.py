@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -116,12 +116,17 @@ class Salvage:
         first = max(0, min(self._synced(number, records_path, count), count - 1))
         end = self._end_before(records_path, first)
         data = self._disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
-        sound = first
-        for row in read_records(data):
+        rows = list(read_records(data))
+        kept = 0
+        for row in rows:
             if row is None or not self._is_sound(row, path, size, end):
+                kept = self._whole_behind(rows, kept, path, size)
                 break
             end = row[1] + row[2]
-            sound += 1
+            kept += 1
+        if kept and (newest := rows[kept - 1]) is not None:
+            end = newest[1] + newest[2]
+        sound = first + kept
         self._truncate(records_path, records_size, sound * RECORD_BYTES)
         if not sound and not self._has_init(path):
             self._disk.remove(records_path)
@@ -139,6 +144,21 @@ class Salvage:
             return 0 if count else sys.maxsize
         spans = self._known.get(number, ())
         return self._file.init_size_bytes + sum(span.size_bytes for span in spans) if spans else 0
+
+    def _whole_behind(self, rows: Sequence[Row | None], first: int, path: str, size: int) -> int:
+        """How many of `rows` are no tail, although the one at `first` is not sound: up to the last
+        whole one.
+
+        A whole segment in the wrong place is none of a tail: its place is what is wrong. And where
+        no database says what was synced, all that lies before a whole segment may have been.
+        """
+        last = first + 1 if self._known is not None else len(rows)
+        for place in reversed(range(first, last)):
+            row = rows[place]
+            if row is not None and self._is_sound(row, path, size, None):
+                _log.error("{path} is damaged before its end; see vidlink fsck", path=path)
+                return place + 1
+        return first
 
     def _has_init(self, path: str) -> bool:
         data = self._disk.read(path, 0, self._file.init_size_bytes) if self._size(path) else b""

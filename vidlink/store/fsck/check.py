@@ -291,4 +291,5 @@ def _size(folder: str) -> int:
 
 
 def _cannot(root: str, error: OSError) -> StoreError:
-    return StoreError(f"{root} cannot be checked: {error.strerror or error}")
+    where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    return StoreError(f"{root} cannot be checked: {where}{error.strerror or error}")

@@ -112,7 +112,8 @@ class Rebuild:
         os.replace(fresh, part.records_path)
         self._disk.sync_folder(os.path.dirname(part.path))
         part.records_bytes = part.records_bytes or 0
-        self._say({Kind.RECORD, Kind.NO_RECORDS, Kind.TAIL}, f"{count:,} records were made anew")
+        noun = "record was" if count == 1 else "records were"
+        self._say({Kind.RECORD, Kind.NO_RECORDS, Kind.TAIL}, f"{count:,} {noun} made anew")
         return True
 
     def _merged(self) -> Iterator[bytes]:
