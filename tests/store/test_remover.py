@@ -103,13 +103,15 @@ class DeletedTests(RemoverCase):
         with open(f"{folder}/part-0000.idx", "rb") as records:
             digest = sha256(records.read()).hexdigest()
         self.rig.now_us = EPOCH_US + 12 * DAY_US
+        shown = self.successResultOf(self.rig.store.session("desk-1", session.session_id))
+        self.assertEqual([gap.cause.value for gap in shown.gaps], ["undelivered"])
         answer = self.delete(session)
         self.rig.settle()
         receipt = self.successResultOf(answer)
         self.assertEqual(receipt.deleted_time_us, EPOCH_US + 12 * DAY_US)
         self.assertEqual((receipt.reason.value, receipt.by), ("asked", "somebody"))
         self.assertEqual((receipt.first_sequence, receipt.last_sequence), (0, 4))
-        self.assertEqual((receipt.segment_count, receipt.lost), (3, (("missing", 2),)))
+        self.assertEqual((receipt.segment_count, receipt.lost), (3, (("undelivered", 2),)))
         self.assertEqual((receipt.parts, receipt.records_sha256), (1, digest))
         with open(f"{self.rig.path}/receipts.jsonl", "rb") as lines:
             self.assertEqual([read_receipt(line) for line in lines], [receipt])

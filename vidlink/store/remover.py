@@ -194,7 +194,11 @@ class Remover:
         session = filed.record.session
         folder = self._paths.session(session.sentinel_id, session.session_id)
         spans, gaps = self._catalog.spans(filed.row), self._catalog.gaps(filed.row)
-        record = replace(filed.record, spans=spans, gaps=listing.explain(spans, gaps))
+        # As history has shown it: its time may be over, which the database need not know yet.
+        record = filed.record
+        state = listing.state_at(record.state, record.ended_time_us, self._wall_clock_us())
+        life = listing.Life.of(replace(record, state=state))
+        record = replace(record, spans=spans, gaps=listing.explain(spans, gaps, life))
         return describe(record, removal, digest_records(folder, self._disk))
 
     def _let_go(self, removal: Removal, receipt: Receipt) -> None:
