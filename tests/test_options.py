@@ -13,7 +13,7 @@ from vidlink.plugins import find_codecs
 from vidlink.sentinel.tap import Options as SentinelOptions
 from vidlink.sentinel.tap import identity
 from vidlink.server.tap import Options as ServerOptions
-from vidlink.server.tap import policy_of
+from vidlink.server.tap import kept_free, policy_of
 
 
 class OptionsTests(SynchronousTestCase):
@@ -107,6 +107,10 @@ class OptionsTests(SynchronousTestCase):
         options.parseOptions([*words, "--retain-dry-run"])
         policy = Policy(43_200_000_000, 7, 8, is_rehearsal=True)
         self.assertEqual(policy_of(options), policy)
+        self.assertIsNone(kept_free(options), "a rehearsal keeps no room")
+        options = ServerOptions()
+        options.parseOptions(words)
+        self.assertEqual(kept_free(options), 8)
         self.assertIn("disk or os", self.complaint(ServerOptions(), "--durability", "tape"))
 
     def test_command(self) -> None:

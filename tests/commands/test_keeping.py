@@ -8,13 +8,14 @@ from contextlib import redirect_stderr
 from io import StringIO
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
 from tests.server.histories import BASE, DESK, GATE, HistoryCase
 from vidlink.client import History
+from vidlink.client.requests import ANSWER_SECONDS
 from vidlink.commands import delete, hold, ls, receipts, retention
-from vidlink.errors import NotFound, UserMistake
+from vidlink.errors import NotFound, StoreError, Unreachable, UserMistake
 from vidlink.options import OneLineOptions
 
 
@@ -24,7 +25,9 @@ class KeepingCommandTests(HistoryCase):
     def setUp(self) -> None:
         """A client."""
         super().setUp()
-        self.history = History(BASE, treq=self.client, clock=Clock())
+        self.clock = Clock()
+        self.asked = False
+        self.history = History(BASE, treq=self.client, clock=self.clock)
         self.lines: list[str] = []
         self.questions: list[str] = []
         self.answer = True
@@ -93,6 +96,44 @@ class KeepingCommandTests(HistoryCase):
         done = self.delete(GATE.sentinel_id, "--before", "2000-01-01")
         self.assertEqual(self.successResultOf(done), 0)
         self.assertIn("nothing", self.lines[-1])
+
+    def test_not_answered(self) -> None:
+        """When no answer comes, because a session is large, what is said is what is known: it is
+        being deleted, it may be yet, or nobody knows; a rehearsal just fails."""
+        delete_it, shown = self.store.delete, self.store.session
+        for outlook, does_delete, is_lost in (
+            ("it is being deleted all the same", True, False),
+            ("it is still there, and may be deleted yet", False, False),
+            ("whether it is deleted is not known", False, True),
+        ):
+            session_id = self.spare()
+
+            def slow(*ids: Any, does: bool = does_delete, **options: Any) -> Any:
+                if does:
+                    delete_it(*ids, **options)
+                return Deferred()
+
+            def lost(*ids: Any, is_lost: bool = is_lost) -> Any:
+                return fail(StoreError("no")) if is_lost and self.asked else shown(*ids)
+
+            self.store.delete = slow  # type: ignore[method-assign]
+            self.store.session = lost  # type: ignore[method-assign,assignment]
+            self.asked = False
+            errors = StringIO()
+            with redirect_stderr(errors):
+                waiting = self.delete(GATE.sentinel_id, session_id, "--yes")
+                self.assertNoResult(waiting)
+                self.asked = True
+                self.clock.advance(ANSWER_SECONDS)
+                for _ in range(40):
+                    self.client.flush()
+            self.assertEqual(self.successResultOf(waiting), 1)
+            self.assertIn(f"{session_id}: {BASE} has not answered", errors.getvalue())
+            self.assertIn(outlook, errors.getvalue())
+        self.asked = False
+        waiting = self.delete(DESK.sentinel_id, DESK.session_id, "--dry-run")
+        self.clock.advance(ANSWER_SECONDS)
+        self.failureResultOf(waiting, Unreachable)
 
     def test_not_allowed(self) -> None:
         """A server that does not allow it is named, with what to do."""

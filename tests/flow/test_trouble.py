@@ -19,7 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.links.memory import MemoryServer
 from tests.store.recorded import stored
 from tests.store.rig import Rig
-from vidlink.model import Cause, RecordingState, Segment
+from tests.store.samples import EPOCH_US, a_session, an_arrival
+from vidlink.model import Cause, Policy, RecordingState, Segment
 from vidlink.server.health import CALM_SECONDS, OK, Health
 from vidlink.server.metrics import Metrics
 from vidlink.testing.peers import FakeProctorPeer, FakeSentinelPeer
@@ -244,6 +245,59 @@ class EverywhereTests(TroubleCase):
         for _ in range(int(CALM_SECONDS) + 3):
             self.second(segments=0)
         self.assertEqual(set(self.places().values()), {False})
+
+
+class RetentionTests(TroubleCase):
+    """A full disk on which the policy makes room, once there is something that may go."""
+
+    def test_makes_room(self) -> None:
+        """Trouble is told in every place as long as nothing may go, and goes away in all of them
+        by itself when something has; viewers notice nothing."""
+        wanted = 100_000
+        self.make(policy=Policy(min_free_bytes=wanted))
+        store, disk = self.rig.store, self.rig.disk
+        self.health = Health(
+            store, self.server.hub, self.server.clock.seconds, min_free_bytes=wanted
+        )
+        self.metrics = Metrics(self.server.hub, store, self.health, ())
+        old = a_session(1, sentinel_id="desk-old")
+        store.begin(old, lambda sequence: None)
+        store.append(old.session_id, an_arrival(old, 0))
+        store.end(old.session_id, "over", EPOCH_US)
+        held = store.hold("desk-old", old.session_id, "why")
+        self.rig.settle()
+        self.successResultOf(held)
+        for _ in range(3):
+            self.tick()
+        self.assertEqual(set(self.places().values()), {False})
+
+        def before(name: str, path: str) -> None:
+            if name == "remove" and old.session_id in path:
+                disk.room_bytes = None
+
+        disk.before, disk.room_bytes = before, 0
+        for _ in range(PATIENCE_SECONDS):
+            self.tick()
+        self.assertEqual(set(self.places().values()), {True}, self.places())
+        self.assertIn("free on the disk", self.health.checks()["disk"])
+        self.assertEqual(self.values()["vidlink_ready disk"], 0)
+        self.assertEqual(self.successResultOf(store.receipts(None, 9)).receipts, ())
+        disk.room_bytes = 10_000
+        store.hold("desk-old", old.session_id, None)
+        for _ in range(PATIENCE_SECONDS + int(CALM_SECONDS)):
+            self.tick()
+        self.assertEqual(set(self.places().values()), {False}, self.places())
+        self.assertEqual(self.values()["vidlink_ready disk"], 1)
+        (receipt,) = self.successResultOf(store.receipts(None, 9)).receipts
+        self.assertEqual(receipt.session_id, old.session_id)
+        self.assert_seen()
+        self.assertEqual(self.session().gaps, ())
+        self.assertEqual(self.session().segment_count, self.sent)
+
+    def tick(self) -> None:
+        """A second passes, also for who deletes."""
+        self.second()
+        self.rig.store.remover.round()
 
 
 class CrowdTests(TroubleCase):

@@ -111,6 +111,27 @@ class CheckTests(HealthCase):
             self.assertEqual("disk" not in self.wrong(), is_well, (free, total))
         self.assertEqual(self.wrong(), {"disk": "only 1 MB are free on the disk"})
 
+    def test_room_that_is_kept(self) -> None:
+        """Where room is made by deleting, that much has to be left, more or less than otherwise;
+        a moment in which it is not made yet is no trouble."""
+        for wanted, free, is_well in (
+            (10**10, 10**10, True),
+            (10**10, 10**10 - 1, False),
+            (10**6, 10**6, True),
+            (10**6, 10**6 - 1, False),
+            (0, 0, True),
+        ):
+            clock = self.clock.seconds
+            self.health = Health(self.store, self.hub, clock, min_free_bytes=wanted)
+            self.store.room = DiskSpace(free, 10**13)
+            self.seconds(int(LOOK_SECONDS))
+            self.assertEqual(self.wrong(), {}, (wanted, free))
+            self.seconds(1)
+            self.assertEqual("disk" not in self.wrong(), is_well, (wanted, free))
+            self.store.room = DiskSpace(wanted, 10**13)
+            self.seconds(int(LOOK_SECONDS))
+            self.assertEqual(self.wrong(), {}, (wanted, free))
+
     def test_disk_hangs(self) -> None:
         """A disk that does not answer is known for it soon, and asked no more than once."""
         self.store.looks = Deferred()

@@ -103,13 +103,15 @@ class DeletedTests(RemoverCase):
         with open(f"{folder}/part-0000.idx", "rb") as records:
             digest = sha256(records.read()).hexdigest()
         self.rig.now_us = EPOCH_US + 12 * DAY_US
+        shown = self.successResultOf(self.rig.store.session("desk-1", session.session_id))
+        self.assertEqual([gap.cause.value for gap in shown.gaps], ["undelivered"])
         answer = self.delete(session)
         self.rig.settle()
         receipt = self.successResultOf(answer)
         self.assertEqual(receipt.deleted_time_us, EPOCH_US + 12 * DAY_US)
         self.assertEqual((receipt.reason.value, receipt.by), ("asked", "somebody"))
         self.assertEqual((receipt.first_sequence, receipt.last_sequence), (0, 4))
-        self.assertEqual((receipt.segment_count, receipt.lost), (3, (("missing", 2),)))
+        self.assertEqual((receipt.segment_count, receipt.lost), (3, (("undelivered", 2),)))
         self.assertEqual((receipt.parts, receipt.records_sha256), (1, digest))
         with open(f"{self.rig.path}/receipts.jsonl", "rb") as lines:
             self.assertEqual([read_receipt(line) for line in lines], [receipt])
@@ -482,6 +484,36 @@ class PolicyTests(RemoverCase):
         self.assertEqual((self.listed(), self.receipts()[2].parts), ([], 0))
 
 
+class GoneFolderTests(RemoverCase):
+    """The disk of the data folder is unmounted: another folder is in its place."""
+
+    policy = Policy(max_age_us=10 * DAY_US)
+
+    def test_nothing_goes(self) -> None:
+        """Nothing is deleted, by the policy or by hand, nor held, whatever the database still
+        says, and nothing is written to where the folder was; with the disk it all comes back."""
+        kept: str = self.mktemp()
+        self.rig.store.remover.round()
+        os.rename(self.rig.path, kept)
+        os.mkdir(self.rig.path)
+        self.rig.now_us = EPOCH_US + 1_000 * DAY_US
+        deleted = self.delete(self.sessions[0])
+        held = self.rig.store.hold("desk-1", self.sessions[1].session_id, "why")
+        with capturedLogs() as logged:
+            for _ in range(3):
+                self.tick()
+        self.assertIn("mounted", self.failureResultOf(deleted, StoreError).getErrorMessage())
+        self.assertIn("mounted", self.failureResultOf(held, StoreError).getErrorMessage())
+        self.assertEqual(os.listdir(self.rig.path), [])
+        told = [one for one in logged if "by the policy" in one.get("log_format", "")]
+        self.assertEqual(len(told), 1)
+        os.rmdir(self.rig.path)
+        os.rename(kept, self.rig.path)
+        self.assertEqual((len(self.listed()), self.receipts()), (3, []))
+        self.tick()
+        self.assertEqual((self.listed(), len(self.receipts())), ([], 3))
+
+
 class RehearsalTests(RemoverCase):
     """A policy that only says what it would do."""
 
@@ -580,6 +612,28 @@ class FullDiskTests(RemoverCase):
         self.tick(2)
         self.assertEqual(len(self.listed()), 3)
         self.assertEqual(len(stored(self.rig, self.live)), 1)
+
+    def test_full_and_not_any_more(self) -> None:
+        """Room that others have made is room: what was said before of a full disk deletes
+        nothing later."""
+        for session in self.sessions:
+            held = self.rig.store.hold("desk-1", session.session_id, "why")
+            self.rig.settle()
+            self.successResultOf(held)
+        self.rig.disk.free_bytes = lambda path: 100_000  # type: ignore[method-assign]
+        self.rig.disk.errors["write"] = errno.ENOSPC
+        self.rig.store.append(self.live.session_id, an_arrival(self.live, 0))
+        self.rig.store.writer.round()
+        self.rig.clock.advance(LOOK_SECONDS)
+        self.rig.store.remover.round()
+        self.rig.disk.errors.clear()
+        self.tick(LOOK_SECONDS)
+        self.assertEqual(len(stored(self.rig, self.live)), 1)
+        self.rig.store.end(self.live.session_id, "over", EPOCH_US)
+        self.rig.settle()
+        for _ in range(3):
+            self.tick()
+        self.assertEqual(self.receipts(), [])
 
     def test_one_that_cannot_go(self) -> None:
         """A session whose records cannot be read does not keep others from going, and goes itself

@@ -10,7 +10,15 @@ from vidlink.client import History, open_history
 from vidlink.commands.asking import AskingOptions, checked_sentinel, checked_session
 from vidlink.commands.running import complain, run_in_reactor
 from vidlink.commands.words import count, moment, read_moment, size
-from vidlink.errors import Answered, NotFound, SessionHeld, SessionLive, UserMistake
+from vidlink.errors import (
+    Answered,
+    NotFound,
+    SessionHeld,
+    SessionLive,
+    Unreachable,
+    UserMistake,
+    VidlinkError,
+)
 from vidlink.model import Receipt, SessionQuery, SessionRecord, SessionState
 
 COMMAND = "vidlink delete"
@@ -89,9 +97,26 @@ async def delete_all(
             status = 1
         except Answered as error:
             raise UserMistake(str(error)) from None
+        except Unreachable as error:
+            if rehearse:
+                raise
+            complain(COMMAND, f"{session_id}: {error}; {await _outlook(record, history)}")
+            status = 1
         else:
             put(receipt_line(receipt))
     return status
+
+
+async def _outlook(record: SessionRecord, history: History) -> str:
+    """What becomes of a session whose deletion was not answered; a large one takes its time."""
+    session = record.session
+    try:
+        await history.session(session.sentinel_id, session.session_id)
+    except NotFound:
+        return "it is being deleted all the same; 'vidlink receipts' will list it"
+    except VidlinkError:
+        return "whether it is deleted is not known; 'vidlink receipts' will list it if it is"
+    return "it is still there, and may be deleted yet; 'vidlink receipts' will list it if it is"
 
 
 async def _wanted(options: Options, history: History) -> list[SessionRecord]:

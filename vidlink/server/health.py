@@ -23,6 +23,8 @@ LOOK_SECONDS = 5.0
 #: With less room than this on the disk, or than this part of it, the server is not ready.
 LEAST_FREE_BYTES = 256 * 1024 * 1024
 LEAST_FREE_PART = 0.05
+#: Where the store makes room itself it has this many looks of time for it.
+SHORT_LOOKS = 2
 #: With a queue that is fuller than this, neither.
 MOST_LOAD = 0.75
 #: While trouble lasts the log says so this often.
@@ -43,6 +45,7 @@ class Health:
     :param vitals: the recording, an `IVitals` and `IArchive` provider.
     :param seconds: the monotonic clock.
     :param tick_seconds: how often :meth:`tick` is called.
+    :param min_free_bytes: how much room the store itself keeps by deleting; None: it keeps none.
     """
 
     _log = Logger()
@@ -54,12 +57,16 @@ class Health:
         seconds: Callable[[], float],
         *,
         tick_seconds: float = 1.0,
+        min_free_bytes: int | None = None,
     ) -> None:
         self._vitals: IVitals = vitals
         self._archive: IArchive = vitals
         self._hub = hub
         self._seconds = seconds
         self._tick_seconds = tick_seconds
+        self._min_free_bytes = min_free_bytes
+        #: So often the disk had too little room, one look after the other.
+        self._short_looks = 0
         self._ticked_seconds: float | None = None
         self._lags: deque[float] = deque([0.0], maxlen=_LAGS)
         #: The room on the disk when it was last looked at; None if that could not be done.
@@ -99,12 +106,17 @@ class Health:
     def _disk(self) -> str:
         if self._is_asking and self._seconds() - self._asked_seconds > LOOK_SECONDS:
             return "the disk does not answer"
-        if self.space is None:
+        if self.space is None or not self._is_short(self.space):
             return OK
-        least = min(LEAST_FREE_BYTES, self.space.total_bytes * LEAST_FREE_PART)
-        if self.space.free_bytes < least:
-            return f"only {self.space.free_bytes // 1_000_000} MB are free on the disk"
-        return OK
+        # Where room is made, it is made after it has become too little, and takes a moment.
+        if self._min_free_bytes is not None and self._short_looks < SHORT_LOOKS:
+            return OK
+        return f"only {self.space.free_bytes // 1_000_000} MB are free on the disk"
+
+    def _is_short(self, space: DiskSpace) -> bool:
+        if self._min_free_bytes is not None:
+            return space.free_bytes < self._min_free_bytes
+        return space.free_bytes < min(LEAST_FREE_BYTES, space.total_bytes * LEAST_FREE_PART)
 
     def tick(self) -> None:
         """To be called about once a second."""
@@ -124,6 +136,8 @@ class Health:
 
         def seen(space: DiskSpace | None) -> Any:
             self.space = space
+            is_short = space is not None and self._is_short(space)
+            self._short_looks = self._short_looks + 1 if is_short else 0
             return self._archive.sessions(SessionQuery(limit=1))
 
         def done(failure: Any) -> None:

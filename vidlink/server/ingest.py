@@ -9,7 +9,8 @@ from zope.interface import implementer
 
 from vidlink.errors import TooFast
 from vidlink.interfaces import IHub, ISentinelPeer, IStore
-from vidlink.links.ingest import REGISTRATION_SECONDS, Ingest
+from vidlink.links.ingest import Ingest
+from vidlink.links.taking import REGISTRATION_SECONDS
 from vidlink.model import Limits
 from vidlink.server.link import LinkFactory, LinkProtocol
 from vidlink.wire.framing import server_frame

@@ -150,7 +150,9 @@ def _assemble(options: Options) -> ServerService:
     history = History(
         store, hub, store, wall_clock_us=wall_clock_us, allow_delete=bool(options["allow-delete"])
     )
-    health = Health(store, hub, clock.seconds, tick_seconds=TICK_SECONDS)
+    health = Health(
+        store, hub, clock.seconds, tick_seconds=TICK_SECONDS, min_free_bytes=kept_free(options)
+    )
     vitals = Vitals(health, Metrics(hub, store, health, watch.links))
     root = build_root(history, vitals, Page.load(), link_resource(ingest), link_resource(watch))
     site = make_site(root, clock=clock, hosts=hosts)
@@ -195,6 +197,12 @@ def policy_of(options: Options) -> Policy:
         min_free_bytes=options["min-free-bytes"],
         is_rehearsal=bool(options["retain-dry-run"]),
     )
+
+
+def kept_free(options: Options) -> int | None:
+    """How much room is kept on the disk by deleting; a rehearsal keeps none."""
+    policy = policy_of(options)
+    return None if policy.is_rehearsal else policy.min_free_bytes
 
 
 def _hosts(options: Options) -> Hosts:

@@ -36,11 +36,13 @@ class Chores:
         paths: Paths,
         disk: Disk,
         claims: Claims,
+        check_folder: Callable[[], object],
         forgotten: Callable[[str, bool], object],
     ) -> None:
         self._paths = paths
         self._disk = disk
         self._claims = claims
+        self._check_folder = check_folder
         self._forgotten = forgotten
         self._to_hold: deque[SetHold] = deque()
         self._held: list[SetHold] = []
@@ -88,6 +90,7 @@ class Chores:
     def _write_hold(self, order: SetHold, flush_files: bool) -> None:
         folder = self._paths.session(order.sentinel_id, order.session_id)
         path = os.path.join(folder, SESSION_FILE)
+        self._check_folder()
         if not self._claims.write(order.session_id):
             raise RequestError("the session is being deleted")
         try:

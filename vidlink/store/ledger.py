@@ -2,7 +2,8 @@
 
 It keeps the bound of the queue: what has been handed to the writer and is not durable yet.
 Nothing here touches the disk; a session leaves the ledger when it is wholly on disk, and from
-then on `catalog` knows it. One that is opened again comes back (`openings`).
+then on `catalog` knows it. One that is opened again comes back (`openings`); how the writer
+comes to know of a session is in `newcomers`.
 """
 
 from __future__ import annotations
@@ -18,14 +19,12 @@ from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, 
 from vidlink.store import listing
 from vidlink.store.account import Account
 from vidlink.store.entrance import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
-from vidlink.store.handover import Ack, Begin, End, Inbox, Past, Report, StateGap
-from vidlink.store.openings import START_BYTES, Openings
+from vidlink.store.handover import Ack, End, Inbox, Past, Report
+from vidlink.store.newcomers import Newcomers
+from vidlink.store.openings import Openings
 from vidlink.store.pulse import Pulse
 from vidlink.store.refusals import Refusals
 from vidlink.store.statements import put_statement
-
-#: So many sessions that are over may wait for room to be recorded at all.
-MOST_LEFT_OUT = 4_096
 
 
 class Ledger:
@@ -55,11 +54,9 @@ class Ledger:
         self._used: set[str] = set()
         self._accounts: dict[str, Account] = {}
         self._openings = Openings(inbox, self._room)
-        #: Those that the writer does not know yet, for lack of room.
-        self._left_out: dict[str, None] = {}
-        self._refusals = Refusals(self._pulse, self._state)
+        self._newcomers = Newcomers(inbox, self._room)
+        self._refusals = Refusals(self._pulse, self._newcomers.state)
         self._is_over = False
-        self._given_up = 0
 
     def __iter__(self) -> Iterator[Account]:
         """The accounts in the order in which their sessions began."""
@@ -85,8 +82,7 @@ class Ledger:
         self._used.add(session_id)
         account = Account(session, durable, listing.without_init(session))
         self._accounts[session_id] = account
-        if not self._hand_over(account):
-            self._left_out[session_id] = None
+        self._newcomers.add(account)
 
     def reopen(
         self, session: Session, durable: Callable[[int], None], now_us: int
@@ -117,7 +113,7 @@ class Ledger:
         check_arrival(arrival)
         is_late = arrival.segment.late
         if not self._room.has(size, is_late=is_late) or not (
-            account.is_handed_over or self._hand_over(account)
+            account.is_handed_over or self._newcomers.hand_over(account)
         ):
             self._refusals.add(account, arrival)
             return False
@@ -149,7 +145,7 @@ class Ledger:
                 # It is lost whatever becomes of the statement, so nothing has to wait for that.
                 account.settle_gaps((gap,))
                 self._tell(account, account.settled.reached)
-            self._state(account, number)
+            self._newcomers.state(account, number)
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """Nothing more comes; nothing happens if that was said before."""
@@ -173,7 +169,6 @@ class Ledger:
         return self._end(account, ending)
 
     def _end(self, account: Account, ending: End) -> End:
-        session_id = account.session.session_id
         self._refusals.end(account)
         if ending.is_sealed and not account.is_whole:
             ending = replace(ending, is_sealed=False)
@@ -184,21 +179,13 @@ class Ledger:
             account.gaps = listing.sealed_gaps(known, ended_us)
             for number, gap in enumerate(account.gaps):
                 if number >= len(known) or gap is not known[number]:
-                    self._state(account, number)
+                    self._newcomers.state(account, number)
         account.ending = ending
         if account.is_handed_over:
             self._inbox.put(ending)
-        elif len(self._left_out) > MOST_LEFT_OUT:
-            self._give_up(session_id)
+        elif self._newcomers.gives_up(account):
+            self._close(account.session.session_id)
         return ending
-
-    def _give_up(self, session_id: str) -> None:
-        """There are too many sessions for which there has never been room."""
-        self._given_up += 1
-        if self._given_up == 1:
-            self._log.error("a session is not even listed, for lack of room; maybe more follow")
-        self._left_out.pop(session_id)
-        self._close(session_id)
 
     def end_all(self, reason: str, ended_time_us: int) -> None:
         """End every session that has not ended; none begins any more."""
@@ -206,7 +193,7 @@ class Ledger:
         self._openings.drop_all(reason, ended_time_us)
         for session_id in tuple(self._accounts):
             self.end(session_id, reason, ended_time_us)
-        self._hand_over_left_out(is_last=True)
+        self._newcomers.hand_over_all(is_last=True)
 
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""
@@ -251,7 +238,7 @@ class Ledger:
                 account.start_bytes = 0
         for session_id in report.closed:
             self._close(session_id)
-        self._hand_over_left_out()
+        self._newcomers.hand_over_all()
         if self._room.load <= ROOM_AGAIN:
             self._refusals.end_all()
 
@@ -321,30 +308,3 @@ class Ledger:
                 account.durable(reached)
             except Exception:
                 self._log.failure("an acknowledgement failed")
-
-    def _hand_over(self, account: Account, *, is_last: bool = False) -> bool:
-        """Let the writer know of a session, as soon as there is room for it."""
-        size = len(account.session.init) + START_BYTES
-        if is_last or self._room.has(size):
-            account.is_handed_over = True
-            self._left_out.pop(account.session.session_id, None)
-            account.start_bytes = size
-            self._room.take(size, 0)
-            self._inbox.put(Begin(account.session), size)
-            for number in range(len(account.gaps)):
-                self._state(account, number)
-        return account.is_handed_over
-
-    def _hand_over_left_out(self, *, is_last: bool = False) -> None:
-        """Let the writer know of those for which there was no room; `is_last`: or never."""
-        for session_id in tuple(self._left_out):
-            account = self._accounts[session_id]
-            if not self._hand_over(account, is_last=is_last):
-                return
-            if account.ending is not None:
-                self._inbox.put(account.ending)
-
-    def _state(self, account: Account, number: int) -> None:
-        if account.is_handed_over:
-            gap = account.gaps[number]
-            self._inbox.put(StateGap(account.session.session_id, number, gap))

@@ -20,8 +20,6 @@ from vidlink.store.layout import FORMAT
 
 _log = Logger()
 
-#: No line is longer: ids, texts of registrations and numbers are all bounded.
-MOST_LINE_BYTES = 64 * 1024
 _CHUNK_BYTES = 1024 * 1024
 
 _TEXTS = ("by", "sentinel_id", "session_id", "name", "group", "end_reason", "records_sha256")
@@ -88,8 +86,8 @@ class ReceiptFile:
             _log.error(
                 "{path} has lost its end: it was {count} octets", path=self.path, count=known_bytes
             )
-        place = min(known_bytes, size)
-        for line in self._lines(place, size):
+        end = min(known_bytes, size)
+        for place, line in self.lines(end):
             if line.endswith(b"\n"):
                 try:
                     yield read_receipt(line), place, len(line)
@@ -97,11 +95,11 @@ class ReceiptFile:
                     _log.error(
                         "{path} at {place}: {error}", path=self.path, place=place, error=error
                     )
-                place += len(line)
-        if place < size:
+                end = place + len(line)
+        if end < size:
             _log.warn("{path} is cut to whole lines", path=self.path)
-            self._disk.truncate(self.path, place)
-        self._size_bytes = place
+            self._disk.truncate(self.path, end)
+        self._size_bytes = end
 
     def append(self, receipt: Receipt) -> tuple[int, int]:
         """Put a receipt behind the others, on the disk; its place and its size.
@@ -128,15 +126,19 @@ class ReceiptFile:
         except FileNotFoundError:
             return 0
 
-    def _lines(self, place: int, size: int) -> Iterator[bytes]:
-        """The lines from `place` on, each with its end, the last one maybe without."""
-        left = b""
-        while place < size:
-            data = self._disk.read(self.path, place, _CHUNK_BYTES)
+    def lines(self, place: int = 0) -> Iterator[tuple[int, bytes]]:
+        """The lines from `place` on, each with its place and its end, the last maybe without.
+
+        Raises :exc:`OSError`.
+        """
+        left, size = b"", self._size()
+        while place + len(left) < size:
+            data = self._disk.read(self.path, place + len(left), _CHUNK_BYTES)
             if not data:
                 return
-            place += len(data)
             *lines, left = (left + data).split(b"\n")
-            yield from (line + b"\n" for line in lines)
+            for line in lines:
+                yield place, line + b"\n"
+                place += len(line) + 1
         if left:
-            yield left
+            yield place, left

@@ -54,7 +54,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Remover:
     """Deletes what it is asked to, and what `policy` lets go.
 
-    One thread calls :meth:`round`, or a test does. `last_number` is that of the last receipt.
+    One thread calls :meth:`round`, or a test does. `last_number` is that of the last receipt;
+    `check_folder` raises :exc:`OSError` when the data folder is not there any more.
     """
 
     _log = Logger()
@@ -71,6 +72,7 @@ class Remover:
         inbox: Inbox,
         removals: Removals,
         policy: Policy,
+        check_folder: Callable[[], object],
         monotonic: Callable[[], float],
         wall_clock_us: Callable[[], int],
         pause: Callable[[float], object],
@@ -85,6 +87,7 @@ class Remover:
         self._inbox = inbox
         self._removals = removals
         self._policy = policy
+        self._check_folder = check_folder
         self._monotonic = monotonic
         self._wall_clock_us = wall_clock_us
         self._trash = Trash(paths, disk, pause)
@@ -99,6 +102,8 @@ class Remover:
 
     def round(self) -> float:
         """Do what there is to do; returns after how many seconds to look again."""
+        if not self._folder_is_there():
+            return LOOK_SECONDS
         if not self._has_begun:
             self._has_begun = True
             self._trash.find()
@@ -111,6 +116,19 @@ class Remover:
             self._apply_policy()
         return LOOK_SECONDS
 
+    def _folder_is_there(self) -> bool:
+        """Without it nothing may be deleted: what the database says is of a disk that is gone,
+        and the room is that of another one."""
+        try:
+            self._check_folder()
+        except OSError as error:
+            if not self._policy.is_off:
+                self._complain(str(error.strerror))
+            for removal in self._removals.drain():
+                removal.answer(_not_now(error))
+            return False
+        return True
+
     # One session
 
     def _remove(self, removal: Removal) -> None:
@@ -121,7 +139,7 @@ class Remover:
             removal.answer(error)
         except OSError as error:
             self._log.error("a session cannot be deleted: {reason}", reason=str(error))
-            removal.answer(StoreError(f"the session cannot be deleted now: {error.strerror}"))
+            removal.answer(_not_now(error))
         except Exception:
             self._log.failure("session {session} cannot be deleted", session=removal.session_id)
             removal.answer(StoreError("the session cannot be deleted"))
@@ -176,13 +194,18 @@ class Remover:
         session = filed.record.session
         folder = self._paths.session(session.sentinel_id, session.session_id)
         spans, gaps = self._catalog.spans(filed.row), self._catalog.gaps(filed.row)
-        record = replace(filed.record, spans=spans, gaps=listing.explain(spans, gaps))
+        # As history has shown it: its time may be over, which the database need not know yet.
+        record = filed.record
+        state = listing.state_at(record.state, record.ended_time_us, self._wall_clock_us())
+        life = listing.Life.of(replace(record, state=state))
+        record = replace(record, spans=spans, gaps=listing.explain(spans, gaps, life))
         return describe(record, removal, digest_records(folder, self._disk))
 
     def _let_go(self, removal: Removal, receipt: Receipt) -> None:
         """The receipt; when that is on the disk there is no way back."""
         number, now_us = self._number + 1, self._wall_clock_us()
         receipt = replace(receipt, number=number, deleted_time_us=now_us)
+        self._check_folder()
         place, size = self._append(receipt)
         self._number = number
         session_id = removal.session_id
@@ -220,6 +243,8 @@ class Remover:
                 self._going.pop(session_id, None)
                 self._claims.deleted(session_id)
                 self._reserve.fill()
+                # What has been said until now was of a disk that had not its room yet.
+                self._removals.is_full = False
 
     # The policy
 
@@ -230,7 +255,8 @@ class Remover:
         except OSError as error:
             self._complain(f"the disk does not say what it has left: {error.strerror}")
             return
-        is_full = self._removals.is_full
+        # Who writes says so every second as long as it is.
+        is_full, self._removals.is_full = self._removals.is_full, False
         wanted = self._policy.min_free_bytes
         is_short = wanted is not None and (is_full or free_bytes < wanted)
         if now < self._due_seconds and not is_short:
@@ -245,8 +271,6 @@ class Remover:
             ids = one.candidate.sentinel_id, one.candidate.session_id
             self._remove(Removal(*ids, reason=one.reason, by=POLICY))
         if self._going:
-            # What has been said until now was of a disk that had not been made room on.
-            self._removals.is_full = False
             self._due_seconds = now
         self._say_whether_stuck(is_short and not self._going)
 
@@ -295,3 +319,7 @@ class Remover:
                 "may be deleted: what there is is live or held"
             )
         self._is_stuck = is_stuck
+
+
+def _not_now(error: OSError) -> StoreError:
+    return StoreError(f"the session cannot be deleted now: {error.strerror}")

@@ -90,6 +90,14 @@ class Stock:
                 (before, before, count),
             ).fetchall()
 
+    def every_receipt(self) -> dict[int, tuple[str, int, int]]:
+        """By number, the session of each receipt, its place in the file, and its size."""
+        with self._catalog.connection() as connection:
+            rows = connection.execute(
+                "SELECT number, session_id, place, size_bytes FROM receipts ORDER BY number"
+            )
+            return {number: (session_id, place, size) for number, session_id, place, size in rows}
+
     def last_receipt(self) -> int:
         """The highest number of a receipt, 0 if there is none."""
         lines = self.receipts(None, 1)

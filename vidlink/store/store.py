@@ -43,7 +43,6 @@ from vidlink.store.keeping import Keeping
 from vidlink.store.ledger import Ledger
 from vidlink.store.looking import LookingBack
 from vidlink.store.part import Shelf
-from vidlink.store.paths import Paths
 from vidlink.store.receipts import ReceiptFile
 from vidlink.store.recovery import END_REASON, Recovery
 from vidlink.store.reel import Reels
@@ -184,7 +183,7 @@ class RecordingStore(LookingBack):
             full=self._removals.full,
             forgotten=self._removals.forgotten,
         )
-        self._put_together_keeping(paths, catalog, receipts)
+        self._put_together_keeping(folder, catalog, receipts)
         self._tails = Tails(
             self._ledger,
             catalog,
@@ -204,9 +203,11 @@ class RecordingStore(LookingBack):
             wall_clock_us=self._wall_clock_us,
         )
 
-    def _put_together_keeping(self, paths: Paths, catalog: Catalog, receipts: ReceiptFile) -> None:
+    def _put_together_keeping(
+        self, folder: DataFolder, catalog: Catalog, receipts: ReceiptFile
+    ) -> None:
         shared: dict[str, Any] = {
-            "paths": paths,
+            "paths": folder.paths,
             "disk": self._disk,
             "catalog": catalog,
             "receipts": receipts,
@@ -219,6 +220,7 @@ class RecordingStore(LookingBack):
         self.remover = Remover(
             **shared,
             last_number=Stock(catalog).last_receipt(),
+            check_folder=folder.check,
             monotonic=self._monotonic,
             pause=self._pause,
         )

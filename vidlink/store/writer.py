@@ -86,7 +86,7 @@ class Writer:
         self._deliver = deliver
         self._full = full
         self._claims = claims
-        self._chores = Chores(paths, shelf.disk, claims, forgotten)
+        self._chores = Chores(paths, shelf.disk, claims, check_folder, forgotten)
         self._recordings: dict[str, Recording] = {}
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()

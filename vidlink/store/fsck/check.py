@@ -22,6 +22,7 @@ from vidlink.store.fsck.findings import Finding, Kind
 from vidlink.store.fsck.mending import Mending
 from vidlink.store.fsck.part import BAD
 from vidlink.store.fsck.rebuild import Rebuild
+from vidlink.store.fsck.receipts import ReceiptCheck, check_receipts
 from vidlink.store.fsck.session import SessionCheck, SessionChecker
 from vidlink.store.index import Index
 from vidlink.store.paths import Paths, part_number
@@ -139,6 +140,8 @@ class Check:
         strays, folders = _walk(paths)
         for name in strays:
             self._say(Finding(Kind.STRAY, f"{name} is not ours, and is left alone"))
+        gone = self._check_receipts(paths, catalog, None if repair is None else index)
+        folders = [ids for ids in folders if not self._is_going(*ids, gone)]
         self._expect(sum(_size(paths.session(*ids)) for ids in folders))
         checker = SessionChecker(paths, self._disk, catalog, self._count)
         owners = _owners(checker, folders)
@@ -154,8 +157,27 @@ class Check:
                 state = repair.session(checker, state)
             self._say_all(state)
         if index is not None and catalog is not None:
-            for session_id in sorted(index.known() - owners.keys()):
+            for session_id in sorted(index.known() - owners.keys() - gone.numbers.keys()):
                 self._say_gone(session_id, catalog, None if repair is None else index)
+
+    def _check_receipts(
+        self, paths: Paths, catalog: Catalog | None, index: Index | None
+    ) -> ReceiptCheck:
+        """What the receipts say; `index` is told of those that it does not know."""
+        check = check_receipts(ReceiptFile(paths.receipts, self._disk, flush=True), catalog)
+        if index is not None:
+            check.mend(index)
+        for finding in check.findings:
+            self._say(finding)
+        return check
+
+    def _is_going(self, sentinel_id: str, session_id: str, gone: ReceiptCheck) -> bool:
+        """Whether what lies in a folder has been deleted: then nobody misses anything of it."""
+        number = gone.numbers.get(session_id)
+        if number is not None:
+            text = f"was deleted with receipt {number:,}; the next start removes what is left"
+            self._say(Finding(Kind.UNFINISHED, text, sentinel_id, session_id))
+        return number is not None
 
     def _say_gone(self, session_id: str, catalog: Catalog, index: Index | None) -> None:
         """The database tells of a session that has no folder."""

@@ -13,6 +13,7 @@ class Kind(Enum):
     DIFFERS = "differs"
     UNLISTED = "unlisted"
     NO_FOLDER = "no-folder"
+    RECEIPT = "receipt"
     DESCRIPTION = "description"
     INIT = "init"
     RECORD = "record"

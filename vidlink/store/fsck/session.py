@@ -237,26 +237,34 @@ class SessionChecker:
         """Hold the database against the folder, unless something is wrong with that already."""
         filed, found = state.filed, state.listed
         findings = [one for part in state.parts for one in part.findings]
-        is_sound = state.is_described and not any(one.is_damage for one in findings)
-        if filed is None or file.is_unfinished or not is_sound:
+        if filed is None or file.is_unfinished or not state.is_described:
             return
-        wanted = sheet_of(file, filed.row, found).record
-        assert wanted is not None, "such a sheet is of a whole session"
-        if not file.is_sealed and filed.record.state is SessionState.SEALED:
-            # Its time was over; only the database says so.
-            wanted = replace(wanted, state=SessionState.SEALED)
-        spans = listing.merge_spans(span for _, span in found)
-        filed_spans = listing.merge_spans(span for _, span in state.filed_spans)
-        what = {
-            "spans": spans != filed_spans,
-            "gaps": file.gaps != state.filed_gaps,
-            "description": wanted != filed.record
-            or (file.init_size_bytes, file.init_check) != (filed.init_size_bytes, filed.init_check),
-        }
-        wrong = [name for name, is_wrong in what.items() if is_wrong]
+        wrong = ["hold"] if file.hold != filed.record.hold else []
+        if not any(one.is_damage for one in findings):
+            wrong += _differing(state, file, filed, found)
         if wrong:
             text = f"the database says something else than the folder: {', '.join(wrong)}"
             state.find(Kind.DIFFERS, text)
+
+
+def _differing(
+    state: SessionCheck, file: SessionFile, filed: Filed, found: list[tuple[int, Span]]
+) -> list[str]:
+    """What the database says of a sound session that its folder does not, but for the hold."""
+    wanted = sheet_of(file, filed.row, found).record
+    assert wanted is not None, "such a sheet is of a whole session"
+    if not file.is_sealed and filed.record.state is SessionState.SEALED:
+        # Its time was over; only the database says so.
+        wanted = replace(wanted, state=SessionState.SEALED)
+    spans = listing.merge_spans(span for _, span in found)
+    filed_spans = listing.merge_spans(span for _, span in state.filed_spans)
+    what = {
+        "spans": spans != filed_spans,
+        "gaps": file.gaps != state.filed_gaps,
+        "description": replace(wanted, hold=filed.record.hold) != filed.record
+        or (file.init_size_bytes, file.init_check) != (filed.init_size_bytes, filed.init_check),
+    }
+    return [name for name, is_wrong in what.items() if is_wrong]
 
 
 def _is_gone(error: Exception) -> bool:

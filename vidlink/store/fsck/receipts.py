@@ -1,0 +1,80 @@
+"""Checking ``receipts.jsonl``: whether it can be read, and whether the database has it too.
+
+What has a receipt is deleted, whatever else there is of it: such a session is not damaged, and
+the next start removes what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from vidlink.errors import StoreError
+from vidlink.store.catalog import Catalog
+from vidlink.store.fsck.findings import Finding, Kind
+from vidlink.store.handover import Forget
+from vidlink.store.index import Index
+from vidlink.store.receipts import ReceiptFile, read_receipt
+from vidlink.store.stock import Stock
+
+
+@dataclass(slots=True)
+class ReceiptCheck:
+    """What was found of the receipts.
+
+    `numbers` has, of each session that was deleted, the number of its receipt; `fresh` are those
+    that the database does not know.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    fresh: list[Forget] = field(default_factory=list)
+
+    def mend(self, index: Index) -> None:
+        """Tell the database what it does not know. Raises :exc:`~vidlink.errors.StoreError`."""
+        index.save((), self.fresh)
+        self.findings = [
+            replace(one, mended="taken into the database") if one.session_id is not None else one
+            for one in self.findings
+        ]
+
+
+def check_receipts(file: ReceiptFile, catalog: Catalog | None) -> ReceiptCheck:
+    """Hold the file against the database, if there is one; nothing is changed.
+
+    Raises :exc:`OSError` or :exc:`~vidlink.errors.StoreError`.
+    """
+    check = ReceiptCheck()
+    rows = {} if catalog is None else Stock(catalog).every_receipt()
+    end_bytes = max((place + size for _, place, size in rows.values()), default=0)
+    for order in _read(file, check):
+        check.numbers[order.session_id] = order.number
+        row = order.session_id, order.place, order.size_bytes
+        if catalog is not None and rows.pop(order.number, None) != row:
+            check.fresh.append(order)
+            # What came last was on its way there when the server was killed.
+            kind = Kind.UNFINISHED if order.place >= end_bytes else Kind.RECEIPT
+            text = f"the database does not know receipt {order.number:,}"
+            check.findings.append(Finding(kind, text, order.sentinel_id, order.session_id))
+    for number, (session_id, _, _) in rows.items():
+        text = f"receipt {number:,}, of {session_id}, is not in receipts.jsonl any more"
+        check.findings.append(Finding(Kind.RECEIPT, text))
+    return check
+
+
+def _read(file: ReceiptFile, check: ReceiptCheck) -> Iterator[Forget]:
+    """Every sound receipt, as the order to the database that follows from it."""
+    for place, line in file.lines():
+        if not line.endswith(b"\n"):
+            text = "receipts.jsonl has a line without an end; the next start cuts it"
+            check.findings.append(Finding(Kind.UNFINISHED, text))
+            return
+        try:
+            receipt = read_receipt(line)
+        except StoreError as error:
+            text = f"receipts.jsonl at octet {place:,}: {error}"
+            check.findings.append(Finding(Kind.RECEIPT, text))
+        else:
+            assert receipt.number is not None, "it was read"
+            ids = receipt.sentinel_id, receipt.session_id
+            yield Forget(*ids, receipt.number, place, len(line))
