@@ -87,6 +87,28 @@ class ErrorTests(TroubleCase):
         self.assertEqual(self.rig.held(), list(range(sequence)))
         self.assertEqual(self.rig.dropped(), [])
 
+    def test_one_error_while_a_chunk_goes(self) -> None:
+        """One error while a chunk is removed takes nothing of what was written and not synced
+        yet: it is written again, before what came after it."""
+        for operation in ("write", "sync"):
+            rig = Rig(self.mktemp())
+            rig.spool.begin(SESSION, INIT, True)
+            for sequence in range(300):
+                rig.spool.append(a_segment(sequence, filler_bytes=FILLER))
+            rig.settle()
+            rig.spool.append(a_segment(300))
+            rig.write()
+            rig.spool.forget(SESSION, 290)
+            rig.spool.append(a_segment(301))
+            rig.disk.errors_once[operation] = errno.EIO
+            for _ in range(3):
+                rig.settle()
+            self.assertEqual(rig.disk.errors_once, {})
+            self.assertEqual(rig.held(), list(range(291, 302)), operation)
+            rig.again()
+            self.assertEqual(rig.held(), list(range(291, 302)), operation)
+            self.assertEqual(rig.dropped(), [])
+
     def test_abandoned(self) -> None:
         """A chunk that could not be synced is cut to what had been, and not touched again."""
         self.append(0)

@@ -7,7 +7,6 @@ known to be on the disk is written to the next one.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -152,15 +151,8 @@ class Writer:
         try:
             is_due = not work.is_noted or work.is_fresh_due
             if doomed:
-                # What became of its segments is on the disk before a chunk goes; but not where
-                # it goes because the disk is full.
-                with contextlib.suppress(OSError):
-                    self._note(session_id, work, report)
-                    self._sync(session_id, report)
-                    is_due = False
-                while doomed:
-                    self._disk.remove(chunk_path(pen.folder, doomed[-1]))
-                    doomed.pop()
+                self._remove_doomed(session_id, work, doomed, report)
+                is_due = False
             if is_due or work.segments:
                 self._check_room(work)
             if is_due:
@@ -170,6 +162,24 @@ class Writer:
             self._abandon(session_id, report)
             self._desk.retry(session_id, doomed)
             raise
+
+    def _remove_doomed(
+        self, session_id: str, work: Work, doomed: list[int], report: Report
+    ) -> None:
+        """Write down what became of the segments in these chunks, and remove them; where the
+        disk is full they go first."""
+        trouble: OSError | None = None
+        try:
+            self._note(session_id, work, report)
+            self._sync(session_id, report)
+        except OSError as error:
+            trouble = error
+        while doomed:
+            self._disk.remove(chunk_path(self._pens[session_id].folder, doomed[-1]))
+            doomed.pop()
+        if trouble is not None:
+            # What was written and not synced comes again, before the segments of this work.
+            raise trouble
 
     def _check_room(self, work: Work) -> None:
         needed = sum(len(segment.data) for segment in work.segments) + len(work.init)
