@@ -136,7 +136,7 @@ def _assemble(options: Options) -> SentinelService:
         who,
         capture,
         events,
-        spool=make_spool(options, events.on_trouble, clock.callFromThread),
+        spool=make_spool(options, events.on_trouble, clock),
         seconds=clock.seconds,
         wall_clock_us=now_us,
         call_later=clock.callLater,
@@ -150,11 +150,7 @@ def _assemble(options: Options) -> SentinelService:
     return SentinelService(capture, address, factory, back_off, clock)
 
 
-def make_spool(
-    options: Options,
-    on_trouble: Callable[[str], object],
-    call_in_reactor: Callable[..., object],
-) -> ISpool:
+def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: Any) -> ISpool:
     """Where what is not acknowledged is kept.
 
     :raises UserMistake: the folder cannot be used.
@@ -170,7 +166,8 @@ def make_spool(
         options["id"],
         most_bytes=options["spool-bytes"] or MOST_BYTES,
         monotonic=time.monotonic,
-        call_in_reactor=call_in_reactor,
+        call_in_reactor=reactor.callFromThread,
+        call_when_running=reactor.callWhenRunning,
         on_trouble=on_trouble,
     )
 

@@ -42,7 +42,13 @@ def a_segment(
 
 
 class _ByHand:
-    def __init__(self, writer: Writer, desk: Desk, done: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        desk: Desk,
+        begin: Callable[[], object],
+        done: Callable[[], object],
+    ) -> None:
         self.writer, self.desk, self.done = writer, desk, done
 
     def start(self) -> None:

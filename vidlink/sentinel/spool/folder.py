@@ -11,7 +11,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from vidlink.disk import Disk, Locked, take_lock
+from vidlink.disk import Disk, Locked, sign_lock, take_lock
 from vidlink.errors import UserMistake
 from vidlink.sentinel.spool.layout import FORMAT
 
@@ -26,6 +26,10 @@ class SpoolFolder:
 
     path: str
     lock: int
+
+    def sign(self) -> None:
+        """Tell whoever finds it in use which process has it; raises :exc:`OSError`."""
+        sign_lock(self.lock)
 
     def release(self) -> None:
         """Let others have it."""
