@@ -318,6 +318,19 @@ class SpoolContract(_Case):
         self.assertEqual(lost(self.provider.shown(SESSION)), {0})
         self.assertLessEqual(self.spool.load, 1.0)
 
+    def test_nothing_to_keep(self) -> None:
+        """What is captured into a session that was removed, or after the end, is passed over."""
+        self.spool.remove(SESSION)
+        self.append(0)
+        self.assertEqual(self.spool.sessions(), ())
+        self.begin(OTHER, True)
+        self.spool.close()
+        self.spool.begin("session-that-will-be", INIT, True)
+        for session_id in (OTHER, "session-that-will-be"):
+            self.spool.append(a_segment(0, session_id))
+        self.assertEqual(self.spool.load < 0.001, True)
+        self.assertEqual(self.told, [])
+
     def test_close(self) -> None:
         """Closing ends."""
         self.append(0)

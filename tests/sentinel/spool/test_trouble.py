@@ -209,10 +209,15 @@ class ErrorTests(TroubleCase):
         self.assertEqual(found, [()])
 
     def test_stopped_in_trouble(self) -> None:
-        """A disk that takes nothing does not hold up the end."""
-        self.rig.disk.errors["write"] = errno.EIO
+        """A disk that takes nothing does not hold up the end; what is lost with it is said."""
         self.append(0)
+        self.rig.settle()
+        self.rig.disk.errors["write"] = errno.EIO
+        self.append(1, 2)
         self.assertIsNone(self.successResultOf(self.rig.close()))
+        trouble, end = self.rig.told
+        self.assertIn("cannot be written", trouble)
+        self.assertIn("2 segments are lost", end)
 
 
 class MemoryTests(TroubleCase):

@@ -156,6 +156,7 @@ class DiskSpool:
     def ended(self) -> None:
         """The thread has ended."""
         self._has_ended = True
+        self._complaints.ended(sum(len(one.waiting) for one in self._shelves.values()))
         while self._closing:
             self._closing.pop().callback(None)
 

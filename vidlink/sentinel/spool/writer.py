@@ -77,8 +77,13 @@ class Writer:
         self._pens = {name: self._new_pen(name, number) for name, number in next_numbers.items()}
         self._sync_at: float | None = None
         self._gone: list[str] = []
-        #: Whether the last round could not do all it should.
-        self.is_troubled = False
+        #: What the last round could not do; empty if it did all it should.
+        self._trouble = ""
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether the last round could not do all it should."""
+        return bool(self._trouble)
 
     def round(self, is_last: bool = False) -> float | None:
         """Read, remove and write what there is, and sync if it is time; how soon to come back
@@ -97,7 +102,7 @@ class Writer:
         if report.placed or report.trouble or self.is_troubled:
             report.room_bytes = self.room_bytes()
             self._tell(report)
-        self.is_troubled = bool(report.trouble)
+        self._trouble = report.trouble
         if self.is_troubled or reads_left:
             return RETRY_SECONDS
         if self._desk.dirty():
@@ -110,7 +115,7 @@ class Writer:
         while self.round(is_last=True) is not None and self._monotonic() < until:
             if self.is_troubled:
                 sleep(PAUSE_SECONDS)
-        report = Report(room_bytes=self.room_bytes())
+        report = Report(room_bytes=self.room_bytes(), trouble=self._trouble)
         for session_id in list(self._pens):
             self._attempt(report, self._seal, session_id, report)
         self.reader.give_up()
