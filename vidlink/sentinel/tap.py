@@ -80,6 +80,8 @@ class Options(OneLineOptions):
         self.number("fps", float, MIN_FRAMERATE_MHZ / 1000, MAX_FRAMERATE_MHZ / 1000)
         self.number("bitrate", int, 50, 100_000)
         self.number("keyframe-interval", float, 0.2, 3600)
+        if self["spool"] == "":
+            raise UserMistake("--spool takes a folder, not ''; without it memory is used")
         if self["spool-bytes"] is not None:
             self.number("spool-bytes", int, MIN_SPOOL_BYTES, 1 << 50)
         size = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", self["max-size"], re.ASCII)

@@ -87,9 +87,13 @@ def _begin(root: str, disk: Disk) -> None:
 
 
 def _make(root: str) -> None:
-    if os.path.exists(root):
+    if os.path.lexists(root):
         raise UserMistake(f"the spool {root} is not a folder; name another with --spool")
     parent = os.path.dirname(root)
+    if os.path.exists(parent) and not os.path.isdir(parent):
+        raise UserMistake(
+            f"the spool {root} cannot be made: {parent} is not a folder; name another with --spool"
+        )
     if not os.path.isdir(parent):
         raise UserMistake(
             f"the spool {root} cannot be made: {parent} does not exist; "
