@@ -84,7 +84,8 @@ class Rig:
         self.spool: DiskSpool = open_spool(
             self.folder,
             self.sentinel_id,
-            **self._bounds,
+            most_bytes=self._bounds["most_bytes"],
+            memory_bytes=self._bounds["memory_bytes"],
             monotonic=lambda: self.now,
             call_in_reactor=lambda function, *given: function(*given),
             on_trouble=self.told.append,
