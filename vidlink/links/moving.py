@@ -46,6 +46,10 @@ class Moving:
                 self._spool.drop(new_id, one.first, one.last, one.cause)
         self._go_on(old_id, first, newest)
 
+    def is_filling(self, session_id: str) -> bool:
+        """Whether more is to come of a session that something is moved to."""
+        return session_id in self._new_ids.values()
+
     def _go_on(self, old_id: str, first: int, last: int) -> None:
         reading = self._spool.read(old_id, first, last)
         reading.addCallback(self._take, old_id, last)
