@@ -191,6 +191,10 @@ class MemorySpool:
             place += 1
         return succeed(tuple(found))
 
+    def flush(self, session_id: str) -> Deferred[None]:
+        """Nothing here outlives anything."""
+        return succeed(None)
+
     def remove(self, session_id: str) -> None:
         """Nothing is kept of this session."""
         kept = self._kept.pop(session_id, None)

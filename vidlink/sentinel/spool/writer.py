@@ -93,9 +93,10 @@ class Writer:
         self._gone += self._desk.take_removed()
         for session_id in list(self._gone):
             self._attempt(report, self._remove, session_id)
+        is_due = self._desk.take_sync_due() or is_last
         for session_id in self._desk.dirty():
             self._attempt(report, self._write, session_id, report)
-        if is_last or (self._sync_at is not None and self._monotonic() >= self._sync_at):
+        if is_due or (self._sync_at is not None and self._monotonic() >= self._sync_at):
             self._sync_at = None
             for session_id in list(self._pens):
                 self._attempt(report, self._sync, session_id, report)
