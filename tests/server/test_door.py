@@ -93,7 +93,6 @@ class DoorTests(SynchronousTestCase):
         self.clock.turn()
         self.assertEqual(self.inside, list(range(6)))
 
-
     def test_stumbles(self) -> None:
         """One that fails while it is let in does not shut the door behind it."""
         self.come(0, 1, 2)

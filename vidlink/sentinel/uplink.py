@@ -139,7 +139,7 @@ class UplinkProtocol(WebSocketClientProtocol):
             self._log.info("disconnected from {url}: {why}", url=self.factory.url, why=_why(self))
             self.factory.uplink.lost()
         else:
-            self.factory.complain(f"{self.factory.url} refused the connection: {reason}")
+            self.factory.complain(f"{self.factory.url} did not take the connection: {reason}")
 
     def _cut_off(self) -> None:
         self.transport.abortConnection()
