@@ -12,8 +12,8 @@ _BASE = frozenset({"model", "clips", "errors", "interfaces"})
 _ROOMS = frozenset({"fmp4", "wire", "links", "relay", "store", "access", "disk"})
 # What all formats have in common; a format itself is for the taps to choose.
 _COMMON = frozenset({"wire.messages", "wire.framing"})
-# How the server is found, for whoever connects to it.
-_REACHING = frozenset({"address", "backoff"})
+# How the server is found and spoken to, for whoever connects to it.
+_REACHING = frozenset({"address", "backoff", "dialling"})
 _DAEMONS = frozenset({"server", "server.tap", "sentinel", "sentinel.tap"})
 
 # For every room, the other rooms it may import. A room that is not here may not exist.
@@ -35,6 +35,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "disk": frozenset({"model"}),
     "address": frozenset({"errors"}),
     "backoff": frozenset(),
+    "dialling": frozenset(),
     "options": frozenset({"errors"}),
     "plugins": frozenset({"errors", "interfaces"}),
     "daemon": frozenset(),

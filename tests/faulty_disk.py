@@ -16,7 +16,8 @@ class FaultyDisk(Disk):
 
     `errors` has the error number that an operation fails with for now, by its name (``write``,
     ``create``, ``reopen``, ``truncate``, ``overwrite``, ``remove``, ``replace``, ``sync``,
-    ``read``); `room_bytes` is how much may still be written, short writes included;
+    ``read``), and `errors_once` the one that its next call fails with, but for ``read``;
+    `room_bytes` is how much may still be written, short writes included;
     `most_bytes` is how much one write takes; `has_syncfs` whether there is such a call. `done`
     lists the operations that a test asks about; `before` is called ahead of each.
     """
@@ -24,6 +25,7 @@ class FaultyDisk(Disk):
     def __init__(self) -> None:
         self.has_syncfs = True
         self.errors: dict[str, int] = {}
+        self.errors_once: dict[str, int] = {}
         self.room_bytes: int | None = None
         self.most_bytes: int | None = None
         self.done: list[tuple[str, str]] = []
@@ -35,8 +37,8 @@ class FaultyDisk(Disk):
     def _may(self, name: str, path: str = "") -> None:
         self.before(name, path)
         self.done.append((name, os.path.basename(path)))
-        if name in self.errors:
-            number = self.errors[name]
+        number = self.errors_once.pop(name, self.errors.get(name))
+        if number is not None:
             raise OSError(number, os.strerror(number), path)
 
     def create(self, path: str) -> int:

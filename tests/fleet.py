@@ -189,7 +189,7 @@ class Fleet:
         options = Options()
         options["id"] = sentinel_id
         options["spool"] = None if self.spool == MEMORY else self.spool
-        return make_spool(options, events.on_trouble, self.clock.callFromThread)
+        return make_spool(options, events.on_trouble, self.clock)
 
 
 class FleetProcess:

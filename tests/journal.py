@@ -91,6 +91,11 @@ class JournalledSpool:
         """What is delivered late."""
         return self._spool.read(session_id, first, last)
 
+    def flush(self, session_id: str) -> Deferred[None]:
+        """As it is."""
+        flushed: Deferred[None] = self._spool.flush(session_id)
+        return flushed
+
     def remove(self, session_id: str) -> None:
         """It is done with."""
         self._write("removed", session_id)

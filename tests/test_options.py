@@ -62,6 +62,7 @@ class OptionsTests(SynchronousTestCase):
         self.assertIn("--id", self.complaint(SentinelOptions()))
         for text in ("", "../up", "a b", "-dash", "x" * 65, "ä"):
             self.assertIn("--id", self.complaint(SentinelOptions(), f"--id={text}"))
+        self.assertIn("--spool", self.complaint(SentinelOptions(), "--id=a", "--spool="))
 
     def test_names(self) -> None:
         """A name that cannot be sent is refused before anything is started."""

@@ -218,12 +218,20 @@ def take_lock(path: str) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
     _flock(descriptor, fcntl.LOCK_EX)
     try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        sign_lock(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def sign_lock(descriptor: int) -> None:
+    """Put the number of this process into the lock that it has; raises :exc:`OSError`.
+
+    A process that goes into the background takes its locks along, and has another number then.
+    """
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
 
 
 def share_lock(path: str) -> int:

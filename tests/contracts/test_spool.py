@@ -276,6 +276,22 @@ class SpoolContract(_Case):
         self.assertEqual(self.provider.all(SESSION), [late(a_segment(0))])
         self.spool.correct("no-such-session-0", HOUR_US)
 
+    def test_flush(self) -> None:
+        """It fires once what was appended would be there for the next process; what is not held,
+        or not there, is not waited for."""
+        self.successResultOf(self.spool.flush(SESSION))
+        self.successResultOf(self.spool.flush("session-that-is-not"))
+        self.append(0)
+        flushed, dropped = self.spool.flush(SESSION), self.spool.flush(SESSION)
+        if self.provider.is_lasting:
+            self.assertNoResult(flushed)
+        self.append(1)
+        self.spool.forget(SESSION, 0)
+        self.append(2)
+        self.provider.settle()
+        self.successResultOf(flushed)
+        self.successResultOf(dropped)
+
     def test_remove(self) -> None:
         """Of a session that is removed nothing is left, and nothing of it counts."""
         self.append(0, 1)
@@ -317,6 +333,19 @@ class SpoolContract(_Case):
         self.provider.settle()
         self.assertEqual(lost(self.provider.shown(SESSION)), {0})
         self.assertLessEqual(self.spool.load, 1.0)
+
+    def test_nothing_to_keep(self) -> None:
+        """What is captured into a session that was removed, or after the end, is passed over."""
+        self.spool.remove(SESSION)
+        self.append(0)
+        self.assertEqual(self.spool.sessions(), ())
+        self.begin(OTHER, True)
+        self.spool.close()
+        self.spool.begin("session-that-will-be", INIT, True)
+        for session_id in (OTHER, "session-that-will-be"):
+            self.spool.append(a_segment(0, session_id))
+        self.assertEqual(self.spool.load < 0.001, True)
+        self.assertEqual(self.told, [])
 
     def test_close(self) -> None:
         """Closing ends."""

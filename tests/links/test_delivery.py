@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.links.memory import KeepingStore
@@ -421,6 +422,38 @@ class AnswerTests(DeliveryCase):
         ((first, last, detail),) = ((gap.first, gap.last, gap.detail) for gap in record.gaps)
         self.assertEqual((first, last), (0, 0))
         self.assertIn(session_id, detail)
+        self.assertEqual(len(self.waiting()), 1)
+
+    def test_cut_while_it_is_moved(self) -> None:
+        """What is left of a sealed session is not offered before all of it is there: else it
+        would be sealed, and removed, while the rest is still on its way."""
+        self.live(2)
+        session_id = self.all.uplink.sending.session_id
+        self.all.cut()
+        self.all.shoot(10)
+        self.all.clock.advance(DAY_SECONDS + 1)
+        read, held = self.all.spool.read, []
+
+        def read_slowly(name: str, first: int, last: int) -> Any:
+            if name != session_id:
+                return read(name, first, last)
+            if first <= 3:
+                return read(name, first, 3)
+            held.append((Deferred[Any](), first, last))
+            return held[-1][0]
+
+        self.patch(self.all.spool, "read", read_slowly)
+        self.live(8)
+        self.all.cut()
+        self.live(20)
+        self.assertEqual(self.all.told.all("moved"), [])
+        self.patch(self.all.spool, "read", read)
+        ((answer, first, last),) = held
+        read(session_id, first, last).chainDeferred(answer)
+        self.seconds(10)
+        ((_, new),) = self.all.told.all("moved")
+        self.assertEqual(self.recorded(new), list(range(1, 11)))
+        self.assertIs(self.record(new).state, SessionState.SEALED)
         self.assertEqual(len(self.waiting()), 1)
 
     def test_no_headway(self) -> None:

@@ -104,6 +104,10 @@ class WatchedSpool:
         """What is held."""
         return self.spool.read(session_id, first, last)
 
+    def flush(self, session_id: str) -> Any:
+        """Make it last."""
+        return self.spool.flush(session_id)
+
     def remove(self, session_id: str) -> None:
         """A session is done with."""
         self.spool.remove(session_id)

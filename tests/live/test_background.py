@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.daemons import START_SECONDS, STOP_SECONDS, Site, free_port, until
+from vidlink.sentinel.spool.layout import TRAILER_MAGIC
 
 
 def _start(folder: Path, plugin: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -59,3 +60,24 @@ class TestBackground:
             assert why in refused.stderr
             assert "Traceback" not in refused.stderr + (tmp_path / "log").read_text()
             assert not (tmp_path / "pid").exists()
+
+    def test_spool(self, tmp_path: Path) -> None:
+        """A Sentinel in the background writes its spool, and holds it by the number of the
+        process that is in the background; it stops in order."""
+        server = f"ws://127.0.0.1:{free_port()}"
+        options = ("--id", "desk-12", "--source", "test", "--server", server, "--spool", "spool")
+        started = _start(tmp_path, "vidlink-sentinel", *options)
+        assert started.returncode == 0, started.stderr
+        pid_file = tmp_path / "pid"
+        pid = int(pid_file.read_text())
+        folder = tmp_path / "spool" / "sentinels" / "desk-12"
+        try:
+            assert until(lambda: list(folder.glob("*/*.chunk")), START_SECONDS)
+            assert int((folder / "lock").read_text()) == pid
+            os.kill(pid, signal.SIGTERM)
+            until(lambda: not pid_file.exists(), STOP_SECONDS, what="it has ended")
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            raise
+        (chunk,) = folder.glob("*/*.chunk")
+        assert chunk.read_bytes()[-8:-4] == TRAILER_MAGIC

@@ -225,6 +225,17 @@ class TestMistakes:
         line = self._complaint(site, "sentinel", "--id", "a", "--source", "file:/no/such.mp4")
         assert "/no/such.mp4" in line
 
+    def test_bad_spool(self, site: Site, tmp_path: Path) -> None:
+        """A spool that is a file, that cannot be made, that is somebody else's, or nothing."""
+        options = ("--id", "a", "--source", "test", "--spool")
+        file = tmp_path / "theirs" / "file"
+        file.parent.mkdir()
+        file.write_text("")
+        for folder in (file, file / "spool", file.parent, tmp_path / "no" / "spool", "/proc/spool"):
+            line = self._complaint(site, "sentinel", *options, str(folder))
+            assert str(folder) in line
+        assert "--spool" in self._complaint(site, "sentinel", *options, "")
+
     def test_no_display(self, site: Site) -> None:
         """A screen that is not there."""
         line = self._complaint(site, "sentinel", "--id", "a", "--source", "screen", DISPLAY=":987")

@@ -101,6 +101,23 @@ class BoundTests(SynchronousTestCase):
         self.spool.remove(OLD)
         self.assertEqual((self.spool.load, self.spool.sessions()), (0.0, ()))
 
+    def test_lost_at_the_end(self) -> None:
+        """When it is closed it says how much the server has not acknowledged, if anything."""
+        self.spool = self.make(10, 2)
+        self.spool.begin(OLD, b"init", True)
+        self.fill(OLD, 0, 1)
+        self.spool.forget(OLD, 1)
+        self.successResultOf(self.spool.close())
+        self.assertEqual(self.told, [])
+        self.spool = self.make(10, 2)
+        self.spool.begin(OLD, b"init", True)
+        self.spool.begin(NEW, b"init", True)
+        self.fill(OLD, 0, 1)
+        self.fill(NEW, 0)
+        self.successResultOf(self.spool.close())
+        (text,) = self.told
+        self.assertIn("3 segments in 2 sessions are lost", text)
+
     def test_many_sessions(self) -> None:
         """The number of sessions is bounded as well."""
         spool = MemorySpool(on_trouble=self.told.append)

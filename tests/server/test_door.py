@@ -93,6 +93,21 @@ class DoorTests(SynchronousTestCase):
         self.clock.turn()
         self.assertEqual(self.inside, list(range(6)))
 
+    def test_stumbles(self) -> None:
+        """One that fails while it is let in does not shut the door behind it."""
+        self.come(0, 1, 2)
+
+        def stumble() -> None:
+            raise OSError("it has just gone")
+
+        self.door.knock(stumble)
+        self.come(3, 4)
+        self.assertRaises(OSError, self.clock.turn)
+        self.clock.turn()
+        self.assertEqual(self.inside, [0, 1, 2, 3, 4])
+        self.clock.turn()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
 
 class SiteTests(SynchronousTestCase):
     """A whole site, and more connections than are let in within one turn."""

@@ -10,17 +10,17 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from autobahn.twisted.websocket import WebSocketClientProtocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from vidlink.client.failures import broken, closed, refused, words
 from vidlink.client.inbox import Inbox
+from vidlink.dialling import DiallingFactory
 from vidlink.errors import BadAnswer, PeerError, Unreachable, VidlinkError
 from vidlink.interfaces import ICodec
 from vidlink.wire.messages import Clock, Message, ProctorRegister, ProctorRegistered
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 #: From the attempt to connect until the server has accepted us.
 CONNECT_SECONDS = 30.0
 #: A server pings every 10 s; one of which nothing at all is heard for so long is given up.
@@ -186,39 +186,21 @@ class ProctorProtocol(WebSocketClientProtocol):
             self.transport.abortConnection()
 
 
-class ProctorFactory(WebSocketClientFactory):
+class ProctorFactory(DiallingFactory):
     """Makes one connection to a server.
 
     :param codecs: the formats to offer.
     :param clock: `IReactorTime`.
     """
 
-    noisy = False
-    host: str
-
     def __init__(
         self, url: str, codecs: Sequence[ICodec], software: str, max_bytes: int, clock: Any
     ) -> None:
-        super().__init__(url, protocols=[codec.name for codec in codecs])
-        if ":" in self.host:
-            # Autobahn takes the brackets off, and Host needs them (RFC 9110 section 7.2).
-            self.host = f"[{self.host}]"
+        super().__init__(url, [codec.name for codec in codecs])
         self.codecs = {codec.name: codec for codec in codecs}
         self.software = software
         self.max_bytes = max_bytes
         self.clock = clock
-        self.setProtocolOptions(
-            version=18,
-            failByDrop=False,
-            tcpNoDelay=True,
-            maxFramePayloadSize=MAX_MESSAGE_BYTES,
-            maxMessagePayloadSize=MAX_MESSAGE_BYTES,
-            # Autobahn's timers run on the global reactor; ours are on the clock.
-            openHandshakeTimeout=0,
-            closeHandshakeTimeout=0,
-            serverConnectionDropTimeout=0,
-            autoPingInterval=0,
-        )
 
     def buildProtocol(self, addr: object) -> ProctorProtocol:
         """The one connection."""

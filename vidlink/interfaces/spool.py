@@ -49,6 +49,10 @@ class ISpool(Interface):
         at least one, marked late; empty if none is held. Never fails: one that is damaged is
         remembered as dropped."""
 
+    def flush(session_id: str) -> Deferred[None]:
+        """Fires when all that was appended to this session until now outlives what this spool
+        outlives, or is not held any more. A disk in trouble is waited for, if need be for ever."""
+
     def remove(session_id: str) -> None:
         """The server has sealed it, or will never take it: nothing is kept of it."""
 

@@ -5,7 +5,7 @@ One session is :mod:`vidlink.links.debt`; what is sent of it is :mod:`vidlink.li
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from vidlink.interfaces import ISpool
 from vidlink.links.debt import ENDING_SECONDS, Debt, Stage
@@ -27,11 +27,15 @@ class Debts:
     """The sessions in the spool, as far as the server has not all of them.
 
     `holes` is the live session: of it only what the server asks for again is owed.
+
+    :param is_filling: whether a session has not all yet that is moved to it: until then it is
+        not offered, for the server would seal it.
     """
 
-    def __init__(self, spool: ISpool) -> None:
+    def __init__(self, spool: ISpool, is_filling: Callable[[str], bool]) -> None:
         self.holes: Debt | None = None
         self._spool = spool
+        self._is_filling = is_filling
         self._strikes: dict[str, int] = {}
         self._debts: dict[str, Debt] = {}
 
@@ -144,7 +148,8 @@ class Debts:
 
     def _offered(self) -> Iterator[SpooledSession]:
         for spooled in self._spool.sessions():
-            if self._strikes.get(spooled.session_id, 0) < MAX_STRIKES:
+            session_id = spooled.session_id
+            if self._strikes.get(session_id, 0) < MAX_STRIKES and not self._is_filling(session_id):
                 yield spooled
 
 

@@ -67,8 +67,8 @@ class Delivery:
         self._live = live
         self._seconds = seconds
         self._call_later = call_later
-        self._debts = Debts(spool)
         self._moving = Moving(spool, call_later, self._moved)
+        self._debts = Debts(spool, self._moving.is_filling)
         self._openings = Bucket(OPENINGS, seconds)
         self._shipping: Shipping | None = None
 

@@ -46,6 +46,10 @@ class Moving:
                 self._spool.drop(new_id, one.first, one.last, one.cause)
         self._go_on(old_id, first, newest)
 
+    def is_filling(self, session_id: str) -> bool:
+        """Whether more is to come of a session that something is moved to."""
+        return session_id in self._new_ids.values()
+
     def _go_on(self, old_id: str, first: int, last: int) -> None:
         reading = self._spool.read(old_id, first, last)
         reading.addCallback(self._take, old_id, last)
@@ -54,10 +58,15 @@ class Moving:
         new_id = self._new_ids[old_id]
         for segment in found:
             self._spool.append(replace(segment, session_id=new_id, late=False))
-            self._spool.forget(old_id, segment.sequence)
         if found:
-            self._call_later(0, self._go_on, old_id, found[-1].sequence + 1, last)
+            # Until it is safe there, it is not forgotten here.
+            flushing = self._spool.flush(new_id)
+            flushing.addCallback(self._forget, old_id, found[-1].sequence, last)
             return
         del self._new_ids[old_id]
         self._spool.remove(old_id)
         self._moved(old_id, new_id, last)
+
+    def _forget(self, flushed: None, old_id: str, sequence: int, last: int) -> None:
+        self._spool.forget(old_id, sequence)
+        self._call_later(0, self._go_on, old_id, sequence + 1, last)

@@ -98,7 +98,7 @@ class MemorySpool:
     """Keeps at most `size_bytes` of segments, initialization segments and bookkeeping.
 
     :param on_trouble: takes a sentence for a person: that the spool is full, once until half
-        of it is free again.
+        of it is free again; and how much is lost when it is closed.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class MemorySpool:
         self._on_trouble = on_trouble
         self._kept: dict[str, _Kept] = {}
         self._used_bytes = 0
-        self._is_full = False
+        self._is_full = self._is_closed = False
 
     @property
     def load(self) -> float:
@@ -121,6 +121,8 @@ class MemorySpool:
 
     def begin(self, session_id: str, init: bytes, is_corrected: bool) -> None:
         """A new session."""
+        if self._is_closed:
+            return
         if len(self._kept) >= MAX_SESSIONS:
             self._tell(f"more than {MAX_SESSIONS} sessions wait")
             self.remove(next(iter(self._kept)))
@@ -130,7 +132,9 @@ class MemorySpool:
 
     def append(self, segment: Segment) -> None:
         """Keep the next segment of a session."""
-        kept = self._kept[segment.session_id]
+        kept = self._kept.get(segment.session_id)
+        if kept is None:
+            return
         size = _cost(segment)
         kept.newest = segment.sequence
         if self._used_bytes + size > self._size_bytes and not self._make_room(size):
@@ -187,6 +191,10 @@ class MemorySpool:
             place += 1
         return succeed(tuple(found))
 
+    def flush(self, session_id: str) -> Deferred[None]:
+        """Nothing here outlives anything."""
+        return succeed(None)
+
     def remove(self, session_id: str) -> None:
         """Nothing is kept of this session."""
         kept = self._kept.pop(session_id, None)
@@ -195,9 +203,16 @@ class MemorySpool:
             self._free(kept.segments)
 
     def close(self) -> Deferred[None]:
-        """Let go of everything."""
+        """Let go of everything, and say how much that was."""
+        held = [len(kept.segments) for kept in self._kept.values() if kept.segments]
+        if held:
+            self._on_trouble(
+                f"{sum(held)} segments in {len(held)} sessions are lost: the server has not "
+                "acknowledged them, and they were in memory only"
+            )
         for session_id in tuple(self._kept):
             self.remove(session_id)
+        self._is_closed = True
         return succeed(None)
 
     def _make_room(self, size: int) -> bool:

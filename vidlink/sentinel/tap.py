@@ -80,6 +80,8 @@ class Options(OneLineOptions):
         self.number("fps", float, MIN_FRAMERATE_MHZ / 1000, MAX_FRAMERATE_MHZ / 1000)
         self.number("bitrate", int, 50, 100_000)
         self.number("keyframe-interval", float, 0.2, 3600)
+        if self["spool"] == "":
+            raise UserMistake("--spool takes a folder, not ''; without it memory is used")
         if self["spool-bytes"] is not None:
             self.number("spool-bytes", int, MIN_SPOOL_BYTES, 1 << 50)
         size = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", self["max-size"], re.ASCII)
@@ -136,7 +138,7 @@ def _assemble(options: Options) -> SentinelService:
         who,
         capture,
         events,
-        spool=make_spool(options, events.on_trouble, clock.callFromThread),
+        spool=make_spool(options, events.on_trouble, clock),
         seconds=clock.seconds,
         wall_clock_us=now_us,
         call_later=clock.callLater,
@@ -150,11 +152,7 @@ def _assemble(options: Options) -> SentinelService:
     return SentinelService(capture, address, factory, back_off, clock)
 
 
-def make_spool(
-    options: Options,
-    on_trouble: Callable[[str], object],
-    call_in_reactor: Callable[..., object],
-) -> ISpool:
+def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: Any) -> ISpool:
     """Where what is not acknowledged is kept.
 
     :raises UserMistake: the folder cannot be used.
@@ -170,7 +168,8 @@ def make_spool(
         options["id"],
         most_bytes=options["spool-bytes"] or MOST_BYTES,
         monotonic=time.monotonic,
-        call_in_reactor=call_in_reactor,
+        call_in_reactor=reactor.callFromThread,
+        call_when_running=reactor.callWhenRunning,
         on_trouble=on_trouble,
     )
 

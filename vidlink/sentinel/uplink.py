@@ -7,12 +7,13 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from autobahn.twisted.websocket import WebSocketClientProtocol
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from vidlink.backoff import BackOff
+from vidlink.dialling import DiallingFactory
 from vidlink.errors import (
     CLOSE_CODES,
     BadMessage,
@@ -28,8 +29,6 @@ from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink import Uplink
 from vidlink.wire.messages import DeclareGap, ErrorMessage, Message
 
-#: Autobahn bounds what is sent by the same number: a segment in base64 must fit.
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 #: What the kernel may hold that is not on the way yet; left to itself it takes 4 MiB, which on
 #: a slow link is half a minute that a live segment would wait for what is late. Linux and macOS.
 UNSENT_BYTES = 64 * 1024
@@ -140,7 +139,7 @@ class UplinkProtocol(WebSocketClientProtocol):
             self._log.info("disconnected from {url}: {why}", url=self.factory.url, why=_why(self))
             self.factory.uplink.lost()
         else:
-            self.factory.complain(f"{self.factory.url} refused the connection: {reason}")
+            self.factory.complain(f"{self.factory.url} did not take the connection: {reason}")
 
     def _cut_off(self) -> None:
         self.transport.abortConnection()
@@ -164,38 +163,20 @@ def _why(link: UplinkProtocol) -> str:
     return f"closed with {code}" + ("" if word is None else f" ({word})")
 
 
-class UplinkFactory(WebSocketClientFactory):
+class UplinkFactory(DiallingFactory):
     """Makes the connections to one server."""
 
     _log = Logger()
     protocol = UplinkProtocol
-    # Reconnecting is the business of ClientService.
-    noisy = False
-    host: str
 
     def __init__(
         self, url: str, uplink: Uplink, codec: ICodec, back_off: BackOff, clock: Any
     ) -> None:
-        super().__init__(url, protocols=[codec.name])
-        if ":" in self.host:
-            # Autobahn takes the brackets off, and Host needs them (RFC 9110 section 7.2).
-            self.host = f"[{self.host}]"
+        super().__init__(url, [codec.name])
         self.uplink = uplink
         self.codec = codec
         self.back_off = back_off
         self.clock = clock
-        self.setProtocolOptions(
-            version=18,
-            failByDrop=False,
-            tcpNoDelay=True,
-            maxFramePayloadSize=MAX_MESSAGE_BYTES,
-            maxMessagePayloadSize=MAX_MESSAGE_BYTES,
-            # Autobahn's timers run on the global reactor; the tap turns on those we want.
-            openHandshakeTimeout=0,
-            closeHandshakeTimeout=0,
-            serverConnectionDropTimeout=0,
-            autoPingInterval=0,
-        )
 
     def complain(self, text: str) -> None:
         """Something is wrong with the server; it will be tried again."""

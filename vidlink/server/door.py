@@ -50,8 +50,12 @@ class Door:
 
     def _turn(self) -> None:
         self._let_in = 0
-        while self._waiting and self._let_in < self._per_turn:
-            self._count()
-            enter = next(iter(self._waiting))
-            del self._waiting[enter]
-            enter()
+        try:
+            while self._waiting and self._let_in < self._per_turn:
+                self._count()
+                enter = next(iter(self._waiting))
+                del self._waiting[enter]
+                enter()
+        finally:
+            if self._waiting and not self._next_turn.is_running:
+                self._next_turn.start(0, self._turn)

@@ -42,7 +42,13 @@ def a_segment(
 
 
 class _ByHand:
-    def __init__(self, writer: Writer, desk: Desk, done: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        desk: Desk,
+        begin: Callable[[], object],
+        done: Callable[[], object],
+    ) -> None:
         self.writer, self.desk, self.done = writer, desk, done
 
     def start(self) -> None:
@@ -78,7 +84,8 @@ class Rig:
         self.spool: DiskSpool = open_spool(
             self.folder,
             self.sentinel_id,
-            **self._bounds,
+            most_bytes=self._bounds["most_bytes"],
+            memory_bytes=self._bounds["memory_bytes"],
             monotonic=lambda: self.now,
             call_in_reactor=lambda function, *given: function(*given),
             on_trouble=self.told.append,

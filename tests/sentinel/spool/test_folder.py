@@ -62,6 +62,10 @@ class FolderTests(SynchronousTestCase):
         self.assertEqual(os.listdir(root), ["thesis.doc"])
         file = root / "thesis.doc"
         self.refused(str(file), "not a folder")
+        self.refused(str(file / "spool"), f"{file} is not a folder")
+        link = root / "link"
+        link.symlink_to("nowhere")
+        self.refused(str(link), "not a folder")
 
     def test_nowhere(self) -> None:
         """Where the folder above is missing a disk may be; nothing is made in its place."""

@@ -87,6 +87,28 @@ class ErrorTests(TroubleCase):
         self.assertEqual(self.rig.held(), list(range(sequence)))
         self.assertEqual(self.rig.dropped(), [])
 
+    def test_one_error_while_a_chunk_goes(self) -> None:
+        """One error while a chunk is removed takes nothing of what was written and not synced
+        yet: it is written again, before what came after it."""
+        for operation in ("write", "sync"):
+            rig = Rig(self.mktemp())
+            rig.spool.begin(SESSION, INIT, True)
+            for sequence in range(300):
+                rig.spool.append(a_segment(sequence, filler_bytes=FILLER))
+            rig.settle()
+            rig.spool.append(a_segment(300))
+            rig.write()
+            rig.spool.forget(SESSION, 290)
+            rig.spool.append(a_segment(301))
+            rig.disk.errors_once[operation] = errno.EIO
+            for _ in range(3):
+                rig.settle()
+            self.assertEqual(rig.disk.errors_once, {})
+            self.assertEqual(rig.held(), list(range(291, 302)), operation)
+            rig.again()
+            self.assertEqual(rig.held(), list(range(291, 302)), operation)
+            self.assertEqual(rig.dropped(), [])
+
     def test_abandoned(self) -> None:
         """A chunk that could not be synced is cut to what had been, and not touched again."""
         self.append(0)
@@ -187,10 +209,15 @@ class ErrorTests(TroubleCase):
         self.assertEqual(found, [()])
 
     def test_stopped_in_trouble(self) -> None:
-        """A disk that takes nothing does not hold up the end."""
-        self.rig.disk.errors["write"] = errno.EIO
+        """A disk that takes nothing does not hold up the end; what is lost with it is said."""
         self.append(0)
+        self.rig.settle()
+        self.rig.disk.errors["write"] = errno.EIO
+        self.append(1, 2)
         self.assertIsNone(self.successResultOf(self.rig.close()))
+        trouble, end = self.rig.told
+        self.assertIn("cannot be written", trouble)
+        self.assertIn("2 segments are lost", end)
 
 
 class MemoryTests(TroubleCase):

@@ -41,5 +41,12 @@ class Complaints:
                 f"the spool {self._folder} cannot keep everything: {why}; the oldest is dropped"
             )
 
+    def ended(self, waiting: int) -> None:
+        """So many segments were not on the disk at the end."""
+        if waiting:
+            self._on_trouble(
+                f"{waiting} segments are lost: the spool {self._folder} did not take them in time"
+            )
+
     def _is_due(self, told_seconds: float | None) -> bool:
         return told_seconds is None or self._monotonic() - told_seconds >= AGAIN_SECONDS

@@ -65,6 +65,7 @@ class Desk:
         self._dirty: dict[str, None] = {}
         self._removed: list[str] = []
         self._reads: list[Read] = []
+        self._is_sync_due = False
         self.closing = False
 
     # For the reactor's thread
@@ -121,6 +122,12 @@ class Desk:
             self._reads.append(read)
             self._condition.notify()
 
+    def hurry(self) -> None:
+        """What was put here is to be synced as soon as it is written."""
+        with self._condition:
+            self._is_sync_due = True
+            self._condition.notify()
+
     def close(self) -> None:
         """Nothing more will come."""
         with self._condition:
@@ -139,10 +146,19 @@ class Desk:
         with self._condition:
             self._condition.wait_for(
                 lambda: bool(
-                    self._reads or self.closing or self._removed or (self._dirty and not reads_only)
+                    self._reads
+                    or self.closing
+                    or self._removed
+                    or ((self._dirty or self._is_sync_due) and not reads_only)
                 ),
                 seconds,
             )
+
+    def take_sync_due(self) -> bool:
+        """Whether what is written now is to be synced at once."""
+        with self._condition:
+            is_due, self._is_sync_due = self._is_sync_due, False
+            return is_due
 
     def take_reads(self) -> list[Read]:
         """Every read that was asked for."""

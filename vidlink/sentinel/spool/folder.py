@@ -11,7 +11,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from vidlink.disk import Disk, Locked, take_lock
+from vidlink.disk import Disk, Locked, sign_lock, take_lock
 from vidlink.errors import UserMistake
 from vidlink.sentinel.spool.layout import FORMAT
 
@@ -26,6 +26,10 @@ class SpoolFolder:
 
     path: str
     lock: int
+
+    def sign(self) -> None:
+        """Tell whoever finds it in use which process has it; raises :exc:`OSError`."""
+        sign_lock(self.lock)
 
     def release(self) -> None:
         """Let others have it."""
@@ -83,9 +87,13 @@ def _begin(root: str, disk: Disk) -> None:
 
 
 def _make(root: str) -> None:
-    if os.path.exists(root):
+    if os.path.lexists(root):
         raise UserMistake(f"the spool {root} is not a folder; name another with --spool")
     parent = os.path.dirname(root)
+    if os.path.exists(parent) and not os.path.isdir(parent):
+        raise UserMistake(
+            f"the spool {root} cannot be made: {parent} is not a folder; name another with --spool"
+        )
     if not os.path.isdir(parent):
         raise UserMistake(
             f"the spool {root} cannot be made: {parent} does not exist; "

@@ -44,12 +44,14 @@ def open_spool(
     disk: Disk | None = None,
     memory_bytes: int = MEMORY_BYTES,
     make_runner: Callable[..., Runner] = SpoolThread,
+    call_when_running: Callable[[Callable[[], object]], object] = lambda start: start(),
 ) -> DiskSpool:
     """The spool of `sentinel_id` in `folder`, with the sessions that are in it.
 
     `on_trouble` is called in the reactor's thread with a sentence when something cannot be kept
     on the disk, at most once a minute, and when it can again. To be called before the reactor
-    runs, because it reads.
+    runs, because it reads. `call_when_running` has the thread started: not before the process
+    has gone into the background, if it does, for threads do not go along.
 
     Raises:
         UserMistake: the folder cannot be used; the text says why and what to do.
@@ -81,7 +83,7 @@ def open_spool(
         place.release()
         call_in_reactor(spool.ended)
 
-    make_runner(writer, desk, done).start()
+    call_when_running(make_runner(writer, desk, place.sign, done).start)
     return spool
 
 

@@ -57,6 +57,7 @@ class DiskSpool:
         self._stored_bytes = 0
         self._waiting_bytes = 0
         self._closing: list[Deferred[None]] = []
+        self._flushing: list[tuple[Shelf, int, Deferred[None]]] = []
         self._closed = self._has_ended = False
         for one in remains:
             self._restore(one)
@@ -135,11 +136,22 @@ class DiskSpool:
                 return self._read(shelf, Read(session_id, chunk.number, places, _nobody), last)
         return succeed(tuple(map(shelf.given, shelf.waiting_between(first, last, READ_BYTES))))
 
+    def flush(self, session_id: str) -> Deferred[None]:
+        """Fires when all that was appended until now is synced."""
+        flushed: Deferred[None] = Deferred()
+        shelf = self._shelves.get(session_id)
+        if shelf is None or not shelf.waiting:
+            return succeed(None)
+        self._flushing.append((shelf, next(reversed(shelf.waiting)), flushed))
+        self._desk.hurry()
+        return flushed
+
     def remove(self, session_id: str) -> None:
         """Nothing is kept of it."""
         shelf = self._shelves.pop(session_id, None)
         if shelf is not None:
             self._waited(list(shelf.waiting.values()))
+            shelf.waiting.clear()
             self._stored_bytes -= sum(_size(one) for one in shelf.chunks if not one.is_doomed)
             self._desk.remove(session_id)
 
@@ -156,6 +168,7 @@ class DiskSpool:
     def ended(self) -> None:
         """The thread has ended."""
         self._has_ended = True
+        self._complaints.ended(sum(len(one.waiting) for one in self._shelves.values()))
         while self._closing:
             self._closing.pop().callback(None)
 
@@ -166,6 +179,15 @@ class DiskSpool:
         self._bound_bytes = min(self._most_bytes, self._stored_bytes + max(0, report.room_bytes))
         self._complaints.heard(report.trouble, self._waiting_bytes)
         self._make_room()
+        self._tell_flushed()
+
+    def _tell_flushed(self) -> None:
+        waited, self._flushing = self._flushing, []
+        for shelf, last, flushed in waited:
+            if next(iter(shelf.waiting), last + 1) > last:
+                flushed.callback(None)
+            else:
+                self._flushing.append((shelf, last, flushed))
 
     def _restore(self, remains: Remains) -> None:
         shelf = Shelf(remains.init, remains.state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from threading import Thread
@@ -16,13 +17,23 @@ PATIENCE_SECONDS = 3.0
 
 
 class SpoolThread:
-    """Does rounds until the desk is closed, then the last ones, then calls `done`."""
+    """Calls `begin`, does rounds until the desk is closed, then the last ones, then calls `done`.
+
+    An :exc:`OSError` of `begin` does not matter.
+    """
 
     _log = Logger()
 
-    def __init__(self, writer: Writer, desk: Desk, done: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        desk: Desk,
+        begin: Callable[[], object],
+        done: Callable[[], object],
+    ) -> None:
         self._writer = writer
         self._desk = desk
+        self._begin = begin
         self._done = done
         # A disk that never answers must not keep the process alive.
         self._thread = Thread(target=self._run, name="vidlink-spool", daemon=True)
@@ -33,6 +44,8 @@ class SpoolThread:
 
     def _run(self) -> None:
         try:
+            with contextlib.suppress(OSError):
+                self._begin()
             again: float | None = None
             while not self._desk.closing:
                 self._desk.wait(again, self._writer.is_troubled)

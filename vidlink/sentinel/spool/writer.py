@@ -7,7 +7,6 @@ known to be on the disk is written to the next one.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -78,8 +77,13 @@ class Writer:
         self._pens = {name: self._new_pen(name, number) for name, number in next_numbers.items()}
         self._sync_at: float | None = None
         self._gone: list[str] = []
-        #: Whether the last round could not do all it should.
-        self.is_troubled = False
+        #: What the last round could not do; empty if it did all it should.
+        self._trouble = ""
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether the last round could not do all it should."""
+        return bool(self._trouble)
 
     def round(self, is_last: bool = False) -> float | None:
         """Read, remove and write what there is, and sync if it is time; how soon to come back
@@ -89,16 +93,17 @@ class Writer:
         self._gone += self._desk.take_removed()
         for session_id in list(self._gone):
             self._attempt(report, self._remove, session_id)
+        is_due = self._desk.take_sync_due() or is_last
         for session_id in self._desk.dirty():
             self._attempt(report, self._write, session_id, report)
-        if is_last or (self._sync_at is not None and self._monotonic() >= self._sync_at):
+        if is_due or (self._sync_at is not None and self._monotonic() >= self._sync_at):
             self._sync_at = None
             for session_id in list(self._pens):
                 self._attempt(report, self._sync, session_id, report)
         if report.placed or report.trouble or self.is_troubled:
             report.room_bytes = self.room_bytes()
             self._tell(report)
-        self.is_troubled = bool(report.trouble)
+        self._trouble = report.trouble
         if self.is_troubled or reads_left:
             return RETRY_SECONDS
         if self._desk.dirty():
@@ -111,7 +116,7 @@ class Writer:
         while self.round(is_last=True) is not None and self._monotonic() < until:
             if self.is_troubled:
                 sleep(PAUSE_SECONDS)
-        report = Report(room_bytes=self.room_bytes())
+        report = Report(room_bytes=self.room_bytes(), trouble=self._trouble)
         for session_id in list(self._pens):
             self._attempt(report, self._seal, session_id, report)
         self.reader.give_up()
@@ -152,15 +157,8 @@ class Writer:
         try:
             is_due = not work.is_noted or work.is_fresh_due
             if doomed:
-                # What became of its segments is on the disk before a chunk goes; but not where
-                # it goes because the disk is full.
-                with contextlib.suppress(OSError):
-                    self._note(session_id, work, report)
-                    self._sync(session_id, report)
-                    is_due = False
-                while doomed:
-                    self._disk.remove(chunk_path(pen.folder, doomed[-1]))
-                    doomed.pop()
+                self._remove_doomed(session_id, work, doomed, report)
+                is_due = False
             if is_due or work.segments:
                 self._check_room(work)
             if is_due:
@@ -170,6 +168,24 @@ class Writer:
             self._abandon(session_id, report)
             self._desk.retry(session_id, doomed)
             raise
+
+    def _remove_doomed(
+        self, session_id: str, work: Work, doomed: list[int], report: Report
+    ) -> None:
+        """Write down what became of the segments in these chunks, and remove them; where the
+        disk is full they go first."""
+        trouble: OSError | None = None
+        try:
+            self._note(session_id, work, report)
+            self._sync(session_id, report)
+        except OSError as error:
+            trouble = error
+        while doomed:
+            self._disk.remove(chunk_path(self._pens[session_id].folder, doomed[-1]))
+            doomed.pop()
+        if trouble is not None:
+            # What was written and not synced comes again, before the segments of this work.
+            raise trouble
 
     def _check_room(self, work: Work) -> None:
         needed = sum(len(segment.data) for segment in work.segments) + len(work.init)

@@ -1,0 +1,35 @@
+"""How a WebSocket is opened by whoever connects to the server; for sentinels and clients alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autobahn.twisted.websocket import WebSocketClientFactory
+
+#: Autobahn bounds what is sent by the same number: a segment in base64 must fit.
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+
+class DiallingFactory(WebSocketClientFactory):
+    """Makes connections to the WebSocket at `url`, on which one of `formats` is spoken."""
+
+    noisy = False
+    host: str
+
+    def __init__(self, url: str, formats: Sequence[str]) -> None:
+        super().__init__(url, protocols=list(formats))
+        if ":" in self.host:
+            # Autobahn takes the brackets off, and Host needs them (RFC 9110 section 7.2).
+            self.host = f"[{self.host}]"
+        self.setProtocolOptions(
+            version=18,
+            failByDrop=False,
+            tcpNoDelay=True,
+            maxFramePayloadSize=MAX_MESSAGE_BYTES,
+            maxMessagePayloadSize=MAX_MESSAGE_BYTES,
+            # Autobahn's timers run on the global reactor; who wants them turns them on.
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=0,
+            serverConnectionDropTimeout=0,
+            autoPingInterval=0,
+        )
