@@ -74,7 +74,9 @@ def test_killed_while_writing(tmp_path: Path) -> None:
         found = everything(desk, shown.session_id)
         assert len(found) > promised[shown.session_id] > 0
         assert shown.last == len(found) - 1
-        assert shown.dropped == ()
+        # The kill may have cut the very write of the last one, which is then named.
+        lost = [(one.first, one.last) for one in shown.dropped]
+        assert lost in ([], [(len(found), len(found))])
         for sequence, segment in enumerate(found):
             made = a_segment(sequence, shown.session_id, filler_bytes=FILLER_BYTES)
             assert (segment.sequence, segment.data) == (sequence, made.data)
