@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from vidlink.client import History, open_history
+from vidlink.client import History
 from vidlink.commands.asking import AskingOptions, checked_sentinel, checked_session
-from vidlink.commands.running import complain, run_in_reactor
+from vidlink.commands.output import tell
+from vidlink.commands.running import complain, run_with_history
 from vidlink.commands.words import count, moment, read_moment, size
 from vidlink.errors import (
     Answered,
@@ -60,15 +61,9 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: there is no such session, or no server, or it does not allow it.
     """
-    return run_in_reactor(lambda reactor: _ask(options, reactor))
-
-
-async def _ask(options: Options, reactor: Any) -> int:
-    history = open_history(options["server"], reactor)
-    try:
-        return await delete_all(options, history, print, _agrees)
-    finally:
-        await history.close()
+    return run_with_history(
+        options["server"], lambda history: delete_all(options, history, tell, _agrees)
+    )
 
 
 async def delete_all(

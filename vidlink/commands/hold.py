@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from vidlink.client import History, open_history
+from vidlink.client import History
 from vidlink.commands.asking import AskingOptions, checked_sentinel, checked_session
-from vidlink.commands.running import run_in_reactor
+from vidlink.commands.output import tell
+from vidlink.commands.running import run_with_history
 from vidlink.commands.words import moment, shown
 from vidlink.errors import Answered, UserMistake
 
@@ -44,15 +45,7 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: there is no such session, or no server, or it does not allow it.
     """
-    return run_in_reactor(lambda reactor: _ask(options, reactor))
-
-
-async def _ask(options: Options, reactor: Any) -> int:
-    history = open_history(options["server"], reactor)
-    try:
-        return await hold(options, history, print)
-    finally:
-        await history.close()
+    return run_with_history(options["server"], lambda history: hold(options, history, tell))
 
 
 async def hold(options: Options, history: History, put: Callable[[str], None]) -> int:

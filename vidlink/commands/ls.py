@@ -6,13 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from vidlink.client import History, open_history
+from vidlink.client import History
 from vidlink.client.values import sentinel_json, session_json
 from vidlink.commands.asking import RangeOptions, checked_group, checked_sentinel
 from vidlink.commands.output import tell
-from vidlink.commands.running import run_in_reactor
+from vidlink.commands.running import run_with_history
 from vidlink.commands.table import Row, put_table
 from vidlink.commands.words import age, gap_lines, length, missing_words, moment, rate, shown, size
 from vidlink.errors import NotFound, UserMistake
@@ -86,15 +86,7 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: there is no such Sentinel, or no server.
     """
-    return run_in_reactor(lambda reactor: _ask(options, reactor))
-
-
-async def _ask(options: Options, reactor: Any) -> int:
-    history = open_history(options["server"], reactor)
-    try:
-        return await list_all(options, history, tell)
-    finally:
-        await history.close()
+    return run_with_history(options["server"], lambda history: list_all(options, history, tell))
 
 
 async def list_all(options: Options, history: History, put: Callable[[str], None]) -> int:

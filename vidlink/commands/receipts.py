@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from vidlink.client import History, open_history
+from vidlink.client import History
 from vidlink.client.values import receipt_json
 from vidlink.commands.asking import AskingOptions, checked_sentinel
+from vidlink.commands.output import tell
 from vidlink.commands.retention import REASONS
-from vidlink.commands.running import run_in_reactor
+from vidlink.commands.running import run_with_history
 from vidlink.commands.table import Row, put_table
 from vidlink.commands.words import moment, shown, size
 from vidlink.model import Receipt
@@ -47,15 +48,7 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: there is no server.
     """
-    return run_in_reactor(lambda reactor: _ask(options, reactor))
-
-
-async def _ask(options: Options, reactor: Any) -> int:
-    history = open_history(options["server"], reactor)
-    try:
-        return await list_all(options, history, print)
-    finally:
-        await history.close()
+    return run_with_history(options["server"], lambda history: list_all(options, history, tell))
 
 
 async def list_all(options: Options, history: History, put: Callable[[str], None]) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from vidlink.client import History, open_history
+from vidlink.client import History
 from vidlink.client.values import due_json
 from vidlink.commands.asking import AskingOptions
-from vidlink.commands.running import run_in_reactor
+from vidlink.commands.output import tell
+from vidlink.commands.running import run_with_history
 from vidlink.commands.table import put_table
 from vidlink.commands.words import count, length, moment, size
 from vidlink.model import DeletionReason, Retention
@@ -49,15 +50,7 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: there is no server.
     """
-    return run_in_reactor(lambda reactor: _ask(options, reactor))
-
-
-async def _ask(options: Options, reactor: Any) -> int:
-    history = open_history(options["server"], reactor)
-    try:
-        return await show(options, history, print)
-    finally:
-        await history.close()
+    return run_with_history(options["server"], lambda history: show(options, history, tell))
 
 
 async def show(options: Options, history: History, put: Callable[[str], None]) -> int:

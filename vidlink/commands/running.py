@@ -18,6 +18,7 @@ from twisted.logger import (
 )
 from twisted.python.failure import Failure
 
+from vidlink.client import History, open_history
 from vidlink.daemon import prepare
 
 Main = Callable[[Any], Coroutine[Deferred[Any], Any, int]]
@@ -45,6 +46,22 @@ def run_in_reactor(main: Main) -> int:
     clock.addSystemEventTrigger("before", "shutdown", running.interrupt)
     clock.run()
     return running.status()
+
+
+def run_with_history(server: str, work: Callable[[History], Coroutine[Any, Any, int]]) -> int:
+    """The same for ``work(history)``, with the history of the server at `server`.
+
+    :raises UserMistake: `server` is no address of one.
+    """
+
+    async def main(reactor: Any) -> int:
+        history = open_history(server, reactor)
+        try:
+            return await work(history)
+        finally:
+            await history.close()
+
+    return run_in_reactor(main)
 
 
 class _Run:
