@@ -99,7 +99,11 @@ def test_killed_at_the_bound(tmp_path: Path) -> None:
         (shown,) = (one for one in desk.spool.sessions() if one.session_id == name)
         held = {one.sequence for one in everything(desk, name)}
         lost = {n for gap in shown.dropped for n in range(gap.first, gap.last + 1)}
-        assert {gap.cause for gap in shown.dropped} == {"spool-full"}
+        # The kill may cut the write of one segment, which is one that was not promised yet.
+        torn = [gap for gap in shown.dropped if gap.cause == "damaged"]
+        assert all(gap.first == gap.last > newest for gap in torn)
+        assert len(torn) <= 1
+        assert {gap.cause for gap in shown.dropped} - {"damaged"} == {"spool-full"}
         assert held
         assert not held & lost
         assert held | lost >= set(range(newest + 1))
