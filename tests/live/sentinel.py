@@ -17,6 +17,10 @@ from vidlink.wire.messages import Ack, Message, SentinelRegister, SentinelRegist
 T = TypeVar("T")
 
 
+#: When sessions began, by server and id: whoever delivers the rest of one says the same times.
+_BEGAN_US: dict[tuple[str, str], int] = {}
+
+
 class LiveSentinel:
     """Connected and registered; `heard` is everything that was received, in order."""
 
@@ -29,6 +33,7 @@ class LiveSentinel:
         name: str = "vidlink.v1.binary",
     ) -> None:
         self.heard: list[Message] = []
+        self._ws_url = ws_url
         self.sentinel_id = sentinel_id
         self.session_id = session_id
         self._codec = next(codec for codec in find_codecs() if codec.name == name)
@@ -55,7 +60,8 @@ class LiveSentinel:
             sentinel_id=self.sentinel_id,
             session_id=session_id or self.session_id,
             sequence=sequence,
-            start_time_us=media.start_time_us(sequence),
+            start_time_us=self._began_us(session_id or self.session_id)
+            + sequence * media.FRAME_MS * 1_000,
             duration_ms=media.FRAME_MS,
             framerate_mhz=5_000,
             keyframe=media.is_keyframe(sequence),
@@ -63,6 +69,9 @@ class LiveSentinel:
         )
         self.say(replace(said, late=session_id is not None))
         return bytes(said.data)
+
+    def _began_us(self, session_id: str) -> int:
+        return _BEGAN_US.setdefault((self._ws_url, session_id), time.time_ns() // 1_000)
 
     def wait_for(self, kind: type[T], where: Any = None) -> T:
         """The next message of `kind` for which `where` is true."""
