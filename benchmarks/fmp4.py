@@ -21,9 +21,9 @@ from vidlink.fmp4 import (
     write_fragment,
 )
 from vidlink.fmp4.walk import read_any_fragment
-from vidlink.sentinel.encoder import TIMESCALE
-from vidlink.sentinel.encoder_choice import EncoderSettings
-from vidlink.sentinel.picture import Pattern
+from vidlink.sentinel.capture.encoder import TIMESCALE
+from vidlink.sentinel.capture.encoders import EncoderSettings
+from vidlink.sentinel.sources.picture import Pattern
 
 ROUNDS = 7
 ROUND_SECONDS = 0.1

@@ -38,14 +38,14 @@ from pathlib import Path
 from zlib import crc32
 
 from benchmarks.store import a_session, an_arrival
+from tests.fakes.media import init_segment
 from vidlink.disk import Disk
-from vidlink.store.folder import take_folder
+from vidlink.store.files.folder import take_folder
+from vidlink.store.files.layout import describe, pack_row, write_session
+from vidlink.store.files.paths import SESSION_FILE, part_file, records_file
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Finding
-from vidlink.store.index import Index
-from vidlink.store.layout import describe, pack_row, write_session
-from vidlink.store.paths import SESSION_FILE, part_file, records_file
-from vidlink.testing.media import init_segment
+from vidlink.store.index.database import Index
 
 TOTAL_BYTES = 1_000_000_000
 SIZES = (4_000, 40_000)

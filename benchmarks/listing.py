@@ -49,7 +49,7 @@ from twisted.internet.defer import Deferred
 from benchmarks.store import EPOCH_US, FRAME_US, a_session, a_store, an_arrival
 from vidlink.model import SegmentQuery, Session, SessionQuery
 from vidlink.relay.hub import Hub
-from vidlink.server.history import History
+from vidlink.server.api.history import History
 from vidlink.store import RecordingStore
 
 SEGMENTS = (2_000, 100_000, 1_000_000)

@@ -47,8 +47,8 @@ from tests.journal import read_journal
 from tests.process import Usage, usage
 from tests.scripted import Scripted, p99
 from vidlink.daemon import wall_clock_us
+from vidlink.messages import Message, ProctorRegister, Subscribe
 from vidlink.model import Segment
-from vidlink.wire.messages import Message, ProctorRegister, Subscribe
 
 SENTINELS, VIEWERS, UPLINKS = 100, 5, 20
 FRAMES_A_SECOND = 5.0

@@ -41,10 +41,10 @@ from benchmarks.store import EPOCH_US, FRAME_US, a_session, an_arrival, at_once
 from vidlink.disk import Disk
 from vidlink.model import Session, SessionRecord, SessionState, Span
 from vidlink.store import RecordingStore
-from vidlink.store.folder import take_folder
-from vidlink.store.index import Index, Sheet
-from vidlink.store.layout import SessionFile, describe, pack_record, write_session
-from vidlink.store.paths import SESSION_FILE, part_file, records_file
+from vidlink.store.files.folder import take_folder
+from vidlink.store.files.layout import SessionFile, describe, pack_record, write_session
+from vidlink.store.files.paths import SESSION_FILE, part_file, records_file
+from vidlink.store.index.database import Index, Sheet
 
 SESSIONS = 10_000
 SENTINELS = 100

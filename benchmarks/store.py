@@ -41,10 +41,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, execute
 
-from vidlink.clips import ClipQuery
 from vidlink.disk import Disk
 from vidlink.fmp4 import write_fragment
 from vidlink.model import Arrival, Segment, SegmentQuery, Session
+from vidlink.model.clips import ClipQuery
 from vidlink.store import RecordingStore
 
 SESSIONS = 1_000

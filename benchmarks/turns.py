@@ -11,12 +11,12 @@ from __future__ import annotations
 import gc
 import time
 
+from tests.fakes import media
+from tests.fakes.peers import FakeProctorPeer
 from tests.links.memory import MemoryServer
+from vidlink.messages import Focus, Subscribe
 from vidlink.model import Arrival, Segment
 from vidlink.relay.stream import Stream
-from vidlink.testing import media
-from vidlink.testing.peers import FakeProctorPeer
-from vidlink.wire.messages import Focus, Subscribe
 
 SCREENS = (10, 300, 1_000)
 ROUNDS = 7

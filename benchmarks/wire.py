@@ -13,6 +13,15 @@ import time
 from collections.abc import Callable
 
 from vidlink.interfaces import ICodec
+from vidlink.messages import (
+    Ack,
+    Clock,
+    KeyframeRequest,
+    Message,
+    SentinelRegister,
+    Sentinels,
+    Subscribe,
+)
 from vidlink.model import (
     InitSegment,
     RecordingState,
@@ -23,15 +32,6 @@ from vidlink.model import (
 from vidlink.wire.binary import BinaryCodec
 from vidlink.wire.cbor import CborCodec
 from vidlink.wire.jsontext import JsonCodec
-from vidlink.wire.messages import (
-    Ack,
-    Clock,
-    KeyframeRequest,
-    Message,
-    SentinelRegister,
-    Sentinels,
-    Subscribe,
-)
 from vidlink.wire.protobuf import ProtobufCodec
 
 ROUNDS = 7

@@ -8,66 +8,104 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
-_BASE = frozenset({"model", "clips", "errors", "interfaces"})
-_ROOMS = frozenset({"fmp4", "wire", "links", "relay", "store", "access", "disk"})
-# What all formats have in common; a format itself is for the taps to choose.
-_COMMON = frozenset({"wire.messages", "wire.framing"})
-# How the server is found and spoken to, for whoever connects to it.
-_REACHING = frozenset({"address", "backoff", "dialling"})
-_DAEMONS = frozenset({"server", "server.tap", "sentinel", "sentinel.tap"})
+_BASE = frozenset({"model", "errors", "interfaces"})
+_PUT_TOGETHER = frozenset({"options", "plugins", "daemon"})
+_LINKS = frozenset({"links", "links.ingest", "links.uplink", "links.watch"})
+# Writing, deleting, reading and starting stand on these three and hand over through the fourth.
+_GROUNDS = frozenset({"store.files", "store.sequences", "store.handover", "store.index", "disk"})
+_STORE = _GROUNDS | {
+    "store.starting",
+    "store.queue",
+    "store.writing",
+    "store.deleting",
+    "store.reading",
+    "store.film",
+}
+_SERVER = frozenset({"server", "server.port", "server.api", "server.sockets", "server.health"})
+_SENTINEL = frozenset(
+    {"sentinel", "sentinel.sources", "sentinel.capture", "sentinel.spool", "links.uplink"}
+)
 
-# For every room, the other rooms it may import. A room that is not here may not exist.
+# For every room, the other rooms it may import; one module of a room is named as `relay.hub`. A
+# room is a folder, or a module right below the package. What is not here may not exist, and what
+# is here has to.
 # The daemons know the formats, the buffer and the store only through `interfaces`: which class
 # stands behind one is said in their tap. Conversations pull from the relay; it knows none of them.
 # Which plugins there are is looked up where things are put together.
 ROOMS: Mapping[str, frozenset[str]] = {
     "model": frozenset(),
-    "clips": frozenset(),
     "errors": frozenset({"model"}),
-    "interfaces": frozenset({"model", "clips", "errors", "wire.messages"}),
-    "fmp4": _BASE,
-    "wire": _BASE,
-    "links": _BASE | _COMMON | {"fmp4", "relay"},
-    "relay": _BASE,
-    "store": _BASE | {"fmp4", "disk"},
-    "access": _BASE,
-    # Server and Sentinel both keep media through power cuts, by the same careful calls.
-    "disk": frozenset({"model"}),
-    "address": frozenset({"errors"}),
-    "backoff": frozenset(),
-    "dialling": frozenset(),
+    "messages": frozenset({"model"}),
+    "interfaces": frozenset({"model", "errors", "messages"}),
+    "bucket": frozenset(),
+    "timer": frozenset(),
+    "daemon": frozenset(),
     "options": frozenset({"errors"}),
     "plugins": frozenset({"errors", "interfaces"}),
-    "daemon": frozenset(),
-    "server": _BASE | _COMMON | {"options", "fmp4", "links", "access", "relay.hub", "relay.stream"},
-    "sentinel": _BASE | _COMMON | _REACHING | {"options", "fmp4", "links", "disk"},
+    # Server and Sentinel both keep media through power cuts, by the same careful calls.
+    "disk": frozenset({"model"}),
+    "dialling": frozenset({"errors"}),
+    "fmp4": _BASE,
+    "wire": _BASE | {"messages"},
+    "relay": _BASE | {"bucket"},
+    "links": frozenset({"errors", "bucket"}),
+    "links.ingest": _BASE | {"messages", "bucket", "fmp4", "links", "relay"},
+    "links.uplink": _BASE | {"messages", "bucket", "fmp4"},
+    # What all formats have in common; a format itself is for the taps to choose.
+    "links.watch": _BASE | {"messages", "links", "relay", "wire.framing"},
+    "store": _BASE | _STORE,
+    "store.files": _BASE | {"fmp4", "disk"},
+    "store.sequences": _BASE,
+    "store.handover": _BASE | {"store.files", "store.sequences", "disk"},
+    "store.index": _BASE | _GROUNDS | {"store.deleting"},
+    "store.starting": _BASE | _GROUNDS,
+    "store.queue": _BASE | {"store.handover", "store.sequences"},
+    "store.writing": _BASE | _GROUNDS | {"store.deleting"},
+    "store.deleting": _BASE | _GROUNDS | {"store.queue", "store.film"},
+    "store.film": _BASE | {"store.files", "store.sequences", "fmp4", "disk"},
+    "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film"},
+    "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
+    "server": frozenset({"errors", "options", "relay.hub", "server.sockets", "server.health"}),
+    "server.port": frozenset({"errors", "timer", "server.api"}),
+    "server.api": _BASE | {"server.api.openapi", "server.health"},
+    "server.api.openapi": frozenset({"model", "errors", "server.api", "server.health"}),
+    "server.sockets": _BASE
+    | {"messages", "timer", "wire.framing", "links.ingest", "links.watch", "relay.hub"},
+    "server.health": _BASE | {"relay.hub"},
+    "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store"},
+    "sentinel": _BASE
+    | {"messages", "dialling", "links.uplink"}
+    | {"sentinel.capture", "sentinel.sources", "sentinel.spool"},
+    "sentinel.sources": frozenset({"errors", "sentinel.capture"}),
+    "sentinel.capture": _BASE | {"fmp4"},
+    "sentinel.spool": _BASE | {"fmp4", "disk"},
+    "sentinel.tap": _BASE | _PUT_TOGETHER | _SENTINEL | {"messages", "dialling"},
     # A client reads what a server writes, in every format; it knows nothing of what is behind.
-    "client": _BASE | _REACHING | {"wire", "fmp4", "plugins"},
-    "server.tap": _BASE | _ROOMS | {"server", "options", "plugins", "daemon"},
-    "sentinel.tap": _BASE | _ROOMS | _REACHING | {"sentinel", "options", "plugins", "daemon"},
-    "testing": _BASE | _ROOMS,
+    "client": _BASE | {"messages", "wire", "fmp4", "dialling", "plugins"},
     "commands": _BASE
-    | _ROOMS
-    | _DAEMONS
-    | _REACHING
-    | {"client", "options", "plugins", "daemon", "testing"},
+    | _PUT_TOGETHER
+    | {"messages", "wire", "client", "disk", "store.fsck", "server.tap", "sentinel.tap"},
 }
 
 _SOCKETS = frozenset(
     {"socket", "socketserver", "ssl", "selectors", "asyncio", "http", "autobahn", "klein", "treq"}
 )
 _NETWORK = _SOCKETS | {"urllib.request", "twisted", "OpenSSL"}
+_VALUES = (_NETWORK | {"zope", "automat"}, frozenset[str]())
 
-# For every room, the packages from outside that it may not import, and what of them it may.
+# For every room and those within it, the packages from outside that it may not import, and what
+# of them it may.
 OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "model": (_NETWORK | {"zope", "automat"}, frozenset()),
-    "clips": (_NETWORK | {"zope", "automat"}, frozenset()),
-    "errors": (_NETWORK | {"zope", "automat"}, frozenset()),
+    "model": _VALUES,
+    "errors": _VALUES,
+    "messages": _VALUES,
+    "bucket": _VALUES,
     "interfaces": (_NETWORK, frozenset({"twisted.internet.defer"})),
     "fmp4": (_NETWORK, frozenset()),
     "disk": (_NETWORK, frozenset()),
     "wire": (_NETWORK, frozenset()),
-    "links": (_NETWORK, frozenset()),
+    # A conversation waits for the store and the relay by their Deferreds.
+    "links": (_NETWORK, frozenset({"twisted.internet.defer"})),
     # A claim on an id is answered when the id's holder has been asked, so by a Deferred.
     "relay": (_NETWORK, frozenset({"twisted.internet.defer", "twisted.logger"})),
     "store": (
@@ -78,16 +116,15 @@ OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 }
 
 # Pictures are made in the sentinel; everybody else passes bytes on.
-_MAY_DECODE = frozenset({"sentinel", "sentinel.tap", "commands", "testing"})
+_MAY_DECODE = frozenset({"sentinel", "commands"})
 # Everybody else is given a clock, an endpoint or a thread pool.
 _MAY_NAME_THE_REACTOR = frozenset({"server.tap", "sentinel.tap", "commands"})
 
 
 def room_of(module: str) -> str:
-    """The room that `module`, such as ``vidlink.server.watch``, belongs to."""
-    parts = module.split(".")[1:]
-    dotted = ".".join(parts[:2])
-    return dotted if dotted in ROOMS else ".".join(parts[:1])
+    """The room that `module`, such as ``vidlink.server.sockets.watch``, belongs to."""
+    path = module.removeprefix("vidlink").removeprefix(".")
+    return next((name for name in _upwards(path) if name in ROOMS), path.split(".")[0])
 
 
 def imports(module: str, source: str, is_package: bool = False) -> Iterator[str]:
@@ -116,27 +153,67 @@ def wrong_arrows(module: str, source: str, is_package: bool = False) -> list[str
     ]
 
 
+def circles(arrows: Mapping[str, frozenset[str]]) -> list[list[str]]:
+    """The names that lead back to themselves along `arrows`, sorted, those of a circle together.
+
+    By Tarjan's strongly connected components; a name without an entry leads nowhere.
+    """
+    numbers: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(name: str) -> None:
+        numbers[name] = lowest[name] = len(numbers)
+        stack.append(name)
+        for target in sorted(arrows.get(name, ())):
+            if target not in numbers:
+                visit(target)
+            if target in stack:
+                lowest[name] = min(lowest[name], lowest[target])
+        if lowest[name] == numbers[name]:
+            start = stack.index(name)
+            circle = sorted(stack[start:])
+            del stack[start:]
+            if len(circle) > 1 or name in arrows.get(name, ()):
+                found.append(circle)
+
+    for name in sorted(arrows):
+        if name not in numbers:
+            visit(name)
+    return sorted(found)
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """`path` itself, then what it lies in, up to its first part."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
 def _within(name: str, names: frozenset[str]) -> bool:
-    parts = name.split(".")
-    return any(".".join(parts[:length]) in names for length in range(1, len(parts) + 1))
+    return any(one in names for one in _upwards(name))
 
 
 def _allowed(room: str, name: str) -> bool:
     if name.split(".")[0] == "vidlink":
         return _allowed_inside(room, name)
     if _within(name, frozenset({"av"})):
-        return room in _MAY_DECODE
+        return _within(room, _MAY_DECODE)
     if _within(name, frozenset({"twisted.internet.reactor"})):
         return room in _MAY_NAME_THE_REACTOR
-    forbidden, excepted = OUTSIDE.get(room, (frozenset(), frozenset()))
+    bounded = next((one for one in _upwards(room) if one in OUTSIDE), None)
+    if bounded is None:
+        return True
+    forbidden, excepted = OUTSIDE[bounded]
     return not _within(name, forbidden) or _within(name, excepted)
 
 
 def _allowed_inside(room: str, name: str) -> bool:
     target = room_of(name)
-    # A tap is the top of its own room, not a part that the room may lean on.
     if target in ("", room) or name == "vidlink.__version__":
         return True
-    if target.endswith(".tap"):
-        return target in ROOMS[room]
-    return target in ROOMS[room] or _within(name.removeprefix("vidlink."), ROOMS[room])
+    return target in ROOMS[room] or any(
+        room_of(f"vidlink.{one}") == target and _within(name, frozenset({f"vidlink.{one}"}))
+        for one in ROOMS[room]
+    )

@@ -16,10 +16,10 @@ from pathlib import Path
 from tests.daemons import Daemon, Site, free_port
 from tests.scripted import Deaf, Sender, Viewer, delays_ms
 from tests.tls import self_signed
-from vidlink.server.link import LINGER_SECONDS
-from vidlink.server.liveness import STALL_SECONDS
-from vidlink.server.watch import PIECE_BYTES, SEND_BUFFER_BYTES
-from vidlink.wire.messages import Message, Subscribe
+from vidlink.messages import Message, Subscribe
+from vidlink.server.sockets.link import LINGER_SECONDS
+from vidlink.server.sockets.liveness import STALL_SECONDS
+from vidlink.server.sockets.watch import PIECE_BYTES, SEND_BUFFER_BYTES
 
 #: Of one viewer that takes nothing: what the server itself holds, and with it what Linux does.
 #: The transport's own bound is the 64 KiB after which it says that it is full.

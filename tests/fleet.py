@@ -25,17 +25,17 @@ from twisted.logger import globalLogBeginner, textFileLogObserver
 from zope.interface import implementer
 
 from tests.journal import Journal, JournalledSpool
-from vidlink.address import Address, read_address
-from vidlink.backoff import BackOff
 from vidlink.daemon import prepare, steady_clock, wall_clock_us
+from vidlink.dialling.address import Address, read_address
+from vidlink.dialling.backoff import BackOff
 from vidlink.interfaces import ICapture, ICodec, ISpool
-from vidlink.links.uplink import Uplink
+from vidlink.links.uplink.conversation import Uplink
 from vidlink.model import EncodedFrame, Registration
 from vidlink.plugins import find_codecs
-from vidlink.sentinel.cadence import Cadence
-from vidlink.sentinel.encoder_choice import SOFTWARE, EncoderSettings
-from vidlink.sentinel.picture import Pattern
+from vidlink.sentinel.capture.cadence import Cadence
+from vidlink.sentinel.capture.encoders import SOFTWARE, EncoderSettings
 from vidlink.sentinel.service import SentinelService
+from vidlink.sentinel.sources.picture import Pattern
 from vidlink.sentinel.tap import (
     HANDSHAKE_SECONDS,
     PING_SECONDS,

@@ -27,11 +27,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.fakes import media
 from tests.scripted import Scripted
 from vidlink.daemon import wall_clock_us
+from vidlink.messages import Ack, Message, SentinelRegister, SentinelRegistered
 from vidlink.model import InitSegment, Segment
-from vidlink.testing import media
-from vidlink.wire.messages import Ack, Message, SentinelRegister, SentinelRegistered
 
 #: One that is refused, or hears nothing of its handshake for so long, tries again after the pause.
 PATIENCE_SECONDS = 30.0

@@ -8,15 +8,15 @@ from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientPr
 from twisted.internet.task import Clock
 from twisted.test.iosim import FakeTransport, IOPump, connect
 
+from tests.fakes.store import MemoryStore
 from vidlink.interfaces import ICodec
+from vidlink.messages import Message
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
-from vidlink.server.ingest import IngestFactory
-from vidlink.server.link import LinkProtocol
-from vidlink.server.pace import REST_SECONDS
-from vidlink.server.watch import WatchFactory
-from vidlink.testing.store import MemoryStore
-from vidlink.wire.messages import Message
+from vidlink.server.sockets.ingest import IngestFactory
+from vidlink.server.sockets.link import LinkProtocol
+from vidlink.server.sockets.paced import REST_SECONDS
+from vidlink.server.sockets.watch import WatchFactory
 
 WALL_CLOCK_US = 1_700_000_000_000_000
 BINARY = "vidlink.v1.binary"

@@ -18,7 +18,7 @@ from tests.herd import HerdProcess, Plan
 from tests.namespace import Namespace
 from tests.process import usage
 from tests.scripted import Sender, Viewer, delays_ms
-from vidlink.wire.messages import Skipped, Subscribe
+from vidlink.messages import Skipped, Subscribe
 
 OTHERS, VIEWERS = 10, 3
 #: For how long the cable is cut, and how long before the end of that they begin to try again.

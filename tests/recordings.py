@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.fakes import media
 from tests.store.rig import Rig
 from tests.store.samples import a_session
 from vidlink.fmp4 import read_init
 from vidlink.model import Arrival, Segment
-from vidlink.testing import media
 
 #: When the first frame of each was captured.
 EPOCH_US = media.EPOCH_US

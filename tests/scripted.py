@@ -15,11 +15,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fakes import media
 from tests.frames import BINARY, CLOSE, PING, PONG, TEXT, Frames, client_frame, handshake
 from vidlink.client.formats import viewer_codecs
+from vidlink.messages import Message, ProctorRegister, SentinelRegister, Skipped, Subscribe
 from vidlink.model import InitSegment, Segment
-from vidlink.testing import media
-from vidlink.wire.messages import Message, ProctorRegister, SentinelRegister, Skipped, Subscribe
 
 FORMAT = "vidlink.v1.binary"
 _CODECS = {codec.name: codec for codec in viewer_codecs()}

@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from vidlink import messages
 from vidlink.model import (
     InitSegment,
     RecordingState,
@@ -20,7 +21,6 @@ from vidlink.model import (
     SkipReason,
     Tier,
 )
-from vidlink.wire import messages
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 import vidlink
-from tests.arrows import room_of, wrong_arrows
+from tests.arrows import ROOMS, circles, room_of, wrong_arrows
 
 PACKAGE = Path(vidlink.__file__).parent
 TESTS = Path(__file__).parent
 MOST_LINES = 350
+#: So many modules a reader can take in at a glance, in a folder.
+MOST_MODULES = 25
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -55,19 +59,42 @@ class TreeTests(SynchronousTestCase):
         ]
         self.assertEqual(wrong, [])
 
+    def test_no_dead_rooms(self) -> None:
+        """Every room of the table is there, and so is everything that a room is allowed."""
+        names = {name.removeprefix("vidlink.") for name, _ in modules()}
+        self.assertEqual(set(ROOMS) - names, set())
+        self.assertEqual(frozenset[str]().union(*ROOMS.values()) - names, set())
+
     def test_short_modules(self) -> None:
         """A module can be read in one sitting."""
         lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in modules()}
         self.assertEqual({name: n for name, n in lines.items() if n > MOST_LINES}, {})
 
+    def test_small_folders(self) -> None:
+        """A folder can be taken in at a glance."""
+        counts = Counter(path.parent for _, path in modules() if path.name != "__init__.py")
+        self.assertEqual([folder for folder, n in counts.items() if n > MOST_MODULES], [])
+
+    def test_folders_are_introduced(self) -> None:
+        """Each folder says what belongs there."""
+        silent = [
+            name
+            for name, path in modules()
+            if path.name == "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))
+        ]
+        self.assertEqual(silent, [])
+
     def test_sans_io(self) -> None:
-        """Messages, boxes and conversations can be used where there is no Twisted at all."""
-        loaded = loaded_by(*modules_of("model", "errors", "wire", "fmp4", "links"))
+        """Messages and boxes can be used where there is no Twisted at all."""
+        loaded = loaded_by(*modules_of("model", "errors", "messages", "wire", "fmp4"))
         self.assertEqual({name for name in loaded if name.split(".")[0] == "twisted"}, set())
 
     def test_rooms_without_reactor(self) -> None:
-        """No buffer and no recording brings in a reactor, nor does what it leans on."""
-        loaded = loaded_by(*modules_of("interfaces", "relay", "store"))
+        """No buffer, conversation or recording brings in a reactor, nor does what it leans on."""
+        rooms = ("interfaces", "relay", "links", "store")
+        loaded = loaded_by(
+            *(n for n, _ in modules() if n.split(".")[1:2] and n.split(".")[1] in rooms)
+        )
         self.assertNotIn("twisted.internet.reactor", loaded)
 
     def test_server_never_decodes(self) -> None:
@@ -112,16 +139,16 @@ class CheckerTests(SynchronousTestCase):
         self.assert_wrong(
             "vidlink.relay.hub",
             "from vidlink.store import Writer",
-            "from vidlink.links.watch import Watch",
-            "from vidlink.wire.messages import Ack",
+            "from vidlink.links.watch.conversation import Watch",
+            "from vidlink.messages import Ack",
         )
-        self.assert_right("vidlink.links.watch", "from vidlink.relay.cursor import Cursor")
+        self.assert_right("vidlink.links.watch.turns", "from vidlink.relay.cursor import Cursor")
         self.assert_right("vidlink.errors", "from vidlink.model import Session", "import enum")
 
     def test_daemons_see_roles(self) -> None:
         """Server and sentinel name interfaces and messages, not the classes behind them."""
         self.assert_wrong(
-            "vidlink.server.watch",
+            "vidlink.server.sockets.watch",
             "from vidlink.relay.buffer import Buffer",
             "from vidlink.store import Store",
             "from vidlink.wire.binary import BinaryCodec",
@@ -130,17 +157,18 @@ class CheckerTests(SynchronousTestCase):
         )
         self.assert_wrong("vidlink.sentinel.uplink", "from vidlink.server import transport")
         self.assert_right(
-            "vidlink.server.watch",
-            "from vidlink.wire.messages import Ack",
-            "from vidlink.wire import messages",
-            "from vidlink.links.watch import Watch",
+            "vidlink.server.sockets.watch",
+            "from vidlink.messages import Ack",
+            "from vidlink import messages",
+            "from vidlink.wire.framing import negotiate",
+            "from vidlink.links.watch.conversation import Watch",
             "from vidlink.relay.hub import Hub",
         )
         self.assert_right("vidlink.server.tap", "from vidlink.relay.buffer import Buffer")
 
     def test_taps_are_the_top(self) -> None:
         """Nothing of a daemon leans on its tap; commands may."""
-        self.assert_wrong("vidlink.server.watch", "from vidlink.server.tap import Options")
+        self.assert_wrong("vidlink.server.sockets.watch", "from vidlink.server.tap import Options")
         self.assert_right("vidlink.commands.demo", "from vidlink.server.tap import Options")
 
     def test_hidden_imports(self) -> None:
@@ -152,17 +180,19 @@ class CheckerTests(SynchronousTestCase):
         self.assertEqual(len(wrong_arrows("vidlink.wire", "from .relay import hub", True)), 0)
 
     def test_sans_io(self) -> None:
-        """`wire` and `links` import no Twisted; `relay` and `store` no sockets and no reactor."""
-        for module in ("vidlink.wire.binary", "vidlink.links.ingest"):
+        """`wire` imports no Twisted, `links` Deferreds alone; `relay` and `store` no sockets."""
+        for module in ("vidlink.wire.binary", "vidlink.links.ingest.conversation"):
             self.assert_wrong(
                 module,
                 "import twisted.logger",
-                "from twisted.internet import defer",
+                "from twisted.internet import reactor",
                 "from twisted import logger",
                 "import socket",
                 "from autobahn.twisted import websocket",
             )
-        self.assert_right("vidlink.links.ingest", "from automat import TypeMachineBuilder")
+        deferred = "from twisted.internet.defer import Deferred"
+        self.assert_wrong("vidlink.wire.binary", deferred)
+        self.assert_right("vidlink.links.rate", deferred, "from automat import TypeMachineBuilder")
         self.assert_wrong(
             "vidlink.relay.hub",
             "from twisted.internet import task",
@@ -174,29 +204,54 @@ class CheckerTests(SynchronousTestCase):
         self.assert_right("vidlink.relay.hub", "from twisted.logger import Logger")
         self.assert_right("vidlink.relay.hub", "from twisted.internet.defer import Deferred")
         self.assert_wrong(
-            "vidlink.store.writer",
+            "vidlink.store.writing.writer",
             "import socket",
             "from twisted.internet import endpoints",
             "from twisted.web import server",
         )
-        self.assert_right("vidlink.store.writer", "import threading", "import sqlite3")
-        self.assert_right("vidlink.store.writer", "from twisted.internet.defer import Deferred")
+        self.assert_right("vidlink.store.writing.writer", "import threading", "import sqlite3")
+        self.assert_right(
+            "vidlink.store.writing.writer", "from twisted.internet.defer import Deferred"
+        )
 
     def test_pictures(self) -> None:
         """Only the sentinel's side opens pictures; a name that begins alike is another name."""
-        self.assert_wrong("vidlink.server.history", "import av", "from av.video import frame")
+        self.assert_wrong("vidlink.server.api.history", "import av", "from av.video import frame")
         self.assert_wrong("vidlink.fmp4.write", "import av")
-        self.assert_right("vidlink.server.history", "import average")
-        self.assert_right("vidlink.sentinel.encoder", "import av")
+        self.assert_right("vidlink.server.api.history", "import average")
+        self.assert_right("vidlink.sentinel.capture.encoder", "import av")
 
     def test_reactor(self) -> None:
         """Only taps and commands name the reactor."""
         named = "from twisted.internet import reactor"
-        self.assert_wrong("vidlink.server.watch", named, "import twisted.internet.reactor")
+        self.assert_wrong("vidlink.server.sockets.watch", named, "import twisted.internet.reactor")
         self.assert_wrong("vidlink.sentinel.uplink", named)
-        self.assert_wrong("vidlink.store.writer", named)
+        self.assert_wrong("vidlink.store.writing.writer", named)
         self.assert_right("vidlink.server.tap", named)
         self.assert_right("vidlink.commands.demo", named)
+
+    def test_rooms_within_rooms(self) -> None:
+        """A folder of a room has rights of its own, and none because of where it lies."""
+        self.assertEqual(room_of("vidlink.store.fsck.part"), "store.fsck")
+        self.assertEqual(room_of("vidlink.store.store"), "store")
+        self.assert_wrong(
+            "vidlink.store.files.paths",
+            "from vidlink.store.writing import writer",
+            "from vidlink.store import store",
+            "from twisted.internet import reactor",
+        )
+        self.assert_right("vidlink.store.film.reel", "from vidlink.store.files.paths import a")
+
+    def test_circles(self) -> None:
+        """A circle is found whatever its length, and what merely leads into it is not."""
+        line = {"a": frozenset({"b"}), "b": frozenset({"c"})}
+        self.assertEqual(circles(line), [])
+        self.assertEqual(circles({**line, "b": frozenset({"a"})}), [["a", "b"]])
+        self.assertEqual(circles({**line, "c": frozenset({"b"})}), [["b", "c"]])
+        self.assertEqual(
+            circles({**line, "c": frozenset({"a"}), "d": frozenset({"a", "d"})}),
+            [["a", "b", "c"], ["d"]],
+        )
 
     def test_unknown_room(self) -> None:
         """A new room has to say first whom it may import."""

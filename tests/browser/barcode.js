@@ -1,4 +1,4 @@
-// Reads the bar code of the test picture (its layout is described in vidlink/sentinel/picture.py)
+// Reads the bar code of the test picture (its layout is described in vidlink/sentinel/sources/picture.py)
 // from what a <video> shows at this moment: {timeMs, number}, or null where there is none.
 (video) => {
   const COLUMNS = 32;

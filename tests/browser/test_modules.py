@@ -13,12 +13,10 @@ from playwright.sync_api import Browser, Error, Page, Route
 
 import vidlink
 from tests.browser.conftest import in_browser_thread
+from tests.fakes.media import init_segment
 from vidlink.fmp4 import iter_boxes, read_fragment, read_init, write_fragment
 from vidlink.fmp4.init import MediaInfo
-from vidlink.model import InitSegment, Segment
-from vidlink.testing.media import init_segment
-from vidlink.wire.binary import BinaryCodec
-from vidlink.wire.messages import (
+from vidlink.messages import (
     Clock,
     FramerateChange,
     KeyframeRequest,
@@ -27,6 +25,8 @@ from vidlink.wire.messages import (
     Subscribe,
     Unsubscribe,
 )
+from vidlink.model import InitSegment, Segment
+from vidlink.wire.binary import BinaryCodec
 
 FOLDER = Path(vidlink.__file__).parent / "page"
 ORIGIN = "http://modules.test"

@@ -9,12 +9,12 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionRefusedError
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes import media
 from tests.joined import BINARY, JSON, Joined, Peer
-from vidlink.address import Address
 from vidlink.client.live import Event, Live, connect_to
+from vidlink.dialling.address import Address
+from vidlink.messages import SentinelRegister
 from vidlink.model import InitSegment, Segment
-from vidlink.testing import media
-from vidlink.wire.messages import SentinelRegister
 
 URL = "ws://127.0.0.1:8080/ws/proctor"
 

@@ -15,14 +15,14 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseFailed
 
-from tests.server.histories import BASE, NOW_US, recorded
+from tests.fakes import media
+from tests.fakes.store import MemoryStore
+from tests.server.api.histories import BASE, NOW_US, recorded
 from tests.store.samples import EPOCH_US, a_session, renamed
 from vidlink.client import History
 from vidlink.model import Cause, Gap, Session
 from vidlink.relay.hub import Hub
-from vidlink.server.history import History as ServedHistory
-from vidlink.testing import media
-from vidlink.testing.store import MemoryStore
+from vidlink.server.api.history import History as ServedHistory
 
 #: Whole and ended; ended, with a hole; live.
 DESK = a_session(0, init=media.init_segment())

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.client.recorded import DESK, GATE, RecordedCase
+from tests.fakes import media
 from vidlink.client.check import ranges, read_recording
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import build_sidx
-from vidlink.testing import media
 
 #: What stands before `moof` in our own segments.
 PRFT_BYTES = 32

@@ -11,12 +11,12 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 
 from tests.client.recorded import DESK, GATE, LIVE, RecordedCase
-from vidlink.backoff import BackOff
 from vidlink.client.download import MAX_ATTEMPTS, Downloaded, fetch, verify
 from vidlink.client.partfile import PartFile, Wanted
-from vidlink.clips import ClipQuery
+from vidlink.dialling.backoff import BackOff
 from vidlink.errors import Damaged, NotFound, Unreachable, UserMistake
 from vidlink.model import Session
+from vidlink.model.clips import ClipQuery
 
 
 class DownloadTests(RecordedCase):

@@ -6,13 +6,13 @@ from twisted.internet.task import Clock
 
 from tests.client.joining import JoinedEndpoint, LiveCase, Screen
 from tests.joined import Joined
-from vidlink.address import Address
-from vidlink.backoff import BackOff
 from vidlink.client import Connected, Follow, Live, Lost
 from vidlink.client.live import connect_to
+from vidlink.dialling.address import Address
+from vidlink.dialling.backoff import BackOff
 from vidlink.errors import BadMessage, GoingAway, NotAllowed, NotFound, Unreachable
+from vidlink.messages import Skipped, StartFrom, Subscribed
 from vidlink.model import InitSegment, Segment
-from vidlink.wire.messages import Skipped, StartFrom, Subscribed
 
 
 class FollowTests(LiveCase):

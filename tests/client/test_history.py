@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
-from tests.server.histories import (
+from tests.server.api.histories import (
     BASE,
     DESK,
     DESK_PATH,
@@ -21,7 +21,6 @@ from tests.server.histories import (
 from tests.store.samples import EPOCH_US, INIT
 from vidlink.client import Film, History
 from vidlink.client.values import sentinel_json, session_json
-from vidlink.clips import ClipQuery
 from vidlink.errors import BadAnswer, NotFound
 from vidlink.model import (
     Cause,
@@ -30,6 +29,7 @@ from vidlink.model import (
     SessionQuery,
     SessionState,
 )
+from vidlink.model.clips import ClipQuery
 
 
 class Sink:

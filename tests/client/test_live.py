@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport
 
 from tests.client.joining import BINARY, JSON, LiveCase
+from tests.fakes import media
 from vidlink.client.connection import (
     CONNECT_SECONDS,
     LINGER_SECONDS,
@@ -19,6 +20,15 @@ from vidlink.client.connection import (
 from vidlink.client.formats import MAX_CONTROL_BYTES, viewer_codecs
 from vidlink.client.live import Live
 from vidlink.errors import BadAnswer, GoingAway, TooSlow, Unreachable
+from vidlink.messages import (
+    ErrorMessage,
+    Place,
+    Sentinels,
+    SessionEnded,
+    Skipped,
+    StartFrom,
+    Subscribed,
+)
 from vidlink.model import (
     InitSegment,
     RecordingState,
@@ -28,16 +38,6 @@ from vidlink.model import (
     Tier,
 )
 from vidlink.plugins import find_codecs
-from vidlink.testing import media
-from vidlink.wire.messages import (
-    ErrorMessage,
-    Place,
-    Sentinels,
-    SessionEnded,
-    Skipped,
-    StartFrom,
-    Subscribed,
-)
 
 
 class LiveTests(LiveCase):

@@ -8,12 +8,12 @@ from dataclasses import replace
 import av
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes import media
 from tests.fmp4.media import encoded
 from vidlink.client import OtherPicture, Splice
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import read_fragment, read_init
 from vidlink.model import InitSegment, Segment, Tier
-from vidlink.testing import media
 
 TICKS = media.FRAME_TICKS
 

@@ -10,9 +10,9 @@ from vidlink.commands.asking import VARIABLE
 from vidlink.commands.export import Options as ExportOptions
 from vidlink.commands.ls import Options as LsOptions
 from vidlink.commands.watch import Options as WatchOptions
+from vidlink.messages import StartFrom
 from vidlink.model import Tier
 from vidlink.options import OneLineOptions
-from vidlink.wire.messages import StartFrom
 
 
 class AskingOptionsTests(SynchronousTestCase):

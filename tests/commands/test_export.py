@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.client.recorded import DESK, GATE, LIVE, RecordedCase
-from tests.server.histories import arrival_of
+from tests.server.api.histories import arrival_of
 from tests.store.samples import EPOCH_US
 from vidlink.client.download import MAX_ATTEMPTS
 from vidlink.commands.export import FAILED, WHOLE, WITH_GAPS, Export, Options, placing
@@ -198,7 +198,7 @@ class PlanTests(RecordedCase):
 
     def test_names(self) -> None:
         """Sessions of one sentinel that begin in the same second have different names."""
-        from tests.server.histories import recorded
+        from tests.server.api.histories import recorded
         from tests.store.samples import renamed
 
         twin = renamed(DESK, session_id="session-of-the-same-second")

@@ -8,12 +8,12 @@ import os
 import sys
 from typing import Any
 
-from tests.store.checked import NOW_US, CheckedCase
+from tests.store.fsck.checked import NOW_US, CheckedCase
 from vidlink.commands import main
 from vidlink.commands.fsck import Options, Output, check, run
 from vidlink.commands.progress import Progress
 from vidlink.disk import Disk
-from vidlink.store.folder import take_folder
+from vidlink.store.files.folder import take_folder
 
 
 class FsckTests(CheckedCase):

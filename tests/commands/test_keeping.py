@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
-from tests.server.histories import BASE, DESK, GATE, HistoryCase
+from tests.server.api.histories import BASE, DESK, GATE, HistoryCase
 from vidlink.client import History
 from vidlink.client.requests import ANSWER_SECONDS
 from vidlink.commands import delete, hold, ls, receipts, retention

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from tests.server.histories import BASE, DESK, GATE, HistoryCase
+from tests.server.api.histories import BASE, DESK, GATE, HistoryCase
 from vidlink.client import History
 from vidlink.commands.ls import Options, list_all
 from vidlink.errors import NotFound

@@ -11,12 +11,12 @@ from twisted.internet.task import Clock
 
 from tests.client.joining import LiveCase
 from tests.fmp4.media import encoded
-from vidlink.backoff import BackOff
 from vidlink.client import Follow, Live, Splice
 from vidlink.client.live import connect_to
 from vidlink.commands.watch import OTHER_PICTURE, Viewing
+from vidlink.dialling.backoff import BackOff
+from vidlink.messages import SentinelRegister
 from vidlink.model import InitSegment
-from vidlink.wire.messages import SentinelRegister
 
 
 class ViewingTests(LiveCase):

@@ -15,10 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass, verifyObject
 
 from tests.strategies import MESSAGES, UNSPEAKABLE, any_message
+from vidlink import messages
 from vidlink.errors import BadMessage, Unsendable
 from vidlink.interfaces import ICodec
 from vidlink.model import InitSegment, Segment
-from vidlink.wire import messages
 from vidlink.wire.binary import BinaryCodec
 from vidlink.wire.cbor import CborCodec
 from vidlink.wire.jsontext import JsonCodec

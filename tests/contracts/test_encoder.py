@@ -14,8 +14,8 @@ from zope.interface.verify import verifyObject
 
 from tests.fmp4.media import decoded, grey
 from vidlink.fmp4 import IDR, read_init, split_avc, unit_type, write_fragment
-from vidlink.sentinel.encoder_choice import EncoderSettings
-from vidlink.sentinel.roles import IEncoder
+from vidlink.sentinel.capture.encoders import EncoderSettings
+from vidlink.sentinel.capture.roles import IEncoder
 
 if TYPE_CHECKING:
     _Case = SynchronousTestCase

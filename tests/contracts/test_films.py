@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes.store import MemoryStore
 from tests.store.rig import Rig
 from tests.store.samples import (
     EPOCH_US,
@@ -20,10 +21,9 @@ from tests.store.samples import (
     a_session,
     an_arrival,
 )
-from vidlink.clips import Clip, ClipQuery
 from vidlink.errors import NotFound
 from vidlink.fmp4 import build_sidx
-from vidlink.testing.store import MemoryStore
+from vidlink.model.clips import Clip, ClipQuery
 
 DAY_US = 24 * 60 * 60 * 1_000_000
 

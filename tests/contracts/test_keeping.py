@@ -9,13 +9,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.contracts.test_store import StoreCase
+from tests.fakes.store import MemoryStore
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
 from vidlink.errors import NotFound, RequestError, SessionGone, SessionHeld, SessionLive
 from vidlink.interfaces import IRetention
 from vidlink.model import Cause, DeletionReason, Gap, Hold, Policy, SessionQuery
-from vidlink.store.layout import RECORD_BYTES
-from vidlink.testing.store import MemoryStore
+from vidlink.store.files.layout import RECORD_BYTES
 
 #: All but 1,000 octets would go, as far as it may; nothing goes of itself.
 POLICY = Policy(max_bytes=1_000, is_rehearsal=True)

@@ -13,7 +13,7 @@ from tests.joined import Joined
 from tests.links.memory import BINARY, MemoryServer
 from vidlink.errors import BadMessage, GoingAway
 from vidlink.interfaces import IProctorPeer, ISentinelPeer
-from vidlink.wire.messages import (
+from vidlink.messages import (
     Clock,
     ErrorMessage,
     KeyframeRequest,

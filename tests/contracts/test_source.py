@@ -14,10 +14,10 @@ from zope.interface.verify import verifyObject
 
 from tests.sentinel.films import film
 from vidlink.errors import UserMistake, VidlinkError
-from vidlink.sentinel.roles import ISource
-from vidlink.sentinel.source_device import DeviceSource
-from vidlink.sentinel.source_file import FileSource
-from vidlink.sentinel.source_pattern import PatternSource
+from vidlink.sentinel.capture.roles import ISource
+from vidlink.sentinel.sources.device import DeviceSource
+from vidlink.sentinel.sources.file import FileSource
+from vidlink.sentinel.sources.pattern import PatternSource
 
 if TYPE_CHECKING:
     _Case = SynchronousTestCase

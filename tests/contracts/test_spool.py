@@ -18,12 +18,12 @@ from hypothesis.stateful import (
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.fakes import media
 from tests.sentinel.spool.rig import OTHER, SESSION, Rig, a_segment
 from vidlink.fmp4 import shift_producer_time
 from vidlink.interfaces import ISpool
 from vidlink.model import Segment, SpooledSession
-from vidlink.sentinel.spool_memory import MemorySpool
-from vidlink.testing import media
+from vidlink.sentinel.spool.memory import MemorySpool
 
 if TYPE_CHECKING:
     _Case = SynchronousTestCase

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.fakes.store import MemoryStore
 from tests.store.rig import Rig
 from tests.store.samples import (
     EPOCH_US,
@@ -35,7 +36,6 @@ from vidlink.model import (
     SessionState,
     Span,
 )
-from vidlink.testing.store import MemoryStore
 
 DAY_US = 24 * 60 * 60 * 1_000_000
 

@@ -17,10 +17,10 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
+from tests.fakes import media
 from tests.scripted import Scripted, Viewer, p99
+from vidlink.messages import Ack, Message, SentinelRegister, SentinelRegistered, Subscribe
 from vidlink.model import InitSegment, Segment
-from vidlink.testing import media
-from vidlink.wire.messages import Ack, Message, SentinelRegister, SentinelRegistered, Subscribe
 
 SENTINELS = 20
 #: A session, as the ids of Sentinel and session.

@@ -14,7 +14,7 @@ from tests.faults.evidence import look
 from tests.faults.load import Key, ScriptedLoad
 from tests.faults.tracing import injected, killing
 from tests.live.sentinel import LiveSentinel
-from vidlink.wire.messages import Ack, Message
+from vidlink.messages import Ack, Message
 
 ROUNDS = int(os.environ.get("VIDLINK_FAULT_ROUNDS", "20"))
 SEED = int(os.environ.get("VIDLINK_FAULT_SEED", "1"))

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 import pytest
 
 from tests.daemons import Daemon, Site, until
+from tests.fakes import media
 from tests.faults.evidence import look
 from tests.faults.load import ScriptedLoad
 from tests.faults.trouble import endure, parts
 from tests.live.sentinel import LiveSentinel
 from tests.needs import need
 from vidlink.model import InitSegment
-from vidlink.testing import media
 
 
 @contextmanager

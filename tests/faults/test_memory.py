@@ -21,9 +21,9 @@ from tests.live.test_flood import flood
 from tests.process import usage
 from tests.scripted import FORMAT, Deaf
 from tests.tls import self_signed
+from vidlink.messages import SentinelRegister, Subscribe
 from vidlink.plugins import find_codecs
 from vidlink.store.store import QUEUE_BYTES
-from vidlink.wire.messages import SentinelRegister, Subscribe
 
 MIB = 1024 * 1024
 #: Twenty Sentinels that send 33 MB a second together.

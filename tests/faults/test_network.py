@@ -22,10 +22,10 @@ from tests.live.proctor import LiveProctor
 from tests.live.sentinel import LiveSentinel
 from tests.namespace import Namespace, joined_namespace
 from tests.scripted import Viewer
+from vidlink.messages import Subscribe
 from vidlink.model import Segment
 from vidlink.relay.hub import PROBE_SECONDS
-from vidlink.server.liveness import PING_SECONDS, PONG_SECONDS
-from vidlink.wire.messages import Subscribe
+from vidlink.server.sockets.liveness import PING_SECONDS, PONG_SECONDS
 
 COUNT = 20
 OUTAGE_SECONDS = 60.0

@@ -7,7 +7,7 @@ from zlib import crc32
 
 from tests.daemons import Site
 from tests.journal import Session, media_crc32
-from vidlink.server.parameters import MAX_RANGE, MAX_SEGMENTS
+from vidlink.server.api.parameters import MAX_RANGE, MAX_SEGMENTS
 
 
 def base(sentinel_id: str, session_id: str) -> str:

@@ -18,11 +18,11 @@ from hypothesis.stateful import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.links.memory import MemoryServer
-from tests.links.uplinked import SENTINEL, Uplinked
+from tests.links.uplink.uplinked import SENTINEL, Uplinked
 from tests.sentinel.spool.rig import Rig as SpoolRig
 from tests.store.rig import Rig
 from vidlink.model import Segment, SegmentQuery, SessionState
-from vidlink.store.listing import FINAL_CAUSES
+from vidlink.store.sequences.gaps import FINAL_CAUSES
 
 #: Some twenty of the segments, and more than all of them.
 SMALL, LARGE = 20_000, 1 << 26

@@ -11,15 +11,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes import media
 from tests.joined import Joined, Peer
 from vidlink.errors import CLOSE_CODES
 from vidlink.links.rate import MESSAGES
-from vidlink.model import InitSegment, Segment
-from vidlink.relay.stream import SESSIONS
-from vidlink.server.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
-from vidlink.server.liveness import STALL_SECONDS
-from vidlink.testing import media
-from vidlink.wire.messages import (
+from vidlink.messages import (
     Ack,
     Clock,
     ErrorMessage,
@@ -28,6 +24,10 @@ from vidlink.wire.messages import (
     SessionEnded,
     Subscribe,
 )
+from vidlink.model import InitSegment, Segment
+from vidlink.relay.stream import SESSIONS
+from vidlink.server.sockets.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
+from vidlink.server.sockets.liveness import STALL_SECONDS
 
 WORDS = {code: word for word, code in CLOSE_CODES.items()}
 #: What the protocol closes with by itself (RFC 6455 section 7.4.1), without a word before.

@@ -14,11 +14,9 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes.peers import FakeSentinelPeer
 from tests.links.memory import BINARY, MemoryServer
-from vidlink.model import InitSegment, Segment, Tier
-from vidlink.relay.stream import SESSIONS
-from vidlink.testing.peers import FakeSentinelPeer
-from vidlink.wire.messages import (
+from vidlink.messages import (
     ErrorMessage,
     Focus,
     InitRequest,
@@ -31,6 +29,8 @@ from vidlink.wire.messages import (
     Subscribed,
     Unsubscribe,
 )
+from vidlink.model import InitSegment, Segment, Tier
+from vidlink.relay.stream import SESSIONS
 
 NAMES = ("a", "b")
 WINDOW_SECONDS = 6.0

@@ -6,12 +6,12 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.links.uplinked import SENTINEL, Uplinked
+from tests.links.uplink.uplinked import SENTINEL, Uplinked
 from tests.store.recorded import folder_of
 from tests.store.rig import Rig
 from tests.store.samples import a_session
+from vidlink.messages import ErrorMessage
 from vidlink.model import SessionQuery
-from vidlink.wire.messages import ErrorMessage
 
 
 class DeletedTests(SynchronousTestCase):

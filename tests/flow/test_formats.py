@@ -10,15 +10,12 @@ import cbor2
 from google.protobuf.message_factory import GetMessageClass
 from zope.interface import implementer
 
+from tests.fakes import media
 from tests.flow.test_road import RoadCase
 from tests.links.memory import BINARY, FIRST, SECOND, MemoryServer
 from vidlink.errors import BadMessage
 from vidlink.interfaces import ICodec
-from vidlink.model import InitSegment, Segment
-from vidlink.plugins import find_codecs
-from vidlink.testing import media
-from vidlink.wire import vidlink_pb2
-from vidlink.wire.messages import (
+from vidlink.messages import (
     Ack,
     FramerateChange,
     KeyframeRequest,
@@ -27,6 +24,9 @@ from vidlink.wire.messages import (
     SessionEnded,
     Subscribed,
 )
+from vidlink.model import InitSegment, Segment
+from vidlink.plugins import find_codecs
+from vidlink.wire import vidlink_pb2
 from vidlink.wire.schema import to_plain
 
 CODECS = {codec.name.rpartition(".")[2]: codec for codec in find_codecs()}

@@ -8,13 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes import media
+from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
 from tests.links.memory import BINARY, JSON, MemoryServer
 from tests.store.recorded import folder_of, stored
 from tests.store.rig import Rig
-from vidlink.model import Segment, SegmentQuery, SessionState
-from vidlink.testing import media
-from vidlink.testing.peers import FakeProctorPeer, FakeSentinelPeer
-from vidlink.wire.messages import (
+from vidlink.messages import (
     Ack,
     BackfillDone,
     DeclareGap,
@@ -26,6 +25,7 @@ from vidlink.wire.messages import (
     Subscribed,
     Tail,
 )
+from vidlink.model import Segment, SegmentQuery, SessionState
 
 OLD, NEW, UNHEARD = "session-that-was0", "session-that-is00", "session-unheard-0"
 

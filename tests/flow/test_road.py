@@ -7,8 +7,20 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.fakes import media
+from tests.fakes.peers import FakeProctorPeer
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase, MemoryServer
 from vidlink.fmp4 import iter_boxes, read_fragment, read_init
+from vidlink.messages import (
+    FramerateChange,
+    KeyframeRequest,
+    Sentinels,
+    SessionEnded,
+    Skipped,
+    StartFrom,
+    Subscribe,
+    Subscribed,
+)
 from vidlink.model import (
     Cause,
     Gap,
@@ -19,18 +31,6 @@ from vidlink.model import (
     SessionQuery,
 )
 from vidlink.relay.stream import SESSIONS
-from vidlink.testing import media
-from vidlink.testing.peers import FakeProctorPeer
-from vidlink.wire.messages import (
-    FramerateChange,
-    KeyframeRequest,
-    Sentinels,
-    SessionEnded,
-    Skipped,
-    StartFrom,
-    Subscribe,
-    Subscribed,
-)
 
 
 class RoadCase(LinkCase):

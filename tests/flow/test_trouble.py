@@ -16,15 +16,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
 from tests.links.memory import MemoryServer
 from tests.store.recorded import stored
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
+from vidlink.messages import Ack, DeclareGap, ErrorMessage, Sentinels, Subscribe
 from vidlink.model import Cause, Policy, RecordingState, Segment
-from vidlink.server.health import CALM_SECONDS, OK, Health
-from vidlink.server.metrics import Metrics
-from vidlink.testing.peers import FakeProctorPeer, FakeSentinelPeer
-from vidlink.wire.messages import Ack, DeclareGap, ErrorMessage, Sentinels, Subscribe
+from vidlink.server.health.health import CALM_SECONDS, OK, Health
+from vidlink.server.health.metrics import Metrics
 
 #: Everybody has to know after so long.
 PATIENCE_SECONDS = 10

@@ -8,14 +8,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes.media import EPOCH_US
+from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
+from tests.fakes.store import MemoryStore
 from vidlink.interfaces import ICodec
-from vidlink.links.ingest import Ingest
-from vidlink.links.watch import Watch
+from vidlink.links.ingest.conversation import Ingest
+from vidlink.links.watch.conversation import Watch
 from vidlink.model import Limits, Session
 from vidlink.relay.hub import Hub
-from vidlink.testing.media import EPOCH_US
-from vidlink.testing.peers import FakeProctorPeer, FakeSentinelPeer
-from vidlink.testing.store import MemoryStore
 from vidlink.wire.binary import BinaryCodec
 from vidlink.wire.jsontext import JsonCodec
 

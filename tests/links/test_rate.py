@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
 from tests.links.memory import LinkCase
 from vidlink.links.rate import MESSAGES
-from vidlink.model import Segment, SessionQuery
-from vidlink.relay.stream import EARLIER_SESSIONS, SESSIONS
-from vidlink.testing.peers import FakeProctorPeer, FakeSentinelPeer
-from vidlink.wire.messages import (
+from vidlink.messages import (
     BackfillDone,
     Clock,
     DeclareGap,
@@ -17,6 +15,8 @@ from vidlink.wire.messages import (
     Subscribed,
     Unsubscribe,
 )
+from vidlink.model import Segment, SessionQuery
+from vidlink.relay.stream import EARLIER_SESSIONS, SESSIONS
 
 
 class MessageTests(LinkCase):

@@ -7,11 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes.peers import FakeSentinelPeer
 from tests.links.memory import MemoryServer
-from vidlink.model import Tier
-from vidlink.relay.buffer import ENTRY_BYTES
-from vidlink.testing.peers import FakeSentinelPeer
-from vidlink.wire.messages import (
+from vidlink.messages import (
     Clock,
     Focus,
     InitRequest,
@@ -20,6 +18,8 @@ from vidlink.wire.messages import (
     Subscribe,
     Unsubscribe,
 )
+from vidlink.model import Tier
+from vidlink.relay.buffer import ENTRY_BYTES
 
 NAMES = st.sampled_from("abc")
 WINDOW_SECONDS = 3.0

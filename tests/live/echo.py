@@ -15,17 +15,17 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.web.resource import Resource
 
+from tests.fakes.store import MemoryStore
 from vidlink.daemon import prepare, wall_clock_us
 from vidlink.errors import PeerError
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
-from vidlink.server.exposure import Listening
-from vidlink.server.ingest import IngestFactory, IngestProtocol
-from vidlink.server.origin import Hosts
-from vidlink.server.pace import FRAMES_PER_TURN
-from vidlink.server.site import Root, make_site
+from vidlink.server.port.exposure import Listening
+from vidlink.server.port.origin import Hosts
+from vidlink.server.port.site import Root, make_site
+from vidlink.server.sockets.ingest import IngestFactory, IngestProtocol
+from vidlink.server.sockets.paced import FRAMES_PER_TURN
 from vidlink.server.tap import link_resource
-from vidlink.testing.store import MemoryStore
 from vidlink.wire.framing import server_frame
 
 LISTEN = "tcp:0:interface=127.0.0.1"

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import websocket
 
+from vidlink.messages import Message, ProctorRegister
 from vidlink.plugins import find_codecs
-from vidlink.wire.messages import Message, ProctorRegister
 
 T = TypeVar("T")
 #: Five times what anything waited for here takes.

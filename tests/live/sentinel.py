@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import websocket
 
+from tests.fakes import media
 from tests.live.proctor import PATIENCE_SECONDS
+from vidlink.messages import Ack, Message, SentinelRegister, SentinelRegistered, Tail
 from vidlink.model import InitSegment, Segment
 from vidlink.plugins import find_codecs
-from vidlink.testing import media
-from vidlink.wire.messages import Ack, Message, SentinelRegister, SentinelRegistered, Tail
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.fakes import media
 from tests.sentinel.spool.rig import SENTINEL, a_segment
 from vidlink.sentinel.spool import MOST_BYTES, DiskSpool, open_spool
-from vidlink.testing import media
 
 #: Octets beside the picture, so that a second fills some chunks.
 FILLER_BYTES = 30_000

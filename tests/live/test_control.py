@@ -8,8 +8,7 @@ import pytest
 
 from tests.daemons import Site
 from tests.live.proctor import LiveProctor
-from vidlink.model import InitSegment, Segment
-from vidlink.wire.messages import (
+from vidlink.messages import (
     ErrorMessage,
     FramerateChange,
     KeyframeRequest,
@@ -17,6 +16,7 @@ from vidlink.wire.messages import (
     Subscribe,
     Subscribed,
 )
+from vidlink.model import InitSegment, Segment
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from av import VideoFrame
 
 from tests.needs import need
-from vidlink.sentinel.source_file import FileSource
+from vidlink.sentinel.sources.file import FileSource
 
 START = 1_000.0
 FRAMES = 12

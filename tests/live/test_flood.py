@@ -13,8 +13,8 @@ import websocket
 from tests.daemons import Site
 from tests.live.proctor import LiveProctor
 from vidlink.links.rate import MESSAGES
+from vidlink.messages import Subscribe
 from vidlink.model import Segment
-from vidlink.wire.messages import Subscribe
 
 #: Far more than anybody may say at once.
 FLOOD = 10 * MESSAGES.burst

@@ -16,7 +16,7 @@ import websocket
 
 from tests.daemons import Site, free_port
 from tests.tls import self_signed
-from vidlink.server.pace import FRAMES_PER_TURN
+from vidlink.server.sockets.paced import FRAMES_PER_TURN
 
 PING = b"\x89\x80" + bytes(4)
 CLOCK = b"\x81\x97" + bytes(4) + b'{"type":"clock","t0":1}'

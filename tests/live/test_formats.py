@@ -6,8 +6,8 @@ import pytest
 
 from tests.daemons import Site
 from tests.live.proctor import LiveProctor
+from vidlink.messages import FramerateChange, Subscribe, Subscribed
 from vidlink.model import Segment
-from vidlink.wire.messages import FramerateChange, Subscribe, Subscribed
 
 
 @pytest.mark.parametrize(

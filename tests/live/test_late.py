@@ -10,8 +10,7 @@ import av
 from tests.daemons import Site, until
 from tests.live.proctor import LiveProctor
 from tests.live.sentinel import LiveSentinel
-from vidlink.model import Segment
-from vidlink.wire.messages import (
+from vidlink.messages import (
     BackfillDone,
     DeclareGap,
     ErrorMessage,
@@ -21,6 +20,7 @@ from vidlink.wire.messages import (
     Subscribed,
     Tail,
 )
+from vidlink.model import Segment
 
 OLD, UNHEARD = "session-that-was0", "session-unheard-0"
 

@@ -17,7 +17,7 @@ from tests.cached import INSTALL_SECONDS
 from tests.daemons import Site, until
 from tests.live.nodes import NodePeer, Nodes, as_sent, film
 from tests.live.proctor import LiveProctor
-from vidlink.wire.messages import FramerateChange, Sentinels
+from vidlink.messages import FramerateChange, Sentinels
 
 FORMATS = ("binary", "json")
 

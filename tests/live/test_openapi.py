@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import Site
-from vidlink.server.parameters import MAX_RANGE
+from vidlink.server.api.parameters import MAX_RANGE
 
 #: Ten times what it takes on two cores.
 SECONDS = 200.0

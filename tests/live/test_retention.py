@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tests.daemons import Daemon, Site, until
+from tests.fakes import media
 from tests.live.sentinel import LiveSentinel
 from tests.needs import do_without, need
 from vidlink.model import Segment
-from vidlink.testing import media
 
 MEBI = 1024 * 1024
 DISK_BYTES = 24 * MEBI

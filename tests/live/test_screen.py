@@ -18,10 +18,10 @@ from tests.needs import need
 from vidlink.errors import CaptureError, UserMistake
 from vidlink.fmp4 import read_init
 from vidlink.model import EncodedFrame
-from vidlink.sentinel.capture import Capture
-from vidlink.sentinel.encoder_choice import EncoderSettings
-from vidlink.sentinel.handover import MediaInit
-from vidlink.sentinel.source_screen import LOOK_AGAIN_SECONDS, GrabSource
+from vidlink.sentinel.capture.capture import Capture
+from vidlink.sentinel.capture.encoders import EncoderSettings
+from vidlink.sentinel.capture.frames import MediaInit
+from vidlink.sentinel.sources.screen import LOOK_AGAIN_SECONDS, GrabSource
 
 PATIENCE_SECONDS = 60.0
 WHERE = (300, 200)

@@ -6,8 +6,8 @@ import signal
 
 from tests.daemons import STOP_SECONDS, Site, until
 from tests.live.proctor import LiveProctor
+from vidlink.messages import ErrorMessage, SessionEnded, Subscribe
 from vidlink.model import Segment
-from vidlink.wire.messages import ErrorMessage, SessionEnded, Subscribe
 
 
 def test_server_ends(site: Site) -> None:

@@ -12,10 +12,10 @@ from tests.daemons import Site, free_port
 from tests.frames import CLOSE, client_frame
 from tests.scripted import Deaf, Sender, Throttle, Viewer, p99
 from tests.tls import self_signed
+from vidlink.messages import ErrorMessage, Skipped, Subscribe
 from vidlink.model import Segment, SkipReason
-from vidlink.server.link import LINGER_SECONDS
-from vidlink.server.liveness import STALL_SECONDS
-from vidlink.wire.messages import ErrorMessage, Skipped, Subscribe
+from vidlink.server.sockets.link import LINGER_SECONDS
+from vidlink.server.sockets.liveness import STALL_SECONDS
 
 
 def test_twenty_that_never_read(site: Site, tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import until
+from tests.fakes import media
 from tests.live.spooler import Desk
 from tests.needs import do_without
 from tests.sentinel.spool.rig import SESSION, a_segment
 from vidlink.model import Segment
-from vidlink.testing import media
 
 #: ``FS_IOC_SHUTDOWN`` without a last write of the journal: what a power cut does.
 SHUTDOWN, NOLOGFLUSH = 0x8004587D, 2

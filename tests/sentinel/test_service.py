@@ -21,10 +21,11 @@ from zope.interface import implementer
 from tests.fmp4.media import encoded
 from tests.joined import BINARY, Joined, Peer
 from tests.sentinel.test_uplink import URL, ScriptedCapture
-from vidlink.address import Address, read_address
-from vidlink.backoff import UNREACHED_SECONDS, BackOff
+from vidlink.dialling.address import Address, read_address
+from vidlink.dialling.backoff import UNREACHED_SECONDS, BackOff
 from vidlink.fmp4 import annexb_to_avc
-from vidlink.links.uplink import Uplink
+from vidlink.links.uplink.conversation import Uplink
+from vidlink.messages import SentinelRegister
 from vidlink.model import EncodedFrame, Registration
 from vidlink.sentinel.service import (
     ACKNOWLEDGED_SECONDS,
@@ -33,9 +34,8 @@ from vidlink.sentinel.service import (
     ReportingEndpoint,
     SentinelService,
 )
-from vidlink.sentinel.spool_memory import MemorySpool
+from vidlink.sentinel.spool.memory import MemorySpool
 from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
-from vidlink.wire.messages import SentinelRegister
 
 
 class StudioCapture(ScriptedCapture):

@@ -12,27 +12,27 @@ from zope.interface import implementer
 
 from tests.fmp4.media import encoded
 from tests.joined import BINARY, JSON, Joined, Peer
-from vidlink.backoff import LONGEST_SECONDS, UNREACHED_SECONDS, BackOff
+from vidlink.dialling.backoff import LONGEST_SECONDS, UNREACHED_SECONDS, BackOff
 from vidlink.errors import BadMessage, GoingAway, NotMedia, Replaced, TooFast
 from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
 from vidlink.interfaces import ICapture
-from vidlink.links.sending import DROPPED_SECONDS, MAX_BACKLOG_BYTES
-from vidlink.links.uplink import Uplink
-from vidlink.model import EncodedFrame, Limits, Registration, Segment, SentinelState
-from vidlink.sentinel.spool_memory import MemorySpool
-from vidlink.sentinel.uplink import (
-    LINGER_SECONDS,
-    UplinkEvents,
-    UplinkFactory,
-    UplinkProtocol,
-)
-from vidlink.wire.messages import (
+from vidlink.links.uplink.conversation import Uplink
+from vidlink.links.uplink.live import DROPPED_SECONDS, MAX_BACKLOG_BYTES
+from vidlink.messages import (
     Clock,
     FramerateChange,
     KeyframeRequest,
     ProctorRegister,
     SessionEnded,
     Subscribe,
+)
+from vidlink.model import EncodedFrame, Limits, Registration, Segment, SentinelState
+from vidlink.sentinel.spool.memory import MemorySpool
+from vidlink.sentinel.uplink import (
+    LINGER_SECONDS,
+    UplinkEvents,
+    UplinkFactory,
+    UplinkProtocol,
 )
 
 URL = "ws://127.0.0.1:8080/ws/sentinel"

@@ -9,14 +9,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes import media
+from tests.fakes.store import MemoryStore
 from tests.joined import Joined, Peer
 from vidlink.errors import StoreError
+from vidlink.messages import Ack, ProctorRegister, SentinelRegister
 from vidlink.model import InitSegment, Segment, SessionState
-from vidlink.server.health import Health
+from vidlink.server.health.health import Health
 from vidlink.server.service import FAREWELL_SECONDS, TICK_SECONDS, ServerService
-from vidlink.testing import media
-from vidlink.testing.store import MemoryStore
-from vidlink.wire.messages import Ack, ProctorRegister, SentinelRegister
 
 SESSION = "session-0000000001"
 

@@ -7,8 +7,8 @@ from zlib import crc32
 
 from tests.store.rig import Rig
 from vidlink.model import Session
-from vidlink.store.layout import Row, read_rows
-from vidlink.store.paths import part_file, part_number, records_file
+from vidlink.store.files.layout import Row, read_rows
+from vidlink.store.files.paths import part_file, part_number, records_file
 
 
 def folder_of(rig: Rig, session: Session) -> str:

@@ -14,12 +14,13 @@ from tests.store.recorded import folder_of, part_numbers
 from tests.store.rig import Rig
 from tests.store.samples import a_session, an_arrival
 from vidlink.model import Cause, Gap, SegmentQuery, SessionRecord
-from vidlink.store import recording, statements, writer
-from vidlink.store.account import Account
-from vidlink.store.layout import read_session
-from vidlink.store.reel import Reel
-from vidlink.store.runs import Runs
-from vidlink.store.statements import put_statement
+from vidlink.store.files.layout import read_session
+from vidlink.store.film.reel import Reel
+from vidlink.store.queue.account import Account
+from vidlink.store.sequences import statements
+from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.statements import put_statement
+from vidlink.store.writing import recording, writer
 
 
 class BoundCase(SynchronousTestCase):

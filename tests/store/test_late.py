@@ -20,8 +20,8 @@ from tests.store.rig import Rig
 from tests.store.samples import FRAME_US, a_session, an_arrival
 from vidlink.errors import RequestError, StoreError
 from vidlink.model import Cause, Gap, SegmentQuery, Session, SessionRecord, SessionState
-from vidlink.store.paths import part_file, records_file
-from vidlink.store.writer import RETRY_SECONDS
+from vidlink.store.files.paths import part_file, records_file
+from vidlink.store.writing.writer import RETRY_SECONDS
 
 
 class LateCase(SynchronousTestCase):

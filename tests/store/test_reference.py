@@ -16,21 +16,27 @@ from tests.store.samples import EPOCH_US, a_session, an_arrival
 from vidlink.commands.fsck import CANNOT, DAMAGED, INTERRUPTED, SOUND
 from vidlink.interfaces import LATE_LOAD
 from vidlink.model import Cause, Gap, Hold
-from vidlink.store import reserve
+from vidlink.store.deleting import reserve
+from vidlink.store.deleting.remover import LOOK_SECONDS, MOST_AT_ONCE
+from vidlink.store.deleting.remover import ROUND_SECONDS as REMOVER_SECONDS
+from vidlink.store.deleting.reserve import RESERVE_BYTES
+from vidlink.store.deleting.trash import SLICE_BYTES
+from vidlink.store.files.layout import (
+    RECORD_BYTES,
+    describe,
+    pack_record,
+    read_session,
+    write_session,
+)
+from vidlink.store.files.pieces import PIECE_BYTES
+from vidlink.store.files.receipts import read_receipt, write_receipt
 from vidlink.store.fsck.findings import NOTES, Kind
-from vidlink.store.fsck.window import PIECE_BYTES
-from vidlink.store.layout import RECORD_BYTES, describe, pack_record, read_session, write_session
-from vidlink.store.receipts import read_receipt, write_receipt
-from vidlink.store.recording import MOST_PARTS
-from vidlink.store.remover import LOOK_SECONDS, MOST_AT_ONCE
-from vidlink.store.remover import ROUND_SECONDS as REMOVER_SECONDS
-from vidlink.store.reserve import RESERVE_BYTES
-from vidlink.store.salvage import MOST_TAIL_BYTES
-from vidlink.store.schema import SCHEMA_FORMAT
-from vidlink.store.statements import MOST_GAPS
+from vidlink.store.index.schema import SCHEMA_FORMAT
+from vidlink.store.sequences.statements import MOST_GAPS
+from vidlink.store.starting.salvage import MOST_TAIL_BYTES
 from vidlink.store.store import INDEX_BYTES, OPEN_PARTS, QUEUE_BYTES, QUEUE_SEGMENTS
-from vidlink.store.trash import SLICE_BYTES
-from vidlink.store.writer import (
+from vidlink.store.writing.recording import MOST_PARTS
+from vidlink.store.writing.writer import (
     MOST_REOPENED,
     MOST_REOPENED_RUNS,
     PROGRESS_SECONDS,

@@ -7,8 +7,7 @@ import io
 import av
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.fmp4 import read_fragment, read_init
-from vidlink.testing.media import (
+from tests.fakes.media import (
     FRAME_TICKS,
     KEYFRAME_EVERY,
     TIMESCALE,
@@ -17,6 +16,7 @@ from vidlink.testing.media import (
     segment,
     start_time_us,
 )
+from vidlink.fmp4 import read_fragment, read_init
 
 
 class MediaTests(SynchronousTestCase):

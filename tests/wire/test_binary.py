@@ -5,9 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.errors import BadMessage
+from vidlink.messages import Sentinels
 from vidlink.model import InitSegment, Segment
 from vidlink.wire.binary import HEADER, INIT, KEYFRAME, LATE, SEGMENT, BinaryCodec
-from vidlink.wire.messages import Sentinels
 
 DESK = b"desk-12"
 SESSION = b"q7Jm2xVd0bR4tK9w"

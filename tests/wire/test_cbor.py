@@ -15,10 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.strategies import any_message
 from vidlink.errors import BadMessage
+from vidlink.messages import Ack, Focus, FramerateChange, Message
 from vidlink.model import InitSegment, Segment
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_DEPTH, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
 from vidlink.wire.cbor import CborCodec
-from vidlink.wire.messages import Ack, Focus, FramerateChange, Message
 from vidlink.wire.schema import to_plain
 from vidlink.wire.strictcbor import load_cbor
 

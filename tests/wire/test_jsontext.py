@@ -9,10 +9,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.errors import BadMessage
+from vidlink.messages import Focus, Message, ProctorRegister, Sentinels
 from vidlink.model import InitSegment, Segment
 from vidlink.wire.bounds import MAX_DEPTH
 from vidlink.wire.jsontext import JsonCodec
-from vidlink.wire.messages import Focus, Message, ProctorRegister, Sentinels
 from vidlink.wire.strictjson import load_json
 
 CODEC = JsonCodec()

@@ -13,10 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.errors import BadMessage
-from vidlink.model import InitSegment, SkipReason, Tier
-from vidlink.wire import vidlink_pb2
-from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
-from vidlink.wire.messages import (
+from vidlink.messages import (
     Ack,
     Clock,
     Focus,
@@ -29,6 +26,9 @@ from vidlink.wire.messages import (
     StartFrom,
     Subscribe,
 )
+from vidlink.model import InitSegment, SkipReason, Tier
+from vidlink.wire import vidlink_pb2
+from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
 from vidlink.wire.protobuf import ProtobufCodec
 
 CODEC = ProtobufCodec()

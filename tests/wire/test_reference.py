@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import vidlink.wire
 from vidlink import errors
 from vidlink.links.rate import MESSAGES
+from vidlink.messages import Subscribe, limit_words
 from vidlink.model import Limits, Segment
 from vidlink.relay.stream import EARLIER_SESSIONS, SESSIONS
 from vidlink.wire import schema
@@ -20,7 +21,6 @@ from vidlink.wire.binary import BinaryCodec
 from vidlink.wire.cbor import CborCodec
 from vidlink.wire.jsontext import JsonCodec
 from vidlink.wire.kinds import FLAG, OCTETS, Kind, Ratio, Sentence, Word
-from vidlink.wire.messages import Subscribe, limit_words
 from vidlink.wire.protobuf import ProtobufCodec
 from vidlink.wire.schema import TABLE, Said, from_plain, to_plain
 from vidlink.wire.shapes import Either, Many, Named, OrNull, Record

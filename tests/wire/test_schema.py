@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.strategies import MESSAGES, UNSPEAKABLE, any_message
 from vidlink.errors import BadMessage
-from vidlink.wire.messages import (
+from vidlink.messages import (
     Ack,
     Clock,
     Focus,

@@ -16,10 +16,10 @@ from twisted.python.failure import Failure
 
 from vidlink.client.failures import broken, closed, refused, words
 from vidlink.client.inbox import Inbox
-from vidlink.dialling import DiallingFactory
+from vidlink.dialling.factory import DiallingFactory
 from vidlink.errors import BadAnswer, PeerError, Unreachable, VidlinkError
 from vidlink.interfaces import ICodec
-from vidlink.wire.messages import Clock, Message, ProctorRegister, ProctorRegistered
+from vidlink.messages import Clock, Message, ProctorRegister, ProctorRegistered
 
 #: From the attempt to connect until the server has accepted us.
 CONNECT_SECONDS = 30.0

@@ -14,11 +14,10 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from vidlink.backoff import BackOff
 from vidlink.client.check import Contents, ranges, read_recording
 from vidlink.client.history import History
 from vidlink.client.partfile import PartFile, Wanted
-from vidlink.clips import ClipQuery
+from vidlink.dialling.backoff import BackOff
 from vidlink.errors import (
     Damaged,
     GoingAway,
@@ -30,6 +29,7 @@ from vidlink.errors import (
     VidlinkError,
 )
 from vidlink.model import Gap, SegmentQuery, SegmentRecord
+from vidlink.model.clips import ClipQuery
 
 #: After so many attempts in a row that have brought nothing it is given up; the waits between
 #: them add up to about two minutes.

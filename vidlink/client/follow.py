@@ -13,12 +13,12 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from vidlink.backoff import BackOff
 from vidlink.client.inbox import MAX_BYTES
 from vidlink.client.live import Event, Live, connect
+from vidlink.dialling.backoff import BackOff
 from vidlink.errors import NotAllowed, NotAuthenticated, NotFound, UserMistake, VidlinkError
+from vidlink.messages import ErrorMessage, Place, Sentinels, StartFrom, Subscribed
 from vidlink.model import Segment, Tier
-from vidlink.wire.messages import ErrorMessage, Place, Sentinels, StartFrom, Subscribed
 
 #: After these the server is asked again no faster than once a minute: nothing changes sooner.
 _PATIENT = (NotAllowed, NotAuthenticated)

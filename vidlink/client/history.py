@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from vidlink.address import PROCTOR_PATH, read_address
 from vidlink.client import values
 from vidlink.client.requests import Requests
-from vidlink.clips import ClipQuery
+from vidlink.dialling.address import PROCTOR_PATH, read_address
 from vidlink.errors import BadAnswer
 from vidlink.model import (
     Hold,
@@ -33,6 +32,7 @@ from vidlink.model import (
     SessionQuery,
     SessionRecord,
 )
+from vidlink.model.clips import ClipQuery
 
 MAX_INIT_BYTES = 1024 * 1024
 #: All of a session.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 
-from vidlink.wire.messages import Message
+from vidlink.messages import Message
 
 #: When so many octets wait, the socket is no longer read; at half of it, it is again. What the
 #: socket had read by then still comes in: 64 KiB, and the message it ends in.

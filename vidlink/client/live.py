@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import vidlink
-from vidlink.address import PROCTOR_PATH, Address, read_address
 from vidlink.client.connection import ProctorFactory, ProctorProtocol
 from vidlink.client.formats import viewer_codecs
 from vidlink.client.inbox import MAX_BYTES
+from vidlink.dialling.address import PROCTOR_PATH, Address, read_address
 from vidlink.interfaces import ICodec
-from vidlink.model import InitSegment, Segment, Tier
-from vidlink.wire.messages import (
+from vidlink.messages import (
     ErrorMessage,
     Focus,
     FramerateChange,
@@ -32,6 +31,7 @@ from vidlink.wire.messages import (
     Subscribed,
     Unsubscribe,
 )
+from vidlink.model import InitSegment, Segment, Tier
 
 #: What a connection says, in the order in which it was said.
 Event = Subscribed | InitSegment | Segment | Skipped | SessionEnded | Sentinels | ErrorMessage
@@ -45,11 +45,11 @@ class Live:
     It is an asynchronous iterator of :data:`Event`, for one reader. A reader that is slow slows
     down the server: when :data:`~vidlink.client.inbox.MAX_BYTES` (4 MiB) wait here, the socket is
     not read until half of them are taken; what the server then cannot send is named by
-    :class:`~vidlink.wire.messages.Skipped`, and after 30 s it gives the connection up.
+    :class:`~vidlink.messages.Skipped`, and after 30 s it gives the connection up.
 
     The requests below return at once, and raise what ended the connection if it is over. A
     request that the server cannot fulfil is answered with an
-    :class:`~vidlink.wire.messages.ErrorMessage` in the stream.
+    :class:`~vidlink.messages.ErrorMessage` in the stream.
     """
 
     def __init__(self, link: ProctorProtocol, registered: ProctorRegistered) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vidlink.client.history import Film
-from vidlink.clips import ClipQuery
 from vidlink.errors import UserMistake
+from vidlink.model.clips import ClipQuery
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from vidlink.client import History
 from vidlink.client.partfile import Wanted
-from vidlink.clips import ClipQuery
 from vidlink.commands.words import stamp
 from vidlink.errors import NotFound
 from vidlink.model import SessionQuery, SessionRecord, SessionState
+from vidlink.model.clips import ClipQuery
 
 _PAGE = 1_000
 

@@ -15,8 +15,8 @@ from vidlink.commands.pipe import NobodyReads, Pipe
 from vidlink.commands.running import complain, run_in_reactor
 from vidlink.commands.words import SKIPPED, age, count, shown
 from vidlink.errors import NotFound, UserMistake, VidlinkError
+from vidlink.messages import ErrorMessage, SessionEnded, Skipped, StartFrom, Subscribed
 from vidlink.model import InitSegment, Segment, Tier
-from vidlink.wire.messages import ErrorMessage, SessionEnded, Skipped, StartFrom, Subscribed
 
 COMMAND = "vidlink watch"
 #: What may wait for a player that is slow: the less, the sooner it is back at what is live.

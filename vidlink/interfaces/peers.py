@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from vidlink.errors import PeerError
-    from vidlink.wire.messages import Message
+    from vidlink.messages import Message
 
 
 class ISentinelPeer(Interface):

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
-    from vidlink.clips import Clip, ClipQuery
     from vidlink.model import (
         Arrival,
         DiskSpace,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
         SessionQuery,
         SessionRecord,
     )
+    from vidlink.model.clips import Clip, ClipQuery
 
 #: Nothing late is recorded while the queue is fuller than this: the rest is for what is live.
 LATE_LOAD = 0.5

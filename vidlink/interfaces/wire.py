@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from vidlink.wire.messages import Message
+    from vidlink.messages import Message
 
 
 class ICodec(Interface):

@@ -1,11 +1,11 @@
-"""How fast a peer may talk; what is allowed is counted by :mod:`vidlink.relay.bucket`."""
+"""How fast a peer may talk; what is allowed is counted by :mod:`vidlink.bucket`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from vidlink.bucket import Allowance, Bucket
 from vidlink.errors import TooFast
-from vidlink.relay.bucket import Allowance, Bucket
 
 #: Messages on one connection: all of a Proctor's, all but the segments of a Sentinel's. A viewer
 #: may subscribe to every sentinel that there can be at once; a loop that never ends is closed.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from twisted.logger import Logger
 
+from vidlink.bucket import Allowance, Bucket
 from vidlink.errors import SentinelOffline
 from vidlink.interfaces import IFollower, IPublisher
 from vidlink.model import (
@@ -22,7 +23,6 @@ from vidlink.model import (
     Session,
     clamp_framerate,
 )
-from vidlink.relay.bucket import Allowance, Bucket
 from vidlink.relay.buffer import Buffer
 
 #: Without a segment for this long, or for this many frame times, a Sentinel is stale.

@@ -20,8 +20,8 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vidlink.address import Address
-from vidlink.backoff import BackOff
+from vidlink.dialling.address import Address
+from vidlink.dialling.backoff import BackOff
 from vidlink.errors import GoingAway
 from vidlink.sentinel.uplink import UplinkFactory
 

@@ -13,23 +13,23 @@ from collections.abc import Callable
 from typing import Any
 
 import vidlink
-from vidlink.address import read_address
-from vidlink.backoff import BackOff
 from vidlink.daemon import prepare, steady_clock, wall_clock_us
+from vidlink.dialling.address import read_address
+from vidlink.dialling.backoff import BackOff
 from vidlink.errors import Unsendable, UserMistake
 from vidlink.interfaces import ICodec, ISpool
-from vidlink.links.uplink import Uplink
+from vidlink.links.uplink.conversation import Uplink
+from vidlink.messages import SentinelRegister
 from vidlink.model import MAX_FRAMERATE_MHZ, MIN_FRAMERATE_MHZ, Registration, is_sentinel_id
 from vidlink.options import OneLineOptions, or_exit
 from vidlink.plugins import find_codecs
-from vidlink.sentinel.capture import Capture
-from vidlink.sentinel.encoder_choice import EncoderSettings
-from vidlink.sentinel.roles import ISource
+from vidlink.sentinel.capture.capture import Capture
+from vidlink.sentinel.capture.encoders import EncoderSettings
+from vidlink.sentinel.capture.roles import ISource
 from vidlink.sentinel.service import SentinelService
-from vidlink.sentinel.source import SOURCES, make_source
-from vidlink.sentinel.spool_memory import SPOOL_BYTES, MemorySpool
+from vidlink.sentinel.sources.choice import SOURCES, make_source
+from vidlink.sentinel.spool.memory import SPOOL_BYTES, MemorySpool
 from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
-from vidlink.wire.messages import SentinelRegister
 
 COMMAND = "twistd vidlink-sentinel"
 #: A server that says nothing, not even to a ping, is given up after the two together.

@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vidlink.backoff import BackOff
-from vidlink.dialling import DiallingFactory
+from vidlink.dialling.backoff import BackOff
+from vidlink.dialling.factory import DiallingFactory
 from vidlink.errors import (
     CLOSE_CODES,
     BadMessage,
@@ -26,8 +26,8 @@ from vidlink.errors import (
     TooFast,
 )
 from vidlink.interfaces import ICodec, IServerPeer
-from vidlink.links.uplink import Uplink
-from vidlink.wire.messages import DeclareGap, ErrorMessage, Message
+from vidlink.links.uplink.conversation import Uplink
+from vidlink.messages import DeclareGap, ErrorMessage, Message
 
 #: What the kernel may hold that is not on the way yet; left to itself it takes 4 MiB, which on
 #: a slow link is half a minute that a live segment would wait for what is late. Linux and macOS.

@@ -19,10 +19,10 @@ from twisted.logger import Logger
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import or_exit
 from vidlink.relay.hub import Hub
-from vidlink.server.health import Health
-from vidlink.server.ingest import IngestFactory
-from vidlink.server.link import LinkFactory
-from vidlink.server.watch import WatchFactory
+from vidlink.server.health.health import Health
+from vidlink.server.sockets.ingest import IngestFactory
+from vidlink.server.sockets.link import LinkFactory
+from vidlink.server.sockets.watch import WatchFactory
 
 COMMAND = "twistd vidlink-server"
 TICK_SECONDS = 1.0

@@ -21,16 +21,16 @@ from vidlink.model import Policy
 from vidlink.options import OneLineOptions, or_exit
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
-from vidlink.server.assets import Page
-from vidlink.server.exposure import Listening, check_exposure
-from vidlink.server.health import Health
-from vidlink.server.ingest import IngestFactory
-from vidlink.server.link import LinkFactory
-from vidlink.server.metrics import Metrics
-from vidlink.server.origin import Hosts
+from vidlink.server.health.health import Health
+from vidlink.server.health.metrics import Metrics
+from vidlink.server.port.assets import Page
+from vidlink.server.port.exposure import Listening, check_exposure
+from vidlink.server.port.origin import Hosts
+from vidlink.server.port.site import build_root, make_site
 from vidlink.server.service import COMMAND, TICK_SECONDS, ServerService
-from vidlink.server.site import build_root, make_site
-from vidlink.server.watch import WatchFactory
+from vidlink.server.sockets.ingest import IngestFactory
+from vidlink.server.sockets.link import LinkFactory
+from vidlink.server.sockets.watch import WatchFactory
 from vidlink.store import RecordingStore
 from vidlink.store.store import QUEUE_BYTES
 
@@ -131,8 +131,8 @@ def _assemble(options: Options) -> ServerService:
     from twisted.internet import reactor
 
     # Klein brings in a reactor of its own choice unless there is one already.
-    from vidlink.server.history import History
-    from vidlink.server.vitals import Vitals
+    from vidlink.server.api.history import History
+    from vidlink.server.api.probes import Vitals
 
     clock: Any = reactor
     prepare(clock)

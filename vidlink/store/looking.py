@@ -10,7 +10,6 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from vidlink.clips import Clip, ClipQuery
 from vidlink.interfaces import IArchive, IBody, IRetention
 from vidlink.model import (
     Hold,
@@ -23,8 +22,9 @@ from vidlink.model import (
     SessionQuery,
     SessionRecord,
 )
-from vidlink.store.archive import Archive
-from vidlink.store.keeping import Keeping
+from vidlink.model.clips import Clip, ClipQuery
+from vidlink.store.deleting.keeping import Keeping
+from vidlink.store.reading.archive import Archive
 
 
 @implementer(IArchive, IRetention)

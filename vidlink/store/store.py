@@ -31,28 +31,28 @@ from vidlink.model import (
     RecordingState,
     Session,
 )
-from vidlink.store.archive import Archive
-from vidlink.store.body import RunInPool
-from vidlink.store.catalog import Catalog
-from vidlink.store.claims import Claims
-from vidlink.store.durability import choose_durability
-from vidlink.store.folder import DataFolder, take_folder
-from vidlink.store.handover import CallInReactor, Inbox, Report
-from vidlink.store.index import Index
-from vidlink.store.keeping import Keeping
-from vidlink.store.ledger import Ledger
+from vidlink.store.deleting.keeping import Keeping
+from vidlink.store.deleting.remover import Remover
+from vidlink.store.deleting.reserve import Reserve
+from vidlink.store.files.durability import choose_durability
+from vidlink.store.files.folder import DataFolder, take_folder
+from vidlink.store.files.receipts import ReceiptFile
+from vidlink.store.film.body import RunInPool
+from vidlink.store.film.reel import Reels
+from vidlink.store.handover.locks import Claims
+from vidlink.store.handover.orders import CallInReactor, Inbox, Report
+from vidlink.store.handover.removals import Removals
+from vidlink.store.index.catalog import Catalog
+from vidlink.store.index.database import Index
+from vidlink.store.index.deletions import Stock
 from vidlink.store.looking import LookingBack
-from vidlink.store.part import Shelf
-from vidlink.store.receipts import ReceiptFile
-from vidlink.store.recovery import END_REASON, Recovery
-from vidlink.store.reel import Reels
-from vidlink.store.removal import Removals
-from vidlink.store.remover import Remover
-from vidlink.store.reserve import Reserve
-from vidlink.store.stock import Stock
-from vidlink.store.tails import Ranges, Tail, Tails
-from vidlink.store.thread import RemoverThread, WriterThread
-from vidlink.store.writer import Writer
+from vidlink.store.queue.ledger import Ledger
+from vidlink.store.reading.archive import Archive
+from vidlink.store.reading.wanted import Ranges, Tail, Tails
+from vidlink.store.starting.recovery import END_REASON, Recovery
+from vidlink.store.writing.part import Shelf
+from vidlink.store.writing.thread import RemoverThread, WriterThread
+from vidlink.store.writing.writer import Writer
 
 QUEUE_BYTES = 256 * 1024 * 1024
 QUEUE_SEGMENTS = 65_536

@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from vidlink.errors import BadMessage, Unsendable
 from vidlink.interfaces import ICodec
+from vidlink.messages import Message
 from vidlink.model import (
     SEQUENCE_LIMIT,
     InitSegment,
@@ -24,7 +25,6 @@ from vidlink.model import (
 )
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 from vidlink.wire.kinds import excerpt
-from vidlink.wire.messages import Message
 from vidlink.wire.schema import (
     EXACT_LIMIT,
     MAX_FRAMERATE_MHZ,

@@ -12,9 +12,9 @@ from zope.interface import implementer
 
 from vidlink.errors import BadMessage
 from vidlink.interfaces import ICodec
+from vidlink.messages import Message
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
 from vidlink.wire.kinds import ABSENT, excerpt
-from vidlink.wire.messages import Message
 from vidlink.wire.schema import MEDIA_WORDS, from_plain, to_plain, word_of
 from vidlink.wire.strictjson import dump_json, load_json
 

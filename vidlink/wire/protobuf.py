@@ -15,9 +15,9 @@ from zope.interface import implementer
 
 from vidlink.errors import BadMessage
 from vidlink.interfaces import ICodec
+from vidlink.messages import Message
 from vidlink.wire import vidlink_pb2
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
-from vidlink.wire.messages import Message
 from vidlink.wire.protoshapes import Shape
 from vidlink.wire.schema import MEDIA_WORDS, TABLE, Said, load_said, to_plain
 from vidlink.wire.strictproto import fields

@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from vidlink import model
+from vidlink import messages, model
 from vidlink.errors import BadMessage, Unsendable
-from vidlink.wire import messages
 from vidlink.wire.kinds import (
     ABSENT,
     FLAG,

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.fakes import media
 from tests.faulty_disk import FaultyDisk
 from vidlink.model import Segment, SpooledSession
 from vidlink.sentinel.spool import DiskSpool, open_spool
-from vidlink.sentinel.spool.desk import Desk
+from vidlink.sentinel.spool.inbox import Desk
 from vidlink.sentinel.spool.opening import MEMORY_BYTES, MOST_BYTES
 from vidlink.sentinel.spool.writer import Writer
-from vidlink.testing import media
 
 SENTINEL = "desk-12"
 SESSION = "session-that-was0"

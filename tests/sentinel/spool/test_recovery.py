@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes import media
 from tests.sentinel.spool.rig import OTHER, SESSION, Rig, a_segment
 from vidlink.sentinel.spool.layout import ENTRY_BYTES
-from vidlink.testing import media
 
 INIT = media.init_segment()
 SIZE = len(a_segment(0).data)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes import media
 from tests.sentinel.spool.rig import Rig, a_segment
 from vidlink.model import DroppedRange, Segment
 from vidlink.sentinel.spool import opening, spool, writer
@@ -26,7 +27,6 @@ from vidlink.sentinel.spool.layout import (
     pack_state,
 )
 from vidlink.sentinel.spool.ranges import DAMAGED, FULL, MAX_RANGES
-from vidlink.testing import media
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "spool.md").read_text("utf-8")
 STATE = SavedState(

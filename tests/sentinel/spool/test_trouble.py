@@ -6,10 +6,10 @@ import errno
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes import media
 from tests.sentinel.spool.rig import OTHER, SESSION, Rig, a_segment
 from vidlink.sentinel.spool.complaints import AGAIN_SECONDS
 from vidlink.sentinel.spool.writer import OPEN_CHUNKS, RETRY_SECONDS, SYNC_SECONDS
-from vidlink.testing import media
 
 INIT = media.init_segment()
 FILLER = 20_000

@@ -8,8 +8,8 @@ from typing import Protocol
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
 from vidlink.sentinel.spool.complaints import Complaints
-from vidlink.sentinel.spool.desk import Desk
 from vidlink.sentinel.spool.folder import SpoolFolder, take_folder
+from vidlink.sentinel.spool.inbox import Desk
 from vidlink.sentinel.spool.recovery import Remains, find_sessions
 from vidlink.sentinel.spool.spool import DiskSpool
 from vidlink.sentinel.spool.thread import SpoolThread

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from vidlink.disk import Disk
 from vidlink.model import Segment
 from vidlink.sentinel.spool.chunk import chunk_path
-from vidlink.sentinel.spool.desk import Desk, Read
+from vidlink.sentinel.spool.inbox import Desk, Read
 from vidlink.sentinel.spool.index import end_of
 from vidlink.sentinel.spool.layout import ENTRY_BYTES, Kind, Place, read_entry
 

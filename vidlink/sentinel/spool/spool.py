@@ -14,13 +14,13 @@ from zope.interface import implementer
 
 from vidlink.interfaces import ISpool
 from vidlink.model import Segment, SpooledSession
+from vidlink.sentinel.spool.account import Shelf, Stored
 from vidlink.sentinel.spool.complaints import Complaints
-from vidlink.sentinel.spool.desk import Desk, Read
+from vidlink.sentinel.spool.inbox import Desk, Read
 from vidlink.sentinel.spool.layout import ENTRY_BYTES, SavedState
 from vidlink.sentinel.spool.ranges import DAMAGED, FULL
 from vidlink.sentinel.spool.recovery import Remains
-from vidlink.sentinel.spool.reports import Placed, Report
-from vidlink.sentinel.spool.shelf import Shelf, Stored
+from vidlink.sentinel.spool.report import Placed, Report
 
 #: A read gives this much at most, but one segment at least.
 READ_BYTES = 1024 * 1024

@@ -9,7 +9,7 @@ from threading import Thread
 
 from twisted.logger import Logger
 
-from vidlink.sentinel.spool.desk import Desk
+from vidlink.sentinel.spool.inbox import Desk
 from vidlink.sentinel.spool.writer import Writer
 
 #: So long a stop waits for a disk that fails.

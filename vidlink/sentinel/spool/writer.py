@@ -14,11 +14,11 @@ from dataclasses import replace
 
 from vidlink.disk import Disk
 from vidlink.sentinel.spool.chunk import Chunk, chunk_path
-from vidlink.sentinel.spool.desk import Desk, Work
+from vidlink.sentinel.spool.inbox import Desk, Work
 from vidlink.sentinel.spool.layout import SavedState
 from vidlink.sentinel.spool.reading import Reader
 from vidlink.sentinel.spool.recovery import GONE, remove_session
-from vidlink.sentinel.spool.reports import Placed, Report
+from vidlink.sentinel.spool.report import Placed, Report
 
 #: So long what was written may wait for its sync.
 SYNC_SECONDS = 0.5

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import is_sentinel_id, is_session_id
-from vidlink.store.catalog import Catalog
-from vidlink.store.durability import Durability, choose_durability
-from vidlink.store.folder import HARMLESS, DataFolder, inspect_folder, take_folder
+from vidlink.store.files.durability import Durability, choose_durability
+from vidlink.store.files.folder import HARMLESS, DataFolder, inspect_folder, take_folder
+from vidlink.store.files.paths import Paths, part_number
+from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.fsck.database import copied_database
 from vidlink.store.fsck.findings import Finding, Kind
 from vidlink.store.fsck.mending import Mending
@@ -24,10 +25,9 @@ from vidlink.store.fsck.part import BAD
 from vidlink.store.fsck.rebuild import Rebuild
 from vidlink.store.fsck.receipts import ReceiptCheck, check_receipts
 from vidlink.store.fsck.session import SessionCheck, SessionChecker
-from vidlink.store.index import Index
-from vidlink.store.paths import Paths, part_number
-from vidlink.store.receipts import ReceiptFile
-from vidlink.store.recovery import Recovery
+from vidlink.store.index.catalog import Catalog
+from vidlink.store.index.database import Index
+from vidlink.store.starting.recovery import Recovery
 
 
 @dataclass(slots=True)

@@ -12,10 +12,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vidlink.store.catalog import Catalog
+from vidlink.store.files.paths import Paths
 from vidlink.store.fsck.findings import Finding, Kind
-from vidlink.store.index import Index, UnusableIndex
-from vidlink.store.paths import Paths
+from vidlink.store.index.catalog import Catalog
+from vidlink.store.index.database import Index, UnusableIndex
 
 
 @contextmanager

@@ -13,12 +13,7 @@ from dataclasses import replace
 
 from vidlink.disk import Disk
 from vidlink.model import Cause, Gap
-from vidlink.store.filing import sheet_of
-from vidlink.store.fsck.findings import Finding, Kind
-from vidlink.store.fsck.part import TORN, WHOLE, PartState
-from vidlink.store.fsck.session import LOST_REASON, SessionCheck
-from vidlink.store.index import Index
-from vidlink.store.layout import (
+from vidlink.store.files.layout import (
     DAMAGED,
     RECORD_BYTES,
     SessionFile,
@@ -26,8 +21,13 @@ from vidlink.store.layout import (
     read_records,
     write_session,
 )
-from vidlink.store.paths import SESSION_FILE
-from vidlink.store.runs import Runs
+from vidlink.store.files.paths import SESSION_FILE
+from vidlink.store.fsck.findings import Finding, Kind
+from vidlink.store.fsck.part import TORN, WHOLE, PartState
+from vidlink.store.fsck.session import LOST_REASON, SessionCheck
+from vidlink.store.index.database import Index
+from vidlink.store.index.sheets import sheet_of
+from vidlink.store.sequences.runs import Runs
 
 #: So many damaged ranges of a session are stated one by one; more are stated as one.
 MOST_STATED = 1_000

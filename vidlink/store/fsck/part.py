@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from vidlink.disk import Disk
+from vidlink.store.files.layout import DAMAGED, RECORD_BYTES, Row, SessionFile, read_records
+from vidlink.store.files.paths import part_file, records_file
+from vidlink.store.files.pieces import Window
 from vidlink.store.fsck.findings import Finding, Kind
-from vidlink.store.fsck.window import Window
-from vidlink.store.layout import DAMAGED, RECORD_BYTES, Row, SessionFile, read_records
-from vidlink.store.listing import end_us
-from vidlink.store.paths import part_file, records_file
-from vidlink.store.runs import Runs
+from vidlink.store.sequences.gaps import end_us
+from vidlink.store.sequences.runs import Runs
 
 #: What a record is: fine, no record, of a damaged segment, of one that was known to be damaged
 #: before, of one that was and is whole now, or behind all that a sync has covered.

@@ -16,11 +16,11 @@ from itertools import islice
 from vidlink.disk import Disk, write_all
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import MediaInfo, read_init
-from vidlink.store.fsck.boxes import Segments
+from vidlink.store.files.layout import RECORD_BYTES, Row, SessionFile, pack_row, read_records
+from vidlink.store.files.pieces import Window
+from vidlink.store.files.segments import Segments
 from vidlink.store.fsck.findings import Kind
 from vidlink.store.fsck.part import BAD, PartState
-from vidlink.store.fsck.window import Window
-from vidlink.store.layout import RECORD_BYTES, Row, SessionFile, pack_row, read_records
 
 _PIECE_BYTES = 4 * 1024 * 1024
 _RECORDS_AT_ONCE = 16_384

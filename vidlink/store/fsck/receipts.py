@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from vidlink.errors import StoreError
-from vidlink.store.catalog import Catalog
+from vidlink.store.files.receipts import ReceiptFile, read_receipt
 from vidlink.store.fsck.findings import Finding, Kind
-from vidlink.store.handover import Forget
-from vidlink.store.index import Index
-from vidlink.store.receipts import ReceiptFile, read_receipt
-from vidlink.store.stock import Stock
+from vidlink.store.handover.orders import Forget
+from vidlink.store.index.catalog import Catalog
+from vidlink.store.index.database import Index
+from vidlink.store.index.deletions import Stock
 
 
 @dataclass(slots=True)

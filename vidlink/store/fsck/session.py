@@ -14,16 +14,16 @@ from dataclasses import dataclass, field, replace
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import Gap, Session, SessionState, Span
-from vidlink.store import listing
-from vidlink.store.catalog import Catalog, Filed
-from vidlink.store.filing import file_of, sheet_of
-from vidlink.store.fsck.boxes import Segments, read_head
+from vidlink.store.files.layout import SessionFile, read_session
+from vidlink.store.files.paths import SESSION_FILE, Paths, part_file, part_number
+from vidlink.store.files.pieces import Window
+from vidlink.store.files.segments import Segments, read_head
 from vidlink.store.fsck.findings import Finding, Kind
 from vidlink.store.fsck.part import PartCheck, PartState, Taken
-from vidlink.store.fsck.window import Window
-from vidlink.store.layout import SessionFile, read_session
-from vidlink.store.paths import SESSION_FILE, Paths, part_file, part_number
-from vidlink.store.runs import Runs
+from vidlink.store.index.catalog import Catalog, Filed
+from vidlink.store.index.sheets import file_of, sheet_of
+from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.runs import Runs
 
 _MOST_FILE_BYTES = 16 * 1024 * 1024
 #: What an earlier repair has put aside, and what a replacement leaves that was interrupted.

@@ -1,0 +1,137 @@
+"""Tests of whether a peer is there, and takes what it is sent."""
+
+from __future__ import annotations
+
+import socket
+from types import SimpleNamespace
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from vidlink.server.sockets.liveness import (
+    PING_SECONDS,
+    PONG_SECONDS,
+    STALL_SECONDS,
+    Liveness,
+    Uptake,
+    Verdict,
+    uptake,
+)
+
+FINE, ASK, SILENT, STUCK = Verdict.FINE, Verdict.ASK, Verdict.SILENT, Verdict.STUCK
+
+
+class LivenessTests(SynchronousTestCase):
+    """One peer, looked at once a second."""
+
+    def setUp(self) -> None:
+        """It has just come."""
+        self.now = 1_000.0
+        self.taken_bytes = 0
+        self.is_behind = False
+        self.peer = Liveness(self.now)
+
+    def look(self, seconds: float, rate: int = 0, hears: bool = False) -> list[Verdict]:
+        """What is found while time passes, FINE left out; it takes so many octets a second."""
+        found = []
+        for _ in range(round(seconds)):
+            self.now += 1.0
+            self.taken_bytes += rate
+            if hears:
+                self.peer.heard()
+            found.append(self.peer.look(self.now, Uptake(self.taken_bytes, self.is_behind)))
+        return [verdict for verdict in found if verdict is not FINE]
+
+    def test_says_something(self) -> None:
+        """One that says something now and then is not asked."""
+        self.assertEqual(self.look(3_600, hears=True), [])
+
+    def test_answers(self) -> None:
+        """One that says nothing of itself is asked every ten seconds, and stays if it answers."""
+        for _ in range(100):
+            self.assertEqual(self.look(PING_SECONDS), [ASK])
+            self.assertEqual(self.look(PONG_SECONDS), [])
+            self.peer.heard()
+            self.assertEqual(self.look(1), [])
+
+    def test_does_not_answer(self) -> None:
+        """One that does not answer within twenty seconds is not there, whatever its system goes
+        on taking at once."""
+        self.look(PING_SECONDS)
+        self.assertEqual(self.look(PONG_SECONDS, rate=1_000), [])
+        self.assertEqual(self.look(1), [SILENT])
+
+    def test_half_open(self) -> None:
+        """One whose system takes nothing any more is not there, although more waits for it."""
+        self.look(PING_SECONDS)
+        self.is_behind = True
+        self.assertEqual(self.look(PONG_SECONDS), [])
+        self.assertEqual(self.look(1), [SILENT])
+
+    def test_answer_behind_what_waits(self) -> None:
+        """While it goes on taking what was sent before the ping, its answer is not overdue."""
+        self.look(PING_SECONDS)
+        self.is_behind = True
+        self.assertEqual(self.look(600, rate=1), [])
+        self.assertEqual(self.look(PONG_SECONDS), [])
+        self.assertEqual(self.look(1), [SILENT])
+
+    def test_takes_nothing(self) -> None:
+        """One that takes nothing for half a minute while our buffer is full is stuck; it is not
+        pinged, and does not pass for silent before."""
+        self.look(PING_SECONDS)
+        self.is_behind = True
+        self.peer.full(self.now)
+        self.assertEqual(self.look(STALL_SECONDS), [])
+        self.peer.full(self.now)
+        self.assertEqual(self.look(1), [STUCK])
+
+    def test_takes_a_trickle(self) -> None:
+        """One that takes an octet now and then is not stuck, however long our buffer is full."""
+        self.is_behind = True
+        self.peer.full(self.now)
+        for _ in range(20):
+            self.assertEqual(self.look(STALL_SECONDS), [])
+            self.taken_bytes += 1
+            self.assertEqual(self.look(1), [])
+        self.assertEqual(self.look(STALL_SECONDS + 1), [STUCK])
+
+    def test_what_it_says_does_not_count(self) -> None:
+        """One that goes on talking and takes nothing is stuck all the same."""
+        self.is_behind = True
+        self.peer.full(self.now)
+        self.assertEqual(self.look(STALL_SECONDS + 1, hears=True), [STUCK])
+
+    def test_empties_our_buffer(self) -> None:
+        """Where the system tells nothing, a buffer that is emptied now and then will do."""
+        for _ in range(5):
+            self.peer.full(self.now)
+            self.now += STALL_SECONDS
+            self.assertIs(self.peer.look(self.now, None), FINE)
+            self.peer.emptied(self.now)
+        self.peer.full(self.now)
+        self.now += STALL_SECONDS + 1
+        self.assertIs(self.peer.look(self.now, None), STUCK)
+
+    def test_pinged_after_it_was_full(self) -> None:
+        """Once our buffer is empty again it is asked, and has its time to answer."""
+        self.look(PING_SECONDS)
+        self.is_behind = True
+        self.peer.full(self.now)
+        self.look(STALL_SECONDS)
+        self.peer.emptied(self.now)
+        self.is_behind = False
+        self.assertEqual(self.look(PONG_SECONDS), [])
+        self.assertEqual(self.look(1), [SILENT])
+
+
+class UptakeTests(SynchronousTestCase):
+    """What the kernel tells of a connection; of a real one, see `tests.live`."""
+
+    def test_nothing_to_tell(self) -> None:
+        """A Unix socket, one that is closed, and a transport without one tell nothing."""
+        one, other = socket.socketpair()
+        self.assertIsNone(uptake(SimpleNamespace(socket=one)))
+        one.close()
+        other.close()
+        self.assertIsNone(uptake(SimpleNamespace(socket=one)))
+        self.assertIsNone(uptake(SimpleNamespace()))

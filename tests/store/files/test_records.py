@@ -1,0 +1,89 @@
+"""Tests of `vidlink.store.files.records`: sessions in many parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.faulty_disk import FaultyDisk
+from tests.store.recorded import folder_of
+from tests.store.rig import Rig
+from tests.store.samples import a_session, an_arrival
+from vidlink.model import SegmentQuery
+from vidlink.store.files.records import count_records
+
+PARTS = 120
+MOST_OPEN = 5
+
+
+class CountingDisk(FaultyDisk):
+    """Knows how many files were open for reading at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: set[int] = set()
+        self.most_open = 0
+
+    def open_for_reading(self, path: str) -> int:
+        """Open, and count."""
+        descriptor = super().open_for_reading(path)
+        self.open.add(descriptor)
+        self.most_open = max(self.most_open, len(self.open))
+        return descriptor
+
+    def close(self, descriptor: int) -> None:
+        """Close, and count."""
+        self.open.discard(descriptor)
+        super().close(descriptor)
+
+
+class ManyPartsTests(SynchronousTestCase):
+    """A session whose every second segment came late, the last of them first."""
+
+    def setUp(self) -> None:
+        """Record it: each late segment is a part of its own."""
+        self.disk = CountingDisk()
+        self.rig = Rig(self.mktemp(), disk=self.disk, durability="os")
+        self.addCleanup(self.rig.remove)
+        self.session = a_session()
+        store = self.rig.store
+        store.begin(self.session, lambda sequence: None)
+        for sequence in range(0, 2 * PARTS, 2):
+            store.append(self.session.session_id, an_arrival(self.session, sequence))
+        self.rig.settle()
+        for sequence in range(2 * PARTS - 1, 0, -2):
+            late = an_arrival(self.session, sequence, late=True)
+            store.append(self.session.session_id, late)
+            self.rig.settle()
+        store.end(self.session.session_id, "over", self.session.started_time_us)
+        self.rig.settle()
+        counts = count_records(self.disk, folder_of(self.rig, self.session))
+        self.assertEqual(len(counts), PARTS)
+
+    def got(self, name: str, *arguments: Any) -> Any:
+        """What the store says about the session."""
+        method = getattr(self.rig.store, name)
+        self.disk.most_open = 0
+        return self.successResultOf(method("desk-1", self.session.session_id, *arguments))
+
+    def test_few_are_open(self) -> None:
+        """However many parts there are, only those that a page or a segment is in are open, and
+        none is afterwards."""
+        for after in (None, PARTS, 2 * PARTS - 11):
+            page = self.got("segments", SegmentQuery(after=after, limit=10))
+            first = 0 if after is None else after + 1
+            self.assertEqual([one.sequence for one in page.segments], [*range(first, first + 10)])
+            self.assertLessEqual(self.disk.most_open, MOST_OPEN)
+            self.assertEqual(self.disk.open, set())
+        body, missing = self.got("media", 7, 7)
+        self.assertLessEqual(self.disk.most_open, MOST_OPEN)
+        self.assertEqual(missing, ())
+        data = self.successResultOf(body.read(0, body.size_bytes))
+        self.assertEqual(data, bytes(an_arrival(self.session, 7, late=True).segment.data))
+        film = self.got("film", None)
+        size = sum(
+            len(an_arrival(self.session, n, late=n % 2 == 1).segment.data) for n in range(2 * PARTS)
+        )
+        self.assertGreater(film.size_bytes, size)
+        self.assertEqual(self.disk.open, set())

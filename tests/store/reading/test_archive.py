@@ -1,0 +1,413 @@
+"""Tests of the reading side: damage, pages, and what happens between reactor and pool."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.faulty_disk import FaultyDisk
+from tests.store.recorded import folder_of, read_part
+from tests.store.rig import Rig
+from tests.store.samples import EPOCH_US, FRAME_US, a_session, an_arrival, renamed
+from vidlink.errors import Damaged, StoreError
+from vidlink.model import SegmentQuery, Session, SessionQuery
+from vidlink.store import RecordingStore
+from vidlink.store.files.layout import RECORD_BYTES
+
+
+class ReadingCase(SynchronousTestCase):
+    """A session of twelve segments that is wholly on disk."""
+
+    def setUp(self) -> None:
+        """A store with the session."""
+        self.rig = Rig(self.mktemp())
+        self.addCleanup(self.rig.close)
+        self.store = self.rig.store
+        self.session = a_session()
+        self.write(self.session, 12)
+
+    def write(self, session: Session, count: int) -> None:
+        """A session of so many segments, from its beginning to its end."""
+        self.store.begin(session, lambda sequence: None)
+        for sequence in range(count):
+            self.store.append(session.session_id, an_arrival(session, sequence))
+        self.store.end(session.session_id, "over", session.started_time_us + count * FRAME_US)
+        self.rig.settle()
+
+    def path(self, name: str) -> str:
+        """A file of the session."""
+        return os.path.join(folder_of(self.rig, self.session), name)
+
+    def flip(self, name: str, place: int) -> None:
+        """Make one byte of a file of the session wrong."""
+        with open(self.path(name), "r+b") as file:
+            file.seek(place)
+            byte = file.read(1)[0]
+            file.seek(place)
+            file.write(bytes((byte ^ 0x10,)))
+
+    def asked(self, name: str, *arguments: Any) -> Deferred[Any]:
+        """Ask the store about the session."""
+        found: Deferred[Any] = getattr(self.store, name)(
+            self.session.sentinel_id, self.session.session_id, *arguments
+        )
+        return found
+
+    def got(self, name: str, *arguments: Any) -> Any:
+        """What the store says about the session."""
+        return self.successResultOf(self.asked(name, *arguments))
+
+
+class DamageTests(ReadingCase):
+    """Bit rot: what is damaged is told, and what lies beside it is served."""
+
+    def test_every_byte_of_a_segment(self) -> None:
+        """A segment with a wrong byte is never given out; its neighbours are."""
+        _, rows = read_part(self.rig, self.session, 0)
+        offset, size = rows[5][1], rows[5][2]
+        for place in range(offset, offset + size, 3):
+            self.flip("part-0000.mp4", place)
+            body, missing = self.got("media", 5, 5)
+            self.assertEqual(missing, ())
+            self.failureResultOf(body.read(0, 1), Damaged)
+            for sequence in (4, 6):
+                body, _ = self.got("media", sequence, sequence)
+                data = self.successResultOf(body.read(0, 10_000))
+                self.assertEqual(data, an_arrival(self.session, sequence).segment.data)
+            self.flip("part-0000.mp4", place)
+
+    def test_damage_inside_a_film(self) -> None:
+        """A film is served up to the damage and behind it, and the damage never is."""
+        whole = self.got("film", None)
+        good = self.successResultOf(whole.read(0, whole.size_bytes))
+        _, rows = read_part(self.rig, self.session, 0)
+        self.flip("part-0000.mp4", rows[5][1] + 3)
+        film = self.got("film", None)
+        self.assertEqual(film.etag, whole.etag)
+        shift = whole.size_bytes - os.path.getsize(self.path("part-0000.mp4"))
+        start, stop = rows[5][1] + shift, rows[6][1] + shift
+        for offset in range(0, film.size_bytes, 9):
+            read = film.read(offset, 9)
+            if offset + 9 <= start or offset >= stop:
+                self.assertEqual(self.successResultOf(read), good[offset : offset + 9])
+            else:
+                self.failureResultOf(read, Damaged)
+
+    def test_damaged_record(self) -> None:
+        """A segment whose record is damaged is passed over; the others are found."""
+        for place in (0, 5, 11):
+            self.flip("part-0000.idx", place * RECORD_BYTES + 9)
+            others = [sequence for sequence in range(12) if sequence != place]
+            listed = [one.sequence for one in self.got("segments", SegmentQuery()).segments]
+            self.assertEqual(listed, others)
+            for sequence in others:
+                page = self.got("segments", SegmentQuery(after=sequence - 1, limit=1))
+                self.assertEqual(page.segments[0].sequence, sequence)
+            body, missing = self.got("media", 0, 11)
+            self.assertEqual(missing, ((place, place),))
+            data = b"".join(an_arrival(self.session, one).segment.data for one in others)
+            self.assertEqual(self.successResultOf(body.read(0, 10**6)), data)
+            self.flip("part-0000.idx", place * RECORD_BYTES + 9)
+
+    def test_all_records_damaged(self) -> None:
+        """Records that are all damaged end no search, and none of them is believed."""
+        for place in range(12):
+            self.flip("part-0000.idx", place * RECORD_BYTES)
+        self.assertEqual(self.got("segments", SegmentQuery(after=3)).segments, ())
+
+    def test_cut_part(self) -> None:
+        """A segment that the part is too short for is damaged."""
+        os.truncate(self.path("part-0000.mp4"), os.path.getsize(self.path("part-0000.mp4")) - 1)
+        body, _ = self.got("media", 11, 11)
+        self.failureResultOf(body.read(0, 1), Damaged)
+
+    def test_damaged_init(self) -> None:
+        """A wrong byte in the init is told where the init is needed, and nowhere else."""
+        self.flip("part-0000.mp4", 3)
+        self.failureResultOf(self.asked("film", None), Damaged)
+        self.failureResultOf(self.asked("session"), Damaged)
+        self.assertEqual(len(self.got("segments", SegmentQuery()).segments), 12)
+        body, _ = self.got("media", 0, 11)
+        self.assertEqual(len(self.successResultOf(body.read(0, 10**6))), body.size_bytes)
+
+    def test_init_of_another_part(self) -> None:
+        """Every part has the init: one that is damaged is made good by the next."""
+        session = a_session(1)
+        self.store.begin(session, lambda sequence: None)
+        for sequence in (0, 2, 1):
+            self.store.append(session.session_id, an_arrival(session, sequence))
+        self.store.end(session.session_id, "over", EPOCH_US)
+        self.rig.settle()
+        self.session = session
+        self.flip("part-0000.mp4", 3)
+        self.assertEqual(self.got("session").session, session)
+
+    def test_missing_files(self) -> None:
+        """A part that is gone is damage; a folder that is gone is an error of the store."""
+        body, _ = self.got("media", 0, 11)
+        os.remove(self.path("part-0000.mp4"))
+        self.failureResultOf(body.read(0, 1), Damaged)
+        self.failureResultOf(self.asked("session"), StoreError)
+        os.rename(folder_of(self.rig, self.session), self.mktemp())
+        for asked in (
+            self.asked("session"),
+            self.asked("segments", SegmentQuery()),
+            self.asked("media", 0, 1),
+            self.asked("film", None),
+        ):
+            self.failureResultOf(asked, StoreError)
+
+    def test_failing_disk(self) -> None:
+        """A disk that cannot be read is an error of the store."""
+        self.rig.disk.errors["read"] = errno.EIO
+        self.failureResultOf(self.asked("segments", SegmentQuery()), StoreError)
+        self.failureResultOf(self.asked("session"), StoreError)
+        self.rig.disk.errors.clear()
+        self.assertEqual(len(self.got("segments", SegmentQuery()).segments), 12)
+
+    def test_failing_database(self) -> None:
+        """A database that cannot be read is an error of the store, whatever is asked."""
+        path = os.path.join(self.rig.path, "index.sqlite3")
+        holder = sqlite3.connect(path, isolation_level=None)
+        self.addCleanup(holder.close)
+        holder.execute("ALTER TABLE sessions RENAME TO away")
+        self.failureResultOf(self.asked("session"), StoreError)
+        self.failureResultOf(self.store.sessions(SessionQuery()), StoreError)
+        holder.execute("ALTER TABLE away RENAME TO sessions")
+        self.assertEqual(self.got("session").segment_count, 12)
+
+    def test_part_without_records(self) -> None:
+        """A part whose records are gone meanwhile is an error, and leaves nothing open."""
+        live = a_session(1)
+        self.store.begin(live, lambda sequence: None)
+        for sequence in (0, 2, 1):
+            self.store.append(live.session_id, an_arrival(live, sequence))
+        self.rig.settle()
+        os.remove(os.path.join(folder_of(self.rig, live), "part-0001.idx"))
+        before = len(os.listdir("/proc/self/fd"))
+        asked = self.store.segments("desk-1", live.session_id, SegmentQuery())
+        self.failureResultOf(asked, StoreError)
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+
+class PageTests(ReadingCase):
+    """Pages of many sessions."""
+
+    def test_a_thousand_sessions(self) -> None:
+        """A thousand sessions come page by page, each once, newest first."""
+        for number in range(1, 1_000):
+            # Three of them begin at the same moment.
+            session = a_session(number % 333, sentinel_id=f"desk-{number % 10}")
+            session = renamed(session, session_id=f"session-{number:08d}")
+            self.store.begin(session, lambda sequence: None)
+            if number % 100 == 0:
+                self.rig.settle()
+        for number in range(0, 1_000, 2):
+            self.store.end(f"session-{number:08d}", "over", EPOCH_US)
+        self.rig.settle()
+        found: list[tuple[int, str]] = []
+        query = SessionQuery(limit=7)
+        while True:
+            page = self.successResultOf(self.store.sessions(query))
+            self.assertLessEqual(len(page.sessions), 7)
+            found += [
+                (one.session.started_time_us, one.session.session_id) for one in page.sessions
+            ]
+            if page.next is None:
+                break
+            query = SessionQuery(limit=7, after=page.next)
+        self.assertEqual(len(set(found)), 1_000)
+        self.assertEqual(found, sorted(found, reverse=True))
+
+    def test_one_page_does_not_read_all(self) -> None:
+        """What a page of segments reads depends on the page, not on the session."""
+        disk = self.rig.disk
+        reads: dict[int, int] = {}
+        for count, number in ((500, 1), (4_000, 2)):
+            self.session = a_session(number)
+            self.write(self.session, count)
+            pread = FaultyDisk.pread
+            sizes: list[int] = []
+
+            def counted(
+                descriptor: int, offset: int, size: int, pread: Any = pread, sizes: Any = sizes
+            ) -> bytes:
+                sizes.append(size)
+                data: bytes = pread(disk, descriptor, offset, size)
+                return data
+
+            disk.pread = counted  # type: ignore[method-assign]
+            self.got("segments", SegmentQuery(after=count // 2, limit=20))
+            reads[count] = sum(sizes)
+            sizes.clear()
+            start_us = self.session.started_time_us + count // 2 * FRAME_US
+            page = self.got("segments", SegmentQuery(from_time_us=start_us, limit=20))
+            self.assertEqual(page.segments[0].sequence, count // 2)
+            self.assertLess(sum(sizes), 20_000)
+        self.assertLess(reads[4_000], reads[500] + 10 * RECORD_BYTES)
+
+    def test_keyframe_far_back(self) -> None:
+        """Whether a page can be decoded is known even if its keyframe lies far before it."""
+        session = a_session(1)
+        self.session = session
+        self.store.begin(session, lambda sequence: None)
+        for sequence in (*range(700), *range(701, 1_500)):
+            arrival = an_arrival(session, sequence, keyframe=sequence == 0)
+            self.store.append(session.session_id, arrival)
+        self.store.end(session.session_id, "over", EPOCH_US)
+        self.rig.settle()
+        for after, expected in ((698, False), (650, False), (700, True), (1_400, True)):
+            page = self.got("segments", SegmentQuery(after=after, limit=1))
+            self.assertIs(page.segments[0].undecodable, expected, after)
+
+    def test_keyframe_very_far_back(self) -> None:
+        """Where the keyframe is too far back to be looked for, what was known counts."""
+        self.session = a_session(1)
+        session_id = self.session.session_id
+        self.store.begin(self.session, lambda sequence: None)
+        for sequence in range(4_200):
+            arrival = an_arrival(
+                self.session, sequence, keyframe=sequence == 0, undecodable=sequence >= 4_150
+            )
+            self.store.append(session_id, arrival)
+        self.rig.settle()
+        for after, expected in ((4_000, False), (4_120, False), (4_160, True)):
+            page = self.got("segments", SegmentQuery(after=after, limit=1))
+            self.assertIs(page.segments[0].undecodable, expected, after)
+
+
+class Pool:
+    """A pool of threads whose work is done when a test says so."""
+
+    def __init__(self) -> None:
+        self.work: list[Callable[[], None]] = []
+
+    def run(self, work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        """Do `work` later."""
+        done: Deferred[Any] = Deferred()
+
+        def run_it() -> None:
+            try:
+                result = work(*arguments)
+            except Exception:
+                done.errback()
+            else:
+                done.callback(result)
+
+        self.work.append(run_it)
+        return done
+
+    def go(self) -> None:
+        """Do what there is."""
+        work, self.work = self.work, []
+        for run_it in work:
+            run_it()
+
+
+class BetweenTests(SynchronousTestCase):
+    """What happens between the asking, in the reactor, and the reading, in the pool."""
+
+    def setUp(self) -> None:
+        """A store whose pool waits for the test."""
+        self.pool = Pool()
+        self.rig = Rig(self.mktemp(), run_in_pool=self.pool.run)
+        self.addCleanup(self.rig.close)
+        self.store: RecordingStore = self.rig.store
+        self.session = a_session()
+        self.store.begin(self.session, lambda sequence: None)
+
+    def append(self, *sequences: int) -> None:
+        """Hand over these segments."""
+        for sequence in sequences:
+            self.store.append(self.session.session_id, an_arrival(self.session, sequence))
+
+    def listed(self, asked: Deferred[Any]) -> list[tuple[int, bool]]:
+        """The sequences of a page and whether they are durable."""
+        return [(one.sequence, one.durable) for one in self.successResultOf(asked).segments]
+
+    def test_nothing_is_read_in_the_reactor(self) -> None:
+        """Whatever touches the disk happens in the pool: asked alone, nothing is read."""
+        self.append(0, 1)
+        self.rig.settle()
+        self.rig.disk.errors["read"] = errno.EIO
+        ids = self.session.sentinel_id, self.session.session_id
+        asked: list[Deferred[Any]] = [
+            self.store.segments(*ids, SegmentQuery()),
+            self.store.media(*ids, 0, 1),
+            self.store.film(*ids, None),
+            self.store.sessions(SessionQuery()),
+            self.store.sentinels(),
+        ]
+        for one in asked:
+            self.assertNoResult(one)
+        self.rig.disk.errors.clear()
+        self.pool.go()
+        body = self.successResultOf(asked[1])[0]
+        read = body.read(0, 5)
+        self.assertNoResult(read)
+        self.pool.go()
+        self.assertEqual(len(self.successResultOf(read)), 5)
+
+    def test_no_blind_spot(self) -> None:
+        """What becomes durable between asking and reading is shown once, and what was not
+        durable when asked is not called so."""
+        self.append(0, 1)
+        self.rig.settle()
+        self.append(2, 3)
+        ids = self.session.sentinel_id, self.session.session_id
+        listed = self.store.segments(*ids, SegmentQuery())
+        media = self.store.media(*ids, 0, 9)
+        film = self.store.film(*ids, None)
+        self.append(4)
+        self.rig.settle()
+        self.pool.go()
+        self.assertEqual(self.listed(listed), [(0, True), (1, True), (2, False), (3, False)])
+        body, missing = self.successResultOf(media)
+        self.assertEqual(missing, ((4, 9),))
+        data = b"".join(an_arrival(self.session, number).segment.data for number in range(4))
+        for section in (body, self.successResultOf(film)):
+            read = section.read(section.size_bytes - len(data), len(data))
+            self.pool.go()
+            self.assertEqual(self.successResultOf(read), data)
+
+    def test_written_and_not_synced(self) -> None:
+        """What is written and not synced is shown, and not called durable."""
+        self.append(0)
+        self.rig.settle()
+        self.rig.disk.errors["sync"] = errno.EIO
+        self.append(1)
+        self.store.writer.round()
+        ids = self.session.sentinel_id, self.session.session_id
+        listed = self.store.segments(*ids, SegmentQuery())
+        self.pool.go()
+        self.assertEqual(self.listed(listed), [(0, True), (1, False)])
+        self.rig.disk.errors.clear()
+
+    def test_session_ends_meanwhile(self) -> None:
+        """A session that is wholly on disk before the reading begins is still read."""
+        self.append(0, 1)
+        ids = self.session.sentinel_id, self.session.session_id
+        listed = self.store.segments(*ids, SegmentQuery())
+        sessions = self.store.sessions(SessionQuery())
+        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.rig.settle()
+        self.pool.go()
+        self.assertEqual([number for number, _ in self.listed(listed)], [0, 1])
+        self.assertEqual(len(self.successResultOf(sessions).sessions), 1)
+
+    def test_after_the_stop(self) -> None:
+        """After a stop a reader is told so, whether it asked before or asks then."""
+        self.append(0)
+        asked = self.store.sessions(SessionQuery())
+        self.successResultOf(self.store.stop())
+        later = self.store.sessions(SessionQuery())
+        self.pool.go()
+        self.failureResultOf(asked, StoreError)
+        self.failureResultOf(later, StoreError)
+        self.assertIs(self.store.stop(), self.store.stop())

@@ -1,0 +1,76 @@
+"""What a Sentinel is due to be told of its recording: how far it is durable, what is missing.
+
+No faster than once a second, whatever the store reports; it is sent by
+:mod:`vidlink.links.ingest.conversation`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vidlink.interfaces import LATE_LOAD
+from vidlink.messages import Ack, Range
+
+#: So many holes of a session may wait to be asked for; more are asked for when the Sentinel
+#: registers again.
+MOST_HOLES = 1_024
+
+
+@dataclass(slots=True)
+class _Open:
+    """A session that may be asked for what is missing of it.
+
+    `reached` is how far it was last acknowledged; None: not at all.
+    """
+
+    reached: int | None = None
+    holes: list[Range] = field(default_factory=list)
+
+
+class Acks:
+    """The acknowledgements of one connection, by session.
+
+    A hole is asked for once, with the next acknowledgement for which there is room in the
+    store; if it is still there when the Sentinel registers again, it is asked for then.
+    """
+
+    def __init__(self) -> None:
+        self._due: dict[str, int] = {}
+        self._open: dict[str, _Open] = {}
+
+    def begin(self, session_id: str) -> None:
+        """This session may be asked for what is missing of it."""
+        self._open[session_id] = _Open()
+
+    def end(self, session_id: str) -> None:
+        """It may not any more."""
+        self._open.pop(session_id, None)
+
+    def durable(self, session_id: str, sequence: int) -> None:
+        """Everything of a session up to `sequence` is durable, or lost for good."""
+        self._due[session_id] = sequence
+
+    def missing(self, session_id: str, first: int, last: int) -> None:
+        """These sequences were jumped over, or came when there was no room for them."""
+        holes = self._open[session_id].holes
+        if holes and holes[-1][1] == first - 1:
+            holes[-1] = holes[-1][0], last
+        elif len(holes) < MOST_HOLES:
+            holes.append((first, last))
+
+    def take(self, load: float) -> list[Ack]:
+        """What is due; to be called about once a second."""
+        due, self._due = self._due, {}
+        missing: dict[str, tuple[Range, ...]] = {}
+        for session_id, known in self._open.items():
+            reached = known.reached = due.get(session_id, known.reached)
+            if known.holes and reached is not None and load < LATE_LOAD:
+                # What has come or was declared lost in the meantime is not asked for.
+                missing[session_id] = tuple(hole for hole in known.holes if hole[1] > reached)
+                known.holes.clear()
+                if missing[session_id]:
+                    due[session_id] = reached
+        return [
+            Ack(session_id, sequence, missing.get(session_id, ()), load)
+            for session_id, sequence in due.items()
+        ]

@@ -1,0 +1,166 @@
+"""What makes media acceptable: an init by its boxes, a segment also by its place in the session.
+
+One intake belongs to one session; who is speaking is checked in
+:mod:`vidlink.links.ingest.conversation`.
+"""
+
+from __future__ import annotations
+
+from vidlink.errors import BadMessage, NotMedia
+from vidlink.fmp4 import MediaInfo, read_fragment, read_init
+from vidlink.messages import DeclareGap
+from vidlink.model import (
+    SEQUENCE_LIMIT,
+    TIME_LIMIT_US,
+    Arrival,
+    Cause,
+    Frame,
+    Gap,
+    InitSegment,
+    Limits,
+    Registration,
+    Segment,
+    Session,
+)
+
+#: The words for a cause of ``gap`` that are known: as what it is listed, and with which detail.
+KNOWN_CAUSES: dict[str, tuple[Cause, str]] = {
+    "spool-full": (Cause.SPOOL_FULL, ""),
+    "too-large": (Cause.DECLARED, "a picture was larger than the server takes"),
+    "damaged": (Cause.DECLARED, "damaged in the sentinel's spool"),
+}
+
+
+class Intake:
+    """The rules for sequence, media time and keyframe flag, for one session.
+
+    `is_over`: nothing of it is live any more, so every sequence has been passed.
+    """
+
+    def __init__(
+        self, session: Session, media: MediaInfo, limits: Limits, *, is_over: bool = False
+    ) -> None:
+        self.session = session
+        self._media = media
+        self._limits = limits
+        self._last_sequence = SEQUENCE_LIMIT if is_over else -1
+        self._last_media_time = -1
+        self._broken = True
+
+    @classmethod
+    def open(
+        cls,
+        sentinel: Registration,
+        message: InitSegment,
+        limits: Limits,
+        started_time_us: int,
+        *,
+        is_over: bool = False,
+    ) -> Intake:
+        """The intake of the session that `message` begins.
+
+        Raises :exc:`~vidlink.errors.BadMessage` for its size,
+        :exc:`~vidlink.errors.NotMedia` for its boxes.
+        """
+        if len(message.data) > limits.max_init_bytes:
+            raise BadMessage(f"an init is at most {limits.max_init_bytes} bytes")
+        media = read_init(message.data)
+        session = Session(
+            sentinel_id=sentinel.sentinel_id,
+            session_id=message.session_id,
+            name=sentinel.name,
+            group=sentinel.group,
+            software=sentinel.software,
+            started_time_us=started_time_us,
+            init=bytes(message.data),
+            mime=media.mime,
+            width=media.width,
+            height=media.height,
+            timescale=media.timescale,
+            track_id=media.track_id,
+        )
+        return cls(session, media, limits, is_over=is_over)
+
+    @property
+    def last_sequence(self) -> int:
+        """The newest sequence of what is not late; -1 before the first one."""
+        return self._last_sequence
+
+    def repeats(self, message: InitSegment) -> bool:
+        """Whether `message` is this session's own init once more.
+
+        Raises :exc:`~vidlink.errors.NotMedia` for another init under the same session id.
+        """
+        if message.session_id != self.session.session_id:
+            return False
+        if message.data != self.session.init:
+            raise NotMedia("the init of a session cannot change; begin a new session")
+        return True
+
+    def take(
+        self,
+        segment: Segment,
+        arrived_seconds: float,
+        received_time_us: int,
+        frames: dict[str, Frame],
+    ) -> Arrival | None:
+        """The segment with its stamps; None if it is the last one once more, and not as late:
+        that one may be asked for again.
+
+        Raises :exc:`~vidlink.errors.BadMessage` for its sequence, size or time,
+        :exc:`~vidlink.errors.NotMedia` for its boxes.
+        """
+        if segment.sequence == self._last_sequence and not segment.late:
+            return None
+        self._check_bounds(segment)
+        self._check_sequence(segment)
+        info = read_fragment(segment.data, self._media)
+        if info.sequence != segment.sequence:
+            raise NotMedia(f"segment {segment.sequence} carries {info.sequence} in its mfhd")
+        if info.keyframe != segment.keyframe:
+            raise NotMedia(f"the keyframe flag of segment {segment.sequence} is wrong")
+        if not segment.late:
+            self._advance(segment, info.decode_time)
+        return Arrival(
+            segment=segment,
+            media_time=info.decode_time,
+            media_duration=info.duration,
+            arrived_seconds=arrived_seconds,
+            received_time_us=received_time_us,
+            undecodable=self._broken and not segment.late,
+            frames=frames,
+        )
+
+    def declared(self, message: DeclareGap) -> Gap:
+        """The gap that the Sentinel declares; it must lie in what has been sent."""
+        if message.last > self._last_sequence:
+            raise BadMessage("a gap cannot lie in the future")
+        cause, detail = KNOWN_CAUSES.get(message.cause, (Cause.DECLARED, message.cause))
+        return Gap(message.first, message.last, cause, detail=detail)
+
+    def _check_bounds(self, segment: Segment) -> None:
+        if len(segment.data) > self._limits.max_segment_bytes:
+            raise BadMessage(f"a segment is at most {self._limits.max_segment_bytes} bytes")
+        if segment.start_time_us + segment.duration_ms * 1_000 >= TIME_LIMIT_US:
+            raise BadMessage(f"segment {segment.sequence} ends at a time that is none")
+
+    def _check_sequence(self, segment: Segment) -> None:
+        if segment.late:
+            if segment.sequence > self._last_sequence:
+                raise BadMessage("a late segment fills a hole; this one lies in the future")
+        elif segment.sequence < self._last_sequence:
+            raise BadMessage(
+                f"sequence {segment.sequence} came after {self._last_sequence}, and not as late"
+            )
+        elif segment.sequence - self._last_sequence > self._limits.max_sequence_jump:
+            raise BadMessage(f"sequence jumped from {self._last_sequence} to {segment.sequence}")
+
+    def _advance(self, segment: Segment, media_time: int) -> None:
+        if media_time <= self._last_media_time:
+            raise NotMedia(f"the media time of segment {segment.sequence} does not advance")
+        if segment.keyframe:
+            self._broken = False
+        elif segment.sequence != self._last_sequence + 1:
+            self._broken = True
+        self._last_sequence = segment.sequence
+        self._last_media_time = media_time

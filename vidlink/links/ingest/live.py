@@ -1,0 +1,118 @@
+"""The live session of one Sentinel's connection: to viewers and to the recording, side by side.
+
+What its messages have to be like is checked in :mod:`vidlink.links.ingest.intake`; who may say
+them, and when, is :mod:`vidlink.links.ingest.conversation`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from vidlink.errors import BadMessage, NotFound, RequestError, TooFast
+from vidlink.interfaces import IStore
+from vidlink.links.ingest.acks import Acks
+from vidlink.links.ingest.intake import Intake
+from vidlink.messages import DeclareGap
+from vidlink.model import Arrival, Frame, InitSegment, Limits, Registration, Segment
+from vidlink.relay.tally import Tally
+
+
+class Live:
+    """The live session on one connection, if there is one, and the next one after it.
+
+    :param stream: the Sentinel's :class:`~vidlink.relay.stream.Stream`.
+    """
+
+    def __init__(
+        self,
+        sentinel: Registration,
+        stream: Any,
+        store: IStore,
+        acks: Acks,
+        limits: Limits,
+        tally: Tally,
+    ) -> None:
+        self._sentinel = sentinel
+        self._stream = stream
+        self._store = store
+        self._acks = acks
+        self._limits = limits
+        self._tally = tally
+        self._intake: Intake | None = None
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that is live; None if there is none."""
+        return None if self._intake is None else self._intake.session.session_id
+
+    def repeats(self, message: InitSegment) -> bool:
+        """Whether `message` is the live session's own init once more.
+
+        Raises :exc:`~vidlink.errors.NotMedia` for another init under the same session id.
+        """
+        return self._intake is not None and self._intake.repeats(message)
+
+    def begin(self, message: InitSegment, now_us: int) -> None:
+        """Begin a session by its init; the one before it ends.
+
+        Raises :exc:`~vidlink.errors.TooFast`, :exc:`~vidlink.errors.BadMessage` or
+        :exc:`~vidlink.errors.NotMedia`.
+        """
+        if not self._stream.allowed_sessions.take():
+            raise TooFast("too many sessions have been begun in too short a time")
+        intake = Intake.open(self._sentinel, message, self._limits, now_us)
+        session_id = intake.session.session_id
+        try:
+            self._store.begin(intake.session, partial(self._acks.durable, session_id))
+        except NotFound:
+            raise
+        except RequestError as error:
+            raise BadMessage(str(error)) from error
+        self.end("replaced by the next session", now_us)
+        self._intake = intake
+        self._acks.begin(session_id)
+        self._stream.begin(intake.session, partial(self._store.recording, session_id))
+
+    def end(self, reason: str, now_us: int) -> None:
+        """The live session, if any, is over for viewers and for the recording."""
+        session_id, self._intake = self.session_id, None
+        if session_id is not None:
+            self._acks.end(session_id)
+            self._stream.end(reason)
+            self._store.end(session_id, reason, now_us)
+
+    def take(
+        self,
+        segment: Segment,
+        arrived_seconds: float,
+        received_time_us: int,
+        frames: dict[str, Frame],
+    ) -> Arrival | None:
+        """Pass on a segment of the live session; None if it is the last one once more.
+
+        One that is late goes to the recording alone. Raises
+        :exc:`~vidlink.errors.BadMessage` or :exc:`~vidlink.errors.NotMedia`.
+        """
+        intake = self._here()
+        session_id, sequence = segment.session_id, segment.sequence
+        expected = intake.last_sequence + 1
+        taken = intake.take(segment, arrived_seconds, received_time_us, frames)
+        if taken is None:
+            return None
+        if sequence > expected and not segment.late:
+            self._acks.missing(session_id, expected, sequence - 1)
+            self._tally.jumped += sequence - expected
+        if not self._store.append(session_id, taken):
+            self._acks.missing(session_id, sequence, sequence)
+        if not segment.late:
+            self._stream.push(taken)
+        return taken
+
+    def gap(self, message: DeclareGap) -> None:
+        """Record what the Sentinel has lost. Raises :exc:`~vidlink.errors.BadMessage`."""
+        self._store.gap(message.session_id, self._here().declared(message))
+
+    def _here(self) -> Intake:
+        assert self._intake is not None, "there is a live session"
+        return self._intake

@@ -1,0 +1,77 @@
+"""How far the Sentinel's wall clock is from the server's, from NTP's four stamps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vidlink.messages import Clock
+
+#: How often the clocks are compared.
+CLOCK_SECONDS = 60.0
+
+#: The correction moves by at most this part of the time that passes, so that the times of
+#: successive segments never run backwards and never jump.
+SLEW = 0.05
+
+
+class ClockOffset:
+    """The server's clock minus ours, in microseconds, slewed towards the newest measure."""
+
+    def __init__(self) -> None:
+        self._offset_us: float | None = None
+        self._target_us = 0.0
+        self._slewed_us = 0
+
+    @property
+    def measured_us(self) -> int | None:
+        """The newest measure as it is; None before the first one."""
+        return None if self._offset_us is None else round(self._target_us)
+
+    def measured(self, t0: int, t1: int, t2: int, t3: int) -> None:
+        """Take the four stamps of one exchange (RFC 5905 section 8), in microseconds."""
+        self._target_us = ((t1 - t0) + (t2 - t3)) / 2
+        if self._offset_us is None:
+            self._offset_us = self._target_us
+
+    def corrected(self, time_us: int) -> int:
+        """`time_us` of our clock as the server's clock has it."""
+        if self._offset_us is None:
+            return time_us
+        step = max(0.0, SLEW * (time_us - self._slewed_us)) if self._slewed_us else 0.0
+        self._slewed_us = time_us
+        difference = self._target_us - self._offset_us
+        self._offset_us += max(-step, min(step, difference))
+        return time_us + round(self._offset_us)
+
+
+class Comparison:
+    """The questions and answers of one connection.
+
+    What was found before it may be hours old, and this machine may have slept since: what is
+    found now counts for the sessions that begin from now on, which may be at another time. A
+    session that goes on keeps the offset that it began with.
+
+    :param seconds: the monotonic clock.
+    :param wall_clock_us: our clock.
+    """
+
+    def __init__(self, seconds: Callable[[], float], wall_clock_us: Callable[[], int]) -> None:
+        self.offset = ClockOffset()
+        self._seconds = seconds
+        self._wall_clock_us = wall_clock_us
+        self._due_seconds = float("-inf")
+
+    def question(self) -> Clock | None:
+        """What to ask now, at first and then once a minute; None: nothing."""
+        now = self._seconds()
+        if now < self._due_seconds:
+            return None
+        self._due_seconds = now + CLOCK_SECONDS
+        return Clock(self._wall_clock_us())
+
+    def answered(self, message: Clock) -> bool:
+        """Whether `message` is an answer, which is taken."""
+        if message.t1 is None or message.t2 is None:
+            return False
+        self.offset.measured(message.t0, message.t1, message.t2, self._wall_clock_us())
+        return True

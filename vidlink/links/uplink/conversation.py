@@ -1,0 +1,336 @@
+"""The Sentinel's side of its conversation with the server: register, init, segments, control.
+
+What is captured becomes segments in :mod:`vidlink.links.uplink.live`; what comes late is
+:mod:`vidlink.links.uplink.late`. The socket and the reconnecting are
+:mod:`vidlink.sentinel.uplink`; the pictures come from :mod:`vidlink.sentinel.capture.capture`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from automat import NoTransition, TypeMachineBuilder
+
+from vidlink.errors import BadMessage, PeerError, SessionSealed
+from vidlink.interfaces import ICapture, IServerPeer, ISpool
+from vidlink.links.uplink.clock import Comparison
+from vidlink.links.uplink.late import Delivery, DeliveryEvents
+from vidlink.links.uplink.live import Sending, SendingEvents, new_session_id
+from vidlink.messages import (
+    Ack,
+    Clock,
+    ErrorMessage,
+    FramerateChange,
+    KeyframeRequest,
+    Message,
+    SentinelRegister,
+    SentinelRegistered,
+    Tail,
+)
+from vidlink.model import EncodedFrame, Registration, clamp_framerate
+
+#: How often it is told that there is no server.
+OFFLINE_SECONDS = 60.0
+
+
+class UplinkEvents(SendingEvents, DeliveryEvents, Protocol):
+    """Who wants to know how the conversation goes."""
+
+    def on_registered(self) -> None:
+        """The server has accepted this Sentinel."""
+
+    def on_error(self, code: str, message: str) -> None:
+        """The server has said what is wrong."""
+
+    def on_offline(self, seconds: float, load: float) -> None:
+        """There has been no server for so long; the spool is so full (0.0 to 1.0). Said once a
+        minute."""
+
+
+class _Inputs(Protocol):
+    """What can happen to the conversation."""
+
+    def connected(self, peer: IServerPeer) -> None: ...
+    def registered(self, message: SentinelRegistered) -> None: ...
+    def keyframe(self, message: KeyframeRequest) -> None: ...
+    def framerate(self, message: FramerateChange) -> None: ...
+    def clock(self, message: Clock) -> None: ...
+    def ack(self, message: Ack) -> None: ...
+    def error(self, message: ErrorMessage) -> None: ...
+    def tick(self) -> None: ...
+    def lost(self) -> None: ...
+
+
+class Uplink:
+    """One Sentinel's conversation with its server, over any number of connections.
+
+    Every connection begins a session of its own; so does a change of the frame's size. Without
+    a connection the session goes on: all that is captured is kept in `spool` until the server
+    has it.
+
+    :param identity: who this Sentinel is; `instance_id` random per process.
+    :param seconds: the monotonic clock.
+    :param wall_clock_us: microseconds since the epoch; not to be set while it is used.
+    :param call_later: `IReactorTime.callLater` of the same clock.
+    """
+
+    def __init__(
+        self,
+        identity: Registration,
+        capture: ICapture,
+        events: UplinkEvents,
+        *,
+        spool: ISpool,
+        seconds: Callable[[], float],
+        wall_clock_us: Callable[[], int],
+        call_later: Callable[..., Any],
+    ) -> None:
+        self.identity = identity
+        self.capture = capture
+        self.events = events
+        self.spool = spool
+        self.seconds = seconds
+        self.wall_clock_us = wall_clock_us
+        self.sending = Sending(
+            identity.sentinel_id, capture, events, seconds, spool, self._session_began
+        )
+        self.delivery = Delivery(
+            identity.sentinel_id,
+            spool,
+            events,
+            live=lambda: self.sending.live,
+            seconds=seconds,
+            call_later=call_later,
+        )
+        self._first_seconds = float("inf")
+        self._peer: IServerPeer | None = None
+        self._is_registered = False
+        self._next_id = ""
+        self._tails: tuple[Tail, ...] = ()
+        self._comparison = Comparison(seconds, wall_clock_us)
+        self._offline_seconds = self._told_seconds = seconds()
+        self._finished: Callable[[], object] | None = None
+        self._inputs: _Inputs = _build(self)
+
+    def start(self, patience_seconds: float = 0.0) -> None:
+        """Begin the first session: live, or without a server if none has answered by then."""
+        self._offline_seconds = self._told_seconds = self.seconds()
+        self._first_seconds = self.seconds() + patience_seconds
+        self._begin_if_due()
+
+    def _begin_if_due(self) -> None:
+        if self.seconds() >= self._first_seconds:
+            self._first_seconds = float("inf")
+            self.sending.begin()
+
+    def connected(self, peer: IServerPeer) -> None:
+        """A connection is open."""
+        self._inputs.connected(peer)
+
+    def received(self, message: Message) -> None:
+        """Take one message; a mistake of the server ends the connection, nothing is raised."""
+        try:
+            take = _TAKES.get(type(message))
+            if take is None:
+                raise BadMessage(f"a server does not send {type(message).__name__} here")
+            take(self._inputs, message)
+        except NoTransition:
+            self.fail(BadMessage(f"{type(message).__name__} is not allowed at this point"))
+        except PeerError as error:
+            self.fail(error)
+
+    def initialized(self, init: bytes) -> None:
+        """The encoder has a new initialization segment; the frames that follow build on it."""
+        self.sending.init = init
+
+    def encoded(self, frame: EncodedFrame) -> None:
+        """A frame has been encoded: it is kept, and sent if there is a connection."""
+        self.sending.take(frame, self._peer if self._is_registered else None)
+
+    def drained(self) -> None:
+        """The socket has taken everything: there may be room for what comes late."""
+        self.delivery.drained()
+
+    def tick(self) -> None:
+        """To be called about once a second."""
+        self._begin_if_due()
+        self._inputs.tick()
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self._inputs.lost()
+
+    def fail(self, error: PeerError) -> None:
+        """End this connection; the server is told why."""
+        if self._peer is not None:
+            self._peer.close(error)
+
+    def finish(self, finished: Callable[[], object]) -> None:
+        """Nothing more is captured: call `finished` once the server has what was sent live,
+        or at once if there is none."""
+        self._finished = finished
+        self.check_finished()
+
+    def check_finished(self) -> None:
+        """Call whoever waits for the last acknowledgement, if it is here."""
+        live = self.sending.live
+        if self._finished is None:
+            return
+        if live is None or not self._is_registered or self.delivery.reached(live[0]) >= live[1]:
+            finished, self._finished = self._finished, None
+            finished()
+
+    def register(self, peer: IServerPeer) -> None:
+        """Compare clocks, and say who we are, which session comes, and what is held."""
+        self._peer = peer
+        self._comparison = Comparison(self.seconds, self.wall_clock_us)
+        self.compare_clocks()
+        self._next_id = new_session_id()
+        self._tails = self.delivery.tails()
+        identity = self.identity
+        peer.send(
+            SentinelRegister(
+                sentinel_id=identity.sentinel_id,
+                instance_id=identity.instance_id,
+                software=identity.software,
+                session_id=self._next_id,
+                name=identity.name,
+                group=identity.group,
+                resume=self._tails,
+            )
+        )
+
+    def compare_clocks(self) -> None:
+        """Send `clock` if it is time; the answer corrects the times that segments carry."""
+        question = self._comparison.question()
+        if question is not None and self._peer is not None:
+            self._peer.send(question)
+
+    def compared(self, message: Clock) -> None:
+        """The server has told its time: it counts for what begins on this connection, and also
+        after it, until there is the next one."""
+        if self._comparison.answered(message):
+            self.sending.offset = self._comparison.offset
+
+    def stream(self, message: SentinelRegistered) -> None:
+        """The server has accepted us: the next frame begins the session."""
+        assert self._peer is not None, "there is a connection"
+        self._is_registered, self._first_seconds = True, float("inf")
+        sending = self.sending
+        limit = message.limits.get("maxSegmentBytes", sending.max_segment_bytes)
+        sending.max_segment_bytes = limit
+        self.events.on_registered()
+        self.delivery.begin(
+            self._peer,
+            self._tails,
+            message.resume,
+            offset_us=self._comparison.offset.measured_us,
+            max_segment_bytes=limit,
+            unfinished_id=sending.session_id,
+        )
+        sending.begin(self._next_id)
+
+    def forget(self) -> None:
+        """There is no connection any more; what is captured is kept."""
+        self._peer, self._is_registered = None, False
+        self._offline_seconds = self._told_seconds = self.seconds()
+        self.sending.lost()
+        self.delivery.stop()
+        self.check_finished()
+
+    def tell_offline(self) -> None:
+        """Say once a minute that there is no server."""
+        now = self.seconds()
+        if now - self._told_seconds >= OFFLINE_SECONDS:
+            self._told_seconds = now
+            self.events.on_offline(now - self._offline_seconds, self.spool.load)
+
+    def _session_began(self, before: tuple[str, int] | None) -> None:
+        """A session has begun; the one `before` it is over at this sequence."""
+        if before is not None:
+            self.delivery.over(*before)
+        live = self.sending.live
+        if live is not None:
+            self.delivery.began(live[0])
+
+
+def _connected(inputs: _Inputs, uplink: Uplink, peer: IServerPeer) -> None:
+    uplink.register(peer)
+
+
+def _registered(inputs: _Inputs, uplink: Uplink, message: SentinelRegistered) -> None:
+    uplink.stream(message)
+
+
+def _keyframe(inputs: _Inputs, uplink: Uplink, message: KeyframeRequest) -> None:
+    uplink.capture.request_keyframe()
+
+
+def _framerate(inputs: _Inputs, uplink: Uplink, message: FramerateChange) -> None:
+    uplink.capture.set_framerate(clamp_framerate(message.framerate_mhz))
+
+
+def _clock(inputs: _Inputs, uplink: Uplink, message: Clock) -> None:
+    uplink.compared(message)
+
+
+def _ack(inputs: _Inputs, uplink: Uplink, message: Ack) -> None:
+    uplink.delivery.acknowledged(message)
+    uplink.check_finished()
+
+
+def _error(inputs: _Inputs, uplink: Uplink, message: ErrorMessage) -> None:
+    if message.code != SessionSealed.code:
+        uplink.events.on_error(message.code, message.message)
+    uplink.delivery.refused(message.code, message.about)
+
+
+def _tick(inputs: _Inputs, uplink: Uplink) -> None:
+    uplink.compare_clocks()
+    uplink.sending.tick()
+    uplink.delivery.tick()
+
+
+def _offline(inputs: _Inputs, uplink: Uplink) -> None:
+    uplink.sending.tick()
+    uplink.tell_offline()
+
+
+def _lost(inputs: _Inputs, uplink: Uplink) -> None:
+    uplink.forget()
+
+
+def _table() -> Callable[[Uplink], _Inputs]:
+    builder = TypeMachineBuilder(_Inputs, Uplink)
+    offline = builder.state("offline")
+    registering = builder.state("registering")
+    streaming = builder.state("streaming")
+    offline.upon(_Inputs.connected).to(registering)(_connected)
+    registering.upon(_Inputs.registered).to(streaming)(_registered)
+    streaming.upon(_Inputs.keyframe).loop()(_keyframe)
+    streaming.upon(_Inputs.ack).loop()(_ack)
+    streaming.upon(_Inputs.tick).loop()(_tick)
+    for state in (registering, streaming):
+        state.upon(_Inputs.framerate).loop()(_framerate)
+        state.upon(_Inputs.clock).loop()(_clock)
+        state.upon(_Inputs.error).loop()(_error)
+        state.upon(_Inputs.lost).to(offline)(_lost)
+    for state in (offline, registering):
+        state.upon(_Inputs.tick).loop()(_offline)
+    offline.upon(_Inputs.lost).loop().returns(None)
+    for word in ("registered", "keyframe", "framerate", "clock", "ack", "error"):
+        offline.upon(getattr(_Inputs, word)).loop().returns(None)
+    return builder.build()
+
+
+_build = _table()
+
+_TAKES: dict[type, Callable[[_Inputs, Any], None]] = {
+    SentinelRegistered: lambda inputs, message: inputs.registered(message),
+    KeyframeRequest: lambda inputs, message: inputs.keyframe(message),
+    FramerateChange: lambda inputs, message: inputs.framerate(message),
+    Clock: lambda inputs, message: inputs.clock(message),
+    Ack: lambda inputs, message: inputs.ack(message),
+    ErrorMessage: lambda inputs, message: inputs.error(message),
+}

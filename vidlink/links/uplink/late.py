@@ -1,0 +1,202 @@
+"""What comes late: the tails of earlier sessions, and what was not sent live.
+
+Here is what begins, ends and confirms a delivery; what is sent, and when, is
+:mod:`vidlink.links.uplink.late_sending`, and what there is to be sent
+:mod:`vidlink.links.uplink.debts`. Frames become segments in :mod:`vidlink.links.uplink.live`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from vidlink.bucket import Allowance, Bucket
+from vidlink.errors import BadMessage, NotMedia, SessionGone, SessionSealed
+from vidlink.interfaces import IServerPeer, ISpool
+from vidlink.links.uplink.debt import Debt, Stage
+from vidlink.links.uplink.debts import Debts
+from vidlink.links.uplink.late_sending import Shipping, ShippingEvents
+from vidlink.links.uplink.resealed import Moving
+from vidlink.messages import Ack, Tail, Wanted
+
+#: So often an earlier session may be opened; the server closes who does not keep to this, on all
+#: connections together.
+OPENINGS = Allowance(burst=1_000, per_second=0.1)
+
+
+class DeliveryEvents(ShippingEvents, Protocol):
+    """Who wants to know how the delivery goes."""
+
+    def on_backfill(self, sessions: int, segments: int) -> None:
+        """So many earlier sessions, and segments that the server lacks of them, wait."""
+
+    def on_delivered(self, session_id: str, waiting: int) -> None:
+        """The server has all there is of an earlier session, and so many wait."""
+
+    def on_refused(self, session_id: str, segments: int) -> None:
+        """The server will never take so many segments of a session; they are given up."""
+
+    def on_moved(self, old_id: str, new_id: str) -> None:
+        """A session is sealed; what was still held of it is delivered as another one."""
+
+    def on_set_aside(self, session_id: str) -> None:
+        """The server closes whenever it is sent this session; it is not offered again."""
+
+
+class Delivery:
+    """What is delivered late, from connection to connection.
+
+    :param live: the session that is live, and its highest sequence that was sent, if there is.
+    :param seconds: the monotonic clock.
+    :param call_later: `IReactorTime.callLater`.
+    """
+
+    def __init__(
+        self,
+        sentinel_id: str,
+        spool: ISpool,
+        events: DeliveryEvents,
+        *,
+        live: Callable[[], tuple[str, int] | None],
+        seconds: Callable[[], float],
+        call_later: Callable[..., Any],
+    ) -> None:
+        self._sentinel_id = sentinel_id
+        self._spool = spool
+        self._events = events
+        self._live = live
+        self._seconds = seconds
+        self._call_later = call_later
+        self._moving = Moving(spool, call_later, self._moved)
+        self._debts = Debts(spool, self._moving.is_filling)
+        self._openings = Bucket(OPENINGS, seconds)
+        self._shipping: Shipping | None = None
+
+    def tails(self) -> tuple[Tail, ...]:
+        """What is held of each session, the oldest first, as far as one message has room."""
+        return self._debts.tails()
+
+    def begin(
+        self,
+        peer: IServerPeer,
+        named: tuple[Tail, ...],
+        answers: tuple[Wanted, ...],
+        *,
+        offset_us: int | None,
+        max_segment_bytes: int,
+        unfinished_id: str,
+    ) -> None:
+        """The server has answered which of the tails `named` it wants; see `Debts.begin`.
+
+        Times that were not corrected when they were captured are now, by `offset_us`.
+        """
+        self.stop()
+        self._shipping = Shipping(
+            peer,
+            self._sentinel_id,
+            self._spool,
+            self._debts,
+            self._events,
+            openings=self._openings,
+            offset_us=offset_us,
+            max_segment_bytes=max_segment_bytes,
+            seconds=self._seconds,
+            call_later=self._call_later,
+        )
+        segments = self._debts.begin(named, answers, unfinished_id)
+        if len(self._debts):
+            self._events.on_backfill(len(self._debts), segments)
+
+    def stop(self) -> None:
+        """The connection is gone: the next one begins anew."""
+        if self._shipping is not None:
+            self._shipping.stop()
+        self._shipping = None
+        self._debts.clear()
+
+    def began(self, session_id: str) -> None:
+        """A session has begun live; from now on what is older may follow it."""
+        if self._shipping is not None:
+            now = self._seconds()
+            self._debts.holes = Debt(session_id, -1, False, stage=Stage.OPEN, moved_seconds=now)
+            self._shipping.schedule(0)
+
+    def over(self, session_id: str, newest: int) -> None:
+        """Nothing more is captured of this session."""
+        if self._shipping is not None:
+            self._shipping.settle(self._debts.over(session_id, newest, self._seconds()))
+
+    def acknowledged(self, ack: Ack) -> None:
+        """The server has more of a session than before, or lacks something of it."""
+        self._spool.forget(ack.session_id, ack.sequence)
+        shipping = self._shipping
+        if shipping is None:
+            return
+        shipping.pace.heard(ack.load)
+        debt = self._debts.find(ack.session_id)
+        if debt is not None and debt.stage is Stage.DONE:
+            self._delivered(debt)
+        elif debt is not None:
+            debt.acknowledged(ack.sequence, self._seconds())
+            if debt.stage is Stage.OPEN:
+                for first, last in ack.missing:
+                    debt.ranges.add(first, last)
+                shipping.settle(debt)
+        shipping.step()
+
+    def refused(self, code: str, about: str | None) -> None:
+        """The server has said that something is wrong with a session, or with all of it."""
+        if about is None:
+            late = None if self._shipping is None else self._shipping.current
+            is_about_media = code in (BadMessage.code, NotMedia.code)
+            if late is not None and is_about_media and self._debts.strike(late):
+                self._events.on_set_aside(late.session_id)
+            return
+        debt = self._debts.find(about)
+        if debt is None or debt is self._debts.holes:
+            return
+        spooled = self._debts.spooled(about)
+        if code == SessionGone.code:
+            self._events.on_refused(about, self._debts.remove(debt))
+        elif code == SessionSealed.code and (spooled is None or spooled.first is None):
+            self._delivered(debt)
+        else:
+            debt.put_off(self._seconds())
+            if code == SessionSealed.code and spooled is not None and debt.is_over:
+                self._moving.start(spooled)
+
+    def _delivered(self, debt: Debt) -> None:
+        self._debts.remove(debt)
+        self._events.on_delivered(debt.session_id, len(self._debts))
+
+    def _moved(self, old_id: str, new_id: str, newest: int) -> None:
+        """What was held of a session that is sealed is another session's now."""
+        self._debts.forget(old_id)
+        self._events.on_moved(old_id, new_id)
+        self.over(new_id, newest)
+
+    def reached(self, session_id: str) -> int:
+        """How far a session has been acknowledged on this connection; -1: not at all."""
+        debt = self._debts.find(session_id)
+        return -1 if debt is None else debt.reached
+
+    def tick(self) -> None:
+        """To be called about once a second: what makes no headway is sent again."""
+        shipping = self._shipping
+        if shipping is None:
+            return
+        now = self._seconds()
+        _, sent = self._live() or ("", -1)
+        for debt in self._debts:
+            if shipping.pace.is_held or shipping.is_sending(debt):
+                debt.moved_seconds = now
+            elif debt is self._debts.holes:
+                debt.push(sent, now)
+            else:
+                debt.push(debt.newest if debt.is_over else debt.covered, now)
+        shipping.step()
+
+    def drained(self) -> None:
+        """The socket has taken everything: there may be room for more."""
+        if self._shipping is not None:
+            self._shipping.step()

@@ -1,0 +1,203 @@
+"""Frames into the segments of one session after the other: kept in the spool, and sent live.
+
+Which connection there is is decided in :mod:`vidlink.links.uplink.conversation`; what was not sent
+live, or not acknowledged, is delivered late by :mod:`vidlink.links.uplink.late`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from vidlink.fmp4 import write_fragment
+from vidlink.interfaces import ICapture, IServerPeer, ISpool
+from vidlink.links.uplink.clock import ClockOffset
+from vidlink.model import EncodedFrame, InitSegment, Limits, Segment
+
+#: Octets that may wait for the socket; beyond it frames are not sent live, up to the next
+#: keyframe that is captured once half of them are gone. The spool has them.
+MAX_BACKLOG_BYTES = 8 * 1024 * 1024
+#: That frames are not sent, or dropped, is told at once, and then so often, with their number.
+DROPPED_SECONDS = 60.0
+#: Why a segment that the server would not take is missing.
+TOO_LARGE = "too-large"
+
+
+class SendingEvents(Protocol):
+    """Who wants to know how the sending goes."""
+
+    def on_session(self, session_id: str, is_live: bool) -> None:
+        """A session has begun, on a connection or without one."""
+
+    def on_dropped(self, count: int, why: str) -> None:
+        """So many frames were not sent live, or not at all, since this was last said."""
+
+
+@dataclass(slots=True)
+class _Session:
+    """The session that frames go into.
+
+    `clock` corrects its times from beginning to end, or nothing does; `sent` is the highest
+    sequence that was sent live.
+    """
+
+    session_id: str
+    epoch: int
+    clock: ClockOffset | None
+    is_live: bool
+    newest: int = -1
+    sent: int = -1
+
+
+class Sending:
+    """What one Sentinel captures, from connection to connection.
+
+    :param seconds: the monotonic clock.
+    :param began: told when a session has begun, with the one before it and its highest sequence,
+        if there was one.
+    """
+
+    def __init__(
+        self,
+        sentinel_id: str,
+        capture: ICapture,
+        events: SendingEvents,
+        seconds: Callable[[], float],
+        spool: ISpool,
+        began: Callable[[tuple[str, int] | None], None],
+    ) -> None:
+        self.init = b""
+        #: The newest comparison of clocks, for the sessions that begin from now on.
+        self.offset = ClockOffset()
+        self.max_segment_bytes = Limits().max_segment_bytes
+        self._sentinel_id = sentinel_id
+        self._capture = capture
+        self._events = events
+        self._seconds = seconds
+        self._spool = spool
+        self._began = began
+        self._session: _Session | None = None
+        self._due: tuple[int, str] | None = None
+        self._choked = False
+        self._dropped = 0
+        self._why = ""
+        self._told_seconds = float("-inf")
+
+    @property
+    def session_id(self) -> str:
+        """The session that frames go into; empty before the first frame."""
+        return "" if self._session is None else self._session.session_id
+
+    @property
+    def live(self) -> tuple[str, int] | None:
+        """The session that is live on the connection, and its highest sequence that was sent."""
+        session = self._session
+        return (session.session_id, session.sent) if session and session.is_live else None
+
+    def begin(self, session_id: str = "") -> None:
+        """The next frame that is captured begins a session, of this id if there is one."""
+        self._choked = False
+        self._due = self._capture.begin_session(), session_id or new_session_id()
+
+    def lost(self) -> None:
+        """The connection is gone: the session goes on without it."""
+        self._choked = False
+        if self._session is not None:
+            self._session.is_live = False
+
+    def take(self, frame: EncodedFrame, peer: IServerPeer | None) -> None:
+        """Keep a frame as the next segment of its session, and send it if there is a server."""
+        session = self._session
+        if session is None or frame.epoch != session.epoch:
+            session = self._next(frame.epoch, peer)
+        session.newest += 1
+        segment = self._segment(frame, session)
+        if len(segment.data) > self.max_segment_bytes:
+            self._spool.drop(session.session_id, session.newest, session.newest, TOO_LARGE)
+            self._choked = True
+            self._tell(f"the server takes no segment of more than {self.max_segment_bytes} bytes")
+            return
+        self._spool.append(segment)
+        if peer is None or not session.is_live:
+            # After a frame that was too large nothing decodes, also where nobody watches.
+            self._has_room(frame, 0)
+        elif self._has_room(frame, peer.backlog_bytes):
+            peer.send(segment)
+            session.sent = session.newest
+        else:
+            self._tell("the server does not take them fast enough; they are delivered later")
+
+    def tick(self) -> None:
+        """To be called about once a second: what was not sent is told, if it is time."""
+        if self._dropped and self._seconds() - self._told_seconds >= DROPPED_SECONDS:
+            dropped, self._dropped = self._dropped, 0
+            self._told_seconds = self._seconds()
+            self._events.on_dropped(dropped, self._why)
+
+    def _tell(self, why: str) -> None:
+        self._dropped += 1
+        self._why = why
+        self.tick()
+
+    def _next(self, epoch: int, peer: IServerPeer | None) -> _Session:
+        """The session of this epoch begins, and the one before it is over.
+
+        The first session on a connection is the one that was registered; what was captured
+        before that was, and comes only now, is of a session that is over already.
+        """
+        session_id, is_live = new_session_id(), peer is not None and self._due is None
+        if self._due is not None and epoch >= self._due[0]:
+            session_id, is_live = self._due[1], peer is not None
+            self._due = None
+        before = self._session
+        clock = None if self.offset.measured_us is None else self.offset
+        session = self._session = _Session(session_id, epoch, clock, is_live)
+        self._spool.begin(session_id, self.init, clock is not None)
+        if peer is not None and is_live:
+            peer.send(InitSegment(self._sentinel_id, session_id, self.init))
+        self._events.on_session(session_id, is_live)
+        self._began(None if before is None else (before.session_id, before.newest))
+        return session
+
+    def _segment(self, frame: EncodedFrame, session: _Session) -> Segment:
+        clock, start_time_us = session.clock, frame.start_time_us
+        if clock is not None:
+            start_time_us = clock.corrected(start_time_us)
+        data = write_fragment(
+            sequence=session.newest,
+            decode_time=frame.media_time,
+            duration=frame.duration,
+            keyframe=frame.keyframe,
+            data=frame.data,
+            producer_time_us=start_time_us,
+        )
+        return Segment(
+            sentinel_id=self._sentinel_id,
+            session_id=session.session_id,
+            sequence=session.newest,
+            start_time_us=start_time_us,
+            duration_ms=frame.duration_ms,
+            framerate_mhz=frame.framerate_mhz,
+            keyframe=frame.keyframe,
+            data=data,
+        )
+
+    def _has_room(self, frame: EncodedFrame, backlog_bytes: int) -> bool:
+        """Whether this frame can be sent live."""
+        if not self._choked:
+            self._choked = backlog_bytes > MAX_BACKLOG_BYTES
+            return not self._choked
+        if backlog_bytes > MAX_BACKLOG_BYTES // 2:
+            return False
+        if not frame.keyframe:
+            self._capture.request_keyframe()
+            return False
+        self._choked = False
+        return True
+
+
+def new_session_id() -> str:
+    """An id that no session ever had."""
+    return secrets.token_urlsafe(18)

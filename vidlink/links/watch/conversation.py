@@ -1,0 +1,282 @@
+"""The server's side of one Proctor's conversation: the list, subscriptions, control.
+
+Nothing is pushed into a socket: the connection pulls while it has room, so that a slow viewer
+holds places in buffers and never copies. The socket is :mod:`vidlink.server.sockets.watch`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from automat import NoTransition, TypeMachineBuilder
+from zope.interface import implementer
+
+from vidlink.errors import (
+    BadMessage,
+    GoingAway,
+    NoRegistration,
+    NotFound,
+    PeerError,
+    RequestError,
+    TooFast,
+)
+from vidlink.interfaces import ICodec, IFollower, IProctorPeer
+from vidlink.links.rate import Rate
+from vidlink.links.watch.news import News
+from vidlink.links.watch.subscription import Subscription
+from vidlink.links.watch.turns import Turns
+from vidlink.messages import (
+    Clock,
+    ErrorMessage,
+    Focus,
+    FramerateChange,
+    InitRequest,
+    KeyframeRequest,
+    Message,
+    ProctorRegister,
+    ProctorRegistered,
+    Subscribe,
+    Unsubscribe,
+)
+from vidlink.model import Frame
+from vidlink.wire.framing import server_frame
+
+if TYPE_CHECKING:
+    from vidlink.relay.hub import Hub
+
+#: A Proctor that has connected must register within this time.
+REGISTRATION_SECONDS = 10.0
+#: Answers that wait for room in the socket; a peer that asks on without reading is closed.
+MAX_REPLIES = 1_000
+
+_Request = Subscribe | Unsubscribe | InitRequest | Focus | KeyframeRequest | FramerateChange | Clock
+
+
+class _Inputs(Protocol):
+    """What can happen to the conversation."""
+
+    def register(self, message: ProctorRegister) -> None: ...
+    def request(self, message: _Request) -> None: ...
+    def deadline(self) -> None: ...
+    def over(self) -> None: ...
+
+
+@implementer(IFollower)
+class Watch:
+    """One Proctor's conversation, from the server's side.
+
+    :param proctor_id: how it is called in logs and in `registered`.
+    :param may: what it may do, in the words of `registered`.
+    :param seconds: the monotonic clock.
+    :param wall_clock_us: microseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        peer: IProctorPeer,
+        hub: Hub,
+        codec: ICodec,
+        *,
+        proctor_id: str,
+        seconds: Callable[[], float],
+        wall_clock_us: Callable[[], int],
+        may: tuple[str, ...] = ("watch", "control"),
+    ) -> None:
+        self.peer = peer
+        self.hub = hub
+        self.proctor_id = proctor_id
+        self.may = may
+        self.wall_clock_us = wall_clock_us
+        self.subscriptions: dict[str, Subscription] = {}
+        self._news: News | None = None
+        self._codec = codec
+        self._seconds = seconds
+        self._replies: deque[Frame] = deque()
+        self._turns = Turns()
+        self._rate = Rate(seconds)
+        self._inputs: _Inputs = _build(self)
+
+    def received(self, message: Message) -> None:
+        """Take one message. A mistake of the peer closes it, a failed request is answered."""
+        try:
+            self._rate.count()
+            if isinstance(message, ProctorRegister):
+                self._inputs.register(message)
+            elif isinstance(message, _Request):
+                self._inputs.request(message)
+            else:
+                raise BadMessage(f"a proctor does not send {type(message).__name__}")
+        except NoTransition:
+            self.fail(BadMessage(f"{type(message).__name__} is not allowed at this point"))
+        except PeerError as error:
+            self.fail(error)
+
+    def pull(self) -> Frame | None:
+        """The next frame for the socket: answers, list, alarms, then the streams in turn."""
+        if self._replies:
+            return self._replies.popleft()
+        frame = None if self._news is None else self._news.pull()
+        return self._turns.pull() if frame is None else frame
+
+    def stirred(self) -> None:
+        """The list of Sentinels has news."""
+        self.peer.wake()
+
+    def deadline(self) -> None:
+        """:data:`REGISTRATION_SECONDS` have passed since it connected."""
+        self._inputs.deadline()
+
+    def fail(self, error: PeerError) -> None:
+        """End the conversation; the peer is told why."""
+        self.peer.close(error)
+        self._inputs.over()
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self._inputs.over()
+
+    def going_away(self) -> None:
+        """The server is shutting down."""
+        self.fail(GoingAway("the server is shutting down"))
+
+    def reply(self, message: Message) -> None:
+        """Queue an answer; a peer that lets :data:`MAX_REPLIES` of them pile up is closed."""
+        if len(self._replies) >= MAX_REPLIES:
+            raise TooFast(f"{MAX_REPLIES} answers wait to be read")
+        self._replies.append(self.frame(message))
+        self.peer.wake()
+
+    def frame(self, message: Message) -> Frame:
+        """`message` in this Proctor's format."""
+        return server_frame(*self._codec.encode(message))
+
+    def subscribe(self, message: Subscribe) -> None:
+        """Follow a Sentinel, or follow it otherwise than before."""
+        sentinel_id = message.sentinel_id
+        subscription = self.subscriptions.get(sentinel_id)
+        if subscription is not None:
+            subscription.restart(message)
+            return
+        subscription = self.subscriptions[sentinel_id] = Subscription(
+            self._stream(sentinel_id),
+            message,
+            self._codec,
+            seconds=self._seconds,
+            on_news=partial(self._has_news, sentinel_id),
+            tally=self.hub.tally,
+        )
+        self._turns.add(sentinel_id, subscription)
+        self.peer.wake()
+
+    def unsubscribe(self, message: Unsubscribe) -> None:
+        """No more of this Sentinel; does nothing if it was not followed."""
+        subscription = self.subscriptions.pop(message.sentinel_id, None)
+        if subscription is not None:
+            self._turns.remove(message.sentinel_id)
+            subscription.leave()
+
+    def send_init(self, message: InitRequest) -> None:
+        """The initialization segment of what is being shown, once more."""
+        subscription = self.subscriptions.get(message.sentinel_id)
+        if subscription is None:
+            raise NotFound(f"sentinel {message.sentinel_id} is not subscribed to")
+        if not subscription.send_init():
+            raise NotFound(f"sentinel {message.sentinel_id} has no session now")
+
+    def set_focus(self, message: Focus) -> None:
+        """Serve this one first."""
+        self._turns.focus(message.sentinel_id)
+
+    def request_keyframe(self, message: KeyframeRequest) -> None:
+        """Pass the request on to the Sentinel."""
+        self._stream(message.sentinel_id).request_keyframe()
+
+    def change_framerate(self, message: FramerateChange) -> None:
+        """Pass the wish on to the Sentinel; the list shows it to everybody."""
+        self._stream(message.sentinel_id).change_framerate(message.framerate_mhz)
+
+    def tell_time(self, message: Clock) -> None:
+        """Answer with the server's clock."""
+        now = self.wall_clock_us()
+        self.reply(Clock(message.t0, now, now))
+
+    def hear_news(self) -> None:
+        """Tell it of all Sentinels from now on."""
+        self._news = News(self.hub, self._codec)
+        self.hub.read_list(self)
+
+    def leave_everything(self) -> None:
+        """Follow nothing any more."""
+        self._news = None
+        self.hub.leave_list(self)
+        for subscription in self.subscriptions.values():
+            subscription.leave()
+        self.subscriptions.clear()
+        self._turns.clear()
+        self._replies.clear()
+
+    def _has_news(self, sentinel_id: str) -> None:
+        """There may be something to pull of this subscription."""
+        self._turns.ready(sentinel_id)
+        self.peer.wake()
+
+    def _stream(self, sentinel_id: str) -> Any:
+        stream = self.hub.stream(sentinel_id)
+        if stream is None:
+            raise NotFound(f"no sentinel {sentinel_id} is known")
+        return stream
+
+
+def _register(inputs: _Inputs, watch: Watch, message: ProctorRegister) -> None:
+    watch.reply(ProctorRegistered(watch.proctor_id, watch.wall_clock_us(), watch.may))
+    watch.hear_news()
+
+
+def _request(inputs: _Inputs, watch: Watch, message: _Request) -> None:
+    try:
+        _ANSWERS[type(message)](watch, message)
+    except RequestError as error:
+        about = None if isinstance(message, Clock) else message.sentinel_id
+        watch.reply(ErrorMessage(error.code, str(error), about))
+
+
+def _deadline(inputs: _Inputs, watch: Watch) -> None:
+    watch.fail(NoRegistration(f"no proctor.register within {REGISTRATION_SECONDS:g} s"))
+
+
+def _over(inputs: _Inputs, watch: Watch) -> None:
+    watch.leave_everything()
+
+
+def _table() -> Callable[[Watch], _Inputs]:
+    builder = TypeMachineBuilder(_Inputs, Watch)
+    connected = builder.state("connected")
+    registered = builder.state("registered")
+    over = builder.state("over")
+    connected.upon(_Inputs.register).to(registered)(_register)
+    connected.upon(_Inputs.deadline).loop()(_deadline)
+    registered.upon(_Inputs.request).loop()(_request)
+    registered.upon(_Inputs.deadline).loop().returns(None)
+    for state in (connected, registered):
+        state.upon(_Inputs.over).to(over)(_over)
+    over.upon(_Inputs.register).loop().returns(None)
+    over.upon(_Inputs.request).loop().returns(None)
+    over.upon(_Inputs.deadline).loop().returns(None)
+    over.upon(_Inputs.over).loop().returns(None)
+    return builder.build()
+
+
+_build = _table()
+
+_ANSWERS: dict[type, Callable[[Watch, Any], None]] = {
+    Subscribe: Watch.subscribe,
+    Unsubscribe: Watch.unsubscribe,
+    InitRequest: Watch.send_init,
+    Focus: Watch.set_focus,
+    KeyframeRequest: Watch.request_keyframe,
+    FramerateChange: Watch.change_framerate,
+    Clock: Watch.tell_time,
+}

@@ -1,0 +1,59 @@
+"""What a Proctor is told of all Sentinels, whatever it is watching: their list, and alarms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vidlink.interfaces import ICodec
+from vidlink.messages import ErrorMessage, Message, Sentinels
+from vidlink.model import Frame
+from vidlink.wire.framing import server_frame
+
+if TYPE_CHECKING:
+    from vidlink.relay.hub import Hub
+
+#: The version of the list of a Proctor that has not been sent it yet.
+NOTHING_SEEN = -1
+
+
+class News:
+    """One Proctor's place in the list and among the alarms; it hears of alarms from now on.
+
+    Frames are shared by all Proctors of one format that have seen the same.
+    """
+
+    def __init__(self, hub: Hub, codec: ICodec) -> None:
+        self._hub = hub
+        self._codec = codec
+        self._list_version = NOTHING_SEEN
+        self._alarms_seen = hub.alarms.count
+
+    def pull(self) -> Frame | None:
+        """The next frame for the socket: the whole list or what is new in it, then alarms."""
+        if self._list_version < self._hub.roster.version:
+            return self._list()
+        return self._alarm()
+
+    def _list(self) -> Frame:
+        roster = self._hub.roster
+        place = (self._codec.name, self._list_version)
+        frame = roster.frames.get(place)
+        if frame is None:
+            full = self._list_version == NOTHING_SEEN
+            frame = self._frame(Sentinels(full, roster.since(self._list_version)))
+            roster.frames[place] = frame
+        self._list_version = roster.version
+        return frame
+
+    def _alarm(self) -> Frame | None:
+        alarm, self._alarms_seen = self._hub.alarms.after(self._alarms_seen)
+        if alarm is None:
+            return None
+        frame = alarm.frames.get(self._codec.name)
+        if frame is None:
+            error = ErrorMessage(alarm.error.code, str(alarm.error), alarm.sentinel_id or None)
+            frame = alarm.frames[self._codec.name] = self._frame(error)
+        return frame
+
+    def _frame(self, message: Message) -> Frame:
+        return server_frame(*self._codec.encode(message))

@@ -1,0 +1,221 @@
+"""One Proctor's following of one stream: from session to session, in order, by pulling.
+
+Which of several subscriptions is served next is :mod:`vidlink.links.watch.conversation`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from zope.interface import implementer
+
+from vidlink.interfaces import ICodec, IFollower
+from vidlink.messages import (
+    Message,
+    Place,
+    SessionEnded,
+    Skipped,
+    StartFrom,
+    Subscribe,
+    Subscribed,
+)
+from vidlink.model import Arrival, Frame, InitSegment
+from vidlink.relay.cursor import Cursor, Hole, join_latest, join_oldest, resume
+from vidlink.wire.framing import server_frame
+
+if TYPE_CHECKING:
+    from vidlink.relay.stream import LiveSession, Stream
+    from vidlink.relay.tally import Tally
+
+#: A join at a keyframe older than this asks for a new one, and shows what there is at once.
+FRESH_SECONDS = 2.0
+
+
+@implementer(IFollower)
+class Subscription:
+    """What one viewer is sent of one Sentinel; every call is bounded and never blocks.
+
+    It follows the stream by itself, until :meth:`leave`.
+
+    :param seconds: the monotonic clock.
+    :param on_news: called whenever there may be something to pull; until then, once
+        :meth:`pull` has given None, it gives nothing else.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        request: Subscribe,
+        codec: ICodec,
+        *,
+        seconds: Callable[[], float],
+        on_news: Callable[[], None],
+        tally: Tally,
+    ) -> None:
+        self.stream = stream
+        self._codec = codec
+        self._seconds = seconds
+        self._on_news = on_news
+        self._tally = tally
+        self._outbox: deque[Frame] = deque()
+        self._init_wanted = False
+        self._begin(request)
+        stream.follow(self)
+
+    def stirred(self) -> None:
+        """A segment has arrived, or a session has begun or ended."""
+        self._on_news()
+
+    def leave(self) -> None:
+        """Follow the stream no more."""
+        self.stream.leave(self)
+
+    def restart(self, request: Subscribe) -> None:
+        """Subscribe again: another place, tier or lag. What was due is not sent twice."""
+        self._outbox.clear()
+        self._begin(request)
+        self._on_news()
+
+    def pull(self) -> Frame | None:
+        """The next frame for the socket; None when there is nothing to send now."""
+        while True:
+            if self._outbox:
+                return self._outbox.popleft()
+            if self._live is None or self._cursor is None:
+                if not self._enter():
+                    return None
+                continue
+            if self._init_wanted:
+                self._init_wanted = False
+                return self._init(self._live)
+            match self._cursor.next():
+                case Arrival() as arrival:
+                    return self._media(self._live, arrival)
+                case Hole() as hole:
+                    return self._skipped(hole)
+            if self._live.ended_reason is None:
+                return None
+            self._leave(self._live, self._cursor)
+
+    def send_init(self) -> bool:
+        """Send the initialization segment (again), once however often it is asked for.
+
+        False if there is no session to send it of.
+        """
+        self._init_wanted = self._live is not None or self._next() is not None
+        self._on_news()
+        return self._init_wanted
+
+    def _begin(self, request: Subscribe) -> None:
+        self._request = request
+        self._start: StartFrom | Place = request.start_from
+        self._live: LiveSession | None = None
+        self._cursor: Cursor | None = None
+        self._waiting = False
+
+    def _enter(self) -> bool:
+        """Begin with the next session, or say once that there is none; False if idle."""
+        live = self._next()
+        if live is None:
+            announced, self._waiting = self._waiting, True
+            if not announced:
+                self._say(Subscribed(self.stream.sentinel_id))
+            return not announced
+        self._cursor, exact = self._place(live)
+        self._live = live
+        session = live.session
+        self._say(
+            Subscribed(
+                sentinel_id=session.sentinel_id,
+                session_id=session.session_id,
+                mime=session.mime,
+                width=session.width,
+                height=session.height,
+                timescale=session.timescale,
+                live_sequence=live.buffer.newest_sequence,
+                first_sequence=self._cursor.first_sequence(),
+            )
+        )
+        self._init_wanted = self._init_wanted or not exact
+        return True
+
+    def _leave(self, live: LiveSession, cursor: Cursor) -> None:
+        """The session has ended and everything of it was sent or is named here."""
+        hole = cursor.finish()
+        if hole is not None:
+            self._outbox.append(self._skipped(hole))
+        session = live.session
+        self._say(
+            SessionEnded(session.sentinel_id, session.session_id, live.ended_reason or "ended")
+        )
+        self._live = self._cursor = None
+        self._start = StartFrom.LATEST
+        self._waiting = True
+
+    def _next(self) -> LiveSession | None:
+        """The session to begin with: the live one, or an ended one whose rest is asked for."""
+        start = self._start
+        if isinstance(start, Place):
+            held = self.stream.in_memory(start.session_id)
+            newest = None if held is None else held.buffer.newest_sequence
+            if newest is not None and start.sequence <= newest + 1:
+                return held
+        return self.stream.live
+
+    def _place(self, live: LiveSession) -> tuple[Cursor, bool]:
+        """A cursor where the viewer asked for, and whether it goes on without a new init."""
+        request = self._request
+        lag = None if request.max_lag_ms is None else request.max_lag_ms / 1000
+        buffer = live.buffer
+        start = self._start
+        if isinstance(start, Place) and start.session_id == live.session.session_id:
+            cursor = resume(buffer, start.sequence, request.tier, lag)
+            if cursor.joined or cursor.first_sequence() == start.sequence:
+                return cursor, cursor.joined
+        elif start is StartFrom.OLDEST:
+            return join_oldest(buffer, request.tier, lag), False
+        else:
+            cursor = join_latest(buffer, request.tier, lag)
+        if live.ended_reason is None and not self._is_fresh(live):
+            self.stream.request_keyframe()
+        return cursor, False
+
+    def _is_fresh(self, live: LiveSession) -> bool:
+        """Whether a keyframe has come lately, or is what a session begins with."""
+        buffer = live.buffer
+        newest = buffer.newest_keyframe(buffer.first)
+        if newest is None:
+            return buffer.newest_sequence is None
+        return self._seconds() - buffer.at(newest).arrived_seconds <= FRESH_SECONDS
+
+    def _media(self, live: LiveSession, arrival: Arrival) -> Frame:
+        """The segment in this viewer's format, encoded once for all viewers of it."""
+        frame = arrival.frames.get(self._codec.name)
+        if frame is None:
+            frame = self._frame(arrival.segment)
+            live.buffer.keep(arrival, self._codec.name, frame)
+        return frame
+
+    def _init(self, live: LiveSession) -> Frame:
+        frame = live.init_frames.get(self._codec.name)
+        if frame is None:
+            session = live.session
+            message = InitSegment(session.sentinel_id, session.session_id, session.init)
+            frame = live.init_frames[self._codec.name] = self._frame(message)
+        return frame
+
+    def _skipped(self, hole: Hole) -> Frame:
+        assert self._live is not None
+        session = self._live.session
+        self._tally.skipped[hole.reason] += hole.last - hole.first + 1
+        return self._frame(
+            Skipped(session.sentinel_id, session.session_id, hole.first, hole.last, hole.reason)
+        )
+
+    def _say(self, message: Message) -> None:
+        self._outbox.append(self._frame(message))
+
+    def _frame(self, message: Message) -> Frame:
+        return server_frame(*self._codec.encode(message))

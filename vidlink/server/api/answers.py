@@ -1,0 +1,175 @@
+"""How values and errors become HTTP answers: JSON, statuses, validators, caching, and the
+headers that are on every answer.
+
+Media is answered in :mod:`vidlink.server.api.bodies`; which statuses there are is in
+:mod:`vidlink.errors` and :mod:`vidlink.server.api.refusals`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import NOT_MODIFIED
+from twisted.web.server import Request
+
+from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
+from vidlink.server.api.ranges import Conditions, is_current
+from vidlink.server.api.refusals import HttpError
+
+JSON = "application/json"
+#: The answer may be kept, and has to be asked for again before it is used.
+CHECK_FIRST = "private, no-cache"
+#: The answer never changes: kept for a year without asking (RFC 8246).
+FOR_EVER = "private, max-age=31536000, immutable"
+#: The answer is of this moment.
+NEVER = "no-store"
+#: What the page may load, and from where: nothing but what this server serves.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "media-src blob: 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    )
+)
+#: On every answer, errors included.
+SECURITY_HEADERS = (
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+_LONGEST_LOGGED = 300
+
+_log = Logger()
+
+
+def conditions(request: Request) -> Conditions:
+    """The preconditions and the range that `request` carries."""
+
+    def joined(name: str) -> str | None:
+        values = request.requestHeaders.getRawHeaders(name.encode("ascii"))
+        return None if values is None else b", ".join(values).decode("latin-1")
+
+    return Conditions(
+        if_match=joined("If-Match"),
+        if_none_match=joined("If-None-Match"),
+        if_range=joined("If-Range"),
+        range=joined("Range"),
+    )
+
+
+def not_modified(request: Request) -> bytes:
+    """The answer to a client that has this version already; its headers are set."""
+    request.setResponseCode(NOT_MODIFIED)
+    return b""
+
+
+def answer_bytes(request: Request, data: bytes, content_type: str, caching: str) -> bytes:
+    """`data` as the whole answer, with a strong validator; 304 if the client has it."""
+    etag = content_etag(data)
+    current = is_current(conditions(request), etag)
+    set_headers(request, {"ETag": f'"{etag}"', "Cache-Control": caching})
+    if current:
+        return not_modified(request)
+    set_headers(request, {"Content-Type": content_type, "Content-Length": str(len(data))})
+    return data
+
+
+def answer_json(request: Request, value: object) -> bytes:
+    """`value` as JSON, to be asked for again each time; 304 if the client has it."""
+    return answer_bytes(request, to_json(value), JSON, CHECK_FIRST)
+
+
+def answer_now(request: Request, value: object) -> bytes:
+    """`value` as JSON, of this moment only."""
+    return _whole(request, to_json(value))
+
+
+def answer_text(request: Request, data: bytes, content_type: str) -> bytes:
+    """`data` as a text, of this moment only."""
+    return _whole(request, data, content_type)
+
+
+def answer_error(request: Request, error: BaseException) -> bytes:
+    """`error` as JSON with its status; what is no fault of the request's is logged.
+
+    The text of a fault of ours stays in the log: it may name files.
+    """
+    if isinstance(error, RequestError | PeerError):
+        status, code, message = error.http_status, error.code, str(error)
+    elif isinstance(error, StoreError):
+        status, code = error.http_status, error.code
+        message = "the recordings cannot be read now; the server's log says why"
+    else:
+        status, code = 500, VidlinkError.code
+        message = "this should have worked; the server's log says why it did not"
+    if status >= 500:
+        log_fault(request, "", error)
+    request.setResponseCode(status)
+    if isinstance(error, HttpError):
+        set_headers(request, dict(error.headers))
+    return _whole(request, error_json(code, message))
+
+
+def asker(request: Request) -> str:
+    """Who asks, as far as is known: the address that the request comes from."""
+    address = request.getClientAddress()
+    return str(address.host) if isinstance(address, IPv4Address | IPv6Address) else "local"
+
+
+def error_json(code: str, message: str) -> bytes:
+    """The body of every answer that reports an error."""
+    return to_json({"error": {"code": code, "message": message}})
+
+
+def to_json(value: object) -> bytes:
+    """`value` as JSON, in ASCII and without spaces."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def content_etag(data: bytes) -> str:
+    """A strong validator of `data`, without quotes (RFC 9110 section 8.8.3)."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def set_headers(request: Request, headers: dict[str, str]) -> None:
+    """Set headers of the answer; their values are ours, and ASCII."""
+    for name, value in headers.items():
+        request.setHeader(name.encode("ascii"), value.encode("ascii"))
+
+
+def _whole(request: Request, data: bytes, content_type: str = JSON) -> bytes:
+    headers = {
+        "Content-Type": content_type,
+        "Content-Length": str(len(data)),
+        "Cache-Control": NEVER,
+    }
+    set_headers(request, headers)
+    return data
+
+
+def escaped(text: bytes) -> str:
+    """What a client sent, for the log: one line, printable, and not too long."""
+    return repr(text[:_LONGEST_LOGGED])[2:-1]
+
+
+def log_fault(request: Request, doing: str, error: BaseException) -> None:
+    """Log a fault of ours; with its traceback if it is a bug."""
+    what = f"{escaped(request.method)} {escaped(request.path)}{doing}"
+    if isinstance(error, VidlinkError):
+        _log.error("{what}: {error}", what=what, error=error)
+    else:
+        _log.failure("{what}", Failure(error), what=what)

@@ -1,0 +1,140 @@
+"""Media as HTTP answers: piece by piece, no faster than the client takes it.
+
+One piece of one body is in memory for each client, however large the body and however slow the
+client: the next piece is read when the transport has sent the last one. Damage that shows after
+the header was sent breaks the connection, so that nobody takes a truncated answer for whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IPushProducer
+from twisted.web.http import PARTIAL_CONTENT
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from vidlink.errors import Damaged
+from vidlink.interfaces import IBody
+from vidlink.server.api.answers import (
+    CHECK_FIRST,
+    FOR_EVER,
+    conditions,
+    content_etag,
+    log_fault,
+    not_modified,
+    set_headers,
+)
+from vidlink.server.api.ranges import Part, is_current, requested_part
+
+PIECE_BYTES = 256 * 1024
+
+
+@implementer(IBody)
+class SmallBody:
+    """Bytes that are at hand and never change, such as an initialization segment."""
+
+    final = True
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size_bytes = len(data)
+        self.etag = content_etag(data)
+
+    def read(self, offset: int, size: int) -> Deferred[bytes]:
+        """Fires at once with at most `size` octets from `offset`."""
+        return succeed(self._data[offset : offset + size])
+
+
+async def send_body(request: Request, body: IBody, headers: Mapping[str, str]) -> bytes:
+    """Answer `request` with `body`, or with the range of it that is asked for.
+
+    `headers` go with every answer that has a body. Returns what is left to be written; raises
+    what :meth:`~vidlink.interfaces.IBody.read` raises as long as an error can still be answered.
+    """
+    asked = conditions(request)
+    validators = {
+        "ETag": f'"{body.etag}"',
+        "Cache-Control": FOR_EVER if body.final else CHECK_FIRST,
+    }
+    if is_current(asked, body.etag):
+        set_headers(request, validators)
+        return not_modified(request)
+    is_get = request.method == b"GET"
+    part = requested_part(asked, body.etag, body.size_bytes) if is_get else None
+    sent = part or Part(0, body.size_bytes - 1)
+    first_piece = await _read(body, sent) if is_get else b""
+    set_headers(request, {**headers, **validators, "Accept-Ranges": "bytes"})
+    set_headers(request, {"Content-Length": str(sent.size_bytes)})
+    if part is not None:
+        request.setResponseCode(PARTIAL_CONTENT)
+        content_range = f"bytes {part.first}-{part.last}/{body.size_bytes}"
+        set_headers(request, {"Content-Range": content_range})
+    if len(first_piece) == sent.size_bytes or not is_get:
+        return first_piece
+    await _send_rest(request, body, sent, first_piece)
+    return b""
+
+
+async def _send_rest(request: Request, body: IBody, sent: Part, piece: bytes) -> None:
+    gate = _Gate()
+    request.registerProducer(gate, True)
+    place = sent.first
+    try:
+        while True:
+            request.write(piece)
+            place += len(piece)
+            if place > sent.last:
+                return
+            await gate.passed()
+            piece = await _read(body, Part(place, sent.last))
+    except CancelledError:
+        raise
+    except Exception as error:
+        log_fault(request, f" cut off at byte {place}", error)
+        transport: Any = request.transport
+        transport.abortConnection()
+        # The answer must not end as if it were whole; the lost connection cancels this.
+        await Deferred()
+    finally:
+        # A request whose connection is lost has no channel any more, and no producer.
+        if request.channel is not None:
+            request.unregisterProducer()
+
+
+async def _read(body: IBody, part: Part) -> bytes:
+    """The first piece of `part`; never fewer bytes than that."""
+    wanted = min(PIECE_BYTES, part.size_bytes)
+    piece = await body.read(part.first, wanted)
+    if len(piece) != wanted:
+        raise Damaged(f"{len(piece)} bytes instead of {wanted} at {part.first}")
+    return piece
+
+
+@implementer(IPushProducer)
+class _Gate:
+    """Open while the transport has room."""
+
+    def __init__(self) -> None:
+        self._opened: Deferred[None] | None = None
+
+    def pauseProducing(self) -> None:
+        """The transport is full."""
+        if self._opened is None:
+            self._opened = Deferred()
+
+    def resumeProducing(self) -> None:
+        """The transport has sent what it had."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.callback(None)
+
+    def stopProducing(self) -> None:
+        """The connection is lost; the request's end cancels whoever waits here."""
+
+    async def passed(self) -> None:
+        """Return when there is room."""
+        if self._opened is not None:
+            await self._opened

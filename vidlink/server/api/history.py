@@ -1,0 +1,297 @@
+"""The HTTP interface under ``/api/v1``: what there is, what was recorded, and control for scripts.
+
+This is the table of its paths. What is asked for is read in :mod:`vidlink.server.api.parameters`,
+answered through :mod:`vidlink.server.api.answers` and :mod:`vidlink.server.api.bodies`; who may ask
+at all is settled before, in :mod:`vidlink.server.port.site`; what is asked about the server itself
+is in :mod:`vidlink.server.api.probes`. Importing this brings in Klein, and with it the reactor, so
+taps import it when the daemon is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from klein import Klein
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from twisted.web.server import Request
+
+from vidlink.errors import NotFound
+from vidlink.interfaces import IArchive, IHub, IRetention
+from vidlink.model import Hold, SegmentQuery, SessionQuery
+from vidlink.model.clips import ClipQuery
+from vidlink.server.api import listings, openapi, parameters
+from vidlink.server.api.answers import (
+    CHECK_FIRST,
+    JSON,
+    answer_bytes,
+    answer_json,
+    answer_now,
+    asker,
+    to_json,
+)
+from vidlink.server.api.bodies import SmallBody, send_body
+from vidlink.server.api.media import PLAYLIST, VIDEO, clip_headers, film_headers
+from vidlink.server.api.parameters import (
+    MAX_DUE,
+    MAX_RANGE,
+    MAX_RECEIPTS,
+    MAX_SEGMENTS,
+    MAX_SESSIONS,
+    USUAL_DUE,
+    USUAL_RECEIPTS,
+    USUAL_SEGMENTS,
+    USUAL_SESSIONS,
+    Query,
+)
+from vidlink.server.api.refusals import BadParameter, DeletionOff
+from vidlink.server.api.routing import refused
+
+_SENTINEL = "/api/v1/sentinels/<sentinel>"
+_SESSION = _SENTINEL + "/sessions/<session>"
+
+
+class History:
+    """The HTTP interface.
+
+    :param archive: the recording.
+    :param hub: the live state.
+    :param retention: what is kept of it.
+    :param wall_clock_us: microseconds since the epoch.
+    :param allow_delete: whether anything may be deleted or held over HTTP.
+    """
+
+    app = Klein()
+    # `//api/v1/me` is no other spelling of `/api/v1/me`.
+    app.url_map.merge_slashes = False
+
+    def __init__(
+        self,
+        archive: IArchive,
+        hub: IHub,
+        retention: IRetention,
+        *,
+        wall_clock_us: Callable[[], int],
+        allow_delete: bool = False,
+    ) -> None:
+        self._archive = archive
+        self._retention = retention
+        self._allow_delete = allow_delete
+        self._hub = hub
+        self._wall_clock_us = wall_clock_us
+        self._document = to_json(openapi.document())
+
+    def resource(self) -> IResource:
+        """The resource that answers every path of this interface; it is a leaf."""
+        return self.app.resource()
+
+    @app.route("/api/v1/openapi.json", methods=["GET"])
+    def document(self, request: Request) -> bytes:
+        """This interface, described for programs."""
+        Query(request.uri)
+        return answer_bytes(request, self._document, JSON, CHECK_FIRST)
+
+    @app.route("/api/v1/me", methods=["GET"])
+    def me(self, request: Request) -> bytes:
+        """What the one who asks may do."""
+        Query(request.uri)
+        value = {
+            "may": [one for one in listings.RIGHTS if self._allow_delete or one != "delete"],
+            "access": listings.ACCESS,
+            "serverTime": self._wall_clock_us(),
+        }
+        return answer_now(request, value)
+
+    @app.route("/api/v1/sentinels", methods=["GET"])
+    async def sentinels(self, request: Request) -> bytes:
+        """Every Sentinel that is connected or was ever recorded."""
+        Query(request.uri)
+        recorded = await self._archive.sentinels()
+        known = listings.known_sentinels(self._hub.statuses(), recorded)
+        return answer_json(request, {"sentinels": [listings.sentinel_json(one) for one in known]})
+
+    @app.route("/api/v1/sessions", methods=["GET"])
+    async def sessions(self, request: Request) -> bytes:
+        """Sessions, newest first, paged."""
+        query = Query(request.uri, ("sentinel", "group", "from", "to", "after", "limit"))
+        from_time_us, to_time_us = query.time_range_us()
+        page = await self._archive.sessions(
+            SessionQuery(
+                sentinel_id=query.sentinel_id("sentinel"),
+                group=query.text("group"),
+                from_time_us=from_time_us,
+                to_time_us=to_time_us,
+                after=query.text("after"),
+                limit=query.limit(USUAL_SESSIONS, MAX_SESSIONS),
+            )
+        )
+        return answer_json(request, listings.sessions_json(page))
+
+    @app.route(_SESSION, methods=["GET"])
+    async def session(self, request: Request, sentinel: str, session: str) -> bytes:
+        """One session."""
+        Query(request.uri)
+        record = await self._archive.session(*_ids(sentinel, session))
+        return answer_json(request, listings.session_json(record))
+
+    @app.route(_SESSION + "/segments", methods=["GET"])
+    async def segments(self, request: Request, sentinel: str, session: str) -> bytes:
+        """The segments of a session, in order, paged."""
+        query = Query(request.uri, ("from", "to", "after", "limit"))
+        from_time_us, to_time_us = query.time_range_us()
+        wanted = SegmentQuery(
+            from_time_us=from_time_us,
+            to_time_us=to_time_us,
+            after=query.sequence("after"),
+            limit=query.limit(USUAL_SEGMENTS, MAX_SEGMENTS),
+        )
+        page = await self._archive.segments(*_ids(sentinel, session), wanted)
+        return answer_json(request, listings.segments_json(sentinel, session, page))
+
+    @app.route(_SESSION + "/init.mp4", methods=["GET"])
+    async def init(self, request: Request, sentinel: str, session: str) -> bytes:
+        """The initialization segment."""
+        Query(request.uri)
+        init = (await self._archive.session(*_ids(sentinel, session))).session.init
+        if not init:
+            raise NotFound("nothing of this session has reached the disk")
+        return await send_body(request, SmallBody(init), {"Content-Type": VIDEO})
+
+    @app.route(_SESSION + "/segments/<numbers>", methods=["GET"])
+    async def media(self, request: Request, sentinel: str, session: str, numbers: str) -> bytes:
+        """One segment, or several in one body, as they were received."""
+        Query(request.uri)
+        first, last = _range(numbers)
+        body, missing = await self._archive.media(*_ids(sentinel, session), first, last)
+        headers = {"Content-Type": VIDEO}
+        if missing:
+            headers["VidLink-Missing"] = ", ".join(f"{one}-{other}" for one, other in missing)
+        return await send_body(request, body, headers)
+
+    @app.route(_SESSION + "/recording.mp4", methods=["GET"])
+    async def recording(self, request: Request, sentinel: str, session: str) -> bytes:
+        """The whole session as one file that any player plays, or a time range of it."""
+        query = Query(request.uri, ("last", "start", "end"))
+        wanted = ClipQuery(*query.time_range_us("start", "end"), query.sequence("last"))
+        ids = _ids(sentinel, session)
+        if wanted.start_time_us is not None or wanted.end_time_us is not None:
+            body, clip = await self._archive.clip(*ids, wanted)
+            return await send_body(request, body, clip_headers(sentinel, clip))
+        record = await self._archive.session(*ids)
+        body = await self._archive.film(*ids, wanted.last)
+        return await send_body(request, body, film_headers(sentinel, record))
+
+    @app.route(_SESSION + "/index.m3u8", methods=["GET"])
+    async def playlist(self, request: Request, sentinel: str, session: str) -> bytes:
+        """The session as a list of its segments for players (HLS)."""
+        Query(request.uri)
+        body = await self._archive.playlist(*_ids(sentinel, session))
+        return await send_body(request, body, {"Content-Type": PLAYLIST})
+
+    @app.route("/api/v1/retention", methods=["GET"])
+    async def retention(self, request: Request) -> bytes:
+        """What is kept and for how long, and what would go now."""
+        query = Query(request.uri, ("limit",))
+        found = await self._retention.retention(query.limit(USUAL_DUE, MAX_DUE))
+        return answer_now(request, listings.retention_json(found))
+
+    @app.route("/api/v1/receipts", methods=["GET"])
+    async def receipts(self, request: Request) -> bytes:
+        """What was deleted, newest first, paged."""
+        query = Query(request.uri, ("after", "limit"))
+        limit = query.limit(USUAL_RECEIPTS, MAX_RECEIPTS)
+        page = await self._retention.receipts(query.number("after"), limit)
+        return answer_json(request, listings.receipts_json(page))
+
+    @app.route(_SESSION, methods=["DELETE"])
+    async def delete(self, request: Request, sentinel: str, session: str) -> bytes:
+        """Delete a session, for good."""
+        rehearse = Query(request.uri, ("dry-run",)).flag("dry-run")
+        ids = self._ids_to_change(sentinel, session)
+        receipt = await self._retention.delete(*ids, asker(request), rehearse=rehearse)
+        return answer_now(request, listings.receipt_json(receipt))
+
+    @app.route(_SESSION + "/hold", methods=["PUT"])
+    async def hold(self, request: Request, sentinel: str, session: str) -> bytes:
+        """Have a session not deleted by anybody."""
+        Query(request.uri)
+        ids = self._ids_to_change(sentinel, session)
+        hold = await self._retention.hold(*ids, parameters.hold_reason(_json(request)))
+        return _held(request, ids, hold)
+
+    @app.route(_SESSION + "/hold", methods=["DELETE"])
+    async def release(self, request: Request, sentinel: str, session: str) -> bytes:
+        """Hold a session no more."""
+        Query(request.uri)
+        ids = self._ids_to_change(sentinel, session)
+        return _held(request, ids, await self._retention.hold(*ids, None))
+
+    @app.route(_SENTINEL + "/keyframe", methods=["POST"])
+    def request_keyframe(self, request: Request, sentinel: str) -> bytes:
+        """Ask a Sentinel for a keyframe."""
+        Query(request.uri)
+        if _body(request) and _json(request):
+            raise BadParameter("body", "must be empty or {}")
+        self._stream(sentinel).request_keyframe()
+        request.setResponseCode(202)
+        return answer_now(request, {"sentinelId": sentinel})
+
+    @app.route(_SENTINEL + "/framerate", methods=["PUT"])
+    def change_framerate(self, request: Request, sentinel: str) -> bytes:
+        """Ask a Sentinel for another frame rate."""
+        Query(request.uri)
+        wanted_mhz = parameters.framerate_mhz(_json(request))
+        taken_mhz = self._stream(sentinel).change_framerate(wanted_mhz)
+        value = {"sentinelId": sentinel, "framerate": listings.framerate(taken_mhz)}
+        return answer_now(request, value)
+
+    @app.handle_errors(Exception)
+    def refuse(self, request: Any, failure: Failure) -> bytes:
+        """Every error of the above, and of the table itself."""
+        return refused(request, failure)
+
+    def _ids_to_change(self, sentinel: str, session: str) -> tuple[str, str]:
+        if not self._allow_delete:
+            raise DeletionOff(
+                "nothing may be deleted or held over HTTP; if it should, start the server with "
+                "--allow-delete"
+            )
+        return _ids(sentinel, session)
+
+    def _stream(self, sentinel: str) -> Any:
+        stream = self._hub.stream(parameters.sentinel_id(sentinel))
+        if stream is None:
+            raise NotFound(f"no sentinel {sentinel} has ever been here")
+        return stream
+
+
+def _ids(sentinel: str, session: str) -> tuple[str, str]:
+    return parameters.sentinel_id(sentinel), parameters.session_id(session)
+
+
+def _held(request: Request, ids: tuple[str, str], hold: Hold | None) -> bytes:
+    value = {"sentinelId": ids[0], "sessionId": ids[1], **listings.hold_json(hold)}
+    return answer_now(request, value)
+
+
+def _body(request: Request) -> bytes:
+    assert request.content is not None, "a request is answered when its body is here"
+    request.content.seek(0)
+    return bytes(request.content.read())
+
+
+def _json(request: Request) -> dict[str, object]:
+    return parameters.json_object(_body(request), request.getHeader("Content-Type"))
+
+
+def _range(numbers: str) -> tuple[int, int]:
+    # Stock players of HLS refuse media whose names do not end in an extension.
+    start, dash, end = numbers.removesuffix(".mp4").partition("-")
+    first = parameters.sequence(start, "first" if dash else "sequence")
+    last = parameters.sequence(end, "last") if dash else first
+    if last < first:
+        raise BadParameter("last", "must not be below first")
+    if last - first >= MAX_RANGE:
+        raise BadParameter("last", f"must be below first + {MAX_RANGE}; recording.mp4 has it all")
+    return first, last

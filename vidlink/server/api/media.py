@@ -1,0 +1,45 @@
+"""What HTTP says beside media: its types, and the names under which films are saved.
+
+The bytes are sent by :mod:`vidlink.server.api.bodies`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from vidlink.model import SessionRecord
+from vidlink.model.clips import Clip
+
+VIDEO = "video/mp4"
+PLAYLIST = "application/vnd.apple.mpegurl"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def film_headers(sentinel_id: str, record: SessionRecord) -> dict[str, str]:
+    """Of the recording of a session; its name has the time of its first frame."""
+    start_us = record.start_time_us
+    if start_us is None:
+        start_us = record.session.started_time_us
+    return _headers(f"{sentinel_id}-{_stamp(start_us)}.mp4")
+
+
+def clip_headers(sentinel_id: str, clip: Clip) -> dict[str, str]:
+    """Of a time range of a recording; its name has the time of its first and its last frame."""
+    name = f"{sentinel_id}-{_stamp(clip.start_time_us)}-{_stamp(clip.end_time_us)}.mp4"
+    return _headers(name) | {
+        "VidLink-Start": str(clip.start_time_us),
+        "VidLink-Rebased": str(clip.rebased_ticks),
+    }
+
+
+def _headers(name: str) -> dict[str, str]:
+    return {"Content-Type": VIDEO, "Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def _stamp(time_us: int) -> str:
+    """A time for a file's name, such as ``20260701T093000Z``; any number will do."""
+    try:
+        return (_EPOCH + timedelta(microseconds=time_us)).strftime("%Y%m%dT%H%M%SZ")
+    except OverflowError:
+        return f"{time_us}us"

@@ -1,0 +1,251 @@
+"""Every path of the HTTP interface, and every parameter, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from vidlink.errors import Damaged, NotFound, SessionHeld, SessionLive, StoreError
+from vidlink.server.api import refusals
+from vidlink.server.api.media import PLAYLIST
+from vidlink.server.api.openapi.operations import (
+    control,
+    keeping,
+    listing,
+    media,
+    metrics,
+    momentary,
+    readiness,
+)
+from vidlink.server.api.openapi.schemas import Json, ref
+from vidlink.server.api.parameters import (
+    FASTEST,
+    LONGEST_TEXT,
+    MAX_DUE,
+    MAX_RANGE,
+    MAX_RECEIPTS,
+    MAX_SEGMENTS,
+    MAX_SESSIONS,
+    TIME_LIMIT_US,
+    USUAL_DUE,
+    USUAL_RECEIPTS,
+    USUAL_SEGMENTS,
+    USUAL_SESSIONS,
+)
+
+_TEXT: Json = {"type": "string", "maxLength": LONGEST_TEXT}
+_ANY: Json = {"type": "string"}
+_TIME: Json = {
+    "anyOf": [
+        {"type": "integer", "format": "int64", "minimum": 0, "maximum": TIME_LIMIT_US - 1},
+        {"type": "string", "format": "date-time"},
+    ]
+}
+
+
+def _in_path(name: str, schema: Json, description: str) -> Json:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": schema,
+        "description": description,
+    }
+
+
+def _in_query(name: str, schema: Json, description: str) -> Json:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+def _in_header(name: str, description: str) -> Json:
+    return {"name": name, "in": "header", "schema": _ANY, "description": description}
+
+
+def _limit(most: int, usual: int) -> Json:
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": usual}
+    return _in_query("limit", schema, "At most so many.")
+
+
+#: Every parameter by the name that operations call it.
+PARAMETERS: Json = {
+    "sentinelId": _in_path("sentinelId", ref("SentinelId"), "Of which Sentinel."),
+    "sessionId": _in_path("sessionId", ref("SessionId"), "Of which session."),
+    "sequence": _in_path("sequence", ref("Sequence"), "Which segment; `.mp4` may follow."),
+    "first": _in_path("first", ref("Sequence"), "The first of the segments."),
+    "last": _in_path(
+        "last",
+        ref("Sequence"),
+        f"The last of them; not below `first`, and below `first` + {MAX_RANGE}; `.mp4` may follow.",
+    ),
+    "sentinel": _in_query("sentinel", ref("SentinelId"), "Only of this Sentinel."),
+    "group": _in_query("group", _TEXT, "Only of Sentinels that were in this group then."),
+    "from": _in_query("from", _TIME, "Only what is at this time or later; not after `to`."),
+    "to": _in_query("to", _TIME, "Only what is before this time."),
+    "afterSession": _in_query("after", _TEXT, "`next` of the page before, and nothing else."),
+    "sessionLimit": _limit(MAX_SESSIONS, USUAL_SESSIONS),
+    "afterSegment": _in_query("after", ref("Sequence"), "Only higher sequences than this."),
+    "segmentLimit": _limit(MAX_SEGMENTS, USUAL_SEGMENTS),
+    "lastOfFilm": _in_query("last", ref("Sequence"), "Nothing after this sequence."),
+    "start": _in_query("start", _TIME, "From what is to be seen then on; not after `end`."),
+    "end": _in_query("end", _TIME, "Only what was captured before this time."),
+    "afterReceipt": _in_query("after", ref("ReceiptNumber"), "Only lower numbers than this."),
+    "receiptLimit": _limit(MAX_RECEIPTS, USUAL_RECEIPTS),
+    "dueLimit": _limit(MAX_DUE, USUAL_DUE),
+    "dryRun": _in_query(
+        "dry-run", {"type": "boolean", "default": False}, "Only tell what would be deleted."
+    ),
+    "IfMatch": _in_header("If-Match", "Entity tags; 412 unless one is the current version."),
+    "IfNoneMatch": _in_header("If-None-Match", "Entity tags; 304 if one is current."),
+    "Range": _in_header("Range", "One range of bytes; anything else is answered with the whole."),
+    "IfRange": _in_header("If-Range", "Take `Range` only if this is the current version."),
+}
+
+_SESSION = "/api/v1/sentinels/{sentinelId}/sessions/{sessionId}"
+_IDS = ("sentinelId", "sessionId")
+_FRAMERATE: Json = {
+    "type": "object",
+    "required": ["framerate"],
+    "additionalProperties": False,
+    "properties": {
+        "framerate": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": FASTEST,
+            "multipleOf": 0.001,
+            "description": "Frames a second; clamped to what Sentinels capture at.",
+        }
+    },
+}
+_REASON: Json = {
+    "type": "object",
+    "required": ["reason"],
+    "additionalProperties": False,
+    "properties": {
+        "reason": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": LONGEST_TEXT,
+            "description": "Why nobody may delete it.",
+        }
+    },
+}
+_NOTHING: Json = {"type": "object", "additionalProperties": False}
+
+
+def _of_server() -> Json:
+    return {
+        "/healthz": momentary("healthz", "server", "The process is alive.", "Status"),
+        "/readyz": readiness(),
+        "/metrics": metrics(),
+        "/api/v1/openapi.json": listing("document", "server", "This document.", "Document"),
+        "/api/v1/me": momentary("me", "server", "What the one who asks may do.", "Me"),
+    }
+
+
+def _of_sentinels() -> Json:
+    keyframe = control(
+        "requestKeyframe",
+        202,
+        "The Sentinel is asked for a keyframe, outside its cadence.",
+        "KeyframeAsked",
+        _NOTHING,
+        required=False,
+    )
+    framerate = control(
+        "changeFramerate",
+        200,
+        "The Sentinel is asked for another frame rate, now and in sessions to come.",
+        "FramerateAsked",
+        _FRAMERATE,
+        required=True,
+    )
+    return {
+        "/api/v1/sentinels": listing(
+            "sentinels", "sentinels", "Every Sentinel, by id.", "Sentinels", (), StoreError
+        ),
+        "/api/v1/sentinels/{sentinelId}/keyframe": {"post": keyframe},
+        "/api/v1/sentinels/{sentinelId}/framerate": {"put": framerate},
+    }
+
+
+def _of_recordings() -> Json:
+    bounds = ("sentinel", "group", "from", "to", "afterSession", "sessionLimit")
+    place = (*_IDS, "from", "to", "afterSegment", "segmentLimit")
+    found = (NotFound, StoreError)
+    return {
+        "/api/v1/sessions": listing(
+            "sessions", "recordings", "Sessions, newest first.", "Sessions", bounds, StoreError
+        ),
+        _SESSION: {
+            **listing("session", "recordings", "One session.", "Session", _IDS, *found, Damaged),
+            "delete": keeping(
+                "deleteSession",
+                "The session is deleted, for good; this is the receipt.",
+                "Receipt",
+                (*_IDS, "dryRun"),
+                SessionLive,
+                SessionHeld,
+            ),
+        },
+        f"{_SESSION}/segments": listing(
+            "segments", "recordings", "Segments, by sequence.", "Segments", place, *found
+        ),
+        f"{_SESSION}/init.mp4": media("init", "The initialization segment, as received.", _IDS),
+        f"{_SESSION}/segments/{{sequence}}": media(
+            "segment", "One segment, as received.", (*_IDS, "sequence")
+        ),
+        f"{_SESSION}/segments/{{first}}-{{last}}": media(
+            "segmentRange",
+            "Several segments, as received, in order.",
+            (*_IDS, "first", "last"),
+            "VidLink-Missing",
+        ),
+        f"{_SESSION}/recording.mp4": media(
+            "recording",
+            "The session, or a time range of it, as one file that any player plays.",
+            (*_IDS, "lastOfFilm", "start", "end"),
+            "Content-Disposition",
+            "VidLink-Start",
+            "VidLink-Rebased",
+        ),
+        f"{_SESSION}/index.m3u8": media(
+            "playlist",
+            "The session as an HLS playlist.",
+            _IDS,
+            content_type=PLAYLIST,
+        ),
+    }
+
+
+def _of_keeping() -> Json:
+    return {
+        "/api/v1/retention": momentary(
+            "retention",
+            "recordings",
+            "What is kept and for how long, and what would go now.",
+            "Retention",
+            StoreError,
+            taken=("dueLimit",),
+        ),
+        "/api/v1/receipts": listing(
+            "receipts",
+            "recordings",
+            "What was deleted, newest first.",
+            "Receipts",
+            ("afterReceipt", "receiptLimit"),
+            StoreError,
+        ),
+        f"{_SESSION}/hold": {
+            "put": keeping(
+                "holdSession",
+                "Nobody may delete the session from now on.",
+                "Held",
+                _IDS,
+                refusals.WrongMediaType,
+                asked=_REASON,
+            ),
+            "delete": keeping("releaseSession", "The session is held no more.", "Held", _IDS),
+        },
+    }
+
+
+def paths() -> Json:
+    """Every path, as OpenAPI has it."""
+    return {**_of_server(), **_of_sentinels(), **_of_recordings(), **_of_keeping()}

@@ -1,0 +1,187 @@
+"""What ``/metrics`` says, for Prometheus; ``docs/reference/metrics.md`` lists it for people.
+
+Everything is counted elsewhere, as plain numbers, and looked at when it is asked for.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+import twisted
+from vidlink import __version__
+from vidlink.interfaces import IVitals
+from vidlink.model import Cause, RecordingState, SentinelState, SkipReason, Times
+from vidlink.relay.hub import Hub
+from vidlink.server.health.health import OK, Health
+
+#: The text format of Prometheus, which every version of it reads.
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics(Collector):
+    """Every figure of the server.
+
+    :param vitals: the recording.
+    :param proctors: every Proctor that is connected.
+    """
+
+    def __init__(
+        self, hub: Hub, vitals: IVitals, health: Health, proctors: Iterable[object]
+    ) -> None:
+        self._hub = hub
+        self._vitals = vitals
+        self._health = health
+        self._proctors = proctors
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """All of it as it is now, in the text format."""
+        return bytes(generate_latest(self._registry))
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it as it is now, but for what the system says of the process."""
+        yield from self._of_server()
+        yield from self._of_live()
+        yield from self._of_recording()
+        yield from self._of_queue()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: what the names are is not worth a collection at the start."""
+        return ()
+
+    def _of_server(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily(
+            "vidlink_build_info", "What runs; always 1.", labels=["version", "python", "twisted"]
+        )
+        build.add_metric([__version__, platform.python_version(), twisted.__version__], 1)
+        yield build
+        checks = self._health.checks()
+        ready = GaugeMetricFamily(
+            "vidlink_ready", "Whether each check of /readyz is well: 1 or 0.", labels=["check"]
+        )
+        for name, words in checks.items():
+            ready.add_metric([name], float(words == OK))
+        yield ready
+        yield _gauge(
+            "vidlink_event_loop_lag_seconds",
+            "The longest that the event loop was late in the last minute.",
+            self._health.lag_seconds,
+        )
+        space = self._health.space
+        if space is not None:
+            yield _gauge("vidlink_disk_free_bytes", "Room on the disk.", space.free_bytes)
+            yield _gauge("vidlink_disk_size_bytes", "All of the disk.", space.total_bytes)
+
+    def _of_live(self) -> Iterator[Metric]:
+        rows, tally = self._hub.statuses(), self._hub.tally
+        states = Counter(row.state.value for row in rows)
+        recordings = Counter(row.recording.value for row in rows)
+        yield _gauges("vidlink_sentinels", "Sentinels by state.", "state", SentinelState, states)
+        yield _gauges(
+            "vidlink_sentinels_recording",
+            "Sentinels by whether what they send reaches the disk.",
+            "recording",
+            RecordingState,
+            recordings,
+        )
+        count = sum(1 for _ in self._proctors)
+        yield _gauge("vidlink_proctors", "Proctors that are connected.", count)
+        yield _gauge(
+            "vidlink_buffer_bytes", "Octets in all memory buffers.", self._hub.budget.used_bytes
+        )
+        received = "Segments that came from sentinels."
+        yield CounterMetricFamily("vidlink_received_segments", received, tally.segments)
+        yield CounterMetricFamily("vidlink_received_bytes", "Their octets.", tally.size_bytes)
+        yield CounterMetricFamily("vidlink_late_segments", "Those that came late.", tally.late)
+        jumped = "Sequences that were jumped over; some come late after all."
+        yield CounterMetricFamily("vidlink_jumped_segments", jumped, tally.jumped)
+        skipped = {reason.value: number for reason, number in tally.skipped.items()}
+        yield _counters(
+            "vidlink_skipped_segments",
+            "Segments that viewers were not sent, summed over viewers.",
+            "reason",
+            SkipReason,
+            skipped,
+        )
+
+    def _of_recording(self) -> Iterator[Metric]:
+        counts = self._vitals.counts
+        recorded = "Segments that have become durable."
+        yield CounterMetricFamily("vidlink_recorded_segments", recorded, counts.segments)
+        yield CounterMetricFamily("vidlink_recorded_bytes", "Their octets.", counts.size_bytes)
+        refused = "Late segments that found no room; they are asked for again."
+        yield CounterMetricFamily("vidlink_refused_late_segments", refused, counts.refused_late)
+        for name, told, by_cause in (
+            ("vidlink_gaps", "Gaps that were stated, by cause.", counts.gaps),
+            ("vidlink_missing_segments", "Sequences in them.", counts.missing),
+            ("vidlink_recording_failures", "Writes and syncs that failed.", counts.failures),
+        ):
+            numbers = {cause.value: number for cause, number in by_cause.items()}
+            yield _counters(name, told, "cause", Cause, numbers)
+        yield _histogram(
+            "vidlink_recording_round_duration_seconds",
+            "What it took to write and sync what had come in.",
+            counts.rounds,
+        )
+        yield _histogram(
+            "vidlink_recording_delay_seconds",
+            "How long a segment waited to become durable, the oldest of each session and round.",
+            counts.delays,
+        )
+
+    def _of_queue(self) -> Iterator[Metric]:
+        health = self._vitals.health()
+        for name, told, value in (
+            ("sessions", "Sessions that are being recorded.", health.live),
+            ("troubled_sessions", "Those that do not reach the disk.", health.troubled),
+            ("queue_ratio", "How full the queue for the disk is, 0 to 1.", health.load),
+            ("queue_bytes", "Octets in it.", health.waiting_bytes),
+            ("queue_segments", "Segments in it.", health.waiting_segments),
+            (
+                "waiting_seconds",
+                "How long something has waited since all went well; 0 if nothing waits.",
+                health.waiting_seconds,
+            ),
+        ):
+            yield _gauge(f"vidlink_recording_{name}", told, value)
+
+
+def _gauge(name: str, told: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, told, value)
+
+
+def _gauges(name: str, told: str, label: str, words: Any, values: Mapping[str, int]) -> Metric:
+    """One value for each of `words`, also where it is 0."""
+    family = GaugeMetricFamily(name, told, labels=[label])
+    for word in words:
+        family.add_metric([word.value], values.get(word.value, 0))
+    return family
+
+
+def _counters(name: str, told: str, label: str, words: Any, values: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, told, labels=[label])
+    for word in words:
+        family.add_metric([word.value], values.get(word.value, 0))
+    return family
+
+
+def _histogram(name: str, told: str, times: Times) -> Metric:
+    buckets, total = [], 0
+    for bound, count in zip((*times.bounds, float("inf")), times.counts, strict=True):
+        total += count
+        buckets.append(("+Inf" if bound == float("inf") else str(bound), total))
+    return HistogramMetricFamily(name, told, buckets=buckets, sum_value=times.sum_seconds)

@@ -1,0 +1,306 @@
+"""One HTTP connection with bounds on everything that a stranger may send, or leave undone.
+
+Twisted's channel parses requests and frames answers; this one adds deadlines, limits and the
+headers that every answer carries. What is served is decided in :mod:`vidlink.server.port.site`.
+
+Bounds, each in :class:`Bounds`: a request's header, then its body, has to arrive in time; then
+nothing is timed until the answer is there, unless the client stops taking it. One request is
+answered at a time. What a client sends meanwhile waits, up to `held_bytes` and one read more,
+after which its socket is not read; the next request's turn comes in another reactor turn, and
+not before the client has taken the last answer. An upgraded connection is its new owner's: no
+deadline is left on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString
+from twisted.web.http_headers import Headers
+from twisted.web.server import Request
+
+from vidlink.server.api.answers import JSON, NEVER, SECURITY_HEADERS, error_json
+from vidlink.server.api.refusals import (
+    BadHeader,
+    BodyTooLarge,
+    HeaderTooLarge,
+    HttpError,
+    RequestTimeout,
+    TargetTooLong,
+)
+from vidlink.timer import Timer
+
+if TYPE_CHECKING:
+    from vidlink.server.port.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much, and how long, a connection may cost.
+
+    `header_seconds` counts from the connection, or from the first byte of a later request;
+    `stall_seconds` from when the client stops taking an answer until it has taken all of a piece;
+    `linger_seconds` is how long a refused request is still read, so that the refusal arrives, and
+    then how long the client may take to close.
+    """
+
+    header_seconds: float = 5.0
+    body_seconds: float = 30.0
+    idle_seconds: float = 60.0
+    stall_seconds: float = 300.0
+    linger_seconds: float = 2.0
+    body_bytes: int = 64 * 1024
+    target_bytes: int = 4 * 1024
+    held_bytes: int = 16 * 1024
+
+
+class Channel(HTTPChannel):
+    """The server's side of one connection, until it is upgraded or closed."""
+
+    _log = Logger()
+    factory: Site
+    site: Site
+    _is_idle = False
+    #: The transport of one that has not been let in yet; None: it is in.
+    _outside: Any = None
+    _finished: Request | None = None
+    _refused = False
+    _held_bytes = 0
+
+    # What arrives.
+
+    def connectionMade(self) -> None:
+        """Begin to wait for the first request."""
+        clock = self.factory.reactor
+        self._deadline, self._stall, self._next_turn = Timer(clock), Timer(clock), Timer(clock)
+        super().connectionMade()
+        if not self.factory.door.knock(self._enter):
+            self._outside = self.transport
+            self._outside.pauseProducing()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read on; nothing more of a connection that was refused."""
+        if not self._refused:
+            super().dataReceived(data)
+            self._wait_for_request()
+
+    def lineReceived(self, line: bytes) -> None:
+        """A request line, or a line of a header."""
+        bounds = self.factory.bounds
+        if self._refused:
+            return
+        if not self.requests and len(line) > bounds.target_bytes:
+            self._refuse_target()
+        elif self._receivedHeaderSize + len(line) > self.totalHeadersSize:
+            self._refuse_header()
+        else:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line that has no end."""
+        if self.requests:
+            self._refuse_header()
+        else:
+            self._refuse_target()
+
+    def headerReceived(self, line: bytes) -> bool:
+        """One header; False if it is none."""
+        try:
+            return bool(super().headerReceived(line))
+        except ValueError:  # A Content-Length of more digits than `int` reads.
+            self._respondToBadRequestAndDisconnect()
+            return False
+
+    def allHeadersReceived(self) -> None:
+        """A header is complete: refuse too large a body before it is read, or asked for."""
+        bounds = self.factory.bounds
+        if self.length is not None and self.length > bounds.body_bytes:
+            self.refuse_body()
+            return
+        super().allHeadersReceived()
+        self._expect(bounds.body_seconds)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """A body, or what comes while a request is being answered."""
+        if self._refused:
+            return
+        if not self._handlingRequest:
+            super().rawDataReceived(data)
+            return
+        self._dataBuffer.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > self.factory.bounds.held_bytes:
+            self._networkProducer.pauseProducing()
+
+    def allContentReceived(self) -> None:
+        """A request is complete: answer it."""
+        if not self._refused:
+            self._expect(None)
+            super().allContentReceived()
+
+    # What is sent.
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        """The head of an answer, with what every answer carries, and without our version."""
+        headers.removeHeader(b"Server")
+        headers.setRawHeaders(b"Date", [datetimeToString()])
+        for name, value in SECURITY_HEADERS:
+            headers.setRawHeaders(name, [value])
+        super().writeHeaders(version, code, reason, headers)
+
+    def refuse(self, error: HttpError) -> None:
+        """Answer a request that cannot be read to its end, and close."""
+        if self._refused or self.transport is None:
+            return
+        self._refused = True
+        self._expect(None)
+        body = error_json(error.code, str(error))
+        headers = Headers()
+        for name, value in (
+            ("Content-Type", JSON),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", NEVER),
+            ("Connection", "close"),
+        ):
+            headers.setRawHeaders(name, [value])
+        status = error.http_status
+        self.writeHeaders(b"HTTP/1.1", b"%d" % status, RESPONSES.get(status, b""), headers)
+        self.write(body)
+        self._log.debug(
+            "{peer} refused: {status} {code}", peer=self._peer, status=status, code=error.code
+        )
+        # Closing at once, with bytes unread, would reset the connection before the answer is read.
+        self._expect(self.factory.bounds.linger_seconds, self._close_soon)
+
+    def refuse_body(self) -> None:
+        """The body is too large."""
+        limit = self.factory.bounds.body_bytes
+        self.refuse(BodyTooLarge(f"a body may have {limit} bytes"))
+
+    def requestDone(self, request: Request) -> None:
+        """A request is answered; the next one may wait already."""
+        waits = self._dataBuffer or self._buffer or self._waitingForTransport
+        if not (self.persistent and waits):
+            self._take_next(request)
+            return
+        self._finished = request
+        if not self._waitingForTransport:
+            self._next_turn.start(0, self._go_on)
+
+    def pauseProducing(self) -> None:
+        """The client does not take what is sent."""
+        super().pauseProducing()
+        self._wait_for_client()
+
+    def resumeProducing(self) -> None:
+        """The client has taken what was sent."""
+        self._stall.stop()
+        super().resumeProducing()
+        self._go_on()
+
+    # How it ends.
+
+    def loseConnection(self) -> None:
+        """Close once everything is sent, but do not wait for ever for that."""
+        if self.transport is not None:
+            super().loseConnection()
+            self._wait_for_client()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone, and with it what was timed."""
+        self.factory.door.leave(self._enter)
+        for timer in (self._deadline, self._stall, self._next_turn):
+            timer.stop()
+        super().connectionLost(reason)
+
+    def _enter(self) -> None:
+        """It is let in: from now on it has to say what it wants."""
+        if self._outside is not None:
+            self._outside.resumeProducing()
+            self._outside = None
+        self._expect(self.factory.bounds.header_seconds)
+
+    def _take_next(self, request: Request) -> None:
+        self._held_bytes = 0
+        super().requestDone(request)
+        self._wait_for_request()
+
+    def _go_on(self) -> None:
+        finished, self._finished = self._finished, None
+        if finished is None:
+            return
+        if self._waitingForTransport:
+            self._finished = finished
+        else:
+            self._take_next(finished)
+
+    def _wait_for_request(self) -> None:
+        """See to it that a connection without a request to answer has a deadline."""
+        if self._handlingRequest or self._refused or self.transport is None:
+            return
+        bounds = self.factory.bounds
+        has_begun = bool(self.requests or self._buffer)
+        if not self._deadline.is_running or (self._is_idle and has_begun):
+            self._expect(bounds.header_seconds if has_begun else bounds.idle_seconds)
+            self._is_idle = not has_begun
+
+    def _expect(self, seconds: float | None, late: Callable[[], None] | None = None) -> None:
+        """Call `late` (or time out) if nothing else is expected for so long; None: for ever."""
+        self._deadline.stop()
+        self._is_idle = False
+        if seconds is not None:
+            self._deadline.start(seconds, late or self._time_out)
+
+    def _wait_for_client(self) -> None:
+        """See to it that what is sent is taken in time."""
+        if self.transport is not None and not self._stall.is_running:
+            self._stall.start(self.factory.bounds.stall_seconds, self._abort)
+
+    def _time_out(self) -> None:
+        if self.requests or self._buffer:
+            self.refuse(RequestTimeout("the request did not arrive in time"))
+        elif self._is_idle:
+            self.loseConnection()
+        else:
+            self._close_soon()
+
+    def _close_soon(self) -> None:
+        """Close; nothing of worth is under way, so who does not close its TLS is cut off."""
+        self.loseConnection()
+        if self.transport is not None:
+            self._stall.start(self.factory.bounds.linger_seconds, self._abort)
+
+    def _abort(self) -> None:
+        transport: Any = self.transport
+        if transport is not None:
+            self._log.debug("{peer} takes nothing; aborted", peer=self._peer)
+            transport.abortConnection()
+
+    def _refuse_target(self) -> None:
+        limit = self.factory.bounds.target_bytes
+        self.refuse(TargetTooLong(f"a request line may have {limit} bytes"))
+
+    def _refuse_header(self) -> None:
+        self.refuse(HeaderTooLarge(f"a header may have {self.totalHeadersSize} bytes"))
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        # Called by Twisted's parser.
+        self.refuse(BadHeader("this is not a request of HTTP/1.1"))
+
+    @property
+    def _peer(self) -> str:
+        return peer_name(self.getPeer())
+
+
+def peer_name(address: IAddress) -> str:
+    """Who is at the other end, for the log: host and port, or the kind of socket."""
+    if isinstance(address, IPv4Address | IPv6Address):
+        return f"{address.host}:{address.port}"
+    return type(address).__name__

@@ -1,0 +1,61 @@
+"""How many newcomers are let in at a time, so that those who are in have their turn.
+
+A handshake, a registration and the beginning of a session cost far more than a segment. A
+thousand Sentinels that come back at once would be taken in within one turn of the reactor, for
+seconds, and what is live would wait for all of them.
+
+Bounds: `per_turn` newcomers a turn of the reactor. The others wait with their sockets unread, in
+the order in which they came; their deadlines begin when they are let in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+
+from vidlink.timer import Timer
+
+#: Some ten milliseconds, all that follows included.
+NEWCOMERS_PER_TURN = 4
+
+
+class Door:
+    """Where newcomers wait."""
+
+    def __init__(self, clock: IReactorTime, per_turn: int = NEWCOMERS_PER_TURN) -> None:
+        self._per_turn = per_turn
+        self._next_turn = Timer(clock)
+        self._let_in = 0
+        self._waiting: dict[Callable[[], None], None] = {}
+
+    def knock(self, enter: Callable[[], None]) -> bool:
+        """Call `enter` at once (True) or in a turn to come (False)."""
+        if self._let_in < self._per_turn and not self._waiting:
+            self._count()
+            enter()
+            return True
+        self._waiting[enter] = None
+        return False
+
+    def leave(self, enter: Callable[[], None]) -> None:
+        """It has gone; does nothing if it does not wait."""
+        self._waiting.pop(enter, None)
+
+    def _count(self) -> None:
+        self._let_in += 1
+        # As long as there is room, it does not matter which turn it is.
+        if self._let_in == self._per_turn:
+            self._next_turn.start(0, self._turn)
+
+    def _turn(self) -> None:
+        self._let_in = 0
+        try:
+            while self._waiting and self._let_in < self._per_turn:
+                self._count()
+                enter = next(iter(self._waiting))
+                del self._waiting[enter]
+                enter()
+        finally:
+            if self._waiting and not self._next_turn.is_running:
+                self._next_turn.start(0, self._turn)

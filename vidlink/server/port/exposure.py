@@ -1,0 +1,100 @@
+"""Where an endpoint string listens, and whether that may be without credentials.
+
+Only what the string says is looked at; opening it is for Twisted. Which requests are answered
+there is in :mod:`vidlink.server.port.origin`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from vidlink.errors import UserMistake
+
+#: The hosts under which a browser on the same machine finds a server on loopback.
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "[::1]", "localhost"})
+
+# What Twisted's parser of each kind of endpoint takes without a name: the places of port and
+# interface after the kind, and the interface that it takes when none is given.
+_KINDS: Mapping[str, tuple[int, int, str]] = {
+    "tcp": (0, 1, ""),
+    "ssl": (0, 4, ""),
+    "tcp6": (0, 2, "::"),
+    "tls": (1, 3, "::"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What one endpoint string says.
+
+    `interface` is empty and `port` None where the string does not tell; port 0, which the
+    system chooses, does not tell either.
+    """
+
+    description: str
+    is_loopback: bool
+    interface: str
+    port: int | None
+
+    @classmethod
+    def parse(cls, description: str) -> Listening:
+        """Read an endpoint string, such as ``tcp:8080:interface=127.0.0.1``.
+
+        Loopback is only what is known to be: TCP, with or without TLS, on a loopback address,
+        and Unix sockets. A string that Twisted will not understand is not loopback.
+        """
+        values, named = _split(description)
+        kind = values.pop(0) if values else ""
+        if kind not in _KINDS:
+            return cls(description, kind == "unix", "", None)
+        port_place, interface_place, default = _KINDS[kind]
+        interface = named.get("interface", _at(values, interface_place, default))
+        port = named.get("port", _at(values, port_place, ""))
+        number = int(port) if re.fullmatch("[0-9]{1,5}", port) else 0
+        return cls(description, _is_loopback(interface), interface, number or None)
+
+
+def check_exposure(descriptions: Iterable[str], no_auth: bool) -> None:
+    """Check that a server without credentials listens where only its own machine reaches it.
+
+    Raises :exc:`~vidlink.errors.UserMistake` for the first endpoint that others may reach,
+    unless `no_auth` says that this is meant.
+    """
+    for description in descriptions:
+        if not no_auth and not Listening.parse(description).is_loopback:
+            raise UserMistake(
+                f"{description} may be reached by others, and no credentials are set up: "
+                "listen on loopback (tcp:8080:interface=127.0.0.1), "
+                "or add --no-auth if anybody who reaches it may watch"
+            )
+
+
+def _split(description: str) -> tuple[list[str], dict[str, str]]:
+    """The values without and with a name; a backslash takes the next character as it is."""
+    parts = [[""]]
+    characters = iter(description)
+    for character in characters:
+        if character == ":":
+            parts.append([""])
+        elif character == "=" and len(parts[-1]) == 1:
+            parts[-1].append("")
+        else:
+            parts[-1][-1] += next(characters, "") if character == "\\" else character
+    values = [part[0] for part in parts if len(part) == 1]
+    return values, {part[0]: part[1] for part in parts if len(part) == 2}
+
+
+def _at(values: Sequence[str], place: int, default: str) -> str:
+    return values[place] if place < len(values) else default
+
+
+def _is_loopback(interface: str) -> bool:
+    if interface == "localhost":
+        return True
+    try:
+        return ip_address(interface).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,196 @@
+"""The one port: which request goes where, and which are answered at all.
+
+Page, HTTP interface and both WebSockets share it, so that there is one certificate and one origin.
+Bounds on connections are in :mod:`vidlink.server.port.channel`, the rules for Host and Origin in
+:mod:`vidlink.server.port.origin`.
+"""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import server
+from twisted.web.http import Request as HttpRequest
+from twisted.web.resource import IResource, Resource
+from zope.interface import implementer
+
+from vidlink.errors import RequestError
+from vidlink.server.api.answers import answer_error, escaped
+from vidlink.server.api.refusals import BadHeader, NoSuchPath
+from vidlink.server.port.channel import Bounds, Channel, peer_name
+from vidlink.server.port.door import Door
+from vidlink.server.port.origin import Hosts
+
+if TYPE_CHECKING:
+    from vidlink.server.api.history import History
+    from vidlink.server.api.probes import Vitals
+
+_ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
+
+
+class Request(server.Request):
+    """One request, checked before anybody is asked for an answer."""
+
+    channel: Channel
+    site: Site
+    _body_bytes = 0
+
+    def __init__(self, channel: Channel, *args: object, **named: object) -> None:
+        super().__init__(channel, *args, **named)
+        self.started_seconds = channel.factory.reactor.seconds()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A piece of the body; there is a limit to it, announced or not."""
+        self._body_bytes += len(data)
+        if self._body_bytes > self.channel.factory.bounds.body_bytes:
+            self.channel.refuse_body()
+        else:
+            super().handleContentChunk(data)
+
+    def process(self) -> None:
+        """Check Host, Origin and path, then answer."""
+        try:
+            self._to_origin_form()
+            self._check()
+        except RequestError as error:
+            self.site = self.channel.site
+            self.write(answer_error(self, error))
+            self.finish()
+            return
+        super().process()
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """A bug: say so, without its traceback; in the middle of an answer, break it off."""
+        error = reason.value
+        assert error is not None, "a failure has a cause"
+        body = answer_error(self, error)
+        if self.startedWriting:
+            transport: Any = self.transport
+            transport.abortConnection()
+        else:
+            self.write(body)
+            self.finish()
+        return reason
+
+    def _to_origin_form(self) -> None:
+        """Take a request target with scheme and host apart (RFC 9112 section 3.2.2)."""
+        match = _ABSOLUTE_FORM.fullmatch(self.uri)
+        if match is not None:
+            self.requestHeaders.setRawHeaders(b"Host", [match[1]])
+            self.uri = match[2] if match[2].startswith(b"/") else b"/" + match[2]
+            self.path = self.uri.partition(b"?")[0]
+
+    def _check(self) -> None:
+        names = (b"Host", b"Origin")
+        raw = [self.requestHeaders.getRawHeaders(name, []) for name in names]
+        hosts, origins = ([value.decode("latin-1") for value in values] for values in raw)
+        self.channel.factory.hosts.check(hosts, origins, self.isSecure())
+        if not self.uri.startswith(b"/"):
+            raise BadHeader("the request line needs a path that begins with /")
+        try:
+            unquote_to_bytes(self.path).decode("utf-8")
+        except UnicodeDecodeError:
+            raise NoSuchPath("there is nothing at this path; it is not UTF-8") from None
+
+
+class Site(server.Site):
+    """Makes the connections of one listening port.
+
+    :param clock: times everything.
+    :param hosts: the Hosts and Origins that are ours.
+    """
+
+    _log = Logger()
+    protocol = Channel  # type: ignore[assignment]  # Twisted's wrapper is for HTTP/2.
+    requestFactory = Request
+
+    def __init__(
+        self, root: IResource, *, clock: IReactorTime, hosts: Hosts, bounds: Bounds
+    ) -> None:
+        # The channel's own deadlines take the place of Twisted's.
+        super().__init__(root, timeout=None, reactor=clock)
+        self.hosts = hosts
+        self.bounds = bounds
+        self.door = Door(clock)
+
+    def getContentFile(self, length: int | None) -> BytesIO:
+        """Where a body is kept: in memory, as there is little of it."""
+        return BytesIO()
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """HTTP/1.1 only: HTTP/2 would pass by all that the channel bounds."""
+        return [b"http/1.1"]
+
+    def startFactory(self) -> None:
+        """No log file is opened, and no clock ticks for its dates."""
+
+    def stopFactory(self) -> None:
+        """Nothing was opened."""
+
+    def log(self, request: HttpRequest) -> None:
+        """One line for each answer that was sent to its end, at debug level."""
+        assert isinstance(request, Request)
+        self._log.debug(
+            "{peer} {method} {target} {status} {size} bytes {seconds:.3f} s",
+            peer=peer_name(request.client),
+            method=escaped(request.method),
+            target=escaped(request.uri),
+            status=request.code,
+            size=request.sentLength,
+            seconds=self.reactor.seconds() - request.started_seconds,
+        )
+
+
+@implementer(IResource)
+class Root(Resource):
+    """Everything that is served, by path. It is a leaf: it does the walking itself."""
+
+    isLeaf = True
+
+    def __init__(
+        self,
+        api: IResource,
+        vitals: IResource,
+        page: IResource,
+        sentinel_ws: IResource,
+        proctor_ws: IResource,
+    ) -> None:
+        super().__init__()
+        self._api = api
+        self._page = page
+        self._exact = {
+            **dict.fromkeys((b"/healthz", b"/readyz", b"/metrics"), vitals),
+            b"/ws/sentinel": sentinel_ws,
+            b"/ws/proctor": proctor_ws,
+        }
+
+    def render(self, request: server.Request) -> bytes | int:
+        """Let the resource of the request's path answer."""
+        is_api = request.path == b"/api" or request.path.startswith(b"/api/")
+        resource = self._api if is_api else self._exact.get(request.path, self._page)
+        answer: bytes | int = resource.render(request)
+        return answer
+
+
+def build_root(
+    history: History,
+    vitals: Vitals,
+    page: IResource,
+    sentinel_ws: IResource,
+    proctor_ws: IResource,
+) -> Root:
+    """The whole tree: page, HTTP interface, and the WebSockets, each a resource of its own."""
+    return Root(history.resource(), vitals.resource(), page, sentinel_ws, proctor_ws)
+
+
+def make_site(
+    root: IResource, *, clock: IReactorTime, hosts: Hosts, bounds: Bounds | None = None
+) -> Site:
+    """The factory for a listening port that serves `root`."""
+    return Site(root, clock=clock, hosts=hosts, bounds=bounds or Bounds())

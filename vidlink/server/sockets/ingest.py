@@ -1,0 +1,118 @@
+"""The WebSocket that Sentinels push to; the conversation is :mod:`vidlink.links.ingest`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zope.interface import implementer
+
+from vidlink.errors import TooFast
+from vidlink.interfaces import IHub, ISentinelPeer, IStore
+from vidlink.links.ingest.conversation import Ingest
+from vidlink.links.ingest.taking import REGISTRATION_SECONDS
+from vidlink.messages import Message
+from vidlink.model import Limits
+from vidlink.server.sockets.link import LinkFactory, LinkProtocol
+from vidlink.wire.framing import server_frame
+
+#: Messages to a Sentinel that may wait for it to read; one that asks on without is closed.
+MAX_UNREAD = 1_000
+
+
+@implementer(ISentinelPeer)
+class IngestProtocol(LinkProtocol):
+    """One Sentinel's connection.
+
+    What is sent while it does not read is counted, because its questions are answered at once
+    and nothing else bounds the answers.
+    """
+
+    factory: IngestFactory
+    conversation: Ingest
+    _unread = 0
+
+    def onOpen(self) -> None:
+        """Begin the conversation."""
+        self.conversation = self.factory.converse(self)
+        super().onOpen()
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is over; if the Sentinel has said why, the log has it."""
+        farewell = getattr(self.conversation, "farewell", None)
+        if farewell is not None:
+            self._log.info(
+                "{peer}: the sentinel has left: {why} ({code})",
+                peer=self.peer,
+                why=farewell.message,
+                code=farewell.code,
+            )
+        super().onClose(wasClean, code, reason)
+
+    def take(self, payload: bytes, is_binary: bool) -> None:
+        """Decode, and keep the payload where it may be forwarded as it came."""
+        message = self.codec.decode(payload, is_binary)
+        frames = {}
+        if is_binary and self.codec.canonical:
+            frames[self.codec.name] = server_frame(payload, True)
+        self.conversation.received(message, frames)
+
+    def send(self, message: Message) -> None:
+        """Send `message`; does nothing once the connection is closing."""
+        if self.state != self.STATE_OPEN:
+            return
+        if self.is_paused:
+            self._unread += 1
+            if self._unread > MAX_UNREAD:
+                self.conversation.fail(TooFast(f"{MAX_UNREAD} messages wait to be read"))
+                return
+        self.sendMessage(*self.codec.encode(message))
+
+    def tick(self) -> None:
+        """To be called about once a second: also acks and requests may be due."""
+        super().tick()
+        self.conversation.tick()
+
+    def resumeProducing(self) -> None:
+        """The transport is empty: it has read everything."""
+        super().resumeProducing()
+        self._unread = 0
+
+
+class IngestFactory(LinkFactory):
+    """Makes the connections of ``/ws/sentinel``.
+
+    The other parameters are those of :class:`~vidlink.server.sockets.link.LinkFactory`.
+
+    :param wall_clock_us: microseconds since the epoch.
+    """
+
+    protocol = IngestProtocol
+    registration_seconds = REGISTRATION_SECONDS
+    max_message_bytes = 16 * 1024 * 1024
+    links: set[IngestProtocol]
+
+    def __init__(
+        self,
+        hub: IHub,
+        store: IStore,
+        wall_clock_us: Callable[[], int],
+        limits: Limits | None = None,
+        **link: Any,
+    ) -> None:
+        super().__init__(**link)
+        self.hub = hub
+        self.store = store
+        self.wall_clock_us = wall_clock_us
+        self.limits = limits or Limits()
+
+    def converse(self, peer: IngestProtocol) -> Ingest:
+        """The conversation of a new connection."""
+        return Ingest(
+            peer,
+            self.hub,
+            self.store,
+            seconds=self.clock.seconds,
+            wall_clock_us=self.wall_clock_us,
+            limits=self.limits,
+        )

@@ -1,0 +1,264 @@
+"""What both WebSocket ends of the server have in common: handshake, codec, orderly closing.
+
+What is said is decided in :mod:`vidlink.links`; this is the Autobahn side of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from vidlink.errors import PeerError, TooSlow
+from vidlink.interfaces import ICodec
+from vidlink.messages import ErrorMessage
+from vidlink.server.sockets.liveness import STALL_SECONDS, Liveness, Verdict, uptake
+from vidlink.server.sockets.paced import PacedProtocol
+from vidlink.timer import Timer
+from vidlink.wire.framing import negotiate
+
+#: A connection that is closing, whoever began it, is cut off after this.
+LINGER_SECONDS = 3.0
+#: A message of more frames than this is refused: assembling costs more than its bytes.
+MAX_FRAMES_PER_MESSAGE = 64
+#: RFC 6455 section 7.4.1.
+POLICY_VIOLATION = 1008
+MAX_REASON_BYTES = 123
+
+
+@implementer(IPushProducer)
+class LinkProtocol(PacedProtocol):
+    """One WebSocket connection. Subclasses make the conversation and feed it.
+
+    `is_paused` says that the transport has no room now: its peer does not read fast enough.
+    """
+
+    # What Autobahn copies from the factory it also writes into a text for its log, always; so we
+    # copy it. A sixth of what a newcomer costs.
+    CONFIG_ATTRS = ()
+
+    _log = Logger()
+    factory: LinkFactory
+    codec: ICodec
+    #: The machine that decides; set by the subclass before it calls `onOpen` here.
+    conversation: Any = None
+    is_paused = False
+    _frames = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._probes: list[Deferred[bool]] = []
+
+    def connectionMade(self) -> None:
+        """The socket is here; the handshake comes."""
+        for name in WebSocketServerProtocol.CONFIG_ATTRS:
+            setattr(self, name, getattr(self.factory, name))
+        clock = self.factory.clock
+        self._deadline, self._linger = Timer(clock), Timer(clock)
+        self._liveness = Liveness(clock.seconds())
+        super().connectionMade()
+
+    def onConnect(self, request: Any) -> str:
+        """Admit by subprotocol; Host and Origin the site has checked, as of every request."""
+        if self.factory.is_going_away:
+            raise ConnectionDeny(503, "the server is shutting down")
+        codec = negotiate(request.protocols, self.factory.codecs)
+        if codec is None:
+            raise ConnectionDeny(400, f"offer a subprotocol: {self.factory.subprotocols}")
+        self.codec = codec
+        return str(codec.name)
+
+    def onOpen(self) -> None:
+        """The handshake is done: the conversation begins, with a deadline to register."""
+        # Behind the shared port the HTTP channel is still registered as producer.
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self, True)
+        self.factory.links.add(self)
+        self._deadline.start(self.factory.registration_seconds, self.conversation.deadline)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Any octet shows that the peer is alive, also in the middle of a long message."""
+        self._liveness.heard()
+        super().dataReceived(data)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """One whole message; nothing is taken any more of a peer that we are closing."""
+        self._frames = 0
+        self._answered()
+        if self.state != self.STATE_OPEN:
+            return
+        try:
+            self.take(payload, isBinary)
+        except PeerError as error:
+            self.conversation.fail(error)
+
+    def take(self, payload: bytes, is_binary: bool) -> None:
+        """Decode `payload` and hand it to the conversation; may raise PeerError."""
+        self.conversation.received(self.codec.decode(payload, is_binary))
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Count the frames of a message: many tiny ones cost far more than their bytes."""
+        self._frames += 1
+        if self._frames > self.factory.max_frames_per_message:
+            self._fail_connection(POLICY_VIOLATION, "too many frames in one message")
+            return
+        super().onMessageFrameBegin(length)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer, but not while the peer does not read: its pings would pile up here."""
+        if not self.is_paused:
+            super().onPing(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """Any pong shows that the peer is alive."""
+        self._answered()
+
+    def probe(self, seconds: float) -> Deferred[bool]:
+        """Fires with whether the peer says anything within `seconds` of a ping."""
+        answer: Deferred[bool] = Deferred()
+        if self.state != self.STATE_OPEN:
+            answer.callback(False)
+            return answer
+        self._probes.append(answer)
+        self.sendPing(os.urandom(4))
+        answer.addTimeout(seconds, self.factory.clock, lambda value, _: False)
+        return answer
+
+    def close(self, error: PeerError) -> None:
+        """Say `error` in band and close with its code. A second call does nothing."""
+        if self.state != self.STATE_OPEN:
+            return
+        self._log.info(
+            "{peer}: closing with {code} {word}: {reason}",
+            peer=self.peer,
+            code=error.close_code,
+            word=error.code,
+            reason=str(error),
+        )
+        self.sendMessage(*self.codec.encode(ErrorMessage(error.code, str(error))))
+        # Not sendClose(): that refuses 1001, which RFC 6455 has for a server going down.
+        reason = str(error).encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
+        self.sendCloseFrame(code=error.close_code, reasonUtf8=reason)
+
+    def sendCloseFrame(self, *close: Any, **named: Any) -> None:
+        """We begin to close, or answer; a peer that does not do its part is cut off."""
+        super().sendCloseFrame(*close, **named)
+        self._linger_on()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """All is said; a peer that does not take it, or does not close its TLS, is cut off."""
+        super().dropConnection(abort)
+        self._linger_on()
+
+    def tick(self) -> None:
+        """To be called about once a second: is it still there, and reading?"""
+        verdict = self._liveness.look(self.factory.clock.seconds(), uptake(self.transport))
+        if verdict is Verdict.ASK:
+            self.sendPing(os.urandom(4))
+        elif verdict is Verdict.STUCK:
+            self.conversation.fail(TooSlow(f"nothing was taken for {STALL_SECONDS:g} s"))
+        elif verdict is Verdict.SILENT:
+            self._log.info("{peer}: no answer to a ping; it is cut off", peer=self.peer)
+            self._cut_off()
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is over, however."""
+        self.factory.links.discard(self)
+        for timer in (self._linger, self._deadline):
+            timer.stop()
+        for probe in self._probes:
+            if not probe.called:
+                probe.callback(False)
+        if self.conversation is not None:
+            self.conversation.lost()
+
+    def pauseProducing(self) -> None:
+        """The transport is full; it says so at every write."""
+        self.is_paused = True
+        self._liveness.full(self.factory.clock.seconds())
+
+    def resumeProducing(self) -> None:
+        """The transport is empty."""
+        self.is_paused = False
+        self._liveness.emptied(self.factory.clock.seconds())
+
+    def stopProducing(self) -> None:
+        """The transport is gone."""
+        self.is_paused = True
+
+    def _answered(self) -> None:
+        if self._probes:
+            probes, self._probes = self._probes, []
+            for probe in probes:
+                if not probe.called:
+                    probe.callback(True)
+
+    def _linger_on(self) -> None:
+        if not self._linger.is_running:
+            self._linger.start(LINGER_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        self.transport.abortConnection()
+
+
+class LinkFactory(WebSocketServerFactory):
+    """Makes the connections of one path, and knows those that are open.
+
+    :param codecs: the formats spoken, best first.
+    :param clock: `IReactorTime`, for deadlines.
+    """
+
+    _log = Logger()
+    registration_seconds: float
+    max_message_bytes: int
+    max_frames_per_message = MAX_FRAMES_PER_MESSAGE
+
+    def __init__(self, codecs: Iterable[ICodec], clock: Any) -> None:
+        super().__init__()
+        self.codecs: Sequence[ICodec] = tuple(codecs)
+        self.subprotocols = ", ".join(codec.name for codec in self.codecs)
+        self.clock = clock
+        self.links: set[LinkProtocol] = set()
+        self.is_going_away = False
+        self.setProtocolOptions(
+            versions=[13],
+            webStatus=False,
+            failByDrop=False,
+            tcpNoDelay=True,
+            maxFramePayloadSize=self.max_message_bytes,
+            maxMessagePayloadSize=self.max_message_bytes,
+            # Autobahn's timers run on the global reactor; the tap turns on the one we want.
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=0,
+            # Its pings do not know that an answer may wait behind what is sent already.
+            autoPingInterval=0,
+            # Which origins are ours depends on the Host: the site judges, before we are asked.
+            allowedOrigins=["*"],
+            allowNullOrigin=True,
+        )
+        self.server = ""
+
+    def going_away(self) -> None:
+        """The server is shutting down: every peer is told, and nobody is let in any more."""
+        self.is_going_away = True
+        self._each(lambda link: link.conversation.going_away())
+
+    def tick(self) -> None:
+        """To be called about once a second."""
+        self._each(lambda link: link.tick())
+
+    def _each(self, act: Callable[[LinkProtocol], None]) -> None:
+        """`act` on every connection; one with which that fails is cut off, the others go on."""
+        for link in tuple(self.links):
+            try:
+                act(link)
+            except Exception:
+                self._log.failure("{peer}: a fault of ours; it is cut off", peer=link.peer)
+                link.transport.abortConnection()

@@ -1,0 +1,109 @@
+"""Whether the peer of one connection is there, and takes what it is sent.
+
+What comes of the answer, and the sockets, is :mod:`vidlink.server.sockets.link`.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from enum import Enum, auto
+from struct import Struct
+from typing import Any
+
+#: A peer that has said nothing for this long is sent a ping.
+PING_SECONDS = 10.0
+#: It is given up if it says nothing for so long after that.
+PONG_SECONDS = 20.0
+#: A peer that takes nothing, not one octet, for this long while our buffer is full is closed.
+STALL_SECONDS = 30.0
+
+# Of Linux's `struct tcp_info`, which only ever grows at its end (tcp(7), linux/tcp.h):
+# tcpi_unacked, tcpi_bytes_acked and tcpi_notsent_bytes.
+_TCP_INFO = Struct("=24xI92xQ16xI")
+
+
+@dataclass(frozen=True, slots=True)
+class Uptake:
+    """How many octets the peer's system has taken so far, and whether more wait in ours."""
+
+    taken_bytes: int
+    is_behind: bool
+
+
+def uptake(transport: Any) -> Uptake | None:
+    """What the kernel knows of the connection under `transport`; None where it tells nothing."""
+    kernel = getattr(transport, "socket", None)
+    if kernel is None or not hasattr(socket, "TCP_INFO"):
+        return None
+    try:
+        info = kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    except OSError:  # A Unix socket, or one that has just been closed.
+        return None
+    if len(info) < _TCP_INFO.size:
+        return None
+    unacked, taken_bytes, unsent_bytes = _TCP_INFO.unpack(info)
+    return Uptake(taken_bytes, bool(unacked or unsent_bytes))
+
+
+class Verdict(Enum):
+    """What is to be done about a peer now."""
+
+    FINE = auto()
+    #: Send it a ping.
+    ASK = auto()
+    #: It does not answer: it is not there any more.
+    SILENT = auto()
+    #: It is there or not, but takes nothing.
+    STUCK = auto()
+
+
+class Liveness:
+    """What is known of one peer.
+
+    A ping waits its turn behind what is sent already. So while the peer goes on taking that,
+    however slowly, its answer is not overdue; and while our own buffer is full no ping is sent,
+    and it is judged by what it takes alone.
+    """
+
+    def __init__(self, now_seconds: float) -> None:
+        self._heard_seconds = self._moved_seconds = now_seconds
+        self._pinged_seconds: float | None = None
+        self._full_seconds: float | None = None
+        self._taken_bytes: int | None = None
+        self._was_heard = False
+
+    def heard(self) -> None:
+        """Something has come from the peer; said for every read, so it costs next to nothing."""
+        self._was_heard = True
+
+    def full(self, now_seconds: float) -> None:
+        """Our buffer has no room, since now if it had before."""
+        if self._full_seconds is None:
+            self._full_seconds = now_seconds
+
+    def emptied(self, now_seconds: float) -> None:
+        """All that waited in our buffer has been taken from it."""
+        self._full_seconds = None
+        self._moved_seconds = now_seconds
+
+    def look(self, now_seconds: float, seen: Uptake | None) -> Verdict:
+        """Judge the peer, about once a second; ASK has to be obeyed."""
+        if seen is not None:
+            before, self._taken_bytes = self._taken_bytes, seen.taken_bytes
+            waits = seen.is_behind or self._full_seconds is not None
+            if waits and before not in (None, seen.taken_bytes):
+                self._moved_seconds = now_seconds
+        if self._was_heard:
+            self._was_heard = False
+            self._heard_seconds, self._pinged_seconds = now_seconds, None
+        if self._full_seconds is not None:
+            stalled = now_seconds - max(self._full_seconds, self._moved_seconds)
+            return Verdict.STUCK if stalled > STALL_SECONDS else Verdict.FINE
+        if self._pinged_seconds is None:
+            if now_seconds - self._heard_seconds < PING_SECONDS:
+                return Verdict.FINE
+            self._pinged_seconds = now_seconds
+            return Verdict.ASK
+        waited = now_seconds - max(self._pinged_seconds, self._moved_seconds)
+        return Verdict.SILENT if waited > PONG_SECONDS else Verdict.FINE

@@ -1,0 +1,77 @@
+"""How many frames of one connection are taken at a time, so that the others have their turn.
+
+A tiny frame costs far more than its octets: one read may hold ten thousand pings, and while they
+are answered everybody else waits. So many frames are taken in pieces with a rest after each, in
+which their socket is not read; the peer is slowed down by TCP. One read may also come in many
+pieces: TLS hands on each of its records alone. So it is counted by the clock, not by the read.
+Who sends frames as large as media, or as seldom as people click, never rests.
+
+Bounds: `frames_per_turn` frames in :data:`REST_SECONDS`, and what one read has brought waits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+
+from vidlink.timer import Timer
+
+#: So many frames are taken before the others have their turn.
+FRAMES_PER_TURN = 32
+#: How long what came with them waits, and its socket is not read: 6,400 frames a second at most.
+REST_SECONDS = 0.005
+
+
+class PacedProtocol(WebSocketServerProtocol):
+    """A connection no read of which keeps the others waiting."""
+
+    factory: Any
+    frames_per_turn = FRAMES_PER_TURN
+    _turn_frames = 0
+    _turn_seconds = float("-inf")
+
+    def connectionMade(self) -> None:
+        """The socket is here."""
+        self._rest = Timer(self.factory.clock)
+        super().connectionMade()
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether something that has arrived waits to be taken."""
+        return self._rest.is_running
+
+    def dataReceived(self, data: bytes) -> None:
+        """What one read has brought, or one record of it."""
+        turn_seconds = self.factory.clock.seconds() - self._turn_seconds
+        if turn_seconds >= REST_SECONDS and not self.is_resting:
+            self._begin_turn()
+        super().dataReceived(data)
+
+    def onFrameBegin(self) -> None:
+        """A frame of any kind begins."""
+        self._turn_frames += 1
+        super().onFrameBegin()
+
+    def processData(self) -> bool:
+        """Take the next piece of what has arrived; False: stop here."""
+        if self._turn_frames < self.frames_per_turn or self.current_frame is not None:
+            return bool(super().processData())
+        if self.data and not self.is_resting:
+            self.transport.pauseProducing()
+            self._rest.start(REST_SECONDS, self._go_on)
+        return False
+
+    def connectionLost(self, reason: Any) -> None:
+        """The connection is over; nothing waits any more."""
+        self._rest.stop()
+        super().connectionLost(reason)
+
+    def _go_on(self) -> None:
+        self._begin_turn()
+        self.transport.resumeProducing()
+        self.consumeData()
+
+    def _begin_turn(self) -> None:
+        self._turn_frames = 0
+        self._turn_seconds = self.factory.clock.seconds()

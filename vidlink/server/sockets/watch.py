@@ -1,0 +1,150 @@
+"""The WebSocket that Proctors watch on; the conversation is :mod:`vidlink.links.watch`."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from zope.interface import implementer
+
+from vidlink.interfaces import IProctorPeer
+from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
+from vidlink.model import Frame
+from vidlink.relay.hub import Hub
+from vidlink.server.sockets.link import LinkFactory, LinkProtocol
+
+#: What the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
+#: twice what it is told, for its own books.
+SEND_BUFFER_BYTES = 256 * 1024
+#: A frame is written in pieces of this, each when the transport has room.
+PIECE_BYTES = 64 * 1024
+
+
+@implementer(IProctorPeer)
+class WatchProtocol(LinkProtocol):
+    """One Proctor's connection: it pulls frames while the transport has room.
+
+    Its send budget is the transport's buffer (64 KiB) and one piece more, and over TLS another
+    piece; beyond that the frames stay where they are, shared, in the memory buffers. Of a frame
+    that has begun the rest is held until it has been taken; then comes what else there is.
+    """
+
+    factory: WatchFactory
+    conversation: Watch
+    _due = False
+    _leaves = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        # What has to be written before anything else: it is empty unless `is_paused`.
+        self._unwritten: deque[memoryview] = deque()
+
+    def onOpen(self) -> None:
+        """Begin the conversation."""
+        self.conversation = self.factory.converse(self)
+        kernel = getattr(self.transport, "socket", None)
+        if kernel is not None:
+            kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        super().onOpen()
+        self._log.info("{peer}: a proctor is connected", peer=self.peer)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is over: nothing is followed any more."""
+        if self.conversation is not None:
+            self._log.info("{peer}: a proctor has left", peer=self.peer)
+        self._unwritten.clear()
+        super().onClose(wasClean, code, reason)
+
+    def sendData(self, data: bytes, *how: Any, **named: Any) -> None:
+        """What Autobahn sends of itself comes after a frame that has begun, not within it."""
+        if self._unwritten:
+            self._unwritten.append(memoryview(data))
+        else:
+            super().sendData(data, *how, **named)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Leave once all is written, the answer to the peer's close being the last of it."""
+        self._leaves = bool(self._unwritten) and not abort
+        if self._leaves:
+            self._linger_on()
+        else:
+            super().dropConnection(abort)
+
+    def wake(self) -> None:
+        """There is something to pull; it is done once, when this reactor turn is over."""
+        if not self._due and not self.is_paused:
+            self._due = True
+            self.factory.clock.callLater(0, self._flush)
+
+    def resumeProducing(self) -> None:
+        """The transport is empty."""
+        super().resumeProducing()
+        self._flush()
+
+    def _flush(self) -> None:
+        self._due = False
+        try:
+            self._fill()
+        except Exception:
+            # Left open, it would show an old picture for ever; cut off, it comes again.
+            self._log.failure("{peer}: a proctor is cut off", peer=self.peer)
+            self.transport.abortConnection()
+
+    def _fill(self) -> None:
+        while not self.is_paused:
+            if self._unwritten:
+                self._write_piece()
+            elif self._leaves:
+                self.dropConnection()
+            elif self.state == self.STATE_OPEN:
+                frame = self.conversation.pull()
+                if frame is None:
+                    return
+                self._write(frame)
+            else:
+                return
+
+    def _write(self, frame: Frame) -> None:
+        if frame.size_bytes <= PIECE_BYTES:
+            self.transport.writeSequence((frame.header, frame.payload))
+        else:
+            self._unwritten += (memoryview(frame.header), memoryview(frame.payload))
+
+    def _write_piece(self) -> None:
+        rest = self._unwritten.popleft()
+        if len(rest) > PIECE_BYTES:
+            self._unwritten.appendleft(rest[PIECE_BYTES:])
+        self.transport.write(bytes(rest[:PIECE_BYTES]))
+
+
+class WatchFactory(LinkFactory):
+    """Makes the connections of ``/ws/proctor``.
+
+    The other parameters are those of :class:`~vidlink.server.sockets.link.LinkFactory`.
+
+    :param wall_clock_us: microseconds since the epoch.
+    """
+
+    protocol = WatchProtocol
+    registration_seconds = REGISTRATION_SECONDS
+    max_message_bytes = 64 * 1024
+    links: set[WatchProtocol]
+
+    def __init__(self, hub: Hub, wall_clock_us: Callable[[], int], **link: Any) -> None:
+        super().__init__(**link)
+        self.hub = hub
+        self.wall_clock_us = wall_clock_us
+
+    def converse(self, peer: WatchProtocol) -> Watch:
+        """The conversation of a new connection."""
+        return Watch(
+            peer,
+            self.hub,
+            peer.codec,
+            proctor_id=secrets.token_urlsafe(12),
+            seconds=self.clock.seconds,
+            wall_clock_us=self.wall_clock_us,
+        )

@@ -1,0 +1,201 @@
+"""What is kept, as the reactor asks for it: deleting, holding, receipts, and the policy's plan.
+
+Deleting is done by `remover`, holding by `writer`, each in its own thread; looking is done in
+the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+
+from vidlink.disk import Disk
+from vidlink.errors import NotFound, SessionLive, StoreError, VidlinkError
+from vidlink.model import DeletionReason, Hold, Policy, Receipt, ReceiptPage, Retention
+from vidlink.store.deleting.policy import what_goes
+from vidlink.store.files.paths import Paths
+from vidlink.store.files.receipts import ReceiptFile
+from vidlink.store.film.body import RunInPool
+from vidlink.store.handover.locks import Claims
+from vidlink.store.handover.orders import CallInReactor, Inbox, Report, SetHold
+from vidlink.store.handover.removals import Removal, Removals
+from vidlink.store.index.catalog import Catalog
+from vidlink.store.index.deletions import Stock
+from vidlink.store.queue.ledger import Ledger
+from vidlink.store.sequences import gaps as listing
+
+#: Among so many of each state the plan is made; it names no more than that.
+MOST_PLANNED = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """Somebody waits for a hold to become durable."""
+
+    order: SetHold
+    answer: Deferred[None]
+
+
+class Keeping:
+    """Each method is one of `IRetention`."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        paths: Paths,
+        disk: Disk,
+        ledger: Ledger,
+        catalog: Catalog,
+        receipts: ReceiptFile,
+        claims: Claims,
+        inbox: Inbox,
+        removals: Removals,
+        policy: Policy,
+        call_in_reactor: CallInReactor,
+        run_in_pool: RunInPool,
+        wall_clock_us: Callable[[], int],
+    ) -> None:
+        self._paths = paths
+        self._disk = disk
+        self._ledger = ledger
+        self._catalog = catalog
+        self._stock = Stock(catalog)
+        self._receipts = receipts
+        self._claims = claims
+        self._inbox = inbox
+        self._removals = removals
+        self._policy = policy
+        self._call_in_reactor = call_in_reactor
+        self._run_in_pool = run_in_pool
+        self._wall_clock_us = wall_clock_us
+        self._asked: list[_Asked] = []
+        self._deleting: dict[int, Deferred[Receipt]] = {}
+        self._is_stopped = False
+
+    def delete(
+        self, sentinel_id: str, session_id: str, by: str, *, rehearse: bool
+    ) -> Deferred[Receipt]:
+        """Delete one session."""
+        account = self._ledger.account(session_id)
+        if account is not None:
+            if account.session.sentinel_id != sentinel_id:
+                return fail(NotFound(f"there is no session {session_id} of {sentinel_id}"))
+            what = "live" if account.ended is None else "still being written to"
+            return fail(SessionLive(f"the session is {what}; it can be deleted when it is over"))
+        if self._is_stopped:
+            return fail(StoreError("the recording is closed"))
+        answer: Deferred[Receipt] = Deferred()
+        self._deleting[id(answer)] = answer
+
+        def tell(outcome: Receipt | VidlinkError | None) -> None:
+            self._call_in_reactor(self._deleted, answer, outcome)
+
+        reason = DeletionReason.ASKED
+        order = Removal(sentinel_id, session_id, reason, listing.as_text(by), rehearse, tell)
+        self._removals.ask(order)
+        return answer
+
+    def _deleted(self, answer: Deferred[Receipt], outcome: Any) -> None:
+        if self._deleting.pop(id(answer), None) is None:
+            return
+        if isinstance(outcome, Receipt):
+            answer.callback(outcome)
+        else:
+            answer.errback(outcome)
+
+    def hold(self, sentinel_id: str, session_id: str, reason: str | None) -> Deferred[Hold | None]:
+        """Hold a session, or hold it no more."""
+        if self._is_stopped:
+            return fail(StoreError("the recording is closed"))
+        hold = None
+        if reason is not None:
+            hold = Hold(listing.as_text(reason), self._wall_clock_us())
+        order = SetHold(sentinel_id, session_id, hold)
+        account = self._ledger.account(session_id)
+        if account is not None and account.session.sentinel_id == sentinel_id:
+            return self._hold(order)
+        looked_up: Deferred[Any] = self._run_in_pool(self._look_up, sentinel_id, session_id)
+        return looked_up.addCallback(lambda _: self._hold(order))
+
+    def _look_up(self, sentinel_id: str, session_id: str) -> None:
+        is_hidden = self._claims.is_hidden(session_id)
+        if is_hidden or self._catalog.session(sentinel_id, session_id) is None:
+            raise NotFound(f"there is no session {session_id} of {sentinel_id}")
+
+    def _hold(self, order: SetHold) -> Deferred[Hold | None]:
+        answer: Deferred[None] = Deferred()
+        self._asked.append(_Asked(order, answer))
+        self._inbox.put(order)
+        return answer.addCallback(lambda _: order.hold)
+
+    def take(self, report: Report) -> None:
+        """Take what a round has come to, and tell those who wait."""
+        for order in report.held:
+            account = self._ledger.account(order.session_id)
+            if account is not None:
+                account.hold = order.hold
+            self._answer(order, None)
+        for order, error in report.not_held:
+            self._answer(order, error)
+
+    def _answer(self, order: SetHold, error: VidlinkError | None) -> None:
+        """Tell who asked for this, and who asked before: what they wanted has been overtaken."""
+        places = [place for place, asked in enumerate(self._asked) if asked.order is order]
+        stop = places[0] + 1 if places else 0
+        done = [one for one in self._asked[:stop] if one.order.session_id == order.session_id]
+        self._asked = [one for one in self._asked if one not in done]
+        for asked in done:
+            if error is None:
+                asked.answer.callback(None)
+            else:
+                asked.answer.errback(error)
+
+    def receipts(self, before: int | None, limit: int) -> Deferred[ReceiptPage]:
+        """One page of receipts, newest first."""
+        return self._run_in_pool(self._page, before, listing.clamp_limit(limit))
+
+    def _page(self, before: int | None, limit: int) -> ReceiptPage:
+        lines = self._stock.receipts(before, limit + 1)
+        found: list[Receipt] = []
+        for number, place, size in lines[:limit]:
+            try:
+                found.append(self._receipts.read(place, size))
+            except (OSError, StoreError) as error:
+                self._log.error("receipt {number}: {why}", number=number, why=str(error))
+        return ReceiptPage(tuple(found), lines[limit - 1][0] if len(lines) > limit else None)
+
+    def retention(self, limit: int) -> Deferred[Retention]:
+        """The policy, and what would go by it now."""
+        return self._run_in_pool(self._plan, listing.clamp_limit(limit))
+
+    def _plan(self, limit: int) -> Retention:
+        totals = self._stock.totals()
+        try:
+            free_bytes = self._disk.free_bytes(self._paths.root)
+        except OSError as error:
+            raise StoreError(f"the disk does not say what it has: {error.strerror}") from error
+        goes = what_goes(
+            self._policy,
+            () if self._policy.is_off else self._stock.candidates(MOST_PLANNED),
+            total_bytes=totals.bytes,
+            free_bytes=free_bytes,
+            now_us=self._wall_clock_us(),
+        )
+        due = [one for one, _ in zip(goes, range(limit + 1), strict=False)]
+        is_more = len(due) > limit
+        return Retention(self._policy, totals, free_bytes, tuple(due[:limit]), is_more)
+
+    def stop(self) -> None:
+        """Nobody answers any more; whoever waits is told."""
+        self._is_stopped = True
+        asked, self._asked = self._asked, []
+        deleting, self._deleting = list(self._deleting.values()), {}
+        waiting: list[Deferred[Any]] = [*(one.answer for one in asked), *deleting]
+        for answer in waiting:
+            answer.errback(StoreError("the recording is closed"))

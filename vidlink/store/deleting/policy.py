@@ -1,0 +1,73 @@
+"""Which sessions a policy lets go, in which order: pure functions over values.
+
+Where the candidates come from is in `catalog`; how they go is in `remover`. The order is one,
+and stands in ``docs/reference/store.md``:
+
+1. what is live, is being filled, or is held never goes;
+2. sealed sessions go before ended ones, whose tails may still come;
+3. among each, the one that ended first goes first, and of two of one moment the lower id.
+
+First all go that are too old, then as many as are too much, then as many as the disk needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from vidlink.model import Candidate, DeletionReason, Due, Policy, SessionState
+from vidlink.store.files.layout import RECORD_BYTES
+from vidlink.store.sequences import gaps as listing
+
+
+def size_of(segment_bytes: int, segment_count: int) -> int:
+    """What a session takes, as policies count it: segments and their index records."""
+    return segment_bytes + segment_count * RECORD_BYTES
+
+
+def in_order(candidates: Iterable[Candidate], now_us: int) -> list[Candidate]:
+    """Those that may go, in the order in which they do."""
+    found: list[tuple[bool, int, str, Candidate]] = []
+    for one in candidates:
+        ended_us = one.ended_time_us
+        if ended_us is None or one.is_held or one.state is SessionState.LIVE:
+            continue
+        is_sealed = listing.state_at(one.state, ended_us, now_us) is SessionState.SEALED
+        found.append((not is_sealed, ended_us, one.session_id, one))
+    return [one[-1] for one in sorted(found, key=lambda one: one[:-1])]
+
+
+def what_goes(
+    policy: Policy,
+    candidates: Iterable[Candidate],
+    *,
+    total_bytes: int,
+    free_bytes: int,
+    now_us: int,
+    is_full: bool = False,
+) -> Iterator[Due]:
+    """The sessions that `policy` lets go now, in the order in which they do.
+
+    `total_bytes` is what all recordings take, candidates or not. `is_full`: a write has failed
+    for lack of room, so at least one goes where room is to be kept, whatever `free_bytes` says.
+    """
+    old_us = None if policy.max_age_us is None else now_us - policy.max_age_us
+    young: list[Candidate] = []
+    for one in in_order(candidates, now_us):
+        if old_us is None or one.ended_time_us is None or one.ended_time_us > old_us:
+            young.append(one)
+            continue
+        total_bytes -= one.size_bytes
+        free_bytes += one.size_bytes
+        is_full = False
+        yield Due(one, DeletionReason.AGE)
+    for one in young:
+        if policy.max_bytes is not None and total_bytes > policy.max_bytes:
+            reason = DeletionReason.BYTES
+        elif policy.min_free_bytes is not None and (is_full or free_bytes < policy.min_free_bytes):
+            reason = DeletionReason.SPACE
+        else:
+            return
+        total_bytes -= one.size_bytes
+        free_bytes += one.size_bytes
+        is_full = False
+        yield Due(one, reason)

@@ -1,0 +1,229 @@
+"""The bytes of our own files: index records and ``session.json`` (docs/reference/store.md).
+
+The parts themselves are what Sentinels sent; the database is in `database`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from struct import Struct
+from typing import Any
+from zlib import crc32
+
+from vidlink.errors import StoreError
+from vidlink.model import Arrival, Cause, Gap, Hold, Session, is_sentinel_id, is_session_id
+
+FORMAT = 1
+
+RECORD_BYTES = 64
+#: No ``session.json`` is longer.
+MOST_FILE_BYTES = 16 * 1024 * 1024
+_CHECKED_BYTES = 60
+_BODY = Struct("!QQIIqQIIqHxx")
+_CHECK = Struct("!I")
+_RECORD = Struct("!QQIIqQIIqHxxI")
+
+KEYFRAME, LATE, UNDECODABLE, UNVERIFIED, DAMAGED = 1, 2, 4, 8, 16
+
+#: One record as plain numbers, in the order of the file: sequence, offset, size, check, start
+#: time, media time, duration, frame rate, received, flags, check of the record itself.
+Row = tuple[int, int, int, int, int, int, int, int, int, int, int]
+
+
+def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
+    """The record of a segment whose bytes begin at `offset` and have this CRC-32."""
+    segment = arrival.segment
+    flags = KEYFRAME if segment.keyframe else 0
+    if segment.late:
+        flags |= LATE
+    if arrival.undecodable:
+        flags |= UNDECODABLE
+    return pack_row(
+        (
+            segment.sequence,
+            offset,
+            len(segment.data),
+            check,
+            segment.start_time_us,
+            arrival.media_time,
+            segment.duration_ms,
+            segment.framerate_mhz,
+            arrival.received_time_us,
+            flags,
+        )
+    )
+
+
+def pack_row(numbers: Sequence[int]) -> bytes:
+    """The record of these numbers: those of a `Row`, without the check of the record."""
+    body = _BODY.pack(*numbers)
+    return body + _CHECK.pack(crc32(body))
+
+
+def read_rows(data: bytes) -> Iterator[Row | None]:
+    """Every whole record in `data`; None in the place of one that does not count.
+
+    Those are the ones that are damaged, and those of segments that are known to be.
+    """
+    for row in read_records(data):
+        yield None if row is None or row[9] & DAMAGED else row
+
+
+def read_records(data: bytes) -> Iterator[Row | None]:
+    """Every whole record in `data`, whatever it says; None in the place of a damaged one."""
+    view = memoryview(data)[: len(data) - len(data) % RECORD_BYTES]
+    start = 0
+    for row in _RECORD.iter_unpack(view):
+        if crc32(view[start : start + _CHECKED_BYTES]) == row[10]:
+            yield row
+        else:
+            yield None
+        start += RECORD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFile:
+    """What ``session.json`` holds: the session, its gaps, and once it is over, its ending.
+
+    The initialization segment itself stands at the head of every part; here are its size and
+    its CRC-32. `session.init` is empty. `filling_from`: it has ended, and what comes late is
+    being written to the parts from this number on. `is_sealed`: nothing will ever come. What has
+    a `hold` is not deleted.
+    """
+
+    session: Session
+    init_size_bytes: int
+    init_check: int
+    ended_time_us: int | None = None
+    end_reason: str = ""
+    gaps: tuple[Gap, ...] = ()
+    is_sealed: bool = False
+    filling_from: int | None = None
+    hold: Hold | None = None
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the session was being written to, or filled, when this was written."""
+        return self.ended_time_us is None or self.filling_from is not None
+
+
+def describe(session: Session) -> SessionFile:
+    """The file of a session that begins."""
+    return SessionFile(replace(session, init=b""), len(session.init), crc32(session.init))
+
+
+_TEXTS = ("sentinel_id", "session_id", "name", "group", "software", "mime")
+_U32, _I63 = 2**32, 2**63
+#: Each number of a session, and the lowest and the highest that it may be: what is beyond them is
+#: in no database, or would be divided by.
+_NUMBERS = {
+    "started_time_us": (-_I63, _I63 - 1),
+    "width": (0, _U32 - 1),
+    "height": (0, _U32 - 1),
+    "timescale": (1, _U32 - 1),
+    "track_id": (0, _U32 - 1),
+}
+#: Larger ones are refused when they come.
+_MOST_INIT_BYTES = 16 * 1024 * 1024
+
+
+def write_session(file: SessionFile) -> bytes:
+    """The bytes of ``session.json``."""
+    known: dict[str, Any] = {"format": FORMAT}
+    known |= {name: getattr(file.session, name) for name in (*_TEXTS, *_NUMBERS)}
+    known |= {"init_size_bytes": file.init_size_bytes, "init_crc32": file.init_check}
+    if file.ended_time_us is not None:
+        known["ended"] = {"time_us": file.ended_time_us, "reason": file.end_reason}
+    if file.ended_time_us is not None or file.gaps:
+        known["gaps"] = [_gap_as_json(gap) for gap in file.gaps]
+    if file.ended_time_us is not None:
+        if file.is_sealed:
+            known["sealed"] = True
+        if file.filling_from is not None:
+            known["filling_from"] = file.filling_from
+    if file.hold is not None:
+        known["hold"] = {"time_us": file.hold.time_us, "reason": file.hold.reason}
+    return json.dumps(known, indent=1).encode("ascii") + b"\n"
+
+
+def read_session(data: bytes) -> SessionFile:
+    """What :func:`write_session` wrote.
+
+    Raises:
+        StoreError: the bytes are anything else.
+    """
+    try:
+        known = json.loads(data)
+        if _typed(known["format"], int) != FORMAT:
+            raise StoreError(f"session.json has format {known['format']}, not {FORMAT}")
+        values: dict[str, Any] = {name: _text(known[name]) for name in _TEXTS}
+        values |= {name: _number(known[name], *ends) for name, ends in _NUMBERS.items()}
+        if not (is_sentinel_id(values["sentinel_id"]) and is_session_id(values["session_id"])):
+            raise StoreError("session.json holds ids that are none")
+        ended, filling, hold = (known.get(name) for name in ("ended", "filling_from", "hold"))
+        return SessionFile(
+            session=Session(init=b"", **values),
+            init_size_bytes=_number(known["init_size_bytes"], 0, _MOST_INIT_BYTES),
+            init_check=_number(known["init_crc32"], 0, _U32 - 1),
+            ended_time_us=None if ended is None else _number(ended["time_us"]),
+            end_reason="" if ended is None else _text(ended["reason"]),
+            gaps=tuple(_gap_from_json(gap) for gap in known.get("gaps", ())),
+            is_sealed=_typed(known.get("sealed", False), bool),
+            filling_from=None if filling is None else _number(filling, 0),
+            hold=None if hold is None else _hold_from_json(hold),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StoreError(f"session.json cannot be read: {error!r}") from error
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value
+
+
+def _number(value: Any, lowest: int = -_I63, highest: int = _I63 - 1) -> int:
+    number: int = _typed(value, int)
+    if not lowest <= number <= highest:
+        raise ValueError(f"{number} is not from {lowest} to {highest}")
+    return number
+
+
+def _text(value: Any) -> str:
+    """A text that can be written: half a surrogate pair cannot."""
+    text: str = _typed(value, str)
+    text.encode("utf-8")
+    return text
+
+
+def _hold_from_json(known: dict[str, Any]) -> Hold:
+    return Hold(_text(known["reason"]), _number(known["time_us"]))
+
+
+def _gap_as_json(gap: Gap) -> dict[str, Any]:
+    return {
+        "first": gap.first,
+        "last": gap.last,
+        "cause": gap.cause.value,
+        "start_time_us": gap.start_time_us,
+        "end_time_us": gap.end_time_us,
+        "detail": gap.detail,
+    }
+
+
+def _gap_from_json(known: dict[str, Any]) -> Gap:
+    values = {
+        name: None if known[name] is None else _number(known[name], lowest)
+        for name, lowest in (
+            ("first", 0),
+            ("last", 0),
+            ("start_time_us", -_I63),
+            ("end_time_us", -_I63),
+        )
+    }
+    first, last = values["first"], values["last"]
+    if first is not None and last is not None and first > last:
+        raise ValueError(f"a gap from {first} to {last}")
+    return Gap(cause=Cause(known["cause"]), detail=_text(known["detail"]), **values)

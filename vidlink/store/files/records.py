@@ -1,0 +1,196 @@
+"""Reading the index records of one session: where a page begins, and what is on it.
+
+Within a part records ascend, so a place is found by halving: what a page costs does not depend
+on how long the session is. Several parts are read side by side, in the order of sequences.
+Records that are damaged are passed over; the segments beside them are served.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+
+from vidlink.disk import Disk
+from vidlink.model import SegmentQuery
+from vidlink.store.files.layout import RECORD_BYTES, Row, read_rows
+from vidlink.store.files.paths import part_number, records_file
+
+_SEQUENCE, _START_TIME = 0, 4
+#: Above all sequences that a record can have.
+_BEYOND = 2**64
+#: So many records are read at a time.
+_CHUNK = 1_024
+
+
+#: The sequence of a first record, the number of its part, and from where to where it goes on.
+_Stretch = tuple[int, int, int, int]
+
+
+class PartRecords:
+    """The first `count` records of one part, open for reading until :meth:`close`."""
+
+    def __init__(self, disk: Disk, path: str, number: int, count: int) -> None:
+        self.number = number
+        self.count = count
+        self._disk = disk
+        self._descriptor = disk.open_for_reading(path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._disk.close(self._descriptor)
+
+    def rows(self, low: int, high: int, chunk: int = _CHUNK) -> Iterator[Row]:
+        """The records from place `low` up to `high` without it, read `chunk` at a time."""
+        while low < high:
+            count = min(chunk, high - low)
+            data = self._disk.pread(self._descriptor, low * RECORD_BYTES, count * RECORD_BYTES)
+            for row in read_rows(data):
+                if row is not None:
+                    yield row
+            if len(data) < count * RECORD_BYTES:
+                return
+            low += count
+
+    def find(self, field: int, value: int) -> int:
+        """The place of the first record whose `field` is at least `value`."""
+        low, high = 0, self.count
+        while low < high:
+            middle = (low + high) // 2
+            place, row = self._from(middle, high)
+            if row is None or row[field] >= value:
+                high = middle
+            else:
+                low = place + 1
+        return low
+
+    def _from(self, low: int, high: int) -> tuple[int, Row | None]:
+        """The first sound record from `low` up to `high`, and its place."""
+        for place in range(low, high):
+            data = self._disk.pread(self._descriptor, place * RECORD_BYTES, RECORD_BYTES)
+            for row in read_rows(data):
+                if row is not None:
+                    return place, row
+        return high, None
+
+
+#: From where to where the records of a part are wanted.
+Bounds = Callable[[PartRecords], tuple[int, int]]
+
+
+class SessionRecords:
+    """The records of all parts of the session in `folder`, to be used in a ``with``.
+
+    `counts` says how many records of each part there are to be looked at; None: all there are.
+    """
+
+    def __init__(self, disk: Disk, folder: str, counts: Mapping[int, int] | None) -> None:
+        self._disk = disk
+        self._folder = folder
+        self.counts = count_records(disk, folder) if counts is None else counts
+        self._parts: list[PartRecords] = []
+
+    def __enter__(self) -> SessionRecords:
+        """Parts are opened when they are looked at."""
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        """Close what is open."""
+        while self._parts:
+            self._parts.pop().close()
+
+    def page(self, query: SegmentQuery, count: int) -> list[tuple[int, Row]]:
+        """The first `count` records that `query` asks for, each with the number of its part."""
+        after = -1 if query.after is None else query.after
+
+        def bounds(part: PartRecords) -> tuple[int, int]:
+            low = part.find(_SEQUENCE, after + 1)
+            if query.from_time_us is not None:
+                low = max(low, part.find(_START_TIME, query.from_time_us))
+            high = part.count
+            if query.to_time_us is not None:
+                high = part.find(_START_TIME, query.to_time_us)
+            return low, high
+
+        return list(islice(self._within(bounds, min(count, _CHUNK)), count))
+
+    def between(self, first: int, last: int) -> Iterator[tuple[int, Row]]:
+        """The records of sequences `first` to `last`, each with the number of its part."""
+        return self._within(
+            lambda part: (part.find(_SEQUENCE, first), part.find(_SEQUENCE, last + 1))
+        )
+
+    def beyond(self, counts: Mapping[int, int]) -> Iterator[tuple[int, Row]]:
+        """What follows the first `counts` records of each part."""
+        return self._within(lambda part: (counts.get(part.number, 0), part.count))
+
+    def _within(self, bounds: Bounds, chunk: int = _CHUNK) -> Iterator[tuple[int, Row]]:
+        """The records between the `bounds` of each part, by sequence.
+
+        A part is only open while its records are due: a session may have more parts than a
+        process may open files.
+        """
+        if len(self.counts) == 1:
+            (number,) = self.counts
+            part = self._open(number)
+            return ((number, row) for row in part.rows(*bounds(part), chunk))
+        waiting: list[_Stretch] = []
+        for number in self.counts:
+            part = self._open(number)
+            low, high = bounds(part)
+            first = next(part.rows(low, high, 1), None)
+            if first is not None:
+                waiting.append((first[_SEQUENCE], number, low, high))
+            self._close(part)
+        waiting.sort(reverse=True)
+        return self._merged(waiting, chunk)
+
+    def _merged(self, waiting: list[_Stretch], chunk: int) -> Iterator[tuple[int, Row]]:
+        """All rows by sequence; of two with the same sequence the one in the later part."""
+        heap: list[tuple[int, int, Row, PartRecords, Iterator[Row]]] = []
+        previous = -1
+        while heap or waiting:
+            while waiting and (not heap or waiting[-1][0] <= heap[0][0]):
+                _, number, low, high = waiting.pop()
+                part = self._open(number)
+                rows = part.rows(low, high, chunk)
+                for row in islice(rows, 1):
+                    heapq.heappush(heap, (row[_SEQUENCE], -number, row, part, rows))
+            if not heap:
+                return
+            sequence, negative, row, part, rows = heapq.heappop(heap)
+            if sequence != previous:
+                yield part.number, row
+            # Mostly one part goes on alone for long, and needs no comparing.
+            following = next(rows, None)
+            until = min(heap[0][0] if heap else _BEYOND, waiting[-1][0] if waiting else _BEYOND)
+            while following is not None and following[_SEQUENCE] < until:
+                sequence = following[_SEQUENCE]
+                yield part.number, following
+                following = next(rows, None)
+            previous = sequence
+            if following is None:
+                self._close(part)
+            else:
+                heapq.heappush(heap, (following[_SEQUENCE], negative, following, part, rows))
+
+    def _open(self, number: int) -> PartRecords:
+        path = os.path.join(self._folder, records_file(number))
+        part = PartRecords(self._disk, path, number, self.counts[number])
+        self._parts.append(part)
+        return part
+
+    def _close(self, part: PartRecords) -> None:
+        self._parts.remove(part)
+        part.close()
+
+
+def count_records(disk: Disk, folder: str) -> dict[int, int]:
+    """How many whole records each part in `folder` has."""
+    counts: dict[int, int] = {}
+    for name in os.listdir(folder):
+        number = part_number(name)
+        if number is not None and name == records_file(number):
+            counts[number] = disk.size(os.path.join(folder, name)) // RECORD_BYTES
+    return counts

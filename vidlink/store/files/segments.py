@@ -1,0 +1,139 @@
+"""What the boxes of a part say by themselves: its initialization segment and its segments.
+
+So records and descriptions that are lost can be made anew, marked as unverified. What boxes
+mean is in `vidlink.fmp4`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from struct import Struct
+from zlib import crc32
+
+from vidlink.errors import NotMedia
+from vidlink.fmp4 import FragmentInfo, MediaInfo, read_fragment, read_init
+from vidlink.store.files.layout import KEYFRAME, UNVERIFIED
+from vidlink.store.files.pieces import Window
+
+#: Larger ones are refused when they come: such a size is that of no segment.
+MOST_SEGMENT_BYTES = 64 * 1024 * 1024
+_MOST_INIT_BYTES = 1024 * 1024
+_MOST_BOXES = 32
+_I63 = 2**63
+_U32 = 2**32
+_SHORT = Struct(">I4s")
+_LONG = Struct(">Q")
+#: With these kinds a segment begins.
+_HEADS = frozenset({b"styp", b"prft", b"sidx", b"emsg", b"moof"})
+
+#: The numbers of a record, as `layout.pack_row` takes them.
+Numbers = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """An initialization segment as it stands at the head of a part."""
+
+    size_bytes: int
+    check: int
+    media: MediaInfo
+
+
+def read_head(part: Window) -> Head | None:
+    """The initialization segment at the head of `part`; None if there is no whole one."""
+    place = 0
+    for _ in range(_MOST_BOXES):
+        kind, end = _box(part, place)
+        if kind in _HEADS or (not kind and place == part.size_bytes):
+            break
+        if not kind or end > _MOST_INIT_BYTES:
+            return None
+        place = end
+    data = part.read(0, place)
+    try:
+        return Head(place, crc32(data), read_init(data))
+    except NotMedia:
+        return None
+
+
+def holds_segments(part: Window) -> bool:
+    """Whether a segment begins in `part`, whatever stands before it."""
+    place = 0
+    for _ in range(_MOST_BOXES):
+        kind, end = _box(part, place)
+        if not kind or kind == b"moof":
+            return bool(kind)
+        place = end
+    return False
+
+
+class Segments:
+    """The segments that lie side by side in `part` from `start` up to `end`.
+
+    After the iteration `stopped` is the place behind the last whole one.
+    """
+
+    def __init__(
+        self, part: Window, start: int, end: int, media: MediaInfo, started_time_us: int | None
+    ) -> None:
+        self._part = part
+        self._end = end
+        self._media = media
+        self._started_us = started_time_us
+        self.stopped = start
+
+    def __iter__(self) -> Iterator[Numbers]:
+        """The numbers of a record for each of them."""
+        while self.stopped < self._end:
+            size = self._size(self.stopped)
+            data = self._part.read(self.stopped, size) if size else b""
+            if not data or len(data) < size:
+                return
+            try:
+                info = read_fragment(data, self._media)
+            except NotMedia:
+                return
+            offset, self.stopped = self.stopped, self.stopped + size
+            yield self._numbers(info, offset, data)
+
+    def _size(self, start: int) -> int:
+        """The size of the segment that begins there; 0 if none does that ends before `end`."""
+        place = start
+        for _ in range(_MOST_BOXES):
+            kind, end = _box(self._part, place)
+            if end > self._end or end - start > MOST_SEGMENT_BYTES:
+                return 0
+            if kind == b"mdat":
+                return end - start
+            if kind not in _HEADS:
+                return 0
+            place = end
+        return 0
+
+    def _numbers(self, info: FragmentInfo, offset: int, data: bytes) -> Numbers:
+        scale = self._media.timescale
+        start_us = info.producer_time_us
+        if start_us is None:
+            start_us = (self._started_us or 0) + info.decode_time * 1_000_000 // scale
+        start_us = max(-_I63, min(_I63 - 1, start_us))
+        duration_ms = min(_U32 - 1, (info.duration * 1_000 + scale // 2) // scale)
+        frame = info.last_sample_duration
+        rate_mhz = min(_U32 - 1, (scale * 1_000 + frame // 2) // frame) if frame else 0
+        flags = UNVERIFIED | (KEYFRAME if info.keyframe else 0)
+        place = offset, len(data), crc32(data)
+        times = start_us, info.decode_time, duration_ms, rate_mhz, start_us
+        return info.sequence, *place, *times, flags
+
+
+def _box(part: Window, place: int) -> tuple[bytes, int]:
+    """Kind and end of the box that begins there; no kind if none does."""
+    head = part.read(place, 16)
+    if len(head) < _SHORT.size:
+        return b"", place
+    size, kind = _SHORT.unpack_from(head)
+    header = _SHORT.size
+    if size == 1 and len(head) == 16:
+        (size,) = _LONG.unpack_from(head, 8)
+        header = 16
+    return (kind, place + size) if size >= header else (b"", place)

@@ -1,0 +1,191 @@
+"""What crosses between the reactor's thread and the writer's: orders one way, reports the other.
+
+The bound of what may wait is kept by `ledger`, which also counts what is written and not yet
+synced; the inbox itself only hands over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Condition
+
+from vidlink.errors import VidlinkError
+from vidlink.model import Arrival, Cause, Gap, Hold, Session, Span, Trouble
+from vidlink.store.sequences.runs import Runs
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Order: start recording `session`."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Order: open `session` for what comes late; if it is unknown, it begins as one that has
+    ended at `now_us`."""
+
+    session: Session
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateGap:
+    """Order: gap `number` of a session is `gap`, in the place of what was said before."""
+
+    session_id: str
+    number: int
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Order: nothing more comes for a session; `is_sealed`: nor will anything ever.
+
+    One that was opened again keeps the reason and the time of its first ending.
+    """
+
+    session_id: str
+    reason: str
+    ended_time_us: int
+    is_sealed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetHold:
+    """Order: a session of a Sentinel has this hold, or none any more."""
+
+    sentinel_id: str
+    session_id: str
+    hold: Hold | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Order: a session has a receipt, which lies in this place; the database lets it go."""
+
+    sentinel_id: str
+    session_id: str
+    number: int
+    place: int
+    size_bytes: int
+
+
+#: What the writer is told; an `Arrival` is the order to record it.
+Order = Begin | Reopen | Arrival | StateGap | End | SetHold | Forget
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Report: a session is open for what comes late; this is what there is of it.
+
+    `session` is as it was recorded, with its init. `parts` has the count of records of each
+    part; the parts that are written now count from `next_number` on. `taken` is what is
+    recorded, `settled` that and what is lost for good: they are made where there is time for
+    it, and are the receiver's from then on.
+    """
+
+    session: Session
+    ended_time_us: int
+    end_reason: str
+    spans: tuple[Span, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    parts: dict[int, int] = field(default_factory=dict)
+    next_number: int = 0
+    taken: Runs = field(default_factory=Runs)
+    settled: Runs = field(default_factory=Runs)
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Report: these segments and gaps of a session have become durable.
+
+    `parts` are the parts that have grown, as number and count of records.
+    """
+
+    session_id: str
+    arrivals: list[Arrival]
+    gaps: list[int]
+    parts: list[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Report:
+    """What a round has come to.
+
+    `opened` are sessions that could be opened again, `refused` those that could not, with the
+    reason. `dropped` are segments that would have begun one part too many. `begun` are sessions
+    whose folders have become durable, `closed` those that are wholly on disk. `troubles`, by
+    session, and `index_trouble`, of the database, last until it has gone well again; `failures`
+    are those of this round, by cause. `held` are orders about holds that have become durable,
+    `not_held` those that came to nothing. `took_seconds` is how long the round was.
+    """
+
+    opened: list[Past] = field(default_factory=list)
+    refused: list[tuple[str, VidlinkError]] = field(default_factory=list)
+    dropped: list[tuple[str, Arrival]] = field(default_factory=list)
+    begun: list[str] = field(default_factory=list)
+    acks: list[Ack] = field(default_factory=list)
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+    index_trouble: Trouble | None = None
+    held: list[SetHold] = field(default_factory=list)
+    not_held: list[tuple[SetHold, VidlinkError]] = field(default_factory=list)
+    failures: Counter[Cause] = field(default_factory=Counter)
+    took_seconds: float = 0.0
+
+
+class Inbox:
+    """Orders for the writer, handed over in batches."""
+
+    def __init__(self) -> None:
+        self._condition = Condition()
+        self._orders: list[Order] = []
+        self._size_bytes = 0
+        self._closing = False
+
+    def put(self, order: Order, size_bytes: int = 0) -> None:
+        """Hand over one order; never waits for the disk."""
+        with self._condition:
+            self._orders.append(order)
+            self._size_bytes += size_bytes
+            self._condition.notify()
+
+    def drain(self) -> list[Order]:
+        """Take everything there is."""
+        with self._condition:
+            orders, self._orders = self._orders, []
+            self._size_bytes = 0
+            return orders
+
+    def close(self) -> None:
+        """Nobody has to wait any more."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+
+    @property
+    def closing(self) -> bool:
+        """Whether :meth:`close` has been called."""
+        return self._closing
+
+    def wait(self, idle_seconds: float | None, round_seconds: float, round_bytes: int) -> None:
+        """Return when a round is due.
+
+        That is `round_seconds` after there is something, or as soon as there are `round_bytes`
+        of it; or when `idle_seconds` have passed with nothing (None: never).
+        """
+        with self._condition:
+            self._condition.wait_for(lambda: bool(self._orders) or self._closing, idle_seconds)
+            if self._orders:
+                self._condition.wait_for(
+                    lambda: self._size_bytes >= round_bytes or self._closing, round_seconds
+                )
+
+
+#: Calls a function with these arguments in the reactor's thread, from any other.
+CallInReactor = Callable[..., object]

@@ -1,0 +1,244 @@
+"""Reading the database: sessions by page, one session, its spans and gaps, the Sentinels.
+
+Used in the threads of the pool, each call with a connection of its own; what is still being
+recorded comes from `ledger`, and `archive` puts the two together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from vidlink.errors import StoreError
+from vidlink.model import (
+    Cause,
+    Gap,
+    Hold,
+    Registration,
+    Session,
+    SessionQuery,
+    SessionRecord,
+    SessionState,
+    Span,
+)
+from vidlink.store.index.database import COLUMNS, FILLING, connect
+from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.window import Window
+
+#: So many connections are kept for the next reader.
+_MOST_IDLE = 8
+_COLUMNS = ", ".join(COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """One session as the database has it: no initialization segment, but what it must be."""
+
+    row: int
+    record: SessionRecord
+    init_size_bytes: int
+    init_check: int
+
+
+class Catalog:
+    """The database at `path`, for reading. Everything blocks, and may run in any thread.
+
+    Raises :exc:`~vidlink.errors.StoreError` if the database fails, or after :meth:`close`.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._most_idle = _MOST_IDLE
+
+    def close(self) -> None:
+        """Let go of all connections; those in use go when they are given back."""
+        self._most_idle = 0
+        self._trim()
+
+    def sentinels(self) -> list[tuple[Registration, int, int | None]]:
+        """Every Sentinel, when its newest session began, and the newest time recorded of it."""
+        with self.connection() as connection:
+            rows = connection.execute(
+                "SELECT sentinel_id, name, group_name, software, started_time_us, end_time_us "
+                "FROM sentinels"
+            )
+            return [
+                (Registration(sentinel_id, "", name, group, software), started, end)
+                for sentinel_id, name, group, software, started, end in rows
+            ]
+
+    def sessions(
+        self, query: SessionQuery, besides: Collection[str], count: int
+    ) -> list[SessionRecord]:
+        """The newest `count` sessions that match, newest first, without the ids `besides`.
+
+        Raises :exc:`~vidlink.errors.RequestError` for an `after` that no page gave.
+        """
+        conditions: list[str] = []
+        values: list[object] = []
+
+        def where(condition: str, *given: object) -> None:
+            conditions.append(condition)
+            values.extend(given)
+
+        if query.after is not None:
+            started_us, session_id = listing.read_token(query.after)
+            where("(started_time_us, session_id) < (?, ?)", _stored(started_us), session_id)
+        if query.sentinel_id is not None:
+            where("sentinel_id = ?", query.sentinel_id)
+        if query.group is not None:
+            where("group_name = ?", query.group)
+        # The second half of each says the same more loosely, of what pages are ordered by: so
+        # sessions that began far from the range are not looked at one by one.
+        if query.to_time_us is not None:
+            where(
+                "begins_us < ? AND started_time_us < "
+                "? + (SELECT max(started_time_us - begins_us) FROM sessions)",
+                *(_stored(query.to_time_us),) * 2,
+            )
+        if query.from_time_us is not None:
+            where(
+                "reaches_us >= ? AND started_time_us >= "
+                "? - (SELECT max(reaches_us - started_time_us) FROM sessions)",
+                *(_stored(query.from_time_us),) * 2,
+            )
+        chosen = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        found: list[SessionRecord] = []
+        with self.connection() as connection:
+            rows = connection.execute(
+                f"SELECT id, {_COLUMNS} FROM sessions {chosen} "
+                "ORDER BY started_time_us DESC, session_id DESC",
+                values,
+            )
+            for row in rows:
+                if row[1] not in besides:
+                    found.append(_as_filed(row).record)
+                    if len(found) == count:
+                        break
+            rows.close()
+        return found
+
+    def session(self, sentinel_id: str, session_id: str) -> Filed | None:
+        """One session, without spans and gaps; None if this Sentinel has none of that id."""
+        filed = self.find(session_id)
+        if filed is None or filed.record.session.sentinel_id != sentinel_id:
+            return None
+        return filed
+
+    def find(self, session_id: str) -> Filed | None:
+        """One session, whichever Sentinel's it is; None if there is none."""
+        with self.connection() as connection:
+            row = connection.execute(
+                f"SELECT id, {_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)
+            ).fetchone()
+        return None if row is None else _as_filed(row)
+
+    def spans(self, row: int) -> tuple[Span, ...]:
+        """The unbroken spans of a session, parts put together."""
+        return listing.merge_spans(span for _, span in self.part_spans(row))
+
+    def part_spans(self, row: int) -> list[tuple[int, Span]]:
+        """The unbroken spans of a session, each with the part that it is in."""
+        with self.connection() as connection:
+            rows = connection.execute(
+                "SELECT part, first, last, start_time_us, end_time_us, size_bytes FROM spans "
+                "WHERE session = ? ORDER BY part, first",
+                (row,),
+            ).fetchall()
+        return [(part, Span(*values)) for part, *values in rows]
+
+    def spans_near(self, row: int, window: Window) -> tuple[Span, ...]:
+        """The unbroken spans in `window`, and the next to it on both sides."""
+        with self.connection() as connection:
+            rows = connection.execute(
+                "SELECT first, last, start_time_us, end_time_us, size_bytes FROM spans "
+                "WHERE session = :row AND first BETWEEN coalesce("
+                "(SELECT max(first) FROM spans WHERE session = :row AND first <= :low), 0) "
+                "AND coalesce("
+                "(SELECT min(first) FROM spans WHERE session = :row AND first > :high), :high)",
+                {"row": row, "low": window.low, "high": _or_most(window.high)},
+            ).fetchall()
+        return listing.merge_spans(Span(*values) for values in rows)
+
+    def gaps(self, row: int, low: int = 0, high: int | None = None) -> tuple[Gap, ...]:
+        """What has been stated about gaps from `low` to `high`, and of time, in that order."""
+        with self.connection() as connection:
+            rows = connection.execute(
+                "SELECT first, last, cause, start_time_us, end_time_us, detail FROM gaps "
+                "WHERE session = ? AND (first IS NULL OR (coalesce(last, first) >= ? "
+                "AND first <= ?)) ORDER BY number",
+                (row, low, _or_most(high)),
+            ).fetchall()
+        return tuple(
+            Gap(first, last, Cause(cause), start, end, detail)
+            for first, last, cause, start, end, detail in rows
+        )
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for a ``with``; what SQLite says in it is said as an error of the store."""
+        if not self._most_idle:
+            raise StoreError("the recording is closed")
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = _try(lambda: connect(self._path, synchronous=None))
+        try:
+            yield connection
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreError(f"the index cannot be read: {error}") from error
+        self._idle.append(connection)
+        self._trim()
+
+    def _trim(self) -> None:
+        while len(self._idle) > self._most_idle:
+            self._idle.popleft().close()
+
+
+def _try(open_it: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+    try:
+        return open_it()
+    except sqlite3.Error as error:
+        raise StoreError(f"the index cannot be read: {error}") from error
+
+
+def _or_most(sequence: int | None) -> int:
+    return 2**63 - 1 if sequence is None else sequence
+
+
+def _stored(time_us: int) -> int:
+    """`time_us`, or the nearest that a column can hold."""
+    return max(-(2**63), min(2**63 - 1, time_us))
+
+
+def _hold(known: dict[str, Any]) -> Hold:
+    return Hold(known["hold_reason"], known["held_time_us"])
+
+
+def _as_filed(row: tuple[Any, ...]) -> Filed:
+    number, *values = row
+    known: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
+
+    def take(*names: str) -> dict[str, Any]:
+        return {name: known[name] for name in names}
+
+    session = Session(
+        group=known["group_name"],
+        init=b"",
+        **take("session_id", "sentinel_id", "name", "software", "started_time_us"),
+        **take("mime", "width", "height", "timescale", "track_id"),
+    )
+    record = SessionRecord(
+        session=session,
+        state=SessionState.ENDED if known["state"] == FILLING else SessionState(known["state"]),
+        **take("ended_time_us", "end_reason", "segment_count", "size_bytes"),
+        **take("first_sequence", "last_sequence", "start_time_us", "end_time_us"),
+        hold=None if known["held_time_us"] is None else _hold(known),
+    )
+    return Filed(number, record, known["init_size_bytes"], known["init_crc32"])

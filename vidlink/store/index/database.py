@@ -1,0 +1,315 @@
+"""The database: which sessions there are, their unbroken spans and their gaps.
+
+It is written by the writer's thread only, one transaction a round; `catalog` reads it. Truth
+is in the folders: whatever this loses, `recovery` finds again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+from vidlink.errors import StoreError
+from vidlink.model import Cause, Gap, SessionRecord, SessionState, Span
+from vidlink.store.files.layout import SessionFile
+from vidlink.store.handover.orders import Forget, SetHold
+from vidlink.store.index.schema import FORGET, SCHEMA, SCHEMA_FORMAT, SET_HOLD
+from vidlink.store.sequences import gaps as listing
+
+#: The columns of `sessions` that a record fills, in order.
+COLUMNS = (
+    "session_id", "sentinel_id", "name", "group_name", "software", "started_time_us",
+    "init_size_bytes", "init_crc32", "mime", "width", "height", "timescale", "track_id",
+    "state", "ended_time_us", "end_reason", "segment_count", "size_bytes", "first_sequence",
+    "last_sequence", "start_time_us", "end_time_us", "begins_us", "reaches_us",
+    "held_time_us", "hold_reason",
+)  # fmt: skip
+
+#: The state of a session that has ended and is open for what comes late.
+FILLING = "filling"
+
+_PUT_SESSION = (
+    f"INSERT INTO sessions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "
+    f"ON CONFLICT (session_id) DO UPDATE SET "
+    f"{', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
+)
+_ROW_OF = "SELECT id FROM sessions WHERE session_id = ?"
+_PUT_SENTINEL = """
+INSERT INTO sentinels VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sentinel_id) DO UPDATE SET
+    name = iif(excluded.started_time_us >= started_time_us, excluded.name, name),
+    group_name = iif(excluded.started_time_us >= started_time_us, excluded.group_name, group_name),
+    software = iif(excluded.started_time_us >= started_time_us, excluded.software, software),
+    started_time_us = max(started_time_us, excluded.started_time_us),
+    end_time_us = max(coalesce(end_time_us, excluded.end_time_us),
+                      coalesce(excluded.end_time_us, end_time_us))
+"""
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PUT_SPAN = "INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?)"
+_PUT_GAP = "INSERT OR REPLACE INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+#: What may stand in columns that have one of a few words, by table and column.
+_WORDS = (
+    ("sessions", "state", (*(state.value for state in SessionState), FILLING)),
+    ("gaps", "cause", tuple(cause.value for cause in Cause)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What is new of one session, as described in `file`.
+
+    `record` is None where the database has it, under the id `row`; spans are by part, gaps by
+    number. `anew`: spans and gaps that are there are dropped. `is_filling`: the session has
+    ended, and is written to all the same.
+    """
+
+    file: SessionFile
+    record: SessionRecord | None
+    row: int | None
+    spans: list[tuple[int, Span]] = field(default_factory=list)
+    gaps: list[tuple[int, Gap]] = field(default_factory=list)
+    anew: bool = False
+    is_filling: bool = False
+
+
+class UnusableIndex(StoreError):
+    """The database is damaged, or is not that of this data folder; it can be made anew."""
+
+
+def connect(path: str, *, synchronous: str | None) -> sqlite3.Connection:
+    """A connection for whichever thread uses it at a time; None: for reading only.
+
+    `synchronous` is SQLite's word for when a commit is on the disk: ``FULL`` at once,
+    ``NORMAL`` with whatever syncs the file system next.
+
+    Raises:
+        sqlite3.Error: the file is no database.
+    """
+    connection = sqlite3.connect(
+        path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=64
+    )
+    try:
+        if synchronous is None:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {synchronous}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Index:
+    """The database at `path`, which belongs to the data folder with this `uuid`.
+
+    `is_new` says that there was none; `synchronous` is as for :func:`connect`. Everything may
+    block.
+    """
+
+    def __init__(self, path: str, uuid: str, synchronous: str = "NORMAL") -> None:
+        self.path = path
+        self._uuid = uuid
+        self._synchronous = synchronous
+        self.is_new = not os.path.exists(path)
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Open and check it; a missing one is made.
+
+        Raises:
+            UnusableIndex: it is damaged, or of another folder or format.
+            StoreError: it cannot be opened for another reason, such as a full disk.
+        """
+        try:
+            with self._reported("opened"):
+                self._check() if not self.is_new else self._make()
+        except StoreError:
+            self.close()
+            raise
+
+    def _make(self) -> None:
+        with self._transaction() as cursor:
+            for statement in SCHEMA.split(";"):
+                cursor.execute(statement)
+            cursor.execute("INSERT INTO folder VALUES (?)", (self._uuid,))
+            cursor.execute(f"PRAGMA user_version = {SCHEMA_FORMAT}")
+
+    def _check(self) -> None:
+        connection = self._connected()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version != SCHEMA_FORMAT:
+            raise UnusableIndex(f"the index has format {version}, not {SCHEMA_FORMAT}")
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise UnusableIndex(f"the index is damaged: {found}")
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'folder'")
+        if not tables.fetchall():
+            raise UnusableIndex("the index is the database of something else")
+        if connection.execute("SELECT uuid FROM folder").fetchall() != [(self._uuid,)]:
+            raise UnusableIndex("the index belongs to another data folder")
+        # SQLite does not mind what a text says: a wrong bit in one is for us to see.
+        for table, column, words in _WORDS:
+            marks = ", ".join("?" * len(words))
+            (wrong,) = connection.execute(
+                f"SELECT count(*) FROM {table} WHERE {column} NOT IN ({marks})", words
+            ).fetchone()
+            if wrong:
+                raise UnusableIndex(f"the index is damaged: {wrong} {table} of an unknown {column}")
+
+    def save(self, sheets: Iterable[Sheet], changes: Iterable[SetHold | Forget] = ()) -> list[int]:
+        """Put `sheets` into the database, then `changes` of what is there, all or none.
+
+        Returns the row of each session of the sheets.
+
+        Raises:
+            StoreError: it could not be done; the next call opens the database anew.
+        """
+        with self._reported("written"), self._transaction() as cursor:
+            rows = [_put(cursor, sheet) for sheet in sheets]
+            for change in changes:
+                _change(cursor, change)
+            return rows
+
+    def remove(self, row: int) -> None:
+        """Forget a session, as if it had never been. Raises as :meth:`save`."""
+        with self._reported("written"), self._transaction() as cursor:
+            _drop_details(cursor, row)
+            cursor.execute("DELETE FROM sessions WHERE id = ?", (row,))
+
+    def seal(self, now_us: int) -> None:
+        """Mark as sealed what ended long enough ago. Raises as :meth:`save`."""
+        with self._reported("written"), self._transaction() as cursor:
+            cursor.execute(
+                "UPDATE sessions SET state = 'sealed' WHERE state = 'ended' AND ended_time_us <= ?",
+                (now_us - listing.SEALING_US,),
+            )
+
+    def known(self) -> set[str]:
+        """The ids of all sessions."""
+        with self._reported("read"):
+            rows = self._connected().execute("SELECT session_id FROM sessions")
+            return {session_id for (session_id,) in rows}
+
+    def receipts_end(self) -> int:
+        """Up to where ``receipts.jsonl`` is known, in octets."""
+        with self._reported("read"):
+            rows = self._connected().execute("SELECT max(place + size_bytes) FROM receipts")
+            return int(rows.fetchone()[0] or 0)
+
+    def receipted(self) -> list[int]:
+        """The hash of each session id that has a receipt: there may be millions."""
+        with self._reported("read"):
+            rows = self._connected().execute("SELECT session_id FROM receipts")
+            return [hash(session_id) for (session_id,) in rows]
+
+    def open_sessions(self) -> list[tuple[str, str]]:
+        """The sessions that were being written to, as the ids of Sentinel and session."""
+        with self._reported("read"):
+            rows = self._connected().execute(
+                "SELECT sentinel_id, session_id FROM sessions WHERE state IN ('live', ?)",
+                (FILLING,),
+            )
+            return rows.fetchall()
+
+    def close(self) -> None:
+        """Let go of the database; may be called twice."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connect(self.path, synchronous=self._synchronous)
+        return self._connection
+
+    @contextmanager
+    def _reported(self, doing: str) -> Iterator[None]:
+        """Say what SQLite says as an error of the store, and start anew after it."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.close()
+            kind = UnusableIndex if error.sqlite_errorcode & 0xFF in _DAMAGED else StoreError
+            raise kind(f"the index cannot be {doing}: {error}") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        cursor = self._connected().cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            yield cursor
+            cursor.execute("COMMIT")
+        except BaseException:
+            if cursor.connection.in_transaction:
+                cursor.execute("ROLLBACK")
+            raise
+
+
+def _put(cursor: sqlite3.Cursor, sheet: Sheet) -> int:
+    row = sheet.row
+    if sheet.record is not None:
+        session = sheet.record.session
+        cursor.execute(_PUT_SESSION, _as_row(sheet.record, sheet))
+        (row,) = cursor.execute(_ROW_OF, (session.session_id,)).fetchone()
+        cursor.execute(
+            _PUT_SENTINEL,
+            (
+                session.sentinel_id,
+                session.name,
+                session.group,
+                session.software,
+                session.started_time_us,
+                sheet.record.end_time_us,
+            ),
+        )
+    assert row is not None
+    if sheet.anew:
+        _drop_details(cursor, row)
+    cursor.executemany(_PUT_SPAN, [_span_as_row(row, part, span) for part, span in sheet.spans])
+    cursor.executemany(_PUT_GAP, [_gap_as_row(row, number, gap) for number, gap in sheet.gaps])
+    return row
+
+
+def _drop_details(cursor: sqlite3.Cursor, row: int) -> None:
+    cursor.execute("DELETE FROM spans WHERE session = ?", (row,))
+    cursor.execute("DELETE FROM gaps WHERE session = ?", (row,))
+
+
+def _change(cursor: sqlite3.Cursor, change: SetHold | Forget) -> None:
+    if isinstance(change, SetHold):
+        hold = change.hold
+        values = (None, None) if hold is None else (hold.time_us, hold.reason)
+        cursor.execute(SET_HOLD, (*values, change.session_id))
+    else:
+        for statement in FORGET:
+            cursor.execute(statement, asdict(change))
+
+
+def _as_row(record: SessionRecord, sheet: Sheet) -> tuple[object, ...]:
+    session, file = record.session, sheet.file
+    state = FILLING if sheet.is_filling else record.state.value
+    return (
+        session.session_id, session.sentinel_id, session.name, session.group, session.software,
+        session.started_time_us, file.init_size_bytes, file.init_check, session.mime,
+        session.width, session.height, session.timescale, session.track_id,
+        state, record.ended_time_us, record.end_reason, record.segment_count,
+        record.size_bytes, record.first_sequence, record.last_sequence, record.start_time_us,
+        record.end_time_us, *listing.extent_us(record),
+        None if record.hold is None else record.hold.time_us,
+        None if record.hold is None else record.hold.reason,
+    )  # fmt: skip
+
+
+def _span_as_row(row: int, part: int, span: Span) -> tuple[int, ...]:
+    times = span.start_time_us, span.end_time_us
+    return row, part, span.first, span.last, *times, span.size_bytes
+
+
+def _gap_as_row(row: int, number: int, gap: Gap) -> tuple[object, ...]:
+    times = gap.start_time_us, gap.end_time_us
+    return row, number, gap.first, gap.last, gap.cause.value, *times, gap.detail

@@ -1,0 +1,310 @@
+"""The reactor's view of what is being recorded: what waits, what is durable, what is refused.
+
+It keeps the bound of the queue: what has been handed to the writer and is not durable yet.
+Nothing here touches the disk; a session leaves the ledger when it is wholly on disk, and from
+then on `catalog` knows it. One that is opened again comes back (`openings`); how the writer
+comes to know of a session is in `unstarted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+
+from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
+from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, Session
+from vidlink.store.handover.orders import Ack, End, Inbox, Past, Report
+from vidlink.store.queue.account import Account
+from vidlink.store.queue.openings import Openings
+from vidlink.store.queue.refused import Refusals
+from vidlink.store.queue.room import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
+from vidlink.store.queue.unstarted import Newcomers
+from vidlink.store.queue.vitals import Pulse
+from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.statements import put_statement
+
+
+class Ledger:
+    """Every session that is not wholly on disk, and the bound of what waits.
+
+    At `queue_bytes` or `queue_segments` a segment is refused, which is recorded as a gap.
+    `is_used` says whether a session id was used before this server started; `seconds` is the
+    monotonic clock.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        *,
+        queue_bytes: int,
+        queue_segments: int,
+        is_used: Callable[[str], bool],
+        seconds: Callable[[], float],
+    ) -> None:
+        self._inbox = inbox
+        self._room = Room(queue_bytes, queue_segments, seconds)
+        self._pulse = Pulse(self._room, seconds)
+        self.counts = self._pulse.counts
+        self._is_used = is_used
+        self._used: set[str] = set()
+        self._accounts: dict[str, Account] = {}
+        self._openings = Openings(inbox, self._room)
+        self._newcomers = Newcomers(inbox, self._room)
+        self._refusals = Refusals(self._pulse, self._newcomers.state)
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[Account]:
+        """The accounts in the order in which their sessions began."""
+        return iter(self._accounts.values())
+
+    def account(self, session_id: str) -> Account | None:
+        """The account of a session; None if it is wholly on disk, or unknown."""
+        return self._accounts.get(session_id)
+
+    @property
+    def load(self) -> float:
+        """How full the queue is, 0.0 to 1.0."""
+        return self._room.load
+
+    def begin(self, session: Session, durable: Callable[[int], None]) -> None:
+        """Start an account. Raises :exc:`~vidlink.errors.RequestError`."""
+        session_id = session.session_id
+        check_session(session)
+        if self._is_over:
+            raise NotFound("nothing is recorded any more")
+        if session_id in self._used or self._is_used(session_id):
+            raise RequestError(f"session {session_id} has been used before")
+        self._used.add(session_id)
+        account = Account(session, durable, listing.without_init(session))
+        self._accounts[session_id] = account
+        self._newcomers.add(account)
+
+    def reopen(
+        self, session: Session, durable: Callable[[int], None], now_us: int
+    ) -> Deferred[None]:
+        """Open a session for what comes late; see `IStore.reopen`."""
+        account = self._accounts.get(session.session_id)
+        try:
+            check_session(session)
+            if account is not None and account.session.sentinel_id != session.sentinel_id:
+                raise SessionGone("this is the session of another sentinel")
+            if account is not None and account.ending is None:
+                raise RequestError("the session is being recorded")
+            # One that is just being closed is opened when it is wholly on disk.
+            answer = self._openings.add(session, durable, now_us, at_once=account is None)
+        except VidlinkError as error:
+            return fail(error)
+        self._used.add(session.session_id)
+        return answer
+
+    def append(self, session_id: str, arrival: Arrival) -> bool:
+        """Take one segment, or refuse it. Raises :exc:`~vidlink.errors.NotFound`."""
+        account = self._accounts.get(session_id)
+        if account is None or account.ending is not None:
+            return self._openings.append(session_id, arrival)
+        sequence, size = arrival.segment.sequence, len(arrival.segment.data)
+        if sequence in account.taken:
+            return True
+        check_arrival(arrival)
+        is_late = arrival.segment.late
+        if not self._room.has(size, is_late=is_late) or not (
+            account.is_handed_over or self._newcomers.hand_over(account)
+        ):
+            self._refusals.add(account, arrival)
+            return False
+        if account.refusing is not None and not is_late:
+            self._refusals.end(account)
+        self._room.take(size, 1)
+        self._accept(account, to_keep(arrival))
+        return True
+
+    def _accept(self, account: Account, arrival: Arrival) -> None:
+        """Hand over a segment that has been counted."""
+        segment = arrival.segment
+        sequence, size = segment.sequence, len(segment.data)
+        end_us = listing.segment_end_us(segment)
+        account.taken.add(sequence, sequence, segment.start_time_us, end_us, size)
+        account.waiting[sequence] = arrival
+        self._inbox.put(arrival, size)
+
+    def gap(self, session_id: str, gap: Gap) -> None:
+        """State a gap. Raises :exc:`~vidlink.errors.NotFound`."""
+        gap = replace(gap, detail=listing.as_text(gap.detail))
+        account = self._accounts.get(session_id)
+        if account is None or account.ending is not None:
+            self._openings.gap(session_id, gap)
+        else:
+            self._pulse.stated(gap)
+            number = put_statement(account.gaps, gap)
+            if account.gaps[number] != gap:
+                # It is lost whatever becomes of the statement, so nothing has to wait for that.
+                account.settle_gaps((gap,))
+                self._tell(account, account.settled.reached)
+            self._newcomers.state(account, number)
+
+    def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
+        """Nothing more comes; nothing happens if that was said before."""
+        self._finish(End(session_id, listing.as_text(reason), ended_time_us))
+
+    def seal(self, session_id: str) -> bool:
+        """Nothing more comes, ever. Raises :exc:`~vidlink.errors.NotFound`."""
+        account = self._accounts.get(session_id)
+        if account is not None and account.past is None and account.ending is None:
+            raise NotFound(f"session {session_id} is live")
+        ending = self._finish(End(session_id, "", 0, is_sealed=True))
+        if ending is None:
+            raise NotFound(f"session {session_id} is not being recorded")
+        return ending.is_sealed
+
+    def _finish(self, ending: End) -> End | None:
+        """End a session; returns how it ends, or None if it is not being recorded."""
+        account = self._accounts.get(ending.session_id)
+        if account is None or account.ending is not None:
+            return self._openings.end(ending)
+        return self._end(account, ending)
+
+    def _end(self, account: Account, ending: End) -> End:
+        self._refusals.end(account)
+        if ending.is_sealed and not account.is_whole:
+            ending = replace(ending, is_sealed=False)
+        if ending.is_sealed:
+            # Where it was cut short nothing is missing any more, nor at its end.
+            ended_us = None if account.past is None else account.past.ended_time_us
+            known = account.gaps
+            account.gaps = listing.sealed_gaps(known, ended_us)
+            for number, gap in enumerate(account.gaps):
+                if number >= len(known) or gap is not known[number]:
+                    self._newcomers.state(account, number)
+        account.ending = ending
+        if account.is_handed_over:
+            self._inbox.put(ending)
+        elif self._newcomers.gives_up(account):
+            self._close(account.session.session_id)
+        return ending
+
+    def end_all(self, reason: str, ended_time_us: int) -> None:
+        """End every session that has not ended; none begins any more."""
+        self._is_over = True
+        self._openings.drop_all(reason, ended_time_us)
+        for session_id in tuple(self._accounts):
+            self.end(session_id, reason, ended_time_us)
+        self._newcomers.hand_over_all(is_last=True)
+
+    def recording(self, session_id: str) -> RecordingState:
+        """Whether what is appended reaches the disk."""
+        account = self._accounts.get(session_id)
+        if account is None or account.ending is not None:
+            return RecordingState.NONE
+        is_bad = self._is_troubled(account) or self._pulse.index_trouble is not None
+        return RecordingState.TROUBLE if is_bad else RecordingState.OK
+
+    def _is_troubled(self, account: Account) -> bool:
+        return (
+            account.refusing is not None
+            or not account.is_handed_over
+            or self._pulse.trouble(account.session.session_id) is not None
+        )
+
+    def health(self) -> RecordingHealth:
+        """How the recording does at this moment."""
+        live = [account for account in self._accounts.values() if account.ending is None]
+        troubled = sum(map(self._is_troubled, live))
+        return self._pulse.health(not self._is_over, len(live), troubled)
+
+    def take(self, report: Report) -> None:
+        """Take the report of a round, and tell those who wait for it."""
+        self._pulse.take(report)
+        for past in report.opened:
+            self._open(past)
+        for session_id, error in report.refused:
+            self._openings.drop(session_id, error)
+        for session_id, arrival in report.dropped:
+            account = self._accounts.get(session_id)
+            if account is not None:
+                self._drop(account, arrival)
+        for ack in report.acks:
+            account = self._accounts.get(ack.session_id)
+            if account is not None:
+                self._settle(account, ack)
+        for session_id in report.begun:
+            account = self._accounts.get(session_id)
+            if account is not None:
+                self._room.free(account.start_bytes, 0)
+                account.start_bytes = 0
+        for session_id in report.closed:
+            self._close(session_id)
+        self._newcomers.hand_over_all()
+        if self._room.load <= ROOM_AGAIN:
+            self._refusals.end_all()
+
+    def _open(self, past: Past) -> None:
+        """The writer has opened a session: hand over what was kept for it."""
+        session_id = past.session.session_id
+        opening = self._openings.pop(session_id)
+        if opening is None:
+            # The server is stopping, and the writer has been told so.
+            return
+        account = self._accounts[session_id] = Account.again(past, opening.durable)
+        account.start_bytes, account.refused = opening.start_bytes, opening.refused
+        opening.answer(None)
+        self._tell(account, account.settled.reached)
+        for gap in opening.gaps:
+            self.gap(session_id, gap)
+        for sequence, arrival in opening.arrivals.items():
+            if sequence in account.taken:
+                self._room.free(len(arrival.segment.data), 1)
+            else:
+                self._accept(account, arrival)
+        if opening.ending is not None:
+            self._end(account, opening.ending)
+
+    def _close(self, session_id: str) -> None:
+        """A session is wholly on disk; from now on it may be opened again."""
+        account = self._accounts.pop(session_id, None)
+        if account is not None and account.ending is not None and account.ending.is_sealed:
+            # Also where all of it was acknowledged before: it says that the session is sealed.
+            account.told = -1
+            self._tell(account, account.highest)
+        self._openings.order(session_id)
+
+    def _settle(self, account: Account, ack: Ack) -> None:
+        size_bytes = 0
+        for arrival in ack.arrivals:
+            sequence = arrival.segment.sequence
+            del account.waiting[sequence]
+            size_bytes += len(arrival.segment.data)
+            account.settled.add(sequence, sequence)
+        if ack.arrivals:
+            self._room.free(size_bytes, len(ack.arrivals))
+            self._pulse.settled(ack, size_bytes)
+        account.parts.update(ack.parts)
+        account.settle_gaps(account.gaps[number] for number in ack.gaps)
+        self._tell(account, account.settled.reached)
+
+    def _drop(self, account: Account, arrival: Arrival) -> None:
+        """The writer has no place for a segment: it is missing, as if it had been refused."""
+        segment = arrival.segment
+        sequence, size = segment.sequence, len(segment.data)
+        del account.waiting[sequence]
+        self._room.free(size, 1)
+        end_us = listing.segment_end_us(segment)
+        account.taken.discard(sequence, segment.start_time_us, end_us, size)
+        if account.ending is None:
+            detail = "the session has no room for another part"
+            self.gap(
+                account.session.session_id,
+                Gap(sequence, sequence, Cause.WRITE_ERROR, detail=detail),
+            )
+
+    def _tell(self, account: Account, reached: int) -> None:
+        if reached > account.told:
+            account.told = reached
+            try:
+                account.durable(reached)
+            except Exception:
+                self._log.failure("an acknowledgement failed")

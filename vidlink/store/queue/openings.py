@@ -1,0 +1,169 @@
+"""Sessions that are about to be opened again: what is given for them until the writer answers.
+
+The writer alone knows what there is of a session (`reopening`); until its answer comes, what
+arrives is kept here, within the bound of `room`. Nothing here touches the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from twisted.internet.defer import Deferred
+
+from vidlink.errors import (
+    NotFound,
+    NotMedia,
+    RequestError,
+    SessionGone,
+    SessionSealed,
+    VidlinkError,
+)
+from vidlink.model import Arrival, Gap, Session
+from vidlink.store.handover.orders import End, Inbox, Reopen
+from vidlink.store.queue.room import Room, check_arrival, to_keep
+from vidlink.store.sequences.runs import widened
+from vidlink.store.sequences.statements import put_statement
+
+#: What the start of a session counts in the queue, beside its initialization segment.
+START_BYTES = 1_024
+
+
+@dataclass(slots=True)
+class Opening:
+    """One session that is to be opened, and what is to be done once it is.
+
+    `is_ordered` says whether the writer has been asked: a session that is just being closed
+    is opened when that is done.
+    """
+
+    session: Session
+    durable: Callable[[int], None]
+    now_us: int
+    start_bytes: int
+    answers: list[Deferred[None]] = field(default_factory=list)
+    arrivals: dict[int, Arrival] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    ending: End | None = None
+    #: The first and the last of what found no room.
+    refused: tuple[int, int] | None = None
+    is_ordered: bool = False
+
+    def take_over(self, session: Session, durable: Callable[[int], None]) -> None:
+        """Another connection goes on with it, after the one before was lost.
+
+        Raises as :func:`~vidlink.store.writing.reopening.look_up` does.
+        """
+        if session.sentinel_id != self.session.sentinel_id:
+            raise SessionGone("this is the session of another sentinel")
+        if self.ending is None:
+            raise RequestError("the session is being recorded")
+        if self.ending.is_sealed:
+            raise SessionSealed("the session is sealed: nothing can be added to it")
+        if session.init != self.session.init:
+            raise NotMedia("the session was recorded with another initialization segment")
+        self.ending = None
+        self.durable = durable
+
+    def answer(self, error: VidlinkError | None) -> None:
+        """Tell those who wait: it is open, or it cannot be opened."""
+        answers, self.answers = self.answers, []
+        for answer in answers:
+            if error is None:
+                answer.callback(None)
+            else:
+                answer.errback(error)
+
+
+class Openings:
+    """Every session that the writer has yet to open."""
+
+    def __init__(self, inbox: Inbox, room: Room) -> None:
+        self._inbox = inbox
+        self._room = room
+        self._openings: dict[str, Opening] = {}
+
+    def add(
+        self, session: Session, durable: Callable[[int], None], now_us: int, *, at_once: bool
+    ) -> Deferred[None]:
+        """Open `session`, unless `at_once` only after :meth:`order`; fires when it is open.
+
+        Raises :exc:`~vidlink.errors.RequestError` or :exc:`~vidlink.errors.NotMedia`.
+        """
+        session_id = session.session_id
+        opening = self._openings.get(session_id)
+        if opening is not None:
+            opening.take_over(session, durable)
+        else:
+            size = len(session.init) + START_BYTES
+            if not self._room.has(size, is_late=True):
+                raise RequestError("there is no room for this session now; offer it again later")
+            self._room.take(size, 0)
+            opening = self._openings[session_id] = Opening(session, durable, now_us, size)
+            if at_once:
+                self.order(session_id)
+        answer: Deferred[None] = Deferred()
+        opening.answers.append(answer)
+        return answer
+
+    def order(self, session_id: str) -> None:
+        """Ask the writer now, if this session is to be opened and it has not been asked."""
+        opening = self._openings.get(session_id)
+        if opening is not None and not opening.is_ordered:
+            opening.is_ordered = True
+            self._inbox.put(Reopen(opening.session, opening.now_us), opening.start_bytes)
+
+    def append(self, session_id: str, arrival: Arrival) -> bool:
+        """Keep a segment, if there is room for it. Raises :exc:`~vidlink.errors.NotFound`."""
+        opening = self._open(session_id)
+        sequence, size = arrival.segment.sequence, len(arrival.segment.data)
+        if sequence not in opening.arrivals:
+            check_arrival(arrival)
+            if not self._room.has(size, is_late=True):
+                opening.refused = widened(opening.refused, sequence)
+                return False
+            opening.arrivals[sequence] = to_keep(arrival)
+            self._room.take(size, 1)
+        return True
+
+    def gap(self, session_id: str, gap: Gap) -> None:
+        """Keep a statement. Raises :exc:`~vidlink.errors.NotFound`."""
+        put_statement(self._open(session_id).gaps, gap)
+
+    def end(self, ending: End) -> End | None:
+        """Nothing more comes; the ending as it will be.
+
+        None if it is not to be opened, or that was said before.
+        """
+        opening = self._openings.get(ending.session_id)
+        if opening is None or opening.ending is not None:
+            return None
+        if opening.refused is not None:
+            ending = replace(ending, is_sealed=False)
+        opening.ending = ending
+        return ending
+
+    def pop(self, session_id: str) -> Opening | None:
+        """The writer has answered; what was kept is now for the caller, who frees its room."""
+        return self._openings.pop(session_id, None)
+
+    def drop(self, session_id: str, error: VidlinkError) -> None:
+        """It is not opened after all, and nothing is kept of it."""
+        opening = self._openings.pop(session_id, None)
+        if opening is not None:
+            sizes = [len(arrival.segment.data) for arrival in opening.arrivals.values()]
+            self._room.free(opening.start_bytes + sum(sizes), len(sizes))
+            opening.answer(error)
+
+    def drop_all(self, reason: str, ended_time_us: int) -> None:
+        """The server stops: what the writer has been asked to open is to be closed again."""
+        for session_id, opening in tuple(self._openings.items()):
+            if opening.is_ordered:
+                self._inbox.put(End(session_id, reason, ended_time_us))
+            self.drop(session_id, RequestError("the server is stopping"))
+
+    def _open(self, session_id: str) -> Opening:
+        opening = self._openings.get(session_id)
+        if opening is None or opening.ending is not None:
+            raise NotFound(f"session {session_id} is not being recorded")
+        return opening

@@ -1,0 +1,293 @@
+"""Looking back: what is on disk and what still waits for it, put together.
+
+What waits is taken from the ledger in the reactor's thread, together with how much of each
+part is durable; everything else happens in the pool after that. So nothing is missed between
+the two, and nothing is shown as durable that is not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+from zlib import crc32
+
+from twisted.internet.defer import Deferred, fail
+
+from vidlink.disk import Disk
+from vidlink.errors import Damaged, NotFound, StoreError
+from vidlink.interfaces import IBody
+from vidlink.model import (
+    Gap,
+    Registration,
+    SegmentPage,
+    SegmentQuery,
+    SessionPage,
+    SessionQuery,
+    SessionRecord,
+    SessionState,
+)
+from vidlink.model.clips import Clip, ClipQuery
+from vidlink.store.files.paths import Paths, part_file
+from vidlink.store.files.records import count_records
+from vidlink.store.film.body import Body, MemorySection, RunInPool, Section
+from vidlink.store.film.reel import Reels
+from vidlink.store.handover.locks import Claims
+from vidlink.store.index.catalog import Catalog, Filed
+from vidlink.store.queue.ledger import Ledger
+from vidlink.store.reading.media import read_media
+from vidlink.store.reading.page import read_page
+from vidlink.store.reading.view import View, view_account
+from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.window import WHOLE, Window
+
+T = TypeVar("T")
+
+
+class Archive:
+    """The reading side of the recording; each method is one of `IArchive`."""
+
+    def __init__(
+        self,
+        *,
+        paths: Paths,
+        disk: Disk,
+        ledger: Ledger,
+        catalog: Catalog,
+        reels: Reels,
+        claims: Claims,
+        run_in_pool: RunInPool,
+        wall_clock_us: Callable[[], int],
+    ) -> None:
+        self._paths = paths
+        self._disk = disk
+        self._ledger = ledger
+        self._catalog = catalog
+        self._reels = reels
+        self._claims = claims
+        self._run_in_pool = run_in_pool
+        self._wall_clock_us = wall_clock_us
+
+    def sentinels(self) -> Deferred[tuple[Any, ...]]:
+        """Every Sentinel ever recorded."""
+        live = [account.record() for account in self._ledger]
+        return self._run_in_pool(_blocking, self._sentinels, live)
+
+    def sessions(self, query: SessionQuery) -> Deferred[SessionPage]:
+        """One page of sessions."""
+        live = [account.record() for account in self._ledger]
+        now_us = self._wall_clock_us()
+        return self._run_in_pool(_blocking, self._sessions, query, live, now_us)
+
+    def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
+        """One session with its spans and gaps."""
+        account = self._ledger.account(session_id)
+        if account is not None:
+            if account.session.sentinel_id != sentinel_id:
+                return fail(_unknown(sentinel_id, session_id))
+            # A record of as many spans as there are segments takes its time.
+            return self._run_in_pool(_blocking, account.snapshot())
+        now_us = self._wall_clock_us()
+        return self._run_in_pool(_blocking, self._session, sentinel_id, session_id, now_us)
+
+    def segments(
+        self, sentinel_id: str, session_id: str, query: SegmentQuery
+    ) -> Deferred[SegmentPage]:
+        """One page of segments."""
+        return self._with_view(
+            sentinel_id, session_id, lambda view: read_page(view, self._disk, query)
+        )
+
+    def media(
+        self, sentinel_id: str, session_id: str, first: int, last: int
+    ) -> Deferred[tuple[IBody, tuple[tuple[int, int], ...]]]:
+        """The bytes of a range of segments."""
+
+        def read(view: View) -> tuple[IBody, tuple[tuple[int, int], ...]]:
+            media = read_media(view, self._disk, first, last)
+            is_final = media.is_durable and not media.missing
+            is_final = is_final or view.state is SessionState.SEALED
+            return self._body(media.sections, media.etag, final=is_final), media.missing
+
+        return self._with_view(sentinel_id, session_id, read)
+
+    def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
+        """``recording.mp4``."""
+
+        def read(view: View) -> IBody:
+            return self._showing(view, last, None)[0]
+
+        return self._with_view(sentinel_id, session_id, read)
+
+    def clip(
+        self, sentinel_id: str, session_id: str, query: ClipQuery
+    ) -> Deferred[tuple[IBody, Clip]]:
+        """A time range of ``recording.mp4``."""
+
+        def read(view: View) -> tuple[IBody, Clip]:
+            body, clip = self._showing(view, query.last, query)
+            assert clip is not None, "a range is somewhere"
+            return body, clip
+
+        return self._with_view(sentinel_id, session_id, read)
+
+    def playlist(self, sentinel_id: str, session_id: str) -> Deferred[IBody]:
+        """``index.m3u8``."""
+
+        def read(view: View) -> IBody:
+            is_sealed = view.state is SessionState.SEALED
+            # Only what is durable is listed, so that nothing has to be taken back.
+            is_over = view.state is not SessionState.LIVE and all(
+                arrival.segment.late for arrival in view.waiting
+            )
+            text, etag = self._reels.reel(view.folder).playlist(
+                view.session, view.counts, is_over=is_over, is_sealed=is_sealed
+            )
+            return self._body((MemorySection([text]),), etag, final=is_sealed)
+
+        return self._with_view(sentinel_id, session_id, read)
+
+    def _showing(
+        self, view: View, last: int | None, query: ClipQuery | None
+    ) -> tuple[IBody, Clip | None]:
+        session = replace(view.session, init=view.init())
+        if not session.init:
+            raise NotFound("nothing of this session has reached the disk")
+        reel = self._reels.reel(view.folder)
+        film = reel.film(session, view.counts, view.waiting, last, query)
+        is_final = view.state is SessionState.SEALED
+        return self._body(film.sections, film.etag, final=is_final), film.clip
+
+    def _body(self, sections: tuple[Section, ...], etag: str, *, final: bool) -> IBody:
+        return Body(sections, etag=etag, final=final, run_in_pool=self._run_in_pool)
+
+    def _with_view(
+        self, sentinel_id: str, session_id: str, read: Callable[[View], T]
+    ) -> Deferred[T]:
+        """Look at a session as it is now, and read of it in the pool."""
+        account = self._ledger.account(session_id)
+        now_us = self._wall_clock_us()
+        if account is None:
+
+            def read_filed() -> T:
+                view = self._view_filed(sentinel_id, session_id, now_us)
+                try:
+                    return read(view)
+                except FileNotFoundError:
+                    # It may have been deleted just now.
+                    self._view_filed(sentinel_id, session_id, now_us)
+                    raise
+
+            return self._run_in_pool(_blocking, read_filed)
+        if account.session.sentinel_id != sentinel_id:
+            return fail(_unknown(sentinel_id, session_id))
+        return self._run_in_pool(_blocking, read, view_account(account, self._paths))
+
+    # In the pool
+
+    def _sentinels(self, live: list[SessionRecord]) -> tuple[tuple[Registration, int | None], ...]:
+        known = {
+            registration.sentinel_id: (registration, started_us, end_us)
+            for registration, started_us, end_us in self._catalog.sentinels()
+        }
+        for record in live:
+            one, end_us = record.session, record.end_time_us
+            registration = Registration(one.sentinel_id, "", one.name, one.group, one.software)
+            before = known.get(one.sentinel_id, (registration, one.started_time_us, end_us))
+            newest = registration if one.started_time_us >= before[1] else before[0]
+            ends = [time for time in (end_us, before[2]) if time is not None]
+            started_us = max(one.started_time_us, before[1])
+            known[one.sentinel_id] = newest, started_us, max(ends, default=None)
+        return tuple((known[name][0], known[name][2]) for name in sorted(known))
+
+    def _sessions(self, query: SessionQuery, live: list[SessionRecord], now_us: int) -> SessionPage:
+        limit = listing.clamp_limit(query.limit)
+        place = None if query.after is None else listing.read_token(query.after)
+        found = [
+            record
+            for record in live
+            if listing.matches(query, record)
+            and (place is None or listing.page_key(record.session) < place)
+        ]
+        besides = {record.session.session_id for record in live}
+        found += self._catalog.sessions(query, besides | self._claims.hidden, limit + 1)
+        found.sort(key=lambda record: listing.page_key(record.session), reverse=True)
+        more = listing.write_token(found[limit - 1].session) if len(found) > limit else None
+        shown = tuple(
+            record
+            if record.session.session_id in besides
+            else replace(record, state=listing.state_at(record.state, record.ended_time_us, now_us))
+            for record in found[:limit]
+        )
+        return SessionPage(shown, more)
+
+    def _session(self, sentinel_id: str, session_id: str, now_us: int) -> SessionRecord:
+        view, filed = self._look_up(sentinel_id, session_id, now_us)
+        return replace(
+            filed.record,
+            session=replace(view.session, init=view.init()),
+            state=view.state,
+            spans=self._catalog.spans(filed.row),
+            gaps=view.gaps(WHOLE),
+        )
+
+    def _view_filed(self, sentinel_id: str, session_id: str, now_us: int) -> View:
+        return self._look_up(sentinel_id, session_id, now_us)[0]
+
+    def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:
+        filed = self._catalog.session(sentinel_id, session_id)
+        if filed is None or self._claims.is_hidden(session_id):
+            raise _unknown(sentinel_id, session_id)
+        record, row = filed.record, filed.row
+        folder = self._paths.session(sentinel_id, session_id)
+        state = listing.state_at(record.state, record.ended_time_us, now_us)
+        life = listing.Life.of(replace(record, state=state))
+        view = View(
+            session=record.session,
+            folder=folder,
+            state=state,
+            counts=None,
+            waiting=(),
+            init=lambda: self._init(folder, filed),
+            gaps=lambda window: self._gaps(row, window, life),
+        )
+        return view, filed
+
+    def _gaps(self, row: int, window: Window, life: listing.Life) -> tuple[Gap, ...]:
+        spans = self._catalog.spans_near(row, window)
+        return window.explain(spans, self._catalog.gaps(row, *window.reach(spans)), life)
+
+    def _init(self, folder: str, filed: Filed) -> bytes:
+        """The initialization segment, from the first part whose copy is sound.
+
+        Empty if the server stopped before anything of the session had reached the disk.
+        """
+        counts = count_records(self._disk, folder)
+        if not counts and not filed.record.segment_count:
+            return b""
+        gone: FileNotFoundError | None = None
+        for number in sorted(counts):
+            path = os.path.join(folder, part_file(number))
+            try:
+                data = self._disk.read(path, 0, filed.init_size_bytes)
+            except FileNotFoundError as error:
+                gone = error
+                continue
+            if len(data) == filed.init_size_bytes and crc32(data) == filed.init_check:
+                return data
+        if gone is not None:
+            raise gone
+        raise Damaged("the initialization segment is not what was recorded")
+
+
+def _blocking(read: Callable[..., T], *arguments: Any) -> T:
+    """Call `read`; a file that cannot be read is a :exc:`~vidlink.errors.StoreError`."""
+    try:
+        return read(*arguments)
+    except OSError as error:
+        raise StoreError(f"the recording cannot be read: {error.strerror}") from error
+
+
+def _unknown(sentinel_id: str, session_id: str) -> NotFound:
+    return NotFound(f"there is no session {session_id} of {sentinel_id}")

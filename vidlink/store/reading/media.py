@@ -1,0 +1,100 @@
+"""The bytes of a range of segments as received, from the disk and from what waits for it."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from hashlib import blake2b
+from zlib import crc32
+
+from vidlink.disk import Disk
+from vidlink.errors import NotFound
+from vidlink.model import Octets
+from vidlink.store.film.body import MemorySection, Section, StoredSection, Strip
+from vidlink.store.reading.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A range: its sections in order, a validator of its bytes, the ranges of sequences that
+    are missing, and whether all the rest is durable."""
+
+    sections: tuple[Section, ...]
+    etag: str
+    missing: tuple[tuple[int, int], ...]
+    is_durable: bool
+
+
+class _Collected:
+    """Segments in the order of sequences, as sections."""
+
+    def __init__(self, disk: Disk, folder: str) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._strip = Strip()
+        self._pieces: list[Octets] = []
+        self._sections: list[Section] = []
+        self.numbers = array("Q")
+
+    def stored(self, sequence: int, part: int, offset: int, size: int, check: int) -> None:
+        """The next segment is on disk."""
+        self._close_pieces()
+        self._strip.add(part, offset, size, check)
+        self.numbers.extend((sequence, size, check))
+
+    def waiting(self, sequence: int, data: Octets) -> None:
+        """The next segment is in memory."""
+        self._close_strip()
+        self._pieces.append(data)
+        self.numbers.extend((sequence, len(data), crc32(data)))
+
+    def sections(self) -> tuple[Section, ...]:
+        """What has been collected."""
+        self._close_pieces()
+        self._close_strip()
+        return tuple(self._sections)
+
+    def _close_strip(self) -> None:
+        if len(self._strip):
+            strip, self._strip = self._strip, Strip()
+            self._sections.append(StoredSection(self._disk, self._folder, strip, len(strip)))
+
+    def _close_pieces(self) -> None:
+        if self._pieces:
+            pieces, self._pieces = self._pieces, []
+            self._sections.append(MemorySection(pieces))
+
+
+def read_media(view: View, disk: Disk, first: int, last: int) -> Media:
+    """Segments `first` to `last` of `view`. Blocks; raises :exc:`OSError`.
+
+    Raises:
+        NotFound: none of them is recorded.
+    """
+    collected = _Collected(disk, view.folder)
+    waiting = [a.segment for a in view.waiting if first <= a.segment.sequence <= last]
+    missing: list[tuple[int, int]] = []
+    expected, place = first, 0
+
+    def reach(sequence: int) -> None:
+        nonlocal expected
+        if sequence > expected:
+            missing.append((expected, sequence - 1))
+        expected = sequence + 1
+
+    with view.records(disk) as records:
+        for part, (sequence, offset, size, check, *_) in records.between(first, last):
+            while place < len(waiting) and waiting[place].sequence < sequence:
+                reach(waiting[place].sequence)
+                collected.waiting(waiting[place].sequence, waiting[place].data)
+                place += 1
+            reach(sequence)
+            collected.stored(sequence, part, offset, size, check)
+    for segment in waiting[place:]:
+        reach(segment.sequence)
+        collected.waiting(segment.sequence, segment.data)
+    if not len(collected.numbers):
+        raise NotFound(f"nothing is recorded of segments {first} to {last}")
+    reach(last + 1)
+    etag = blake2b(collected.numbers.tobytes(), digest_size=16)
+    return Media(collected.sections(), etag.hexdigest(), tuple(missing), not waiting)

@@ -1,0 +1,294 @@
+"""The start: the database and the folders are made to agree before anything is recorded.
+
+A session that was being recorded when the server stopped is closed; a folder that the database
+does not know is taken in again; a database that is lost or not ours is made anew from the
+folders. What is sound in one folder is decided in `salvage`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+from twisted.logger import Logger
+
+from vidlink.disk import Disk
+from vidlink.errors import StoreError
+from vidlink.model import Cause, Gap, Span, is_sentinel_id, is_session_id
+from vidlink.store.files.durability import Durability
+from vidlink.store.files.layout import (
+    MOST_FILE_BYTES,
+    RECORD_BYTES,
+    SessionFile,
+    read_session,
+    write_session,
+)
+from vidlink.store.files.paths import SESSION_FILE, Paths, part_number
+from vidlink.store.files.pieces import Window
+from vidlink.store.files.receipts import ReceiptFile
+from vidlink.store.files.segments import holds_segments
+from vidlink.store.index.catalog import Catalog, Filed
+from vidlink.store.index.database import Index, Sheet, UnusableIndex
+from vidlink.store.index.deletions import Stock
+from vidlink.store.index.sheets import file_of, sheet_of
+from vidlink.store.starting.deleted import clear_sentinels, put_away, take_in_receipts
+from vidlink.store.starting.salvage import Salvage, Salvaged
+from vidlink.store.starting.used import UsedIds
+
+END_REASON = "server stopped"
+#: So many sessions go into one transaction.
+_BATCH = 256
+
+
+class Recovery:
+    """One start of the store at `now_us`. Everything blocks, and raises :exc:`OSError` or
+    :exc:`~vidlink.errors.StoreError`.
+
+    `thorough`: the description of every session is read, and not only of those that the
+    database has as open.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        paths: Paths,
+        disk: Disk,
+        index: Index,
+        durability: Durability,
+        receipts: ReceiptFile,
+        now_us: int,
+        *,
+        thorough: bool = False,
+    ) -> None:
+        self._paths = paths
+        self._disk = disk
+        self._index = index
+        self._durability = durability
+        self._receipts = receipts
+        self._now_us = now_us
+        self._is_thorough = thorough
+        #: The sessions that were closed, as the ids of Sentinel and session.
+        self.closed: list[tuple[str, str]] = []
+        self._to_end: list[tuple[SessionFile, int | None, Salvaged]] = []
+        self._sheets: list[Sheet] = []
+
+    def run(self) -> UsedIds:
+        """Make everything agree; returns the ids that must not be used again."""
+        self._open_index()
+        take_in_receipts(self._index, self._receipts)
+        catalog = Catalog(self._paths.index)
+        stock = Stock(catalog)
+        try:
+            known = self._index.known()
+            open_sessions = self._index.open_sessions()
+            folders = dict(self._folders())
+            if self._is_thorough:
+                open_sessions += self._unfinished(folders, known, open_sessions)
+            for session_id, sentinel_id in folders.items():
+                if session_id in known:
+                    continue
+                try:
+                    if stock.is_deleted(session_id):
+                        put_away(sentinel_id, session_id, self._paths, self._disk)
+                    else:
+                        self._take_in(sentinel_id, session_id)
+                except OSError as error:
+                    # The others shall be listed all the same; the next start tries again.
+                    self._say_unreadable(self._paths.session(sentinel_id, session_id), error)
+            for sentinel_id, session_id in open_sessions:
+                filed = catalog.session(sentinel_id, session_id)
+                if filed is not None:
+                    self._close(filed, catalog)
+        finally:
+            catalog.close()
+        # Nobody looks at a session again that says that it has ended: what was cut off has to
+        # be gone for good before it does.
+        self._durability.sync_all()
+        for file, row, salvaged in self._to_end:
+            self._end(file, row, salvaged)
+        self._save(1)
+        self._index.seal(self._now_us)
+        self._durability.sync_all()
+        clear_sentinels(self._paths)
+        return UsedIds(known | folders.keys(), self._index.receipted())
+
+    def _open_index(self) -> None:
+        """Open the database; what cannot be used is put aside, and never deleted."""
+        try:
+            self._index.open()
+        except UnusableIndex as error:
+            aside = f"{self._paths.index}.{self._now_us}.unusable"
+            self._log.error(
+                "{reason}; it is kept as {aside}, and made anew from the recordings",
+                reason=str(error),
+                aside=aside,
+            )
+            for suffix in ("", "-wal", "-shm"):
+                if os.path.exists(self._paths.index + suffix):
+                    os.replace(self._paths.index + suffix, aside + suffix)
+            self._index.is_new = True
+            self._index.open()
+
+    def _folders(self) -> Iterator[tuple[str, str]]:
+        """Every session folder, as the ids of session and Sentinel."""
+        with os.scandir(self._paths.recordings) as sentinels:
+            for sentinel in sentinels:
+                if is_sentinel_id(sentinel.name) and sentinel.is_dir(follow_symlinks=False):
+                    with os.scandir(sentinel.path) as sessions:
+                        for session in sessions:
+                            if is_session_id(session.name):
+                                yield session.name, sentinel.name
+
+    def _unfinished(
+        self, folders: dict[str, str], known: set[str], besides: list[tuple[str, str]]
+    ) -> list[tuple[str, str]]:
+        """Sessions that the database has as closed, and their folders do not."""
+        found: list[tuple[str, str]] = []
+        others = set(besides)
+        for session_id, sentinel_id in folders.items():
+            if session_id in known and (sentinel_id, session_id) not in others:
+                file = self._read_file(sentinel_id, session_id)
+                if file is not None and file.is_unfinished:
+                    found.append((sentinel_id, session_id))
+        return found
+
+    def _take_in(self, sentinel_id: str, session_id: str) -> None:
+        """Put a folder that the database does not know into it."""
+        folder = self._paths.session(sentinel_id, session_id)
+        file = self._read_file(sentinel_id, session_id)
+        if file is None:
+            self._clear_away(folder)
+        elif file.is_unfinished:
+            self._cut(folder, file, None, None, file.gaps)
+        else:
+            self._file_closed(folder, file, None)
+
+    def _close(self, filed: Filed, catalog: Catalog) -> None:
+        """Close a session that was being recorded."""
+        session = filed.record.session
+        folder = self._paths.session(session.sentinel_id, session.session_id)
+        file = self._read_file(session.sentinel_id, session.session_id)
+        if file is None:
+            file = file_of(filed)
+        if not file.is_unfinished:
+            try:
+                self._file_closed(folder, file, filed.row)
+            except OSError as error:
+                self._say_unreadable(folder, error)
+                self._add(file, filed.row, Salvaged(catalog.part_spans(filed.row), was_cut=False))
+            return
+        known: dict[int, list[Span]] = {}
+        for part, span in catalog.part_spans(filed.row):
+            if part >= (file.filling_from or 0):
+                known.setdefault(part, []).append(span)
+        # Statements are only added, and either may be the older one: a copy of the database that
+        # was put back, or the description, which is not written with each of many.
+        gaps = max(catalog.gaps(filed.row), file.gaps, key=len)
+        self._cut(folder, file, filed.row, known, gaps)
+
+    def _read_file(self, sentinel_id: str, session_id: str) -> SessionFile | None:
+        path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
+        try:
+            file = read_session(self._disk.read(path, 0, MOST_FILE_BYTES))
+        except (OSError, StoreError) as error:
+            self._log.warn("{path} cannot be read: {reason}", path=path, reason=str(error))
+            return None
+        names = file.session.sentinel_id, file.session.session_id
+        if names != (sentinel_id, session_id):
+            self._log.warn("{path} is of another session", path=path)
+            return None
+        return file
+
+    def _cut(
+        self,
+        folder: str,
+        file: SessionFile,
+        row: int | None,
+        known: dict[int, list[Span]] | None,
+        gaps: tuple[Gap, ...],
+    ) -> None:
+        """Cut what was never synced, and end the session there."""
+        try:
+            flush_files = self._durability.flushes_files
+            salvaged = Salvage(self._disk, folder, file, known).cut(flush_files)
+        except OSError as error:
+            # The others shall be recorded all the same.
+            self._say_unreadable(folder, error)
+            spans = [(part, span) for part, found in (known or {}).items() for span in found]
+            salvaged = Salvaged(spans, was_cut=False)
+        if file.ended_time_us is None:
+            ends = [span.end_time_us for _, span in salvaged.spans]
+            end_us = max(ends, default=file.session.started_time_us)
+            stop = Gap(None, None, Cause.SERVER_STOPPED, end_us, None, "the server was stopped")
+            file = replace(file, ended_time_us=end_us, end_reason=END_REASON)
+            gaps = (*gaps, stop)
+        # One that had ended before is not cut short: what it lacks is asked for again.
+        ended = replace(file, gaps=gaps, filling_from=None)
+        self._to_end.append((ended, row, salvaged))
+
+    def _say_unreadable(self, folder: str, error: OSError) -> None:
+        self._log.error(
+            "{folder} cannot be put in order, and is left as it is: {reason}; see vidlink fsck",
+            folder=folder,
+            reason=str(error),
+        )
+
+    def _end(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
+        session = file.session
+        folder = self._paths.session(session.sentinel_id, session.session_id)
+        flush_files = self._durability.flushes_files
+        self._disk.make_folders(folder)
+        path = os.path.join(folder, SESSION_FILE)
+        self._disk.replace(path, write_session(file), flush=flush_files)
+        if flush_files:
+            self._disk.sync_folder(folder)
+        self._add(file, row, salvaged)
+        self.closed.append((session.sentinel_id, session.session_id))
+        self._log.info(
+            "session {session} of {sentinel} was being written to when the server stopped{cut}",
+            session=session.session_id,
+            sentinel=session.sentinel_id,
+            cut="; what had not reached the disk is gone" if salvaged.was_cut else "",
+        )
+
+    def _file_closed(self, folder: str, file: SessionFile, row: int | None) -> None:
+        """Put a session that was closed in order into the database."""
+        self._add(file, row, Salvage(self._disk, folder, file, None).look())
+
+    def _add(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
+        self._sheets.append(sheet_of(file, row, salvaged.spans))
+        self._save(_BATCH)
+
+    def _save(self, most: int) -> None:
+        """Put what has been found into the database if it is at least `most` sessions."""
+        if self._sheets and len(self._sheets) >= most:
+            self._index.save(self._sheets)
+            self._sheets = []
+
+    def _clear_away(self, folder: str) -> None:
+        """Remove a folder without a readable description, unless something is recorded in it."""
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        if any(self._is_recorded(os.path.join(folder, name)) for name in names):
+            self._log.error(
+                "{folder} is left alone: it does not say what it is; see vidlink fsck",
+                folder=folder,
+            )
+            return
+        for name in names:
+            if part_number(name) is not None or name.startswith(SESSION_FILE):
+                self._disk.remove(os.path.join(folder, name))
+        try:
+            os.rmdir(folder)
+        except OSError:
+            self._log.warn("{folder} is no recording, and is left alone", folder=folder)
+
+    def _is_recorded(self, path: str) -> bool:
+        """Whether a file holds a record, or a segment that no record tells of."""
+        if path.endswith(".idx"):
+            return self._disk.size(path) >= RECORD_BYTES
+        if part_number(os.path.basename(path)) is None:
+            return False
+        with Window(self._disk, path, lambda size: None) as part:
+            return holds_segments(part)

@@ -1,0 +1,238 @@
+"""What is sound in the folder of one session: tails that no sync ever covered are cut.
+
+Only a session that was being recorded when the server stopped has such tails. Truth is in the
+index records and the segments' checksums; which sessions to look at is decided in `recovery`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+from twisted.logger import Logger
+
+from vidlink.disk import Disk
+from vidlink.model import Span
+from vidlink.store.files.layout import (
+    DAMAGED,
+    RECORD_BYTES,
+    Row,
+    SessionFile,
+    read_records,
+    read_rows,
+)
+from vidlink.store.files.paths import part_file, part_number, records_file
+from vidlink.store.sequences.gaps import end_us
+from vidlink.store.sequences.runs import Runs
+
+_log = Logger()
+
+#: No sync ever leaves more than a round and one segment behind it, and a part's tail is no
+#: longer; what is longer is damage, and is left for a person to look at.
+MOST_TAIL_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What a session's folder holds: unbroken spans, each with the part that it is in."""
+
+    spans: list[tuple[int, Span]]
+    was_cut: bool
+
+
+def _place(span: tuple[int, Span]) -> tuple[int, int]:
+    return span[0], span[1].first
+
+
+class Salvage:
+    """The folder of one session, described by `file`.
+
+    `known` has the spans of each part that an earlier sync covered, as the database has them;
+    None where there is no database to say so. Parts that were whole before the session was
+    opened again are not touched.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        folder: str,
+        file: SessionFile,
+        known: Mapping[int, list[Span]] | None,
+    ) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._file = file
+        self._known = known
+        self._flush_files = False
+        self._taken = Runs()
+        self.was_cut = False
+
+    def cut(self, flush_files: bool) -> Salvaged:
+        """Cut every part to what is sound, and say what there is. Raises :exc:`OSError`.
+
+        `flush_files`: wait for each file that was cut until it is so on the disk.
+        """
+        self._flush_files = flush_files
+        spans: list[tuple[int, Span]] = []
+        # Of a sequence in two parts the copy in the later one counts.
+        for number in reversed(self._numbers()):
+            if number < (self._file.filling_from or 0) or self._cut_part(number):
+                spans += self._spans(number)
+        return Salvaged(sorted(spans, key=_place), self.was_cut)
+
+    def look(self) -> Salvaged:
+        """Say what there is in a session that was closed in order, and cut nothing."""
+        spans = [span for number in reversed(self._numbers()) for span in self._spans(number)]
+        return Salvaged(sorted(spans, key=_place), was_cut=False)
+
+    def _numbers(self) -> list[int]:
+        try:
+            names = os.listdir(self._folder)
+        except FileNotFoundError:
+            _log.error("the recording in {folder} is gone", folder=self._folder)
+            return []
+        numbers = {part_number(name) for name in names}
+        return sorted(number for number in numbers if number is not None)
+
+    def _paths(self, number: int) -> tuple[str, str]:
+        folder = self._folder
+        return os.path.join(folder, part_file(number)), os.path.join(folder, records_file(number))
+
+    def _size(self, path: str) -> int:
+        try:
+            return self._disk.size(path)
+        except FileNotFoundError:
+            return 0
+
+    def _cut_part(self, number: int) -> bool:
+        """Cut one part; returns whether anything is left of it."""
+        path, records_path = self._paths(number)
+        size, records_size = self._size(path), self._size(records_path)
+        count = records_size // RECORD_BYTES
+        # The last record is looked at even if it was synced: it costs one segment.
+        first = max(0, min(self._synced(number, records_path, count), count - 1))
+        end = self._end_before(records_path, first)
+        data = self._disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
+        rows = list(read_records(data))
+        kept = 0
+        for row in rows:
+            if row is None or not self._is_sound(row, path, size, end):
+                kept = self._whole_behind(rows, kept, path, size)
+                break
+            end = row[1] + row[2]
+            kept += 1
+        if kept and (newest := rows[kept - 1]) is not None:
+            end = newest[1] + newest[2]
+        sound = first + kept
+        self._truncate(records_path, records_size, sound * RECORD_BYTES)
+        if not sound and not self._has_init(path):
+            self._disk.remove(records_path)
+            self._disk.remove(path)
+            self.was_cut = True
+            return False
+        if end is not None and size > end:
+            self._truncate_part(path, size, end, self._synced_bytes(number, count))
+        return True
+
+    def _synced_bytes(self, number: int, count: int) -> int:
+        """Up to where a part is known to have been synced; without a database, and without
+        any record, all of it may have been."""
+        if self._known is None:
+            return 0 if count else sys.maxsize
+        spans = self._known.get(number, ())
+        return self._file.init_size_bytes + sum(span.size_bytes for span in spans) if spans else 0
+
+    def _whole_behind(self, rows: Sequence[Row | None], first: int, path: str, size: int) -> int:
+        """How many of `rows` are no tail, although the one at `first` is not sound: up to the last
+        whole one.
+
+        A whole segment in the wrong place is none of a tail: its place is what is wrong. And where
+        no database says what was synced, all that lies before a whole segment may have been.
+        """
+        last = first + 1 if self._known is not None else len(rows)
+        for place in reversed(range(first, last)):
+            row = rows[place]
+            if row is not None and self._is_sound(row, path, size, None):
+                _log.error("{path} is damaged before its end; see vidlink fsck", path=path)
+                return place + 1
+        return first
+
+    def _has_init(self, path: str) -> bool:
+        data = self._disk.read(path, 0, self._file.init_size_bytes) if self._size(path) else b""
+        return len(data) == self._file.init_size_bytes and crc32(data) == self._file.init_check
+
+    def _synced(self, number: int, records_path: str, count: int) -> int:
+        """How many records of a part need no second look."""
+        if self._known is not None:
+            return sum(span.last - span.first + 1 for span in self._known.get(number, ()))
+        low, high = 0, count
+        last = self._row(records_path, count - 1)
+        border = 0 if last is None else last[1] - MOST_TAIL_BYTES
+        while low < high:
+            middle = (low + high) // 2
+            row = self._row(records_path, middle)
+            if row is not None and row[1] < border:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _end_before(self, records_path: str, place: int) -> int | None:
+        """Where in its part the segment of record `place` has to begin; None: unknown, because
+        the record before it is damaged."""
+        if place == 0:
+            return self._file.init_size_bytes
+        row = self._row(records_path, place - 1)
+        return None if row is None else row[1] + row[2]
+
+    def _row(self, records_path: str, place: int) -> Row | None:
+        if place < 0:
+            return None
+        data = self._disk.read(records_path, place * RECORD_BYTES, RECORD_BYTES)
+        return next(read_records(data), None)
+
+    def _is_sound(self, row: Row, path: str, size: int, end: int | None) -> bool:
+        if end not in (None, row[1]) or row[1] + row[2] > size:
+            return False
+        # One that is known to be damaged was synced before that was known.
+        return bool(row[9] & DAMAGED) or crc32(self._disk.read(path, row[1], row[2])) == row[3]
+
+    def _truncate(self, path: str, size: int, keep: int) -> None:
+        if size > keep:
+            self._disk.truncate(path, keep)
+            self.was_cut = True
+            if self._flush_files:
+                self._disk.flush(path)
+
+    def _truncate_part(self, path: str, size: int, end: int, synced: int) -> None:
+        """Cut a part where its last sound record ends, unless more than that was synced."""
+        if size - end <= MOST_TAIL_BYTES and end >= synced:
+            self._truncate(path, size, end)
+        else:
+            _log.error(
+                "{path} holds {count} octets that no index record tells of; they are left alone",
+                path=path,
+                count=size - end,
+            )
+
+    def _spans(self, number: int) -> list[tuple[int, Span]]:
+        """The spans of a part, without what a later part has."""
+        _, records_path = self._paths(number)
+        count = self._size(records_path) // RECORD_BYTES
+        runs = Runs()
+        known = [] if self._known is None else self._known.get(number, [])
+        first = sum(span.last - span.first + 1 for span in known)
+        if first > count:
+            known, first = [], 0
+        for span in known:
+            runs.add(span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes)
+        data = self._disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
+        for row in read_rows(data):
+            if row is not None and row[0] not in self._taken:
+                runs.add(row[0], row[0], row[4], end_us(row[4], row[6]), row[2])
+        for run in runs.runs:
+            self._taken.add(run.first, run.last)
+        return [(number, run.as_span()) for run in runs.runs]

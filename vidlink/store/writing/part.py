@@ -1,0 +1,177 @@
+"""One part being written: a file of segments, and the records of its index beside it.
+
+A part is append-only and strictly ascending in sequence and in media time. What has been
+synced is *committed*; the rest is gone if its round fails. Which part a segment goes to is
+decided in `recording`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from zlib import crc32
+
+from vidlink.disk import Disk, write_all
+from vidlink.model import Arrival, Octets
+from vidlink.store.files.layout import RECORD_BYTES, pack_record
+from vidlink.store.files.paths import part_file, records_file
+from vidlink.store.sequences.gaps import segment_end_us
+from vidlink.store.sequences.runs import Runs
+
+
+class Part:
+    """Part `number` of the session in `folder`; nothing is on disk before :meth:`flush`.
+
+    `committed_count` records and `committed_bytes` octets of it are synced; `runs` are what
+    those hold. `dirty` says that there is more. `exists` says that we made its files,
+    `is_foreign` that a file of that name was there before.
+    """
+
+    def __init__(self, folder: str, number: int, init: bytes) -> None:
+        self.number = number
+        self.path = os.path.join(folder, part_file(number))
+        self.records_path = os.path.join(folder, records_file(number))
+        self.exists = False
+        self.is_foreign = False
+        self.committed_count = 0
+        self.committed_bytes = 0
+        self.runs = Runs()
+        self.dirty = True
+        self._size_bytes = len(init)
+        self._buffers: list[Octets] = [init]
+        self._records: list[bytes] = []
+        self._uncommitted: list[Arrival] = []
+        self.last_sequence = -1
+        self.last_media_time = -1
+
+    def takes(self, arrival: Arrival) -> bool:
+        """Whether `arrival` keeps the order."""
+        return (
+            arrival.segment.sequence > self.last_sequence
+            and arrival.media_time > self.last_media_time
+        )
+
+    def add(self, arrival: Arrival) -> None:
+        """Put `arrival` behind everything else, with the next :meth:`flush`."""
+        segment = arrival.segment
+        self._buffers.append(segment.data)
+        self._records.append(pack_record(arrival, self._size_bytes, crc32(segment.data)))
+        self._uncommitted.append(arrival)
+        self._size_bytes += len(segment.data)
+        self.last_sequence = segment.sequence
+        self.last_media_time = arrival.media_time
+        self.dirty = True
+
+    def flush(self, shelf: Shelf) -> None:
+        """Write what was added, segments before their records. Raises :exc:`OSError`."""
+        descriptor, records = shelf.open(self)
+        buffers, packed = self._buffers, self._records
+        self._buffers, self._records = [], []
+        write_all(shelf.disk, descriptor, buffers)
+        write_all(shelf.disk, records, [b"".join(packed)])
+
+    def commit(self) -> None:
+        """What was written is synced."""
+        for arrival in self._uncommitted:
+            segment = arrival.segment
+            number, end_us = segment.sequence, segment_end_us(segment)
+            self.runs.add(number, number, segment.start_time_us, end_us, len(segment.data))
+        self.committed_count += len(self._uncommitted)
+        self.committed_bytes = self._size_bytes
+        self._uncommitted = []
+        self.dirty = False
+
+    def abandon(self, shelf: Shelf) -> bool:
+        """Write nothing more to it, and cut it to what is committed as far as the disk lets us.
+
+        Returns whether nothing is left of it, so that its number is free again.
+        """
+        shelf.drop(self)
+        self._buffers, self._records, self._uncommitted = [], [], []
+        self.dirty = False
+        try:
+            if self.committed_bytes:
+                shelf.disk.truncate(self.records_path, self.committed_count * RECORD_BYTES)
+                shelf.disk.truncate(self.path, self.committed_bytes)
+            elif self.exists:
+                shelf.disk.remove(self.records_path)
+                shelf.disk.remove(self.path)
+        except OSError:
+            # Readers go by the later part where two hold a sequence, and by checksums.
+            return False
+        return not self.committed_bytes and not self.is_foreign
+
+
+class Shelf:
+    """The open descriptors of parts, at most `limit` pairs of them; the longest unused go first.
+
+    A part that is not synced yet stays open: who fills a round keeps it below `limit`.
+    """
+
+    def __init__(self, disk: Disk, limit: int) -> None:
+        self.disk = disk
+        self.limit = limit
+        self._open: OrderedDict[Part, tuple[int, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many pairs are open."""
+        return len(self._open)
+
+    def open(self, part: Part) -> tuple[int, int]:
+        """The descriptors of the part and of its records; new files are made."""
+        found = self._open.get(part)
+        if found is not None:
+            self._open.move_to_end(part)
+            return found
+        self._make_room()
+        found = self._reopen(part) if part.exists else self._create(part)
+        self._open[part] = found
+        return found
+
+    def descriptors(self, part: Part) -> tuple[int, ...]:
+        """What is open of `part`."""
+        return self._open.get(part, ())
+
+    def drop(self, part: Part) -> None:
+        """Close `part`, if it is open."""
+        for descriptor in self._open.pop(part, ()):
+            self._close(descriptor)
+
+    def close(self) -> None:
+        """Close everything."""
+        for part in list(self._open):
+            self.drop(part)
+
+    def _make_room(self) -> None:
+        if len(self._open) >= self.limit:
+            idle = next((part for part in self._open if not part.dirty), None)
+            if idle is not None:
+                self.drop(idle)
+
+    def _reopen(self, part: Part) -> tuple[int, int]:
+        descriptor = self.disk.reopen(part.path)
+        try:
+            return descriptor, self.disk.reopen(part.records_path)
+        except BaseException:
+            self._close(descriptor)
+            raise
+
+    def _create(self, part: Part) -> tuple[int, int]:
+        try:
+            descriptor = self.disk.create(part.path)
+        except FileExistsError:
+            part.is_foreign = True
+            raise
+        part.exists = True
+        try:
+            return descriptor, self.disk.create(part.records_path)
+        except BaseException:
+            self._close(descriptor)
+            raise
+
+    def _close(self, descriptor: int) -> None:
+        try:
+            self.disk.close(descriptor)
+        except OSError:
+            # The descriptor is free either way, and a sync has already said what was lost.
+            return

@@ -1,0 +1,82 @@
+"""Looking up what there is of a session that is to be opened again, in the writer's thread.
+
+By then everything that was ordered of it before has been done, so what is found is all there
+is. What comes of it is in `recording`, and on the reactor's side in `openings`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from zlib import crc32
+
+from vidlink.disk import Disk
+from vidlink.errors import NotMedia, RequestError, SessionGone, SessionSealed
+from vidlink.model import Gap, SessionState, Span
+from vidlink.store.files.paths import Paths, part_number
+from vidlink.store.files.records import count_records
+from vidlink.store.handover.orders import Past, Reopen
+from vidlink.store.index.catalog import Catalog
+from vidlink.store.index.deletions import Stock
+from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.runs import Runs
+
+#: What is said of a session that was never recorded live.
+UNHEARD_REASON = "delivered after it had ended"
+
+
+def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
+    """What there is of the session that `order` names; of an unknown one, its beginning.
+
+    Raises :exc:`OSError`, :exc:`~vidlink.errors.StoreError`,
+    :exc:`~vidlink.errors.RequestError` if nothing may be added to it, and
+    :exc:`~vidlink.errors.NotMedia` if it was recorded with another initialization segment.
+    """
+    session = order.session
+    filed = catalog.find(session.session_id)
+    folder = paths.session(session.sentinel_id, session.session_id)
+    if filed is None:
+        if Stock(catalog).is_deleted(session.session_id):
+            raise SessionGone("the session was deleted: nothing can be added to it")
+        if os.path.exists(folder):
+            raise RequestError("the folder of this session does not say what is in it")
+        return Past(session, order.now_us, UNHEARD_REASON)
+    record = filed.record
+    if record.session.sentinel_id != session.sentinel_id:
+        raise SessionGone("this is the session of another sentinel")
+    state = listing.state_at(record.state, record.ended_time_us, order.now_us)
+    if state is SessionState.SEALED:
+        raise SessionSealed("the session is sealed: nothing can be added to it")
+    if record.ended_time_us is None or state is not SessionState.ENDED:
+        raise RequestError(f"the session is {state.value}: nothing can be added to it")
+    init = session.init
+    if (len(init), crc32(init)) != (filed.init_size_bytes, filed.init_check):
+        raise NotMedia("the session was recorded with another initialization segment")
+    numbers = {part_number(name) for name in os.listdir(folder)}
+    spans, gaps = catalog.spans(filed.row), catalog.gaps(filed.row)
+    taken, settled = _runs(spans, gaps)
+    return Past(
+        session=replace(record.session, init=init),
+        ended_time_us=record.ended_time_us,
+        end_reason=record.end_reason,
+        spans=spans,
+        gaps=gaps,
+        parts=count_records(disk, folder),
+        next_number=1 + max((one for one in numbers if one is not None), default=-1),
+        taken=taken,
+        settled=settled,
+        hold=record.hold,
+    )
+
+
+def _runs(spans: Sequence[Span], gaps: Sequence[Gap]) -> tuple[Runs, Runs]:
+    """What is recorded, and what is recorded or lost for good; in the order of sequences, so
+    that each is put behind the others."""
+    taken, settled = Runs(), Runs()
+    for span in spans:
+        taken.add(span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes)
+    ranges = [(span.first, span.last) for span in spans]
+    for first, last in sorted([*ranges, *listing.final_ranges(gaps)]):
+        settled.add(first, last)
+    return taken, settled
