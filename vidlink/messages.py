@@ -1,9 +1,9 @@
 """Every message of the wire protocol as a frozen dataclass, one per sentence of its document.
 
-Formats (:mod:`vidlink.wire.binary`, :mod:`vidlink.wire.jsontext`) turn them into bytes and
-back; `init` and `segment` are :class:`~vidlink.model.InitSegment` and
-:class:`~vidlink.model.Segment`. Direction and order are the business of :mod:`vidlink.links`.
-Codecs give and take only values in the ranges named here.
+Only values of :mod:`vidlink.model` are used, so everybody may speak of messages: the formats of
+:mod:`vidlink.wire` turn them into bytes and back, and give and take only values in the ranges named
+here; who says which one when is the business of :mod:`vidlink.links`. `init` and `segment` are
+:class:`~vidlink.model.InitSegment` and :class:`~vidlink.model.Segment`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What a Sentinel still holds of an earlier session: `first` to `last`."""
+    """The sequences `first` to `last` of an earlier session, which a Sentinel still holds."""
 
     session_id: str
     first: int
@@ -29,7 +29,7 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of a tail the server wants, as inclusive ranges of sequences."""
+    """The part of a tail that the server wants, as inclusive ranges of sequences."""
 
     session_id: str
     missing: tuple[Range, ...]
