@@ -1,4 +1,4 @@
-"""How often somebody may do something: tokens that are spent, and come back with the time."""
+"""Allowances: tokens that are spent on doing something, and come back with the time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Allowance:
 
 
 class Bucket:
-    """What is left of one allowance; it is full at first.
+    """The rest of one allowance, which is full at first.
 
     :param seconds: the monotonic clock.
     """

@@ -1,4 +1,4 @@
-"""What the daemons set up before anything is scheduled: clocks and signals."""
+"""Clocks and signals of the daemons, set up before anything is scheduled."""
 
 from __future__ import annotations
 

@@ -15,14 +15,17 @@ from collections.abc import Sequence
 from vidlink.model import Octets
 
 _MODE = 0o640
-#: What one `writev` takes at most (POSIX promises 16, Linux has 1,024).
+#: The most buffers of one `writev` (POSIX promises 16, Linux has 1,024).
 _MOST_BUFFERS = min(1_024, os.sysconf("SC_IOV_MAX"))
 #: macOS has no `fdatasync`.
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
 
 class Disk:
-    """Files as we use them. Everything may block, and raises :exc:`OSError`."""
+    """Files as we use them. Every call may block.
+
+    :raises OSError: out of any of them, if the system cannot do it.
+    """
 
     def create(self, path: str) -> int:
         """Open a file that is not there yet, for appending; returns the descriptor."""
@@ -167,12 +170,12 @@ class Disk:
         return os.stat(path).st_size
 
     def free_bytes(self, path: str) -> int:
-        """How much more may be written to the file system of `path`."""
+        """The octets that may still be written to the file system of `path`."""
         found = os.statvfs(path)
         return found.f_bavail * found.f_frsize
 
     def total_bytes(self, path: str) -> int:
-        """How large the file system of `path` is."""
+        """The size of the file system of `path` in octets."""
         found = os.statvfs(path)
         return found.f_blocks * found.f_frsize
 
@@ -180,8 +183,7 @@ class Disk:
 def write_all(disk: Disk, descriptor: int, buffers: Sequence[Octets]) -> None:
     """Append all of `buffers`, going on after a short write.
 
-    Raises:
-        OSError: the rest cannot be written. A write that writes nothing counts as a full disk.
+    :raises OSError: if the rest cannot be written; to write nothing counts as a full disk.
     """
     left = [buffer for buffer in buffers if len(buffer)]
     while left:
@@ -211,9 +213,8 @@ def take_lock(path: str) -> int:
 
     The lock goes with the process, however it ends. The file has its number in it.
 
-    Raises:
-        Locked: another process has it.
-        OSError: it cannot be made.
+    :raises Locked: if another process has it.
+    :raises OSError: if it cannot be made.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
     _flock(descriptor, fcntl.LOCK_EX)
@@ -226,9 +227,11 @@ def take_lock(path: str) -> int:
 
 
 def sign_lock(descriptor: int) -> None:
-    """Put the number of this process into the lock that it has; raises :exc:`OSError`.
+    """Put the number of this process into the lock that it has.
 
     A process that goes into the background takes its locks along, and has another number then.
+
+    :raises OSError: if it cannot be written.
     """
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
@@ -237,7 +240,10 @@ def sign_lock(descriptor: int) -> None:
 def share_lock(path: str) -> int:
     """Keep others from taking the lock at `path`, as any number of readers may at a time.
 
-    Nothing is written, and nothing made. Raises as :func:`take_lock`.
+    Nothing is written, and nothing made.
+
+    :raises Locked: if another process has taken it.
+    :raises OSError: if it is not there, or cannot be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     _flock(descriptor, fcntl.LOCK_SH)

@@ -131,7 +131,7 @@ class RequestError(VidlinkError):
 
 
 class NotFound(RequestError):
-    """What was asked for does not exist."""
+    """Nothing of the kind that was asked for exists."""
 
     code = "not-found"
     http_status = 404
@@ -173,7 +173,7 @@ class SessionHeld(RequestError):
 
 
 class Damaged(RequestError):
-    """What was asked for is recorded, but its bytes are not what was written."""
+    """The recording that was asked for is there, but its bytes are not what was written."""
 
     code = "damaged"
     http_status = 500
@@ -202,7 +202,7 @@ class Unreachable(VidlinkError):
 
 
 class BadAnswer(VidlinkError):
-    """What answers is no VidLink server, or says what no server of this version says."""
+    """The answer is not that of a VidLink server, or not of one of this version."""
 
     code = "bad-answer"
     http_status = 502
@@ -216,7 +216,7 @@ class StoreError(VidlinkError):
 
 
 class RecordingTrouble(VidlinkError):
-    """What is sent does not reach the disk, or soon may not; what is live goes on."""
+    """Segments do not reach the disk, or soon may not; what is live goes on."""
 
     code = "recording"
 

@@ -28,7 +28,7 @@ class OneLineOptions(usage.Options):
 
     #: The command as it is typed; it stands before every message.
     command = "vidlink"
-    #: What comes after it, in short.
+    #: The rest of the command line, in short.
     synopsis = "[options]"
 
     def getSynopsis(self) -> str:
@@ -50,7 +50,7 @@ class OneLineOptions(usage.Options):
     def number(self, name: str, kind: type, low: float, high: float) -> Any:
         """Replace the text of option `name` by a number in range, and return it.
 
-        :raises UserMistake: it is not one.
+        :raises UserMistake: if it is not one.
         """
         text = self[name]
         try:
@@ -65,7 +65,7 @@ class OneLineOptions(usage.Options):
     def word(self, name: str, words: type[Enum]) -> Any:
         """Replace the text of option `name` by the member of `words` it names, and return it.
 
-        :raises UserMistake: it names none.
+        :raises UserMistake: if it names none.
         """
         for member in words:
             if member.value == self[name]:

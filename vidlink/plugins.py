@@ -1,4 +1,4 @@
-"""What is found as Twisted plugins: the formats of the wire protocol."""
+"""The formats of the wire protocol, which are found as Twisted plugins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidlink.interfaces import ICodec
 def find_codecs() -> tuple[ICodec, ...]:
     """Every format there is, the server's favourite first.
 
-    :raises UserMistake: two plugins have the same name.
+    :raises UserMistake: if two plugins have the same name.
     """
     codecs: dict[str, ICodec] = {}
     for codec in getPlugins(ICodec):

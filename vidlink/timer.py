@@ -1,4 +1,4 @@
-"""One thing that happens later, unless it is put off or called off."""
+"""A call that happens later, unless it is put off or called off."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Timer:
 
     @property
     def is_running(self) -> bool:
-        """Whether a call is due."""
+        """True while a call is due."""
         return self._call is not None and self._call.active()
 
     def start(self, seconds: float, call: Callable[[], None]) -> None:
@@ -25,7 +25,7 @@ class Timer:
         self._call = self._clock.callLater(seconds, call)
 
     def stop(self) -> None:
-        """Call it off, if something is due."""
+        """Call off what is due, if anything is."""
         call, self._call = self._call, None
         if call is not None and call.active():
             call.cancel()

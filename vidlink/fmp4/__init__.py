@@ -1,7 +1,7 @@
 """Fragmented MP4 (ISO/IEC 14496-12 and -15): reading what arrives, writing what leaves.
 
-Here belongs whatever knows the layout of a box; standard library only. Encoding belongs to
-`vidlink.sentinel`, where bytes are kept to `vidlink.store`.
+Here belongs whatever knows the layout of a box; standard library only. Pictures are encoded in
+:mod:`vidlink.sentinel.capture`, and bytes are kept in :mod:`vidlink.store`.
 """
 
 from vidlink.fmp4.avc import (

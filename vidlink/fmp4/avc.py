@@ -9,11 +9,11 @@ from __future__ import annotations
 from vidlink.errors import NotMedia
 
 _START = b"\x00\x00\x01"
+#: The type of a NAL unit that holds (a slice of) a frame to begin at.
 IDR = 5
-"""The type of a NAL unit that holds (a slice of) a frame to begin at."""
 _SPS, _PPS, _DELIMITER, _FILLER, _SPS_EXTENSION = 7, 8, 9, 12, 13
+#: NAL unit types that belong into the `avcC` of the initialization segment.
 PARAMETER_SETS = frozenset((_SPS, _PPS, _SPS_EXTENSION))
-"""NAL unit types that belong into the `avcC` of the initialization segment."""
 _LEFT_OUT = PARAMETER_SETS | {_DELIMITER, _FILLER}
 
 
@@ -22,8 +22,7 @@ def split_annexb(packet: bytes) -> list[bytes]:
 
     A NAL unit never ends in a zero byte (7.4.1), so zeros before a start code are padding.
 
-    Raises:
-        NotMedia: it does not begin with a start code.
+    :raises NotMedia: if it does not begin with a start code.
     """
     first = packet.find(_START)
     if first < 0 or packet[:first].strip(b"\x00"):
@@ -35,8 +34,7 @@ def split_annexb(packet: bytes) -> list[bytes]:
 def split_avc(sample: bytes) -> list[bytes]:
     """Cut an MP4 sample, whose NAL units follow their lengths in four bytes, into NAL units.
 
-    Raises:
-        NotMedia: the lengths do not add up.
+    :raises NotMedia: if the lengths do not add up.
     """
     units: list[bytes] = []
     place = 0
@@ -71,7 +69,6 @@ def join_avc(units: list[bytes]) -> bytes:
 def annexb_to_avc(packet: bytes) -> bytes:
     """One encoder packet in Annex B form as one MP4 sample; see `join_avc` for what is left out.
 
-    Raises:
-        NotMedia: it does not begin with a start code.
+    :raises NotMedia: if it does not begin with a start code.
     """
     return join_avc(split_annexb(packet))

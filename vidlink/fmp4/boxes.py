@@ -13,10 +13,10 @@ from struct import Struct
 from vidlink.errors import NotMedia
 from vidlink.model import Octets
 
+#: So many boxes one container may hold; honest ones hold a dozen.
 MAX_BOXES = 1024
-"""So many boxes one container may hold; honest ones hold a dozen."""
 
-#: What our own Sentinel puts before `moof` is as long as this.
+#: The length of what our own Sentinel puts before `moof`.
 _HEAD_BYTES = 32
 
 _SHORT = Struct(">I4s").unpack_from
@@ -48,8 +48,7 @@ def read_header(data: Octets, start: int, end: int) -> tuple[bytes, int, int]:
     Returns the kind, the place of the body and the place after the box. A size of 0 means
     "up to the end of the container".
 
-    Raises:
-        NotMedia: the box is cut off, smaller than its header or larger than its container.
+    :raises NotMedia: if the box is cut off, smaller than its header or larger than its container.
     """
     body = start + 8
     if body > end:
@@ -73,8 +72,7 @@ def read_header(data: Octets, start: int, end: int) -> tuple[bytes, int, int]:
 def iter_boxes(data: Octets, start: int = 0, end: int | None = None) -> Iterator[Box]:
     """Yield the boxes that lie side by side from `start` up to `end` (all of the data).
 
-    Raises:
-        NotMedia: as `read_header`, or there are more than `MAX_BOXES` of them.
+    :raises NotMedia: as :func:`read_header`, and if there are more than `MAX_BOXES` of them.
     """
     stop = len(data) if end is None else min(end, len(data))
     for _ in range(MAX_BOXES):
@@ -88,7 +86,7 @@ def iter_boxes(data: Octets, start: int = 0, end: int | None = None) -> Iterator
 
 
 def moof_offset(read: Callable[[int, int], Octets], size: int) -> int:
-    """How many bytes stand before the `moof` in a segment of `size` bytes; 0 if there is none.
+    """The number of bytes before the `moof` in a segment of `size` bytes; 0 if there is none.
 
     `read(place, count)` gives `count` bytes of it from `place`, fewer only at its end.
     """
@@ -110,8 +108,7 @@ def moof_offset(read: Callable[[int, int], Octets], size: int) -> int:
 def only_child(data: Octets, parent: Box, kind: bytes, skip: int = 0) -> Box:
     """Find the one box of this kind in `parent`, whose children begin `skip` bytes into its body.
 
-    Raises:
-        NotMedia: there is none, or more than one, or the children are not boxes.
+    :raises NotMedia: if there is none, or more than one, or the children are not boxes.
     """
     found = [box for box in iter_boxes(data, parent.body + skip, parent.end) if box.kind == kind]
     if len(found) != 1:
@@ -123,8 +120,7 @@ def only_child(data: Octets, parent: Box, kind: bytes, skip: int = 0) -> Box:
 def field(data: Octets, box: Box, layout: Struct, skip: int = 0) -> tuple[int, ...]:
     """Unpack `layout` from `skip` bytes into the body of `box`.
 
-    Raises:
-        NotMedia: the box ends before the field does.
+    :raises NotMedia: if the box ends before the field does.
     """
     place = box.body + skip
     if place + layout.size > box.end:

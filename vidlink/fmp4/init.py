@@ -24,7 +24,7 @@ _VISUAL_SAMPLE_ENTRY_BYTES = 78
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What an initialization segment says of its one track.
+    """The one track of an initialization segment.
 
     `codec` is the RFC 6381 name as read from `avcC`, `width` and `height` are in pixels,
     `timescale` in units a second; durations are in that timescale. The defaults are those of
@@ -42,15 +42,14 @@ class MediaInfo:
 
     @property
     def mime(self) -> str:
-        """What `MediaSource.isTypeSupported` wants to know."""
+        """The media type, as `MediaSource.isTypeSupported` wants to know it."""
         return f'video/mp4; codecs="{self.codec}"'
 
 
 def read_init(data: Octets) -> MediaInfo:
     """Read an initialization segment: `ftyp`, then `moov` with exactly one H.264 track.
 
-    Raises:
-        NotMedia: it is anything else; the text says what is wrong.
+    :raises NotMedia: if it is anything else; the text says what is wrong.
     """
     moov = _moov(data)
     trak = only_child(data, moov, b"trak")
@@ -71,8 +70,7 @@ def read_init(data: Octets) -> MediaInfo:
 def sample_description(data: Octets) -> bytes:
     """The `stsd` of an initialization segment: all that a decoder is set up with.
 
-    Raises:
-        NotMedia: it is none that `read_init` takes.
+    :raises NotMedia: if it is none that `read_init` takes.
     """
     read_init(data)
     mdia = only_child(data, only_child(data, _moov(data), b"trak"), b"mdia")

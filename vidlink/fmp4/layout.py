@@ -1,4 +1,4 @@
-"""How our own Sentinel lays out a media segment: every box in its place, one frame.
+"""The layout of a media segment of our own Sentinel: every box in its place, one frame.
 
 The writer fills it in; the reader knows it again in one step, because nearly everything that
 a server reads was written by it. Whatever differs in a bit is read box by box instead.
@@ -11,13 +11,13 @@ from struct import Struct
 VERSION_1 = 0x0100_0000
 DEFAULT_BASE_IS_MOOF = 0x02_0000
 OFFSET_DURATION_SIZE_FLAGS = 0x701
+#: Sample flags (8.8.3.1) of an IDR: depends on no other frame.
 SYNC = 0x0200_0000
-"""Sample flags (8.8.3.1) of an IDR: depends on no other frame."""
+#: Sample flags of any other frame: depends on others, is no sync sample.
 NOT_SYNC = 0x0101_0000
-"""Sample flags of any other frame: depends on others, is no sync sample."""
 
+#: Header; version and flags, track, NTP seconds, NTP fraction, decode time.
 PRFT = Struct(">QIIIIQ")
-"""Header; version and flags, track, NTP seconds, NTP fraction, decode time."""
 MOOF = Struct(
     ">Q"  # moof: header
     "QII"  # mfhd: header; version and flags, sequence

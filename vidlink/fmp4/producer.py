@@ -13,7 +13,7 @@ from vidlink.fmp4.ntp import ntp_from_us, us_from_ntp
 from vidlink.model import Octets
 
 _STAMP = Struct(">II")
-#: How far into the body of `prft` the stamp is: behind version, flags and track.
+#: The place of the stamp in the body of `prft`: behind version, flags and track.
 _STAMP_PLACE = 8
 
 
@@ -22,8 +22,7 @@ def shift_producer_time(data: Octets, offset_us: int) -> bytes:
 
     What has no `prft` before its `moof` is given back as it is.
 
-    Raises:
-        NotMedia: what stands before `moof` are no boxes.
+    :raises NotMedia: if what stands before `moof` are no boxes.
     """
     moved = bytearray(data)
     for box in iter_boxes(data):

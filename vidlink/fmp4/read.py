@@ -31,8 +31,7 @@ _OWN_FLAGS = (
 def read_fragment(data: Octets, media: MediaInfo) -> FragmentInfo:
     """Read one media segment: `moof` and `mdat`, before them only what describes them.
 
-    Raises:
-        NotMedia: it is anything else, or does not belong to the track of `media`.
+    :raises ~vidlink.errors.NotMedia: if it is anything else, or is not of the track of `media`.
     """
     return _read_own(data, media) or read_any_fragment(data, media)
 

@@ -16,7 +16,7 @@ _U32, _U64 = Struct(">I"), Struct(">Q")
 _OWN = Struct(">QI12xQQQ8xQQ8xQIQ")
 _PRFT_TIME = layout.PRFT.size - _U64.size
 _TFDT_TIME = _OWN.size - _U64.size
-#: How far into their bodies `sidx` has its timescale, and the boxes their times.
+#: The place of the timescale in the body of `sidx`, and of the times in those of the boxes.
 _SIDX_TIMESCALE, _SIDX_TIME, _PRFT_BODY_TIME, _TFDT_BODY_TIME = 8, 12, 16, 4
 # fmt: off
 _OWN_HEADERS = (
@@ -32,8 +32,7 @@ def rebase_fragment(data: memoryview, ticks: int, timescale: int) -> None:
     That is the decode time in `tfdt`, and where they are there, the same time in `prft` and the
     earliest time in `sidx`; none goes below 0. Fields of 32 bits stay such.
 
-    Raises:
-        NotMedia: it is no segment that :func:`~vidlink.fmp4.read_fragment` takes.
+    :raises NotMedia: if it is no segment that :func:`~vidlink.fmp4.read_fragment` takes.
     """
     if len(data) >= _OWN.size:
         prft, prft_version, produced, *boxes, time = _OWN.unpack_from(data)

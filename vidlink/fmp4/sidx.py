@@ -1,8 +1,7 @@
 """The segment index (14496-12, 8.16.3): where a player may seek to without reading everything.
 
-It is written as `build_sidx` lays it out; read is that alone, which is what a recording has.
-
-What the references are (one for each keyframe interval of a recording) is `vidlink.store`'s.
+One layout is written and read, that of `build_sidx`, which is what a recording has. Which
+references there are (one for each keyframe interval) is decided in :mod:`vidlink.store.film`.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from struct import Struct
 from vidlink.errors import NotMedia
 from vidlink.model import Octets
 
+#: So many references one `sidx` can hold (16 bits).
 MAX_ENTRIES = 65_535
-"""So many references one `sidx` can hold (16 bits)."""
+#: So many bytes one reference can cover (31 bits).
 MAX_REFERENCE_BYTES = 2**31 - 1
-"""So many bytes one reference can cover (31 bits)."""
+#: So long one reference can last, in units of the timescale (32 bits).
 MAX_REFERENCE_DURATION = 2**32 - 1
-"""So long one reference can last, in units of the timescale (32 bits)."""
 
 _HEAD = Struct(">I4sIIIQQHH")
 _ENTRY = Struct(">III")
@@ -43,7 +42,7 @@ class SegmentIndex:
 
 
 def sidx_size(count: int) -> int:
-    """How many bytes `build_sidx` gives for `count` references."""
+    """The size in bytes of what `build_sidx` gives for `count` references."""
     return _HEAD.size + _ENTRY.size * _entries(count)
 
 
@@ -64,9 +63,8 @@ def build_sidx(
     Then neighbours are merged, the same number everywhere, until they do: seeking becomes
     coarser, and the size still follows from the count alone.
 
-    Raises:
-        ValueError: a reference, or one that had to be merged, is over `MAX_REFERENCE_BYTES` or
-            `MAX_REFERENCE_DURATION`; who makes references divides them at a segment before.
+    :raises ValueError: if a reference, or one that had to be merged, is over `MAX_REFERENCE_BYTES`
+        or `MAX_REFERENCE_DURATION`; who makes references divides them at a segment before.
     """
     merged = _merge(list(references))
     box = bytearray(_HEAD.size + _ENTRY.size * len(merged))
@@ -96,8 +94,7 @@ def build_sidx(
 def read_sidx(box: Octets) -> SegmentIndex:
     """Read a whole `sidx` box.
 
-    Raises:
-        NotMedia: it is not laid out as `build_sidx` does.
+    :raises NotMedia: if it is not laid out as `build_sidx` does.
     """
     if len(box) < _HEAD.size:
         raise NotMedia("sidx is too short")

@@ -15,16 +15,16 @@ from vidlink.fmp4.init import MediaInfo
 from vidlink.fmp4.ntp import us_from_ntp
 from vidlink.model import Octets
 
+#: So many frames one segment may hold.
 MAX_SAMPLES = 10_000
-"""So many frames one segment may hold."""
+#: The page counts in doubles, which are exact up to here: 285 years of microseconds.
 MAX_MEDIA_TIME = 2**53 - 1
-"""The page counts in doubles, which are exact up to here: 285 years of microseconds."""
+#: So many boxes may stand before `moof`.
 MAX_BEFORE_MOOF = 16
-"""So many boxes may stand before `moof`."""
 
 _BEFORE_MOOF = frozenset((b"styp", b"prft", b"sidx", b"emsg"))
+#: The bit of the sample flags (8.8.3.1) that says: not a place to begin.
 NOT_SYNC = 0x0001_0000
-"""The bit of the sample flags (8.8.3.1) that says: not a place to begin."""
 
 _TFHD_BASE_OFFSET, _TFHD_DESCRIPTION = 0x01, 0x02
 _TFHD_DURATION, _TFHD_SIZE, _TFHD_FLAGS, _TFHD_OPTIONAL = 0x08, 0x10, 0x20, 0x3B
@@ -41,7 +41,7 @@ _PRFT = Struct(">IIII").unpack_from
 
 @dataclass(frozen=True, slots=True)
 class FragmentInfo:
-    """What the boxes of one media segment say.
+    """The boxes of one media segment, as far as anybody needs them.
 
     `sequence` is that of `mfhd`; `decode_time` (of `tfdt`), `duration` (of all frames
     together) and `last_sample_duration` count in the timescale of the initialization segment;
@@ -62,8 +62,7 @@ class FragmentInfo:
 def read_any_fragment(data: Octets, media: MediaInfo) -> FragmentInfo:
     """Read one media segment: `moof` and `mdat`, before them only what describes them.
 
-    Raises:
-        NotMedia: it is anything else, or does not belong to the track of `media`.
+    :raises NotMedia: if it is anything else, or does not belong to the track of `media`.
     """
     start, body, stop, producer_time_us = _moof(data)
     kind, payload, end = _closed_header(data, stop, len(data))

@@ -26,9 +26,8 @@ def write_fragment(
     the timescale of the initialization segment; `producer_time_us` is when the frame was
     captured, in microseconds since 1970 UTC (None: no `prft`).
 
-    Raises:
-        struct.error: a number does not fit its field: `sequence` and `duration` have 32 bits,
-            `decode_time` 64.
+    :raises struct.error: if a number does not fit its field: `sequence` and `duration` have 32
+        bits, `decode_time` 64.
     """
     size = len(data)
     flags = layout.SYNC if keyframe else layout.NOT_SYNC

@@ -1,4 +1,4 @@
-"""How messages are written: the role of a wire format."""
+"""The role of a wire format, which turns messages into bytes and back."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ class ICodec(Interface):
     def encode(message: Message) -> tuple[bytes, bool]:
         """The payload, and whether it goes into a binary (True) or a text (False) frame.
 
-        Raises :exc:`~vidlink.errors.Unsendable` if a value is not in its range; sentences for
-        people (`message`, `reason`, `cause`, `about`) are made to fit instead.
+        Sentences for people (`message`, `reason`, `cause`, `about`) are made to fit.
+
+        :raises ~vidlink.errors.Unsendable: if any other value is not in its range.
         """
 
     def decode(payload: bytes, is_binary: bool) -> Message:
-        """The message in `payload`; media may be views into it.
+        """The message in `payload`, found in a time linear in it; media may be views into it.
 
-        Raises :exc:`~vidlink.errors.BadMessage` for anything that is not exactly one valid
-        message, and no other exception, whatever the bytes; its time is linear in them.
+        :raises ~vidlink.errors.BadMessage: for anything that is not exactly one valid message;
+            no other exception, whatever the bytes.
         """

@@ -1,7 +1,7 @@
-"""The values VidLink speaks of, without behaviour: what a session, a segment, a gap is.
+"""The values VidLink speaks of, without behaviour: a session, a segment, a gap.
 
-Standard library only. How they are written on the wire is in :mod:`vidlink.wire`, how they
-are kept on disk in :mod:`vidlink.store`.
+Standard library only, and imported from here, whichever module they stand in. How they are
+written on the wire is in :mod:`vidlink.wire`, how they are kept on disk in :mod:`vidlink.store`.
 
 Units are in the names: ``_us`` microseconds since the epoch (UTC), ``_ms`` milliseconds,
 ``_mhz`` millihertz (frames per 1,000 s), ``_bytes`` octets. ``media_`` values count in the
@@ -10,6 +10,7 @@ timescale of the session's initialization segment.
 
 from __future__ import annotations
 
+from vidlink.model.clips import Clip, ClipQuery
 from vidlink.model.health import (
     DiskSpace,
     RecordingCounts,
@@ -81,6 +82,8 @@ __all__ = [
     "Arrival",
     "Candidate",
     "Cause",
+    "Clip",
+    "ClipQuery",
     "DeletionReason",
     "DiskSpace",
     "DroppedRange",

@@ -1,7 +1,4 @@
-"""Values of one thing: a time range of a recording, as it is asked for and as it is found.
-
-All others are in :mod:`vidlink.model`, which this stands beside; standard library only.
-"""
+"""A time range of a recording, as it is asked for and as it is found."""
 
 from __future__ import annotations
 
@@ -10,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ClipQuery:
-    """Which time range of a recording is asked for; None means no bound.
+    """The time range of a recording that is asked for; None means no bound.
 
     Times are of capture: from `start_time_us` on, and before `end_time_us`; nothing after
-    sequence `last`. It is given from the keyframe segment at or before the start on or, where
-    the start falls into a gap, from the first segment after that.
+    sequence `last`. The clip begins at the keyframe segment at or before the start or,
+    where that falls into a gap, at the first segment after it.
     """
 
     start_time_us: int | None = None
@@ -24,7 +21,7 @@ class ClipQuery:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What became of a time range that was asked for.
+    """The time range that was found of what was asked for.
 
     Its first frame was captured at `start_time_us`, its last is over at `end_time_us`;
     `rebased_ticks` were taken from every media time, so that it begins at 0.

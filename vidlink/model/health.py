@@ -1,4 +1,4 @@
-"""How the recording does: what keeps it from the disk now, and what has been counted.
+"""The health of the recording: what keeps it from the disk now, and what has been counted.
 
 Counts are plain numbers that only grow; whoever wants to know looks at them when they want to.
 """
@@ -22,8 +22,8 @@ class Trouble:
 
 @dataclass(slots=True)
 class Times:
-    """How often something took how long: `counts` by the `bounds` in seconds that it was within,
-    and one more for what took longer."""
+    """A histogram of durations: `counts` by the `bounds` in seconds that each was within, and one
+    more for what took longer."""
 
     bounds: tuple[float, ...]
     counts: list[int] = field(init=False)
@@ -33,7 +33,7 @@ class Times:
         self.counts = [0] * (len(self.bounds) + 1)
 
     def add(self, seconds: float) -> None:
-        """It took so long once more."""
+        """Count a duration, in seconds; a negative one is 0."""
         seconds = max(0.0, seconds)
         self.counts[bisect_left(self.bounds, seconds)] += 1
         self.sum_seconds += seconds
@@ -41,7 +41,7 @@ class Times:
 
 @dataclass(slots=True)
 class RecordingCounts:
-    """What the recording has come to since the start.
+    """The counts of the recording since the start.
 
     `refused_late` are late segments that found no room; they are asked for again. `gaps` are
     statements about what is missing, `missing` the sequences in them, `failures` what could not
@@ -65,7 +65,7 @@ class RecordingCounts:
 
 @dataclass(frozen=True, slots=True)
 class RecordingHealth:
-    """How the recording does at this moment.
+    """The recording at this moment.
 
     `live` sessions are being recorded, of which `troubled` do not reach the disk; `trouble` is
     why, the first reason if there are several. `index_trouble` is what keeps the database from

@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class SentinelState(Enum):
-    """What a viewer may expect of a Sentinel now."""
+    """The state of a Sentinel: segments come, should come, or cannot."""
 
     LIVE = "live"
     STALE = "stale"
@@ -15,7 +15,7 @@ class SentinelState(Enum):
 
 
 class RecordingState(Enum):
-    """Whether what a Sentinel sends reaches the disk."""
+    """The state of a Sentinel's recording: all is well, it is in trouble, or there is none."""
 
     OK = "ok"
     TROUBLE = "trouble"
@@ -41,7 +41,7 @@ class SentinelStatus:
 
 
 class Tier(Enum):
-    """How much of a stream a viewer wants."""
+    """The part of a stream that a viewer wants."""
 
     FULL = "full"
     KEYFRAMES = "keyframes"
@@ -68,7 +68,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a server takes from one Sentinel; sent to it when it registers."""
+    """The most that a server takes from one Sentinel; sent to it when it registers."""
 
     max_segment_bytes: int = 8 * 1024 * 1024
     max_init_bytes: int = 64 * 1024

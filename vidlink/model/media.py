@@ -1,4 +1,4 @@
-"""What travels: initialization segments, segments and frames, and the bounds of their numbers."""
+"""Media on their way: initialization segments, segments, frames, and bounds of their numbers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MAX_FRAMERATE_MHZ = 5_000
 
 
 def is_sentinel_id(text: str) -> bool:
-    """Whether `text` may name a Sentinel."""
+    """True if `text` may name a Sentinel."""
     return SENTINEL_ID.fullmatch(text) is not None
 
 
 def is_session_id(text: str) -> bool:
-    """Whether `text` may name a session."""
+    """True if `text` may name a session."""
     return SESSION_ID.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""What is kept: sessions, their spans and gaps, and what is asked of them."""
+"""Recordings: sessions, their spans and gaps, and the queries and pages of a listing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a Sentinel sends under one initialization segment, as known at its start."""
+    """Everything sent under one initialization segment, as known at its start."""
 
     sentinel_id: str
     session_id: str

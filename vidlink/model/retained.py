@@ -1,4 +1,4 @@
-"""What is kept and for how long: policy, holds, and receipts of what was deleted."""
+"""Retention: the policy, what would go by it, and receipts of what was deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DeletionReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How much of the recordings is kept; None means that there is no such bound.
+    """The bounds to what is kept of the recordings; None means that there is no such bound.
 
     `max_age_us` counts from the end of a session; `max_bytes` bounds what all of them take;
     `min_free_bytes` is what the disk shall have left. `is_rehearsal`: nothing is deleted by it,
@@ -33,7 +33,7 @@ class Policy:
 
     @property
     def is_off(self) -> bool:
-        """Whether it would never delete anything."""
+        """True if nothing would ever be deleted by this policy."""
         return (self.max_age_us, self.max_bytes, self.min_free_bytes) == (None, None, None)
 
 
@@ -66,7 +66,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What all recordings come to; `bytes` as :class:`Candidate` counts them."""
+    """The sum of all recordings; `bytes` as :class:`Candidate` counts them."""
 
     sessions: int
     bytes: int
@@ -90,7 +90,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was deleted: when, why and by whom, and what there was of it.
+    """The record of a deletion: when, why and by whom, and what there was of the session.
 
     `number` counts from 1; it and `deleted_time_us` are None in a rehearsal. `by` is who asked,
     or ``policy``. `lost` has, by the cause of a gap, how many sequences were missing.

@@ -1,4 +1,4 @@
-"""What a Sentinel holds of its sessions until the server has it."""
+"""Sessions as a Sentinel holds them until the server has them."""
 
 from __future__ import annotations
 

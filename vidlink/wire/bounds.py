@@ -1,4 +1,4 @@
-"""How much a message may be, whatever its format; what a reader holds hostile peers to."""
+"""The bounds of a message, whatever its format, that a reader holds hostile peers to."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class JsonCodec:
 
 
 def _octets(data: object) -> bytes:
-    """What `data` stands for: RFC 4648 section 4, padded, and nothing between."""
+    """The octets that `data` stands for: RFC 4648 section 4, padded, and nothing between."""
     try:
         # Of itself a2b_base64() lets more padding pass than there should be.
         if isinstance(data, str) and len(data) % 4 == 0 and not data.endswith("==="):

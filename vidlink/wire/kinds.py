@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-#: How much of a value that does not fit is repeated in the error.
+#: The most characters of a value that does not fit that are repeated in the error.
 MAX_EXCERPT = 64
 
 #: C0, DEL and C1; line and paragraph separator; what turns the direction of the text around it;
@@ -49,7 +49,7 @@ ABSENT = _Absent()
 
 
 def excerpt(value: object) -> str:
-    """What a person is shown of a peer's value: printable, and short whatever was sent."""
+    """The part of a peer's value that a person is shown: printable, and short whatever was sent."""
     if isinstance(value, (dict, list, tuple)):
         return f"a {'map' if isinstance(value, dict) else 'list'} of {len(value)}"
     if isinstance(value, int) and abs(value) >= 1 << 128:
@@ -63,7 +63,10 @@ def excerpt(value: object) -> str:
 
 
 class Kind(Protocol):
-    """What may stand in one place of a message. Both directions raise `Misfit`."""
+    """The values that may stand in one place of a message, in both directions.
+
+    :raises Misfit: if a value is none of them.
+    """
 
     def load(self, plain: Any) -> Any:
         """The value that `plain` stands for."""

@@ -25,7 +25,7 @@ from vidlink.wire.strictproto import fields
 _ENVELOPE: Any = vidlink_pb2.DESCRIPTOR.message_types_by_name["Message"]
 _Envelope: Any = GetMessageClass(_ENVELOPE)
 _SAID = {said.record.made.__name__: said for said in TABLE}
-#: What an envelope may hold, by the name of its field.
+#: The messages that an envelope may hold, by the name of its field.
 _MEMBERS: Mapping[str, tuple[Said, Shape]] = {
     field.name: (
         _SAID[field.message_type.name],
@@ -34,7 +34,7 @@ _MEMBERS: Mapping[str, tuple[Said, Shape]] = {
     for field in _ENVELOPE.fields
 }
 _NAMES: Mapping[type, str] = {said.record.made: name for name, (said, _) in _MEMBERS.items()}
-#: Whether a field of the envelope carries media, by its number.
+#: True for a field of the envelope that carries media, by its number.
 _HAS_MEDIA = {
     field.number: _MEMBERS[field.name][0].word in MEDIA_WORDS for field in _ENVELOPE.fields
 }

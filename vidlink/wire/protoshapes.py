@@ -21,8 +21,7 @@ class Shape:
     """One record of the table, and the message that stands for it.
 
     :param descriptor: the message's, of a protobuf runtime.
-
-    A KeyError means that the table has a field and the message has not.
+    :raises KeyError: if the table has a field that the message has not.
     """
 
     def __init__(self, record: Record, descriptor: Any) -> None:
@@ -43,7 +42,7 @@ class Shape:
         return plain
 
     def dump(self, plain: Mapping[str, Any]) -> dict[str, Any]:
-        """What a message is made of, by the names there."""
+        """The fields of a message, by the names there."""
         made: dict[str, Any] = {}
         for name, value in plain.items():
             if value is not None:
@@ -91,7 +90,7 @@ def words_of(enum: Any) -> dict[int, str]:
 
 
 def _turns(kind: Kind, there: Any) -> tuple[Turn, Turn]:
-    """How a value of the field `there` becomes plain, and how it becomes one again."""
+    """The two ways of a value of the field `there`: to a plain one, and back."""
     if isinstance(kind, Word):
         words = words_of(there.enum_type)
         numbers = {word: number for number, word in words.items()}

@@ -1,7 +1,7 @@
 """Every message as a plain dict: the one table that all formats read and write by.
 
-The table is :data:`TABLE`; ``docs/reference/wire.md`` says the same for people. How a dict
-becomes bytes is a format's business (:mod:`vidlink.wire.jsontext`), except that the media of
+The table is :data:`TABLE`; ``docs/reference/wire.md`` says the same for people. To make
+bytes of a dict is a format's business (:mod:`vidlink.wire.jsontext`), except that the media of
 :mod:`vidlink.wire.binary` have a header of their own.
 """
 
@@ -246,7 +246,7 @@ TABLE: tuple[Said, ...] = (
 )
 
 _BY_CLASS: Mapping[type, Said] = {said.record.made: said for said in TABLE}
-# Those with a mark first: the one without is what remains.
+#: Those with a mark first: the one without is what remains.
 _BY_WORD: Mapping[str, tuple[Said, ...]] = {
     word: tuple(sorted((said for said in TABLE if said.word == word), key=lambda s: s.mark is None))
     for word in dict.fromkeys(said.word for said in TABLE)
@@ -258,7 +258,7 @@ MEDIA_WORDS = frozenset({"init", "segment"})
 def to_plain(message: messages.Message) -> dict[str, Any]:
     """`message` as a dict, `type` first; `data` of media as octets.
 
-    Raises :exc:`~vidlink.errors.Unsendable` if a value is out of its range.
+    :raises Unsendable: if a value is out of its range.
     """
     said = _BY_CLASS[type(message)]
     try:
@@ -270,7 +270,7 @@ def to_plain(message: messages.Message) -> dict[str, Any]:
 def from_plain(plain: object) -> messages.Message:
     """The message that `plain` stands for; `data` of media has to be octets already.
 
-    Raises :exc:`~vidlink.errors.BadMessage` for anything else.
+    :raises BadMessage: for anything else.
     """
     word = word_of(plain)
     for said in _BY_WORD[word]:
@@ -280,9 +280,9 @@ def from_plain(plain: object) -> messages.Message:
 
 
 def load_said(said: Said, plain: object) -> messages.Message:
-    """The message that `plain` stands for, if it is known which one that should be.
+    """The message that `plain` stands for, when its type is known already.
 
-    Raises :exc:`~vidlink.errors.BadMessage` for anything else.
+    :raises BadMessage: for anything else.
     """
     try:
         message: messages.Message = said.record.load(plain)
@@ -294,7 +294,7 @@ def load_said(said: Said, plain: object) -> messages.Message:
 def word_of(plain: object) -> str:
     """The `type` of what may be a message.
 
-    Raises :exc:`~vidlink.errors.BadMessage` if it has none that is known.
+    :raises BadMessage: if it has none that is known.
     """
     if not isinstance(plain, dict):
         raise BadMessage(f"a message must be a map, not {excerpt(plain)}")

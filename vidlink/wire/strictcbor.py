@@ -21,7 +21,7 @@ from vidlink.wire.kinds import excerpt
 
 # Major types (RFC 8949 section 3.1).
 _UNSIGNED, _NEGATIVE, _OCTETS, _TEXT, _LIST, _MAP, _TAG, _SIMPLE = range(8)
-# The low five bits of a head: up to here they are its argument, then the argument follows.
+#: The low five bits of a head: up to here they are its argument, then the argument follows.
 _LARGEST_DIRECT = 23
 _ONE_OCTET = 24
 _ARGUMENT_SIZES = {25: 2, 26: 4, 27: 8}
@@ -36,8 +36,7 @@ def load_cbor(payload: bytes | memoryview, max_bytes: int, max_parts: int | None
 
     :param max_bytes: refused if longer.
     :param max_parts: refused with more maps, lists and elements; None: any number.
-
-    Raises :exc:`~vidlink.errors.BadMessage` and nothing else.
+    :raises BadMessage: for anything else, and no other exception.
     """
     size = len(payload)
     if size > max_bytes:

@@ -16,8 +16,8 @@ from vidlink.errors import BadMessage
 from vidlink.wire.bounds import MAX_DEPTH
 from vidlink.wire.kinds import excerpt
 
-# A string, to its end or to that of the text, or one bracket. Possessive, so that no text makes
-# it go back: each character is looked at once.
+#: A string, to its end or to that of the text, or one bracket. Possessive, so that no text makes
+#: it go back: each character is looked at once.
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[][{}]', re.DOTALL)
 
 
@@ -32,8 +32,7 @@ def load_json(payload: bytes | memoryview, max_bytes: int, max_parts: int | None
 
     :param max_bytes: refused if longer.
     :param max_parts: refused with more maps, lists and elements; None: any number.
-
-    Raises :exc:`~vidlink.errors.BadMessage` and nothing else.
+    :raises BadMessage: for anything else, and no other exception.
     """
     if len(payload) > max_bytes:
         raise BadMessage(f"a text of {len(payload)} octets is longer than {max_bytes}")

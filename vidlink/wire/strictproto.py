@@ -1,4 +1,4 @@
-"""A look over the fields of a protobuf message before it is parsed: are there too many?
+"""The fields of a protobuf message, counted before it is parsed.
 
 A runtime is safe with any octets, but it makes an object of each two of them if that is what they
 say. What they mean is the business of :mod:`vidlink.wire.protobuf`.
@@ -21,7 +21,7 @@ def fields(octets: bytes | memoryview, begin: int, end: int) -> Iterator[tuple[i
 
     Groups are not entered: their ends are fields of their own.
 
-    Raises :exc:`~vidlink.errors.BadMessage` at what is no field.
+    :raises BadMessage: at what is no field.
     """
     while begin < end:
         tag, begin = _varint(octets, begin, end)
