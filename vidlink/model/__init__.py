@@ -28,7 +28,9 @@ from vidlink.model.live import (
     Tier,
 )
 from vidlink.model.media import (
+    EXACT_LIMIT,
     MAX_FRAMERATE_MHZ,
+    MAX_RANGES,
     MIN_FRAMERATE_MHZ,
     SENTINEL_ID,
     SEQUENCE_LIMIT,
@@ -72,8 +74,10 @@ from vidlink.model.retained import (
 from vidlink.model.spooled import DroppedRange, SpooledSession
 
 __all__ = [
+    "EXACT_LIMIT",
     "KEEP_ALL",
     "MAX_FRAMERATE_MHZ",
+    "MAX_RANGES",
     "MIN_FRAMERATE_MHZ",
     "SENTINEL_ID",
     "SEQUENCE_LIMIT",

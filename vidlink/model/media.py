@@ -11,8 +11,13 @@ SENTINEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 #: Sequences stay below this in every format, because ``mfhd`` carries 32 bits.
 SEQUENCE_LIMIT = 2**32
-#: All times, also those of ends, are nearer to the epoch: beyond it JSON readers are not exact.
-TIME_LIMIT_US = 2**53
+#: Integers beyond are not exact in every JSON reader (RFC 8259 section 6).
+EXACT_LIMIT = 2**53
+#: All times, also those of ends, are nearer to the epoch.
+TIME_LIMIT_US = EXACT_LIMIT
+#: Ranges of sequences in one list, and tails of sessions in one registration.
+MAX_RANGES = 1_024
+#: The rates that a Sentinel captures at: 0.2 to 5 frames a second.
 MIN_FRAMERATE_MHZ = 200
 MAX_FRAMERATE_MHZ = 5_000
 
@@ -28,7 +33,7 @@ def is_session_id(text: str) -> bool:
 
 
 def clamp_framerate(framerate_mhz: int) -> int:
-    """The nearest frame rate that a Sentinel captures at, in mHz (0.2 to 5 frames a second)."""
+    """The nearest frame rate that a Sentinel captures at, in mHz."""
     return max(MIN_FRAMERATE_MHZ, min(MAX_FRAMERATE_MHZ, framerate_mhz))
 
 

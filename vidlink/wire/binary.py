@@ -17,6 +17,7 @@ from vidlink.interfaces import ICodec
 from vidlink.messages import Message
 from vidlink.model import (
     SEQUENCE_LIMIT,
+    TIME_LIMIT_US,
     InitSegment,
     Octets,
     Segment,
@@ -26,8 +27,7 @@ from vidlink.model import (
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 from vidlink.wire.kinds import excerpt
 from vidlink.wire.schema import (
-    EXACT_LIMIT,
-    MAX_FRAMERATE_MHZ,
+    MAX_SAID_FRAMERATE_MHZ,
     MEDIA_WORDS,
     from_plain,
     to_plain,
@@ -88,8 +88,8 @@ class BinaryCodec:
         if kind == SEGMENT and flags <= KEYFRAME | LATE:
             if (
                 sequence >= SEQUENCE_LIMIT
-                or not -EXACT_LIMIT < start < EXACT_LIMIT
-                or not 0 < framerate <= MAX_FRAMERATE_MHZ
+                or not -TIME_LIMIT_US < start < TIME_LIMIT_US
+                or not 0 < framerate <= MAX_SAID_FRAMERATE_MHZ
             ):
                 raise BadMessage(_flaw(sequence, start, framerate))
             return Segment(
@@ -124,8 +124,8 @@ def _encode_segment(segment: Segment) -> bytes:
     _check_data(segment.data)
     if (
         sequence >= SEQUENCE_LIMIT
-        or not -EXACT_LIMIT < start < EXACT_LIMIT
-        or not 0 < framerate <= MAX_FRAMERATE_MHZ
+        or not -TIME_LIMIT_US < start < TIME_LIMIT_US
+        or not 0 < framerate <= MAX_SAID_FRAMERATE_MHZ
     ):
         raise Unsendable(_flaw(sequence, start, framerate))
     try:
@@ -161,9 +161,9 @@ def _flaw(sequence: int, start: int, framerate: int) -> str:
     """Which of the three is out of its range."""
     if not 0 <= sequence < SEQUENCE_LIMIT:
         return f"segment: sequence must be below {SEQUENCE_LIMIT}, not {excerpt(sequence)}"
-    if not -EXACT_LIMIT < start < EXACT_LIMIT:
+    if not -TIME_LIMIT_US < start < TIME_LIMIT_US:
         return f"segment: startTime must be within 2**53, not {excerpt(start)}"
-    return f"segment: framerate must be 1 to {MAX_FRAMERATE_MHZ} mHz, not {excerpt(framerate)}"
+    return f"segment: framerate must be 1 to {MAX_SAID_FRAMERATE_MHZ} mHz, not {excerpt(framerate)}"
 
 
 # A peer speaks of one session after the other, a server of one for each screen: both caches hold

@@ -30,12 +30,10 @@ from vidlink.wire.kinds import (
 )
 from vidlink.wire.shapes import Either, Field, Interval, Many, Named, OrNull, Record
 
-#: Integers beyond are not exact in every JSON reader (RFC 8259 section 6).
-EXACT_LIMIT = 2**53
-MAX_FRAMERATE_MHZ = 1_000_000
+#: The highest frame rate that can be said; a Sentinel captures at far less.
+MAX_SAID_FRAMERATE_MHZ = 1_000_000
 MAX_DURATION_MS = 2**32 - 1
-#: Ranges of sequences in one list, and tails of sessions in one registration.
-MAX_RANGES = 1_024
+#: Sentinels in one list.
 MAX_ROWS = 65_536
 
 SENTINEL_ID = matching(model.SENTINEL_ID)
@@ -46,13 +44,13 @@ LIMIT_NAME = matching(re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII))
 NAME = text(128)
 SENTENCE = Sentence(1_024)
 SEQUENCE = integer(0, model.SEQUENCE_LIMIT - 1)
-TIME_US = integer(1 - EXACT_LIMIT, EXACT_LIMIT - 1)
+TIME_US = integer(1 - model.TIME_LIMIT_US, model.TIME_LIMIT_US - 1)
 DURATION_MS = integer(0, MAX_DURATION_MS)
-FRAMERATE = Thousandths(1, MAX_FRAMERATE_MHZ)
+FRAMERATE = Thousandths(1, MAX_SAID_FRAMERATE_MHZ)
 LAG = Thousandths(0, 3_600_000)
 SIZE = integer(1, 2**16 - 1)
 TIMESCALE = integer(1, 2**32 - 1)
-RANGES = Many(Interval(SEQUENCE), MAX_RANGES)
+RANGES = Many(Interval(SEQUENCE), model.MAX_RANGES)
 
 
 def _in_order(value: Any) -> Misfit | None:
@@ -130,14 +128,14 @@ TABLE: tuple[Said, ...] = (
         Field("group", "group", NAME),
         _SOFTWARE,
         _SESSION,
-        Field("resume", "resume", Many(_TAIL, MAX_RANGES)),
+        Field("resume", "resume", Many(_TAIL, model.MAX_RANGES)),
     ),
     _said(
         "registered",
         messages.SentinelRegistered,
         _SERVER_TIME,
-        Field("limits", "limits", Named(LIMIT_NAME, integer(0, EXACT_LIMIT - 1), 64)),
-        Field("resume", "resume", Many(_WANTED, MAX_RANGES)),
+        Field("limits", "limits", Named(LIMIT_NAME, integer(0, model.EXACT_LIMIT - 1), 64)),
+        Field("resume", "resume", Many(_WANTED, model.MAX_RANGES)),
     ),
     _said("init", model.InitSegment, _SENTINEL, _SESSION, _LATE, _DATA),
     _said(

@@ -25,8 +25,7 @@ from vidlink.messages import (
     Subscribe,
     Tail,
 )
-from vidlink.model import InitSegment, Limits, SegmentQuery, SessionState
-from vidlink.wire.schema import MAX_RANGES
+from vidlink.model import MAX_RANGES, InitSegment, Limits, SegmentQuery, SessionState
 
 UNHEARD = "unheard-session-0"
 
