@@ -26,7 +26,7 @@ class Bucket:
         self._left = float(allowance.burst)
         self._counted_seconds = seconds()
 
-    def take(self) -> bool:
+    def spend(self) -> bool:
         """Spend one. False, and nothing is spent, if there is none left."""
         allowance, now = self._allowance, self._seconds()
         grown = self._left + (now - self._counted_seconds) * allowance.per_second

@@ -23,5 +23,5 @@ class Rate:
 
     def count(self) -> None:
         """One more message; raises :exc:`~vidlink.errors.TooFast` if it is one too many."""
-        if not self._bucket.take():
+        if not self._bucket.spend():
             raise TooFast(f"more than {MESSAGES.per_second:g} messages a second")

@@ -65,7 +65,7 @@ class Backfill:
             error = RequestError(f"{MAX_EARLIER} earlier sessions are open; finish one of them")
             self._tell(error, session_id)
             return
-        if not allowed.take():
+        if not allowed.spend():
             raise TooFast("too many earlier sessions have been opened in too short a time")
         intake = Intake.open(sentinel, message, self._limits, now_us, is_over=True)
         self._open[session_id] = intake

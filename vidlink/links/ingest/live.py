@@ -59,7 +59,7 @@ class Live:
         Raises :exc:`~vidlink.errors.TooFast`, :exc:`~vidlink.errors.BadMessage` or
         :exc:`~vidlink.errors.NotMedia`.
         """
-        if not self._stream.allowed_sessions.take():
+        if not self._stream.allowed_sessions.spend():
             raise TooFast("too many sessions have been begun in too short a time")
         intake = Intake.open(self._sentinel, message, self._limits, now_us)
         session_id = intake.session.session_id

@@ -131,7 +131,7 @@ class Shipping:
     def _open(self, debt: Debt) -> None:
         """Open an earlier session, and say what is lost of it."""
         now = self._seconds()
-        if not self._openings.take():
+        if not self._openings.spend():
             debt.not_before_seconds = now + OPENING_SECONDS
             return
         if self._offset_us is not None:
