@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.api.histories import DESK, GATE, HistoryCase, arrival_of
-from vidlink.model import Cause, SkipReason, Times
+from vidlink.model import Cause, SkipReason
 
 PAGE_PATH = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 PAGE = PAGE_PATH.read_text("utf-8")
@@ -118,12 +118,6 @@ class FigureTests(MetricsCase):
         self.assertEqual(values[f"{name}_bucket{{le=0.5}}"], 3)
         self.assertEqual(values[f"{name}_bucket{{le=+Inf}}"], 4)
         self.assertAlmostEqual(values[f"{name}_sum"], 99.306)
-
-    def test_times(self) -> None:
-        """A clock that seems to go back counts as no time at all."""
-        times = Times((1.0,))
-        times.add(-5.0)
-        self.assertEqual((times.counts, times.sum_seconds), ([1, 0], 0.0))
 
     def test_no_names(self) -> None:
         """Nothing that anybody could be known by is in it."""

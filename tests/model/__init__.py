@@ -1,0 +1,1 @@
+"""Tests of the values of ``vidlink.model`` that do more than hold."""
