@@ -1,4 +1,4 @@
-"""What is lost by kills, power cuts and bad disks, and how long a server takes to come back.
+"""The losses by kills, power cuts and bad disks, and the time until a server is back.
 
 ``python -m benchmarks.faults [--kills N] [--cuts N] [--seed N] [PART...]``, as root, from the root
 of the tree; a kill takes about three seconds, a cut four, and the rest two minutes. Parts are

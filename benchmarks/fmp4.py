@@ -1,4 +1,4 @@
-"""What a segment costs to write and to read, and a picture to encode.
+"""The costs of writing and reading a segment, and of encoding a picture.
 
 ``python -m benchmarks.fmp4`` from the root of the tree; ends by itself within half a minute. The
 best of several rounds counts. The pictures are made up: lines of dark text on a light page, the
@@ -65,7 +65,7 @@ def page(seed: int, scrolled: int = 0) -> VideoFrame:
 
 
 def segments() -> None:
-    """What our own bytes cost."""
+    """The cost of our own bytes."""
     data = bytes(FRAME_BYTES)
     encoder = EncoderSettings("libx264").open(64, 48)
     media = read_init(encoder.init)
@@ -95,7 +95,7 @@ def segments() -> None:
 
 
 def pictures() -> None:
-    """What a picture costs, by what has changed in it."""
+    """The cost of a picture, by what has changed in it."""
     pages = [page(1), page(2)]
     scrolling = [page(1, 8 * n) for n in range(1, 13)]
     cases: dict[str, tuple[list[VideoFrame], bool]] = {

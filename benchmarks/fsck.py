@@ -1,4 +1,4 @@
-"""How fast a data folder is checked, against how fast its files can be read at all.
+"""The speed of the check of a data folder, against that of reading its files at all.
 
 ``python -m benchmarks.fsck [FOLDER]`` from the root of the tree; ends by itself in about two
 minutes. It writes 2 GB below FOLDER (a temporary folder if not named; its file system matters)

@@ -1,4 +1,4 @@
-"""How old the picture is that a viewer sees, and how soon a newcomer sees the current one.
+"""The age of the picture that a viewer sees, and the time until a newcomer sees the current one.
 
 ``python -m benchmarks.latency [--frames N] [--slow-frames N] [--joins N]`` from the root of the
 tree; needs Chromium. It takes about six minutes: at 0.2 frames a second there is one picture in
@@ -27,7 +27,7 @@ from tests.daemons import Site, until
 from tests.needs import need
 
 READ_BARCODE = (Path(__file__).parents[1] / "tests" / "browser" / "barcode.js").read_text()
-#: What is promised: the 95th percentile of the age, and the slowest join, in milliseconds.
+#: The promise: the 95th percentile of the age, and the slowest join, in milliseconds.
 AGE_TARGET_MS = 250
 JOIN_TARGET_MS = 500
 #: The keyframe interval is 50 frames.
@@ -93,7 +93,7 @@ def joins(page: Page, site: Site, sentinel: str, count: int) -> list[tuple[float
 
 
 def frames_since_keyframe(site: Site, sentinel: str) -> int:
-    """How many segments of its live session have come after the newest keyframe."""
+    """The number of segments of its live session since the newest keyframe."""
     session = site.live_session(sentinel)
     path = f"/api/v1/sentinels/{sentinel}/sessions/{session}/segments?limit=5000"
     rows = site.get_json(path)["segments"]

@@ -1,4 +1,4 @@
-"""What a page of a listing costs: of long sessions, of many sessions, and of many sentinels.
+"""The cost of a page of a listing: of long sessions, of many sessions, and of many sentinels.
 
 ``python -m benchmarks.listing [FOLDER]`` from the root of the tree; ends by itself in about two
 minutes. It writes up to 300 MB below FOLDER (a temporary folder if not named) and removes them
@@ -109,7 +109,7 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def result(deferred: Deferred[Any]) -> Any:
-    """What has fired already."""
+    """The value of a Deferred that has fired already."""
     found: list[Any] = []
     deferred.addCallback(found.append)
     return found[0]

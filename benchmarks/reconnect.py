@@ -1,4 +1,4 @@
-"""How long it takes a thousand sentinels to come back at once, and what others see of it.
+"""The return of a thousand sentinels at once: how long it takes, and what others see of it.
 
 ``python -m benchmarks.reconnect [--count N] [--rounds N]`` from the root of the tree, as root, on
 Linux; a round takes a minute.

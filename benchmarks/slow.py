@@ -1,4 +1,4 @@
-"""What viewers that never read cost those that do, and the server.
+"""The cost of viewers that never read, to those that do and to the server.
 
 ``python -m benchmarks.slow [--alone SECONDS] [--rounds N]`` from the root of the tree; a round
 takes a minute and a half with the default of 20 s.

@@ -1,4 +1,4 @@
-"""Whether a server is the same after ten minutes, or hours, as after one.
+"""A server after one minute, and after ten, or hours: the same, or not.
 
 ``python -m benchmarks.soak [--minutes M] [--folder DIR]`` from the root of the tree; 11 minutes
 unless told otherwise, and 3.5 GB of disk, which are free again afterwards.
@@ -159,7 +159,7 @@ class Soak:
         return used
 
     def _news(self) -> list[list[Any]]:
-        """What the herd has told since the last call; nobody may be cut off."""
+        """The reports of the herd since the last call; nobody may be cut off."""
         told = self._herd.told()
         news, self._told = told[self._told :], len(told)
         lost = [line for line in news if line[0] == "lost"]

@@ -1,4 +1,4 @@
-"""What a spool on disk costs the sentinel, and how soon one is open again.
+"""The cost of a spool on disk to the sentinel, and the time until one is open again.
 
 ``python -m benchmarks.spool [FOLDER]`` from the root of the tree; ends by itself in about a
 minute. It writes up to 1 GB below FOLDER (a temporary folder if not named; its file system
@@ -129,7 +129,7 @@ def at_full_speed(folder: Path) -> None:
 
 
 def offline(folder: Path) -> None:
-    """What nobody acknowledges, found again."""
+    """Segments that nobody acknowledges, found again."""
     spooled = Spooled(folder)
     spooled.spool.begin(SESSION, bytes(755), True)
     for sequence in range(COUNT):

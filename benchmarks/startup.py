@@ -1,4 +1,4 @@
-"""How long a start takes with many sessions on disk.
+"""The time that a start takes with many sessions on disk.
 
 ``python -m benchmarks.startup [FOLDER]`` from the root of the tree; ends by itself in about a
 minute. It writes 0.7 GB below FOLDER (a temporary folder if not named) and removes them again.
@@ -56,7 +56,7 @@ FRAME = b"\0"
 
 
 class Pattern:
-    """What all sessions have in common: the records of a part, and its last segment."""
+    """The records of a part and its last segment, which all sessions have in common."""
 
     def __init__(self) -> None:
         session = a_session(0)
@@ -118,7 +118,7 @@ def write(where: str, session: Session, file: SessionFile, pattern: Pattern) -> 
 
 
 def sheet(file: SessionFile, span: Span, is_open: bool) -> Sheet:
-    """What the database has of one session."""
+    """The rows of one session in the database."""
     record = SessionRecord(
         session=file.session,
         state=SessionState.LIVE if is_open else SessionState.ENDED,

@@ -1,4 +1,4 @@
-"""What recording costs, and what looking back into a long session costs.
+"""The costs of recording, and of looking back into a long session.
 
 ``python -m benchmarks.store [FOLDER]`` from the root of the tree; ends by itself in about a
 minute. It writes up to 2 GB below FOLDER (a temporary folder if not named; its file system
@@ -43,8 +43,7 @@ from twisted.internet.defer import Deferred, execute
 
 from vidlink.disk import Disk
 from vidlink.fmp4 import write_fragment
-from vidlink.model import Arrival, Segment, SegmentQuery, Session
-from vidlink.model.clips import ClipQuery
+from vidlink.model import Arrival, ClipQuery, Segment, SegmentQuery, Session
 from vidlink.store import RecordingStore
 
 SESSIONS = 1_000

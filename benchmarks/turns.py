@@ -1,4 +1,4 @@
-"""What a frame costs a viewer who watches many screens, of which one has something at a time.
+"""The cost of a frame to a viewer of many screens, of which one has something at a time.
 
 ``python -m benchmarks.turns`` from the root of the tree; ends by itself within half a minute. A
 whole server in memory: each segment comes alone, is told to the one viewer, and is pulled as the

@@ -1,4 +1,4 @@
-"""What one message costs to encode and to decode, in each format, side by side in one run.
+"""The costs of encoding and decoding a message, in each format, side by side in one run.
 
 ``python -m benchmarks.wire`` from the root of the tree; ends by itself within seconds. The
 formats take turns, so that a machine that is busy for a while is so for all of them; the best of
