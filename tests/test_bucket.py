@@ -18,7 +18,7 @@ class BucketTests(SynchronousTestCase):
         self.bucket = Bucket(Allowance(3, 0.5), lambda: self.now)
 
     def spent(self, tries: int) -> int:
-        """How many of so many tries succeed at this moment."""
+        """The number of so many tries that succeed at this moment."""
         return sum(self.bucket.spend() for _ in range(tries))
 
     def test_at_once(self) -> None:

@@ -1,4 +1,4 @@
-"""What the daemons set up: their clocks."""
+"""Tests of the clocks of the daemons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class SteadyClockTests(SynchronousTestCase):
     """A Sentinel's own clock."""
 
     def test_is_never_set(self) -> None:
-        """It begins with the wall clock and goes on by the monotonic one, whoever sets which."""
+        """A steady clock begins as the wall clock, and goes on alone, whoever sets that."""
         wall_us, monotonic = [1_700_000_000_000_000], Clock()
         monotonic.advance(5)
         now_us = steady_clock(lambda: wall_us[0], monotonic.seconds)

@@ -17,7 +17,7 @@ class WriteTests(SynchronousTestCase):
     """Writing all of it or failing."""
 
     def written(self, disk: Disk, buffers: list[bytes]) -> bytes:
-        """What is in a file after these buffers."""
+        """The content of a file after these buffers."""
         path = self.mktemp()
         descriptor = disk.create(path)
         self.addCleanup(os.close, descriptor)

@@ -1,4 +1,4 @@
-"""What a person types: mistakes give one line and status 1, good values arrive as meant."""
+"""Command lines: mistakes give one line and status 1, good values arrive as meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every format of the wire promises, whoever wrote it.
+"""The promises of every format of the wire, whoever wrote it.
 
 A format's own tests subclass `CodecContract` and `SynchronousTestCase`, in this order, and say
 how to make one.
@@ -78,7 +78,7 @@ class CodecContract(_Case):
         self.codec = self.make()
 
     def test_interface(self) -> None:
-        """It is all that `ICodec` asks for."""
+        """A codec is all that `ICodec` asks for."""
         self.assertTrue(verifyObject(ICodec, self.codec))
         self.assertTrue(verifyClass(ICodec, type(self.codec)))
         self.assertRegex(self.codec.name, r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")

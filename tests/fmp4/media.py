@@ -74,7 +74,7 @@ def decoded(data: bytes) -> list[tuple[int, int]]:
 
 
 def muxed(movflags: str, *, frames: int = 12, gop: int = 5, b_frames: int = 0) -> list[bytes]:
-    """What FFmpeg's own muxer makes of the same pictures: the initialization segment, then
+    """The same pictures from FFmpeg's own muxer: the initialization segment, then
     its fragments, each beginning with whatever stands before its `moof`."""
     out = io.BytesIO()
     with av.open(out, "w", format="mp4", options={"movflags": movflags}) as container:
@@ -101,7 +101,7 @@ def _cut(data: bytes) -> list[bytes]:
 
 
 def calls(function: Callable[[], object]) -> int:
-    """How many calls, of Python's and of C's functions, `function` needs: its cost, unclocked."""
+    """The number of calls that `function` needs, of Python's and of C's: its cost, unclocked."""
     count = 0
 
     def seen(frame: FrameType, event: str, argument: object) -> None:

@@ -97,7 +97,7 @@ class BoxReaderTests(SynchronousTestCase):
 
 
 class MoofOffsetTests(SynchronousTestCase):
-    """How many bytes stand before `moof`."""
+    """The bytes before `moof`."""
 
     def found(self, data: bytes) -> tuple[int, int]:
         """Where it is, and how many reads that took."""
@@ -111,7 +111,7 @@ class MoofOffsetTests(SynchronousTestCase):
 
     @given(st.lists(st.tuples(KINDS, st.binary(max_size=90), st.booleans()), max_size=6))
     def test_behind_other_boxes(self, before: list[tuple[bytes, bytes, bool]]) -> None:
-        """It is the first `moof`, whatever stands before it."""
+        """The first `moof` counts, whatever stands before it."""
         lead = b"".join(box(*each) for each in before if each[0] != b"moof")
         data = lead + box(b"moof", bytes(40)) + box(b"mdat", b"x")
         self.assertEqual(self.found(data)[0], len(lead))

@@ -14,7 +14,7 @@ from vidlink.fmp4 import MediaInfo, read_init, sample_description
 
 
 class ReadInitTests(SynchronousTestCase):
-    """What an initialization segment says."""
+    """Initialization segments as they are read."""
 
     def setUp(self) -> None:
         """A real one."""
@@ -87,7 +87,7 @@ class ReadInitTests(SynchronousTestCase):
         self.assertIn("without frames", self.refused(self.init + fragment))
 
     def test_order(self) -> None:
-        """It begins with ftyp, and there is one moov."""
+        """An initialization segment begins with ftyp, and has one moov."""
         moov = self.init.index(b"moov") - 4
         ftyp, moov_box = self.init[:moov], self.init[moov:]
         self.assertIn("ftyp", self.refused(moov_box + ftyp))

@@ -32,7 +32,7 @@ class ShiftTests(SynchronousTestCase):
 
     @given(st.integers(0, DAY_US), st.integers(-DAY_US, DAY_US), st.binary(max_size=40))
     def test_only_the_time_changes(self, since_us: int, offset_us: int, frame: bytes) -> None:
-        """It is what would have been written if it had been captured then."""
+        """The bytes are those that would have been written if it had been captured then."""
         time_us = CAPTURED_US + since_us
         moved = shift_producer_time(written(time_us, frame), offset_us)
         self.assertEqual(moved, written(time_us + offset_us, frame))

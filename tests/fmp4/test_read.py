@@ -159,7 +159,7 @@ class PrecedenceTests(SynchronousTestCase):
 
 
 class RefusalTests(SynchronousTestCase):
-    """What is not a media segment."""
+    """Bytes that are not a media segment."""
 
     run_ = u32(0x1, 1, 0)
 
@@ -237,7 +237,7 @@ class HostileTests(SynchronousTestCase):
     """Any bytes give an answer or NotMedia, soon; both ways of reading agree."""
 
     def refused(self, data: bytes) -> None:
-        """It is no segment."""
+        """Assert that `data` is no segment."""
         with self.assertRaises(NotMedia):
             read_fragment(data, MEDIA)
 

@@ -50,11 +50,11 @@ def sidx_time(data: bytes) -> int:
 
 
 class OwnTests(SynchronousTestCase):
-    """What our own Sentinel writes."""
+    """Segments of our own Sentinel."""
 
     @given(st.integers(0, 2**53 - 1), st.integers(0, 2**53 - 1), st.binary(max_size=40))
     def test_only_times_change(self, time: int, ticks: int, frame: bytes) -> None:
-        """It is what would have been written at the earlier time; none is below 0."""
+        """The bytes are those that would have been written at the earlier time; none is below 0."""
         for produced in (None, 1_704_067_200_000_000):
             made = [
                 write_fragment(
@@ -80,7 +80,7 @@ class OwnTests(SynchronousTestCase):
 
 
 class OtherTests(SynchronousTestCase):
-    """What others write."""
+    """Segments of others."""
 
     def test_32_bits(self) -> None:
         """A time of 32 bits stays one of 32 bits, up to its largest."""

@@ -1,4 +1,4 @@
-"""Whether the table, ``vidlink.proto`` and the code that is made of it say the same."""
+"""The table, ``vidlink.proto`` and the code that is made of it say the same."""
 
 from __future__ import annotations
 

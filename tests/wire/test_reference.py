@@ -28,7 +28,7 @@ from vidlink.wire.shapes import Either, Many, Named, OrNull, Record
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "wire.md").read_text("utf-8")
 
 RATES_HEAD = ["who", "what", "in stock", "refilled"]
-#: What the reference calls the kinds of the schema.
+#: The names of the kinds of the schema in the reference.
 SINGLE: tuple[tuple[Kind, str], ...] = (
     (schema.SENTINEL_ID, "sentinel id"),
     (schema.SESSION_ID, "session id"),
@@ -46,7 +46,7 @@ SINGLE: tuple[tuple[Kind, str], ...] = (
     (schema.RANGES, "ranges"),
     (OCTETS, "media"),
 )
-#: What it calls the records that stand in messages, and how the text before their table begins.
+#: The names of records that stand in messages, and the beginnings of the text before each.
 NESTED = {
     "Tail": ("tails", "A tail:"),
     "Wanted": ("wanted", "What is wanted of a tail:"),
@@ -70,7 +70,7 @@ def tables(text: str) -> list[list[list[str]]]:
 
 
 def sections() -> dict[tuple[str, str], str]:
-    """What stands below the heading of each message, by its type and to whom it is sent."""
+    """The text below the heading of each message, by its type and to whom it is sent."""
     parts = re.split(r"^#+ (.*)$", PAGE, flags=re.MULTILINE)
     found = {}
     for heading, text in zip(parts[1::2], parts[2::2], strict=True):
@@ -104,7 +104,7 @@ def section_of(said: Said) -> str:
 
 
 def kind_name(kind: Any) -> str:
-    """What the reference calls `kind`."""
+    """The name of `kind` in the reference."""
     for known, name in SINGLE:
         if known is kind:
             return name

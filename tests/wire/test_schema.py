@@ -1,4 +1,4 @@
-"""What the fields of control messages may hold, the same in every format."""
+"""The bounds of the fields of control messages, the same in every format."""
 
 from __future__ import annotations
 
