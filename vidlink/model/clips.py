@@ -21,7 +21,7 @@ class ClipQuery:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """The time range that was found of what was asked for.
+    """The part of a recording that was found for a :class:`ClipQuery`.
 
     Its first frame was captured at `start_time_us`, its last is over at `end_time_us`;
     `rebased_ticks` were taken from every media time, so that it begins at 0.
