@@ -34,13 +34,14 @@ from vidlink.model import (
 from vidlink.store.deleting.keeping import Keeping
 from vidlink.store.deleting.remover import Remover
 from vidlink.store.deleting.reserve import Reserve
+from vidlink.store.deleting.thread import RemoverThread
 from vidlink.store.files.durability import choose_durability
 from vidlink.store.files.folder import DataFolder, take_folder
 from vidlink.store.files.receipts import ReceiptFile
-from vidlink.store.film.body import RunInPool
 from vidlink.store.film.reel import Reels
+from vidlink.store.handover.inbox import CallInReactor, Inbox, RunInPool
 from vidlink.store.handover.locks import Claims
-from vidlink.store.handover.orders import CallInReactor, Inbox, Report
+from vidlink.store.handover.orders import Report
 from vidlink.store.handover.removals import Removals
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
@@ -51,7 +52,7 @@ from vidlink.store.reading.archive import Archive
 from vidlink.store.reading.wanted import Ranges, Tail, Tails
 from vidlink.store.starting.recovery import END_REASON, Recovery
 from vidlink.store.writing.part import Shelf
-from vidlink.store.writing.thread import RemoverThread, WriterThread
+from vidlink.store.writing.thread import WriterThread
 from vidlink.store.writing.writer import Writer
 
 QUEUE_BYTES = 256 * 1024 * 1024

@@ -19,9 +19,9 @@ from vidlink.model import DeletionReason, Hold, Policy, Receipt, ReceiptPage, Re
 from vidlink.store.deleting.policy import what_goes
 from vidlink.store.files.paths import Paths
 from vidlink.store.files.receipts import ReceiptFile
-from vidlink.store.film.body import RunInPool
+from vidlink.store.handover.inbox import CallInReactor, Inbox, RunInPool
 from vidlink.store.handover.locks import Claims
-from vidlink.store.handover.orders import CallInReactor, Inbox, Report, SetHold
+from vidlink.store.handover.orders import Report, SetHold
 from vidlink.store.handover.removals import Removal, Removals
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.deletions import Stock

@@ -24,14 +24,16 @@ from vidlink.disk import Disk
 from vidlink.errors import NotFound, SessionHeld, SessionLive, StoreError, VidlinkError
 from vidlink.model import Due, Hold, Policy, Receipt, SessionState
 from vidlink.store.deleting.policy import what_goes
+from vidlink.store.deleting.receipt import describe, digest_records
 from vidlink.store.deleting.reserve import Reserve
 from vidlink.store.deleting.trash import Trash
 from vidlink.store.files.layout import MOST_FILE_BYTES, read_session
 from vidlink.store.files.paths import SESSION_FILE, Paths
 from vidlink.store.files.receipts import ReceiptFile
+from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.locks import Claims
-from vidlink.store.handover.orders import Forget, Inbox, SetHold
-from vidlink.store.handover.removals import Removal, Removals, describe, digest_records
+from vidlink.store.handover.orders import Forget, SetHold
+from vidlink.store.handover.removals import Removal, Removals
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.deletions import Stock
 from vidlink.store.sequences import gaps as listing

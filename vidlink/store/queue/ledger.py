@@ -16,7 +16,8 @@ from twisted.logger import Logger
 
 from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
 from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, Session
-from vidlink.store.handover.orders import Ack, End, Inbox, Past, Report
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.orders import Ack, End, Past, Report
 from vidlink.store.queue.account import Account
 from vidlink.store.queue.openings import Openings
 from vidlink.store.queue.refused import Refusals

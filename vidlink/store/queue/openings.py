@@ -20,7 +20,8 @@ from vidlink.errors import (
     VidlinkError,
 )
 from vidlink.model import Arrival, Gap, Session
-from vidlink.store.handover.orders import End, Inbox, Reopen
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.orders import End, Reopen
 from vidlink.store.queue.room import Room, check_arrival, to_keep
 from vidlink.store.sequences.runs import widened
 from vidlink.store.sequences.statements import put_statement

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-from vidlink.store.handover.orders import Begin, Inbox, StateGap
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.orders import Begin, StateGap
 from vidlink.store.queue.account import Account
 from vidlink.store.queue.openings import START_BYTES
 from vidlink.store.queue.room import Room

@@ -31,8 +31,9 @@ from vidlink.model import (
 from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.files.paths import Paths, part_file
 from vidlink.store.files.records import count_records
-from vidlink.store.film.body import Body, MemorySection, RunInPool, Section
+from vidlink.store.film.body import Body, MemorySection, Section
 from vidlink.store.film.reel import Reels
+from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import Claims
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.queue.ledger import Ledger

@@ -8,7 +8,9 @@ folders. What is sound in one folder is decided in `salvage`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from twisted.logger import Logger
@@ -34,7 +36,6 @@ from vidlink.store.index.deletions import Stock
 from vidlink.store.index.sheets import file_of, sheet_of
 from vidlink.store.starting.deleted import clear_sentinels, put_away, take_in_receipts
 from vidlink.store.starting.salvage import Salvage, Salvaged
-from vidlink.store.starting.used import UsedIds
 
 END_REASON = "server stopped"
 #: So many sessions go into one transaction.
@@ -292,3 +293,20 @@ class Recovery:
             return False
         with Window(self._disk, path, lambda size: None) as part:
             return holds_segments(part)
+
+
+class UsedIds:
+    """The ids, eight bytes each, for there may be millions.
+
+    `deleted` are the hashes of those that have a receipt.
+    """
+
+    def __init__(self, session_ids: set[str], deleted: Iterable[int]) -> None:
+        used = {hash(session_id) for session_id in session_ids}
+        self._hashes = array("q", sorted(used.union(deleted)))
+
+    def __call__(self, session_id: str) -> bool:
+        """Whether `session_id` was used, or, once in 10^13 times, one that looks like it."""
+        wanted = hash(session_id)
+        place = bisect_left(self._hashes, wanted)
+        return place < len(self._hashes) and self._hashes[place] == wanted

@@ -16,12 +16,12 @@ from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
 from vidlink.model import Arrival, Cause, Trouble
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.paths import Paths
+from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.locks import Claims
 from vidlink.store.handover.orders import (
     Ack,
     Begin,
     Forget,
-    Inbox,
     Order,
     Reopen,
     Report,
