@@ -30,7 +30,7 @@ class RemoverThread:
         self._thread.join(PATIENCE_SECONDS)
 
     def _run(self) -> None:
-        while not self._removals.closing:
+        while not self._removals.is_closing:
             seconds = LOOK_SECONDS
             try:
                 seconds = self._remover.round()

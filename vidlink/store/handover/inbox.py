@@ -30,7 +30,7 @@ class Inbox:
         self._condition = Condition()
         self._orders: list[Order] = []
         self._size_bytes = 0
-        self._closing = False
+        self._is_closing = False
 
     def put(self, order: Order, size_bytes: int = 0) -> None:
         """Hand over one order; never waits for the disk."""
@@ -49,13 +49,13 @@ class Inbox:
     def close(self) -> None:
         """Nobody has to wait any more."""
         with self._condition:
-            self._closing = True
+            self._is_closing = True
             self._condition.notify()
 
     @property
-    def closing(self) -> bool:
+    def is_closing(self) -> bool:
         """Whether :meth:`close` has been called."""
-        return self._closing
+        return self._is_closing
 
     def wait(self, idle_seconds: float | None, round_seconds: float, round_bytes: int) -> None:
         """Return when a round is due.
@@ -64,8 +64,8 @@ class Inbox:
         of it; or when `idle_seconds` have passed with nothing (None: never).
         """
         with self._condition:
-            self._condition.wait_for(lambda: bool(self._orders) or self._closing, idle_seconds)
+            self._condition.wait_for(lambda: bool(self._orders) or self._is_closing, idle_seconds)
             if self._orders:
                 self._condition.wait_for(
-                    lambda: self._size_bytes >= round_bytes or self._closing, round_seconds
+                    lambda: self._size_bytes >= round_bytes or self._is_closing, round_seconds
                 )

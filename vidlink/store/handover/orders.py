@@ -98,7 +98,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Ack:
+class Acknowledged:
     """Report: these segments and gaps of a session have become durable.
 
     `parts` are the parts that have grown, as number and count of records.
@@ -126,7 +126,7 @@ class Report:
     refused: list[tuple[str, VidlinkError]] = field(default_factory=list)
     dropped: list[tuple[str, Arrival]] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
-    acks: list[Ack] = field(default_factory=list)
+    acks: list[Acknowledged] = field(default_factory=list)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     index_trouble: Trouble | None = None

@@ -44,7 +44,7 @@ class Removals:
         self._orders: list[Removal] = []
         self._forgotten: list[tuple[str, bool]] = []
         self._is_awake = False
-        self.closing = False
+        self.is_closing = False
         #: A write has failed for lack of room since this was last cleared.
         self.is_full = False
 
@@ -64,7 +64,7 @@ class Removals:
 
     def close(self) -> None:
         """The thread is to end."""
-        self.closing = True
+        self.is_closing = True
         self._orders_changed(lambda: None)
 
     def drain(self) -> list[Removal]:

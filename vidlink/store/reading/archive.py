@@ -34,7 +34,7 @@ from vidlink.store.files.records import count_records
 from vidlink.store.film.body import Body, MemorySection, Section
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import RunInPool
-from vidlink.store.handover.locks import Claims
+from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.media import read_media
@@ -57,7 +57,7 @@ class Archive:
         ledger: Ledger,
         catalog: Catalog,
         reels: Reels,
-        claims: Claims,
+        locks: SessionLocks,
         run_in_pool: RunInPool,
         wall_clock_us: Callable[[], int],
     ) -> None:
@@ -66,7 +66,7 @@ class Archive:
         self._ledger = ledger
         self._catalog = catalog
         self._reels = reels
-        self._claims = claims
+        self._locks = locks
         self._run_in_pool = run_in_pool
         self._wall_clock_us = wall_clock_us
 
@@ -212,7 +212,7 @@ class Archive:
             and (place is None or listing.page_key(record.session) < place)
         ]
         besides = {record.session.session_id for record in live}
-        found += self._catalog.sessions(query, besides | self._claims.hidden, limit + 1)
+        found += self._catalog.sessions(query, besides | self._locks.hidden, limit + 1)
         found.sort(key=lambda record: listing.page_key(record.session), reverse=True)
         more = listing.write_token(found[limit - 1].session) if len(found) > limit else None
         shown = tuple(
@@ -238,7 +238,7 @@ class Archive:
 
     def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:
         filed = self._catalog.session(sentinel_id, session_id)
-        if filed is None or self._claims.is_hidden(session_id):
+        if filed is None or self._locks.is_hidden(session_id):
             raise _unknown(sentinel_id, session_id)
         record, row = filed.record, filed.row
         folder = self._paths.session(sentinel_id, session_id)

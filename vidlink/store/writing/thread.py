@@ -31,7 +31,7 @@ class WriterThread:
     def _run(self) -> None:
         try:
             again: float | None = None
-            while not self._inbox.closing:
+            while not self._inbox.is_closing:
                 if again != 0.0:
                     self._inbox.wait(again, ROUND_SECONDS, ROUND_BYTES)
                 again = self._writer.round()
