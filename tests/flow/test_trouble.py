@@ -45,7 +45,7 @@ class TroubleCase(SynchronousTestCase):
         self.rig.clock.advance(1_000.0)
         self.server = MemoryServer(store=self.rig.store)
         hub = self.server.hub
-        self.health = Health(self.rig.store, hub, self.server.clock.seconds)
+        self.health = Health(self.rig.store, self.rig.store, hub, self.server.clock.seconds)
         self.metrics = Metrics(hub, self.rig.store, self.health, ())
         self.hangs = False
         self.sentinels: dict[str, FakeSentinelPeer] = {}
@@ -257,7 +257,7 @@ class RetentionTests(TroubleCase):
         self.make(policy=Policy(min_free_bytes=wanted))
         store, disk = self.rig.store, self.rig.disk
         self.health = Health(
-            store, self.server.hub, self.server.clock.seconds, min_free_bytes=wanted
+            store, store, self.server.hub, self.server.clock.seconds, min_free_bytes=wanted
         )
         self.metrics = Metrics(self.server.hub, store, self.health, ())
         old = a_session(1, sentinel_id="desk-old")

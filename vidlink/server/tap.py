@@ -151,7 +151,12 @@ def _assemble(options: Options) -> ServerService:
         store, hub, store, wall_clock_us=wall_clock_us, allow_delete=bool(options["allow-delete"])
     )
     health = Health(
-        store, hub, clock.seconds, tick_seconds=TICK_SECONDS, min_free_bytes=kept_free(options)
+        store,
+        store,
+        hub,
+        clock.seconds,
+        tick_seconds=TICK_SECONDS,
+        min_free_bytes=kept_free(options),
     )
     vitals = Vitals(health, Metrics(hub, store, health, watch.links))
     root = build_root(history, vitals, Page.load(), link_resource(ingest), link_resource(watch))
