@@ -44,7 +44,7 @@ _MOST_RANGES = 1_024
 
 @implementer(IStore, IVitals)
 class MemoryStore(MemoryKeeping):
-    """A recording with all its sides, in memory.
+    """A recording with all its sides, in memory: one object is each of them.
 
     :param wall_clock_us: microseconds since the epoch, for the sealing time-out.
     :param commit_at_once: False: nothing becomes durable before :meth:`commit`.
@@ -61,6 +61,7 @@ class MemoryStore(MemoryKeeping):
         policy: Policy = KEEP_ALL,
     ) -> None:
         super().__init__(policy)
+        self.ledger = self.archive = self.keeping = self
         self._wall_clock_us = wall_clock_us
         self._commit_at_once = commit_at_once
         self._queue_segments = queue_segments

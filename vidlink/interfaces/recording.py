@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from twisted.internet.defer import Deferred
 
@@ -43,13 +43,13 @@ class IStore(Interface):
 
     load = Attribute("""`float`: how full the queue is, 0.0 to 1.0.""")
 
-    def begin(session: Session, durable: object) -> None:
+    def begin(session: Session, durable: Callable[[int], None]) -> None:
         """Start recording `session`.
 
         `durable(sequence)` is called in the reactor's thread whenever every sequence up to
         `sequence` has become durable or a final gap.
         Raises :exc:`~vidlink.errors.RequestError` if the id has been used before, and
-        :exc:`~vidlink.errors.NotFound` after :meth:`stop`.
+        :exc:`~vidlink.errors.NotFound` once the recording is stopped.
         """
 
     def tails(
@@ -62,7 +62,7 @@ class IStore(Interface):
         or another Sentinel's. None where that cannot be found out; the log tells. Never fails.
         """
 
-    def reopen(session: Session, durable: object) -> Deferred[None]:
+    def reopen(session: Session, durable: Callable[[int], None]) -> Deferred[None]:
         """Open a session that has ended for what comes late; that may follow at once.
 
         What was recorded of it stays as it was said then; an unknown one begins as one that has
@@ -101,9 +101,6 @@ class IStore(Interface):
 
     def recording(session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""
-
-    def stop() -> Deferred[None]:
-        """End live sessions, write and sync everything, and close. Fires when done."""
 
 
 class IVitals(Interface):

@@ -12,9 +12,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from vidlink.disk import Disk
 from vidlink.errors import NotFound, SessionLive, StoreError, VidlinkError
+from vidlink.interfaces import IRetention
 from vidlink.model import DeletionReason, Hold, Policy, Receipt, ReceiptPage, Retention
 from vidlink.store.deleting.policy import what_goes
 from vidlink.store.files.paths import Paths
@@ -40,8 +42,9 @@ class _Asked:
     answer: Deferred[None]
 
 
+@implementer(IRetention)
 class Keeping:
-    """Each method is one of `IRetention`."""
+    """Deleting and holding as the reactor asks for it, and who waits for that."""
 
     _log = Logger()
 

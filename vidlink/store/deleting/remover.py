@@ -27,8 +27,9 @@ from vidlink.store.deleting.policy import what_goes
 from vidlink.store.deleting.receipt import describe, digest_records
 from vidlink.store.deleting.reserve import Reserve
 from vidlink.store.deleting.trash import Trash
+from vidlink.store.files.folder import DataFolder
 from vidlink.store.files.layout import MOST_FILE_BYTES, read_session
-from vidlink.store.files.paths import SESSION_FILE, Paths
+from vidlink.store.files.paths import SESSION_FILE
 from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.locks import SessionLocks
@@ -56,8 +57,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Remover:
     """Deletes what it is asked to, and what `policy` lets go.
 
-    One thread calls :meth:`round`, or a test does. `last_number` is that of the last receipt;
-    `check_folder` raises :exc:`OSError` when the data folder is not there any more.
+    One thread calls :meth:`round`, or a test does.
     """
 
     _log = Logger()
@@ -65,35 +65,33 @@ class Remover:
     def __init__(
         self,
         *,
-        paths: Paths,
+        folder: DataFolder,
         disk: Disk,
         catalog: Catalog,
         receipts: ReceiptFile,
-        last_number: int,
         locks: SessionLocks,
         inbox: Inbox,
         removals: Removals,
         policy: Policy,
-        check_folder: Callable[[], object],
         monotonic: Callable[[], float],
         wall_clock_us: Callable[[], int],
         pause: Callable[[float], object],
     ) -> None:
-        self._paths = paths
+        self._folder = folder
+        self._paths = folder.paths
         self._disk = disk
         self._catalog = catalog
         self._stock = Stock(catalog)
         self._receipts = receipts
-        self._number = last_number
+        self._number = self._stock.last_receipt()
         self._locks = locks
         self._inbox = inbox
         self._removals = removals
         self._policy = policy
-        self._check_folder = check_folder
         self._monotonic = monotonic
         self._wall_clock_us = wall_clock_us
-        self._trash = Trash(paths, disk, pause)
-        self._reserve = Reserve(paths.reserve, disk)
+        self._trash = Trash(folder.paths, disk, pause)
+        self._reserve = Reserve(folder.paths.reserve, disk)
         self._going: dict[str, Removal] = {}
         self._due_seconds = float("-inf")
         self._rehearsed: set[str] = set()
@@ -122,7 +120,7 @@ class Remover:
         """Without it nothing may be deleted: what the database says is of a disk that is gone,
         and the room is that of another one."""
         try:
-            self._check_folder()
+            self._folder.check()
         except OSError as error:
             if not self._policy.is_off:
                 self._complain(str(error.strerror))
@@ -207,7 +205,7 @@ class Remover:
         """The receipt; when that is on the disk there is no way back."""
         number, now_us = self._number + 1, self._wall_clock_us()
         receipt = replace(receipt, number=number, deleted_time_us=now_us)
-        self._check_folder()
+        self._folder.check()
         place, size = self._append(receipt)
         self._number = number
         session_id = removal.session_id

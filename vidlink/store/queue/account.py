@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from vidlink.model import Arrival, Gap, Hold, Session, SessionRecord, SessionState
 from vidlink.store.handover.orders import End, Past
 from vidlink.store.sequences import gaps as listing
 from vidlink.store.sequences.runs import Runs, widened
+
+#: At most so many ranges are named of one tail, the lowest.
+MOST_RANGES = 1_024
+
+#: A session id, and the first and last sequence that can be had.
+Tail = tuple[str, int, int]
+#: Ranges of sequences; None where they could not be found out.
+Ranges = tuple[tuple[int, int], ...] | None
 
 
 @dataclass(slots=True)
@@ -107,6 +116,18 @@ class Account:
         runs = self.taken.runs
         stated = [gap.last for gap in self.gaps if gap.last is not None]
         return max([-1 if not runs else runs[-1].last, *stated])
+
+    def wanted(self, sentinel_id: str, first: int, last: int, now_us: int) -> Ranges:
+        """The ranges from `first` to `last` that `sentinel_id` is asked to deliver.
+
+        What waits for the disk is not there yet: it would be lost with this process.
+        """
+        ended_us = None if self.ended is None else self.ended[0]
+        is_sealed = listing.state_at(self.state, ended_us, now_us) is SessionState.SEALED
+        is_closed = is_sealed or self.ending is None or self.ending.is_sealed
+        if is_closed or self.session.sentinel_id != sentinel_id:
+            return ()
+        return tuple(islice(self.settled.missing(first, last), MOST_RANGES))
 
     def record(self) -> SessionRecord:
         """The session as pages of sessions show it: without spans, gaps and init."""

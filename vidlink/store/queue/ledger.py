@@ -8,17 +8,19 @@ comes to know of a session is in `unstarted`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
+from vidlink.interfaces import IStore
 from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, Session
 from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.orders import Acknowledged, End, Past, Report
-from vidlink.store.queue.account import Account
+from vidlink.store.queue.account import Account, Ranges, Tail
 from vidlink.store.queue.openings import Openings
 from vidlink.store.queue.refused import Refused
 from vidlink.store.queue.room import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
@@ -28,12 +30,13 @@ from vidlink.store.sequences import gaps as listing
 from vidlink.store.sequences.statements import put_statement
 
 
+@implementer(IStore)
 class Ledger:
     """Every session that is not wholly on disk, and the bound of what waits.
 
     At `queue_bytes` or `queue_segments` a segment is refused, which is recorded as a gap.
-    `is_used` says whether a session id was used before this server started; `seconds` is the
-    monotonic clock.
+    `look_up_tails` finds out what is wanted of sessions without an account, at a time, and
+    never fails; `seconds` is the monotonic clock.
     """
 
     _log = Logger()
@@ -44,20 +47,29 @@ class Ledger:
         *,
         queue_bytes: int,
         queue_segments: int,
-        is_used: Callable[[str], bool],
+        look_up_tails: Callable[[str, Sequence[Tail], int], Deferred[list[Ranges]]],
         seconds: Callable[[], float],
+        wall_clock_us: Callable[[], int],
     ) -> None:
         self._inbox = inbox
         self._room = Room(queue_bytes, queue_segments, seconds)
         self._vitals = RecordingVitals(self._room, seconds)
         self.counts = self._vitals.counts
-        self._is_used = is_used
+        self._look_up_tails = look_up_tails
+        self._wall_clock_us = wall_clock_us
+        self._is_used: Callable[[str], bool] = lambda session_id: False
         self._used: set[str] = set()
         self._accounts: dict[str, Account] = {}
         self._openings = Openings(inbox, self._room)
         self._unstarted = Unstarted(inbox, self._room)
         self._refused = Refused(self._vitals, self._unstarted.state)
-        self._is_over = False
+        #: Sessions may begin: from :meth:`open` to :meth:`end_all`.
+        self.is_open = False
+
+    def open(self, is_used: Callable[[str], bool]) -> None:
+        """Let sessions begin, under ids that were not used before this server started."""
+        self._is_used = is_used
+        self.is_open = True
 
     def __iter__(self) -> Iterator[Account]:
         """The accounts in the order in which their sessions began."""
@@ -76,7 +88,7 @@ class Ledger:
         """Start an account. Raises :exc:`~vidlink.errors.RequestError`."""
         session_id = session.session_id
         check_session(session)
-        if self._is_over:
+        if not self.is_open:
             raise NotFound("nothing is recorded any more")
         if session_id in self._used or self._is_used(session_id):
             raise RequestError(f"session {session_id} has been used before")
@@ -85,10 +97,26 @@ class Ledger:
         self._accounts[session_id] = account
         self._unstarted.add(account)
 
-    def reopen(
-        self, session: Session, durable: Callable[[int], None], now_us: int
-    ) -> Deferred[None]:
-        """Open a session for what comes late; see `IStore.reopen`."""
+    def tails(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[Ranges, ...]]:
+        """What is wanted of earlier sessions."""
+        now_us = self._wall_clock_us()
+        found = {
+            tail: self._accounts[tail[0]].wanted(sentinel_id, *tail[1:], now_us)
+            for tail in tails
+            if tail[0] in self._accounts
+        }
+        others = [tail for tail in dict.fromkeys(tails) if tail not in found]
+        if not others:
+            return succeed(tuple(found[tail] for tail in tails))
+
+        def put_together(looked_up: list[Ranges]) -> tuple[Ranges, ...]:
+            found.update(zip(others, looked_up, strict=True))
+            return tuple(found[tail] for tail in tails)
+
+        return self._look_up_tails(sentinel_id, others, now_us).addCallback(put_together)
+
+    def reopen(self, session: Session, durable: Callable[[int], None]) -> Deferred[None]:
+        """Open a session that has ended for what comes late."""
         account = self._accounts.get(session.session_id)
         try:
             check_session(session)
@@ -97,7 +125,9 @@ class Ledger:
             if account is not None and account.ending is None:
                 raise RequestError("the session is being recorded")
             # One that is just being closed is opened when it is wholly on disk.
-            answer = self._openings.add(session, durable, now_us, is_closed=account is None)
+            answer = self._openings.add(
+                session, durable, self._wall_clock_us(), is_closed=account is None
+            )
         except VidlinkError as error:
             return fail(error)
         self._used.add(session.session_id)
@@ -190,7 +220,7 @@ class Ledger:
 
     def end_all(self, reason: str, ended_time_us: int) -> None:
         """End every session that has not ended; none begins any more."""
-        self._is_over = True
+        self.is_open = False
         self._openings.drop_all(reason, ended_time_us)
         for session_id in tuple(self._accounts):
             self.end(session_id, reason, ended_time_us)
@@ -215,7 +245,7 @@ class Ledger:
         """How the recording does at this moment."""
         live = [account for account in self._accounts.values() if account.ending is None]
         troubled = sum(map(self._is_troubled, live))
-        return self._vitals.health(not self._is_over, len(live), troubled)
+        return self._vitals.health(self.is_open, len(live), troubled)
 
     def apply(self, report: Report) -> None:
         """Take the report of a round, and tell those who wait for it."""

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from twisted.internet.defer import Deferred, fail
+from zope.interface import implementer
 
 from vidlink.disk import Disk
 from vidlink.errors import Damaged, NotFound, StoreError
-from vidlink.interfaces import IBody
+from vidlink.interfaces import IArchive, IBody
 from vidlink.model import (
     Gap,
     Registration,
@@ -46,8 +47,9 @@ from vidlink.store.sequences.window import WHOLE, Window
 T = TypeVar("T")
 
 
+@implementer(IArchive)
 class Archive:
-    """The reading side of the recording; each method is one of `IArchive`."""
+    """The reading side of the recording."""
 
     def __init__(
         self,

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Container
 from dataclasses import replace
 
 from vidlink.disk import Disk
 from vidlink.errors import NotFound, RequestError, StoreError, VidlinkError
+from vidlink.store.files.folder import DataFolder
 from vidlink.store.files.layout import MOST_FILE_BYTES, read_session, write_session
-from vidlink.store.files.paths import SESSION_FILE, Paths
+from vidlink.store.files.paths import SESSION_FILE
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Forget, Report, SetHold
+from vidlink.store.handover.removals import Removals
 
 #: So many holds are written in one round, a tenth of a millisecond each.
 MOST_HOLDS = 64
@@ -27,23 +29,17 @@ BUSY = "the session is being held or deleted; offer it again later"
 class ClosedSessions:
     """Orders about sessions that are wholly on disk, and what of them is not durable yet.
 
-    Every order waits for somebody's answer, who bounds how many there are. `forgotten` is told
-    of each :class:`~vidlink.store.handover.orders.Forget` whether the database has done it.
+    Every order waits for somebody's answer, who bounds how many there are. `removals` is told of
+    each :class:`~vidlink.store.handover.orders.Forget` whether the database has done it.
     """
 
     def __init__(
-        self,
-        paths: Paths,
-        disk: Disk,
-        locks: SessionLocks,
-        check_folder: Callable[[], object],
-        forgotten: Callable[[str, bool], object],
+        self, folder: DataFolder, disk: Disk, locks: SessionLocks, removals: Removals
     ) -> None:
-        self._paths = paths
+        self._folder = folder
         self._disk = disk
         self._locks = locks
-        self._check_folder = check_folder
-        self._forgotten = forgotten
+        self._removals = removals
         self._to_hold: deque[SetHold] = deque()
         self._held: list[SetHold] = []
         self._to_forget: list[Forget] = []
@@ -88,9 +84,9 @@ class ClosedSessions:
                 self._held.append(order)
 
     def _write_hold(self, order: SetHold, flush_files: bool) -> None:
-        folder = self._paths.session(order.sentinel_id, order.session_id)
+        folder = self._folder.paths.session(order.sentinel_id, order.session_id)
         path = os.path.join(folder, SESSION_FILE)
-        self._check_folder()
+        self._folder.check()
         if not self._locks.lock_for_writing(order.session_id):
             raise RequestError("the session is being deleted")
         try:
@@ -114,7 +110,7 @@ class ClosedSessions:
         """The database could not be told now, or not for good; it will be."""
         self.is_saved = False
         for order in self._to_forget:
-            self._forgotten(order.session_id, False)
+            self._removals.forgotten(order.session_id, False)
 
     def done(self, report: Report) -> None:
         """All :meth:`changes` are durable, if they are in the database."""
@@ -126,4 +122,4 @@ class ClosedSessions:
         report.held += self._held
         forgotten, self._to_forget, self._held = self._to_forget, [], []
         for order in forgotten:
-            self._forgotten(order.session_id, True)
+            self._removals.forgotten(order.session_id, True)

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
 from vidlink.model import Arrival, Cause, Trouble
 from vidlink.store.files.durability import Durability
-from vidlink.store.files.paths import Paths
+from vidlink.store.files.folder import DataFolder
 from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import (
@@ -28,6 +28,7 @@ from vidlink.store.handover.orders import (
     SetHold,
     StateGap,
 )
+from vidlink.store.handover.removals import Removals
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index, Sheet
 from vidlink.store.writing.closed import BUSY, ClosedSessions
@@ -52,9 +53,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Writer:
     """The recordings of all sessions that are not wholly on disk.
 
-    `check_folder` raises :exc:`OSError` when the data folder is not there any more; `deliver` is
-    given the report of each round, in the calling thread; `full` is called when the disk is, and
-    `forgotten` as :class:`~vidlink.store.writing.closed.ClosedSessions` says.
+    `deliver` is given the report of each round, in the calling thread; `removals` hears when
+    the disk is full, and of what the database has let go.
     """
 
     _log = Logger()
@@ -62,31 +62,28 @@ class Writer:
     def __init__(
         self,
         *,
-        paths: Paths,
+        folder: DataFolder,
         open_parts: OpenParts,
         durability: Durability,
         index: Index,
         catalog: Catalog,
         locks: SessionLocks,
         inbox: Inbox,
-        check_folder: Callable[[], object],
+        removals: Removals,
         monotonic: Callable[[], float],
         deliver: Callable[[Report], object],
-        full: Callable[[], object],
-        forgotten: Callable[[str, bool], object],
     ) -> None:
-        self._paths = paths
+        self._folder = folder
         self._open_parts = open_parts
         self._durability = durability
         self._index = index
         self._catalog = catalog
         self._inbox = inbox
-        self._check_folder = check_folder
         self._monotonic = monotonic
         self._deliver = deliver
-        self._full = full
+        self._removals = removals
         self._locks = locks
-        self._closed = ClosedSessions(paths, open_parts.disk, locks, check_folder, forgotten)
+        self._closed = ClosedSessions(folder, open_parts.disk, locks, removals)
         self._recordings: dict[str, Recording] = {}
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()
@@ -163,7 +160,7 @@ class Writer:
         elif isinstance(order, Begin):
             session_id = order.session.session_id
             self._locks.lock_for_writing(session_id)
-            self._recordings[session_id] = Recording(order.session, self._paths)
+            self._recordings[session_id] = Recording(order.session, self._folder.paths)
         elif isinstance(order, StateGap):
             session_id = order.session_id
             self._recordings[session_id].state_gap(order.number, order.gap)
@@ -206,7 +203,7 @@ class Writer:
             self._report.refused.append((session_id, RequestError(BUSY)))
             return 0
         try:
-            past = look_up(order, self._catalog, self._open_parts.disk, self._paths)
+            past = look_up(order, self._catalog, self._open_parts.disk, self._folder.paths)
         except (RequestError, PeerError) as refusal:
             self._refuse(session_id, refusal)
         except Exception as error:
@@ -215,7 +212,7 @@ class Writer:
             self._refuse(session_id, RequestError(f"the session cannot be opened now: {error}"))
         else:
             self._report.opened.append(past)
-            recording = Recording(past.session, self._paths, past)
+            recording = Recording(past.session, self._folder.paths, past)
             self._recordings[session_id] = self._ready[session_id] = recording
             return len(past.spans)
         return 0
@@ -248,7 +245,7 @@ class Writer:
 
     def _folder_is_there(self, now: float, due: Iterable[tuple[str, Recording]]) -> bool:
         try:
-            self._check_folder()
+            self._folder.check()
         except OSError as error:
             for _, recording in due:
                 self._fail(recording, error, now)
@@ -295,7 +292,7 @@ class Writer:
         try:
             if touched or self._closed.is_saved:
                 self._durability.sync_all()
-                self._check_folder()
+                self._folder.check()
         except OSError as error:
             for recording in touched:
                 self._fail(recording, error, now)
@@ -332,7 +329,7 @@ class Writer:
         if isinstance(error, OSError):
             if error.errno in _FULL:
                 cause = Cause.DISK_FULL
-                self._full()
+                self._removals.full()
             text = error.strerror or text
         self._troubles[recording.session.session_id] = Trouble(cause, text)
         self._report.failures[cause] += 1
