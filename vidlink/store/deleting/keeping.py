@@ -78,7 +78,7 @@ class Keeping:
         self._run_in_pool = run_in_pool
         self._wall_clock_us = wall_clock_us
         self._asked: list[_Asked] = []
-        self._deleting: dict[int, Deferred[Receipt]] = {}
+        self._deleting: set[Deferred[Receipt]] = set()
         self._is_stopped = False
 
     def delete(
@@ -94,7 +94,7 @@ class Keeping:
         if self._is_stopped:
             return fail(StoreError("the recording is closed"))
         answer: Deferred[Receipt] = Deferred()
-        self._deleting[id(answer)] = answer
+        self._deleting.add(answer)
 
         def tell(outcome: Receipt | VidlinkError | None) -> None:
             self._call_in_reactor(self._deleted, answer, outcome)
@@ -105,8 +105,9 @@ class Keeping:
         return answer
 
     def _deleted(self, answer: Deferred[Receipt], outcome: Any) -> None:
-        if self._deleting.pop(id(answer), None) is None:
+        if answer not in self._deleting:
             return
+        self._deleting.remove(answer)
         if isinstance(outcome, Receipt):
             answer.callback(outcome)
         else:
@@ -198,7 +199,7 @@ class Keeping:
         """Nobody answers any more; whoever waits is told."""
         self._is_stopped = True
         asked, self._asked = self._asked, []
-        deleting, self._deleting = list(self._deleting.values()), {}
+        deleting, self._deleting = self._deleting, set()
         waiting: list[Deferred[Any]] = [*(one.answer for one in asked), *deleting]
         for answer in waiting:
             answer.errback(StoreError("the recording is closed"))
