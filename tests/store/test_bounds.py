@@ -20,7 +20,7 @@ from vidlink.store.queue.account import Account
 from vidlink.store.sequences import statements
 from vidlink.store.sequences.runs import Runs
 from vidlink.store.sequences.statements import put_statement
-from vidlink.store.writing import recording, writer
+from vidlink.store.writing import parts, writer
 
 
 class BoundCase(SynchronousTestCase):
@@ -66,7 +66,7 @@ class PartsTests(BoundCase):
     def setUp(self) -> None:
         """Few are enough for a test."""
         super().setUp()
-        self.patch(recording, "MOST_PARTS", 5)
+        self.patch(parts, "MOST_PARTS", 5)
 
     def test_falling_media_time(self) -> None:
         """Late segments whose media time falls begin a part each, up to the bound; then they are

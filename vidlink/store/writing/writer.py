@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from twisted.logger import Logger
 
 from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
-from vidlink.model import Arrival, Cause, Trouble
+from vidlink.model import Arrival, Cause, Session, Trouble
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.folder import DataFolder
 from vidlink.store.handover.inbox import Inbox
@@ -21,8 +21,10 @@ from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import (
     Acknowledged,
     Begin,
+    End,
     Forget,
     Order,
+    Past,
     Reopen,
     Report,
     SetHold,
@@ -33,15 +35,14 @@ from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index, Sheet
 from vidlink.store.writing.closed import BUSY, ClosedSessions
 from vidlink.store.writing.part import OpenParts
-from vidlink.store.writing.recording import MOST_PARTS, Recording
+from vidlink.store.writing.parts import MOST_PARTS
+from vidlink.store.writing.recording import Recording
 from vidlink.store.writing.reopening import look_up
 
 ROUND_SECONDS = 0.25
 ROUND_BYTES = 8 * 1024 * 1024
 #: What has failed is tried again after this time.
 RETRY_SECONDS = 1.0
-#: How old the spans of a live session may be in the database.
-PROGRESS_SECONDS = 1.0
 #: So many sessions are looked up in one round to be opened again, a tenth of a millisecond each.
 MOST_REOPENED = 64
 #: And so many runs of theirs, a few microseconds each; one session may have more.
@@ -154,34 +155,35 @@ class Writer:
         self._open_parts.close()
 
     def _accept(self, order: Order) -> None:
-        if isinstance(order, Arrival):
-            session_id = order.segment.session_id
-            self._recordings[session_id].accept(order)
-        elif isinstance(order, Begin):
-            session_id = order.session.session_id
-            self._locks.lock_for_writing(session_id)
-            self._recordings[session_id] = Recording(order.session, self._folder.paths)
-        elif isinstance(order, StateGap):
-            session_id = order.session_id
-            self._recordings[session_id].state_gap(order.number, order.gap)
-        elif isinstance(order, Reopen):
-            self._to_reopen.append(order)
-            return
-        elif isinstance(order, Forget) or (
-            isinstance(order, SetHold) and order.session_id not in self._recordings
-        ):
-            self._closed.accept(order)
-            return
-        elif isinstance(order, SetHold):
-            session_id = order.session_id
-            self._recordings[session_id].set_hold(order)
-        else:
-            session_id = order.session_id
-            if session_id not in self._recordings:
+        recordings = self._recordings
+        match order:
+            case Arrival():
+                session_id = order.segment.session_id
+                recordings[session_id].accept(order)
+            case Begin():
+                session_id = order.session.session_id
+                self._locks.lock_for_writing(session_id)
+                recordings[session_id] = self._recording(order.session)
+            case StateGap(session_id=session_id):
+                recordings[session_id].state_gap(order.number, order.gap)
+            case SetHold(session_id=session_id) if session_id in recordings:
+                recordings[session_id].set_hold(order)
+            case End(session_id=session_id) if session_id in recordings:
+                recordings[session_id].ending = order
+            case End(session_id=session_id):
                 self._forget(session_id)
                 return
-            self._recordings[session_id].ending = order
-        self._ready[session_id] = self._recordings[session_id]
+            case Reopen():
+                self._to_reopen.append(order)
+                return
+            case SetHold() | Forget():
+                self._closed.accept(order)
+                return
+        self._ready[session_id] = recordings[session_id]
+
+    def _recording(self, session: Session, past: Past | None = None) -> Recording:
+        flush_files = self._durability.flushes_files
+        return Recording(session, self._folder.paths, self._open_parts, flush_files, past)
 
     def _forget(self, session_id: str) -> None:
         """It is not to be opened again after all; it may have been refused already."""
@@ -212,7 +214,7 @@ class Writer:
             self._refuse(session_id, RequestError(f"the session cannot be opened now: {error}"))
         else:
             self._report.opened.append(past)
-            recording = Recording(past.session, self._folder.paths, past)
+            recording = self._recording(past.session, past)
             self._recordings[session_id] = self._ready[session_id] = recording
             return len(past.spans)
         return 0
@@ -227,12 +229,11 @@ class Writer:
         due = [one for one in self._ready.items() if one[1].retry_seconds <= now]
         if due and not self._folder_is_there(now, due):
             return False
-        flush_files = self._durability.flushes_files
         for session_id, recording in due:
             if budget <= 0 or len(touched) >= self._open_parts.limit:
                 break
             try:
-                budget -= recording.write(self._open_parts, budget, flush_files)
+                budget -= recording.write(budget)
             except Exception as error:
                 if not isinstance(error, OSError):
                     self._log.failure("session {session} cannot be written", session=session_id)
@@ -258,7 +259,7 @@ class Writer:
             return {}
         sheets: list[tuple[Recording, Sheet]] = []
         for recording in touched:
-            sheet = recording.sheet(now - recording.saved_seconds >= PROGRESS_SECONDS)
+            sheet = recording.sheet(now)
             if sheet is not None:
                 sheets.append((recording, sheet))
         changes = self._closed.changes()
@@ -276,8 +277,7 @@ class Writer:
         self._closed.is_saved = bool(changes)
         saved = {}
         for (recording, sheet), row in zip(sheets, rows, strict=True):
-            saved[recording.session.session_id] = recording.saved(sheet, row)
-            recording.saved_seconds = now
+            saved[recording.session.session_id] = recording.saved(sheet, row, now)
         return saved
 
     def _sync(self, touched: list[Recording], now: float) -> None:
@@ -285,7 +285,7 @@ class Writer:
         if self._durability.flushes_files:
             for recording in tuple(touched):
                 try:
-                    self._durability.sync_session(*recording.unsynced(self._open_parts))
+                    self._durability.sync_session(*recording.unsynced())
                 except OSError as error:
                     touched.remove(recording)
                     self._fail(recording, error, now)
@@ -315,16 +315,16 @@ class Writer:
             self._report.held += recording.held()
             if arrivals or gaps:
                 self._report.acks.append(Acknowledged(session_id, arrivals, gaps, parts))
-            if recording.finished:
+            if recording.is_finished:
                 self._report.closed.append(session_id)
                 self._locks.release_from_writing(session_id)
                 del self._recordings[session_id]
                 del self._ready[session_id]
-            elif not recording.ready:
+            elif not recording.is_ready:
                 del self._ready[session_id]
 
     def _fail(self, recording: Recording, error: Exception, now: float) -> None:
-        recording.lose(self._open_parts, now + RETRY_SECONDS)
+        recording.lose(now + RETRY_SECONDS)
         cause, text = Cause.WRITE_ERROR, str(error)
         if isinstance(error, OSError):
             if error.errno in _FULL:

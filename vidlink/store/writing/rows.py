@@ -1,0 +1,79 @@
+"""The rows of a session that is written to: what the database has of it, and what it lacks.
+
+How rows are stored is in `index.database`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from vidlink.model import Gap, Span
+from vidlink.store.files.layout import SessionFile
+from vidlink.store.index.database import Sheet
+from vidlink.store.index.sheets import record_of
+from vidlink.store.writing.part import Part
+
+#: How old the spans of a live session may be in the database.
+PROGRESS_SECONDS = 1.0
+
+
+class Rows:
+    """How much of a session the database has, which had `spans` before it was opened again."""
+
+    def __init__(self, gaps: Iterable[int], spans: Iterable[Span]) -> None:
+        #: The row of the session says how it is, but for what was recorded since.
+        self.is_listed = False
+        #: The numbers of the gaps that the database lacks.
+        self.unsaved_gaps = set(gaps)
+        self._spans = tuple(spans)
+        self._row: int | None = None
+        # Of each part, the place of its newest run, and the last sequence of that.
+        self._saved_runs: dict[int, tuple[int, int]] = {}
+        self._saved_seconds = float("-inf")
+
+    def sheet(
+        self, file: SessionFile, parts: Iterable[Part], gaps: Mapping[int, Gap], now: float
+    ) -> Sheet | None:
+        """What the database lacks, as described in `file`; None if that is nothing.
+
+        Spans are of what earlier rounds have synced, so that the database never claims more
+        than there is.
+        """
+        is_due = not self.is_listed or now - self._saved_seconds >= PROGRESS_SECONDS
+        spans = self._new_spans(parts) if is_due else []
+        if self.is_listed and not self.unsaved_gaps and not spans:
+            return None
+        record = None
+        if not self.is_listed:
+            runs = [run.as_span() for part in parts for run in part.runs.runs]
+            record = record_of(file, [*self._spans, *runs])
+        return Sheet(
+            file=file,
+            record=record,
+            row=self._row,
+            spans=spans,
+            gaps=[(number, gaps[number]) for number in sorted(self.unsaved_gaps)],
+            is_filling=file.filling_from is not None,
+        )
+
+    def saved(self, sheet: Sheet, row: int, parts: Iterable[Part], now: float) -> list[int]:
+        """The database has `sheet`, under this row; returns the numbers of its gaps."""
+        self._row, self.is_listed, self._saved_seconds = row, True, now
+        numbers = [number for number, _ in sheet.gaps]
+        self.unsaved_gaps.difference_update(numbers)
+        if sheet.spans:
+            for part in parts:
+                if part.runs.runs:
+                    newest = len(part.runs.runs) - 1
+                    self._saved_runs[part.number] = newest, part.runs.runs[newest].last
+        return numbers
+
+    def _new_spans(self, parts: Iterable[Part]) -> list[tuple[int, Span]]:
+        """Runs that are new or have grown, by part: only the last one of a part can grow."""
+        spans: list[tuple[int, Span]] = []
+        for part in parts:
+            place, last = self._saved_runs.get(part.number, (0, -1))
+            for run in part.runs.runs[place:]:
+                if run.last != last:
+                    spans.append((part.number, run.as_span()))
+        return spans
