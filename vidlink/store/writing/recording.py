@@ -12,7 +12,7 @@ from collections import deque
 
 from vidlink.model import Arrival, Gap, Session
 from vidlink.store.files.paths import Paths
-from vidlink.store.handover.orders import End, Past, SetHold
+from vidlink.store.handover.orders import Acknowledged, End, Past, SetHold
 from vidlink.store.index.database import Sheet
 from vidlink.store.writing.description import Description
 from vidlink.store.writing.part import OpenParts
@@ -158,21 +158,18 @@ class Recording:
         description = self._description
         return self._rows.sheet(description.file, self._parts.begun, description.gaps, now)
 
-    def saved(self, sheet: Sheet, row: int, now: float) -> list[int]:
-        """The database has `sheet`, under this row; returns the numbers of its gaps."""
-        return self._rows.saved(sheet, row, self._parts.begun, now)
+    def saved(self, sheet: Sheet, row: int, now: float) -> None:
+        """The database has `sheet`, under this row."""
+        self._rows.saved(sheet, row, self._parts.begun, now)
 
-    def commit(self) -> tuple[list[Arrival], list[tuple[int, int]]]:
-        """The round is synced.
-
-        Returns the segments that have become durable, and of each part that has grown its
-        number and how many records it has now.
-        """
-        done, self._written = self._written, []
+    def commit(self) -> Acknowledged:
+        """The round is synced; returns what has become durable."""
+        arrivals, self._written = self._written, []
         self._has_new_names = False
         self.has_begun = True
         self._is_marked = self._is_marked or self._rows.is_listed
-        return done, self._parts.commit()
+        gaps, parts = self._rows.commit(), self._parts.commit()
+        return Acknowledged(self.session.session_id, arrivals, gaps, parts)
 
     def dropped(self) -> list[Arrival]:
         """The segments that found no part, since this was asked last."""
@@ -185,7 +182,6 @@ class Recording:
         self._todo.extendleft(reversed(self._written))
         self._written = []
         self._description.lose()
+        self._rows.lose(self._description.gaps)
         self._rows.is_listed = self._rows.is_listed and self._is_marked
-        # They may be in the database; but then they have not been acknowledged.
-        self._rows.unsaved_gaps.update(self._description.gaps)
         self.retry_seconds = retry_seconds

@@ -26,6 +26,7 @@ class Rows:
         #: The numbers of the gaps that the database lacks.
         self.unsaved_gaps = set(gaps)
         self._spans = tuple(spans)
+        self._saved_gaps: list[int] = []
         self._row: int | None = None
         # Of each part, the place of its newest run, and the last sequence of that.
         self._saved_runs: dict[int, tuple[int, int]] = {}
@@ -56,17 +57,26 @@ class Rows:
             is_filling=file.filling_from is not None,
         )
 
-    def saved(self, sheet: Sheet, row: int, parts: Iterable[Part], now: float) -> list[int]:
-        """The database has `sheet`, under this row; returns the numbers of its gaps."""
+    def saved(self, sheet: Sheet, row: int, parts: Iterable[Part], now: float) -> None:
+        """The database has `sheet`, under this row; it is not synced yet."""
         self._row, self.is_listed, self._saved_seconds = row, True, now
-        numbers = [number for number, _ in sheet.gaps]
-        self.unsaved_gaps.difference_update(numbers)
+        self._saved_gaps = [number for number, _ in sheet.gaps]
+        self.unsaved_gaps.difference_update(self._saved_gaps)
         if sheet.spans:
             for part in parts:
                 if part.runs.runs:
                     newest = len(part.runs.runs) - 1
                     self._saved_runs[part.number] = newest, part.runs.runs[newest].last
+
+    def commit(self) -> list[int]:
+        """What was saved is synced; returns the numbers of the gaps in it."""
+        numbers, self._saved_gaps = self._saved_gaps, []
         return numbers
+
+    def lose(self, gaps: Iterable[int]) -> None:
+        """Save all `gaps` again: they may be there, but then they were not acknowledged."""
+        self.unsaved_gaps.update(gaps)
+        self._saved_gaps = []
 
     def _new_spans(self, parts: Iterable[Part]) -> list[tuple[int, Span]]:
         """Runs that are new or have grown, by part: only the last one of a part can grow."""

@@ -19,7 +19,6 @@ from vidlink.store.files.folder import DataFolder
 from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import (
-    Acknowledged,
     Begin,
     End,
     Forget,
@@ -112,9 +111,9 @@ class Writer:
         try:
             self._closed.write(self._report, self._durability.flushes_files)
             is_full = self._write(touched, now)
-            saved = self._save(touched, now)
+            self._save(touched, now)
             self._sync(touched, now)
-            self._settle(touched, saved)
+            self._settle(touched)
         except Exception as error:
             self._log.failure("a round of the recording failed")
             is_full = False
@@ -253,10 +252,10 @@ class Writer:
             return False
         return True
 
-    def _save(self, touched: Iterable[Recording], now: float) -> dict[str, list[int]]:
-        """Tell the database; returns which gaps it has now, by session."""
+    def _save(self, touched: Iterable[Recording], now: float) -> None:
+        """Tell the database."""
         if self._index_retry_seconds > now:
-            return {}
+            return
         sheets: list[tuple[Recording, Sheet]] = []
         for recording in touched:
             sheet = recording.sheet(now)
@@ -264,7 +263,7 @@ class Writer:
                 sheets.append((recording, sheet))
         changes = self._closed.changes()
         if not (sheets or changes) and self._index_trouble is None:
-            return {}
+            return
         try:
             rows = self._index.save([sheet for _, sheet in sheets], changes)
         except StoreError as error:
@@ -272,13 +271,11 @@ class Writer:
             self._index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
             self._report.failures[Cause.WRITE_ERROR] += 1
             self._closed.failed()
-            return {}
+            return
         self._index_trouble = None
         self._closed.is_saved = bool(changes)
-        saved = {}
         for (recording, sheet), row in zip(sheets, rows, strict=True):
-            saved[recording.session.session_id] = recording.saved(sheet, row, now)
-        return saved
+            recording.saved(sheet, row, now)
 
     def _sync(self, touched: list[Recording], now: float) -> None:
         """Make the round durable; a session that could not be is not `touched` any more."""
@@ -301,20 +298,19 @@ class Writer:
         else:
             self._closed.done(self._report)
 
-    def _settle(self, touched: Iterable[Recording], saved: dict[str, list[int]]) -> None:
+    def _settle(self, touched: Iterable[Recording]) -> None:
         for recording in touched:
             session_id = recording.session.session_id
             self._troubles.pop(session_id, None)
             if not recording.has_begun:
                 self._report.begun.append(session_id)
-            arrivals, parts = recording.commit()
+            ack = recording.commit()
             for arrival in recording.dropped():
                 self._say_dropped(session_id)
                 self._report.dropped.append((session_id, arrival))
-            gaps = saved.get(session_id, [])
             self._report.held += recording.held()
-            if arrivals or gaps:
-                self._report.acks.append(Acknowledged(session_id, arrivals, gaps, parts))
+            if ack.arrivals or ack.gaps:
+                self._report.acks.append(ack)
             if recording.is_finished:
                 self._report.closed.append(session_id)
                 self._locks.release_from_writing(session_id)
