@@ -266,11 +266,11 @@ class RecordingStore:
         self._stopped.callback(None)
 
     def health(self) -> RecordingHealth:
-        """How the recording does at this moment."""
+        """The state of the recording at this moment."""
         return self.ledger.health()
 
     def space(self) -> Deferred[DiskSpace]:
-        """How much room the disk has."""
+        """Fires with the room on the disk."""
         return self._run_in_pool(self._look_for_room)
 
     def _look_for_room(self) -> DiskSpace:

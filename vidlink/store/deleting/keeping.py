@@ -1,7 +1,7 @@
-"""What is kept, as the reactor asks for it: deleting, holding, receipts, and the policy's plan.
+"""The keeping of sessions, as the reactor asks for it: deleting, holding, receipts, the plan.
 
-Deleting is done by `remover`, holding by `writer`, each in its own thread; looking is done in
-the pool.
+Deleting is done by `remover`, holding by `writing.writer`, each in its own thread; looking is
+done in the pool.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Keeping:
         return answer.addCallback(lambda _: order.hold)
 
     def apply(self, report: Report) -> None:
-        """Take what a round has come to, and tell those who wait."""
+        """Apply the report of a round, and tell those who wait."""
         for order in report.held:
             account = self._ledger.account(order.session_id)
             if account is not None:
@@ -196,7 +196,7 @@ class Keeping:
         return Retention(self._policy, totals, free_bytes, tuple(due[:limit]), is_more)
 
     def stop(self) -> None:
-        """Nobody answers any more; whoever waits is told."""
+        """Tell whoever waits that nobody answers any more."""
         self._is_stopped = True
         asked, self._asked = self._asked, []
         deleting, self._deleting = self._deleting, set()

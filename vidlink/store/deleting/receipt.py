@@ -52,9 +52,9 @@ def describe(record: SessionRecord, removal: Removal, records: tuple[int, str]) 
 
 
 def digest_records(folder: str, disk: Disk) -> tuple[int, str]:
-    """How many parts there are, and the SHA-256 of their records one after the other.
+    """The number of parts, and the SHA-256 of their records one after the other, as hex.
 
-    Raises :exc:`OSError`.
+    :raises OSError: the disk fails.
     """
     try:
         numbers = {part_number(name) for name in os.listdir(folder)}

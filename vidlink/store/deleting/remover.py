@@ -1,9 +1,11 @@
 """Deleting sessions, for good and with a receipt, in a thread of its own.
 
 Nothing of a session goes before its receipt is on the disk; from then on nothing brings it back,
-and a start finishes what a kill has left (`deleted`). The order:
+and a start finishes what a kill has left (`starting.deleted`). This is one idea: the order, and
+nothing that could be done apart from it.
 
-1. `locks`: nobody writes to it; the database: it is over, and nobody holds it;
+
+1. `handover.locks`: nobody writes to it; the database: it is over, and nobody holds it;
 2. the receipt is appended to ``receipts.jsonl`` and synced; readers see the session no more;
 3. the writer deletes its rows;
 4. its folder is moved to ``deleting/``, and removed there, in slices.
@@ -117,8 +119,8 @@ class Remover:
         return LOOK_SECONDS
 
     def _folder_is_there(self) -> bool:
-        """Without it nothing may be deleted: what the database says is of a disk that is gone,
-        and the room is that of another one."""
+        """Tell whether the data folder is there. Without it nothing may be deleted: what the
+        database says is of a disk that is gone, and the room is that of another one."""
         try:
             self._folder.check()
         except OSError as error:
@@ -202,7 +204,7 @@ class Remover:
         return describe(record, removal, digest_records(folder, self._disk))
 
     def _let_go(self, removal: Removal, receipt: Receipt) -> None:
-        """The receipt; when that is on the disk there is no way back."""
+        """Write the receipt; when that is on the disk there is no way back."""
         number, now_us = self._number + 1, self._wall_clock_us()
         receipt = replace(receipt, number=number, deleted_time_us=now_us)
         self._folder.check()

@@ -40,21 +40,21 @@ class Inbox:
             self._condition.notify()
 
     def drain(self) -> list[Order]:
-        """Take everything there is."""
+        """Give everything there is to the caller."""
         with self._condition:
             orders, self._orders = self._orders, []
             self._size_bytes = 0
             return orders
 
     def close(self) -> None:
-        """Nobody has to wait any more."""
+        """Let nobody wait any more."""
         with self._condition:
             self._is_closing = True
             self._condition.notify()
 
     @property
     def is_closing(self) -> bool:
-        """Whether :meth:`close` has been called."""
+        """True once :meth:`close` has been called."""
         return self._is_closing
 
     def wait(self, idle_seconds: float | None, round_seconds: float, round_bytes: int) -> None:

@@ -10,7 +10,10 @@ from threading import Lock
 
 
 class SessionLocks:
-    """Who has a session now. Every method may be called in any thread, and never waits long."""
+    """The sessions that somebody has now.
+
+    Every method may be called in any thread, and never waits long.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()

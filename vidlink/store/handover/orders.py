@@ -1,6 +1,6 @@
-"""What crosses between the reactor's thread and the writer's: orders one way, reports the other.
+"""The words between the reactor's thread and the writer's: orders one way, reports the other.
 
-The way on which orders go is in `inbox`; orders to delete are in `removals`.
+Orders go by `inbox`; orders to delete are in `removals`.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Acknowledged:
 
 @dataclass(slots=True)
 class Report:
-    """What a round has come to.
+    """The outcome of a round.
 
     `opened` are sessions that could be opened again, `refused` those that could not, with the
     reason. `dropped` are segments that would have begun one part too many. `begun` are sessions

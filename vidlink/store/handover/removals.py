@@ -36,8 +36,11 @@ class Removal:
 
 
 class Removals:
-    """What crosses to the thread that deletes. Any thread may call; each order has one who waits
-    for its answer, so there are no more of them than those."""
+    """The way to the thread that deletes.
+
+    Any thread may call; each order has one who waits for its answer, so there are no more of
+    them than those.
+    """
 
     def __init__(self) -> None:
         self._condition = Condition()
@@ -49,21 +52,21 @@ class Removals:
         self.is_full = False
 
     def ask(self, removal: Removal) -> None:
-        """Delete this."""
+        """Order this removal."""
         self._orders_changed(lambda: self._orders.append(removal))
 
     def forgotten(self, session_id: str, is_done: bool) -> None:
-        """The database has let a session go, or cannot at the moment."""
+        """Tell that the database has let a session go, or cannot at the moment."""
         self._orders_changed(lambda: self._forgotten.append((session_id, is_done)))
 
     def full(self) -> None:
-        """The disk is full."""
+        """Tell that the disk is full."""
         if not self.is_full:
             self.is_full = True
             self._orders_changed(lambda: None)
 
     def close(self) -> None:
-        """The thread is to end."""
+        """Tell the thread to end."""
         self.is_closing = True
         self._orders_changed(lambda: None)
 

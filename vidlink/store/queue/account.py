@@ -1,6 +1,6 @@
-"""What the reactor knows of one session that is not wholly on disk.
+"""The account of one session that is not wholly on disk: all that the reactor knows of it.
 
-How accounts are kept is in `ledger`; what is shown of them is made in `archive` and `view`.
+Accounts are kept by `ledger`; what is shown of them is made in `reading`.
 """
 
 from __future__ import annotations
@@ -67,17 +67,17 @@ class Account:
         return account
 
     def settle_gaps(self, gaps: Iterable[Gap]) -> None:
-        """These are durable: what nobody will deliver any more is settled."""
+        """Settle what nobody will deliver any more, by these durable statements."""
         for first, last in listing.final_ranges(gaps):
             self.settled.add(first, last)
 
     def refuse(self, sequence: int) -> None:
-        """There is no room for something that came late."""
+        """Remember that something came late and found no room."""
         self.refused = widened(self.refused, sequence)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that found no room has come again, or was declared lost."""
+        """True if all that found no room has come again, or was declared lost."""
         if self.refused is None:
             return True
         lost = Runs()
@@ -90,7 +90,7 @@ class Account:
 
     @property
     def state(self) -> SessionState:
-        """Where the session is in its life; one that is opened again has ended all the same.
+        """The place of the session in its life; one that is opened again has ended all the same.
 
         None is sealed before that is on disk: what is said of sealed ones is kept for ever.
         """
@@ -99,14 +99,14 @@ class Account:
 
     @property
     def ended(self) -> tuple[int, str] | None:
-        """When it ended, and why; None while it is live."""
+        """The time and the reason of its end; None while it is live."""
         if self.past is not None:
             return self.past.ended_time_us, self.past.end_reason
         return None if self.ending is None else (self.ending.ended_time_us, self.ending.reason)
 
     @property
     def life(self) -> listing.Life:
-        """From when to when it lasted."""
+        """The time that it lasted."""
         ended_us = None if self.ended is None else self.ended[0]
         return listing.Life(self.session.started_time_us, ended_us, is_sealed=False)
 
@@ -148,7 +148,7 @@ class Account:
         )
 
     def snapshot(self) -> Callable[[], SessionRecord]:
-        """What makes the whole record of the session as it is now, in any thread."""
+        """A function that makes the whole record of the session as it is now, in any thread."""
         record = replace(self.record(), session=self.session)
         taken, gaps, life = self.taken.copy(), list(self.gaps), self.life
 

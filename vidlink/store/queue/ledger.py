@@ -1,9 +1,9 @@
 """The reactor's view of what is being recorded: what waits, what is durable, what is refused.
 
-It keeps the bound of the queue: what has been handed to the writer and is not durable yet.
-Nothing here touches the disk; a session leaves the ledger when it is wholly on disk, and from
-then on `catalog` knows it. One that is opened again comes back (`openings`); how the writer
-comes to know of a session is in `unstarted`.
+This is one idea, the accounts and the bound of what they hold, which every call and every report
+counts in. Nothing here touches the disk; a session leaves the ledger when it is wholly on disk,
+and from then on `index.catalog` knows it. One that is opened again comes back (`openings`);
+sessions that the writer does not know yet are in `unstarted`.
 """
 
 from __future__ import annotations
@@ -81,11 +81,11 @@ class Ledger:
 
     @property
     def load(self) -> float:
-        """How full the queue is, 0.0 to 1.0."""
+        """The share of the queue that is full, 0.0 to 1.0."""
         return self._room.load
 
     def begin(self, session: Session, durable: Callable[[int], None]) -> None:
-        """Start an account. Raises :exc:`~vidlink.errors.RequestError`."""
+        """Start an account."""
         session_id = session.session_id
         check_session(session)
         if not self.is_open:
@@ -98,7 +98,7 @@ class Ledger:
         self._unstarted.add(account)
 
     def tails(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[Ranges, ...]]:
-        """What is wanted of earlier sessions."""
+        """The ranges that are wanted of earlier sessions."""
         now_us = self._wall_clock_us()
         found = {
             tail: self._accounts[tail[0]].wanted(sentinel_id, *tail[1:], now_us)
@@ -134,7 +134,7 @@ class Ledger:
         return answer
 
     def append(self, session_id: str, arrival: Arrival) -> bool:
-        """Take one segment, or refuse it. Raises :exc:`~vidlink.errors.NotFound`."""
+        """Accept one segment, or refuse it."""
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             return self._openings.append(session_id, arrival)
@@ -164,7 +164,7 @@ class Ledger:
         self._inbox.put(arrival, size)
 
     def gap(self, session_id: str, gap: Gap) -> None:
-        """State a gap. Raises :exc:`~vidlink.errors.NotFound`."""
+        """State a gap."""
         gap = replace(gap, detail=listing.as_text(gap.detail))
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
@@ -179,11 +179,11 @@ class Ledger:
             self._unstarted.state(account, number)
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
-        """Nothing more comes; nothing happens if that was said before."""
+        """End a session; nothing happens if that was said before."""
         self._finish(End(session_id, listing.as_text(reason), ended_time_us))
 
     def seal(self, session_id: str) -> bool:
-        """Nothing more comes, ever. Raises :exc:`~vidlink.errors.NotFound`."""
+        """Seal a session that was opened again; False if it has only ended."""
         account = self._accounts.get(session_id)
         if account is not None and account.past is None and account.ending is None:
             raise NotFound(f"session {session_id} is live")
@@ -227,7 +227,7 @@ class Ledger:
         self._unstarted.hand_over_all(is_last=True)
 
     def recording(self, session_id: str) -> RecordingState:
-        """Whether what is appended reaches the disk."""
+        """The state of the recording of one session."""
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             return RecordingState.NONE
@@ -242,13 +242,13 @@ class Ledger:
         )
 
     def health(self) -> RecordingHealth:
-        """How the recording does at this moment."""
+        """The state of the whole recording at this moment."""
         live = [account for account in self._accounts.values() if account.ending is None]
         troubled = sum(map(self._is_troubled, live))
         return self._vitals.health(self.is_open, len(live), troubled)
 
     def apply(self, report: Report) -> None:
-        """Take the report of a round, and tell those who wait for it."""
+        """Apply the report of a round, and tell those who wait for it."""
         self._vitals.apply(report)
         for past in report.opened:
             self._open(past)
@@ -274,7 +274,7 @@ class Ledger:
             self._refused.end_all()
 
     def _open(self, past: Past) -> None:
-        """The writer has opened a session: hand over what was kept for it."""
+        """Hand over what was kept for a session that the writer has opened."""
         session_id = past.session.session_id
         opening = self._openings.pop(session_id)
         if opening is None:
@@ -295,7 +295,7 @@ class Ledger:
             self._end(account, opening.ending)
 
     def _close(self, session_id: str) -> None:
-        """A session is wholly on disk; from now on it may be opened again."""
+        """Close the account of a session that is wholly on disk; it may be opened again."""
         account = self._accounts.pop(session_id, None)
         if account is not None and account.ending is not None and account.ending.is_sealed:
             # Also where all of it was acknowledged before: it says that the session is sealed.
@@ -318,7 +318,7 @@ class Ledger:
         self._tell(account, account.settled.reached)
 
     def _drop(self, account: Account, arrival: Arrival) -> None:
-        """The writer has no place for a segment: it is missing, as if it had been refused."""
+        """Miss a segment that the writer has no place for, as if it had been refused."""
         segment = arrival.segment
         sequence, size = segment.sequence, len(segment.data)
         del account.waiting[sequence]

@@ -18,7 +18,7 @@ MOST_LEFT_OUT = 4_096
 
 
 class Unstarted:
-    """Those that the writer does not know yet, for lack of `room`."""
+    """The sessions that the writer does not know yet, for lack of `room`."""
 
     _log = Logger()
 
@@ -61,7 +61,7 @@ class Unstarted:
             self._inbox.put(StateGap(account.session.session_id, number, gap))
 
     def gives_up(self, account: Account) -> bool:
-        """Whether a session that is over is left out for good, because too many wait."""
+        """Leave a session that is over out for good, if too many wait; returns whether it is."""
         if len(self._left_out) <= MOST_LEFT_OUT:
             return False
         if not self._has_given_up:

@@ -1,8 +1,8 @@
 """The start: the database and the folders are made to agree before anything is recorded.
 
 A session that was being recorded when the server stopped is closed; a folder that the database
-does not know is taken in again; a database that is lost or not ours is made anew from the
-folders. What is sound in one folder is decided in `salvage`.
+does not know is listed again; a database that is lost or not ours is made anew from the folders.
+This is one idea, the start from beginning to end; a single folder is looked at in `salvage`.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ class Recovery:
             self._log.warn("{folder} is no recording, and is left alone", folder=folder)
 
     def _is_recorded(self, path: str) -> bool:
-        """Whether a file holds a record, or a segment that no record tells of."""
+        """Tell whether a file holds a record, or a segment that no record tells of."""
         if path.endswith(".idx"):
             return self._disk.size(path) >= RECORD_BYTES
         if part_number(os.path.basename(path)) is None:
@@ -306,7 +306,7 @@ class UsedIds:
         self._hashes = array("q", sorted(used.union(deleted)))
 
     def __call__(self, session_id: str) -> bool:
-        """Whether `session_id` was used, or, once in 10^13 times, one that looks like it."""
+        """Tell whether `session_id` was used, or, once in 10^13 times, one that looks like it."""
         wanted = hash(session_id)
         place = bisect_left(self._hashes, wanted)
         return place < len(self._hashes) and self._hashes[place] == wanted

@@ -1,4 +1,4 @@
-"""What is sound in the folder of one session: tails that no sync ever covered are cut.
+"""The sound part of one session's folder: tails that no sync ever covered are cut.
 
 Only a session that was being recorded when the server stopped has such tails. Truth is in the
 index records and the segments' checksums; which sessions to look at is decided in `recovery`.
@@ -37,7 +37,7 @@ MOST_TAIL_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """What a session's folder holds: unbroken spans, each with the part that it is in."""
+    """The content of a session's folder: unbroken spans, each with the part that it is in."""
 
     spans: list[tuple[int, Span]]
     was_cut: bool
@@ -71,9 +71,10 @@ class Salvage:
         self.was_cut = False
 
     def cut(self, flush_files: bool) -> Salvaged:
-        """Cut every part to what is sound, and say what there is. Raises :exc:`OSError`.
+        """Cut every part to what is sound, and say what there is.
 
-        `flush_files`: wait for each file that was cut until it is so on the disk.
+        :param flush_files: wait for each file that was cut until it is so on the disk.
+        :raises OSError: the disk fails.
         """
         self._flush_files = flush_files
         spans: list[tuple[int, Span]] = []
@@ -146,8 +147,8 @@ class Salvage:
         return self._file.init_size_bytes + sum(span.size_bytes for span in spans) if spans else 0
 
     def _whole_behind(self, rows: Sequence[Row | None], first: int, path: str, size: int) -> int:
-        """How many of `rows` are no tail, although the one at `first` is not sound: up to the last
-        whole one.
+        """The number of `rows` that are no tail, although the one at `first` is not sound: up to
+        the last whole one.
 
         A whole segment in the wrong place is none of a tail: its place is what is wrong. And where
         no database says what was synced, all that lies before a whole segment may have been.
@@ -165,7 +166,7 @@ class Salvage:
         return len(data) == self._file.init_size_bytes and crc32(data) == self._file.init_check
 
     def _synced(self, number: int, records_path: str, count: int) -> int:
-        """How many records of a part need no second look."""
+        """The number of records of a part that need no second look."""
         if self._known is not None:
             return sum(span.last - span.first + 1 for span in self._known.get(number, ()))
         low, high = 0, count
@@ -181,7 +182,7 @@ class Salvage:
         return low
 
     def _end_before(self, records_path: str, place: int) -> int | None:
-        """Where in its part the segment of record `place` has to begin; None: unknown, because
+        """The offset at which the segment of record `place` has to begin; None: unknown, because
         the record before it is damaged."""
         if place == 0:
             return self._file.init_size_bytes

@@ -1,7 +1,7 @@
-"""What the writer does besides recording: holds of sessions, and letting go of deleted ones.
+"""The writer's orders about closed sessions: to hold them, and to let go of deleted ones.
 
-Sessions that are being written to get their holds from `recording`; the others here. What
-becomes of the files of a deleted session is in `remover`.
+Sessions that are being written to get their holds from `recording`; the files of a deleted one
+are removed by `deleting.remover`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ClosedSessions:
         self._to_hold: deque[SetHold] = deque()
         self._held: list[SetHold] = []
         self._to_forget: list[Forget] = []
-        #: Whether the database has been told of all :meth:`changes`, and not synced since.
+        #: The database has been told of all :meth:`changes`, and not synced since.
         self.is_saved = False
 
     def accept(self, order: SetHold | Forget) -> None:
@@ -55,15 +55,15 @@ class ClosedSessions:
 
     @property
     def has_work(self) -> bool:
-        """Whether there is something to do."""
+        """True if there is something to do."""
         return bool(self._to_hold or self._held or self._to_forget)
 
     def is_holding(self, session_id: str) -> bool:
-        """Whether a hold of it is in its folder, and not in the database yet."""
+        """Tell whether a hold of it is in its folder, and not in the database yet."""
         return any(order.session_id == session_id for order in self._held)
 
     def move_out(self, session_ids: Container[str]) -> list[SetHold]:
-        """The holds of these that have not been written, which is for the caller now."""
+        """Give the holds of these sessions that are not written yet to the caller."""
         found = [order for order in self._to_hold if order.session_id in session_ids]
         self._to_hold = deque(order for order in self._to_hold if order not in found)
         return found
@@ -103,17 +103,17 @@ class ClosedSessions:
             self._disk.sync_folder(folder)
 
     def changes(self) -> list[SetHold | Forget]:
-        """What the database has to be told."""
+        """The orders that the database has to be told."""
         return [*self._held, *self._to_forget]
 
     def failed(self) -> None:
-        """The database could not be told now, or not for good; it will be."""
+        """Try again: the database could not be told now, or not for good."""
         self.is_saved = False
         for order in self._to_forget:
             self._removals.forgotten(order.session_id, False)
 
     def done(self, report: Report) -> None:
-        """All :meth:`changes` are durable, if they are in the database."""
+        """Report all :meth:`changes` as durable, if the database was told of them."""
         if not self.is_saved:
             return
         self.is_saved = False

@@ -1,4 +1,4 @@
-"""The description of a session that is written to: ``session.json``, and when it is written.
+"""The description of a session that is written to: ``session.json``, and what it lacks.
 
 Its bytes are the business of `files.layout`.
 """
@@ -20,10 +20,10 @@ _FEW_GAPS, _GAPS_SHARE = 64, 8
 
 
 class Description:
-    """What the folder of a session is to say of it.
+    """The description of one session in its folder.
 
-    One that is opened again, of which there is `past`, is marked as being written to, so that a
-    start after a kill knows where to look.
+    A session that is opened again, of which there is `past`, is marked as being written to, so
+    that a start after a kill knows where to look.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Description:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the ending is written."""
+        """True if the ending is written."""
         return self._closed is not None
 
     @property
     def wants_gaps(self) -> bool:
-        """Whether enough was said about gaps to write that down: the database may be lost."""
+        """True if enough was said about gaps to write that down: the database may be lost."""
         return self._unnoted * _GAPS_SHARE >= max(1, len(self.gaps) - _FEW_GAPS)
 
     def state_gap(self, number: int, gap: Gap) -> None:

@@ -1,8 +1,8 @@
 """One part being written: a file of segments, and the records of its index beside it.
 
 A part is append-only and strictly ascending in sequence and in media time. What has been
-synced is *committed*; the rest is gone if its round fails. Which part a segment goes to is
-decided in `recording`.
+synced is *committed*; the rest is gone if its round fails. `parts` decides which part a segment
+goes to.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Part:
         self.last_media_time = -1
 
     def can_add(self, arrival: Arrival) -> bool:
-        """Whether `arrival` keeps the order."""
+        """Tell whether `arrival` keeps the order."""
         return (
             arrival.segment.sequence > self.last_sequence
             and arrival.media_time > self.last_media_time
@@ -63,7 +63,10 @@ class Part:
         self.is_dirty = True
 
     def flush(self, open_parts: OpenParts) -> None:
-        """Write what was added, segments before their records. Raises :exc:`OSError`."""
+        """Write what was added, segments before their records.
+
+        :raises OSError: the disk fails.
+        """
         descriptor, records = open_parts.open(self)
         buffers, packed = self._buffers, self._records
         self._buffers, self._records = [], []
@@ -71,7 +74,7 @@ class Part:
         write_all(open_parts.disk, records, [b"".join(packed)])
 
     def commit(self) -> None:
-        """What was written is synced."""
+        """Count what was written as synced."""
         for arrival in self._uncommitted:
             segment = arrival.segment
             number, end_us = segment.sequence, segment_end_us(segment)
@@ -114,7 +117,7 @@ class OpenParts:
         self._open: OrderedDict[Part, tuple[int, int]] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many pairs are open."""
+        """The number of pairs that are open."""
         return len(self._open)
 
     def open(self, part: Part) -> tuple[int, int]:
@@ -129,7 +132,7 @@ class OpenParts:
         return found
 
     def descriptors(self, part: Part) -> tuple[int, ...]:
-        """What is open of `part`."""
+        """The open descriptors of `part`."""
         return self._open.get(part, ())
 
     def drop(self, part: Part) -> None:

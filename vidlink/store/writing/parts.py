@@ -69,7 +69,7 @@ class Parts:
         return part
 
     def commit(self) -> list[tuple[int, int]]:
-        """All is synced; returns each part that has grown, as number and count of records."""
+        """Count all as synced; returns each part that has grown, as number and count of records."""
         grown = self.unsynced
         for part in grown:
             part.commit()

@@ -1,8 +1,8 @@
 """The writing side of one session, in the writer's thread: what is to be done in a round.
 
 It holds every segment until that is synced, so that a failed round can be written again from
-memory. When rounds happen is decided in `writer`; what is on disk already, and what is not, is
-known to `parts`, `description` and `rows`.
+memory. Rounds are begun by `writer`; `parts`, `description` and `rows` know what of theirs is on
+disk, and what is not yet.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Recording:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a round has something to do for it."""
+        """True if a round has something to do for it."""
         return (
             bool(self._todo)
             or not self._description.is_written
@@ -90,7 +90,7 @@ class Recording:
 
     @property
     def is_finished(self) -> bool:
-        """Whether its end has been written and now is synced."""
+        """True if its end has been written and now is synced."""
         return self._description.is_closed and self._rows.is_listed
 
     # One round
@@ -154,16 +154,16 @@ class Recording:
         return descriptors, folders
 
     def sheet(self, now: float) -> Sheet | None:
-        """What the database does not have yet; None if that is nothing."""
+        """The rows that the database lacks; None if there is nothing."""
         description = self._description
         return self._rows.sheet(description.file, self._parts.begun, description.gaps, now)
 
     def saved(self, sheet: Sheet, row: int, now: float) -> None:
-        """The database has `sheet`, under this row."""
+        """Remember that the database has `sheet`, under this row."""
         self._rows.saved(sheet, row, self._parts.begun, now)
 
     def commit(self) -> Acknowledged:
-        """The round is synced; returns what has become durable."""
+        """Count the round as synced; returns what has become durable."""
         arrivals, self._written = self._written, []
         self._has_new_names = False
         self.has_begun = True
@@ -177,7 +177,7 @@ class Recording:
         return dropped
 
     def lose(self, retry_seconds: float) -> None:
-        """The round has failed: everything in it is to be written again, to other files."""
+        """Write everything in the round again, to other files: it has failed."""
         self._parts.lose()
         self._todo.extendleft(reversed(self._written))
         self._written = []

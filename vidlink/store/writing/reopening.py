@@ -1,7 +1,7 @@
 """Looking up what there is of a session that is to be opened again, in the writer's thread.
 
 By then everything that was ordered of it before has been done, so what is found is all there
-is. What comes of it is in `recording`, and on the reactor's side in `openings`.
+is. It becomes a `recording`, and on the reactor's side an account of `queue.ledger`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ UNHEARD_REASON = "delivered after it had ended"
 
 
 def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
-    """What there is of the session that `order` names; of an unknown one, its beginning.
+    """Find what there is of the session that `order` names; of an unknown one, its beginning.
 
-    Raises :exc:`OSError`, :exc:`~vidlink.errors.StoreError`,
-    :exc:`~vidlink.errors.RequestError` if nothing may be added to it, and
-    :exc:`~vidlink.errors.NotMedia` if it was recorded with another initialization segment.
+    :raises RequestError: nothing may be added to it.
+    :raises NotMedia: it was recorded with another initialization segment.
+    :raises StoreError: the database fails.
+    :raises OSError: the disk fails.
     """
     session = order.session
     filed = catalog.find(session.session_id)
@@ -71,7 +72,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
 
 
 def _runs(spans: Sequence[Span], gaps: Sequence[Gap]) -> tuple[Runs, Runs]:
-    """What is recorded, and what is recorded or lost for good; in the order of sequences, so
+    """The runs recorded, and those recorded or lost for good; in the order of sequences, so
     that each is put behind the others."""
     taken, settled = Runs(), Runs()
     for span in spans:

@@ -18,7 +18,10 @@ PROGRESS_SECONDS = 1.0
 
 
 class Rows:
-    """How much of a session the database has, which had `spans` before it was opened again."""
+    """The rows of one session in the database, and what they lack.
+
+    `spans` are those of one that is opened again, and the numbers of its `gaps`.
+    """
 
     def __init__(self, gaps: Iterable[int], spans: Iterable[Span]) -> None:
         #: The row of the session says how it is, but for what was recorded since.
@@ -35,7 +38,7 @@ class Rows:
     def sheet(
         self, file: SessionFile, parts: Iterable[Part], gaps: Mapping[int, Gap], now: float
     ) -> Sheet | None:
-        """What the database lacks, as described in `file`; None if that is nothing.
+        """The rows that the database lacks, by `file`; None if there is nothing.
 
         Spans are of what earlier rounds have synced, so that the database never claims more
         than there is.
@@ -58,7 +61,7 @@ class Rows:
         )
 
     def saved(self, sheet: Sheet, row: int, parts: Iterable[Part], now: float) -> None:
-        """The database has `sheet`, under this row; it is not synced yet."""
+        """Remember that the database has `sheet`, under this row, not synced yet."""
         self._row, self.is_listed, self._saved_seconds = row, True, now
         self._saved_gaps = [number for number, _ in sheet.gaps]
         self.unsaved_gaps.difference_update(self._saved_gaps)
@@ -69,7 +72,7 @@ class Rows:
                     self._saved_runs[part.number] = newest, part.runs.runs[newest].last
 
     def commit(self) -> list[int]:
-        """What was saved is synced; returns the numbers of the gaps in it."""
+        """Count what was saved as synced; returns the numbers of the gaps in it."""
         numbers, self._saved_gaps = self._saved_gaps, []
         return numbers
 

@@ -1,7 +1,8 @@
 """Rounds: what has come in is written, listed and synced, and only then acknowledged.
 
-One thread calls :meth:`Writer.round` (`thread`), or a test does. What a round does for one
-session is in `recording`; what becomes of its report in `ledger`.
+This is one idea: the steps of a round, whose order is the promise. One thread calls
+:meth:`Writer.round` (`thread`), or a test does. A round's part in one session is in `recording`;
+its report is read by `queue.ledger`.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Writer:
         self._report = Report()
 
     def round(self) -> float | None:
-        """Take what has come in, and do one round.
+        """Accept what has come in, and do one round.
 
         Returns after how many seconds there is more to do: 0.0 at once, None not before more
         comes in.
@@ -185,7 +186,7 @@ class Writer:
         return Recording(session, self._folder.paths, self._open_parts, flush_files, past)
 
     def _forget(self, session_id: str) -> None:
-        """It is not to be opened again after all; it may have been refused already."""
+        """Open a session no more; it may have been refused already."""
         orders = self._to_reopen
         self._to_reopen = deque(one for one in orders if one.session.session_id != session_id)
 
