@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from threading import Thread
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -24,13 +25,13 @@ from vidlink.model import KEEP_ALL, DiskSpace, Policy, RecordingHealth
 from vidlink.store.deleting.keeping import Keeping
 from vidlink.store.deleting.remover import Remover
 from vidlink.store.deleting.reserve import Reserve
-from vidlink.store.deleting.thread import RemoverThread
+from vidlink.store.deleting.thread import delete_until_closed
 from vidlink.store.files.durability import choose_durability
 from vidlink.store.files.folder import DataFolder, take_folder
 from vidlink.store.files.paths import Paths
 from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.film.reel import Reels
-from vidlink.store.handover.inbox import CallInReactor, Inbox, RunInPool
+from vidlink.store.handover.inbox import PATIENCE_SECONDS, CallInReactor, Inbox, RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Report
 from vidlink.store.handover.removals import Removals
@@ -41,7 +42,7 @@ from vidlink.store.reading.archive import Archive
 from vidlink.store.reading.wanted import Tails
 from vidlink.store.starting.recovery import END_REASON, Recovery
 from vidlink.store.writing.part import OpenParts
-from vidlink.store.writing.thread import WriterThread
+from vidlink.store.writing.thread import write_until_closed
 from vidlink.store.writing.writer import Writer
 
 QUEUE_BYTES = 256 * 1024 * 1024
@@ -227,8 +228,9 @@ class RecordingStore:
         """Begin to write, and to delete, in a thread each. Without it, rounds are done by who
         calls ``writer.round()`` and ``remover.round()``."""
         self._has_threads = True
-        deleting = RemoverThread(self.remover, self._removals)
-        WriterThread(self.writer, self._inbox, partial(self._wrote_everything, deleting)).start()
+        deleting = _thread("remover", delete_until_closed, self.remover, self._removals)
+        done = partial(self._wrote_everything, deleting)
+        _thread("writer", write_until_closed, self.writer, self._inbox, done).start()
         deleting.start()
 
     def stop(self) -> Deferred[None]:
@@ -249,9 +251,9 @@ class RecordingStore:
                 self._say_stopped()
         return self._stopped
 
-    def _wrote_everything(self, deleting: RemoverThread) -> None:
+    def _wrote_everything(self, deleting: Thread) -> None:
         """Close, in the writer's thread, which is done: the database may wait for the disk."""
-        deleting.join()
+        deleting.join(PATIENCE_SECONDS)
         self._close()
         self._call_in_reactor(self._say_stopped)
 
@@ -278,3 +280,8 @@ class RecordingStore:
             return DiskSpace(self._disk.free_bytes(self._path), self._disk.total_bytes(self._path))
         except OSError as error:
             raise StoreError(f"the disk cannot be looked at: {error.strerror}") from error
+
+
+def _thread(name: str, run: Callable[..., None], *arguments: object) -> Thread:
+    # A disk that never answers must not keep the process alive.
+    return Thread(target=run, args=arguments, name=f"vidlink-{name}", daemon=True)

@@ -212,8 +212,8 @@ class Recovery:
     ) -> None:
         """Cut what was never synced, and end the session there."""
         try:
-            flush_files = self._durability.flushes_files
-            salvaged = Salvage(self._disk, folder, file, known).cut(flush_files)
+            has_to_flush = self._durability.flushes_files
+            salvaged = Salvage(self._disk, folder, file, known).cut(has_to_flush)
         except OSError as error:
             # The others shall be recorded all the same.
             self._say_unreadable(folder, error)

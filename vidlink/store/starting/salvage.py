@@ -66,17 +66,17 @@ class Salvage:
         self._folder = folder
         self._file = file
         self._known = known
-        self._flush_files = False
+        self._has_to_flush = False
         self._taken = Runs()
         self.was_cut = False
 
-    def cut(self, flush_files: bool) -> Salvaged:
+    def cut(self, has_to_flush: bool) -> Salvaged:
         """Cut every part to what is sound, and say what there is.
 
-        :param flush_files: wait for each file that was cut until it is so on the disk.
+        :param has_to_flush: wait for each file that was cut until it is so on the disk.
         :raises OSError: the disk fails.
         """
-        self._flush_files = flush_files
+        self._has_to_flush = has_to_flush
         spans: list[tuple[int, Span]] = []
         # Of a sequence in two parts the copy in the later one counts.
         for number in reversed(self._numbers()):
@@ -205,7 +205,7 @@ class Salvage:
         if size > keep:
             self._disk.truncate(path, keep)
             self.was_cut = True
-            if self._flush_files:
+            if self._has_to_flush:
                 self._disk.flush(path)
 
     def _truncate_part(self, path: str, size: int, end: int, synced: int) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from vidlink.disk import Disk
 from vidlink.errors import NotFound, RequestError, StoreError, VidlinkError
+from vidlink.store.files.durability import Durability
 from vidlink.store.files.folder import DataFolder
 from vidlink.store.files.layout import MOST_FILE_BYTES, read_session, write_session
 from vidlink.store.files.paths import SESSION_FILE
@@ -34,10 +35,16 @@ class ClosedSessions:
     """
 
     def __init__(
-        self, folder: DataFolder, disk: Disk, locks: SessionLocks, removals: Removals
+        self,
+        folder: DataFolder,
+        disk: Disk,
+        durability: Durability,
+        locks: SessionLocks,
+        removals: Removals,
     ) -> None:
         self._folder = folder
         self._disk = disk
+        self._durability = durability
         self._locks = locks
         self._removals = removals
         self._to_hold: deque[SetHold] = deque()
@@ -68,12 +75,12 @@ class ClosedSessions:
         self._to_hold = deque(order for order in self._to_hold if order not in found)
         return found
 
-    def write(self, report: Report, flush_files: bool) -> None:
+    def write(self, report: Report) -> None:
         """Write holds into the folders of their sessions."""
         for _ in range(min(len(self._to_hold), MOST_HOLDS)):
             order = self._to_hold.popleft()
             try:
-                self._write_hold(order, flush_files)
+                self._write_hold(order)
             except VidlinkError as error:
                 report.not_held.append((order, error))
             except OSError as error:
@@ -83,7 +90,7 @@ class ClosedSessions:
             else:
                 self._held.append(order)
 
-    def _write_hold(self, order: SetHold, flush_files: bool) -> None:
+    def _write_hold(self, order: SetHold) -> None:
         folder = self._folder.paths.session(order.sentinel_id, order.session_id)
         path = os.path.join(folder, SESSION_FILE)
         self._folder.check()
@@ -98,6 +105,7 @@ class ClosedSessions:
             self._locks.release_from_writing(order.session_id)
             raise
         data = write_session(replace(file, hold=order.hold))
+        flush_files = self._durability.flushes_files
         self._disk.replace(path, data, flush=flush_files)
         if flush_files:
             self._disk.sync_folder(folder)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from vidlink.disk import Disk
 from vidlink.model import Gap, Hold, Session
+from vidlink.store.files.durability import Durability
 from vidlink.store.files.layout import SessionFile, describe, write_session
 from vidlink.store.files.paths import SESSION_FILE
 from vidlink.store.handover.orders import End, Past
@@ -27,11 +28,11 @@ class Description:
     """
 
     def __init__(
-        self, session: Session, folder: str, past: Past | None, disk: Disk, flush_files: bool
+        self, session: Session, folder: str, past: Past | None, disk: Disk, durability: Durability
     ) -> None:
         self._path = os.path.join(folder, SESSION_FILE)
         self._disk = disk
-        self._flush_files = flush_files
+        self._durability = durability
         self._open = describe(session) if past is None else _marked(past)
         self._closed: SessionFile | None = None
         #: What was said about gaps, by number.
@@ -92,7 +93,7 @@ class Description:
     def _put(self, file: SessionFile) -> None:
         gaps = tuple(self.gaps[number] for number in sorted(self.gaps))
         data = write_session(replace(file, gaps=gaps))
-        self._disk.replace(self._path, data, flush=self._flush_files)
+        self._disk.replace(self._path, data, flush=self._durability.flushes_files)
 
 
 def _marked(past: Past) -> SessionFile:

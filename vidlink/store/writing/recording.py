@@ -11,9 +11,9 @@ import os
 from collections import deque
 
 from vidlink.model import Arrival, Gap, Session
+from vidlink.store.files.durability import Durability
 from vidlink.store.files.paths import Paths
 from vidlink.store.handover.orders import Acknowledged, End, Past, SetHold
-from vidlink.store.index.database import Sheet
 from vidlink.store.writing.description import Description
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.parts import START_BYTES, Parts
@@ -32,7 +32,7 @@ class Recording:
         session: Session,
         paths: Paths,
         open_parts: OpenParts,
-        flush_files: bool,
+        durability: Durability,
         past: Past | None = None,
     ) -> None:
         self.session = session
@@ -47,8 +47,9 @@ class Recording:
         self._written: list[Arrival] = []
         self._dropped: list[Arrival] = []
         self._parts = Parts(self._folder, session.init, open_parts, past)
-        self._description = Description(session, self._folder, past, open_parts.disk, flush_files)
-        self._rows = Rows(self._description.gaps, () if past is None else past.spans)
+        self._description = Description(session, self._folder, past, open_parts.disk, durability)
+        spans = () if past is None else past.spans
+        self.rows = Rows(self._parts, self._description, spans)
         self._has_new_names = False
         #: An order about a hold that is not durable yet.
         self._holding: SetHold | None = None
@@ -62,17 +63,17 @@ class Recording:
     def state_gap(self, number: int, gap: Gap) -> None:
         """Let gap `number` of the session be `gap`; said again, it has changed."""
         self._description.state_gap(number, gap)
-        self._rows.unsaved_gaps.add(number)
+        self.rows.unsaved_gaps.add(number)
 
     def set_hold(self, order: SetHold) -> None:
         """Let it have this hold from now on, in its folder and in the database."""
         self._holding = order
         self._description.set_hold(order.hold)
-        self._rows.is_listed = False
+        self.rows.is_listed = False
 
     def held(self) -> list[SetHold]:
         """The order of a hold that is saved with the round that is synced, if there is one."""
-        if self._holding is None or not (self._description.is_written and self._rows.is_listed):
+        if self._holding is None or not (self._description.is_written and self.rows.is_listed):
             return []
         order, self._holding = self._holding, None
         return [order]
@@ -83,15 +84,15 @@ class Recording:
         return (
             bool(self._todo)
             or not self._description.is_written
-            or not self._rows.is_listed
-            or bool(self._rows.unsaved_gaps)
+            or not self.rows.is_listed
+            or bool(self.rows.unsaved_gaps)
             or self.ending is not None
         )
 
     @property
     def is_finished(self) -> bool:
         """True if its end has been written and now is synced."""
-        return self._description.is_closed and self._rows.is_listed
+        return self._description.is_closed and self.rows.is_listed
 
     # One round
 
@@ -143,7 +144,7 @@ class Recording:
         """Write the ending. Everything before it has been synced in an earlier round."""
         self._parts.close()
         self._description.close(ending)
-        self._rows.is_listed, self._has_new_names = False, True
+        self.rows.is_listed, self._has_new_names = False, True
 
     def unsynced(self) -> tuple[list[int], list[str]]:
         """The descriptors and folders that a sync of this round's work has to cover."""
@@ -153,22 +154,13 @@ class Recording:
         folders = [self._folder, above, os.path.dirname(above)] if self._has_new_names else []
         return descriptors, folders
 
-    def sheet(self, now: float) -> Sheet | None:
-        """The rows that the database lacks; None if there is nothing."""
-        description = self._description
-        return self._rows.sheet(description.file, self._parts.begun, description.gaps, now)
-
-    def saved(self, sheet: Sheet, row: int, now: float) -> None:
-        """Remember that the database has `sheet`, under this row."""
-        self._rows.saved(sheet, row, self._parts.begun, now)
-
     def commit(self) -> Acknowledged:
         """Count the round as synced; returns what has become durable."""
         arrivals, self._written = self._written, []
         self._has_new_names = False
         self.has_begun = True
-        self._is_marked = self._is_marked or self._rows.is_listed
-        gaps, parts = self._rows.commit(), self._parts.commit()
+        self._is_marked = self._is_marked or self.rows.is_listed
+        gaps, parts = self.rows.commit(), self._parts.commit()
         return Acknowledged(self.session.session_id, arrivals, gaps, parts)
 
     def dropped(self) -> list[Arrival]:
@@ -182,6 +174,6 @@ class Recording:
         self._todo.extendleft(reversed(self._written))
         self._written = []
         self._description.lose()
-        self._rows.lose(self._description.gaps)
-        self._rows.is_listed = self._rows.is_listed and self._is_marked
+        self.rows.lose()
+        self.rows.is_listed = self.rows.is_listed and self._is_marked
         self.retry_seconds = retry_seconds

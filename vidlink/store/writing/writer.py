@@ -84,7 +84,7 @@ class Writer:
         self._deliver = deliver
         self._removals = removals
         self._locks = locks
-        self._closed = ClosedSessions(folder, open_parts.disk, locks, removals)
+        self._closed = ClosedSessions(folder, open_parts.disk, durability, locks, removals)
         self._recordings: dict[str, Recording] = {}
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()
@@ -110,7 +110,7 @@ class Writer:
         now = self._monotonic()
         touched: list[Recording] = []
         try:
-            self._closed.write(self._report, self._durability.flushes_files)
+            self._closed.write(self._report)
             is_full = self._write(touched, now)
             self._save(touched, now)
             self._sync(touched, now)
@@ -182,8 +182,7 @@ class Writer:
         self._ready[session_id] = recordings[session_id]
 
     def _recording(self, session: Session, past: Past | None = None) -> Recording:
-        flush_files = self._durability.flushes_files
-        return Recording(session, self._folder.paths, self._open_parts, flush_files, past)
+        return Recording(session, self._folder.paths, self._open_parts, self._durability, past)
 
     def _forget(self, session_id: str) -> None:
         """Open a session no more; it may have been refused already."""
@@ -259,7 +258,7 @@ class Writer:
             return
         sheets: list[tuple[Recording, Sheet]] = []
         for recording in touched:
-            sheet = recording.sheet(now)
+            sheet = recording.rows.sheet(now)
             if sheet is not None:
                 sheets.append((recording, sheet))
         changes = self._closed.changes()
@@ -276,7 +275,7 @@ class Writer:
         self._index_trouble = None
         self._closed.is_saved = bool(changes)
         for (recording, sheet), row in zip(sheets, rows, strict=True):
-            recording.saved(sheet, row, now)
+            recording.rows.saved(sheet, row, now)
 
     def _sync(self, touched: list[Recording], now: float) -> None:
         """Make the round durable; a session that could not be is not `touched` any more."""
