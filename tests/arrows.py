@@ -61,7 +61,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.starting": _BASE | _GROUNDS,
     "store.queue": _BASE | {"store.handover", "store.sequences"},
     "store.writing": _BASE | _GROUNDS,
-    "store.deleting": _BASE | _GROUNDS | {"store.queue", "store.film"},
+    "store.deleting": _BASE | _GROUNDS | {"store.queue"},
     "store.film": _BASE | {"store.files", "store.sequences", "store.handover", "fmp4", "disk"},
     "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},

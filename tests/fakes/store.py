@@ -138,10 +138,10 @@ class MemoryStore(MemoryKeeping):
             if arrival.segment.late:
                 kept.refused.add(sequence)
             else:
-                kept.trouble = True
+                kept.is_troubled = True
                 self._refuse(kept, sequence)
             return False
-        kept.trouble = False
+        kept.is_troubled = False
         kept.arrivals[sequence] = arrival
         self.counts.segments += 1
         self.counts.size_bytes += len(arrival.segment.data)
@@ -175,7 +175,7 @@ class MemoryStore(MemoryKeeping):
         kept = self._kept.get(session_id)
         if kept is None or not kept.is_open:
             return RecordingState.NONE
-        return RecordingState.TROUBLE if kept.trouble else RecordingState.OK
+        return RecordingState.TROUBLE if kept.is_troubled else RecordingState.OK
 
     def stop(self) -> Deferred[None]:
         """End live sessions, and make all durable."""
@@ -220,7 +220,7 @@ class MemoryStore(MemoryKeeping):
     def health(self) -> RecordingHealth:
         """How it does at this moment."""
         live = [kept for kept in self._kept.values() if kept.is_open]
-        troubled = [kept for kept in live if kept.trouble]
+        troubled = [kept for kept in live if kept.is_troubled]
         return RecordingHealth(
             is_open=not self._is_over,
             live=len(live),

@@ -39,7 +39,7 @@ class _Asked:
     """Somebody waits for a hold to become durable."""
 
     order: SetHold
-    answer: Deferred[None]
+    answer: Deferred[Hold | None]
 
 
 @implementer(IRetention)
@@ -133,10 +133,10 @@ class Keeping:
             raise NotFound(f"there is no session {session_id} of {sentinel_id}")
 
     def _hold(self, order: SetHold) -> Deferred[Hold | None]:
-        answer: Deferred[None] = Deferred()
+        answer: Deferred[Hold | None] = Deferred()
         self._asked.append(_Asked(order, answer))
         self._inbox.put(order)
-        return answer.addCallback(lambda _: order.hold)
+        return answer
 
     def apply(self, report: Report) -> None:
         """Apply the report of a round, and tell those who wait."""
@@ -156,7 +156,7 @@ class Keeping:
         self._asked = [one for one in self._asked if one not in done]
         for asked in done:
             if error is None:
-                asked.answer.callback(None)
+                asked.answer.callback(asked.order.hold)
             else:
                 asked.answer.errback(error)
 

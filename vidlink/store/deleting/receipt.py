@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from vidlink.disk import Disk
 from vidlink.model import Receipt, SessionRecord
-from vidlink.store.files.paths import part_number, records_file
+from vidlink.store.files.paths import part_numbers, records_file
 from vidlink.store.handover.removals import Removal
 
 _CHUNK_BYTES = 1024 * 1024
@@ -57,11 +57,10 @@ def digest_records(folder: str, disk: Disk) -> tuple[int, str]:
     :raises OSError: the disk fails.
     """
     try:
-        numbers = {part_number(name) for name in os.listdir(folder)}
+        parts = part_numbers(os.listdir(folder))
     except FileNotFoundError:
-        numbers = set()
+        parts = []
     digest = sha256()
-    parts = sorted(number for number in numbers if number is not None)
     for number in parts:
         path, place = os.path.join(folder, records_file(number)), 0
         while data := _read(disk, path, place):

@@ -164,7 +164,7 @@ class Recovery:
         elif file.is_unfinished:
             self._cut(folder, file, None, None, file.gaps)
         else:
-            self._file_closed(folder, file, None)
+            self._add(file, None, Salvage(self._disk, folder, file, None).look())
 
     def _close(self, filed: Filed, catalog: Catalog) -> None:
         """Close a session that was being recorded."""
@@ -175,10 +175,11 @@ class Recovery:
             file = file_of(filed)
         if not file.is_unfinished:
             try:
-                self._file_closed(folder, file, filed.row)
+                salvaged = Salvage(self._disk, folder, file, None).look()
             except OSError as error:
                 self._say_unreadable(folder, error)
-                self._add(file, filed.row, Salvaged(catalog.part_spans(filed.row), was_cut=False))
+                salvaged = Salvaged(catalog.part_spans(filed.row), was_cut=False)
+            self._add(file, filed.row, salvaged)
             return
         known: dict[int, list[Span]] = {}
         for part, span in catalog.part_spans(filed.row):
@@ -253,10 +254,6 @@ class Recovery:
             sentinel=session.sentinel_id,
             cut="; what had not reached the disk is gone" if salvaged.was_cut else "",
         )
-
-    def _file_closed(self, folder: str, file: SessionFile, row: int | None) -> None:
-        """Put a session that was closed in order into the database."""
-        self._add(file, row, Salvage(self._disk, folder, file, None).look())
 
     def _add(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
         self._sheets.append(sheet_of(file, row, salvaged.spans))

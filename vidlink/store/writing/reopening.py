@@ -14,7 +14,7 @@ from zlib import crc32
 from vidlink.disk import Disk
 from vidlink.errors import NotMedia, RequestError, SessionGone, SessionSealed
 from vidlink.model import Gap, SessionState, Span
-from vidlink.store.files.paths import Paths, part_number
+from vidlink.store.files.paths import Paths, part_numbers
 from vidlink.store.files.records import count_records
 from vidlink.store.handover.orders import Past, Reopen
 from vidlink.store.index.catalog import Catalog
@@ -54,7 +54,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
     init = session.init
     if (len(init), crc32(init)) != (filed.init_size_bytes, filed.init_check):
         raise NotMedia("the session was recorded with another initialization segment")
-    numbers = {part_number(name) for name in os.listdir(folder)}
+    numbers = part_numbers(os.listdir(folder))
     spans, gaps = catalog.spans(filed.row), catalog.gaps(filed.row)
     taken, settled = _runs(spans, gaps)
     return Past(
@@ -64,7 +64,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
         spans=spans,
         gaps=gaps,
         parts=count_records(disk, folder),
-        next_number=1 + max((one for one in numbers if one is not None), default=-1),
+        next_number=1 + max(numbers, default=-1),
         taken=taken,
         settled=settled,
         hold=record.hold,

@@ -118,21 +118,16 @@ class Writer:
         except Exception as error:
             self._log.failure("a round of the recording failed")
             is_full = False
-            for recording in touched:
-                self._fail(recording, error, now)
+            self._fail(touched, error, now)
             self._closed.failed()
-        self._say_how_it_went(self._monotonic() - now)
+        self._report.troubles = dict(self._troubles)
+        self._report.index_trouble = self._index_trouble
+        self._report.took_seconds = self._monotonic() - now
+        self._deliver(self._report)
         if is_full or self._to_reopen:
             return 0.0
         waits = self._ready or self._closed.has_work or self._index_trouble is not None
         return ROUND_SECONDS if waits else None
-
-    def _say_how_it_went(self, took_seconds: float) -> None:
-        report = self._report
-        report.troubles = dict(self._troubles)
-        report.index_trouble = self._index_trouble
-        report.took_seconds = took_seconds
-        self._deliver(report)
 
     def finish(self, patience_seconds: float, pause: Callable[[float], object]) -> None:
         """Do rounds until everything is written, and let go of the files.
@@ -224,33 +219,29 @@ class Writer:
 
     def _write(self, touched: list[Recording], now: float) -> bool:
         """Write sessions by turns until the round is full; returns whether it is."""
-        budget = ROUND_BYTES
-        due = [one for one in self._ready.items() if one[1].retry_seconds <= now]
-        if due and not self._folder_is_there(now, due):
+        budget, most = ROUND_BYTES, self._open_parts.limit
+        due = [one for one in self._ready.values() if one.retry_seconds <= now]
+        try:
+            if due:
+                self._folder.check()
+        except OSError as error:
+            self._fail(due, error, now)
             return False
-        for session_id, recording in due:
-            if budget <= 0 or len(touched) >= self._open_parts.limit:
+        for recording in due:
+            if budget <= 0 or len(touched) >= most:
                 break
+            session_id = recording.session.session_id
             try:
                 budget -= recording.write(budget)
             except Exception as error:
                 if not isinstance(error, OSError):
                     self._log.failure("session {session} cannot be written", session=session_id)
-                self._fail(recording, error, now)
+                self._fail((recording,), error, now)
             else:
                 touched.append(recording)
                 # To the end of the line, for the case that something is left of it.
                 self._ready[session_id] = self._ready.pop(session_id)
-        return bool(touched) and (budget <= 0 or len(touched) >= self._open_parts.limit)
-
-    def _folder_is_there(self, now: float, due: Iterable[tuple[str, Recording]]) -> bool:
-        try:
-            self._folder.check()
-        except OSError as error:
-            for _, recording in due:
-                self._fail(recording, error, now)
-            return False
-        return True
+        return bool(touched) and (budget <= 0 or len(touched) >= most)
 
     def _save(self, touched: Iterable[Recording], now: float) -> None:
         """Tell the database."""
@@ -285,14 +276,13 @@ class Writer:
                     self._durability.sync_session(*recording.unsynced())
                 except OSError as error:
                     touched.remove(recording)
-                    self._fail(recording, error, now)
+                    self._fail((recording,), error, now)
         try:
             if touched or self._closed.is_saved:
                 self._durability.sync_all()
                 self._folder.check()
         except OSError as error:
-            for recording in touched:
-                self._fail(recording, error, now)
+            self._fail(touched, error, now)
             touched.clear()
             self._closed.failed()
         else:
@@ -319,16 +309,19 @@ class Writer:
             elif not recording.is_ready:
                 del self._ready[session_id]
 
-    def _fail(self, recording: Recording, error: Exception, now: float) -> None:
-        recording.lose(now + RETRY_SECONDS)
+    def _fail(self, recordings: Iterable[Recording], error: Exception, now: float) -> None:
+        """Let these write again later what they have written in this round."""
         cause, text = Cause.WRITE_ERROR, str(error)
         if isinstance(error, OSError):
+            text = error.strerror or text
             if error.errno in _FULL:
                 cause = Cause.DISK_FULL
+        for recording in recordings:
+            recording.lose(now + RETRY_SECONDS)
+            self._troubles[recording.session.session_id] = Trouble(cause, text)
+            self._report.failures[cause] += 1
+            if cause is Cause.DISK_FULL:
                 self._removals.full()
-            text = error.strerror or text
-        self._troubles[recording.session.session_id] = Trouble(cause, text)
-        self._report.failures[cause] += 1
 
     def _say_dropped(self, session_id: str) -> None:
         """Once in the life of a server: there may be many."""
