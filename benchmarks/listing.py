@@ -68,7 +68,7 @@ class Table:
 
     def __init__(self, store: RecordingStore, name: str) -> None:
         hub = Hub(time.monotonic)
-        history = History(store, hub, store, wall_clock_us=lambda: EPOCH_US)
+        history = History(store.archive, hub, store.keeping, wall_clock_us=lambda: EPOCH_US)
         self._client: Any = StubTreq(history.resource())
         self._first: dict[str, float] = {}
         print(f"\n{name:46}      archive            HTTP")
@@ -128,14 +128,14 @@ def sequences(count: int, holes: bool) -> Iterator[int]:
 
 def fill(store: RecordingStore, session: Session, count: int, *, holes: bool, over: bool) -> None:
     """Record a session of `count` segments; not `over`: it is still live."""
-    store.begin(session, lambda sequence: None)
+    store.ledger.begin(session, lambda sequence: None)
     for sequence in sequences(count, holes):
         arrival = an_arrival(session, sequence, FRAME, sequence % KEYFRAME_EVERY == 0)
-        store.append(session.session_id, arrival)
+        store.ledger.append(session.session_id, arrival)
         if sequence % 20_000 == 0:
             until_written(store)
     if over:
-        store.end(session.session_id, "over", EPOCH_US + count * FRAME_US)
+        store.ledger.end(session.session_id, "over", EPOCH_US + count * FRAME_US)
     until_written(store)
 
 
@@ -162,13 +162,15 @@ def measure_segments(folder: Path) -> None:
                 query = SegmentQuery(after=after)
                 table.page(
                     f"{count:9,}{kind}: {place}",
-                    lambda ids=ids, query=query: store.segments(*ids, query),
+                    lambda ids=ids, query=query: store.archive.segments(*ids, query),
                     path + ("" if after is None else f"?after={after}"),
                 )
             from_us = EPOCH_US + count * FRAME_US // 2
             table.page(
                 f"{count:9,}{kind}: by time",
-                lambda ids=ids, from_us=from_us: store.segments(*ids, SegmentQuery(from_us)),
+                lambda ids=ids, from_us=from_us: store.archive.segments(
+                    *ids, SegmentQuery(from_us)
+                ),
                 f"{path}?from={from_us}",
             )
     store.stop()
@@ -214,7 +216,7 @@ def pages(store: RecordingStore, count: int) -> None:
             after=given["after"],
         )
         asked = "&".join(f"{key}={value}" for key, value in fields.items())
-        table.page(name, lambda query=query: store.sessions(query), f"/sessions?{asked}")
+        table.page(name, lambda query=query: store.archive.sessions(query), f"/sessions?{asked}")
 
 
 def measure_sentinels(folder: Path) -> None:
@@ -223,7 +225,7 @@ def measure_sentinels(folder: Path) -> None:
     for number in range(SENTINELS):
         fill(store, a_session(number), 1, holes=False, over=number % 2 == 0)
     table = Table(store, f"{SENTINELS:,} sentinels")
-    table.page("all", store.sentinels, "/sentinels")
+    table.page("all", store.archive.sentinels, "/sentinels")
     store.stop()
 
 

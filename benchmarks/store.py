@@ -143,7 +143,7 @@ def measure_rounds(folder: Path, durability: str) -> tuple[float, float]:
     store = a_store(folder / durability, durability, lambda work, *given: work(*given))
     sessions = [a_session(number) for number in range(SESSIONS)]
     for session in sessions:
-        store.begin(session, lambda sequence: None)
+        store.ledger.begin(session, lambda sequence: None)
     while store.writer.round() is not None:
         pass
     walls: list[float] = []
@@ -158,7 +158,7 @@ def measure_rounds(folder: Path, durability: str) -> tuple[float, float]:
         count += len(arrivals)
         cpu -= time.process_time()
         for arrival in arrivals:
-            store.append(arrival.segment.session_id, arrival)
+            store.ledger.append(arrival.segment.session_id, arrival)
         started = time.perf_counter()
         while store.writer.round() == 0.0:
             pass
@@ -185,7 +185,7 @@ def measure_thread(folder: Path) -> None:
         waits.append(time.monotonic() - appended.pop((number, sequence), time.monotonic()))
 
     for number, session in enumerate(sessions):
-        store.begin(session, lambda sequence, number=number: durable(number, sequence))
+        store.ledger.begin(session, lambda sequence, number=number: durable(number, sequence))
     started, cpu, due = time.monotonic(), time.process_time(), 0
     total = int(THREAD_SECONDS * 5 * SESSIONS)
     most_load = 0.0
@@ -195,11 +195,11 @@ def measure_thread(folder: Path) -> None:
             sequence, number = divmod(due, SESSIONS)
             arrival = an_arrival(sessions[number], sequence, FRAME, sequence == 0)
             appended[number, sequence] = time.monotonic()
-            store.append(arrival.segment.session_id, arrival)
+            store.ledger.append(arrival.segment.session_id, arrival)
             due += 1
         while calls:
             calls.popleft()()
-        most_load = max(most_load, store.load)
+        most_load = max(most_load, store.ledger.load)
         time.sleep(0.005)
     wall = time.monotonic() - started
     cpu = time.process_time() - cpu
@@ -222,15 +222,15 @@ def measure_thread(folder: Path) -> None:
 def fill(store: RecordingStore) -> Session:
     """Record ten hours of one session."""
     session = a_session(0)
-    store.begin(session, lambda sequence: None)
+    store.ledger.begin(session, lambda sequence: None)
     frame = bytes(LONG_SEGMENT_BYTES - 140)
     for sequence in range(LONG_SEGMENTS):
         arrival = an_arrival(session, sequence, frame, sequence % KEYFRAME_EVERY == 0)
-        store.append(session.session_id, arrival)
+        store.ledger.append(session.session_id, arrival)
         if sequence % 5_000 == 0:
             while store.writer.round() == 0.0:
                 pass
-    store.end(session.session_id, "over", EPOCH_US + LONG_SEGMENTS * FRAME_US)
+    store.ledger.end(session.session_id, "over", EPOCH_US + LONG_SEGMENTS * FRAME_US)
     while store.writer.round() is not None:
         pass
     return session
@@ -257,23 +257,26 @@ def measure_long_session(folder: Path) -> None:
         )
         return found[0]
 
-    film = step("open the film", lambda: store.film(*ids, None))
+    film = step("open the film", lambda: store.archive.film(*ids, None))
     step("its first 64 KiB", lambda: film.read(0, PIECE_BYTES))
     step("64 KiB in the middle", lambda: film.read(film.size_bytes // 2, PIECE_BYTES))
     share = sum(sizes) / film.size_bytes
     print(f"long session: opened and sought in {film.size_bytes:,} octets: {share:.2%} read")
-    step("open the film again", lambda: store.film(*ids, None))
+    step("open the film again", lambda: store.archive.film(*ids, None))
     middle_us = EPOCH_US + LONG_SEGMENTS * FRAME_US // 2
     hour = ClipQuery(middle_us, middle_us + 3_600_000_000)
-    clip, _ = step("open an hour of it", lambda: store.clip(*ids, hour))
+    clip, _ = step("open an hour of it", lambda: store.archive.clip(*ids, hour))
     step("its first 64 KiB", lambda: clip.read(0, PIECE_BYTES))
-    step("open that hour again", lambda: store.clip(*ids, hour))
-    listed = step("open the playlist", lambda: store.playlist(*ids))
+    step("open that hour again", lambda: store.archive.clip(*ids, hour))
+    listed = step("open the playlist", lambda: store.archive.playlist(*ids))
     print(f"long session: the playlist has {listed.size_bytes:,} octets")
-    step("open the playlist again", lambda: store.playlist(*ids))
-    step("1,000 segments by time", lambda: store.segments(*ids, SegmentQuery(middle_us)))
-    step("50 segments by time", lambda: store.segments(*ids, SegmentQuery(middle_us, limit=50)))
-    step("one segment", lambda: store.media(*ids, 90_000, 90_000))
+    step("open the playlist again", lambda: store.archive.playlist(*ids))
+    step("1,000 segments by time", lambda: store.archive.segments(*ids, SegmentQuery(middle_us)))
+    step(
+        "50 segments by time",
+        lambda: store.archive.segments(*ids, SegmentQuery(middle_us, limit=50)),
+    )
+    step("one segment", lambda: store.archive.media(*ids, 90_000, 90_000))
     for name, body in (("all of it", film), ("an hour, rebased", clip)):
         started, offset = time.process_time(), 0
         while offset < body.size_bytes:

@@ -23,7 +23,7 @@ def write_recording(data: Path, sequences: Iterable[int], number: int = 0) -> st
     assert read_init(init).timescale == session.timescale
     rig = Rig(str(data), wall_clock_us=lambda: EPOCH_US)
     try:
-        rig.store.begin(session, lambda sequence: None)
+        rig.store.ledger.begin(session, lambda sequence: None)
         for sequence in sequences:
             start_us = media.start_time_us(sequence)
             segment = Segment(
@@ -38,8 +38,8 @@ def write_recording(data: Path, sequences: Iterable[int], number: int = 0) -> st
             )
             time = sequence * media.FRAME_TICKS
             arrival = Arrival(segment, time, media.FRAME_TICKS, 0.0, start_us)
-            rig.store.append(session.session_id, arrival)
-        rig.store.end(session.session_id, "over", EPOCH_US)
+            rig.store.ledger.append(session.session_id, arrival)
+        rig.store.ledger.end(session.session_id, "over", EPOCH_US)
         rig.settle()
     finally:
         rig.close()

@@ -29,31 +29,31 @@ class KeepingContract(StoreCase):
         session = self.begin(session)
         self.record(*sequences, session=session)
         ended_us = session.started_time_us + 1_000_000
-        self.store.end(session.session_id, "disconnected", ended_us)
+        self.store.ledger.end(session.session_id, "disconnected", ended_us)
         self.settle()
 
     def delete(self, session: Any = None, *, rehearse: bool = False) -> Any:
         """Delete a session, the test's own if not said; what comes of it."""
         session = self.session if session is None else session
         ids = session.sentinel_id, session.session_id
-        answer = self.store.delete(*ids, "somebody", rehearse=rehearse)
+        answer = self.store.keeping.delete(*ids, "somebody", rehearse=rehearse)
         self.settle()
         return answer
 
     def hold(self, reason: str | None, session_id: str = "") -> Any:
         """Hold a session; what comes of it."""
-        answer = self.store.hold("desk-1", session_id or self.session.session_id, reason)
+        answer = self.store.keeping.hold("desk-1", session_id or self.session.session_id, reason)
         self.settle()
         return answer
 
     def listed(self) -> list[str]:
         """The ids of the sessions that are listed."""
-        page = self.successResultOf(self.store.sessions(SessionQuery()))
+        page = self.successResultOf(self.store.archive.sessions(SessionQuery()))
         return [record.session.session_id for record in page.sessions]
 
     def test_role(self) -> None:
         """A store provides the role."""
-        verifyObject(IRetention, self.store)
+        verifyObject(IRetention, self.store.keeping)
 
     # Deleting
 
@@ -75,13 +75,13 @@ class KeepingContract(StoreCase):
         self.assertEqual(self.listed(), [])
         ids = "desk-1", self.session.session_id
         for found in (
-            self.store.session(*ids),
-            self.store.media(*ids, 0, 0),
-            self.store.film(*ids, None),
-            self.store.playlist(*ids),
+            self.store.archive.session(*ids),
+            self.store.archive.media(*ids, 0, 0),
+            self.store.archive.film(*ids, None),
+            self.store.archive.playlist(*ids),
         ):
             self.failureResultOf(found, NotFound)
-        self.assertEqual(self.successResultOf(self.store.sentinels()), ())
+        self.assertEqual(self.successResultOf(self.store.archive.sentinels()), ())
 
     def test_deleted_id(self) -> None:
         """The id of a deleted session is never accepted again, and nothing is wanted of it."""
@@ -89,10 +89,10 @@ class KeepingContract(StoreCase):
         self.delete()
         with self.assertRaises(RequestError):
             self.begin()
-        opened = self.store.reopen(self.session, self.durable.append)
+        opened = self.store.ledger.reopen(self.session, self.durable.append)
         self.settle()
         self.failureResultOf(opened, SessionGone)
-        tails = self.store.tails("desk-1", ((self.session.session_id, 0, 9),))
+        tails = self.store.ledger.tails("desk-1", ((self.session.session_id, 0, 9),))
         self.assertEqual(self.successResultOf(tails), ((),))
 
     def test_delete_live(self) -> None:
@@ -101,12 +101,12 @@ class KeepingContract(StoreCase):
         self.record(0)
         self.settle()
         self.failureResultOf(self.delete(), SessionLive)
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()
-        self.store.reopen(self.session, self.durable.append)
+        self.store.ledger.reopen(self.session, self.durable.append)
         self.settle()
         self.failureResultOf(self.delete(), SessionLive)
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()
         self.successResultOf(self.delete())
 
@@ -127,7 +127,7 @@ class KeepingContract(StoreCase):
         rehearsed = self.successResultOf(self.delete(rehearse=True))
         self.assertEqual((rehearsed.number, rehearsed.deleted_time_us), (None, None))
         self.assertEqual(len(self.listed()), 1)
-        self.assertEqual(self.successResultOf(self.store.receipts(None, 10)).receipts, ())
+        self.assertEqual(self.successResultOf(self.store.keeping.receipts(None, 10)).receipts, ())
         receipt = self.successResultOf(self.delete())
         self.assertEqual(replace(receipt, number=None, deleted_time_us=None), rehearsed)
 
@@ -138,7 +138,7 @@ class KeepingContract(StoreCase):
             self.delete(a_session(number))
         numbers, before = [], None
         while True:
-            page = self.successResultOf(self.store.receipts(before, 2))
+            page = self.successResultOf(self.store.keeping.receipts(before, 2))
             numbers.append([receipt.number for receipt in page.receipts])
             before = page.next
             if before is None:
@@ -155,7 +155,7 @@ class KeepingContract(StoreCase):
         hold = Hold("an appeal \u2603", EPOCH_US + 5)
         self.assertEqual(self.successResultOf(self.hold("an appeal \u2603")), hold)
         self.assertEqual(self.shown().hold, hold)
-        page = self.successResultOf(self.store.sessions(SessionQuery()))
+        page = self.successResultOf(self.store.archive.sessions(SessionQuery()))
         self.assertEqual(page.sessions[0].hold, hold)
         self.failureResultOf(self.delete(), SessionHeld)
         self.assertIsNone(self.successResultOf(self.hold(None)))
@@ -171,14 +171,14 @@ class KeepingContract(StoreCase):
         self.successResultOf(self.hold("why"))
         hold = Hold("why", EPOCH_US)
         self.assertEqual(self.shown().hold, hold)
-        self.store.end(self.session.session_id, "over", EPOCH_US + 1)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US + 1)
         self.settle()
         self.assertEqual(self.shown().hold, hold)
-        self.store.reopen(self.session, self.durable.append)
+        self.store.ledger.reopen(self.session, self.durable.append)
         self.settle()
         self.assertEqual(self.shown().hold, hold)
-        self.store.append(self.session.session_id, an_arrival(self.session, 1, late=True))
-        self.store.end(self.session.session_id, "over", EPOCH_US + 1)
+        self.store.ledger.append(self.session.session_id, an_arrival(self.session, 1, late=True))
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US + 1)
         self.settle()
         self.assertEqual(self.shown().hold, hold)
         self.failureResultOf(self.delete(), SessionHeld)
@@ -186,12 +186,12 @@ class KeepingContract(StoreCase):
     def test_hold_while_filled(self) -> None:
         """What is held while something late is written loses nothing of it."""
         self.over(0)
-        self.store.reopen(self.session, self.durable.append)
+        self.store.ledger.reopen(self.session, self.durable.append)
         self.settle()
-        self.store.append(self.session.session_id, an_arrival(self.session, 1, late=True))
-        self.store.gap(self.session.session_id, Gap(2, 2, Cause.DECLARED))
-        answer = self.store.hold("desk-1", self.session.session_id, "why")
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.store.ledger.append(self.session.session_id, an_arrival(self.session, 1, late=True))
+        self.store.ledger.gap(self.session.session_id, Gap(2, 2, Cause.DECLARED))
+        answer = self.store.keeping.hold("desk-1", self.session.session_id, "why")
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()
         self.successResultOf(answer)
         shown = self.shown()
@@ -205,7 +205,7 @@ class KeepingContract(StoreCase):
         self.over(0)
         self.assertIsNone(self.successResultOf(self.hold(None)))
         ids = "desk-1", self.session.session_id
-        answers = [self.store.hold(*ids, reason) for reason in ("one", None, "two")]
+        answers = [self.store.keeping.hold(*ids, reason) for reason in ("one", None, "two")]
         self.settle()
         for answer in answers:
             self.successResultOf(answer)
@@ -215,7 +215,7 @@ class KeepingContract(StoreCase):
         """There is nothing to hold of a session that is not there, or is another Sentinel's."""
         self.failureResultOf(self.hold("why"), NotFound)
         self.over(0)
-        answer = self.store.hold("desk-2", self.session.session_id, "why")
+        answer = self.store.keeping.hold("desk-2", self.session.session_id, "why")
         self.settle()
         self.failureResultOf(answer, NotFound)
         self.delete()
@@ -236,7 +236,7 @@ class KeepingContract(StoreCase):
         self.record(0, session=live)
         self.settle()
         self.successResultOf(self.hold("why", a_session(1).session_id))
-        plan = self.successResultOf(self.store.retention(10))
+        plan = self.successResultOf(self.store.keeping.retention(10))
         self.assertEqual(plan.policy, POLICY)
         self.assertEqual((plan.totals.sessions, plan.totals.held_sessions), (5, 1))
         self.assertEqual(plan.totals.held_bytes, sizes[a_session(1).session_id])
@@ -249,7 +249,7 @@ class KeepingContract(StoreCase):
         self.assertEqual(ids, expected[: len(ids)])
         self.assertGreaterEqual(len(ids), 2)
         self.assertEqual({one.reason for one in plan.due}, {DeletionReason.BYTES})
-        few = self.successResultOf(self.store.retention(1))
+        few = self.successResultOf(self.store.keeping.retention(1))
         self.assertEqual((few.due, few.is_more), (plan.due[:1], True))
 
 

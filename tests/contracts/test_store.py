@@ -68,14 +68,14 @@ class StoreCase(_Case):
     def begin(self, session: Session | None = None) -> Session:
         """Begin a session, the test's own if not said."""
         session = self.session if session is None else session
-        self.store.begin(session, self.durable.append)
+        self.store.ledger.begin(session, self.durable.append)
         return session
 
     def record(self, *sequences: int, session: Session | None = None) -> None:
         """Append these sequences to a session that has begun."""
         session = self.session if session is None else session
         for sequence in sequences:
-            self.store.append(session.session_id, an_arrival(session, sequence))
+            self.store.ledger.append(session.session_id, an_arrival(session, sequence))
 
     def data(self, *sequences: int) -> bytes:
         """The bytes of these sequences of the session."""
@@ -87,14 +87,14 @@ class StoreCase(_Case):
 
     def shown(self) -> Any:
         """The session as history shows it."""
-        found: Deferred[Any] = self.store.session("desk-1", self.session.session_id)
+        found: Deferred[Any] = self.store.archive.session("desk-1", self.session.session_id)
         return self.successResultOf(found)
 
     def page(self, **query: Any) -> Any:
         """A page of the session's segments."""
         session_id = self.session.session_id
         return self.successResultOf(
-            self.store.segments("desk-1", session_id, SegmentQuery(**query))
+            self.store.archive.segments("desk-1", session_id, SegmentQuery(**query))
         )
 
     def numbers(self, **query: Any) -> list[int]:
@@ -104,11 +104,13 @@ class StoreCase(_Case):
     def media(self, first: int, last: int) -> Any:
         """The body of a range, and what is missing of it."""
         session_id = self.session.session_id
-        return self.successResultOf(self.store.media("desk-1", session_id, first, last))
+        return self.successResultOf(self.store.archive.media("desk-1", session_id, first, last))
 
     def film(self, last: int | None = None) -> Any:
         """The body of ``recording.mp4``."""
-        return self.successResultOf(self.store.film("desk-1", self.session.session_id, last))
+        return self.successResultOf(
+            self.store.archive.film("desk-1", self.session.session_id, last)
+        )
 
 
 class StoreContract(StoreCase):
@@ -118,8 +120,8 @@ class StoreContract(StoreCase):
 
     def test_roles(self) -> None:
         """A store provides both sides, and its bodies are bodies."""
-        verifyObject(IStore, self.store)
-        verifyObject(IArchive, self.store)
+        verifyObject(IStore, self.store.ledger)
+        verifyObject(IArchive, self.store.archive)
         verifyObject(IVitals, self.store)
         self.begin()
         self.record(0)
@@ -145,10 +147,10 @@ class StoreContract(StoreCase):
         self.record(0, 1, 4, 5)
         self.settle()
         self.assertEqual(self.durable[-1], 1)
-        self.store.append(self.session.session_id, an_arrival(self.session, 3, late=True))
+        self.store.ledger.append(self.session.session_id, an_arrival(self.session, 3, late=True))
         self.settle()
         self.assertEqual(self.durable[-1], 1)
-        self.store.append(self.session.session_id, an_arrival(self.session, 2, late=True))
+        self.store.ledger.append(self.session.session_id, an_arrival(self.session, 2, late=True))
         self.settle()
         self.assertEqual(self.durable[-1], 5)
 
@@ -156,12 +158,12 @@ class StoreContract(StoreCase):
         """What the Sentinel declares lost counts as settled, other causes do not."""
         self.begin()
         self.record(0, 3, 6)
-        self.store.gap(self.session.session_id, Gap(1, 2, Cause.DECLARED))
-        self.store.gap(self.session.session_id, Gap(4, 5, Cause.MISSING))
+        self.store.ledger.gap(self.session.session_id, Gap(1, 2, Cause.DECLARED))
+        self.store.ledger.gap(self.session.session_id, Gap(4, 5, Cause.MISSING))
         self.settle()
         self.assertEqual(self.durable[-1], 3)
-        self.store.gap(self.session.session_id, Gap(4, 4, Cause.DECLARED))
-        self.store.gap(self.session.session_id, Gap(5, 5, Cause.DECLARED))
+        self.store.ledger.gap(self.session.session_id, Gap(4, 4, Cause.DECLARED))
+        self.store.ledger.gap(self.session.session_id, Gap(5, 5, Cause.DECLARED))
         self.settle()
         self.assertEqual(self.durable[-1], 6)
 
@@ -170,9 +172,9 @@ class StoreContract(StoreCase):
         self.begin()
         self.record(0, 1)
         other = an_arrival(self.session, 1, frame=b"another frame")
-        self.store.append(self.session.session_id, other)
+        self.store.ledger.append(self.session.session_id, other)
         self.settle()
-        self.store.append(self.session.session_id, other)
+        self.store.ledger.append(self.session.session_id, other)
         self.settle()
         self.assertEqual(self.whole(self.media(0, 1)[0]), self.data(0, 1))
         self.assertEqual(self.shown().segment_count, 2)
@@ -182,7 +184,7 @@ class StoreContract(StoreCase):
         self.begin()
         with self.assertRaises(RequestError):
             self.begin()
-        self.store.end(self.session.session_id, "disconnected", EPOCH_US)
+        self.store.ledger.end(self.session.session_id, "disconnected", EPOCH_US)
         self.settle()
         with self.assertRaises(RequestError):
             self.begin(replace(self.session, sentinel_id="desk-2"))
@@ -201,8 +203,8 @@ class StoreContract(StoreCase):
         refused, or replaced where it does not matter."""
         self.begin(renamed(self.session, name="Büro \u2603 \U0001f5a5"))
         cut = Gap(0, 0, Cause.DECLARED, detail="half \ud800 of it")
-        self.store.gap(self.session.session_id, cut)
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.store.ledger.gap(self.session.session_id, cut)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()
         shown = self.shown()
         self.assertEqual(shown.session.name, "Büro \u2603 \U0001f5a5")
@@ -216,13 +218,13 @@ class StoreContract(StoreCase):
         with self.assertRaises(NotFound):
             self.record(0)
         with self.assertRaises(NotFound):
-            self.store.gap(self.session.session_id, Gap(0, 0, Cause.DECLARED))
+            self.store.ledger.gap(self.session.session_id, Gap(0, 0, Cause.DECLARED))
         self.begin()
-        self.store.end(self.session.session_id, "disconnected", EPOCH_US + 1)
+        self.store.ledger.end(self.session.session_id, "disconnected", EPOCH_US + 1)
         with self.assertRaises(NotFound):
             self.record(0)
-        self.store.end(self.session.session_id, "again", EPOCH_US + 2)
-        self.store.end("session-that-never-was", "again", EPOCH_US + 2)
+        self.store.ledger.end(self.session.session_id, "again", EPOCH_US + 2)
+        self.store.ledger.end("session-that-never-was", "again", EPOCH_US + 2)
         self.settle()
         self.assertEqual(self.shown().end_reason, "disconnected")
         self.assertEqual(self.shown().ended_time_us, EPOCH_US + 1)
@@ -230,12 +232,12 @@ class StoreContract(StoreCase):
     def test_recording_state(self) -> None:
         """Recording is ok while a session is live, and none before and after."""
         session_id = self.session.session_id
-        self.assertIs(self.store.recording(session_id), RecordingState.NONE)
+        self.assertIs(self.store.ledger.recording(session_id), RecordingState.NONE)
         self.begin()
-        self.assertIs(self.store.recording(session_id), RecordingState.OK)
-        self.store.end(session_id, "disconnected", EPOCH_US)
+        self.assertIs(self.store.ledger.recording(session_id), RecordingState.OK)
+        self.store.ledger.end(session_id, "disconnected", EPOCH_US)
         self.settle()
-        self.assertIs(self.store.recording(session_id), RecordingState.NONE)
+        self.assertIs(self.store.ledger.recording(session_id), RecordingState.NONE)
 
     def test_full_queue(self) -> None:
         """At the bound a segment is not recorded, a gap is, and the state is trouble, until
@@ -243,16 +245,16 @@ class StoreContract(StoreCase):
         self.store = self.make(queue_segments=4)
         session_id = self.session.session_id
         self.begin()
-        self.assertLess(self.store.load, 0.01)
+        self.assertLess(self.store.ledger.load, 0.01)
         self.record(0, 1)
-        self.assertEqual(self.store.load, 0.5)
+        self.assertEqual(self.store.ledger.load, 0.5)
         self.record(2, 3, 4, 5)
-        self.assertEqual(self.store.load, 1.0)
-        self.assertIs(self.store.recording(session_id), RecordingState.TROUBLE)
+        self.assertEqual(self.store.ledger.load, 1.0)
+        self.assertIs(self.store.ledger.recording(session_id), RecordingState.TROUBLE)
         self.settle()
-        self.assertEqual(self.store.load, 0.0)
+        self.assertEqual(self.store.ledger.load, 0.0)
         self.record(6)
-        self.assertIs(self.store.recording(session_id), RecordingState.OK)
+        self.assertIs(self.store.ledger.recording(session_id), RecordingState.OK)
         self.settle()
         self.assertEqual(self.durable[-1], 3)
         (gap,) = self.shown().gaps
@@ -269,7 +271,7 @@ class StoreContract(StoreCase):
         self.record(0, 1)
         self.successResultOf(self.store.stop())
         self.assertEqual(self.durable[-1], 1)
-        self.assertIs(self.store.recording(self.session.session_id), RecordingState.NONE)
+        self.assertIs(self.store.ledger.recording(self.session.session_id), RecordingState.NONE)
 
     def test_after_the_stop(self) -> None:
         """After a stop nothing begins, and nothing is taken."""
@@ -310,7 +312,7 @@ class StoreContract(StoreCase):
             self.begin()
             self.record(0, 1, 4)
             ended_us = EPOCH_US + 60_000_000
-            self.store.end(self.session.session_id, "disconnected", ended_us)
+            self.store.ledger.end(self.session.session_id, "disconnected", ended_us)
             self.settle()
             reached_us = EPOCH_US + 5 * FRAME_US
             hole = Gap(2, 3, Cause.MISSING, EPOCH_US + 2 * FRAME_US, EPOCH_US + 4 * FRAME_US)
@@ -319,7 +321,7 @@ class StoreContract(StoreCase):
             self.assertEqual(self.page().gaps, (hole, silence))
             if is_done:
                 self.successResultOf(self.reopen_and_settle())
-                self.store.seal(self.session.session_id)
+                self.store.ledger.seal(self.session.session_id)
                 self.settle()
             self.now_us = ended_us + DAY_US
             hole = replace(hole, cause=Cause.UNDELIVERED)
@@ -340,14 +342,14 @@ class StoreContract(StoreCase):
         """The session is recorded with these sequences, and has ended."""
         self.begin()
         self.record(*sequences)
-        self.store.end(self.session.session_id, "disconnected", EPOCH_US + 1_000_000)
+        self.store.ledger.end(self.session.session_id, "disconnected", EPOCH_US + 1_000_000)
         self.settle()
         self.durable.clear()
 
     def reopen(self, session: Session | None = None) -> Deferred[None]:
         """Open a session again, the test's own if not said."""
         session = self.session if session is None else session
-        opened: Deferred[None] = self.store.reopen(session, self.durable.append)
+        opened: Deferred[None] = self.store.ledger.reopen(session, self.durable.append)
         return opened
 
     def late(self, *sequences: int, session: Session | None = None) -> None:
@@ -355,21 +357,21 @@ class StoreContract(StoreCase):
         session = self.session if session is None else session
         for sequence in sequences:
             arrival = an_arrival(session, sequence, late=True)
-            self.store.append(session.session_id, arrival)
+            self.store.ledger.append(session.session_id, arrival)
 
     def wanted(self, *tails: tuple[str, int, int], sentinel_id: str = "desk-1") -> Any:
         """What is wanted of these tails; of the whole session, if not said."""
         tails = tails or ((self.session.session_id, 0, 9),)
-        return self.successResultOf(self.store.tails(sentinel_id, tails))
+        return self.successResultOf(self.store.ledger.tails(sentinel_id, tails))
 
     def test_tail(self) -> None:
         """Of a tail is wanted what is neither recorded nor declared lost, and no more."""
         self.begin()
         self.record(0, 1, 4, 7)
-        self.store.gap(self.session.session_id, Gap(5, 5, Cause.DECLARED))
-        self.store.gap(self.session.session_id, Gap(6, 6, Cause.QUEUE_FULL))
+        self.store.ledger.gap(self.session.session_id, Gap(5, 5, Cause.DECLARED))
+        self.store.ledger.gap(self.session.session_id, Gap(6, 6, Cause.QUEUE_FULL))
         session_id = self.session.session_id
-        self.store.end(session_id, "disconnected", EPOCH_US)
+        self.store.ledger.end(session_id, "disconnected", EPOCH_US)
         self.assertEqual(self.wanted()[0][0][0], 0, "it is not durable yet")
         self.settle()
         tails = ((session_id, 0, 9), (session_id, 3, 6), (session_id, 0, 1), (session_id, 8, 8))
@@ -384,7 +386,7 @@ class StoreContract(StoreCase):
         self.begin()
         self.assertEqual(self.wanted(), ((),))
         self.settle()
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()
         self.assertEqual(self.wanted(sentinel_id="desk-2"), ((),))
         self.assertEqual(self.wanted(), (((0, 9),),))
@@ -417,7 +419,7 @@ class StoreContract(StoreCase):
         self.assertEqual(shown.ended_time_us, EPOCH_US + 1_000_000)
         self.assertEqual((shown.segment_count, shown.gaps), (7, ()))
         self.assertEqual(shown.size_bytes, len(self.data(*range(7))))
-        self.store.end(self.session.session_id, "disconnected again", EPOCH_US + 9_000_000)
+        self.store.ledger.end(self.session.session_id, "disconnected again", EPOCH_US + 9_000_000)
         self.settle()
         self.assertEqual(self.shown(), shown)
         self.assertEqual(self.whole(self.media(0, 6)[0]), self.data(*range(7)))
@@ -440,7 +442,7 @@ class StoreContract(StoreCase):
         self.assertEqual((shown.start_time_us, shown.gaps), (EPOCH_US, ()))
         (listed,) = self.sessions().sessions
         self.assertEqual((listed.state, listed.segment_count), (SessionState.ENDED, 7))
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()
         self.assertEqual(self.shown(), shown)
         self.assertEqual(self.whole(self.media(0, 6)[0]), self.data(*range(7)))
@@ -452,10 +454,10 @@ class StoreContract(StoreCase):
         """A session may be opened again in the moment in which it ends."""
         self.begin()
         self.record(0, 1)
-        self.store.end(self.session.session_id, "replaced", EPOCH_US)
+        self.store.ledger.end(self.session.session_id, "replaced", EPOCH_US)
         opened = self.reopen()
         self.late(1, 2)
-        self.store.end(self.session.session_id, "lost", EPOCH_US + 1)
+        self.store.ledger.end(self.session.session_id, "lost", EPOCH_US + 1)
         again = self.reopen()
         self.late(3)
         self.settle()
@@ -464,7 +466,7 @@ class StoreContract(StoreCase):
         self.assertEqual(self.durable[-1], 3)
         self.assertEqual(self.numbers(), [0, 1, 2, 3])
         self.assertEqual(self.shown().end_reason, "replaced")
-        self.store.end(self.session.session_id, "over", EPOCH_US + 2)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US + 2)
         self.settle()
         self.assertEqual(self.numbers(), [0, 1, 2, 3])
 
@@ -476,7 +478,7 @@ class StoreContract(StoreCase):
             self.reopen()
             self.late(number - 1, number, number + 1)
             self.settle()
-            self.store.end(self.session.session_id, "lost", EPOCH_US)
+            self.store.ledger.end(self.session.session_id, "lost", EPOCH_US)
             self.settle()
         self.assertEqual(self.wanted(), (((9, 9),),))
         self.assertEqual(self.whole(self.media(0, 8)[0]), self.data(*range(9)))
@@ -486,13 +488,13 @@ class StoreContract(StoreCase):
         self.over(0, 3)
         self.reopen()
         lost = Gap(1, 2, Cause.DECLARED, detail="the spool was full")
-        self.store.gap(self.session.session_id, lost)
+        self.store.ledger.gap(self.session.session_id, lost)
         self.settle()
         self.assertEqual(self.durable[-1], 3)
-        self.store.gap(self.session.session_id, Gap(4, 6, Cause.DECLARED))
+        self.store.ledger.gap(self.session.session_id, Gap(4, 6, Cause.DECLARED))
         self.settle()
         self.assertEqual(self.durable[-1], 6)
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()
         stated = [(gap.first, gap.last, gap.detail) for gap in self.shown().gaps]
         self.assertEqual(stated, [(1, 2, "the spool was full"), (4, 6, "")])
@@ -506,7 +508,7 @@ class StoreContract(StoreCase):
         self.late(5)
         self.settle()
         self.assertIs(self.film().final, False)
-        self.store.seal(session_id)
+        self.store.ledger.seal(session_id)
         self.assertEqual(self.wanted(), ((),))
         self.settle()
         self.assertEqual(self.durable[-1], 5)
@@ -530,7 +532,7 @@ class StoreContract(StoreCase):
         self.reopen()
         self.settle()
         self.assertEqual(self.durable, [1])
-        self.store.seal(self.session.session_id)
+        self.store.ledger.seal(self.session.session_id)
         self.settle()
         self.assertEqual(self.durable, [1, 1])
         self.assertIs(self.shown().state, SessionState.SEALED)
@@ -545,7 +547,7 @@ class StoreContract(StoreCase):
             self.assertIs(self.shown().state, state)
             self.assertIs(self.sessions().sessions[0].state, state)
             self.assertIs(self.film().final, state is SessionState.SEALED)
-            self.store.end(self.session.session_id, "lost", self.now_us)
+            self.store.ledger.end(self.session.session_id, "lost", self.now_us)
             self.settle()
 
     def test_sealed_after_a_stop(self) -> None:
@@ -553,14 +555,14 @@ class StoreContract(StoreCase):
         self.begin()
         self.record(0)
         cut = Gap(None, None, Cause.SERVER_STOPPED, EPOCH_US + FRAME_US, None, "gone")
-        self.store.gap(self.session.session_id, cut)
-        self.store.end(self.session.session_id, "server stopped", EPOCH_US + FRAME_US)
+        self.store.ledger.gap(self.session.session_id, cut)
+        self.store.ledger.end(self.session.session_id, "server stopped", EPOCH_US + FRAME_US)
         self.settle()
         self.assertEqual(self.shown().gaps, (cut,))
         self.reopen()
         self.settle()
         self.assertEqual(self.shown().gaps, (cut,))
-        self.store.seal(self.session.session_id)
+        self.store.ledger.seal(self.session.session_id)
         self.settle()
         self.assertEqual(self.shown().gaps, ())
 
@@ -568,15 +570,15 @@ class StoreContract(StoreCase):
         """Only a session that was opened again can be sealed."""
         for _ in range(2):
             with self.assertRaises(NotFound):
-                self.store.seal(self.session.session_id)
+                self.store.ledger.seal(self.session.session_id)
             if not self.durable:
                 self.begin()
                 self.record(0)
                 self.settle()
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()
         with self.assertRaises(NotFound):
-            self.store.seal(self.session.session_id)
+            self.store.ledger.seal(self.session.session_id)
         self.assertIs(self.shown().state, SessionState.ENDED)
 
     def test_not_to_be_opened(self) -> None:
@@ -584,7 +586,7 @@ class StoreContract(StoreCase):
         opened, nor one with another initialization segment."""
         self.begin()
         self.failureResultOf(self.reopen(), RequestError)
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         for _ in range(2):
             asked = self.reopen(replace(self.session, sentinel_id="desk-2"))
             self.settle()
@@ -616,23 +618,23 @@ class StoreContract(StoreCase):
         """More comes late of the session than there is room for."""
         self.late(*range(1, 5))
         refused = an_arrival(self.session, 5, late=True)
-        self.assertIs(self.store.append(self.session.session_id, refused), False)
+        self.assertIs(self.store.ledger.append(self.session.session_id, refused), False)
         self.late(6)
         live = self.begin(a_session(1))
-        self.assertIs(self.store.append(live.session_id, an_arrival(live, 0)), True)
-        self.assertIs(self.store.seal(self.session.session_id), False)
+        self.assertIs(self.store.ledger.append(live.session_id, an_arrival(live, 0)), True)
+        self.assertIs(self.store.ledger.seal(self.session.session_id), False)
         self.settle()
         self.assertEqual(self.numbers(), [0, 1, 2, 3, 4])
         self.assertIs(self.shown().state, SessionState.ENDED)
         self.assertEqual(self.wanted(), (((5, 9),),))
-        self.assertEqual(self.store.load, 0.0)
+        self.assertEqual(self.store.ledger.load, 0.0)
         self.reopen()
         self.settle()
         self.late(5, 6, 7, 8, 9, 10)
         self.settle()
         self.late(9)
-        self.store.gap(self.session.session_id, Gap(10, 10, Cause.DECLARED))
-        self.assertIs(self.store.seal(self.session.session_id), True)
+        self.store.ledger.gap(self.session.session_id, Gap(10, 10, Cause.DECLARED))
+        self.assertIs(self.store.ledger.seal(self.session.session_id), True)
         self.settle()
         self.assertIs(self.shown().state, SessionState.SEALED)
         self.assertEqual(self.durable[-1], 10)
@@ -669,8 +671,10 @@ class StoreContract(StoreCase):
         """Spans and gaps together tell of every sequence, with times and causes."""
         self.begin()
         self.record(1, 2, 3, 6, 9)
-        self.store.gap(self.session.session_id, Gap(4, 4, Cause.DECLARED, detail="spool full"))
-        self.store.gap(self.session.session_id, Gap(4, 8, Cause.MISSING))
+        self.store.ledger.gap(
+            self.session.session_id, Gap(4, 4, Cause.DECLARED, detail="spool full")
+        )
+        self.store.ledger.gap(self.session.session_id, Gap(4, 8, Cause.MISSING))
         self.settle()
         shown = self.shown()
         size = len(self.data(1))
@@ -701,8 +705,8 @@ class StoreContract(StoreCase):
         self.begin()
         self.record(0)
         cut = Gap(None, None, Cause.SERVER_STOPPED, EPOCH_US + FRAME_US, None, "gone")
-        self.store.gap(self.session.session_id, cut)
-        self.store.gap(self.session.session_id, Gap(1, 3, Cause.DECLARED))
+        self.store.ledger.gap(self.session.session_id, cut)
+        self.store.ledger.gap(self.session.session_id, Gap(1, 3, Cause.DECLARED))
         self.settle()
         lost, stopped = self.shown().gaps
         self.assertEqual((lost.first, lost.last, lost.cause), (1, 3, Cause.DECLARED))
@@ -716,7 +720,7 @@ class StoreContract(StoreCase):
         self.begin()
         self.record(0)
         ended_us = EPOCH_US + 1_000_000
-        self.store.end(self.session.session_id, "disconnected", ended_us)
+        self.store.ledger.end(self.session.session_id, "disconnected", ended_us)
         self.assertIs(self.shown().state, SessionState.ENDED)
         self.settle()
         self.now_us = ended_us + DAY_US - 1
@@ -737,16 +741,16 @@ class StoreContract(StoreCase):
             ("..", ".."),
         ):
             for asked in (
-                self.store.session(sentinel_id, session_id),
-                self.store.segments(sentinel_id, session_id, SegmentQuery()),
-                self.store.media(sentinel_id, session_id, 0, 9),
-                self.store.film(sentinel_id, session_id, None),
+                self.store.archive.session(sentinel_id, session_id),
+                self.store.archive.segments(sentinel_id, session_id, SegmentQuery()),
+                self.store.archive.media(sentinel_id, session_id, 0, 9),
+                self.store.archive.film(sentinel_id, session_id, None),
             ):
                 self.failureResultOf(asked, NotFound)
 
     def sessions(self, **query: Any) -> Any:
         """A page of sessions."""
-        return self.successResultOf(self.store.sessions(SessionQuery(**query)))
+        return self.successResultOf(self.store.archive.sessions(SessionQuery(**query)))
 
     def found(self, **query: Any) -> list[int]:
         """The numbers of the sessions on a page."""
@@ -759,7 +763,7 @@ class StoreContract(StoreCase):
             session = self.begin(a_session(number, sentinel_id=sentinel_id))
             self.record(0, 1, session=session)
             if number < 2:
-                self.store.end(session.session_id, "over", session.started_time_us + 500_000)
+                self.store.ledger.end(session.session_id, "over", session.started_time_us + 500_000)
         self.settle()
         waiting = renamed(a_session(3, sentinel_id="desk-3"), group="office", name="Desk Three")
         self.begin(waiting)
@@ -805,14 +809,14 @@ class StoreContract(StoreCase):
     def test_bad_page(self) -> None:
         """An `after` that no page gave is refused."""
         for after in ("", "x", "1.", "1.short", "9" * 40 + ".session-00000000"):
-            asked = self.store.sessions(SessionQuery(after=after))
+            asked = self.store.archive.sessions(SessionQuery(after=after))
             self.failureResultOf(asked, RequestError)
 
     def test_sentinels(self) -> None:
         """Every Sentinel ever recorded is known, by its newest session."""
         self.several()
         self.begin(renamed(a_session(9, sentinel_id="desk-2"), name="Desk Two"))
-        known = self.successResultOf(self.store.sentinels())
+        known = self.successResultOf(self.store.archive.sentinels())
         self.assertEqual(
             [(one.sentinel_id, one.name, one.group, one.instance_id) for one, _ in known],
             [
@@ -833,7 +837,7 @@ class StoreContract(StoreCase):
         self.record(0)
         self.settle()
         late = an_arrival(self.session, 1, late=True)
-        self.store.append(self.session.session_id, late)
+        self.store.ledger.append(self.session.session_id, late)
         first, second = self.page().segments
         self.assertEqual(
             first,
@@ -922,7 +926,7 @@ class StoreContract(StoreCase):
         """A page tells of the gaps between its segments, the last page of those behind too."""
         self.begin()
         self.record(0, 1, 4, 5, 8)
-        self.store.gap(self.session.session_id, Gap(9, 9, Cause.DECLARED))
+        self.store.ledger.gap(self.session.session_id, Gap(9, 9, Cause.DECLARED))
         self.settle()
 
         def ranges(**query: Any) -> list[tuple[int, int]]:
@@ -955,7 +959,7 @@ class StoreContract(StoreCase):
         self.record(0, 5)
         session_id = self.session.session_id
         for first, last in ((1, 4), (6, 6), (4, 1)):
-            asked = self.store.media("desk-1", session_id, first, last)
+            asked = self.store.archive.media("desk-1", session_id, first, last)
             self.failureResultOf(asked, NotFound)
 
     def test_media_final(self) -> None:
@@ -966,7 +970,7 @@ class StoreContract(StoreCase):
         self.settle()
         self.assertIs(self.media(0, 1)[0].final, True)
         self.assertIs(self.media(0, 3)[0].final, False)
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()
         self.now_us = EPOCH_US + DAY_US
         self.assertIs(self.media(0, 3)[0].final, True)
@@ -977,7 +981,7 @@ class StoreContract(StoreCase):
         arrival = an_arrival(self.session, 0)
         view = memoryview(b"header" + bytes(arrival.segment.data))[6:]
         viewed = replace(arrival, segment=replace(arrival.segment, data=view))
-        self.store.append(self.session.session_id, viewed)
+        self.store.ledger.append(self.session.session_id, viewed)
         self.assertEqual(self.whole(self.media(0, 0)[0]), self.data(0))
         self.settle()
         self.assertEqual(self.whole(self.media(0, 0)[0]), self.data(0))

@@ -29,8 +29,10 @@ from vidlink.model import (
     Totals,
 )
 from vidlink.model.clips import Clip, ClipQuery
-from vidlink.store.deleting.policy import size_of, what_goes
-from vidlink.store.handover.removals import Removal, describe
+from vidlink.store.deleting.policy import what_goes
+from vidlink.store.deleting.receipt import describe
+from vidlink.store.files.layout import size_of
+from vidlink.store.handover.removals import Removal
 from vidlink.store.sequences import gaps as listing
 
 T = TypeVar("T")
@@ -72,7 +74,7 @@ class MemoryKeeping:
             return fail(error)
         limit = listing.clamp_limit(query.limit)
         now_us = self._wall_clock_us()
-        records = [kept.record(now_us, whole=False) for kept in self._kept.values()]
+        records = [kept.record(now_us, has_details=False) for kept in self._kept.values()]
         found = sorted(
             (
                 record
@@ -138,7 +140,7 @@ class MemoryKeeping:
             if kept.hold is not None:
                 raise SessionHeld(f"the session is held: {kept.hold.reason}")
             removal = Removal(sentinel_id, session_id, DeletionReason.ASKED, by)
-            receipt = describe(kept.record(now_us, whole=True), removal, (1, "0" * 64))
+            receipt = describe(kept.record(now_us, has_details=True), removal, (1, "0" * 64))
             if not rehearse:
                 number = len(self._receipts) + 1
                 receipt = replace(receipt, number=number, deleted_time_us=now_us)
@@ -177,7 +179,7 @@ class MemoryKeeping:
                 size_of(record.size_bytes, record.segment_count),
                 record.hold is not None,
             )
-            for record in (kept.record(now_us, whole=False) for kept in self._kept.values())
+            for record in (kept.record(now_us, has_details=False) for kept in self._kept.values())
         ]
         held = [one.size_bytes for one in candidates if one.is_held]
         total = sum(one.size_bytes for one in candidates)

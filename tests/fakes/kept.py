@@ -59,7 +59,7 @@ class Kept:
     ended_time_us: int | None = None
     end_reason: str = ""
     told: int = -1
-    trouble: bool = False
+    is_troubled: bool = False
     #: Whether it is recorded: it is live, or has been opened again.
     is_open: bool = True
     #: What came late and found no room.
@@ -137,14 +137,14 @@ class Kept:
             return self.state
         return listing.state_at(self.state, self.ended_time_us, now_us)
 
-    def record(self, now_us: int, whole: bool) -> SessionRecord:
-        """The session as history shows it; `whole` with spans, gaps and init."""
+    def record(self, now_us: int, has_details: bool) -> SessionRecord:
+        """The session as history shows it; with spans, gaps and init if it `has_details`."""
         spans = listing.merge_spans(_span(arrival) for arrival in self.arrivals.values())
         session, state = self.session, self.state_at(now_us)
         is_sealed = state is SessionState.SEALED
         life = listing.Life(session.started_time_us, self.ended_time_us, is_sealed)
         return SessionRecord(
-            session=session if whole else listing.without_init(session),
+            session=session if has_details else listing.without_init(session),
             state=state,
             ended_time_us=self.ended_time_us,
             end_reason=self.end_reason,
@@ -154,8 +154,8 @@ class Kept:
             last_sequence=spans[-1].last if spans else None,
             start_time_us=spans[0].start_time_us if spans else None,
             end_time_us=spans[-1].end_time_us if spans else None,
-            spans=spans if whole else (),
-            gaps=listing.explain(spans, self.gaps, life) if whole else (),
+            spans=spans if has_details else (),
+            gaps=listing.explain(spans, self.gaps, life) if has_details else (),
             hold=self.hold,
         )
 
@@ -176,7 +176,7 @@ class Kept:
             _listed(arrival, undecodable, arrival.segment.sequence not in self.waiting, timescale)
             for arrival, undecodable in shown
         )
-        gaps = self.record(now_us, whole=True).gaps
+        gaps = self.record(now_us, has_details=True).gaps
         return SegmentPage(records, listing.gaps_of_page(gaps, query.after, last, low, high), last)
 
     def media(

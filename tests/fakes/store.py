@@ -44,7 +44,7 @@ _MOST_RANGES = 1_024
 
 @implementer(IStore, IVitals)
 class MemoryStore(MemoryKeeping):
-    """A recording with all its sides, in memory.
+    """A recording with all its sides, in memory: one object is each of them.
 
     :param wall_clock_us: microseconds since the epoch, for the sealing time-out.
     :param commit_at_once: False: nothing becomes durable before :meth:`commit`.
@@ -61,6 +61,7 @@ class MemoryStore(MemoryKeeping):
         policy: Policy = KEEP_ALL,
     ) -> None:
         super().__init__(policy)
+        self.ledger = self.archive = self.keeping = self
         self._wall_clock_us = wall_clock_us
         self._commit_at_once = commit_at_once
         self._queue_segments = queue_segments
@@ -137,10 +138,10 @@ class MemoryStore(MemoryKeeping):
             if arrival.segment.late:
                 kept.refused.add(sequence)
             else:
-                kept.trouble = True
+                kept.is_troubled = True
                 self._refuse(kept, sequence)
             return False
-        kept.trouble = False
+        kept.is_troubled = False
         kept.arrivals[sequence] = arrival
         self.counts.segments += 1
         self.counts.size_bytes += len(arrival.segment.data)
@@ -174,7 +175,7 @@ class MemoryStore(MemoryKeeping):
         kept = self._kept.get(session_id)
         if kept is None or not kept.is_open:
             return RecordingState.NONE
-        return RecordingState.TROUBLE if kept.trouble else RecordingState.OK
+        return RecordingState.TROUBLE if kept.is_troubled else RecordingState.OK
 
     def stop(self) -> Deferred[None]:
         """End live sessions, and make all durable."""
@@ -219,7 +220,7 @@ class MemoryStore(MemoryKeeping):
     def health(self) -> RecordingHealth:
         """How it does at this moment."""
         live = [kept for kept in self._kept.values() if kept.is_open]
-        troubled = [kept for kept in live if kept.trouble]
+        troubled = [kept for kept in live if kept.is_troubled]
         return RecordingHealth(
             is_open=not self._is_over,
             live=len(live),

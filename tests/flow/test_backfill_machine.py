@@ -49,7 +49,7 @@ class Backfill(RuleBasedStateMachine):
             SpoolRig(f"{self.folder}/spool", LARGE, sentinel_id=SENTINEL) if on_disk else None
         )
         self.all = Uplinked(
-            self.rig.store,
+            self.rig.store.ledger,
             spool=self.desk and self.desk.spool,
             spool_bytes=size,
             behind_us=behind,
@@ -158,7 +158,7 @@ class Backfill(RuleBasedStateMachine):
         self.all.cut()
         self.starts += 1
         self.rig = self.rig.killed(f"{self.folder}/{self.starts}")
-        self.all.server = MemoryServer(store=self.rig.store, clock=self.all.clock)
+        self.all.server = MemoryServer(store=self.rig.store.ledger, clock=self.all.clock)
         self.all.watch()
 
     def teardown(self) -> None:
@@ -194,7 +194,7 @@ class Backfill(RuleBasedStateMachine):
         assert not any(segment.late for segment in self.seen)
         given_up = self.all.spool.given_up
         for session_id, captured in self.all.spool.captured.items():
-            record = self.result(self.rig.store.session(SENTINEL, session_id))
+            record = self.result(self.rig.store.archive.session(SENTINEL, session_id))
             if session_id != self.live_id:
                 assert record.state is SessionState.SEALED, (session_id, record.state)
             listed = self.listed(session_id)
@@ -218,12 +218,12 @@ class Backfill(RuleBasedStateMachine):
     def listed(self, session_id: str) -> list[int]:
         """The sequences that history lists."""
         query = SegmentQuery(limit=10_000)
-        page = self.result(self.rig.store.segments(SENTINEL, session_id, query))
+        page = self.result(self.rig.store.archive.segments(SENTINEL, session_id, query))
         return [row.sequence for row in page.segments]
 
     def recorded(self, session_id: str, number: int) -> bytes:
         """The octets of a segment as history serves them."""
-        body, _ = self.result(self.rig.store.media(SENTINEL, session_id, number, number))
+        body, _ = self.result(self.rig.store.archive.media(SENTINEL, session_id, number, number))
         data: bytes = self.result(body.read(0, body.size_bytes))
         return data
 

@@ -21,7 +21,7 @@ class DeletedTests(SynchronousTestCase):
         """A session is cut off: half of it is recorded, the rest is in the spool."""
         self.rig = Rig(self.mktemp())
         self.addCleanup(self.rig.close)
-        self.all = Uplinked(self.rig.store)
+        self.all = Uplinked(self.rig.store.ledger)
         self.all.online()
         self.all.shoot(4)
         for _ in range(3):
@@ -38,7 +38,9 @@ class DeletedTests(SynchronousTestCase):
 
     def delete(self) -> None:
         """Somebody deletes the session."""
-        answer = self.rig.store.delete(SENTINEL, self.session_id, "somebody", rehearse=False)
+        answer = self.rig.store.keeping.delete(
+            SENTINEL, self.session_id, "somebody", rehearse=False
+        )
         self.rig.settle()
         self.successResultOf(answer)
 
@@ -51,10 +53,10 @@ class DeletedTests(SynchronousTestCase):
         self.assertNotIn(self.session_id, self.waiting())
         folder = folder_of(self.rig, a_session(0, sentinel_id=SENTINEL))
         self.assertFalse(os.path.exists(os.path.join(os.path.dirname(folder), self.session_id)))
-        (live,) = self.successResultOf(self.rig.store.sessions(SessionQuery())).sessions
+        (live,) = self.successResultOf(self.rig.store.archive.sessions(SessionQuery())).sessions
         self.assertEqual(live.session.session_id, self.all.uplink.sending.session_id)
         self.assertGreater(live.segment_count, 0)
-        (receipt,) = self.successResultOf(self.rig.store.receipts(None, 9)).receipts
+        (receipt,) = self.successResultOf(self.rig.store.keeping.receipts(None, 9)).receipts
         self.assertEqual((receipt.session_id, receipt.segment_count), (self.session_id, 4))
 
     def test_before_it_is_offered(self) -> None:

@@ -37,7 +37,7 @@ class LateCase(SynchronousTestCase):
         """Start it."""
         self.rig = Rig(self.mktemp())
         self.addCleanup(lambda: self.rig.close())
-        self.server = MemoryServer(store=self.rig.store)
+        self.server = MemoryServer(store=self.rig.store.ledger)
 
     def second(self) -> None:
         """A second passes: what waits is written, and what is due is said."""
@@ -47,7 +47,7 @@ class LateCase(SynchronousTestCase):
     def killed(self) -> None:
         """The server is killed, and started again."""
         self.rig = self.rig.killed(self.mktemp())
-        self.server = MemoryServer(store=self.rig.store)
+        self.server = MemoryServer(store=self.rig.store.ledger)
 
     def watching(self) -> FakeProctorPeer:
         """A Proctor that watches, and has read what there is."""
@@ -75,17 +75,17 @@ class LateCase(SynchronousTestCase):
 
     def history(self, session_id: str) -> dict[int, bytes]:
         """What history serves of a session."""
-        page = self.rig.store.segments("desk-1", session_id, SegmentQuery(limit=10_000))
+        page = self.rig.store.archive.segments("desk-1", session_id, SegmentQuery(limit=10_000))
         found = {}
         for row in self.successResultOf(page).segments:
-            one = self.rig.store.media("desk-1", session_id, row.sequence, row.sequence)
+            one = self.rig.store.archive.media("desk-1", session_id, row.sequence, row.sequence)
             body, _ = self.successResultOf(one)
             found[row.sequence] = self.successResultOf(body.read(0, body.size_bytes))
         return found
 
     def record(self, session_id: str) -> Any:
         """A session as history shows it."""
-        return self.successResultOf(self.rig.store.session("desk-1", session_id))
+        return self.successResultOf(self.rig.store.archive.session("desk-1", session_id))
 
 
 class LateTests(LateCase):

@@ -43,9 +43,9 @@ class TroubleCase(SynchronousTestCase):
         self.rig = Rig(self.mktemp(), **options)
         self.addCleanup(self.rig.close)
         self.rig.clock.advance(1_000.0)
-        self.server = MemoryServer(store=self.rig.store)
+        self.server = MemoryServer(store=self.rig.store.ledger)
         hub = self.server.hub
-        self.health = Health(self.rig.store, hub, self.server.clock.seconds)
+        self.health = Health(self.rig.store, self.rig.store.archive, hub, self.server.clock.seconds)
         self.metrics = Metrics(hub, self.rig.store, self.health, ())
         self.hangs = False
         self.sentinels: dict[str, FakeSentinelPeer] = {}
@@ -95,7 +95,7 @@ class TroubleCase(SynchronousTestCase):
     def session(self, name: str = "desk-1") -> Any:
         """The session of a Sentinel, as history shows it."""
         session_id = self.sentinels[name].session_id
-        return self.successResultOf(self.rig.store.session(name, session_id))
+        return self.successResultOf(self.rig.store.archive.session(name, session_id))
 
     def states(self) -> set[RecordingState]:
         """What the newest list that the Proctor has says of every Sentinel."""
@@ -257,14 +257,14 @@ class RetentionTests(TroubleCase):
         self.make(policy=Policy(min_free_bytes=wanted))
         store, disk = self.rig.store, self.rig.disk
         self.health = Health(
-            store, self.server.hub, self.server.clock.seconds, min_free_bytes=wanted
+            store, store.archive, self.server.hub, self.server.clock.seconds, min_free_bytes=wanted
         )
         self.metrics = Metrics(self.server.hub, store, self.health, ())
         old = a_session(1, sentinel_id="desk-old")
-        store.begin(old, lambda sequence: None)
-        store.append(old.session_id, an_arrival(old, 0))
-        store.end(old.session_id, "over", EPOCH_US)
-        held = store.hold("desk-old", old.session_id, "why")
+        store.ledger.begin(old, lambda sequence: None)
+        store.ledger.append(old.session_id, an_arrival(old, 0))
+        store.ledger.end(old.session_id, "over", EPOCH_US)
+        held = store.keeping.hold("desk-old", old.session_id, "why")
         self.rig.settle()
         self.successResultOf(held)
         for _ in range(3):
@@ -281,14 +281,14 @@ class RetentionTests(TroubleCase):
         self.assertEqual(set(self.places().values()), {True}, self.places())
         self.assertIn("free on the disk", self.health.checks()["disk"])
         self.assertEqual(self.values()["vidlink_ready disk"], 0)
-        self.assertEqual(self.successResultOf(store.receipts(None, 9)).receipts, ())
+        self.assertEqual(self.successResultOf(store.keeping.receipts(None, 9)).receipts, ())
         disk.room_bytes = 10_000
-        store.hold("desk-old", old.session_id, None)
+        store.keeping.hold("desk-old", old.session_id, None)
         for _ in range(PATIENCE_SECONDS + int(CALM_SECONDS)):
             self.tick()
         self.assertEqual(set(self.places().values()), {False}, self.places())
         self.assertEqual(self.values()["vidlink_ready disk"], 1)
-        (receipt,) = self.successResultOf(store.receipts(None, 9)).receipts
+        (receipt,) = self.successResultOf(store.keeping.receipts(None, 9)).receipts
         self.assertEqual(receipt.session_id, old.session_id)
         self.assert_seen()
         self.assertEqual(self.session().gaps, ())
@@ -361,7 +361,7 @@ class BoundTests(TroubleCase):
         for _ in range(6):
             self.second(segments=5)
         self.assertEqual(self.sent, 33)
-        self.assertEqual(self.rig.store.load, 1.0)
+        self.assertEqual(self.rig.store.ledger.load, 1.0)
         self.assertEqual(set(self.places().values()), {True})
         self.assertEqual(self.health.checks()["queue"], "the queue for the disk is 100 % full")
         self.assert_seen()
@@ -408,7 +408,7 @@ class BoundTests(TroubleCase):
         again = self.rig.killed(self.mktemp())
         self.addCleanup(again.close)
         session_id = self.sentinels["desk-1"].session_id
-        shown = self.successResultOf(again.store.session("desk-1", session_id))
+        shown = self.successResultOf(again.store.archive.session("desk-1", session_id))
         causes = [(gap.first, gap.last, gap.cause) for gap in shown.gaps]
         self.assertEqual(causes, [(23, 33, Cause.QUEUE_FULL), (None, None, Cause.SERVER_STOPPED)])
         self.assertEqual(sorted(stored(again, shown.session)), [*range(23), 34, 35])

@@ -80,7 +80,7 @@ class ServerCase(SynchronousTestCase):
         self.service = ServerService(
             self.joined.hub,
             self.store,
-            Health(self.store, self.joined.hub, self.joined.clock.seconds),
+            Health(self.store, self.store, self.joined.hub, self.joined.clock.seconds),
             self.joined.ingest,
             self.joined.watch,
             [self.port],

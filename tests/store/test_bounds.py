@@ -20,7 +20,7 @@ from vidlink.store.queue.account import Account
 from vidlink.store.sequences import statements
 from vidlink.store.sequences.runs import Runs
 from vidlink.store.sequences.statements import put_statement
-from vidlink.store.writing import recording, writer
+from vidlink.store.writing import parts, writer
 
 
 class BoundCase(SynchronousTestCase):
@@ -32,31 +32,31 @@ class BoundCase(SynchronousTestCase):
         self.addCleanup(self.rig.close)
         self.session = a_session()
         self.durable: list[int] = []
-        self.rig.store.begin(self.session, self.durable.append)
+        self.rig.store.ledger.begin(self.session, self.durable.append)
 
     def append(self, sequence: int, **options: Any) -> None:
         """One segment becomes durable, or does not."""
         arrival = an_arrival(self.session, sequence, **options)
-        self.rig.store.append(self.session.session_id, arrival)
+        self.rig.store.ledger.append(self.session.session_id, arrival)
         self.rig.settle()
 
     def end(self) -> None:
         """It ends."""
-        self.rig.store.end(self.session.session_id, "over", self.session.started_time_us + 1)
+        self.rig.store.ledger.end(self.session.session_id, "over", self.session.started_time_us + 1)
         self.rig.settle()
 
     def shown(self, rig: Rig | None = None) -> SessionRecord:
         """The session as history shows it."""
         store = (rig or self.rig).store
         record: SessionRecord = self.successResultOf(
-            store.session("desk-1", self.session.session_id)
+            store.archive.session("desk-1", self.session.session_id)
         )
         return record
 
     def listed(self) -> list[int]:
         """The sequences that history lists."""
         query = SegmentQuery(limit=1_000)
-        found = self.rig.store.segments("desk-1", self.session.session_id, query)
+        found = self.rig.store.archive.segments("desk-1", self.session.session_id, query)
         return [one.sequence for one in self.successResultOf(found).segments]
 
 
@@ -66,7 +66,7 @@ class PartsTests(BoundCase):
     def setUp(self) -> None:
         """Few are enough for a test."""
         super().setUp()
-        self.patch(recording, "MOST_PARTS", 5)
+        self.patch(parts, "MOST_PARTS", 5)
 
     def test_falling_media_time(self) -> None:
         """Late segments whose media time falls begin a part each, up to the bound; then they are
@@ -78,7 +78,7 @@ class PartsTests(BoundCase):
         self.assertEqual(part_numbers(self.rig, self.session), [0, 1, 2, 3, 4])
         recorded = [10, 11, 12, 13, 100, 101]
         self.assertEqual(self.listed(), recorded)
-        self.assertEqual(self.rig.store.load, 0.0)
+        self.assertEqual(self.rig.store.ledger.load, 0.0)
         for _ in range(2):
             shown = self.shown()
             why = {gap.first: (gap.cause, gap.detail) for gap in shown.gaps}
@@ -103,7 +103,9 @@ class PartsTests(BoundCase):
         """A disk that fails again and again is no reason to refuse what is live."""
         for sequence in range(8):
             self.rig.disk.errors["sync"] = 5
-            self.rig.store.append(self.session.session_id, an_arrival(self.session, sequence))
+            self.rig.store.ledger.append(
+                self.session.session_id, an_arrival(self.session, sequence)
+            )
             self.rig.store.writer.round()
             self.rig.disk.errors.clear()
             self.rig.clock.advance(1)
@@ -115,7 +117,7 @@ class PartsTests(BoundCase):
         """However late segments are shuffled, those of one round take one part."""
         self.append(100)
         for sequence in (7, 3, 9, 1, 5):
-            self.rig.store.append(
+            self.rig.store.ledger.append(
                 self.session.session_id, an_arrival(self.session, sequence, late=True)
             )
         self.rig.settle()
@@ -149,12 +151,14 @@ class StatementTests(BoundCase):
         """What is refused when no more statements are kept is named too, at the end as well."""
         self.patch(statements, "MOST_GAPS", 3)
         for sequence in (10, 20, 30):
-            self.rig.store.gap(self.session.session_id, Gap(sequence, sequence, Cause.DECLARED))
+            self.rig.store.ledger.gap(
+                self.session.session_id, Gap(sequence, sequence, Cause.DECLARED)
+            )
         self.append(0)
-        account = self.rig.store._ledger.account(self.session.session_id)
+        account = self.rig.store.ledger.account(self.session.session_id)
         assert account is not None
         for sequence in range(1, 5):
-            self.rig.store._ledger._refusals.add(account, an_arrival(self.session, 100 + sequence))
+            self.rig.store.ledger._refused.add(account, an_arrival(self.session, 100 + sequence))
         self.end()
         last = self.shown().gaps[-1]
         self.assertEqual((last.last, last.cause), (104, Cause.MISSING))
@@ -163,14 +167,18 @@ class StatementTests(BoundCase):
         """What was said while a session was live or was being filled is still said when it was
         killed and the database is lost."""
         self.append(0)
-        self.rig.store.gap(self.session.session_id, Gap(1, 2, Cause.DECLARED, detail="spool"))
+        self.rig.store.ledger.gap(
+            self.session.session_id, Gap(1, 2, Cause.DECLARED, detail="spool")
+        )
         self.append(3)
         self.assert_said_after_a_loss((1, 2, "spool"))
         self.end()
-        opened = self.rig.store.reopen(self.session, self.durable.append)
+        opened = self.rig.store.ledger.reopen(self.session, self.durable.append)
         self.rig.settle()
         self.successResultOf(opened)
-        self.rig.store.gap(self.session.session_id, Gap(4, 5, Cause.DECLARED, detail="later"))
+        self.rig.store.ledger.gap(
+            self.session.session_id, Gap(4, 5, Cause.DECLARED, detail="later")
+        )
         self.append(6, late=True)
         self.assert_said_after_a_loss((1, 2, "spool"), (4, 5, "later"))
 
@@ -193,7 +201,9 @@ class StatementTests(BoundCase):
     def test_seldom_where_there_are_many(self) -> None:
         """The description is not written for each statement when there are many of them."""
         for sequence in range(1, 1_001):
-            self.rig.store.gap(self.session.session_id, Gap(sequence, sequence, Cause.DECLARED))
+            self.rig.store.ledger.gap(
+                self.session.session_id, Gap(sequence, sequence, Cause.DECLARED)
+            )
             self.rig.store.writer.round()
         written = self.rig.disk.done.count(("replace", "session.json"))
         self.assertGreater(written, 64)
@@ -207,7 +217,7 @@ class FragmentedTests(BoundCase):
         """Opening it again costs the reactor nothing for each run: they are made before."""
         for sequence in range(0, 40, 2):
             self.append(sequence)
-        self.rig.store.gap(self.session.session_id, Gap(1, 3, Cause.DECLARED))
+        self.rig.store.ledger.gap(self.session.session_id, Gap(1, 3, Cause.DECLARED))
         self.end()
         added: list[int] = []
         plain = Runs.add
@@ -226,7 +236,7 @@ class FragmentedTests(BoundCase):
 
         self.patch(Runs, "add", counted)
         self.patch(Account, "again", watched)
-        opened = self.rig.store.reopen(self.session, self.durable.append)
+        opened = self.rig.store.ledger.reopen(self.session, self.durable.append)
         self.rig.settle()
         self.successResultOf(opened)
         self.assertEqual(self.durable[-1], 4)
@@ -288,12 +298,14 @@ class ReopeningTests(BoundCase):
         self.patch(writer, "MOST_REOPENED_RUNS", 10)
         sessions = [a_session(number) for number in range(1, 6)]
         for session in sessions:
-            self.rig.store.begin(session, self.durable.append)
+            self.rig.store.ledger.begin(session, self.durable.append)
             for sequence in range(0, 16, 2):
-                self.rig.store.append(session.session_id, an_arrival(session, sequence))
-            self.rig.store.end(session.session_id, "over", session.started_time_us + 1)
+                self.rig.store.ledger.append(session.session_id, an_arrival(session, sequence))
+            self.rig.store.ledger.end(session.session_id, "over", session.started_time_us + 1)
         self.rig.settle()
-        opened = [self.rig.store.reopen(session, self.durable.append) for session in sessions]
+        opened = [
+            self.rig.store.ledger.reopen(session, self.durable.append) for session in sessions
+        ]
         rounds = []
         for _ in range(3):
             self.rig.store.writer.round()

@@ -32,9 +32,9 @@ class LateCase(SynchronousTestCase):
         self.session = a_session()
         self.rig = self.start(self.mktemp())
         self.durable: list[int] = []
-        self.rig.store.begin(self.session, self.durable.append)
+        self.rig.store.ledger.begin(self.session, self.durable.append)
         for number in (0, 1, 4):
-            self.rig.store.append(self.session.session_id, an_arrival(self.session, number))
+            self.rig.store.ledger.append(self.session.session_id, an_arrival(self.session, number))
         self.end("over")
         self.durable.clear()
 
@@ -47,18 +47,18 @@ class LateCase(SynchronousTestCase):
     def end(self, reason: str = "lost") -> None:
         """The connection is lost."""
         time_us = self.session.started_time_us + 5_000_000
-        self.rig.store.end(self.session.session_id, reason, time_us)
+        self.rig.store.ledger.end(self.session.session_id, reason, time_us)
         self.rig.settle()
 
     def reopen(self, session: Session | None = None) -> Deferred[None]:
         """Open the session again."""
-        return self.rig.store.reopen(session or self.session, self.durable.append)
+        return self.rig.store.ledger.reopen(session or self.session, self.durable.append)
 
     def late(self, *sequences: int) -> None:
         """These come late."""
         for number in sequences:
             arrival = an_arrival(self.session, number, late=True)
-            self.rig.store.append(self.session.session_id, arrival)
+            self.rig.store.ledger.append(self.session.session_id, arrival)
 
     def killed(self) -> None:
         """The server is killed now, and starts again."""
@@ -67,14 +67,14 @@ class LateCase(SynchronousTestCase):
 
     def shown(self) -> SessionRecord:
         """The session as history shows it."""
-        found = self.rig.store.session("desk-1", self.session.session_id)
+        found = self.rig.store.archive.session("desk-1", self.session.session_id)
         record: SessionRecord = self.successResultOf(found)
         return record
 
     def listed(self) -> list[int]:
         """The sequences that history lists."""
         query = SegmentQuery(limit=10_000)
-        found = self.rig.store.segments("desk-1", self.session.session_id, query)
+        found = self.rig.store.archive.segments("desk-1", self.session.session_id, query)
         return [segment.sequence for segment in self.successResultOf(found).segments]
 
     def description(self) -> dict[str, Any]:
@@ -183,7 +183,7 @@ class FileTests(LateCase):
         self.rig.settle()
         for number in range(10, 400):
             arrival = an_arrival(self.session, number, late=True, media_time=1_000_000 - number)
-            self.rig.store.append(self.session.session_id, arrival)
+            self.rig.store.ledger.append(self.session.session_id, arrival)
         self.rig.store.writer.round()
         self.assertLess(len(part_numbers(self.rig, self.session)), 300)
         for _ in range(2):
@@ -212,11 +212,11 @@ class FileTests(LateCase):
     def test_gap_numbers(self) -> None:
         """What is stated late comes behind what was stated before."""
         self.reopen()
-        self.rig.store.gap(self.session.session_id, Gap(2, 2, Cause.DECLARED, detail="one"))
+        self.rig.store.ledger.gap(self.session.session_id, Gap(2, 2, Cause.DECLARED, detail="one"))
         self.rig.settle()
         self.end()
         self.reopen()
-        self.rig.store.gap(self.session.session_id, Gap(3, 3, Cause.DECLARED, detail="two"))
+        self.rig.store.ledger.gap(self.session.session_id, Gap(3, 3, Cause.DECLARED, detail="two"))
         self.rig.settle()
         self.end()
         self.assertEqual([gap.detail for gap in self.shown().gaps], ["one", "two"])
@@ -228,7 +228,7 @@ class FileTests(LateCase):
         database."""
         self.reopen()
         self.rig.settle()
-        self.rig.store.seal(self.session.session_id)
+        self.rig.store.ledger.seal(self.session.session_id)
         self.assertIs(self.shown().state, SessionState.ENDED, "it is not on disk yet")
         self.assertIs(self.film().final, False)
         self.rig.settle()
@@ -252,11 +252,13 @@ class FileTests(LateCase):
             opened = self.reopen(session)
             self.rig.settle()
             self.failureResultOf(opened, RequestError)
-            self.assertEqual(self.rig.store.load, 0.0)
+            self.assertEqual(self.rig.store.ledger.load, 0.0)
 
     def test_etag(self) -> None:
         """A film changes its validator when something falls into its middle."""
-        film = self.successResultOf(self.rig.store.film("desk-1", self.session.session_id, None))
+        film = self.successResultOf(
+            self.rig.store.archive.film("desk-1", self.session.session_id, None)
+        )
         self.reopen()
         self.late(2, 3)
         self.rig.settle()
@@ -268,7 +270,9 @@ class FileTests(LateCase):
 
     def film(self) -> Any:
         """The film as it is now."""
-        return self.successResultOf(self.rig.store.film("desk-1", self.session.session_id, None))
+        return self.successResultOf(
+            self.rig.store.archive.film("desk-1", self.session.session_id, None)
+        )
 
     def test_many_at_once(self) -> None:
         """However many sessions are opened at once, each is, some in every round."""
@@ -337,12 +341,12 @@ class KilledTests(LateCase):
     def test_stated_gaps(self) -> None:
         """What was declared lost is still lost after a kill, and is not asked for."""
         self.reopen()
-        self.rig.store.gap(self.session.session_id, Gap(2, 3, Cause.DECLARED, detail="full"))
+        self.rig.store.ledger.gap(self.session.session_id, Gap(2, 3, Cause.DECLARED, detail="full"))
         self.rig.settle()
         self.assertEqual(self.durable[-1], 4)
         self.killed()
         self.assertEqual([gap.detail for gap in self.shown().gaps], ["full"])
-        wanted = self.rig.store.tails("desk-1", [(self.session.session_id, 0, 6)])
+        wanted = self.rig.store.ledger.tails("desk-1", [(self.session.session_id, 0, 6)])
         self.assertEqual(self.successResultOf(wanted), (((5, 6),),))
 
     def test_without_its_description(self) -> None:
@@ -361,12 +365,12 @@ class KilledTests(LateCase):
         """The tail of a session that was cut short by a kill is asked for and filled in; then
         nothing says any more that it was cut short."""
         session = self.session = a_session(1)
-        self.rig.store.begin(session, self.durable.append)
+        self.rig.store.ledger.begin(session, self.durable.append)
         self.late(0, 1)
         self.rig.settle()
         self.killed()
         self.assertEqual([gap.cause for gap in self.shown().gaps], [Cause.SERVER_STOPPED])
-        wanted = self.rig.store.tails("desk-1", [(session.session_id, 0, 3)])
+        wanted = self.rig.store.ledger.tails("desk-1", [(session.session_id, 0, 3)])
         self.assertEqual(self.successResultOf(wanted), (((2, 3),),))
         self.reopen()
         self.late(2, 3)
@@ -381,18 +385,18 @@ class FailingTests(LateCase):
 
     def test_tails(self) -> None:
         """If it cannot be looked up what is missing, that is logged, and nothing is asked for."""
-        self.rig.store._archive._catalog.close()
-        asked = self.rig.store.tails("desk-1", [(self.session.session_id, 0, 6)])
+        self.rig.store.archive._catalog.close()
+        asked = self.rig.store.ledger.tails("desk-1", [(self.session.session_id, 0, 6)])
         self.assertEqual(self.successResultOf(asked), (None,))
 
     def test_open(self) -> None:
         """If it cannot be looked up what there is, the session is not opened."""
-        self.rig.store._archive._catalog.close()
+        self.rig.store.archive._catalog.close()
         opened = self.reopen()
         self.late(2)
         self.rig.settle()
         self.assertIn("cannot be opened", str(self.failureResultOf(opened, RequestError).value))
-        self.assertEqual(self.rig.store.load, 0.0)
+        self.assertEqual(self.rig.store.ledger.load, 0.0)
 
     def test_stop_while_it_opens(self) -> None:
         """A server that stops tells those who wait, and closes what the writer had opened."""
@@ -438,11 +442,11 @@ class Delivery:
         self.declared: set[int] = set()
         self.is_connected = False
         if live >= 0:
-            self.rig.store.begin(self.session, self._ack(self.rig))
+            self.rig.store.ledger.begin(self.session, self._ack(self.rig))
             for number in range(live):
-                self.rig.store.append(self.session_id, an_arrival(self.session, number))
+                self.rig.store.ledger.append(self.session_id, an_arrival(self.session, number))
             self.rig.settle()
-            self.rig.store.end(self.session_id, "disconnected", self.session.started_time_us)
+            self.rig.store.ledger.end(self.session_id, "disconnected", self.session.started_time_us)
 
     def _ack(self, rig: Rig) -> Callable[[int], None]:
         """Hears acknowledgements, as long as the server that makes them is alive."""
@@ -459,7 +463,7 @@ class Delivery:
 
     def wanted(self) -> set[int]:
         """What the server asks for; never what it has acknowledged."""
-        found = self.rig.store.tails("desk-1", [(self.session_id, 0, 11)])
+        found = self.rig.store.ledger.tails("desk-1", [(self.session_id, 0, 11)])
         (ranges,) = self.case.successResultOf(found)
         assert ranges is not None
         asked = {number for low, high in ranges for number in range(low, high + 1)}
@@ -469,7 +473,7 @@ class Delivery:
     def _connect(self, _: object) -> None:
         if not self.is_connected:
             self.wanted()
-            opened = self.rig.store.reopen(self.session, self._ack(self.rig))
+            opened = self.rig.store.ledger.reopen(self.session, self._ack(self.rig))
             opened.addErrback(self._not_opened)
             self.is_connected = True
 
@@ -480,16 +484,18 @@ class Delivery:
 
     def _lose(self, _: object) -> None:
         if self.is_connected:
-            self.rig.store.end(self.session_id, "lost", self.session.started_time_us)
+            self.rig.store.ledger.end(self.session_id, "lost", self.session.started_time_us)
         self.is_connected = False
 
     def _send(self, number: int) -> None:
         if self.is_connected and number not in LOST:
-            self.rig.store.append(self.session_id, an_arrival(self.session, number, late=True))
+            self.rig.store.ledger.append(
+                self.session_id, an_arrival(self.session, number, late=True)
+            )
 
     def _declare(self, number: int) -> None:
         if self.is_connected:
-            self.rig.store.gap(self.session_id, Gap(number, number, Cause.DECLARED))
+            self.rig.store.ledger.gap(self.session_id, Gap(number, number, Cause.DECLARED))
 
     def _round(self, _: object) -> None:
         self.rig.store.writer.round()
@@ -535,7 +541,7 @@ class Delivery:
         for number, data in found.items():
             self.case.assertEqual(data, an_arrival(self.session, number).segment.data)
         query = SegmentQuery()
-        page = self.rig.store.segments("desk-1", self.session_id, query)
+        page = self.rig.store.archive.segments("desk-1", self.session_id, query)
         rows = self.case.successResultOf(page).segments
         self.case.assertEqual([row.sequence for row in rows], sorted(found))
 
@@ -552,10 +558,12 @@ class Delivery:
             self._declare(number)
         self.rig.settle()
         self.case.assertEqual(self.acknowledged, 11)
-        self.rig.store.seal(self.session_id)
+        self.rig.store.ledger.seal(self.session_id)
         self.rig.settle()
         self.check()
-        record = self.case.successResultOf(self.rig.store.session("desk-1", self.session_id))
+        record = self.case.successResultOf(
+            self.rig.store.archive.session("desk-1", self.session_id)
+        )
         self.case.assertIs(record.state, SessionState.SEALED)
         self.case.assertEqual(record.segment_count, 12 - len(LOST))
         self.case.assertEqual([(gap.first, gap.last) for gap in record.gaps], [(3, 3), (7, 7)])
@@ -564,7 +572,7 @@ class Delivery:
         )
         self.case.assertEqual(self.wanted(), set())
         self._restarted(self.rig.again())
-        again = self.case.successResultOf(self.rig.store.session("desk-1", self.session_id))
+        again = self.case.successResultOf(self.rig.store.archive.session("desk-1", self.session_id))
         self.case.assertEqual(again, record)
 
 

@@ -35,11 +35,11 @@ from vidlink.store.index.schema import SCHEMA_FORMAT
 from vidlink.store.sequences.statements import MOST_GAPS
 from vidlink.store.starting.salvage import MOST_TAIL_BYTES
 from vidlink.store.store import INDEX_BYTES, OPEN_PARTS, QUEUE_BYTES, QUEUE_SEGMENTS
-from vidlink.store.writing.recording import MOST_PARTS
+from vidlink.store.writing.parts import MOST_PARTS
+from vidlink.store.writing.rows import PROGRESS_SECONDS
 from vidlink.store.writing.writer import (
     MOST_REOPENED,
     MOST_REOPENED_RUNS,
-    PROGRESS_SECONDS,
     RETRY_SECONDS,
     ROUND_BYTES,
     ROUND_SECONDS,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from twisted.internet.defer import Deferred
 
@@ -43,26 +43,27 @@ class IStore(Interface):
 
     load = Attribute("""`float`: how full the queue is, 0.0 to 1.0.""")
 
-    def begin(session: Session, durable: object) -> None:
+    def begin(session: Session, durable: Callable[[int], None]) -> None:
         """Start recording `session`.
 
         `durable(sequence)` is called in the reactor's thread whenever every sequence up to
         `sequence` has become durable or a final gap.
-        Raises :exc:`~vidlink.errors.RequestError` if the id has been used before, and
-        :exc:`~vidlink.errors.NotFound` after :meth:`stop`.
+
+        :raises ~vidlink.errors.RequestError: the id has been used before.
+        :raises ~vidlink.errors.NotFound: the recording is stopped.
         """
 
     def tails(
         sentinel_id: str, tails: Sequence[tuple[str, int, int]]
     ) -> Deferred[tuple[tuple[tuple[int, int], ...] | None, ...]]:
-        """What is wanted of earlier sessions: of a session id, from a first to a last sequence.
+        """The ranges wanted of earlier sessions: of an id, from a first to a last sequence.
 
         Fires with, for each tail, the lowest 1,024 of the ranges that are neither durable nor
         a final gap: all of an unknown session, nothing of one that is being recorded, sealed,
         or another Sentinel's. None where that cannot be found out; the log tells. Never fails.
         """
 
-    def reopen(session: Session, durable: object) -> Deferred[None]:
+    def reopen(session: Session, durable: Callable[[int], None]) -> Deferred[None]:
         """Open a session that has ended for what comes late; that may follow at once.
 
         What was recorded of it stays as it was said then; an unknown one begins as one that has
@@ -77,42 +78,43 @@ class IStore(Interface):
         """Record one segment of a session that has begun, or was reopened, and not ended.
 
         A sequence that is recorded already is dropped. Returns whether there was room; for
-        what is late there is below :data:`LATE_LOAD`. Raises :exc:`~vidlink.errors.NotFound`
-        for any other session.
+        what is late there is below :data:`LATE_LOAD`.
+
+        :raises ~vidlink.errors.NotFound: it is any other session.
         """
 
     def gap(session_id: str, gap: Gap) -> None:
         """Record that sequences are missing; what comes late after all fills the gap.
 
-        Raises :exc:`~vidlink.errors.NotFound` as :meth:`append` does.
+        :raises ~vidlink.errors.NotFound: as :meth:`append`.
         """
 
     def end(session_id: str, reason: str, ended_time_us: int) -> None:
-        """The session is over; it becomes durable with everything before it.
+        """End a session; that becomes durable with everything before it.
 
         The first end counts; without one to end, nothing happens.
         """
 
     def seal(session_id: str) -> bool:
-        """A session that was reopened is over for good. When that is durable, `durable` is told
-        the highest sequence, once more if it was told before. False if there was no room for
-        something that came: then it has only ended.
-        Raises :exc:`~vidlink.errors.NotFound` for a session that is not reopened."""
+        """Seal a session that was reopened: nothing will ever come.
+
+        When that is durable, `durable` is told the highest sequence, once more if it was told
+        before. False if there was no room for something that came: then it has only ended.
+
+        :raises ~vidlink.errors.NotFound: the session is not reopened.
+        """
 
     def recording(session_id: str) -> RecordingState:
-        """Whether what is appended reaches the disk."""
-
-    def stop() -> Deferred[None]:
-        """End live sessions, write and sync everything, and close. Fires when done."""
+        """The state of a session's recording: whether what is appended reaches the disk."""
 
 
 class IVitals(Interface):
-    """How the recording does, for alarms and metrics; looked at about once a second."""
+    """The state of the recording, for alarms and metrics; looked at about once a second."""
 
     counts = Attribute(""":class:`~vidlink.model.RecordingCounts`: what it has come to.""")
 
     def health() -> RecordingHealth:
-        """How it does at this moment, also before it is open and after it was closed."""
+        """The state at this moment, also before it is open and after it was closed."""
 
     def space() -> Deferred[DiskSpace]:
         """Fires with how much room the disk has; fails with
@@ -160,7 +162,7 @@ class IArchive(Interface):
 
 
 class IRetention(Interface):
-    """What is kept of the recording, and how it goes: for good, and with a receipt."""
+    """Keeping and deleting of sessions: they go for good, and with a receipt."""
 
     def delete(sentinel_id: str, session_id: str, by: str, *, rehearse: bool) -> Deferred[Receipt]:
         """Delete a session that is over, because `by` asks for it.

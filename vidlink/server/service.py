@@ -33,7 +33,7 @@ FAREWELL_SECONDS = 1.0
 class ServerService(MultiService):
     """Listens, ticks, records; on stopping it says farewell before the store is closed.
 
-    :param store: an `IStore` and `IArchive` provider with `open()`, `start()` and `stop()`.
+    :param store: the recording: `open()`, `start()`, `stop()`, and `archive`, an `IArchive`.
     :param ports: one service for each listening endpoint.
     :param clock: `IReactorTime`.
     """
@@ -77,7 +77,7 @@ class ServerService(MultiService):
             )
         or_exit(COMMAND, self._store.open)
         self._store.start()
-        self._store.sentinels().addCallbacks(self._hub.remember, self._not_listed)
+        self._store.archive.sentinels().addCallbacks(self._hub.remember, self._not_listed)
         super().startService()
         self._ticking.startService()
 

@@ -145,13 +145,22 @@ def _assemble(options: Options) -> ServerService:
     )
     store = _store(options, clock)
     link: dict[str, Any] = {"codecs": find_codecs(), "clock": clock}
-    ingest = IngestFactory(hub, store, wall_clock_us, **link)
+    ingest = IngestFactory(hub, store.ledger, wall_clock_us, **link)
     watch = WatchFactory(hub, wall_clock_us, **link)
     history = History(
-        store, hub, store, wall_clock_us=wall_clock_us, allow_delete=bool(options["allow-delete"])
+        store.archive,
+        hub,
+        store.keeping,
+        wall_clock_us=wall_clock_us,
+        allow_delete=bool(options["allow-delete"]),
     )
     health = Health(
-        store, hub, clock.seconds, tick_seconds=TICK_SECONDS, min_free_bytes=kept_free(options)
+        store,
+        store.archive,
+        hub,
+        clock.seconds,
+        tick_seconds=TICK_SECONDS,
+        min_free_bytes=kept_free(options),
     )
     vitals = Vitals(health, Metrics(hub, store, health, watch.links))
     root = build_root(history, vitals, Page.load(), link_resource(ingest), link_resource(watch))

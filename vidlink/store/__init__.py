@@ -1,7 +1,7 @@
-"""What is kept: the recording of every session, and its index.
+"""The recording of every session, and its index.
 
-Here belongs whatever touches the data folder: the writer thread, the files, SQLite, recovery
-and reading back. No sockets. The bytes of boxes are the business of `vidlink.fmp4`; what
+Here belongs whatever touches the data folder: the threads, the files, SQLite, recovery and
+reading back. No sockets. The bytes of boxes are the business of `vidlink.fmp4`; what
 viewers see live is in `vidlink.relay`.
 """
 

@@ -142,7 +142,7 @@ class HistoryCase(SynchronousTestCase):
             wall_clock_us=lambda: NOW_US,
             allow_delete=allow_delete,
         )
-        self.health = Health(self.store, self.hub, lambda: self.seconds)
+        self.health = Health(self.store, self.store, self.hub, lambda: self.seconds)
         self.health.tick()
         vitals = Vitals(self.health, Metrics(self.hub, self.store, self.health, [object()]))
         self.client: Any = StubTreq(

@@ -21,11 +21,13 @@ class DamageTests(HistoryCase):
         self.rig = Rig(self.mktemp())
         self.addCleanup(self.rig.close)
         self.session = a_session()
-        self.rig.store.begin(self.session, lambda sequence: None)
+        self.rig.store.ledger.begin(self.session, lambda sequence: None)
         for sequence in range(12):
-            self.rig.store.append(self.session.session_id, an_arrival(self.session, sequence))
+            self.rig.store.ledger.append(
+                self.session.session_id, an_arrival(self.session, sequence)
+            )
         self.rig.settle()
-        self.rig.store.end(self.session.session_id, "over", self.session.started_time_us + 1)
+        self.rig.store.ledger.end(self.session.session_id, "over", self.session.started_time_us + 1)
         self.rig.settle()
         _, rows = read_part(self.rig, self.session, 0)
         path = os.path.join(folder_of(self.rig, self.session), "part-0000.mp4")
@@ -34,7 +36,7 @@ class DamageTests(HistoryCase):
             byte = part.read(1)[0]
             part.seek(rows[5][1] + 30)
             part.write(bytes((byte ^ 4,)))
-        self.serve(self.rig.store)
+        self.serve(self.rig.store.archive)
         self.place = f"/api/v1/sentinels/desk-1/sessions/{self.session.session_id}"
 
     def bytes_of(self, *sequences: int) -> bytes:
@@ -66,7 +68,7 @@ class DamageTests(HistoryCase):
         check.repair(EPOCH_US, rebuild=False)
         rig = Rig(self.rig.path)
         self.addCleanup(rig.close)
-        self.serve(rig.store)
+        self.serve(rig.store.archive)
         (gap,) = self.get_json(self.place)["gaps"]
         self.assertEqual((gap["first"], gap["last"], gap["cause"]), (5, 5, "damaged"))
         self.assertEqual(len(self.get_json(f"{self.place}/segments")["segments"]), 11)

@@ -45,7 +45,7 @@ class HealthCase(SynchronousTestCase):
         self.clock = Clock()
         self.store = Recording()
         self.hub = Hub(self.clock.seconds)
-        self.health = Health(self.store, self.hub, self.clock.seconds)
+        self.health = Health(self.store, self.store, self.hub, self.clock.seconds)
         self.lines: list[tuple[str, str]] = []
         note: Any = self.note
         globalLogPublisher.addObserver(note)
@@ -122,7 +122,7 @@ class CheckTests(HealthCase):
             (0, 0, True),
         ):
             clock = self.clock.seconds
-            self.health = Health(self.store, self.hub, clock, min_free_bytes=wanted)
+            self.health = Health(self.store, self.store, self.hub, clock, min_free_bytes=wanted)
             self.store.room = DiskSpace(free, 10**13)
             self.seconds(int(LOOK_SECONDS))
             self.assertEqual(self.wrong(), {}, (wanted, free))

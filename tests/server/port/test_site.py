@@ -121,7 +121,7 @@ class SiteCase(SynchronousTestCase):
         recorded(store, DESK)
         hub = Hub(self.clock.seconds)
         self.history = History(store, hub, store, wall_clock_us=lambda: NOW_US)
-        health = Health(store, hub, self.clock.seconds)
+        health = Health(store, store, hub, self.clock.seconds)
         self.vitals = Vitals(health, Metrics(hub, store, health, ()))
         self.scripted = Scripted()
         self.bounds = Bounds()

@@ -41,28 +41,28 @@ class RemoverCase(SynchronousTestCase):
 
     def over(self, session: Session, *sequences: int) -> None:
         """A session is recorded, and ends."""
-        self.rig.store.begin(session, lambda sequence: None)
+        self.rig.store.ledger.begin(session, lambda sequence: None)
         for sequence in sequences or range(4):
-            self.rig.store.append(session.session_id, an_arrival(session, sequence))
+            self.rig.store.ledger.append(session.session_id, an_arrival(session, sequence))
         ended_us = session.started_time_us + 1_000_000
-        self.rig.store.end(session.session_id, "over", ended_us)
+        self.rig.store.ledger.end(session.session_id, "over", ended_us)
         self.rig.settle()
 
     def delete(self, session: Session) -> Deferred[Receipt]:
         """Delete a session."""
         ids = session.sentinel_id, session.session_id
-        return self.rig.store.delete(*ids, "somebody", rehearse=False)
+        return self.rig.store.keeping.delete(*ids, "somebody", rehearse=False)
 
     def listed(self, rig: Rig | None = None) -> list[str]:
         """The sessions that are listed."""
         store = self.rig.store if rig is None else rig.store
-        page = self.successResultOf(store.sessions(SessionQuery()))
+        page = self.successResultOf(store.archive.sessions(SessionQuery()))
         return sorted(record.session.session_id for record in page.sessions)
 
     def receipts(self, rig: Rig | None = None) -> list[Receipt]:
         """All receipts, the newest first."""
         store = self.rig.store if rig is None else rig.store
-        return list(self.successResultOf(store.receipts(None, 100)).receipts)
+        return list(self.successResultOf(store.keeping.receipts(None, 100)).receipts)
 
     def tick(self, seconds: float = ROUND_SECONDS) -> None:
         """Time passes, and what is due is done."""
@@ -84,7 +84,7 @@ class DeletedTests(RemoverCase):
         self.assertFalse(os.path.exists(folder_of(self.rig, second)))
         self.assertEqual(os.listdir(f"{self.rig.path}/deleting"), [])
         self.assertEqual(self.listed(), [first.session_id, third.session_id])
-        found = self.rig.store.session("desk-1", second.session_id)
+        found = self.rig.store.archive.session("desk-1", second.session_id)
         self.failureResultOf(found, NotFound)
         with sqlite3.connect(f"{self.rig.path}/index.sqlite3") as connection:
             for table in ("spans", "gaps"):
@@ -103,7 +103,7 @@ class DeletedTests(RemoverCase):
         with open(f"{folder}/part-0000.idx", "rb") as records:
             digest = sha256(records.read()).hexdigest()
         self.rig.now_us = EPOCH_US + 12 * DAY_US
-        shown = self.successResultOf(self.rig.store.session("desk-1", session.session_id))
+        shown = self.successResultOf(self.rig.store.archive.session("desk-1", session.session_id))
         self.assertEqual([gap.cause.value for gap in shown.gaps], ["undelivered"])
         answer = self.delete(session)
         self.rig.settle()
@@ -126,10 +126,10 @@ class DeletedTests(RemoverCase):
         for start in (lambda: self.rig, self.again, lambda: self.again(without_index=True)):
             rig = start()
             ids = session.sentinel_id, ((session.session_id, 0, 9),)
-            self.assertEqual(self.successResultOf(rig.store.tails(*ids)), ((),))
+            self.assertEqual(self.successResultOf(rig.store.ledger.tails(*ids)), ((),))
             with self.assertRaises(RequestError):
-                rig.store.begin(session, lambda sequence: None)
-            opened = rig.store.reopen(session, lambda sequence: None)
+                rig.store.ledger.begin(session, lambda sequence: None)
+            opened = rig.store.ledger.reopen(session, lambda sequence: None)
             rig.settle()
             self.failureResultOf(opened, SessionGone)
             self.assertFalse(os.path.exists(folder_of(rig, session)))
@@ -147,12 +147,12 @@ class DeletedTests(RemoverCase):
         """With its last session a Sentinel is forgotten; before, it is what the newest says."""
         other = a_session(9, sentinel_id="desk-9")
         self.over(other)
-        known = self.successResultOf(self.rig.store.sentinels())
+        known = self.successResultOf(self.rig.store.archive.sentinels())
         self.assertEqual([who.sentinel_id for who, _ in known], ["desk-1", "desk-9"])
         self.delete(other)
         self.delete(self.sessions[2])
         self.rig.settle()
-        ((who, end_us),) = self.successResultOf(self.rig.store.sentinels())
+        ((who, end_us),) = self.successResultOf(self.rig.store.archive.sentinels())
         self.assertEqual(who.sentinel_id, "desk-1")
         self.assertEqual(end_us, self.sessions[1].started_time_us + 800_000)
         again = self.again()
@@ -161,7 +161,7 @@ class DeletedTests(RemoverCase):
     def test_while_it_is_read(self) -> None:
         """A download that is under way ends with an error, and gives nothing that is wrong."""
         session = self.sessions[0]
-        film = self.rig.store.film("desk-1", session.session_id, None)
+        film = self.rig.store.archive.film("desk-1", session.session_id, None)
         body = self.successResultOf(film)
         self.successResultOf(body.read(0, 150))
         self.delete(session)
@@ -172,15 +172,15 @@ class DeletedTests(RemoverCase):
         """While something late is being written to a session nobody can delete it, and it is not
         opened again while it is being deleted."""
         session = self.sessions[0]
-        opened = self.rig.store.reopen(session, lambda sequence: None)
+        opened = self.rig.store.ledger.reopen(session, lambda sequence: None)
         self.rig.settle()
         self.successResultOf(opened)
         self.failureResultOf(self.delete(session), SessionLive)
-        self.rig.store.end(session.session_id, "over", EPOCH_US)
+        self.rig.store.ledger.end(session.session_id, "over", EPOCH_US)
         self.rig.settle()
         answer = self.delete(session)
         self.rig.store.remover.round()
-        opened = self.rig.store.reopen(session, lambda sequence: None)
+        opened = self.rig.store.ledger.reopen(session, lambda sequence: None)
         self.rig.settle()
         self.failureResultOf(opened, RequestError)
         self.assertEqual(self.successResultOf(answer).number, 1)
@@ -190,7 +190,7 @@ class DeletedTests(RemoverCase):
         is done, and the other refused."""
         session = self.sessions[0]
         answer = self.delete(session)
-        opened = self.rig.store.reopen(session, lambda sequence: None)
+        opened = self.rig.store.ledger.reopen(session, lambda sequence: None)
         self.rig.store.writer.round()
         self.rig.settle()
         self.successResultOf(opened)
@@ -204,7 +204,7 @@ class DeletedTests(RemoverCase):
         self.rig.store.remover.round()
         self.assertNoResult(answer)
         self.assertNotIn(session.session_id, self.listed())
-        found = self.rig.store.segments("desk-1", session.session_id, SegmentQuery())
+        found = self.rig.store.archive.segments("desk-1", session.session_id, SegmentQuery())
         self.failureResultOf(found, NotFound)
         self.rig.settle()
         self.successResultOf(answer)
@@ -259,7 +259,7 @@ class DeletedTests(RemoverCase):
     def test_stopping(self) -> None:
         """Who waits when the store stops is told, and nothing is half done."""
         answer = self.delete(self.sessions[0])
-        held = self.rig.store.hold("desk-1", self.sessions[1].session_id, "why")
+        held = self.rig.store.keeping.hold("desk-1", self.sessions[1].session_id, "why")
         self.rig.close()
         self.failureResultOf(answer, StoreError)
         self.successResultOf(held)
@@ -316,7 +316,7 @@ class KilledTests(RemoverCase):
         if not is_gone:
             self.assertEqual(len(stored(rig, session)), 4, step)
         with self.assertRaises(RequestError):
-            rig.store.begin(session, lambda sequence: None)
+            rig.store.ledger.begin(session, lambda sequence: None)
         return is_gone
 
     def test_power_cut(self) -> None:
@@ -336,11 +336,11 @@ class HeldTests(RemoverCase):
         """A hold that was answered is there after a kill, of a live session and of one that is
         over, and after a start without the database; a release too."""
         live = a_session(8)
-        self.rig.store.begin(live, lambda sequence: None)
+        self.rig.store.ledger.begin(live, lambda sequence: None)
         self.rig.settle()
         held, released = self.sessions[:2]
         for session, reason in ((live, "a"), (held, "b"), (released, "c"), (released, None)):
-            answer = self.rig.store.hold("desk-1", session.session_id, reason)
+            answer = self.rig.store.keeping.hold("desk-1", session.session_id, reason)
             self.rig.settle()
             self.successResultOf(answer)
         for without_index in (False, True):
@@ -351,7 +351,7 @@ class HeldTests(RemoverCase):
                     os.unlink(f"{path}/index.sqlite3{suffix}")
             rig = Rig(path)
             self.addCleanup(rig.close)
-            page = self.successResultOf(rig.store.sessions(SessionQuery()))
+            page = self.successResultOf(rig.store.archive.sessions(SessionQuery()))
             reasons = {
                 record.session.session_id: record.hold.reason
                 for record in page.sessions
@@ -363,11 +363,11 @@ class HeldTests(RemoverCase):
         """A hold that cannot be written fails, and what was said before stays."""
         session = self.sessions[0]
         self.rig.disk.errors["replace"] = errno.EIO
-        answer = self.rig.store.hold("desk-1", session.session_id, "why")
+        answer = self.rig.store.keeping.hold("desk-1", session.session_id, "why")
         self.rig.settle()
         self.failureResultOf(answer, StoreError)
         self.rig.disk.errors.clear()
-        record = self.successResultOf(self.rig.store.session("desk-1", session.session_id))
+        record = self.successResultOf(self.rig.store.archive.session("desk-1", session.session_id))
         self.assertIsNone(record.hold)
         deleted = self.delete(session)
         self.rig.settle()
@@ -383,18 +383,18 @@ class HeldTests(RemoverCase):
             raise StoreError("the database is locked")
 
         index.save = broken  # type: ignore[method-assign,assignment]
-        held = self.rig.store.hold("desk-1", session.session_id, "why")
+        held = self.rig.store.keeping.hold("desk-1", session.session_id, "why")
         self.rig.store.writer.round()
-        opened = self.rig.store.reopen(session, lambda sequence: None)
+        opened = self.rig.store.ledger.reopen(session, lambda sequence: None)
         self.rig.store.writer.round()
         self.failureResultOf(opened, RequestError)
         index.save = save  # type: ignore[method-assign]
         self.tick(2)
         self.successResultOf(held)
-        opened = self.rig.store.reopen(session, lambda sequence: None)
+        opened = self.rig.store.ledger.reopen(session, lambda sequence: None)
         self.rig.settle()
         self.successResultOf(opened)
-        record = self.successResultOf(self.rig.store.session("desk-1", session.session_id))
+        record = self.successResultOf(self.rig.store.archive.session("desk-1", session.session_id))
         assert record.hold is not None
         self.assertEqual(record.hold.reason, "why")
 
@@ -406,19 +406,19 @@ class HeldTests(RemoverCase):
             answers: list[Deferred[Any]] = []
             for is_hold in (hold_first, not hold_first):
                 if is_hold:
-                    answers.append(self.rig.store.hold("desk-1", session.session_id, "why"))
+                    answers.append(self.rig.store.keeping.hold("desk-1", session.session_id, "why"))
                 else:
-                    answers.append(self.rig.store.reopen(session, lambda sequence: None))
+                    answers.append(self.rig.store.ledger.reopen(session, lambda sequence: None))
             late = an_arrival(session, 7, late=True)
-            self.rig.store.append(session.session_id, late)
+            self.rig.store.ledger.append(session.session_id, late)
             self.rig.settle()
             for answer in answers:
                 self.successResultOf(answer)
-            self.rig.store.end(session.session_id, "over", EPOCH_US)
+            self.rig.store.ledger.end(session.session_id, "over", EPOCH_US)
             self.rig.settle()
             again = self.rig.killed(self.mktemp())
             self.addCleanup(again.close)
-            record = self.successResultOf(again.store.session("desk-1", session.session_id))
+            record = self.successResultOf(again.store.archive.session("desk-1", session.session_id))
             assert record.hold is not None
             self.assertEqual((record.hold.reason, record.segment_count), ("why", 5))
 
@@ -441,8 +441,8 @@ class PolicyTests(RemoverCase):
     def test_live_and_held_stay(self) -> None:
         """A live session is never touched, nor a held one."""
         live = a_session(8)
-        self.rig.store.begin(live, lambda sequence: None)
-        held = self.rig.store.hold("desk-1", self.sessions[0].session_id, "an appeal")
+        self.rig.store.ledger.begin(live, lambda sequence: None)
+        held = self.rig.store.keeping.hold("desk-1", self.sessions[0].session_id, "an appeal")
         self.rig.settle()
         self.successResultOf(held)
         self.rig.now_us = EPOCH_US + 1_000 * DAY_US
@@ -463,7 +463,7 @@ class PolicyTests(RemoverCase):
         """A hold that the database does not know, because of a kill, counts all the same; and
         the others go."""
         first = self.sessions[0]
-        held = self.rig.store.hold("desk-1", first.session_id, "an appeal")
+        held = self.rig.store.keeping.hold("desk-1", first.session_id, "an appeal")
         self.rig.settle()
         self.successResultOf(held)
         with sqlite3.connect(f"{self.rig.path}/index.sqlite3") as connection:
@@ -472,7 +472,7 @@ class PolicyTests(RemoverCase):
         self.rig.now_us = EPOCH_US + 1_000 * DAY_US
         self.tick()
         self.assertEqual(self.listed(), [first.session_id])
-        record = self.successResultOf(self.rig.store.session("desk-1", first.session_id))
+        record = self.successResultOf(self.rig.store.archive.session("desk-1", first.session_id))
         assert record.hold is not None
         self.assertEqual(record.hold.reason, "an appeal")
 
@@ -498,7 +498,7 @@ class GoneFolderTests(RemoverCase):
         os.mkdir(self.rig.path)
         self.rig.now_us = EPOCH_US + 1_000 * DAY_US
         deleted = self.delete(self.sessions[0])
-        held = self.rig.store.hold("desk-1", self.sessions[1].session_id, "why")
+        held = self.rig.store.keeping.hold("desk-1", self.sessions[1].session_id, "why")
         with capturedLogs() as logged:
             for _ in range(3):
                 self.tick()
@@ -524,7 +524,7 @@ class RehearsalTests(RemoverCase):
         self.rig.now_us = EPOCH_US + 1_000 * DAY_US
         self.tick()
         self.assertEqual(len(self.listed()), 3)
-        plan = self.successResultOf(self.rig.store.retention(2))
+        plan = self.successResultOf(self.rig.store.keeping.retention(2))
         ids = [one.candidate.session_id for one in plan.due]
         self.assertEqual(ids, [one.session_id for one in self.sessions[:2]])
         self.assertTrue(plan.is_more)
@@ -539,7 +539,7 @@ class FullDiskTests(RemoverCase):
         """A disk with room."""
         super().setUp()
         self.live = a_session(9)
-        self.rig.store.begin(self.live, lambda sequence: None)
+        self.rig.store.ledger.begin(self.live, lambda sequence: None)
         self.rig.settle()
 
     def test_below_the_minimum(self) -> None:
@@ -599,7 +599,7 @@ class FullDiskTests(RemoverCase):
 
         disk.before = before
         disk.errors["write"] = errno.ENOSPC
-        self.rig.store.append(self.live.session_id, an_arrival(self.live, 0))
+        self.rig.store.ledger.append(self.live.session_id, an_arrival(self.live, 0))
         self.rig.store.writer.round()
         for _ in range(2):
             self.rig.store.remover.round()
@@ -617,19 +617,19 @@ class FullDiskTests(RemoverCase):
         """Room that others have made is room: what was said before of a full disk deletes
         nothing later."""
         for session in self.sessions:
-            held = self.rig.store.hold("desk-1", session.session_id, "why")
+            held = self.rig.store.keeping.hold("desk-1", session.session_id, "why")
             self.rig.settle()
             self.successResultOf(held)
         self.rig.disk.free_bytes = lambda path: 100_000  # type: ignore[method-assign]
         self.rig.disk.errors["write"] = errno.ENOSPC
-        self.rig.store.append(self.live.session_id, an_arrival(self.live, 0))
+        self.rig.store.ledger.append(self.live.session_id, an_arrival(self.live, 0))
         self.rig.store.writer.round()
         self.rig.clock.advance(LOOK_SECONDS)
         self.rig.store.remover.round()
         self.rig.disk.errors.clear()
         self.tick(LOOK_SECONDS)
         self.assertEqual(len(stored(self.rig, self.live)), 1)
-        self.rig.store.end(self.live.session_id, "over", EPOCH_US)
+        self.rig.store.ledger.end(self.live.session_id, "over", EPOCH_US)
         self.rig.settle()
         for _ in range(3):
             self.tick()
@@ -690,11 +690,11 @@ class OffTests(SynchronousTestCase):
             rig = Rig(self.mktemp(), disk=disk, durability=durability)
             disk.done.clear()
             session = a_session()
-            rig.store.begin(session, lambda sequence: None)
-            rig.store.append(session.session_id, an_arrival(session, 0))
-            rig.store.end(session.session_id, "over", EPOCH_US)
+            rig.store.ledger.begin(session, lambda sequence: None)
+            rig.store.ledger.append(session.session_id, an_arrival(session, 0))
+            rig.store.ledger.end(session.session_id, "over", EPOCH_US)
             rig.settle()
-            rig.store.delete("desk-1", session.session_id, "me", rehearse=False)
+            rig.store.keeping.delete("desk-1", session.session_id, "me", rehearse=False)
             rig.settle()
             rig.close()
             self.assertEqual("sync" in [name for name, _ in disk.done], is_synced, durability)

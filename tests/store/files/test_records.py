@@ -48,22 +48,22 @@ class ManyPartsTests(SynchronousTestCase):
         self.addCleanup(self.rig.remove)
         self.session = a_session()
         store = self.rig.store
-        store.begin(self.session, lambda sequence: None)
+        store.ledger.begin(self.session, lambda sequence: None)
         for sequence in range(0, 2 * PARTS, 2):
-            store.append(self.session.session_id, an_arrival(self.session, sequence))
+            store.ledger.append(self.session.session_id, an_arrival(self.session, sequence))
         self.rig.settle()
         for sequence in range(2 * PARTS - 1, 0, -2):
             late = an_arrival(self.session, sequence, late=True)
-            store.append(self.session.session_id, late)
+            store.ledger.append(self.session.session_id, late)
             self.rig.settle()
-        store.end(self.session.session_id, "over", self.session.started_time_us)
+        store.ledger.end(self.session.session_id, "over", self.session.started_time_us)
         self.rig.settle()
         counts = count_records(self.disk, folder_of(self.rig, self.session))
         self.assertEqual(len(counts), PARTS)
 
     def got(self, name: str, *arguments: Any) -> Any:
         """What the store says about the session."""
-        method = getattr(self.rig.store, name)
+        method = getattr(self.rig.store.archive, name)
         self.disk.most_open = 0
         return self.successResultOf(method("desk-1", self.session.session_id, *arguments))
 

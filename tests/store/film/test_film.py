@@ -131,17 +131,19 @@ class ReelTests(SynchronousTestCase):
         self.addCleanup(self.rig.close)
         self.store = self.rig.store
         self.session = a_session()
-        self.store.begin(self.session, lambda sequence: None)
+        self.store.ledger.begin(self.session, lambda sequence: None)
 
     def record(self, *sequences: int) -> None:
         """These segments become durable."""
         for sequence in sequences:
-            self.store.append(self.session.session_id, an_arrival(self.session, sequence))
+            self.store.ledger.append(self.session.session_id, an_arrival(self.session, sequence))
         self.rig.settle()
 
     def film(self, last: int | None = None) -> bytes:
         """All of the film."""
-        body = self.successResultOf(self.store.film("desk-1", self.session.session_id, last))
+        body = self.successResultOf(
+            self.store.archive.film("desk-1", self.session.session_id, last)
+        )
         data: bytes = self.successResultOf(body.read(0, body.size_bytes))
         return data
 
@@ -163,15 +165,15 @@ class ReelTests(SynchronousTestCase):
         self.record(*range(1_000))
         session_id = self.session.session_id
         sizes = self.count_reads()
-        self.successResultOf(self.store.film("desk-1", session_id, None))
+        self.successResultOf(self.store.archive.film("desk-1", session_id, None))
         # A record of each, and of each keyframe segment where its `moof` begins.
         self.assertEqual(sum(sizes), 64 * (1_000 + 200))
         sizes.clear()
         self.record(*range(1_000, 1_010))
-        self.successResultOf(self.store.film("desk-1", session_id, None))
+        self.successResultOf(self.store.archive.film("desk-1", session_id, None))
         self.assertEqual(sum(sizes), 64 * (10 + 2))
         sizes.clear()
-        self.successResultOf(self.store.film("desk-1", session_id, 500))
+        self.successResultOf(self.store.archive.film("desk-1", session_id, 500))
         self.assertEqual(sum(sizes), 0)
 
     def test_growing_is_like_reading_anew(self) -> None:
@@ -182,21 +184,25 @@ class ReelTests(SynchronousTestCase):
             grown = self.film()
             fresh = self.rig.killed(self.mktemp())
             self.addCleanup(fresh.close)
-            found = fresh.store.film("desk-1", self.session.session_id, None)
+            found = fresh.store.archive.film("desk-1", self.session.session_id, None)
             body = self.successResultOf(found)
             self.assertEqual(self.successResultOf(body.read(0, body.size_bytes)), grown)
             self.assertEqual(body.etag, self.etag())
 
     def etag(self) -> str:
         """The validator of the film."""
-        body = self.successResultOf(self.store.film("desk-1", self.session.session_id, None))
+        body = self.successResultOf(
+            self.store.archive.film("desk-1", self.session.session_id, None)
+        )
         etag: str = body.etag
         return etag
 
     def test_an_old_body_stays(self) -> None:
         """A body that is being read is not disturbed by what comes after it."""
         self.record(*range(6))
-        body = self.successResultOf(self.store.film("desk-1", self.session.session_id, None))
+        body = self.successResultOf(
+            self.store.archive.film("desk-1", self.session.session_id, None)
+        )
         before = self.film()
         self.record(*range(6, 9), 10)
         self.film()
@@ -209,8 +215,10 @@ class ReelTests(SynchronousTestCase):
         self.record(*range(12))
         (number,) = part_numbers(self.rig, self.session)
         os.remove(os.path.join(folder_of(self.rig, self.session), part_file(number)))
-        film = self.successResultOf(self.store.film("desk-1", self.session.session_id, None))
-        asked = self.store.clip("desk-1", self.session.session_id, ClipQuery(0))
+        film = self.successResultOf(
+            self.store.archive.film("desk-1", self.session.session_id, None)
+        )
+        asked = self.store.archive.clip("desk-1", self.session.session_id, ClipQuery(0))
         clip, _ = self.successResultOf(asked)
         for body in (film, clip):
             self.failureResultOf(body.read(0, body.size_bytes), Damaged)
@@ -224,7 +232,7 @@ class ReelTests(SynchronousTestCase):
             part.seek(-1, os.SEEK_END)
             part.write(b"?")
         query = ClipQuery(self.session.started_time_us + 2_100_000)
-        asked = self.store.clip("desk-1", self.session.session_id, query)
+        asked = self.store.archive.clip("desk-1", self.session.session_id, query)
         body, clip = self.successResultOf(asked)
         self.assertGreater(clip.rebased_ticks, 0)
         size = len(an_arrival(self.session, 11).segment.data)
@@ -237,9 +245,9 @@ class ReelTests(SynchronousTestCase):
         folders = []
         for number in range(1, 6):
             session = a_session(number)
-            self.store.begin(session, lambda sequence: None)
+            self.store.ledger.begin(session, lambda sequence: None)
             for sequence in range(400):
-                self.store.append(session.session_id, an_arrival(session, sequence))
+                self.store.ledger.append(session.session_id, an_arrival(session, sequence))
             self.rig.settle()
             folder = f"{self.rig.path}/recordings/desk-1/{session.session_id}"
             reels.reel(folder).film(session, None, (), None)
@@ -272,7 +280,7 @@ class PlayerTests(SynchronousTestCase):
         made = encoded(frames=20)
         self.packets = made.packets
         self.session = a_session(init=made.init)
-        self.rig.store.begin(self.session, lambda sequence: None)
+        self.rig.store.ledger.begin(self.session, lambda sequence: None)
 
     def record(self, *sequences: int) -> None:
         """These frames become durable."""
@@ -290,12 +298,12 @@ class PlayerTests(SynchronousTestCase):
                 producer_time_us=arrival.segment.start_time_us,
             )
             arrival = replace(arrival, segment=replace(arrival.segment, data=data))
-            self.rig.store.append(self.session.session_id, arrival)
+            self.rig.store.ledger.append(self.session.session_id, arrival)
         self.rig.settle()
 
     def film(self) -> bytes:
         """All of the film."""
-        found = self.rig.store.film("desk-1", self.session.session_id, None)
+        found = self.rig.store.archive.film("desk-1", self.session.session_id, None)
         body = self.successResultOf(found)
         data: bytes = self.successResultOf(body.read(0, body.size_bytes))
         return data
@@ -358,7 +366,7 @@ class PlayerTests(SynchronousTestCase):
 
     def clip(self) -> bytes:
         """All of the film as a range."""
-        found = self.rig.store.clip("desk-1", self.session.session_id, ClipQuery(0))
+        found = self.rig.store.archive.clip("desk-1", self.session.session_id, ClipQuery(0))
         body, _ = self.successResultOf(found)
         data: bytes = self.successResultOf(body.read(0, body.size_bytes))
         return data

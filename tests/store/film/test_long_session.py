@@ -43,21 +43,21 @@ class LongSessionTests(SynchronousTestCase):
         self.addCleanup(self.rig.remove)
         self.session = a_session(init=encoded().init)
         store = self.rig.store
-        store.begin(self.session, lambda sequence: None)
+        store.ledger.begin(self.session, lambda sequence: None)
         for sequence in range(SEGMENTS):
             arrival = an_arrival(
                 self.session, sequence, keyframe=sequence % KEYFRAME_EVERY == 0, frame=FRAME
             )
-            store.append(self.session.session_id, arrival)
+            store.ledger.append(self.session.session_id, arrival)
             if sequence % 20_000 == 0:
                 self.rig.settle()
-        store.end(self.session.session_id, "over", EPOCH_US)
+        store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.rig.settle()
         self.disk.read_bytes = 0
 
     def got(self, name: str, *arguments: Any) -> Any:
         """What the store says about the session."""
-        method = getattr(self.rig.store, name)
+        method = getattr(self.rig.store.archive, name)
         return self.successResultOf(method("desk-1", self.session.session_id, *arguments))
 
     def test_little_is_read(self) -> None:

@@ -35,8 +35,8 @@ class CheckedCase(SynchronousTestCase):
         self.session = a_session(0, init=INIT)
         self.late = a_session(1, init=INIT)
         self.other = a_session(2, sentinel_id="desk-2", init=INIT)
-        self.rig.store.begin(self.late, lambda sequence: None)
-        self.rig.store.gap(self.late.session_id, Gap(9, 9, Cause.DECLARED, detail="spool"))
+        self.rig.store.ledger.begin(self.late, lambda sequence: None)
+        self.rig.store.ledger.gap(self.late.session_id, Gap(9, 9, Cause.DECLARED, detail="spool"))
         for session, sequences in (
             (self.session, range(12)),
             (self.late, (0, 1, 2, 6, 7, 8, 10, 3, 4)),
@@ -48,12 +48,12 @@ class CheckedCase(SynchronousTestCase):
     def record(self, session: Session, *sequences: int) -> None:
         """Record a session from its beginning to its end."""
         store = self.rig.store
-        if store.recording(session.session_id).value == "none":
-            store.begin(session, lambda sequence: None)
+        if store.ledger.recording(session.session_id).value == "none":
+            store.ledger.begin(session, lambda sequence: None)
         for sequence in sequences:
-            store.append(session.session_id, an_arrival(session, sequence))
+            store.ledger.append(session.session_id, an_arrival(session, sequence))
         self.rig.settle()
-        store.end(session.session_id, "over", session.started_time_us + 5_000_000)
+        store.ledger.end(session.session_id, "over", session.started_time_us + 5_000_000)
         self.rig.settle()
 
     # The folder
@@ -148,14 +148,14 @@ class CheckedCase(SynchronousTestCase):
         session = session or self.session
         query = SegmentQuery(limit=1_000)
         page = self.successResultOf(
-            rig.store.segments(session.sentinel_id, session.session_id, query)
+            rig.store.archive.segments(session.sentinel_id, session.session_id, query)
         )
         return [segment.sequence for segment in page.segments]
 
     def shown(self, rig: Rig, session: Session | None = None) -> SessionRecord:
         """A session as history shows it."""
         session = session or self.session
-        found = rig.store.session(session.sentinel_id, session.session_id)
+        found = rig.store.archive.session(session.sentinel_id, session.session_id)
         record: SessionRecord = self.successResultOf(found)
         return record
 
@@ -166,8 +166,8 @@ class CheckedCase(SynchronousTestCase):
     def everything(self) -> list[object]:
         """All that history tells of all sessions at the next start."""
         rig = self.killed()
-        page = self.successResultOf(rig.store.sessions(SessionQuery()))
-        found: list[object] = [self.successResultOf(rig.store.sentinels())]
+        page = self.successResultOf(rig.store.archive.sessions(SessionQuery()))
+        found: list[object] = [self.successResultOf(rig.store.archive.sentinels())]
         for record in page.sessions:
             session = record.session
             found.append((self.shown(rig, session), self.listed(rig, session)))

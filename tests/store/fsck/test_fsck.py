@@ -48,10 +48,10 @@ class SoundTests(CheckedCase):
     def test_log_of_the_database(self) -> None:
         """What only the log of the database tells is known, although nothing is changed."""
         rig = Rig(self.mktemp())
-        rig.store.begin(self.session, lambda sequence: None)
-        rig.store.append(self.session.session_id, an_arrival(self.session, 0))
+        rig.store.ledger.begin(self.session, lambda sequence: None)
+        rig.store.ledger.append(self.session.session_id, an_arrival(self.session, 0))
         rig.settle()
-        rig.store.end(self.session.session_id, "over", self.session.started_time_us + 1)
+        rig.store.ledger.end(self.session.session_id, "over", self.session.started_time_us + 1)
         rig.settle()
         self.path = self.mktemp()
         shutil.copytree(rig.path, self.path)
@@ -63,9 +63,9 @@ class SoundTests(CheckedCase):
         """What the next start closes is told of, and is no damage, torn as it is."""
         rig = Rig(self.mktemp())
         self.addCleanup(rig.close)
-        rig.store.begin(self.session, lambda sequence: None)
+        rig.store.ledger.begin(self.session, lambda sequence: None)
         for sequence in range(3):
-            rig.store.append(self.session.session_id, an_arrival(self.session, sequence))
+            rig.store.ledger.append(self.session.session_id, an_arrival(self.session, sequence))
         rig.settle()
         self.path = self.mktemp()
         shutil.copytree(rig.path, self.path)
@@ -344,7 +344,7 @@ class DamageTests(CheckedCase):
         """A session of which nothing came is sound."""
         rig = self.start()
         session = a_session(7, init=self.session.init)
-        rig.store.begin(session, lambda sequence: None)
+        rig.store.ledger.begin(session, lambda sequence: None)
         rig.settle()
         rig.close()
         self.assert_sound()

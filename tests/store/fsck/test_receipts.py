@@ -30,7 +30,7 @@ class ReceiptTests(CheckedCase):
     def delete(self, session: Session) -> None:
         """Delete a session by hand."""
         ids = session.sentinel_id, session.session_id
-        answer = self.rig.store.delete(*ids, "somebody", rehearse=False)
+        answer = self.rig.store.keeping.delete(*ids, "somebody", rehearse=False)
         self.rig.settle()
         self.successResultOf(answer)
 
@@ -133,7 +133,7 @@ class HoldTests(CheckedCase):
         """Hold one session."""
         super().setUp()
         self.rig = self.start()
-        answer = self.rig.store.hold("desk-1", self.session.session_id, "evidence")
+        answer = self.rig.store.keeping.hold("desk-1", self.session.session_id, "evidence")
         self.rig.settle()
         self.hold = self.successResultOf(answer)
         self.rig.close()

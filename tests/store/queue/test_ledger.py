@@ -33,16 +33,18 @@ class LedgerCase(SynchronousTestCase):
     def begin(self, number: int) -> Session:
         """Begin a session."""
         session = a_session(number, sentinel_id=f"desk-{number}")
-        self.store.begin(session, lambda sequence: None)
+        self.store.ledger.begin(session, lambda sequence: None)
         return session
 
     def fill(self) -> None:
         """Leave no room."""
-        self.store.append(self.session.session_id, an_arrival(self.session, 0, frame=bytes(2_800)))
+        self.store.ledger.append(
+            self.session.session_id, an_arrival(self.session, 0, frame=bytes(2_800))
+        )
 
     def shown(self, session: Session) -> SessionRecord:
         """A session as history shows it."""
-        found = self.rig.store.session(session.sentinel_id, session.session_id)
+        found = self.rig.store.archive.session(session.sentinel_id, session.session_id)
         record: SessionRecord = self.successResultOf(found)
         return record
 
@@ -59,8 +61,8 @@ class LeftOutTests(LedgerCase):
         self.fill()
         session = self.begin(1)
         for sequence in range(3):
-            self.store.append(session.session_id, an_arrival(session, sequence))
-        self.store.end(session.session_id, "over", EPOCH_US)
+            self.store.ledger.append(session.session_id, an_arrival(session, sequence))
+        self.store.ledger.end(session.session_id, "over", EPOCH_US)
         self.assertEqual(self.causes(session), [(0, 2, Cause.QUEUE_FULL)])
         self.rig.settle()
         self.assertEqual(self.causes(session), [(0, 2, Cause.QUEUE_FULL)])
@@ -72,7 +74,7 @@ class LeftOutTests(LedgerCase):
         """What waits for room when the server stops is written down with the rest."""
         self.fill()
         session = self.begin(1)
-        self.store.append(session.session_id, an_arrival(session, 0))
+        self.store.ledger.append(session.session_id, an_arrival(session, 0))
         self.rig = self.rig.again()
         self.assertEqual(self.causes(session), [(0, 0, Cause.QUEUE_FULL)])
 
@@ -80,9 +82,9 @@ class LeftOutTests(LedgerCase):
         """One of which nothing comes is recorded as soon as there is room for it."""
         self.fill()
         session = self.begin(1)
-        self.assertIs(self.store.recording(session.session_id), RecordingState.TROUBLE)
+        self.assertIs(self.store.ledger.recording(session.session_id), RecordingState.TROUBLE)
         self.rig.settle()
-        self.assertIs(self.store.recording(session.session_id), RecordingState.OK)
+        self.assertIs(self.store.ledger.recording(session.session_id), RecordingState.OK)
         self.assertEqual(self.causes(session), [])
 
     def test_nothing_begins_after_the_end(self) -> None:
@@ -91,7 +93,7 @@ class LeftOutTests(LedgerCase):
         with self.assertRaises(NotFound):
             self.begin(1)
         with self.assertRaises(NotFound):
-            self.store.append(self.session.session_id, an_arrival(self.session, 0))
+            self.store.ledger.append(self.session.session_id, an_arrival(self.session, 0))
 
 
 class PulseTests(LedgerCase):
@@ -105,7 +107,7 @@ class PulseTests(LedgerCase):
         """What became durable is counted with its octets, and how long it waited."""
         self.rig.clock.advance(100.0)
         for sequence in range(5):
-            self.store.append(self.session.session_id, an_arrival(self.session, sequence))
+            self.store.ledger.append(self.session.session_id, an_arrival(self.session, sequence))
         size = sum(len(an_arrival(self.session, n).segment.data) for n in range(5))
         self.assertEqual(self.store.health().waiting_segments, 5)
         self.rig.settle()
@@ -120,15 +122,15 @@ class PulseTests(LedgerCase):
         self.rig.settle()
         self.rig.clock.advance(1_000.0)
         self.assertEqual(self.store.health().waiting_seconds, 0.0)
-        self.store.append(self.session.session_id, an_arrival(self.session, 0))
+        self.store.ledger.append(self.session.session_id, an_arrival(self.session, 0))
         self.rig.clock.advance(STUCK_SECONDS)
-        self.assertIs(self.store.recording(self.session.session_id), RecordingState.OK)
+        self.assertIs(self.store.ledger.recording(self.session.session_id), RecordingState.OK)
         self.rig.clock.advance(0.1)
         self.assertAlmostEqual(self.store.health().waiting_seconds, STUCK_SECONDS + 0.1)
-        self.assertIs(self.store.recording(self.session.session_id), RecordingState.TROUBLE)
+        self.assertIs(self.store.ledger.recording(self.session.session_id), RecordingState.TROUBLE)
         self.rig.settle()
         self.assertEqual(self.store.health().waiting_seconds, 0.0)
-        self.assertIs(self.store.recording(self.session.session_id), RecordingState.OK)
+        self.assertIs(self.store.ledger.recording(self.session.session_id), RecordingState.OK)
 
     def test_room_on_the_disk(self) -> None:
         """How much room there is can be asked for at any time."""
@@ -157,9 +159,11 @@ class QuietTests(LedgerCase):
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         for number in range(100):
-            asked = self.store.tails(f"desk-{number}", [(f"session-{number:016}", 0, 9)])
+            asked = self.store.ledger.tails(f"desk-{number}", [(f"session-{number:016}", 0, 9)])
             self.assertEqual(self.successResultOf(asked), (None,))
         self.assertEqual(len(lines), 1)
         self.rig.clock.advance(61.0)
-        self.successResultOf(self.store.tails("desk-0", [("session-0000000000000000", 0, 9)]))
+        self.successResultOf(
+            self.store.ledger.tails("desk-0", [("session-0000000000000000", 0, 9)])
+        )
         self.assertIn("99 others neither", lines[1])

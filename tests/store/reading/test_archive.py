@@ -34,10 +34,12 @@ class ReadingCase(SynchronousTestCase):
 
     def write(self, session: Session, count: int) -> None:
         """A session of so many segments, from its beginning to its end."""
-        self.store.begin(session, lambda sequence: None)
+        self.store.ledger.begin(session, lambda sequence: None)
         for sequence in range(count):
-            self.store.append(session.session_id, an_arrival(session, sequence))
-        self.store.end(session.session_id, "over", session.started_time_us + count * FRAME_US)
+            self.store.ledger.append(session.session_id, an_arrival(session, sequence))
+        self.store.ledger.end(
+            session.session_id, "over", session.started_time_us + count * FRAME_US
+        )
         self.rig.settle()
 
     def path(self, name: str) -> str:
@@ -54,7 +56,7 @@ class ReadingCase(SynchronousTestCase):
 
     def asked(self, name: str, *arguments: Any) -> Deferred[Any]:
         """Ask the store about the session."""
-        found: Deferred[Any] = getattr(self.store, name)(
+        found: Deferred[Any] = getattr(self.store.archive, name)(
             self.session.sentinel_id, self.session.session_id, *arguments
         )
         return found
@@ -139,10 +141,10 @@ class DamageTests(ReadingCase):
     def test_init_of_another_part(self) -> None:
         """Every part has the init: one that is damaged is made good by the next."""
         session = a_session(1)
-        self.store.begin(session, lambda sequence: None)
+        self.store.ledger.begin(session, lambda sequence: None)
         for sequence in (0, 2, 1):
-            self.store.append(session.session_id, an_arrival(session, sequence))
-        self.store.end(session.session_id, "over", EPOCH_US)
+            self.store.ledger.append(session.session_id, an_arrival(session, sequence))
+        self.store.ledger.end(session.session_id, "over", EPOCH_US)
         self.rig.settle()
         self.session = session
         self.flip("part-0000.mp4", 3)
@@ -178,20 +180,20 @@ class DamageTests(ReadingCase):
         self.addCleanup(holder.close)
         holder.execute("ALTER TABLE sessions RENAME TO away")
         self.failureResultOf(self.asked("session"), StoreError)
-        self.failureResultOf(self.store.sessions(SessionQuery()), StoreError)
+        self.failureResultOf(self.store.archive.sessions(SessionQuery()), StoreError)
         holder.execute("ALTER TABLE away RENAME TO sessions")
         self.assertEqual(self.got("session").segment_count, 12)
 
     def test_part_without_records(self) -> None:
         """A part whose records are gone meanwhile is an error, and leaves nothing open."""
         live = a_session(1)
-        self.store.begin(live, lambda sequence: None)
+        self.store.ledger.begin(live, lambda sequence: None)
         for sequence in (0, 2, 1):
-            self.store.append(live.session_id, an_arrival(live, sequence))
+            self.store.ledger.append(live.session_id, an_arrival(live, sequence))
         self.rig.settle()
         os.remove(os.path.join(folder_of(self.rig, live), "part-0001.idx"))
         before = len(os.listdir("/proc/self/fd"))
-        asked = self.store.segments("desk-1", live.session_id, SegmentQuery())
+        asked = self.store.archive.segments("desk-1", live.session_id, SegmentQuery())
         self.failureResultOf(asked, StoreError)
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
 
@@ -205,16 +207,16 @@ class PageTests(ReadingCase):
             # Three of them begin at the same moment.
             session = a_session(number % 333, sentinel_id=f"desk-{number % 10}")
             session = renamed(session, session_id=f"session-{number:08d}")
-            self.store.begin(session, lambda sequence: None)
+            self.store.ledger.begin(session, lambda sequence: None)
             if number % 100 == 0:
                 self.rig.settle()
         for number in range(0, 1_000, 2):
-            self.store.end(f"session-{number:08d}", "over", EPOCH_US)
+            self.store.ledger.end(f"session-{number:08d}", "over", EPOCH_US)
         self.rig.settle()
         found: list[tuple[int, str]] = []
         query = SessionQuery(limit=7)
         while True:
-            page = self.successResultOf(self.store.sessions(query))
+            page = self.successResultOf(self.store.archive.sessions(query))
             self.assertLessEqual(len(page.sessions), 7)
             found += [
                 (one.session.started_time_us, one.session.session_id) for one in page.sessions
@@ -256,11 +258,11 @@ class PageTests(ReadingCase):
         """Whether a page can be decoded is known even if its keyframe lies far before it."""
         session = a_session(1)
         self.session = session
-        self.store.begin(session, lambda sequence: None)
+        self.store.ledger.begin(session, lambda sequence: None)
         for sequence in (*range(700), *range(701, 1_500)):
             arrival = an_arrival(session, sequence, keyframe=sequence == 0)
-            self.store.append(session.session_id, arrival)
-        self.store.end(session.session_id, "over", EPOCH_US)
+            self.store.ledger.append(session.session_id, arrival)
+        self.store.ledger.end(session.session_id, "over", EPOCH_US)
         self.rig.settle()
         for after, expected in ((698, False), (650, False), (700, True), (1_400, True)):
             page = self.got("segments", SegmentQuery(after=after, limit=1))
@@ -270,12 +272,12 @@ class PageTests(ReadingCase):
         """Where the keyframe is too far back to be looked for, what was known counts."""
         self.session = a_session(1)
         session_id = self.session.session_id
-        self.store.begin(self.session, lambda sequence: None)
+        self.store.ledger.begin(self.session, lambda sequence: None)
         for sequence in range(4_200):
             arrival = an_arrival(
                 self.session, sequence, keyframe=sequence == 0, undecodable=sequence >= 4_150
             )
-            self.store.append(session_id, arrival)
+            self.store.ledger.append(session_id, arrival)
         self.rig.settle()
         for after, expected in ((4_000, False), (4_120, False), (4_160, True)):
             page = self.got("segments", SegmentQuery(after=after, limit=1))
@@ -320,12 +322,12 @@ class BetweenTests(SynchronousTestCase):
         self.addCleanup(self.rig.close)
         self.store: RecordingStore = self.rig.store
         self.session = a_session()
-        self.store.begin(self.session, lambda sequence: None)
+        self.store.ledger.begin(self.session, lambda sequence: None)
 
     def append(self, *sequences: int) -> None:
         """Hand over these segments."""
         for sequence in sequences:
-            self.store.append(self.session.session_id, an_arrival(self.session, sequence))
+            self.store.ledger.append(self.session.session_id, an_arrival(self.session, sequence))
 
     def listed(self, asked: Deferred[Any]) -> list[tuple[int, bool]]:
         """The sequences of a page and whether they are durable."""
@@ -338,11 +340,11 @@ class BetweenTests(SynchronousTestCase):
         self.rig.disk.errors["read"] = errno.EIO
         ids = self.session.sentinel_id, self.session.session_id
         asked: list[Deferred[Any]] = [
-            self.store.segments(*ids, SegmentQuery()),
-            self.store.media(*ids, 0, 1),
-            self.store.film(*ids, None),
-            self.store.sessions(SessionQuery()),
-            self.store.sentinels(),
+            self.store.archive.segments(*ids, SegmentQuery()),
+            self.store.archive.media(*ids, 0, 1),
+            self.store.archive.film(*ids, None),
+            self.store.archive.sessions(SessionQuery()),
+            self.store.archive.sentinels(),
         ]
         for one in asked:
             self.assertNoResult(one)
@@ -361,9 +363,9 @@ class BetweenTests(SynchronousTestCase):
         self.rig.settle()
         self.append(2, 3)
         ids = self.session.sentinel_id, self.session.session_id
-        listed = self.store.segments(*ids, SegmentQuery())
-        media = self.store.media(*ids, 0, 9)
-        film = self.store.film(*ids, None)
+        listed = self.store.archive.segments(*ids, SegmentQuery())
+        media = self.store.archive.media(*ids, 0, 9)
+        film = self.store.archive.film(*ids, None)
         self.append(4)
         self.rig.settle()
         self.pool.go()
@@ -384,7 +386,7 @@ class BetweenTests(SynchronousTestCase):
         self.append(1)
         self.store.writer.round()
         ids = self.session.sentinel_id, self.session.session_id
-        listed = self.store.segments(*ids, SegmentQuery())
+        listed = self.store.archive.segments(*ids, SegmentQuery())
         self.pool.go()
         self.assertEqual(self.listed(listed), [(0, True), (1, False)])
         self.rig.disk.errors.clear()
@@ -393,9 +395,9 @@ class BetweenTests(SynchronousTestCase):
         """A session that is wholly on disk before the reading begins is still read."""
         self.append(0, 1)
         ids = self.session.sentinel_id, self.session.session_id
-        listed = self.store.segments(*ids, SegmentQuery())
-        sessions = self.store.sessions(SessionQuery())
-        self.store.end(self.session.session_id, "over", EPOCH_US)
+        listed = self.store.archive.segments(*ids, SegmentQuery())
+        sessions = self.store.archive.sessions(SessionQuery())
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.rig.settle()
         self.pool.go()
         self.assertEqual([number for number, _ in self.listed(listed)], [0, 1])
@@ -404,9 +406,9 @@ class BetweenTests(SynchronousTestCase):
     def test_after_the_stop(self) -> None:
         """After a stop a reader is told so, whether it asked before or asks then."""
         self.append(0)
-        asked = self.store.sessions(SessionQuery())
+        asked = self.store.archive.sessions(SessionQuery())
         self.successResultOf(self.store.stop())
-        later = self.store.sessions(SessionQuery())
+        later = self.store.archive.sessions(SessionQuery())
         self.pool.go()
         self.failureResultOf(asked, StoreError)
         self.failureResultOf(later, StoreError)

@@ -112,7 +112,7 @@ class HistoryTests(SynchronousTestCase):
             is_sealed = shown.state is SessionState.SEALED
             self.assertIsNot(gap.cause, Cause.MISSING if is_sealed else Cause.UNDELIVERED)
         query = SegmentQuery(limit=10_000)
-        page = self.successResultOf(life.rig.store.segments("desk-1", life.id, query))
+        page = self.successResultOf(life.rig.store.archive.segments("desk-1", life.id, query))
         self.assertEqual(page.gaps, shown.gaps)
 
 
@@ -126,31 +126,31 @@ class _Life:
         self.newest = -1
         self.is_open = True
         self.is_live = True
-        rig.store.begin(self.session, lambda sequence: None)
+        rig.store.ledger.begin(self.session, lambda sequence: None)
 
     def shown(self) -> SessionRecord:
         """The session as history shows it."""
         found: list[SessionRecord] = []
-        self.rig.store.session("desk-1", self.id).addCallback(found.append)
+        self.rig.store.archive.session("desk-1", self.id).addCallback(found.append)
         return found[0]
 
     def send(self, step: int) -> None:
         """The segment that is so many further on."""
         if self.is_live:
             self.newest += step
-            self.rig.store.append(self.id, an_arrival(self.session, self.newest))
+            self.rig.store.ledger.append(self.id, an_arrival(self.session, self.newest))
 
     def late(self, sequence: int) -> None:
         """A late one."""
         if self.is_open and self.newest >= 0:
             arrival = an_arrival(self.session, sequence % (self.newest + 1), late=True)
-            self.rig.store.append(self.id, arrival)
+            self.rig.store.ledger.append(self.id, arrival)
 
     def declare(self, sequence: int, cause: Cause = Cause.DECLARED) -> None:
         """Some are lost for good."""
         if self.is_open and self.newest >= 0:
             first = sequence % (self.newest + 1)
-            self.rig.store.gap(self.id, Gap(first, min(first + 2, self.newest), cause))
+            self.rig.store.ledger.gap(self.id, Gap(first, min(first + 2, self.newest), cause))
 
     def spool(self, sequence: int) -> None:
         """Some had to leave the spool."""
@@ -172,7 +172,9 @@ class _Life:
         """The session ends, if it has not, and is opened for what comes late."""
         self.end()
         if self.shown().state is SessionState.ENDED:
-            self.rig.store.reopen(self.session, lambda sequence: None).addErrback(lambda _: None)
+            self.rig.store.ledger.reopen(self.session, lambda sequence: None).addErrback(
+                lambda _: None
+            )
             self.rig.settle()
             self.is_open = True
 
@@ -180,7 +182,7 @@ class _Life:
         """Nothing more will come."""
         self.reopen(0)
         if self.is_open:
-            self.rig.store.seal(self.id)
+            self.rig.store.ledger.seal(self.id)
             self.rig.settle()
             self.is_open = False
 
@@ -193,6 +195,6 @@ class _Life:
         """The session ends, once more."""
         if self.is_open:
             ended_us = self.session.started_time_us + (self.newest + 1) * FRAME_US
-            self.rig.store.end(self.id, "disconnected", ended_us)
+            self.rig.store.ledger.end(self.id, "disconnected", ended_us)
             self.rig.settle()
         self.is_open = self.is_live = False

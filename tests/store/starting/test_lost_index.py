@@ -40,13 +40,15 @@ class FaultCase(SynchronousTestCase):
         self.rig = Rig(self.mktemp())
         self.addCleanup(self.rig.close)
         self.session = a_session()
-        self.rig.store.begin(self.session, lambda sequence: None)
+        self.rig.store.ledger.begin(self.session, lambda sequence: None)
 
     def record(self, *sequences: int, session: Session | None = None, **options: Any) -> None:
         """These segments become durable, and the database knows it."""
         session = session or self.session
         for sequence in sequences:
-            self.rig.store.append(session.session_id, an_arrival(session, sequence, **options))
+            self.rig.store.ledger.append(
+                session.session_id, an_arrival(session, sequence, **options)
+            )
             self.rig.settle()
             self.rig.clock.advance(2)
         self.rig.settle()
@@ -54,12 +56,12 @@ class FaultCase(SynchronousTestCase):
     def end(self, session: Session | None = None) -> None:
         """It ends."""
         session = session or self.session
-        self.rig.store.end(session.session_id, "over", session.started_time_us + 1)
+        self.rig.store.ledger.end(session.session_id, "over", session.started_time_us + 1)
         self.rig.settle()
 
     def reopen(self) -> None:
         """It is opened for what comes late."""
-        opened = self.rig.store.reopen(self.session, lambda sequence: None)
+        opened = self.rig.store.ledger.reopen(self.session, lambda sequence: None)
         self.rig.settle()
         self.successResultOf(opened)
 
@@ -95,7 +97,7 @@ class FaultCase(SynchronousTestCase):
         """Those of these segments that are given out."""
         found = {}
         for one in sequences:
-            asked = rig.store.media("desk-1", self.session.session_id, one, one)
+            asked = rig.store.archive.media("desk-1", self.session.session_id, one, one)
             body, _ = self.successResultOf(asked)
             given: list[object] = []
             body.read(0, body.size_bytes).addBoth(given.append)
@@ -108,12 +110,12 @@ class FaultCase(SynchronousTestCase):
     def listed(self, rig: Rig) -> list[int]:
         """The sequences that history lists."""
         query = SegmentQuery(limit=1_000)
-        found = rig.store.segments("desk-1", self.session.session_id, query)
+        found = rig.store.archive.segments("desk-1", self.session.session_id, query)
         return [one.sequence for one in self.successResultOf(found).segments]
 
     def spans(self, rig: Rig) -> list[tuple[int, int]]:
         """The unbroken spans that history tells of."""
-        found = self.successResultOf(rig.store.session("desk-1", self.session.session_id))
+        found = self.successResultOf(rig.store.archive.session("desk-1", self.session.session_id))
         return [(span.first, span.last) for span in found.spans]
 
 
@@ -239,18 +241,18 @@ class LostIndexTests(FaultCase):
         self.record(0, 1)
         self.end()
         other = a_session(1, sentinel_id="desk-2")
-        self.rig.store.begin(other, lambda sequence: None)
+        self.rig.store.ledger.begin(other, lambda sequence: None)
         self.record(0, session=other)
         for name in ("part-0000.idx", "session.json"):
             path = self.lost()
             os.remove(self.inside(path, name))
             os.mkdir(self.inside(path, name))
             rig = self.start(path)
-            page = self.successResultOf(rig.store.sessions(SessionQuery()))
+            page = self.successResultOf(rig.store.archive.sessions(SessionQuery()))
             self.assertEqual([one.session.session_id for one in page.sessions], [other.session_id])
             self.assertEqual(len(self.flushLoggedErrors()), 0)
             with self.assertRaises(RequestError):
-                rig.store.begin(self.session, lambda sequence: None)
+                rig.store.ledger.begin(self.session, lambda sequence: None)
             rig.close()
 
     def test_bad_folder_that_was_live(self) -> None:
@@ -258,7 +260,7 @@ class LostIndexTests(FaultCase):
         is closed with what was known."""
         self.record(0, 1)
         self.rig.clock.advance(2)
-        self.rig.store.gap(self.session.session_id, Gap(9, 9, Cause.DECLARED))
+        self.rig.store.ledger.gap(self.session.session_id, Gap(9, 9, Cause.DECLARED))
         self.rig.settle()
         path = self.copy()
         self.end()
@@ -266,21 +268,23 @@ class LostIndexTests(FaultCase):
         os.remove(self.inside(path, "part-0000.idx"))
         os.mkdir(self.inside(path, "part-0000.idx"))
         rig = self.start(path)
-        (record,) = self.successResultOf(rig.store.sessions(SessionQuery())).sessions
+        (record,) = self.successResultOf(rig.store.archive.sessions(SessionQuery())).sessions
         self.assertEqual((record.state, record.segment_count), (SessionState.ENDED, 2))
 
     def test_older_database(self) -> None:
         """What was said of gaps since the database was copied is not forgotten with it."""
         self.record(0, 1)
         old = self.copy()
-        self.rig.store.gap(self.session.session_id, Gap(2, 4, Cause.DECLARED, detail="spool"))
+        self.rig.store.ledger.gap(
+            self.session.session_id, Gap(2, 4, Cause.DECLARED, detail="spool")
+        )
         self.record(5)
         path = self.copy()
         for suffix in ("", "-wal", "-shm"):
             shutil.copy(os.path.join(old, "index.sqlite3" + suffix), path)
         rig = self.start(path)
         self.assertEqual(self.listed(rig), [0, 1, 5])
-        shown = self.successResultOf(rig.store.session("desk-1", self.session.session_id))
+        shown = self.successResultOf(rig.store.archive.session("desk-1", self.session.session_id))
         self.assertEqual(
             [(gap.first, gap.last, gap.cause) for gap in shown.gaps],
             [(2, 4, Cause.DECLARED), (None, None, Cause.SERVER_STOPPED)],
@@ -300,7 +304,7 @@ class LogTests(FaultCase):
         self.record(3, 4)
         self.end()
         other = a_session(1, sentinel_id="desk-2")
-        self.rig.store.begin(other, lambda sequence: None)
+        self.rig.store.ledger.begin(other, lambda sequence: None)
         self.record(0, 1, session=other)
         path = self.copy()
         expected = self.everything(self.start(path))
@@ -327,10 +331,12 @@ class LogTests(FaultCase):
 
     def everything(self, rig: Rig) -> Any:
         """All that history tells."""
-        page = self.successResultOf(rig.store.sessions(SessionQuery()))
+        page = self.successResultOf(rig.store.archive.sessions(SessionQuery()))
         self.assertNotEqual(page.sessions, ())
         each = [
-            self.successResultOf(rig.store.session(one.session.sentinel_id, one.session.session_id))
+            self.successResultOf(
+                rig.store.archive.session(one.session.sentinel_id, one.session.session_id)
+            )
             for one in page.sessions
         ]
         rig.close()
@@ -346,7 +352,7 @@ class LastSegmentTests(FaultCase):
         self.record(0, 1)
         arrival = an_arrival(self.session, 2, frame=bytes(range(256)) * 3 + bytes(100))
         self.assertLessEqual(len(arrival.segment.data), 1_024)
-        self.rig.store.append(self.session.session_id, arrival)
+        self.rig.store.ledger.append(self.session.session_id, arrival)
         self.rig.settle()
         self.path = self.copy()
         self.before = {one: self.read(one) for one in ("part-0000.mp4", "part-0000.idx")}

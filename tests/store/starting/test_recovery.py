@@ -41,19 +41,19 @@ class RecoveryCase(SynchronousTestCase):
 
     def begin(self, session: Session) -> None:
         """A session begins."""
-        self.rig.store.begin(session, self.durable.append)
+        self.rig.store.ledger.begin(session, self.durable.append)
 
     def record(self, *sequences: int, session: Session | None = None) -> None:
         """These segments become durable."""
         session = self.session if session is None else session
         for sequence in sequences:
-            self.rig.store.append(session.session_id, an_arrival(session, sequence))
+            self.rig.store.ledger.append(session.session_id, an_arrival(session, sequence))
         self.rig.settle()
 
     def end(self, session: Session | None = None) -> None:
         """A session ends in order."""
         session = self.session if session is None else session
-        self.rig.store.end(session.session_id, "over", session.started_time_us + 5_000_000)
+        self.rig.store.ledger.end(session.session_id, "over", session.started_time_us + 5_000_000)
         self.rig.settle()
 
     def killed(self) -> Rig:
@@ -77,20 +77,22 @@ class RecoveryCase(SynchronousTestCase):
     def shown(self, rig: Rig, session: Session | None = None) -> SessionRecord:
         """A session as history shows it."""
         session = self.session if session is None else session
-        found = rig.store.session(session.sentinel_id, session.session_id)
+        found = rig.store.archive.session(session.sentinel_id, session.session_id)
         record: SessionRecord = self.successResultOf(found)
         return record
 
     def listed(self, rig: Rig) -> list[int]:
         """The sequences that history lists of the session."""
         page = self.successResultOf(
-            rig.store.segments("desk-1", self.session.session_id, SegmentQuery(limit=10_000))
+            rig.store.archive.segments(
+                "desk-1", self.session.session_id, SegmentQuery(limit=10_000)
+            )
         )
         return [segment.sequence for segment in page.segments]
 
     def served(self, rig: Rig, first: int, last: int) -> bytes:
         """The bytes of a range."""
-        found = rig.store.media("desk-1", self.session.session_id, first, last)
+        found = rig.store.archive.media("desk-1", self.session.session_id, first, last)
         body, _ = self.successResultOf(found)
         data: bytes = self.successResultOf(body.read(0, body.size_bytes))
         return data
@@ -130,7 +132,9 @@ class KilledTests(RecoveryCase):
 
     def test_in_order_is_left_alone(self) -> None:
         """A session that ended in order is as it was, and none of its bytes is read."""
-        self.rig.store.gap(self.session.session_id, Gap(3, 4, Cause.DECLARED, detail="spool"))
+        self.rig.store.ledger.gap(
+            self.session.session_id, Gap(3, 4, Cause.DECLARED, detail="spool")
+        )
         self.record(0, 1, 2, 5)
         self.end()
         before = self.shown(self.rig)
@@ -150,7 +154,7 @@ class KilledTests(RecoveryCase):
             self.record(0, session=session)
             if number % 3 == 0:
                 self.end(session)
-        page = self.successResultOf(self.killed().store.sessions(SessionQuery()))
+        page = self.successResultOf(self.killed().store.archive.sessions(SessionQuery()))
         reasons = [record.end_reason for record in page.sessions]
         self.assertEqual(len(reasons), 30)
         self.assertEqual(reasons.count("over"), 9)
@@ -158,7 +162,9 @@ class KilledTests(RecoveryCase):
 
     def test_gaps_survive(self) -> None:
         """What was said about gaps before the kill is still said after it."""
-        self.rig.store.gap(self.session.session_id, Gap(1, 2, Cause.DECLARED, detail="spool"))
+        self.rig.store.ledger.gap(
+            self.session.session_id, Gap(1, 2, Cause.DECLARED, detail="spool")
+        )
         self.record(0, 3)
         declared, stopped = self.shown(self.killed()).gaps
         self.assertEqual((declared.cause, declared.detail), (Cause.DECLARED, "spool"))
@@ -181,12 +187,12 @@ class KilledTests(RecoveryCase):
         shown = self.shown(rig)
         self.assertEqual((shown.segment_count, shown.session.init), (0, b""))
         self.assertEqual([gap.cause for gap in shown.gaps], [Cause.SERVER_STOPPED])
-        film = rig.store.film("desk-1", self.session.session_id, None)
+        film = rig.store.archive.film("desk-1", self.session.session_id, None)
         self.failureResultOf(film, NotFound)
-        opened = rig.store.reopen(self.session, self.durable.append)
+        opened = rig.store.ledger.reopen(self.session, self.durable.append)
         rig.settle()
         self.successResultOf(opened)
-        rig.store.append(self.session.session_id, an_arrival(self.session, 0))
+        rig.store.ledger.append(self.session.session_id, an_arrival(self.session, 0))
         rig.settle()
         self.assertEqual(self.listed(rig), [0])
         self.assertEqual(self.shown(rig).session.init, INIT)
@@ -196,8 +202,8 @@ class KilledTests(RecoveryCase):
         self.record(0)
         rig = self.killed()
         with self.assertRaises(RequestError):
-            rig.store.begin(self.session, lambda sequence: None)
-        rig.store.begin(a_session(1), lambda sequence: None)
+            rig.store.ledger.begin(self.session, lambda sequence: None)
+        rig.store.ledger.begin(a_session(1), lambda sequence: None)
 
     def test_late_segments(self) -> None:
         """Parts that were filled by turns are put together again."""
@@ -236,7 +242,7 @@ class TornTailTests(RecoveryCase):
         """The last segment is looked at even if the database says that it was synced."""
         self.record(0, 1, 2)
         self.rig.clock.advance(2)
-        self.rig.store.gap(self.session.session_id, Gap(9, 9, Cause.DECLARED))
+        self.rig.store.ledger.gap(self.session.session_id, Gap(9, 9, Cause.DECLARED))
         self.rig.settle()
         data, _ = read_part(self.rig, self.session, 0)
         os.truncate(os.path.join(self.rig.path, *self.inside("part-0000.mp4")), len(data) - 1)
@@ -322,7 +328,7 @@ class TornTailTests(RecoveryCase):
         count = 2 * MOST_TAIL_BYTES // len(frame)
         for sequence in range(count):
             arrival = an_arrival(self.session, sequence, frame=frame)
-            self.rig.store.append(self.session.session_id, arrival)
+            self.rig.store.ledger.append(self.session.session_id, arrival)
         self.rig.settle()
         part = os.path.join(self.rig.path, *self.inside("part-0000.mp4"))
         os.truncate(part, os.path.getsize(part) - 1)
@@ -337,7 +343,7 @@ class TornTailTests(RecoveryCase):
         frame = bytes(MOST_TAIL_BYTES // 4)
         for sequence in range(6):
             arrival = an_arrival(self.session, sequence, frame=frame)
-            self.rig.store.append(self.session.session_id, arrival)
+            self.rig.store.ledger.append(self.session.session_id, arrival)
         self.rig.settle()
         size = os.path.getsize(os.path.join(self.rig.path, *self.inside("part-0000.mp4")))
         os.truncate(os.path.join(self.rig.path, *self.inside("part-0000.idx")), 0)
@@ -348,7 +354,7 @@ class TornTailTests(RecoveryCase):
 
     def shown_count(self, rig: Rig) -> int:
         """How many segments the list of sessions tells of."""
-        (record,) = self.successResultOf(rig.store.sessions(SessionQuery())).sessions
+        (record,) = self.successResultOf(rig.store.archive.sessions(SessionQuery())).sessions
         count: int = record.segment_count
         return count
 
@@ -371,7 +377,9 @@ class DatabaseTests(RecoveryCase):
     def setUp(self) -> None:
         """Three sessions: two that ended, with holes and gaps, and one that is open."""
         super().setUp()
-        self.rig.store.gap(self.session.session_id, Gap(2, 3, Cause.DECLARED, detail="spool"))
+        self.rig.store.ledger.gap(
+            self.session.session_id, Gap(2, 3, Cause.DECLARED, detail="spool")
+        )
         self.record(0, 1, 4, 7, 5)
         self.end()
         self.other = a_session(1, sentinel_id="desk-2")
@@ -384,8 +392,8 @@ class DatabaseTests(RecoveryCase):
 
     def everything(self, rig: Rig) -> Any:
         """All that history tells."""
-        page = self.successResultOf(rig.store.sessions(SessionQuery()))
-        sentinels = self.successResultOf(rig.store.sentinels())
+        page = self.successResultOf(rig.store.archive.sessions(SessionQuery()))
+        sentinels = self.successResultOf(rig.store.archive.sentinels())
         each = [self.shown(rig, session) for session in (self.session, self.other, self.open)]
         return page, sentinels, each, self.listed(rig)
 
@@ -495,10 +503,10 @@ class DatabaseTests(RecoveryCase):
         before = sorted(os.listdir(folder))
         rig = self.killed()
         self.assertEqual(sorted(os.listdir(folder_of(rig, self.session))), before)
-        missing = rig.store.session("desk-1", self.session.session_id)
+        missing = rig.store.archive.session("desk-1", self.session.session_id)
         self.failureResultOf(missing, NotFound)
         with self.assertRaises(RequestError):
-            rig.store.begin(self.session, lambda sequence: None)
+            rig.store.ledger.begin(self.session, lambda sequence: None)
         self.assertEqual(self.shown(rig, self.other).segment_count, 2)
 
     def test_description_of_another(self) -> None:
@@ -509,7 +517,7 @@ class DatabaseTests(RecoveryCase):
             os.path.join(folder_of(self.rig, self.session), "session.json"),
         )
         rig = self.killed()
-        page = self.successResultOf(rig.store.sessions(SessionQuery()))
+        page = self.successResultOf(rig.store.archive.sessions(SessionQuery()))
         found = {record.session.session_id for record in page.sessions}
         self.assertEqual(found, {self.other.session_id, self.open.session_id})
 
@@ -546,7 +554,9 @@ class DatabaseTests(RecoveryCase):
         os.mkdir(os.path.join(self.rig.path, "recordings", "lost+found"))
         rig = self.killed()
         self.assertTrue(os.path.isdir(os.path.join(rig.path, "recordings", "lost+found")))
-        self.assertEqual(len(self.successResultOf(rig.store.sessions(SessionQuery())).sessions), 3)
+        self.assertEqual(
+            len(self.successResultOf(rig.store.archive.sessions(SessionQuery())).sessions), 3
+        )
         kept = os.path.join(rig.path, "recordings", "desk-1", "notes", "read me.txt")
         self.assertTrue(os.path.exists(kept))
 
@@ -556,7 +566,7 @@ class DatabaseTests(RecoveryCase):
         path: str = self.mktemp()
         shutil.copytree(self.rig.path, path)
         rig = self.start(path)
-        page = self.successResultOf(rig.store.sessions(SessionQuery()))
+        page = self.successResultOf(rig.store.archive.sessions(SessionQuery()))
         newest = page.sessions[0]
         self.assertEqual(newest.session.session_id, self.open.session_id)
         self.assertEqual((newest.state, newest.segment_count), (SessionState.ENDED, 0))
@@ -566,7 +576,7 @@ class DatabaseTests(RecoveryCase):
         shutil.rmtree(folder_of(self.rig, self.session))
         rig = self.killed()
         with self.assertRaises(RequestError):
-            rig.store.begin(self.session, lambda sequence: None)
+            rig.store.ledger.begin(self.session, lambda sequence: None)
 
     def test_one_bad_folder(self) -> None:
         """A folder that cannot be read does not keep the server from starting."""
@@ -576,7 +586,7 @@ class DatabaseTests(RecoveryCase):
         os.remove(copied)
         os.mkdir(copied)
         rig = self.start(path)
-        page = self.successResultOf(rig.store.sessions(SessionQuery()))
+        page = self.successResultOf(rig.store.archive.sessions(SessionQuery()))
         self.assertEqual(len(page.sessions), 3)
         self.assertEqual(page.sessions[0].state, SessionState.ENDED)
         self.assertEqual(self.shown(rig, self.other).segment_count, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -46,7 +47,7 @@ class World:
         self.ends = [0, 0, 0]
         self.left_tails = False
         for number, session in enumerate(self.sessions):
-            self.rig.store.begin(session, lambda last, number=number: self._ack(number, last))
+            self.rig.store.ledger.begin(session, partial(self._ack, number))
 
     def _ack(self, number: int, last: int) -> None:
         self.case.assertGreater(last, self.acknowledged[number], "it goes back")
@@ -76,7 +77,9 @@ class World:
         if number not in self.ended:
             session = self.sessions[number]
             self.given[number].add(sequence)
-            self.rig.store.append(session.session_id, an_arrival(session, sequence, late=late))
+            self.rig.store.ledger.append(
+                session.session_id, an_arrival(session, sequence, late=late)
+            )
 
     def _round(self, _: int, __: int) -> None:
         self.rig.store.writer.round()
@@ -102,14 +105,14 @@ class World:
         self.ended.add(number)
         self.ends[number] += 1
         session = self.sessions[number]
-        self.rig.store.end(session.session_id, "over", session.started_time_us)
+        self.rig.store.ledger.end(session.session_id, "over", session.started_time_us)
 
     def _reopen(self, number: int, _: int) -> None:
         if number in self.ended:
             # It is acknowledged anew from what there is. An end that comes before the answer
             # ends what is opened, too.
             ends = self.ends[number]
-            opened = self.rig.store.reopen(
+            opened = self.rig.store.ledger.reopen(
                 self.sessions[number], lambda last: self._ack_again(number, last)
             )
             opened.addCallbacks(lambda _: self._is_open(number, ends), lambda _: None)
@@ -132,7 +135,7 @@ class World:
             if not known and self.acknowledged[number] < 0 and not everything:
                 continue
             found = self.case.successResultOf(
-                rig.store.segments("desk-1", session.session_id, SegmentQuery(limit=10_000))
+                rig.store.archive.segments("desk-1", session.session_id, SegmentQuery(limit=10_000))
             ).segments
             sequences = [segment.sequence for segment in found]
             self.case.assertEqual(sequences, sorted(set(sequences)))
@@ -145,7 +148,7 @@ class World:
     def _check_bytes(self, rig: Rig, session: Session, sequences: list[int]) -> None:
         if not sequences:
             return
-        found = rig.store.media("desk-1", session.session_id, 0, 10_000)
+        found = rig.store.archive.media("desk-1", session.session_id, 0, 10_000)
         body, _ = self.case.successResultOf(found)
         data = b"".join(an_arrival(session, one).segment.data for one in sequences)
         self.case.assertEqual(self.case.successResultOf(body.read(0, body.size_bytes)), data)

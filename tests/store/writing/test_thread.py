@@ -54,16 +54,16 @@ class ThreadTests(SynchronousTestCase):
         """What is handed over becomes durable without anybody doing anything."""
         session = a_session()
         durable: list[int] = []
-        self.store.begin(session, durable.append)
+        self.store.ledger.begin(session, durable.append)
         for sequence in range(5):
-            self.store.append(session.session_id, an_arrival(session, sequence))
+            self.store.ledger.append(session.session_id, an_arrival(session, sequence))
         while not durable or durable[-1] < 4:
             self.turn()
-        self.store.append(session.session_id, an_arrival(session, 5))
+        self.store.ledger.append(session.session_id, an_arrival(session, 5))
         while durable[-1] < 5:
             self.turn()
         page = self.successResultOf(
-            self.store.segments("desk-1", session.session_id, SegmentQuery())
+            self.store.archive.segments("desk-1", session.session_id, SegmentQuery())
         )
         self.assertEqual({segment.durable for segment in page.segments}, {True})
 
@@ -73,8 +73,8 @@ class ThreadTests(SynchronousTestCase):
         sessions = [a_session(number) for number in range(20)]
         durable: list[int] = []
         for session in sessions:
-            self.store.begin(session, durable.append)
-            self.store.append(session.session_id, an_arrival(session, 0))
+            self.store.ledger.begin(session, durable.append)
+            self.store.ledger.append(session.session_id, an_arrival(session, 0))
         stopped = self.store.stop()
         self.turn_until(stopped)
         self.successResultOf(stopped)
@@ -86,7 +86,7 @@ class ThreadTests(SynchronousTestCase):
         rig = Rig(self.path)
         self.addCleanup(rig.close)
         for session in sessions:
-            shown = self.successResultOf(rig.store.session("desk-1", session.session_id))
+            shown = self.successResultOf(rig.store.archive.session("desk-1", session.session_id))
             self.assertEqual((shown.state, shown.segment_count), (SessionState.ENDED, 1))
             self.assertEqual(shown.gaps, ())
 
@@ -99,8 +99,8 @@ class ThreadTests(SynchronousTestCase):
         durable: list[int] = []
         for number, callback in enumerate((bad, durable.append)):
             session = a_session(number)
-            self.store.begin(session, callback)
-            self.store.append(session.session_id, an_arrival(session, 0))
+            self.store.ledger.begin(session, callback)
+            self.store.ledger.append(session.session_id, an_arrival(session, 0))
         while not durable:
             self.turn()
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)

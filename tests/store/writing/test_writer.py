@@ -34,18 +34,18 @@ class WritingCase(SynchronousTestCase):
         self.rig = Rig(self.mktemp(), **options)
         self.addCleanup(self.rig.close)
         self.store, self.disk = self.rig.store, self.rig.disk
-        self.store.begin(self.session, self.durable.append)
+        self.store.ledger.begin(self.session, self.durable.append)
         self.rig.settle()
 
     def append(self, *sequences: int, late: bool = False) -> None:
         """Hand over these segments."""
         for sequence in sequences:
             arrival = an_arrival(self.session, sequence, late=late)
-            self.store.append(self.session.session_id, arrival)
+            self.store.ledger.append(self.session.session_id, arrival)
 
     def end(self) -> None:
         """The session is over."""
-        self.store.end(self.session.session_id, "over", EPOCH_US + 1)
+        self.store.ledger.end(self.session.session_id, "over", EPOCH_US + 1)
 
     def retry(self) -> None:
         """Wait until what has failed is tried again."""
@@ -65,7 +65,7 @@ class WritingCase(SynchronousTestCase):
 
     def state(self) -> RecordingState:
         """Whether what is appended reaches the disk."""
-        return self.store.recording(self.session.session_id)
+        return self.store.ledger.recording(self.session.session_id)
 
 
 class PartTests(WritingCase):
@@ -105,7 +105,7 @@ class PartTests(WritingCase):
         """A higher sequence with a media time that goes back begins a part as well."""
         self.append(0, 1)
         odd = an_arrival(self.session, 2, media_time=0)
-        self.store.append(self.session.session_id, odd)
+        self.store.ledger.append(self.session.session_id, odd)
         self.rig.settle()
         self.assertEqual(sorted(self.stored()), [0, 1, 2])
         self.assertEqual(part_numbers(self.rig, self.session), [0, 1])
@@ -114,7 +114,7 @@ class PartTests(WritingCase):
         """A lower sequence with a higher media time begins a part as well."""
         self.append(0, 2)
         odd = an_arrival(self.session, 1, late=True, media_time=10**6)
-        self.store.append(self.session.session_id, odd)
+        self.store.ledger.append(self.session.session_id, odd)
         self.rig.settle()
         self.assertEqual(sorted(self.stored()), [0, 1, 2])
         self.assertEqual(part_numbers(self.rig, self.session), [0, 1])
@@ -123,7 +123,7 @@ class PartTests(WritingCase):
         """What is encoded of a segment for viewers is not held while it waits for the disk."""
         arrival = an_arrival(self.session, 0)
         frames = arrival.frames
-        self.store.append(self.session.session_id, arrival)
+        self.store.ledger.append(self.session.session_id, arrival)
         del arrival
         self.assertEqual(sys.getrefcount(frames), 2)
 
@@ -134,7 +134,7 @@ class PartTests(WritingCase):
         self.assertEqual(known.session.name, self.session.name)
         self.assertIsNone(known.ended_time_us)
         self.append(0, 2)
-        self.store.gap(self.session.session_id, Gap(1, 1, Cause.DECLARED))
+        self.store.ledger.gap(self.session.session_id, Gap(1, 1, Cause.DECLARED))
         self.end()
         self.rig.settle()
         known = read_session(self.disk.read(path, 0, 10_000))
@@ -154,7 +154,7 @@ class PartTests(WritingCase):
         frame = bytes(ROUND_BYTES // 4)
         for sequence in range(6):
             arrival = an_arrival(self.session, sequence, frame=frame)
-            self.store.append(self.session.session_id, arrival)
+            self.store.ledger.append(self.session.session_id, arrival)
         self.assertEqual(self.store.writer.round(), 0.0)
         self.assertEqual(self.durable, [3])
         self.assertIsNone(self.store.writer.round())
@@ -164,13 +164,13 @@ class PartTests(WritingCase):
         """One session with much to write does not hold up the others."""
         other = a_session(1, sentinel_id="desk-2")
         acknowledged: list[int] = []
-        self.store.begin(other, acknowledged.append)
+        self.store.ledger.begin(other, acknowledged.append)
         self.rig.settle()
         frame = bytes(ROUND_BYTES // 2)
         for sequence in range(8):
             arrival = an_arrival(self.session, sequence, frame=frame)
-            self.store.append(self.session.session_id, arrival)
-        self.store.append(other.session_id, an_arrival(other, 0))
+            self.store.ledger.append(self.session.session_id, arrival)
+        self.store.ledger.append(other.session_id, an_arrival(other, 0))
         self.store.writer.round()
         self.store.writer.round()
         self.assertEqual(acknowledged, [0])
@@ -182,10 +182,10 @@ class PartTests(WritingCase):
         sessions = [a_session(number) for number in range(1, 6)]
         before = len(os.listdir("/proc/self/fd"))
         for session in sessions:
-            self.store.begin(session, lambda sequence: None)
+            self.store.ledger.begin(session, lambda sequence: None)
         for sequence in range(3):
             for session in sessions:
-                self.store.append(session.session_id, an_arrival(session, sequence))
+                self.store.ledger.append(session.session_id, an_arrival(session, sequence))
             self.rig.settle()
             self.assertLessEqual(len(os.listdir("/proc/self/fd")), before + 2 * 2)
         self.assertIn(("reopen", "part-0000.mp4"), self.disk.done)
@@ -197,10 +197,10 @@ class PartTests(WritingCase):
         before = len(os.listdir("/proc/self/fd"))
         rig = Rig(self.mktemp())
         for number in range(5):
-            rig.store.begin(a_session(number), lambda sequence: None)
-            rig.store.append(a_session(number).session_id, an_arrival(a_session(number), 0))
+            rig.store.ledger.begin(a_session(number), lambda sequence: None)
+            rig.store.ledger.append(a_session(number).session_id, an_arrival(a_session(number), 0))
         rig.settle()
-        self.successResultOf(rig.store.session("desk-1", a_session(0).session_id))
+        self.successResultOf(rig.store.archive.session("desk-1", a_session(0).session_id))
         rig.close()
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
 
@@ -211,10 +211,10 @@ class AcknowledgementTests(WritingCase):
     def test_sync_comes_first(self) -> None:
         """An acknowledgement comes after the sync that came after the writing."""
         self.disk.done.clear()
-        self.store.begin(
+        self.store.ledger.begin(
             a_session(1), lambda sequence: self.disk.done.append(("ack", str(sequence)))
         )
-        self.store.append(a_session(1).session_id, an_arrival(a_session(1), 0))
+        self.store.ledger.append(a_session(1).session_id, an_arrival(a_session(1), 0))
         self.rig.settle()
         names = [name for name, _ in self.disk.done]
         self.assertLess(names.index("write"), names.index("sync"))
@@ -223,8 +223,8 @@ class AcknowledgementTests(WritingCase):
     def test_one_sync_for_all(self) -> None:
         """A round syncs once, however many sessions have written."""
         for number in range(1, 6):
-            self.store.begin(a_session(number), lambda sequence: None)
-            self.store.append(a_session(number).session_id, an_arrival(a_session(number), 0))
+            self.store.ledger.begin(a_session(number), lambda sequence: None)
+            self.store.ledger.append(a_session(number).session_id, an_arrival(a_session(number), 0))
         self.disk.done.clear()
         self.store.writer.round()
         self.assertEqual(self.disk.done.count(("sync", "")), 1)
@@ -236,8 +236,8 @@ class AcknowledgementTests(WritingCase):
         rig = Rig(self.mktemp(), disk=self.disk)
         self.addCleanup(rig.close)
         self.disk.done.clear()
-        rig.store.begin(self.session, lambda sequence: self.disk.done.append(("ack", "")))
-        rig.store.append(self.session.session_id, an_arrival(self.session, 0))
+        rig.store.ledger.begin(self.session, lambda sequence: self.disk.done.append(("ack", "")))
+        rig.store.ledger.append(self.session.session_id, an_arrival(self.session, 0))
         rig.settle()
         synced = {path for name, path in self.disk.done[: self.disk.done.index(("ack", ""))]
                   if name == "sync"}  # fmt: skip
@@ -253,10 +253,12 @@ class AcknowledgementTests(WritingCase):
         self.addCleanup(rig.close)
         acknowledged: list[int] = []
         for number in range(2):
-            rig.store.begin(a_session(number), acknowledged.append)
+            rig.store.ledger.begin(a_session(number), acknowledged.append)
         rig.settle()
         for number in range(2):
-            rig.store.append(a_session(number).session_id, an_arrival(a_session(number), number))
+            rig.store.ledger.append(
+                a_session(number).session_id, an_arrival(a_session(number), number)
+            )
         real = self.disk.fdatasync
         failed: list[int] = []
 
@@ -269,7 +271,7 @@ class AcknowledgementTests(WritingCase):
         self.disk.fdatasync = fdatasync  # type: ignore[method-assign]
         rig.store.writer.round()
         self.assertEqual(len(acknowledged), 0)
-        states = [rig.store.recording(a_session(number).session_id) for number in range(2)]
+        states = [rig.store.ledger.recording(a_session(number).session_id) for number in range(2)]
         self.assertEqual(states, [RecordingState.TROUBLE, RecordingState.OK])
         rig.clock.advance(RETRY_SECONDS)
         rig.settle()
@@ -307,8 +309,8 @@ class FaultTests(WritingCase):
         self.disk.room_bytes = 0
         session = a_session(1)
         acknowledged: list[int] = []
-        self.store.begin(session, acknowledged.append)
-        self.store.append(session.session_id, an_arrival(session, 0))
+        self.store.ledger.begin(session, acknowledged.append)
+        self.store.ledger.append(session.session_id, an_arrival(session, 0))
         for room in range(0, 400, 37):
             self.disk.room_bytes = room
             self.rig.clock.advance(RETRY_SECONDS)
@@ -330,7 +332,7 @@ class FaultTests(WritingCase):
             self.disk.room_bytes = room
             self.append(1, 2)
             self.store.writer.round()
-            listed = self.store.segments("desk-1", self.session.session_id, SegmentQuery())
+            listed = self.store.archive.segments("desk-1", self.session.session_id, SegmentQuery())
             segments = self.successResultOf(listed).segments
             self.assertEqual([one.durable for one in segments], [True, False, False])
             self.assert_stored(0)
@@ -361,8 +363,8 @@ class FaultTests(WritingCase):
         """After a failed sync every session with unsynced bytes writes them again elsewhere;
         the others do not."""
         quiet = a_session(1)
-        self.store.begin(quiet, lambda sequence: None)
-        self.store.append(quiet.session_id, an_arrival(quiet, 0))
+        self.store.ledger.begin(quiet, lambda sequence: None)
+        self.store.ledger.append(quiet.session_id, an_arrival(quiet, 0))
         self.append(0)
         self.rig.settle()
         self.disk.errors["sync"] = errno.EIO
@@ -370,12 +372,12 @@ class FaultTests(WritingCase):
         self.store.writer.round()
         self.assertEqual(self.durable, [0])
         self.assertIs(self.state(), RecordingState.TROUBLE)
-        self.assertIs(self.store.recording(quiet.session_id), RecordingState.OK)
+        self.assertIs(self.store.ledger.recording(quiet.session_id), RecordingState.OK)
         del self.disk.errors["sync"]
         self.append(3)
         self.retry()
         self.assertEqual(self.durable[-1], 3)
-        self.store.append(quiet.session_id, an_arrival(quiet, 1))
+        self.store.ledger.append(quiet.session_id, an_arrival(quiet, 1))
         self.rig.settle()
         self.assert_stored(0, 1, 2, 3)
         self.assertEqual(part_numbers(self.rig, self.session), [0, 1])
@@ -436,11 +438,13 @@ class FaultTests(WritingCase):
         self.end()
         self.rig.settle()
         page = self.successResultOf(
-            self.store.segments("desk-1", self.session.session_id, SegmentQuery())
+            self.store.archive.segments("desk-1", self.session.session_id, SegmentQuery())
         )
         self.assertEqual([segment.sequence for segment in page.segments], [0, 1, 2])
-        film = self.successResultOf(self.store.film("desk-1", self.session.session_id, None))
-        media = self.store.media("desk-1", self.session.session_id, 0, 9)
+        film = self.successResultOf(
+            self.store.archive.film("desk-1", self.session.session_id, None)
+        )
+        media = self.store.archive.media("desk-1", self.session.session_id, 0, 9)
         segments = b"".join(an_arrival(self.session, number).segment.data for number in range(3))
         for body in (film, self.successResultOf(media)[0]):
             data = self.successResultOf(body.read(0, body.size_bytes))
@@ -451,12 +455,12 @@ class FaultTests(WritingCase):
         """Without a free descriptor a session waits, and is recorded when there is one."""
         self.disk.errors["create"] = errno.EMFILE
         session = a_session(1)
-        self.store.begin(session, lambda sequence: None)
-        self.store.append(session.session_id, an_arrival(session, 0))
+        self.store.ledger.begin(session, lambda sequence: None)
+        self.store.ledger.append(session.session_id, an_arrival(session, 0))
         self.append(0)
         self.store.writer.round()
         self.assertEqual(self.durable, [0])
-        self.assertIs(self.store.recording(session.session_id), RecordingState.TROUBLE)
+        self.assertIs(self.store.ledger.recording(session.session_id), RecordingState.TROUBLE)
         del self.disk.errors["create"]
         self.retry()
         self.assertEqual(sorted(stored(self.rig, session)), [0])
@@ -465,7 +469,7 @@ class FaultTests(WritingCase):
         """An error of one session's files does not hold up another's."""
         other = a_session(1, sentinel_id="desk-2")
         acknowledged: list[int] = []
-        self.store.begin(other, acknowledged.append)
+        self.store.ledger.begin(other, acknowledged.append)
         self.rig.settle()
         real = self.disk.writev
 
@@ -476,7 +480,7 @@ class FaultTests(WritingCase):
 
         self.disk.writev = writev  # type: ignore[method-assign]
         self.append(1)
-        self.store.append(other.session_id, an_arrival(other, 0))
+        self.store.ledger.append(other.session_id, an_arrival(other, 0))
         self.store.writer.round()
         self.assertEqual(acknowledged, [0])
         self.assertIs(self.state(), RecordingState.TROUBLE)
@@ -493,7 +497,9 @@ class FaultTests(WritingCase):
             self.retry()
             self.append(4)
             self.rig.settle()
-            shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
+            shown = self.successResultOf(
+                self.store.archive.session("desk-1", self.session.session_id)
+            )
             gaps = [(gap.first, gap.last, gap.cause) for gap in shown.gaps]
             self.assertEqual(gaps, [(2, 3, cause)])
             self.assertNotEqual(shown.gaps[0].detail, "")
@@ -504,19 +510,19 @@ class FaultTests(WritingCase):
         frame = bytes(ROUND_BYTES // 4)
         for sequence in range(22):
             arrival = an_arrival(self.session, sequence, frame=frame)
-            self.store.append(self.session.session_id, arrival)
+            self.store.ledger.append(self.session.session_id, arrival)
         for sequence in range(22, 26):
             self.store.writer.round()
             self.append(sequence)
         self.rig.settle()
-        shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
+        shown = self.successResultOf(self.store.archive.session("desk-1", self.session.session_id))
         self.assertEqual([(gap.first, gap.last) for gap in shown.gaps], [(20, 22)])
 
     def test_declared_gap_and_a_failed_sync(self) -> None:
         """A declared gap is acknowledged after the failure of the round that it was in."""
         self.disk.errors["sync"] = errno.EIO
         self.append(0)
-        self.store.gap(self.session.session_id, Gap(1, 3, Cause.DECLARED))
+        self.store.ledger.gap(self.session.session_id, Gap(1, 3, Cause.DECLARED))
         self.store.writer.round()
         self.assertEqual(self.durable, [])
         self.disk.errors.clear()
@@ -527,17 +533,17 @@ class FaultTests(WritingCase):
         """With a full queue a session is not recorded until there is room, and then is."""
         self.make(queue_bytes=3_000)
         big = an_arrival(self.session, 0, frame=bytes(2_000))
-        self.store.append(self.session.session_id, big)
+        self.store.ledger.append(self.session.session_id, big)
         late = a_session(1)
-        self.store.begin(late, lambda sequence: None)
-        self.assertIs(self.store.recording(late.session_id), RecordingState.TROUBLE)
-        self.store.append(late.session_id, an_arrival(late, 0))
+        self.store.ledger.begin(late, lambda sequence: None)
+        self.assertIs(self.store.ledger.recording(late.session_id), RecordingState.TROUBLE)
+        self.store.ledger.append(late.session_id, an_arrival(late, 0))
         self.rig.settle()
-        self.store.append(late.session_id, an_arrival(late, 1))
+        self.store.ledger.append(late.session_id, an_arrival(late, 1))
         self.rig.settle()
-        self.assertIs(self.store.recording(late.session_id), RecordingState.OK)
+        self.assertIs(self.store.ledger.recording(late.session_id), RecordingState.OK)
         self.assertEqual(sorted(stored(self.rig, late)), [1])
-        shown = self.successResultOf(self.store.session("desk-1", late.session_id))
+        shown = self.successResultOf(self.store.archive.session("desk-1", late.session_id))
         gaps = [(gap.first, gap.last, gap.cause) for gap in shown.gaps]
         self.assertEqual(gaps, [(0, 0, Cause.QUEUE_FULL)])
 
@@ -549,7 +555,7 @@ class FaultTests(WritingCase):
         self.addCleanup(holder.close)
         holder.execute("ALTER TABLE sessions RENAME TO away")
         second = a_session(1)
-        self.store.begin(second, lambda sequence: None)
+        self.store.ledger.begin(second, lambda sequence: None)
         self.append(0)
         self.store.writer.round()
         self.assertEqual(self.durable, [0])
@@ -557,8 +563,8 @@ class FaultTests(WritingCase):
         holder.execute("ALTER TABLE away RENAME TO sessions")
         self.end()
         self.retry()
-        self.assertIs(self.store.recording(second.session_id), RecordingState.OK)
-        shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
+        self.assertIs(self.store.ledger.recording(second.session_id), RecordingState.OK)
+        shown = self.successResultOf(self.store.archive.session("desk-1", self.session.session_id))
         self.assertIs(shown.state, SessionState.ENDED)
         self.assertEqual(shown.segment_count, 1)
 
@@ -576,14 +582,14 @@ class FaultTests(WritingCase):
         for _ in range(3):
             self.store.writer.round()
             self.rig.clock.advance(RETRY_SECONDS)
-        shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
+        shown = self.successResultOf(self.store.archive.session("desk-1", self.session.session_id))
         self.assertEqual((shown.state, shown.segment_count), (SessionState.ENDED, 2))
         self.disk.errors.clear()
         self.rig.settle()
         self.assert_stored(0, 1)
         again = self.rig.again()
         self.addCleanup(again.close)
-        shown = self.successResultOf(again.store.session("desk-1", self.session.session_id))
+        shown = self.successResultOf(again.store.archive.session("desk-1", self.session.session_id))
         self.assertEqual((shown.end_reason, shown.segment_count), ("over", 2))
 
     def test_stop_on_a_failing_disk(self) -> None:
@@ -597,7 +603,7 @@ class FaultTests(WritingCase):
         again = self.rig.again()
         self.addCleanup(again.close)
         self.assert_stored(0)
-        shown = self.successResultOf(again.store.session("desk-1", self.session.session_id))
+        shown = self.successResultOf(again.store.archive.session("desk-1", self.session.session_id))
         self.assertEqual(shown.gaps[-1].cause, Cause.SERVER_STOPPED)
 
     def test_folder_of_another(self) -> None:
@@ -607,8 +613,8 @@ class FaultTests(WritingCase):
         os.makedirs(folder)
         with open(os.path.join(folder, "part-0000.mp4"), "wb") as foreign:
             foreign.write(b"somebody's")
-        self.store.begin(session, lambda sequence: None)
-        self.store.append(session.session_id, an_arrival(session, 0))
+        self.store.ledger.begin(session, lambda sequence: None)
+        self.store.ledger.append(session.session_id, an_arrival(session, 0))
         self.store.writer.round()
         self.retry()
         with open(os.path.join(folder, "part-0000.mp4"), "rb") as foreign:
@@ -629,8 +635,8 @@ class FaultTests(WritingCase):
 
         self.disk.create = create  # type: ignore[method-assign]
         before = len(os.listdir("/proc/self/fd"))
-        self.store.begin(session, lambda sequence: None)
-        self.store.append(session.session_id, an_arrival(session, 0))
+        self.store.ledger.begin(session, lambda sequence: None)
+        self.store.ledger.append(session.session_id, an_arrival(session, 0))
         self.store.writer.round()
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
         self.disk.create = real  # type: ignore[method-assign]
@@ -642,10 +648,10 @@ class FaultTests(WritingCase):
         """A part that cannot be opened again is left alone, and another is begun."""
         self.make(open_parts=1)
         other = a_session(1)
-        self.store.begin(other, lambda sequence: None)
+        self.store.ledger.begin(other, lambda sequence: None)
         for sequence in range(2):
             self.append(sequence)
-            self.store.append(other.session_id, an_arrival(other, sequence))
+            self.store.ledger.append(other.session_id, an_arrival(other, sequence))
             self.disk.errors = {"reopen": errno.EMFILE} if sequence else {}
             self.store.writer.round()
             self.store.writer.round()
@@ -706,7 +712,7 @@ class FaultTests(WritingCase):
         self.append(0, 1, 2, 3, 4)
         self.end()
         self.rig.settle()
-        shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
+        shown = self.successResultOf(self.store.archive.session("desk-1", self.session.session_id))
         self.assertEqual([(gap.first, gap.last) for gap in shown.gaps], [(2, 4)])
 
     def test_refused_with_a_hole(self) -> None:
@@ -716,7 +722,7 @@ class FaultTests(WritingCase):
         self.append(3, late=True)
         self.end()
         self.rig.settle()
-        shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
+        shown = self.successResultOf(self.store.archive.session("desk-1", self.session.session_id))
         gaps = [(gap.first, gap.last, gap.cause) for gap in shown.gaps]
         full, missing = Cause.QUEUE_FULL, Cause.MISSING
         self.assertEqual(gaps, [(1, 2, full), (3, 4, missing), (5, 6, full)])
@@ -725,14 +731,16 @@ class FaultTests(WritingCase):
         """A session that came and went while the queue was full is listed all the same, with
         all of it missing, and the cause."""
         self.make(queue_bytes=3_000)
-        self.store.append(self.session.session_id, an_arrival(self.session, 0, frame=bytes(2_000)))
+        self.store.ledger.append(
+            self.session.session_id, an_arrival(self.session, 0, frame=bytes(2_000))
+        )
         brief = a_session(1)
-        self.store.begin(brief, lambda sequence: None)
-        self.store.append(brief.session_id, an_arrival(brief, 0))
-        self.store.end(brief.session_id, "over", EPOCH_US)
+        self.store.ledger.begin(brief, lambda sequence: None)
+        self.store.ledger.append(brief.session_id, an_arrival(brief, 0))
+        self.store.ledger.end(brief.session_id, "over", EPOCH_US)
         self.rig.settle()
         for _ in range(2):
-            shown = self.successResultOf(self.rig.store.session("desk-1", brief.session_id))
+            shown = self.successResultOf(self.rig.store.archive.session("desk-1", brief.session_id))
             gaps = [(gap.first, gap.last, gap.cause) for gap in shown.gaps]
             self.assertEqual(gaps, [(0, 0, Cause.QUEUE_FULL)])
             self.assertEqual((shown.state, shown.segment_count), (SessionState.ENDED, 0))
@@ -744,12 +752,12 @@ class FaultTests(WritingCase):
         name all the same, and nobody waits for it."""
         self.append(0)
         for sequence in range(1, 20_001):
-            self.store.gap(self.session.session_id, Gap(sequence, sequence, Cause.DECLARED))
+            self.store.ledger.gap(self.session.session_id, Gap(sequence, sequence, Cause.DECLARED))
         self.rig.settle()
         self.assertEqual(self.durable[-1], 20_000)
         self.end()
         self.rig.settle()
-        shown = self.successResultOf(self.store.session("desk-1", self.session.session_id))
+        shown = self.successResultOf(self.store.archive.session("desk-1", self.session.session_id))
         self.assertEqual(len(shown.gaps), 10_000)
         last = shown.gaps[-1]
         self.assertEqual((last.first, last.last, last.cause), (10_000, 20_000, Cause.MISSING))
@@ -759,9 +767,9 @@ class FaultTests(WritingCase):
         arrival = an_arrival(self.session, 0)
         bad = replace(arrival, segment=replace(arrival.segment, start_time_us=2**63))
         with self.assertRaises(RequestError):
-            self.store.append(self.session.session_id, bad)
+            self.store.ledger.append(self.session.session_id, bad)
         edge = replace(arrival, segment=replace(arrival.segment, start_time_us=2**63 - 1))
-        self.store.append(self.session.session_id, edge)
+        self.store.ledger.append(self.session.session_id, edge)
         self.end()
         self.rig.settle()
         self.assertEqual(self.durable, [0])

@@ -42,7 +42,8 @@ _OURS = (Cause.QUEUE_FULL, Cause.DISK_FULL, Cause.WRITE_ERROR)
 class Health:
     """What is well and what is not.
 
-    :param vitals: the recording, an `IVitals` and `IArchive` provider.
+    :param vitals: the recording.
+    :param archive: its reading side.
     :param seconds: the monotonic clock.
     :param tick_seconds: how often :meth:`tick` is called.
     :param min_free_bytes: how much room the store itself keeps by deleting; None: it keeps none.
@@ -52,15 +53,16 @@ class Health:
 
     def __init__(
         self,
-        vitals: Any,
+        vitals: IVitals,
+        archive: IArchive,
         hub: Hub,
         seconds: Callable[[], float],
         *,
         tick_seconds: float = 1.0,
         min_free_bytes: int | None = None,
     ) -> None:
-        self._vitals: IVitals = vitals
-        self._archive: IArchive = vitals
+        self._vitals = vitals
+        self._archive = archive
         self._hub = hub
         self._seconds = seconds
         self._tick_seconds = tick_seconds

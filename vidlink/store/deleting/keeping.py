@@ -1,7 +1,7 @@
-"""What is kept, as the reactor asks for it: deleting, holding, receipts, and the policy's plan.
+"""The keeping of sessions, as the reactor asks for it: deleting, holding, receipts, the plan.
 
-Deleting is done by `remover`, holding by `writer`, each in its own thread; looking is done in
-the pool.
+Deleting is done by `remover`, holding by `writing.writer`, each in its own thread; looking is
+done in the pool.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from vidlink.disk import Disk
 from vidlink.errors import NotFound, SessionLive, StoreError, VidlinkError
+from vidlink.interfaces import IRetention
 from vidlink.model import DeletionReason, Hold, Policy, Receipt, ReceiptPage, Retention
 from vidlink.store.deleting.policy import what_goes
 from vidlink.store.files.paths import Paths
 from vidlink.store.files.receipts import ReceiptFile
-from vidlink.store.film.body import RunInPool
-from vidlink.store.handover.locks import Claims
-from vidlink.store.handover.orders import CallInReactor, Inbox, Report, SetHold
+from vidlink.store.handover.inbox import CallInReactor, Inbox, RunInPool
+from vidlink.store.handover.locks import SessionLocks
+from vidlink.store.handover.orders import Report, SetHold
 from vidlink.store.handover.removals import Removal, Removals
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.deletions import Stock
@@ -37,11 +39,12 @@ class _Asked:
     """Somebody waits for a hold to become durable."""
 
     order: SetHold
-    answer: Deferred[None]
+    answer: Deferred[Hold | None]
 
 
+@implementer(IRetention)
 class Keeping:
-    """Each method is one of `IRetention`."""
+    """Deleting and holding as the reactor asks for it, and who waits for that."""
 
     _log = Logger()
 
@@ -53,7 +56,7 @@ class Keeping:
         ledger: Ledger,
         catalog: Catalog,
         receipts: ReceiptFile,
-        claims: Claims,
+        locks: SessionLocks,
         inbox: Inbox,
         removals: Removals,
         policy: Policy,
@@ -67,7 +70,7 @@ class Keeping:
         self._catalog = catalog
         self._stock = Stock(catalog)
         self._receipts = receipts
-        self._claims = claims
+        self._locks = locks
         self._inbox = inbox
         self._removals = removals
         self._policy = policy
@@ -75,7 +78,7 @@ class Keeping:
         self._run_in_pool = run_in_pool
         self._wall_clock_us = wall_clock_us
         self._asked: list[_Asked] = []
-        self._deleting: dict[int, Deferred[Receipt]] = {}
+        self._deleting: set[Deferred[Receipt]] = set()
         self._is_stopped = False
 
     def delete(
@@ -91,7 +94,7 @@ class Keeping:
         if self._is_stopped:
             return fail(StoreError("the recording is closed"))
         answer: Deferred[Receipt] = Deferred()
-        self._deleting[id(answer)] = answer
+        self._deleting.add(answer)
 
         def tell(outcome: Receipt | VidlinkError | None) -> None:
             self._call_in_reactor(self._deleted, answer, outcome)
@@ -102,8 +105,9 @@ class Keeping:
         return answer
 
     def _deleted(self, answer: Deferred[Receipt], outcome: Any) -> None:
-        if self._deleting.pop(id(answer), None) is None:
+        if answer not in self._deleting:
             return
+        self._deleting.remove(answer)
         if isinstance(outcome, Receipt):
             answer.callback(outcome)
         else:
@@ -124,18 +128,18 @@ class Keeping:
         return looked_up.addCallback(lambda _: self._hold(order))
 
     def _look_up(self, sentinel_id: str, session_id: str) -> None:
-        is_hidden = self._claims.is_hidden(session_id)
+        is_hidden = self._locks.is_hidden(session_id)
         if is_hidden or self._catalog.session(sentinel_id, session_id) is None:
             raise NotFound(f"there is no session {session_id} of {sentinel_id}")
 
     def _hold(self, order: SetHold) -> Deferred[Hold | None]:
-        answer: Deferred[None] = Deferred()
+        answer: Deferred[Hold | None] = Deferred()
         self._asked.append(_Asked(order, answer))
         self._inbox.put(order)
-        return answer.addCallback(lambda _: order.hold)
+        return answer
 
-    def take(self, report: Report) -> None:
-        """Take what a round has come to, and tell those who wait."""
+    def apply(self, report: Report) -> None:
+        """Apply the report of a round, and tell those who wait."""
         for order in report.held:
             account = self._ledger.account(order.session_id)
             if account is not None:
@@ -152,7 +156,7 @@ class Keeping:
         self._asked = [one for one in self._asked if one not in done]
         for asked in done:
             if error is None:
-                asked.answer.callback(None)
+                asked.answer.callback(asked.order.hold)
             else:
                 asked.answer.errback(error)
 
@@ -192,10 +196,10 @@ class Keeping:
         return Retention(self._policy, totals, free_bytes, tuple(due[:limit]), is_more)
 
     def stop(self) -> None:
-        """Nobody answers any more; whoever waits is told."""
+        """Tell whoever waits that nobody answers any more."""
         self._is_stopped = True
         asked, self._asked = self._asked, []
-        deleting, self._deleting = list(self._deleting.values()), {}
+        deleting, self._deleting = self._deleting, set()
         waiting: list[Deferred[Any]] = [*(one.answer for one in asked), *deleting]
         for answer in waiting:
             answer.errback(StoreError("the recording is closed"))

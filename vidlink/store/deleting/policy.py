@@ -1,7 +1,7 @@
 """Which sessions a policy lets go, in which order: pure functions over values.
 
-Where the candidates come from is in `catalog`; how they go is in `remover`. The order is one,
-and stands in ``docs/reference/store.md``:
+The candidates come from `index.deletions`; they go by `remover`. The order is one, and stands in
+``docs/reference/store.md``:
 
 1. what is live, is being filled, or is held never goes;
 2. sealed sessions go before ended ones, whose tails may still come;
@@ -15,17 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vidlink.model import Candidate, DeletionReason, Due, Policy, SessionState
-from vidlink.store.files.layout import RECORD_BYTES
 from vidlink.store.sequences import gaps as listing
 
 
-def size_of(segment_bytes: int, segment_count: int) -> int:
-    """What a session takes, as policies count it: segments and their index records."""
-    return segment_bytes + segment_count * RECORD_BYTES
-
-
 def in_order(candidates: Iterable[Candidate], now_us: int) -> list[Candidate]:
-    """Those that may go, in the order in which they do."""
+    """The candidates that may go, in the order in which they do."""
     found: list[tuple[bool, int, str, Candidate]] = []
     for one in candidates:
         ended_us = one.ended_time_us

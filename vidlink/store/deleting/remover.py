@@ -1,9 +1,11 @@
 """Deleting sessions, for good and with a receipt, in a thread of its own.
 
 Nothing of a session goes before its receipt is on the disk; from then on nothing brings it back,
-and a start finishes what a kill has left (`deleted`). The order:
+and a start finishes what a kill has left (`starting.deleted`). This is one idea: the order, and
+nothing that could be done apart from it.
 
-1. `locks`: nobody writes to it; the database: it is over, and nobody holds it;
+
+1. `handover.locks`: nobody writes to it; the database: it is over, and nobody holds it;
 2. the receipt is appended to ``receipts.jsonl`` and synced; readers see the session no more;
 3. the writer deletes its rows;
 4. its folder is moved to ``deleting/``, and removed there, in slices.
@@ -24,14 +26,17 @@ from vidlink.disk import Disk
 from vidlink.errors import NotFound, SessionHeld, SessionLive, StoreError, VidlinkError
 from vidlink.model import Due, Hold, Policy, Receipt, SessionState
 from vidlink.store.deleting.policy import what_goes
+from vidlink.store.deleting.receipt import describe, digest_records
 from vidlink.store.deleting.reserve import Reserve
 from vidlink.store.deleting.trash import Trash
+from vidlink.store.files.folder import DataFolder
 from vidlink.store.files.layout import MOST_FILE_BYTES, read_session
-from vidlink.store.files.paths import SESSION_FILE, Paths
+from vidlink.store.files.paths import SESSION_FILE
 from vidlink.store.files.receipts import ReceiptFile
-from vidlink.store.handover.locks import Claims
-from vidlink.store.handover.orders import Forget, Inbox, SetHold
-from vidlink.store.handover.removals import Removal, Removals, describe, digest_records
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.locks import SessionLocks
+from vidlink.store.handover.orders import Forget, SetHold
+from vidlink.store.handover.removals import Removal, Removals
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.deletions import Stock
 from vidlink.store.sequences import gaps as listing
@@ -54,8 +59,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Remover:
     """Deletes what it is asked to, and what `policy` lets go.
 
-    One thread calls :meth:`round`, or a test does. `last_number` is that of the last receipt;
-    `check_folder` raises :exc:`OSError` when the data folder is not there any more.
+    One thread calls :meth:`round`, or a test does.
     """
 
     _log = Logger()
@@ -63,35 +67,33 @@ class Remover:
     def __init__(
         self,
         *,
-        paths: Paths,
+        folder: DataFolder,
         disk: Disk,
         catalog: Catalog,
         receipts: ReceiptFile,
-        last_number: int,
-        claims: Claims,
+        locks: SessionLocks,
         inbox: Inbox,
         removals: Removals,
         policy: Policy,
-        check_folder: Callable[[], object],
         monotonic: Callable[[], float],
         wall_clock_us: Callable[[], int],
         pause: Callable[[float], object],
     ) -> None:
-        self._paths = paths
+        self._folder = folder
+        self._paths = folder.paths
         self._disk = disk
         self._catalog = catalog
         self._stock = Stock(catalog)
         self._receipts = receipts
-        self._number = last_number
-        self._claims = claims
+        self._number = self._stock.last_receipt()
+        self._locks = locks
         self._inbox = inbox
         self._removals = removals
         self._policy = policy
-        self._check_folder = check_folder
         self._monotonic = monotonic
         self._wall_clock_us = wall_clock_us
-        self._trash = Trash(paths, disk, pause)
-        self._reserve = Reserve(paths.reserve, disk)
+        self._trash = Trash(folder.paths, disk, pause)
+        self._reserve = Reserve(folder.paths.reserve, disk)
         self._going: dict[str, Removal] = {}
         self._due_seconds = float("-inf")
         self._rehearsed: set[str] = set()
@@ -109,7 +111,7 @@ class Remover:
             self._trash.find()
             self._reserve.fill()
         self._finish()
-        self._trash.empty(lambda: self._removals.closing)
+        self._trash.empty(lambda: self._removals.is_closing)
         for removal in self._removals.drain():
             self._remove(removal)
         if not self._going and not self._policy.is_off:
@@ -117,10 +119,10 @@ class Remover:
         return LOOK_SECONDS
 
     def _folder_is_there(self) -> bool:
-        """Without it nothing may be deleted: what the database says is of a disk that is gone,
-        and the room is that of another one."""
+        """Tell whether the data folder is there. Without it nothing may be deleted: what the
+        database says is of a disk that is gone, and the room is that of another one."""
         try:
-            self._check_folder()
+            self._folder.check()
         except OSError as error:
             if not self._policy.is_off:
                 self._complain(str(error.strerror))
@@ -153,8 +155,8 @@ class Remover:
 
     def _claimed(self, removal: Removal) -> Receipt:
         session_id = removal.session_id
-        if not self._claims.delete(session_id):
-            if self._claims.is_hidden(session_id):
+        if not self._locks.lock_for_deleting(session_id):
+            if self._locks.is_hidden(session_id):
                 raise NotFound(f"there is no session {session_id} of {removal.sentinel_id}")
             raise SessionLive("the session is being written to; it can be deleted when it is over")
         try:
@@ -162,10 +164,10 @@ class Remover:
             if not removal.is_rehearsal:
                 self._let_go(removal, receipt)
         except BaseException:
-            self._claims.deleted(session_id)
+            self._locks.release_from_deleting(session_id)
             raise
         if removal.is_rehearsal:
-            self._claims.deleted(session_id)
+            self._locks.release_from_deleting(session_id)
         return receipt
 
     def _may_go(self, removal: Removal) -> Filed:
@@ -202,14 +204,14 @@ class Remover:
         return describe(record, removal, digest_records(folder, self._disk))
 
     def _let_go(self, removal: Removal, receipt: Receipt) -> None:
-        """The receipt; when that is on the disk there is no way back."""
+        """Write the receipt; when that is on the disk there is no way back."""
         number, now_us = self._number + 1, self._wall_clock_us()
         receipt = replace(receipt, number=number, deleted_time_us=now_us)
-        self._check_folder()
+        self._folder.check()
         place, size = self._append(receipt)
         self._number = number
         session_id = removal.session_id
-        self._claims.hide(session_id)
+        self._locks.hide(session_id)
         removal.receipt = receipt
         self._going[session_id] = removal
         self._inbox.put(Forget(removal.sentinel_id, session_id, number, place, size))
@@ -236,12 +238,12 @@ class Remover:
             removal = self._going.get(session_id)
             if removal is not None and not removal.is_gone:
                 removal.is_gone = True
-                self._trash.take(removal.sentinel_id, session_id)
-                self._trash.empty(lambda: self._removals.closing)
+                self._trash.move_in(removal.sentinel_id, session_id)
+                self._trash.empty(lambda: self._removals.is_closing)
                 removal.answer(removal.receipt)
             if is_done:
                 self._going.pop(session_id, None)
-                self._claims.deleted(session_id)
+                self._locks.release_from_deleting(session_id)
                 self._reserve.fill()
                 # What has been said until now was of a disk that had not its room yet.
                 self._removals.is_full = False

@@ -20,8 +20,10 @@ PAUSE_SECONDS = 0.02
 
 
 class Trash:
-    """What is to be removed. Everything may block; what fails is logged, and tried again by the
-    next start."""
+    """The folders that are to be removed.
+
+    Everything may block; what fails is logged, and tried again by the next start.
+    """
 
     _log = Logger()
 
@@ -32,7 +34,7 @@ class Trash:
         self._folders: deque[str] = deque()
 
     def find(self) -> None:
-        """What an earlier process has left."""
+        """Find what an earlier process has left."""
         try:
             names = os.listdir(self._paths.deleting)
         except FileNotFoundError:
@@ -42,7 +44,7 @@ class Trash:
             return
         self._folders.extend(os.path.join(self._paths.deleting, name) for name in sorted(names))
 
-    def take(self, sentinel_id: str, session_id: str) -> None:
+    def move_in(self, sentinel_id: str, session_id: str) -> None:
         """Move the folder of a session here."""
         folder = self._paths.session(sentinel_id, session_id)
         bin_folder = os.path.join(self._paths.deleting, session_id)

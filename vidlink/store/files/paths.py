@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: Name of a part file or of its index: the number counts from 0, with at least four digits.
@@ -26,6 +27,12 @@ def part_number(name: str) -> int | None:
     """The part that the file `name` belongs to; None if it is no part's."""
     match = _PART.fullmatch(name)
     return None if match is None else int(match[1])
+
+
+def part_numbers(names: Iterable[str]) -> list[int]:
+    """The numbers of the parts that these files belong to, ascending."""
+    numbers = {part_number(name) for name in names}
+    return sorted(number for number in numbers if number is not None)
 
 
 @dataclass(frozen=True, slots=True)

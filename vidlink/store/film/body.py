@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Protocol
 from zlib import crc32
 
 from twisted.internet.defer import Deferred, succeed
@@ -22,11 +22,10 @@ from vidlink.errors import Damaged, NotFound
 from vidlink.interfaces import IBody
 from vidlink.model import Octets
 from vidlink.store.files.paths import part_file
+from vidlink.store.handover.inbox import RunInPool
 
 #: Alters the bytes of one segment in place.
 Change = Callable[[memoryview], None]
-#: Runs a function in a thread of the pool, and fires with what it gives.
-RunInPool = Callable[..., "Deferred[Any]"]
 
 
 class Strip:

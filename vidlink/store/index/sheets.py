@@ -1,11 +1,11 @@
-"""A session that is over as the database has it, from what lies in its folder; and back.
+"""A session as the database has it, from what lies in its folder; and back.
 
 What lies there is found out in `salvage` and in `fsck`; how it is written is in `database`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from vidlink.model import SessionRecord, SessionState, Span
 from vidlink.store.files.layout import SessionFile
@@ -20,10 +20,17 @@ def sheet_of(file: SessionFile, row: int | None, part_spans: Sequence[tuple[int,
     `part_spans` are its unbroken spans, each with its part, and no sequence twice; `row` is
     where the database has the session already.
     """
-    spans = listing.merge_spans(span for _, span in part_spans)
-    record = SessionRecord(
+    record = record_of(file, (span for _, span in part_spans))
+    return Sheet(file, record, row, list(part_spans), list(enumerate(file.gaps)), anew=True)
+
+
+def record_of(file: SessionFile, spans: Iterable[Span]) -> SessionRecord:
+    """The session described by `file`, of which `spans` are recorded; without them and gaps."""
+    spans = listing.merge_spans(spans)
+    state = SessionState.LIVE if file.ended_time_us is None else SessionState.ENDED
+    return SessionRecord(
         session=file.session,
-        state=SessionState.SEALED if file.is_sealed else SessionState.ENDED,
+        state=SessionState.SEALED if file.is_sealed else state,
         ended_time_us=file.ended_time_us,
         end_reason=file.end_reason,
         segment_count=sum(span.last - span.first + 1 for span in spans),
@@ -34,7 +41,6 @@ def sheet_of(file: SessionFile, row: int | None, part_spans: Sequence[tuple[int,
         end_time_us=spans[-1].end_time_us if spans else None,
         hold=file.hold,
     )
-    return Sheet(file, record, row, list(part_spans), list(enumerate(file.gaps)), anew=True)
 
 
 def file_of(filed: Filed) -> SessionFile:

@@ -1,17 +1,26 @@
-"""What the reactor knows of one session that is not wholly on disk.
+"""The account of one session that is not wholly on disk: all that the reactor knows of it.
 
-How accounts are kept is in `ledger`; what is shown of them is made in `archive` and `view`.
+Accounts are kept by `ledger`; what is shown of them is made in `reading`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from vidlink.model import Arrival, Gap, Hold, Session, SessionRecord, SessionState
 from vidlink.store.handover.orders import End, Past
 from vidlink.store.sequences import gaps as listing
 from vidlink.store.sequences.runs import Runs, widened
+
+#: At most so many ranges are named of one tail, the lowest.
+MOST_RANGES = 1_024
+
+#: A session id, and the first and last sequence that can be had.
+Tail = tuple[str, int, int]
+#: Ranges of sequences; None where they could not be found out.
+Ranges = tuple[tuple[int, int], ...] | None
 
 
 @dataclass(slots=True)
@@ -58,17 +67,17 @@ class Account:
         return account
 
     def settle_gaps(self, gaps: Iterable[Gap]) -> None:
-        """These are durable: what nobody will deliver any more is settled."""
+        """Settle what nobody will deliver any more, by these durable statements."""
         for first, last in listing.final_ranges(gaps):
             self.settled.add(first, last)
 
     def refuse(self, sequence: int) -> None:
-        """There is no room for something that came late."""
+        """Remember that something came late and found no room."""
         self.refused = widened(self.refused, sequence)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that found no room has come again, or was declared lost."""
+        """True if all that found no room has come again, or was declared lost."""
         if self.refused is None:
             return True
         lost = Runs()
@@ -81,7 +90,7 @@ class Account:
 
     @property
     def state(self) -> SessionState:
-        """Where the session is in its life; one that is opened again has ended all the same.
+        """The place of the session in its life; one that is opened again has ended all the same.
 
         None is sealed before that is on disk: what is said of sealed ones is kept for ever.
         """
@@ -90,14 +99,14 @@ class Account:
 
     @property
     def ended(self) -> tuple[int, str] | None:
-        """When it ended, and why; None while it is live."""
+        """The time and the reason of its end; None while it is live."""
         if self.past is not None:
             return self.past.ended_time_us, self.past.end_reason
         return None if self.ending is None else (self.ending.ended_time_us, self.ending.reason)
 
     @property
     def life(self) -> listing.Life:
-        """From when to when it lasted."""
+        """The time that it lasted."""
         ended_us = None if self.ended is None else self.ended[0]
         return listing.Life(self.session.started_time_us, ended_us, is_sealed=False)
 
@@ -107,6 +116,18 @@ class Account:
         runs = self.taken.runs
         stated = [gap.last for gap in self.gaps if gap.last is not None]
         return max([-1 if not runs else runs[-1].last, *stated])
+
+    def wanted(self, sentinel_id: str, first: int, last: int, now_us: int) -> Ranges:
+        """The ranges from `first` to `last` that `sentinel_id` is asked to deliver.
+
+        What waits for the disk is not there yet: it would be lost with this process.
+        """
+        ended_us = None if self.ended is None else self.ended[0]
+        is_sealed = listing.state_at(self.state, ended_us, now_us) is SessionState.SEALED
+        is_closed = is_sealed or self.ending is None or self.ending.is_sealed
+        if is_closed or self.session.sentinel_id != sentinel_id:
+            return ()
+        return tuple(islice(self.settled.missing(first, last), MOST_RANGES))
 
     def record(self) -> SessionRecord:
         """The session as pages of sessions show it: without spans, gaps and init."""
@@ -127,7 +148,7 @@ class Account:
         )
 
     def snapshot(self) -> Callable[[], SessionRecord]:
-        """What makes the whole record of the session as it is now, in any thread."""
+        """A function that makes the whole record of the session as it is now, in any thread."""
         record = replace(self.record(), session=self.session)
         taken, gaps, life = self.taken.copy(), list(self.gaps), self.life
 

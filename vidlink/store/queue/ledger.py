@@ -1,38 +1,42 @@
 """The reactor's view of what is being recorded: what waits, what is durable, what is refused.
 
-It keeps the bound of the queue: what has been handed to the writer and is not durable yet.
-Nothing here touches the disk; a session leaves the ledger when it is wholly on disk, and from
-then on `catalog` knows it. One that is opened again comes back (`openings`); how the writer
-comes to know of a session is in `unstarted`.
+This is one idea, the accounts and the bound of what they hold, which every call and every report
+counts in. Nothing here touches the disk; a session leaves the ledger when it is wholly on disk,
+and from then on `index.catalog` knows it. One that is opened again comes back (`openings`);
+sessions that the writer does not know yet are in `unstarted`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
+from vidlink.interfaces import IStore
 from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, Session
-from vidlink.store.handover.orders import Ack, End, Inbox, Past, Report
-from vidlink.store.queue.account import Account
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.orders import Acknowledged, End, Past, Report
+from vidlink.store.queue.account import Account, Ranges, Tail
 from vidlink.store.queue.openings import Openings
-from vidlink.store.queue.refused import Refusals
+from vidlink.store.queue.refused import Refused
 from vidlink.store.queue.room import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
-from vidlink.store.queue.unstarted import Newcomers
-from vidlink.store.queue.vitals import Pulse
+from vidlink.store.queue.unstarted import Unstarted
+from vidlink.store.queue.vitals import RecordingVitals
 from vidlink.store.sequences import gaps as listing
 from vidlink.store.sequences.statements import put_statement
 
 
+@implementer(IStore)
 class Ledger:
     """Every session that is not wholly on disk, and the bound of what waits.
 
     At `queue_bytes` or `queue_segments` a segment is refused, which is recorded as a gap.
-    `is_used` says whether a session id was used before this server started; `seconds` is the
-    monotonic clock.
+    `look_up_tails` finds out what is wanted of sessions without an account, at a time, and
+    never fails; `seconds` is the monotonic clock.
     """
 
     _log = Logger()
@@ -43,20 +47,29 @@ class Ledger:
         *,
         queue_bytes: int,
         queue_segments: int,
-        is_used: Callable[[str], bool],
+        look_up_tails: Callable[[str, Sequence[Tail], int], Deferred[list[Ranges]]],
         seconds: Callable[[], float],
+        wall_clock_us: Callable[[], int],
     ) -> None:
         self._inbox = inbox
         self._room = Room(queue_bytes, queue_segments, seconds)
-        self._pulse = Pulse(self._room, seconds)
-        self.counts = self._pulse.counts
-        self._is_used = is_used
+        self._vitals = RecordingVitals(self._room, seconds)
+        self.counts = self._vitals.counts
+        self._look_up_tails = look_up_tails
+        self._wall_clock_us = wall_clock_us
+        self._is_used: Callable[[str], bool] = lambda session_id: False
         self._used: set[str] = set()
         self._accounts: dict[str, Account] = {}
         self._openings = Openings(inbox, self._room)
-        self._newcomers = Newcomers(inbox, self._room)
-        self._refusals = Refusals(self._pulse, self._newcomers.state)
-        self._is_over = False
+        self._unstarted = Unstarted(inbox, self._room)
+        self._refused = Refused(self._vitals, self._unstarted.state)
+        #: Sessions may begin: from :meth:`open` to :meth:`end_all`.
+        self.is_open = False
+
+    def open(self, is_used: Callable[[str], bool]) -> None:
+        """Let sessions begin, under ids that were not used before this server started."""
+        self._is_used = is_used
+        self.is_open = True
 
     def __iter__(self) -> Iterator[Account]:
         """The accounts in the order in which their sessions began."""
@@ -68,26 +81,42 @@ class Ledger:
 
     @property
     def load(self) -> float:
-        """How full the queue is, 0.0 to 1.0."""
+        """The share of the queue that is full, 0.0 to 1.0."""
         return self._room.load
 
     def begin(self, session: Session, durable: Callable[[int], None]) -> None:
-        """Start an account. Raises :exc:`~vidlink.errors.RequestError`."""
+        """Start an account."""
         session_id = session.session_id
         check_session(session)
-        if self._is_over:
+        if not self.is_open:
             raise NotFound("nothing is recorded any more")
         if session_id in self._used or self._is_used(session_id):
             raise RequestError(f"session {session_id} has been used before")
         self._used.add(session_id)
         account = Account(session, durable, listing.without_init(session))
         self._accounts[session_id] = account
-        self._newcomers.add(account)
+        self._unstarted.add(account)
 
-    def reopen(
-        self, session: Session, durable: Callable[[int], None], now_us: int
-    ) -> Deferred[None]:
-        """Open a session for what comes late; see `IStore.reopen`."""
+    def tails(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[Ranges, ...]]:
+        """The ranges that are wanted of earlier sessions."""
+        now_us = self._wall_clock_us()
+        found = {
+            tail: self._accounts[tail[0]].wanted(sentinel_id, *tail[1:], now_us)
+            for tail in tails
+            if tail[0] in self._accounts
+        }
+        others = [tail for tail in dict.fromkeys(tails) if tail not in found]
+        if not others:
+            return succeed(tuple(found[tail] for tail in tails))
+
+        def put_together(looked_up: list[Ranges]) -> tuple[Ranges, ...]:
+            found.update(zip(others, looked_up, strict=True))
+            return tuple(found[tail] for tail in tails)
+
+        return self._look_up_tails(sentinel_id, others, now_us).addCallback(put_together)
+
+    def reopen(self, session: Session, durable: Callable[[int], None]) -> Deferred[None]:
+        """Open a session that has ended for what comes late."""
         account = self._accounts.get(session.session_id)
         try:
             check_session(session)
@@ -96,14 +125,16 @@ class Ledger:
             if account is not None and account.ending is None:
                 raise RequestError("the session is being recorded")
             # One that is just being closed is opened when it is wholly on disk.
-            answer = self._openings.add(session, durable, now_us, at_once=account is None)
+            answer = self._openings.add(
+                session, durable, self._wall_clock_us(), is_closed=account is None
+            )
         except VidlinkError as error:
             return fail(error)
         self._used.add(session.session_id)
         return answer
 
     def append(self, session_id: str, arrival: Arrival) -> bool:
-        """Take one segment, or refuse it. Raises :exc:`~vidlink.errors.NotFound`."""
+        """Accept one segment, or refuse it."""
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             return self._openings.append(session_id, arrival)
@@ -113,13 +144,13 @@ class Ledger:
         check_arrival(arrival)
         is_late = arrival.segment.late
         if not self._room.has(size, is_late=is_late) or not (
-            account.is_handed_over or self._newcomers.hand_over(account)
+            account.is_handed_over or self._unstarted.hand_over(account)
         ):
-            self._refusals.add(account, arrival)
+            self._refused.add(account, arrival)
             return False
         if account.refusing is not None and not is_late:
-            self._refusals.end(account)
-        self._room.take(size, 1)
+            self._refused.end(account)
+        self._room.occupy(size, 1)
         self._accept(account, to_keep(arrival))
         return True
 
@@ -133,26 +164,26 @@ class Ledger:
         self._inbox.put(arrival, size)
 
     def gap(self, session_id: str, gap: Gap) -> None:
-        """State a gap. Raises :exc:`~vidlink.errors.NotFound`."""
+        """State a gap."""
         gap = replace(gap, detail=listing.as_text(gap.detail))
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             self._openings.gap(session_id, gap)
         else:
-            self._pulse.stated(gap)
+            self._vitals.stated(gap)
             number = put_statement(account.gaps, gap)
             if account.gaps[number] != gap:
                 # It is lost whatever becomes of the statement, so nothing has to wait for that.
                 account.settle_gaps((gap,))
                 self._tell(account, account.settled.reached)
-            self._newcomers.state(account, number)
+            self._unstarted.state(account, number)
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
-        """Nothing more comes; nothing happens if that was said before."""
+        """End a session; nothing happens if that was said before."""
         self._finish(End(session_id, listing.as_text(reason), ended_time_us))
 
     def seal(self, session_id: str) -> bool:
-        """Nothing more comes, ever. Raises :exc:`~vidlink.errors.NotFound`."""
+        """Seal a session that was opened again; False if it has only ended."""
         account = self._accounts.get(session_id)
         if account is not None and account.past is None and account.ending is None:
             raise NotFound(f"session {session_id} is live")
@@ -169,7 +200,7 @@ class Ledger:
         return self._end(account, ending)
 
     def _end(self, account: Account, ending: End) -> End:
-        self._refusals.end(account)
+        self._refused.end(account)
         if ending.is_sealed and not account.is_whole:
             ending = replace(ending, is_sealed=False)
         if ending.is_sealed:
@@ -179,46 +210,46 @@ class Ledger:
             account.gaps = listing.sealed_gaps(known, ended_us)
             for number, gap in enumerate(account.gaps):
                 if number >= len(known) or gap is not known[number]:
-                    self._newcomers.state(account, number)
+                    self._unstarted.state(account, number)
         account.ending = ending
         if account.is_handed_over:
             self._inbox.put(ending)
-        elif self._newcomers.gives_up(account):
+        elif self._unstarted.gives_up(account):
             self._close(account.session.session_id)
         return ending
 
     def end_all(self, reason: str, ended_time_us: int) -> None:
         """End every session that has not ended; none begins any more."""
-        self._is_over = True
+        self.is_open = False
         self._openings.drop_all(reason, ended_time_us)
         for session_id in tuple(self._accounts):
             self.end(session_id, reason, ended_time_us)
-        self._newcomers.hand_over_all(is_last=True)
+        self._unstarted.hand_over_all(is_last=True)
 
     def recording(self, session_id: str) -> RecordingState:
-        """Whether what is appended reaches the disk."""
+        """The state of the recording of one session."""
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             return RecordingState.NONE
-        is_bad = self._is_troubled(account) or self._pulse.index_trouble is not None
+        is_bad = self._is_troubled(account) or self._vitals.index_trouble is not None
         return RecordingState.TROUBLE if is_bad else RecordingState.OK
 
     def _is_troubled(self, account: Account) -> bool:
         return (
             account.refusing is not None
             or not account.is_handed_over
-            or self._pulse.trouble(account.session.session_id) is not None
+            or self._vitals.trouble(account.session.session_id) is not None
         )
 
     def health(self) -> RecordingHealth:
-        """How the recording does at this moment."""
+        """The state of the whole recording at this moment."""
         live = [account for account in self._accounts.values() if account.ending is None]
         troubled = sum(map(self._is_troubled, live))
-        return self._pulse.health(not self._is_over, len(live), troubled)
+        return self._vitals.health(self.is_open, len(live), troubled)
 
-    def take(self, report: Report) -> None:
-        """Take the report of a round, and tell those who wait for it."""
-        self._pulse.take(report)
+    def apply(self, report: Report) -> None:
+        """Apply the report of a round, and tell those who wait for it."""
+        self._vitals.apply(report)
         for past in report.opened:
             self._open(past)
         for session_id, error in report.refused:
@@ -238,12 +269,12 @@ class Ledger:
                 account.start_bytes = 0
         for session_id in report.closed:
             self._close(session_id)
-        self._newcomers.hand_over_all()
+        self._unstarted.hand_over_all()
         if self._room.load <= ROOM_AGAIN:
-            self._refusals.end_all()
+            self._refused.end_all()
 
     def _open(self, past: Past) -> None:
-        """The writer has opened a session: hand over what was kept for it."""
+        """Hand over what was kept for a session that the writer has opened."""
         session_id = past.session.session_id
         opening = self._openings.pop(session_id)
         if opening is None:
@@ -264,7 +295,7 @@ class Ledger:
             self._end(account, opening.ending)
 
     def _close(self, session_id: str) -> None:
-        """A session is wholly on disk; from now on it may be opened again."""
+        """Close the account of a session that is wholly on disk; it may be opened again."""
         account = self._accounts.pop(session_id, None)
         if account is not None and account.ending is not None and account.ending.is_sealed:
             # Also where all of it was acknowledged before: it says that the session is sealed.
@@ -272,7 +303,7 @@ class Ledger:
             self._tell(account, account.highest)
         self._openings.order(session_id)
 
-    def _settle(self, account: Account, ack: Ack) -> None:
+    def _settle(self, account: Account, ack: Acknowledged) -> None:
         size_bytes = 0
         for arrival in ack.arrivals:
             sequence = arrival.segment.sequence
@@ -281,13 +312,13 @@ class Ledger:
             account.settled.add(sequence, sequence)
         if ack.arrivals:
             self._room.free(size_bytes, len(ack.arrivals))
-            self._pulse.settled(ack, size_bytes)
+            self._vitals.settled(ack, size_bytes)
         account.parts.update(ack.parts)
         account.settle_gaps(account.gaps[number] for number in ack.gaps)
         self._tell(account, account.settled.reached)
 
     def _drop(self, account: Account, arrival: Arrival) -> None:
-        """The writer has no place for a segment: it is missing, as if it had been refused."""
+        """Miss a segment that the writer has no place for, as if it had been refused."""
         segment = arrival.segment
         sequence, size = segment.sequence, len(segment.data)
         del account.waiting[sequence]

@@ -1,7 +1,7 @@
 """Sessions that are about to be opened again: what is given for them until the writer answers.
 
-The writer alone knows what there is of a session (`reopening`); until its answer comes, what
-arrives is kept here, within the bound of `room`. Nothing here touches the disk.
+The writer alone knows what there is of a session (`writing.reopening`); until its answer comes,
+what arrives is kept here, within the bound of `room`. Nothing here touches the disk.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from vidlink.errors import (
     VidlinkError,
 )
 from vidlink.model import Arrival, Gap, Session
-from vidlink.store.handover.orders import End, Inbox, Reopen
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.orders import End, Reopen
 from vidlink.store.queue.room import Room, check_arrival, to_keep
 from vidlink.store.sequences.runs import widened
 from vidlink.store.sequences.statements import put_statement
@@ -50,9 +51,10 @@ class Opening:
     is_ordered: bool = False
 
     def take_over(self, session: Session, durable: Callable[[int], None]) -> None:
-        """Another connection goes on with it, after the one before was lost.
+        """Go on with it for another connection, after the one before was lost.
 
-        Raises as :func:`~vidlink.store.writing.reopening.look_up` does.
+        :raises RequestError: it is being recorded, sealed, or of another sentinel.
+        :raises NotMedia: its initialization segment was another.
         """
         if session.sentinel_id != self.session.sentinel_id:
             raise SessionGone("this is the session of another sentinel")
@@ -84,11 +86,12 @@ class Openings:
         self._openings: dict[str, Opening] = {}
 
     def add(
-        self, session: Session, durable: Callable[[int], None], now_us: int, *, at_once: bool
+        self, session: Session, durable: Callable[[int], None], now_us: int, *, is_closed: bool
     ) -> Deferred[None]:
-        """Open `session`, unless `at_once` only after :meth:`order`; fires when it is open.
+        """Open `session`, one that `is_closed` now, another after :meth:`order`; fires when open.
 
-        Raises :exc:`~vidlink.errors.RequestError` or :exc:`~vidlink.errors.NotMedia`.
+        :raises RequestError: there is no room, or as :meth:`Opening.take_over`.
+        :raises NotMedia: as :meth:`Opening.take_over`.
         """
         session_id = session.session_id
         opening = self._openings.get(session_id)
@@ -98,9 +101,9 @@ class Openings:
             size = len(session.init) + START_BYTES
             if not self._room.has(size, is_late=True):
                 raise RequestError("there is no room for this session now; offer it again later")
-            self._room.take(size, 0)
+            self._room.occupy(size, 0)
             opening = self._openings[session_id] = Opening(session, durable, now_us, size)
-            if at_once:
+            if is_closed:
                 self.order(session_id)
         answer: Deferred[None] = Deferred()
         opening.answers.append(answer)
@@ -114,7 +117,10 @@ class Openings:
             self._inbox.put(Reopen(opening.session, opening.now_us), opening.start_bytes)
 
     def append(self, session_id: str, arrival: Arrival) -> bool:
-        """Keep a segment, if there is room for it. Raises :exc:`~vidlink.errors.NotFound`."""
+        """Keep a segment; False if there is no room for it.
+
+        :raises NotFound: the session is not to be opened.
+        """
         opening = self._open(session_id)
         sequence, size = arrival.segment.sequence, len(arrival.segment.data)
         if sequence not in opening.arrivals:
@@ -123,15 +129,18 @@ class Openings:
                 opening.refused = widened(opening.refused, sequence)
                 return False
             opening.arrivals[sequence] = to_keep(arrival)
-            self._room.take(size, 1)
+            self._room.occupy(size, 1)
         return True
 
     def gap(self, session_id: str, gap: Gap) -> None:
-        """Keep a statement. Raises :exc:`~vidlink.errors.NotFound`."""
+        """Keep a statement.
+
+        :raises NotFound: the session is not to be opened.
+        """
         put_statement(self._open(session_id).gaps, gap)
 
     def end(self, ending: End) -> End | None:
-        """Nothing more comes; the ending as it will be.
+        """End a session; returns the ending as it will be.
 
         None if it is not to be opened, or that was said before.
         """
@@ -144,11 +153,11 @@ class Openings:
         return ending
 
     def pop(self, session_id: str) -> Opening | None:
-        """The writer has answered; what was kept is now for the caller, who frees its room."""
+        """Give what was kept to the caller, who frees its room: the writer has answered."""
         return self._openings.pop(session_id, None)
 
     def drop(self, session_id: str, error: VidlinkError) -> None:
-        """It is not opened after all, and nothing is kept of it."""
+        """Fail to open a session, and keep nothing of it."""
         opening = self._openings.pop(session_id, None)
         if opening is not None:
             sizes = [len(arrival.segment.data) for arrival in opening.arrivals.values()]

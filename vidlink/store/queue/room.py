@@ -1,4 +1,4 @@
-"""What may enter the queue: the bound of what waits, and the values that no record can hold.
+"""The way into the queue: the bound of what waits, and the values that no record can hold.
 
 Sessions and their segments are counted by `ledger` and `openings`.
 """
@@ -12,14 +12,14 @@ from vidlink.interfaces import LATE_LOAD
 from vidlink.model import Arrival, Session, is_sentinel_id, is_session_id
 from vidlink.store.sequences import gaps as listing
 
-#: After the queue has been full, segments are taken again below this part of the bound, so
+#: After the queue has been full, segments are accepted again below this part of the bound, so
 #: that what is missing is one gap and not a sieve.
 ROOM_AGAIN = 0.75
 _U32, _I63 = 2**32, 2**63
 
 
 class Room:
-    """What has been taken and is not durable yet, at most so many octets and segments.
+    """The room of what was accepted and is not durable yet: so many octets and segments.
 
     A segment counts its media; the start of a session counts too, but for no segment.
     `since_seconds` is since when, by the clock `seconds`, there has always been something.
@@ -38,18 +38,18 @@ class Room:
 
     @property
     def load(self) -> float:
-        """How full it is, 0.0 to 1.0."""
+        """The share of it that is full, 0.0 to 1.0."""
         return min(
             1.0, max(self.size_bytes / self._most_bytes, self.segments / self._most_segments)
         )
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits."""
+        """True if nothing waits."""
         return not self.size_bytes
 
     def has(self, size_bytes: int, *, is_late: bool = False) -> bool:
-        """Whether something of this size may be taken; of what is late, a part only."""
+        """Tell whether there is room for so much; for what is late, a part of the room only."""
         if is_late:
             return (
                 self.size_bytes + size_bytes <= self._most_bytes * LATE_LOAD
@@ -63,15 +63,15 @@ class Room:
         )
         return not self._is_full
 
-    def take(self, size_bytes: int, segments: int) -> None:
-        """It has been taken."""
+    def occupy(self, size_bytes: int, segments: int) -> None:
+        """Count what has been accepted."""
         if not self.size_bytes:
             self.since_seconds = self._seconds()
         self.size_bytes += size_bytes
         self.segments += segments
 
     def free(self, size_bytes: int, segments: int) -> None:
-        """It is durable, or was dropped."""
+        """Count no more what is durable, or was dropped."""
         self.size_bytes -= size_bytes
         self.segments -= segments
 
@@ -79,7 +79,7 @@ class Room:
 def check_session(session: Session) -> None:
     """Refuse ids that could be read as a path, and texts that cannot be written.
 
-    Raises :exc:`~vidlink.errors.RequestError`.
+    :raises RequestError: if there is any.
     """
     if not (is_sentinel_id(session.sentinel_id) and is_session_id(session.session_id)):
         raise RequestError("this is not the id of a sentinel and of a session")
@@ -88,7 +88,10 @@ def check_session(session: Session) -> None:
 
 
 def check_arrival(arrival: Arrival) -> None:
-    """Refuse a number that no record holds, which would stop every later round."""
+    """Refuse a number that no record holds, which would stop every later round.
+
+    :raises RequestError: if there is any.
+    """
     segment = arrival.segment
     if not (
         0 <= segment.sequence < _U32

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-from vidlink.store.handover.orders import Begin, Inbox, StateGap
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.orders import Begin, StateGap
 from vidlink.store.queue.account import Account
 from vidlink.store.queue.openings import START_BYTES
 from vidlink.store.queue.room import Room
@@ -16,8 +17,8 @@ from vidlink.store.queue.room import Room
 MOST_LEFT_OUT = 4_096
 
 
-class Newcomers:
-    """Those that the writer does not know yet, for lack of `room`."""
+class Unstarted:
+    """The sessions that the writer does not know yet, for lack of `room`."""
 
     _log = Logger()
 
@@ -39,7 +40,7 @@ class Newcomers:
             account.is_handed_over = True
             self._left_out.pop(account.session.session_id, None)
             account.start_bytes = size
-            self._room.take(size, 0)
+            self._room.occupy(size, 0)
             self._inbox.put(Begin(account.session), size)
             for number in range(len(account.gaps)):
                 self.state(account, number)
@@ -60,7 +61,7 @@ class Newcomers:
             self._inbox.put(StateGap(account.session.session_id, number, gap))
 
     def gives_up(self, account: Account) -> bool:
-        """Whether a session that is over is left out for good, because too many wait."""
+        """Leave a session that is over out for good, if too many wait; returns whether it is."""
         if len(self._left_out) <= MOST_LEFT_OUT:
             return False
         if not self._has_given_up:

@@ -1,5 +1,6 @@
-"""How the recording does, as the reactor sees it: what fails now, whether the writer is stuck,
-and what has been counted. Which sessions there are is in `ledger`.
+"""The vitals of the recording, as the reactor sees them: failures, a stuck writer, counts.
+
+Sessions are kept in `ledger`.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vidlink.model import Cause, Gap, RecordingCounts, RecordingHealth, Trouble
-from vidlink.store.handover.orders import Ack, Report
+from vidlink.store.handover.orders import Acknowledged, Report
 from vidlink.store.queue.room import Room
 
 #: When something has waited so long and no round has been done, the disk hangs.
@@ -17,8 +18,8 @@ _SLOW = Trouble(Cause.QUEUE_FULL, "the disk did not keep up")
 _STUCK = Trouble(Cause.QUEUE_FULL, "the disk does not answer")
 
 
-class Pulse:
-    """What reports say of the recording as a whole.
+class RecordingVitals:
+    """The state of the recording as a whole, by the reports of its rounds.
 
     :param seconds: the monotonic clock, the same that arrivals are stamped by.
     """
@@ -32,8 +33,8 @@ class Pulse:
         #: What keeps the database from being written; recordings go on.
         self.index_trouble: Trouble | None = None
 
-    def take(self, report: Report) -> None:
-        """A round is done, well or not."""
+    def apply(self, report: Report) -> None:
+        """Apply the report of a round, well done or not."""
         self._heard_seconds = self._seconds()
         self._troubles = report.troubles
         self.index_trouble = report.index_trouble
@@ -42,22 +43,22 @@ class Pulse:
         self.counts.failures.update(report.failures)
         self.counts.rounds.add(report.took_seconds)
 
-    def settled(self, ack: Ack, size_bytes: int) -> None:
-        """Segments of so many octets have become durable."""
+    def settled(self, ack: Acknowledged, size_bytes: int) -> None:
+        """Count segments of so many octets that have become durable."""
         counts = self.counts
         counts.segments += len(ack.arrivals)
         counts.size_bytes += size_bytes
         counts.delays.add(self._heard_seconds - ack.arrivals[0].arrived_seconds)
 
     def stated(self, gap: Gap) -> None:
-        """A gap has been stated."""
+        """Count a gap that was stated."""
         self.counts.gaps[gap.cause] += 1
         if gap.first is not None:
             self.counts.missing[gap.cause] += (gap.last or gap.first) - gap.first + 1
 
     @property
     def waiting_seconds(self) -> float:
-        """How long something has waited since everything went well; 0 if nothing waits."""
+        """The seconds for which something has waited since all went well; 0 if nothing waits."""
         return self._waited_since(self._well_seconds)
 
     def _waited_since(self, seconds: float) -> float:
@@ -66,20 +67,20 @@ class Pulse:
         return max(0.0, self._seconds() - max(seconds, self._room.since_seconds))
 
     def trouble(self, session_id: str) -> Trouble | None:
-        """What keeps this session from the disk, if it is not the lack of room."""
+        """The trouble that keeps this session from the disk, but for the lack of room."""
         return self._troubles.get(session_id) or self._stuck()
 
     @property
     def first(self) -> Trouble | None:
-        """What keeps any session from the disk; the first reason."""
+        """The first trouble that keeps any session from the disk."""
         return next(iter(self._troubles.values()), None) or self._stuck()
 
     def why_refused(self, session_id: str) -> Trouble:
-        """Why there is no room for a segment: what fails for others has filled the queue too."""
+        """The trouble by which there is no room: what fails for others has filled the queue too."""
         return self._troubles.get(session_id) or next(iter(self._troubles.values()), _SLOW)
 
     def health(self, is_open: bool, live: int, troubled: int) -> RecordingHealth:
-        """How the recording does, with so many sessions that are live, or in trouble."""
+        """The state of the recording, with so many sessions that are live, or in trouble."""
         why = self.first
         if troubled and why is None:
             why = self.why_refused("")

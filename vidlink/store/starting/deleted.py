@@ -1,6 +1,7 @@
 """The start, of what was being deleted: what has a receipt is deleted to the end.
 
-A kill may come between any two steps of `remover`; the receipt says that there is no way back.
+A kill may come between any two steps of `deleting.remover`; the receipt says that there is no
+way back.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ _log = Logger()
 _BATCH = 1_024
 
 
-def take_in_receipts(index: Index, receipts: ReceiptFile) -> None:
+def add_receipts(index: Index, receipts: ReceiptFile) -> None:
     """Let the database know every receipt, and forget whatever session has one.
 
-    Raises :exc:`OSError` or :exc:`~vidlink.errors.StoreError`.
+    :raises OSError: the disk fails.
+    :raises StoreError: the database fails.
     """
     found: list[Forget] = []
     for receipt, place, size in receipts.open(index.receipts_end()):

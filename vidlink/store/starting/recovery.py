@@ -1,14 +1,16 @@
 """The start: the database and the folders are made to agree before anything is recorded.
 
 A session that was being recorded when the server stopped is closed; a folder that the database
-does not know is taken in again; a database that is lost or not ours is made anew from the
-folders. What is sound in one folder is decided in `salvage`.
+does not know is listed again; a database that is lost or not ours is made anew from the folders.
+This is one idea, the start from beginning to end; a single folder is looked at in `salvage`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from twisted.logger import Logger
@@ -32,9 +34,8 @@ from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.database import Index, Sheet, UnusableIndex
 from vidlink.store.index.deletions import Stock
 from vidlink.store.index.sheets import file_of, sheet_of
-from vidlink.store.starting.deleted import clear_sentinels, put_away, take_in_receipts
+from vidlink.store.starting.deleted import add_receipts, clear_sentinels, put_away
 from vidlink.store.starting.salvage import Salvage, Salvaged
-from vidlink.store.starting.used import UsedIds
 
 END_REASON = "server stopped"
 #: So many sessions go into one transaction.
@@ -45,7 +46,7 @@ class Recovery:
     """One start of the store at `now_us`. Everything blocks, and raises :exc:`OSError` or
     :exc:`~vidlink.errors.StoreError`.
 
-    `thorough`: the description of every session is read, and not only of those that the
+    `is_thorough`: the description of every session is read, and not only of those that the
     database has as open.
     """
 
@@ -60,7 +61,7 @@ class Recovery:
         receipts: ReceiptFile,
         now_us: int,
         *,
-        thorough: bool = False,
+        is_thorough: bool = False,
     ) -> None:
         self._paths = paths
         self._disk = disk
@@ -68,7 +69,7 @@ class Recovery:
         self._durability = durability
         self._receipts = receipts
         self._now_us = now_us
-        self._is_thorough = thorough
+        self._is_thorough = is_thorough
         #: The sessions that were closed, as the ids of Sentinel and session.
         self.closed: list[tuple[str, str]] = []
         self._to_end: list[tuple[SessionFile, int | None, Salvaged]] = []
@@ -77,7 +78,7 @@ class Recovery:
     def run(self) -> UsedIds:
         """Make everything agree; returns the ids that must not be used again."""
         self._open_index()
-        take_in_receipts(self._index, self._receipts)
+        add_receipts(self._index, self._receipts)
         catalog = Catalog(self._paths.index)
         stock = Stock(catalog)
         try:
@@ -93,7 +94,7 @@ class Recovery:
                     if stock.is_deleted(session_id):
                         put_away(sentinel_id, session_id, self._paths, self._disk)
                     else:
-                        self._take_in(sentinel_id, session_id)
+                        self._add_folder(sentinel_id, session_id)
                 except OSError as error:
                     # The others shall be listed all the same; the next start tries again.
                     self._say_unreadable(self._paths.session(sentinel_id, session_id), error)
@@ -154,7 +155,7 @@ class Recovery:
                     found.append((sentinel_id, session_id))
         return found
 
-    def _take_in(self, sentinel_id: str, session_id: str) -> None:
+    def _add_folder(self, sentinel_id: str, session_id: str) -> None:
         """Put a folder that the database does not know into it."""
         folder = self._paths.session(sentinel_id, session_id)
         file = self._read_file(sentinel_id, session_id)
@@ -163,7 +164,7 @@ class Recovery:
         elif file.is_unfinished:
             self._cut(folder, file, None, None, file.gaps)
         else:
-            self._file_closed(folder, file, None)
+            self._add(file, None, Salvage(self._disk, folder, file, None).look())
 
     def _close(self, filed: Filed, catalog: Catalog) -> None:
         """Close a session that was being recorded."""
@@ -174,10 +175,11 @@ class Recovery:
             file = file_of(filed)
         if not file.is_unfinished:
             try:
-                self._file_closed(folder, file, filed.row)
+                salvaged = Salvage(self._disk, folder, file, None).look()
             except OSError as error:
                 self._say_unreadable(folder, error)
-                self._add(file, filed.row, Salvaged(catalog.part_spans(filed.row), was_cut=False))
+                salvaged = Salvaged(catalog.part_spans(filed.row), was_cut=False)
+            self._add(file, filed.row, salvaged)
             return
         known: dict[int, list[Span]] = {}
         for part, span in catalog.part_spans(filed.row):
@@ -211,8 +213,8 @@ class Recovery:
     ) -> None:
         """Cut what was never synced, and end the session there."""
         try:
-            flush_files = self._durability.flushes_files
-            salvaged = Salvage(self._disk, folder, file, known).cut(flush_files)
+            has_to_flush = self._durability.flushes_files
+            salvaged = Salvage(self._disk, folder, file, known).cut(has_to_flush)
         except OSError as error:
             # The others shall be recorded all the same.
             self._say_unreadable(folder, error)
@@ -253,10 +255,6 @@ class Recovery:
             cut="; what had not reached the disk is gone" if salvaged.was_cut else "",
         )
 
-    def _file_closed(self, folder: str, file: SessionFile, row: int | None) -> None:
-        """Put a session that was closed in order into the database."""
-        self._add(file, row, Salvage(self._disk, folder, file, None).look())
-
     def _add(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
         self._sheets.append(sheet_of(file, row, salvaged.spans))
         self._save(_BATCH)
@@ -285,10 +283,27 @@ class Recovery:
             self._log.warn("{folder} is no recording, and is left alone", folder=folder)
 
     def _is_recorded(self, path: str) -> bool:
-        """Whether a file holds a record, or a segment that no record tells of."""
+        """Tell whether a file holds a record, or a segment that no record tells of."""
         if path.endswith(".idx"):
             return self._disk.size(path) >= RECORD_BYTES
         if part_number(os.path.basename(path)) is None:
             return False
         with Window(self._disk, path, lambda size: None) as part:
             return holds_segments(part)
+
+
+class UsedIds:
+    """The ids, eight bytes each, for there may be millions.
+
+    `deleted` are the hashes of those that have a receipt.
+    """
+
+    def __init__(self, session_ids: set[str], deleted: Iterable[int]) -> None:
+        used = {hash(session_id) for session_id in session_ids}
+        self._hashes = array("q", sorted(used.union(deleted)))
+
+    def __call__(self, session_id: str) -> bool:
+        """Tell whether `session_id` was used, or, once in 10^13 times, one that looks like it."""
+        wanted = hash(session_id)
+        place = bisect_left(self._hashes, wanted)
+        return place < len(self._hashes) and self._hashes[place] == wanted

@@ -1,4 +1,4 @@
-"""What is sound in the folder of one session: tails that no sync ever covered are cut.
+"""The sound part of one session's folder: tails that no sync ever covered are cut.
 
 Only a session that was being recorded when the server stopped has such tails. Truth is in the
 index records and the segments' checksums; which sessions to look at is decided in `recovery`.
@@ -24,7 +24,7 @@ from vidlink.store.files.layout import (
     read_records,
     read_rows,
 )
-from vidlink.store.files.paths import part_file, part_number, records_file
+from vidlink.store.files.paths import part_file, part_numbers, records_file
 from vidlink.store.sequences.gaps import end_us
 from vidlink.store.sequences.runs import Runs
 
@@ -37,7 +37,7 @@ MOST_TAIL_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """What a session's folder holds: unbroken spans, each with the part that it is in."""
+    """The content of a session's folder: unbroken spans, each with the part that it is in."""
 
     spans: list[tuple[int, Span]]
     was_cut: bool
@@ -66,16 +66,17 @@ class Salvage:
         self._folder = folder
         self._file = file
         self._known = known
-        self._flush_files = False
+        self._has_to_flush = False
         self._taken = Runs()
         self.was_cut = False
 
-    def cut(self, flush_files: bool) -> Salvaged:
-        """Cut every part to what is sound, and say what there is. Raises :exc:`OSError`.
+    def cut(self, has_to_flush: bool) -> Salvaged:
+        """Cut every part to what is sound, and say what there is.
 
-        `flush_files`: wait for each file that was cut until it is so on the disk.
+        :param has_to_flush: wait for each file that was cut until it is so on the disk.
+        :raises OSError: the disk fails.
         """
-        self._flush_files = flush_files
+        self._has_to_flush = has_to_flush
         spans: list[tuple[int, Span]] = []
         # Of a sequence in two parts the copy in the later one counts.
         for number in reversed(self._numbers()):
@@ -94,8 +95,7 @@ class Salvage:
         except FileNotFoundError:
             _log.error("the recording in {folder} is gone", folder=self._folder)
             return []
-        numbers = {part_number(name) for name in names}
-        return sorted(number for number in numbers if number is not None)
+        return part_numbers(names)
 
     def _paths(self, number: int) -> tuple[str, str]:
         folder = self._folder
@@ -146,8 +146,8 @@ class Salvage:
         return self._file.init_size_bytes + sum(span.size_bytes for span in spans) if spans else 0
 
     def _whole_behind(self, rows: Sequence[Row | None], first: int, path: str, size: int) -> int:
-        """How many of `rows` are no tail, although the one at `first` is not sound: up to the last
-        whole one.
+        """The number of `rows` that are no tail, although the one at `first` is not sound: up to
+        the last whole one.
 
         A whole segment in the wrong place is none of a tail: its place is what is wrong. And where
         no database says what was synced, all that lies before a whole segment may have been.
@@ -165,7 +165,7 @@ class Salvage:
         return len(data) == self._file.init_size_bytes and crc32(data) == self._file.init_check
 
     def _synced(self, number: int, records_path: str, count: int) -> int:
-        """How many records of a part need no second look."""
+        """The number of records of a part that need no second look."""
         if self._known is not None:
             return sum(span.last - span.first + 1 for span in self._known.get(number, ()))
         low, high = 0, count
@@ -181,7 +181,7 @@ class Salvage:
         return low
 
     def _end_before(self, records_path: str, place: int) -> int | None:
-        """Where in its part the segment of record `place` has to begin; None: unknown, because
+        """The offset at which the segment of record `place` has to begin; None: unknown, because
         the record before it is damaged."""
         if place == 0:
             return self._file.init_size_bytes
@@ -204,7 +204,7 @@ class Salvage:
         if size > keep:
             self._disk.truncate(path, keep)
             self.was_cut = True
-            if self._flush_files:
+            if self._has_to_flush:
                 self._disk.flush(path)
 
     def _truncate_part(self, path: str, size: int, end: int, synced: int) -> None:

@@ -1,7 +1,7 @@
 """Looking up what there is of a session that is to be opened again, in the writer's thread.
 
 By then everything that was ordered of it before has been done, so what is found is all there
-is. What comes of it is in `recording`, and on the reactor's side in `openings`.
+is. It becomes a `recording`, and on the reactor's side an account of `queue.ledger`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from zlib import crc32
 from vidlink.disk import Disk
 from vidlink.errors import NotMedia, RequestError, SessionGone, SessionSealed
 from vidlink.model import Gap, SessionState, Span
-from vidlink.store.files.paths import Paths, part_number
+from vidlink.store.files.paths import Paths, part_numbers
 from vidlink.store.files.records import count_records
 from vidlink.store.handover.orders import Past, Reopen
 from vidlink.store.index.catalog import Catalog
@@ -27,11 +27,12 @@ UNHEARD_REASON = "delivered after it had ended"
 
 
 def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
-    """What there is of the session that `order` names; of an unknown one, its beginning.
+    """Find what there is of the session that `order` names; of an unknown one, its beginning.
 
-    Raises :exc:`OSError`, :exc:`~vidlink.errors.StoreError`,
-    :exc:`~vidlink.errors.RequestError` if nothing may be added to it, and
-    :exc:`~vidlink.errors.NotMedia` if it was recorded with another initialization segment.
+    :raises RequestError: nothing may be added to it.
+    :raises NotMedia: it was recorded with another initialization segment.
+    :raises StoreError: the database fails.
+    :raises OSError: the disk fails.
     """
     session = order.session
     filed = catalog.find(session.session_id)
@@ -53,7 +54,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
     init = session.init
     if (len(init), crc32(init)) != (filed.init_size_bytes, filed.init_check):
         raise NotMedia("the session was recorded with another initialization segment")
-    numbers = {part_number(name) for name in os.listdir(folder)}
+    numbers = part_numbers(os.listdir(folder))
     spans, gaps = catalog.spans(filed.row), catalog.gaps(filed.row)
     taken, settled = _runs(spans, gaps)
     return Past(
@@ -63,7 +64,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
         spans=spans,
         gaps=gaps,
         parts=count_records(disk, folder),
-        next_number=1 + max((one for one in numbers if one is not None), default=-1),
+        next_number=1 + max(numbers, default=-1),
         taken=taken,
         settled=settled,
         hold=record.hold,
@@ -71,7 +72,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
 
 
 def _runs(spans: Sequence[Span], gaps: Sequence[Gap]) -> tuple[Runs, Runs]:
-    """What is recorded, and what is recorded or lost for good; in the order of sequences, so
+    """The runs recorded, and those recorded or lost for good; in the order of sequences, so
     that each is put behind the others."""
     taken, settled = Runs(), Runs()
     for span in spans:

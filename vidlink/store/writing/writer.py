@@ -1,7 +1,8 @@
 """Rounds: what has come in is written, listed and synced, and only then acknowledged.
 
-One thread calls :meth:`Writer.round` (`thread`), or a test does. What a round does for one
-session is in `recording`; what becomes of its report in `ledger`.
+This is one idea: the steps of a round, whose order is the promise. One thread calls
+:meth:`Writer.round` (`thread`), or a test does. A round's part in one session is in `recording`;
+its report is read by `queue.ledger`.
 """
 
 from __future__ import annotations
@@ -13,34 +14,35 @@ from collections.abc import Callable, Iterable
 from twisted.logger import Logger
 
 from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
-from vidlink.model import Arrival, Cause, Trouble
+from vidlink.model import Arrival, Cause, Session, Trouble
 from vidlink.store.files.durability import Durability
-from vidlink.store.files.paths import Paths
-from vidlink.store.handover.locks import Claims
+from vidlink.store.files.folder import DataFolder
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import (
-    Ack,
     Begin,
+    End,
     Forget,
-    Inbox,
     Order,
+    Past,
     Reopen,
     Report,
     SetHold,
     StateGap,
 )
+from vidlink.store.handover.removals import Removals
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index, Sheet
-from vidlink.store.writing.closed import BUSY, Chores
-from vidlink.store.writing.part import Shelf
-from vidlink.store.writing.recording import MOST_PARTS, Recording
+from vidlink.store.writing.closed import BUSY, ClosedSessions
+from vidlink.store.writing.part import OpenParts
+from vidlink.store.writing.parts import MOST_PARTS
+from vidlink.store.writing.recording import Recording
 from vidlink.store.writing.reopening import look_up
 
 ROUND_SECONDS = 0.25
 ROUND_BYTES = 8 * 1024 * 1024
 #: What has failed is tried again after this time.
 RETRY_SECONDS = 1.0
-#: How old the spans of a live session may be in the database.
-PROGRESS_SECONDS = 1.0
 #: So many sessions are looked up in one round to be opened again, a tenth of a millisecond each.
 MOST_REOPENED = 64
 #: And so many runs of theirs, a few microseconds each; one session may have more.
@@ -52,9 +54,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Writer:
     """The recordings of all sessions that are not wholly on disk.
 
-    `check_folder` raises :exc:`OSError` when the data folder is not there any more; `deliver` is
-    given the report of each round, in the calling thread; `full` is called when the disk is, and
-    `forgotten` as :class:`~vidlink.store.writing.closed.Chores` says.
+    `deliver` is given the report of each round, in the calling thread; `removals` hears when
+    the disk is full, and of what the database has let go.
     """
 
     _log = Logger()
@@ -62,31 +63,28 @@ class Writer:
     def __init__(
         self,
         *,
-        paths: Paths,
-        shelf: Shelf,
+        folder: DataFolder,
+        open_parts: OpenParts,
         durability: Durability,
         index: Index,
         catalog: Catalog,
-        claims: Claims,
+        locks: SessionLocks,
         inbox: Inbox,
-        check_folder: Callable[[], object],
+        removals: Removals,
         monotonic: Callable[[], float],
         deliver: Callable[[Report], object],
-        full: Callable[[], object],
-        forgotten: Callable[[str, bool], object],
     ) -> None:
-        self._paths = paths
-        self._shelf = shelf
+        self._folder = folder
+        self._open_parts = open_parts
         self._durability = durability
         self._index = index
         self._catalog = catalog
         self._inbox = inbox
-        self._check_folder = check_folder
         self._monotonic = monotonic
         self._deliver = deliver
-        self._full = full
-        self._claims = claims
-        self._chores = Chores(paths, shelf.disk, claims, check_folder, forgotten)
+        self._removals = removals
+        self._locks = locks
+        self._closed = ClosedSessions(folder, open_parts.disk, durability, locks, removals)
         self._recordings: dict[str, Recording] = {}
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()
@@ -98,43 +96,38 @@ class Writer:
         self._report = Report()
 
     def round(self) -> float | None:
-        """Take what has come in, and do one round.
+        """Accept what has come in, and do one round.
 
         Returns after how many seconds there is more to do: 0.0 at once, None not before more
         comes in.
         """
         self._report = Report()
         for order in self._inbox.drain():
-            self._take(order)
+            self._accept(order)
         self._reopen_some()
-        for hold in self._chores.take_out(self._recordings):
-            self._take(hold)
+        for hold in self._closed.move_out(self._recordings):
+            self._accept(hold)
         now = self._monotonic()
         touched: list[Recording] = []
         try:
-            self._chores.write(self._report, self._durability.flushes_files)
+            self._closed.write(self._report)
             is_full = self._write(touched, now)
-            saved = self._save(touched, now)
+            self._save(touched, now)
             self._sync(touched, now)
-            self._settle(touched, saved)
+            self._settle(touched)
         except Exception as error:
             self._log.failure("a round of the recording failed")
             is_full = False
-            for recording in touched:
-                self._fail(recording, error, now)
-            self._chores.failed()
-        self._say_how_it_went(self._monotonic() - now)
+            self._fail(touched, error, now)
+            self._closed.failed()
+        self._report.troubles = dict(self._troubles)
+        self._report.index_trouble = self._index_trouble
+        self._report.took_seconds = self._monotonic() - now
+        self._deliver(self._report)
         if is_full or self._to_reopen:
             return 0.0
-        waits = self._ready or self._chores.waiting or self._index_trouble is not None
+        waits = self._ready or self._closed.has_work or self._index_trouble is not None
         return ROUND_SECONDS if waits else None
-
-    def _say_how_it_went(self, took_seconds: float) -> None:
-        report = self._report
-        report.troubles = dict(self._troubles)
-        report.index_trouble = self._index_trouble
-        report.took_seconds = took_seconds
-        self._deliver(report)
 
     def finish(self, patience_seconds: float, pause: Callable[[float], object]) -> None:
         """Do rounds until everything is written, and let go of the files.
@@ -154,40 +147,40 @@ class Writer:
                 "a gap in the recording",
                 count=len(self._recordings),
             )
-        self._shelf.close()
+        self._open_parts.close()
 
-    def _take(self, order: Order) -> None:
-        if isinstance(order, Arrival):
-            session_id = order.segment.session_id
-            self._recordings[session_id].take(order)
-        elif isinstance(order, Begin):
-            session_id = order.session.session_id
-            self._claims.write(session_id)
-            self._recordings[session_id] = Recording(order.session, self._paths)
-        elif isinstance(order, StateGap):
-            session_id = order.session_id
-            self._recordings[session_id].state_gap(order.number, order.gap)
-        elif isinstance(order, Reopen):
-            self._to_reopen.append(order)
-            return
-        elif isinstance(order, Forget) or (
-            isinstance(order, SetHold) and order.session_id not in self._recordings
-        ):
-            self._chores.take(order)
-            return
-        elif isinstance(order, SetHold):
-            session_id = order.session_id
-            self._recordings[session_id].set_hold(order)
-        else:
-            session_id = order.session_id
-            if session_id not in self._recordings:
+    def _accept(self, order: Order) -> None:
+        recordings = self._recordings
+        match order:
+            case Arrival():
+                session_id = order.segment.session_id
+                recordings[session_id].accept(order)
+            case Begin():
+                session_id = order.session.session_id
+                self._locks.lock_for_writing(session_id)
+                recordings[session_id] = self._recording(order.session)
+            case StateGap(session_id=session_id):
+                recordings[session_id].state_gap(order.number, order.gap)
+            case SetHold(session_id=session_id) if session_id in recordings:
+                recordings[session_id].set_hold(order)
+            case End(session_id=session_id) if session_id in recordings:
+                recordings[session_id].ending = order
+            case End(session_id=session_id):
                 self._forget(session_id)
                 return
-            self._recordings[session_id].ending = order
-        self._ready[session_id] = self._recordings[session_id]
+            case Reopen():
+                self._to_reopen.append(order)
+                return
+            case SetHold() | Forget():
+                self._closed.accept(order)
+                return
+        self._ready[session_id] = recordings[session_id]
+
+    def _recording(self, session: Session, past: Past | None = None) -> Recording:
+        return Recording(session, self._folder.paths, self._open_parts, self._durability, past)
 
     def _forget(self, session_id: str) -> None:
-        """It is not to be opened again after all; it may have been refused already."""
+        """Open a session no more; it may have been refused already."""
         orders = self._to_reopen
         self._to_reopen = deque(one for one in orders if one.session.session_id != session_id)
 
@@ -202,11 +195,11 @@ class Writer:
     def _reopen(self, order: Reopen) -> int:
         """Open a session, or say why not; returns how many runs it has."""
         session_id = order.session.session_id
-        if self._chores.is_holding(session_id) or not self._claims.write(session_id):
+        if self._closed.is_holding(session_id) or not self._locks.lock_for_writing(session_id):
             self._report.refused.append((session_id, RequestError(BUSY)))
             return 0
         try:
-            past = look_up(order, self._catalog, self._shelf.disk, self._paths)
+            past = look_up(order, self._catalog, self._open_parts.disk, self._folder.paths)
         except (RequestError, PeerError) as refusal:
             self._refuse(session_id, refusal)
         except Exception as error:
@@ -215,127 +208,120 @@ class Writer:
             self._refuse(session_id, RequestError(f"the session cannot be opened now: {error}"))
         else:
             self._report.opened.append(past)
-            recording = Recording(past.session, self._paths, past)
+            recording = self._recording(past.session, past)
             self._recordings[session_id] = self._ready[session_id] = recording
             return len(past.spans)
         return 0
 
     def _refuse(self, session_id: str, error: VidlinkError) -> None:
-        self._claims.written(session_id)
+        self._locks.release_from_writing(session_id)
         self._report.refused.append((session_id, error))
 
     def _write(self, touched: list[Recording], now: float) -> bool:
         """Write sessions by turns until the round is full; returns whether it is."""
-        budget = ROUND_BYTES
-        due = [one for one in self._ready.items() if one[1].retry_seconds <= now]
-        if due and not self._folder_is_there(now, due):
+        budget, most = ROUND_BYTES, self._open_parts.limit
+        due = [one for one in self._ready.values() if one.retry_seconds <= now]
+        try:
+            if due:
+                self._folder.check()
+        except OSError as error:
+            self._fail(due, error, now)
             return False
-        flush_files = self._durability.flushes_files
-        for session_id, recording in due:
-            if budget <= 0 or len(touched) >= self._shelf.limit:
+        for recording in due:
+            if budget <= 0 or len(touched) >= most:
                 break
+            session_id = recording.session.session_id
             try:
-                budget -= recording.write(self._shelf, budget, flush_files)
+                budget -= recording.write(budget)
             except Exception as error:
                 if not isinstance(error, OSError):
                     self._log.failure("session {session} cannot be written", session=session_id)
-                self._fail(recording, error, now)
+                self._fail((recording,), error, now)
             else:
                 touched.append(recording)
                 # To the end of the line, for the case that something is left of it.
                 self._ready[session_id] = self._ready.pop(session_id)
-        return bool(touched) and (budget <= 0 or len(touched) >= self._shelf.limit)
+        return bool(touched) and (budget <= 0 or len(touched) >= most)
 
-    def _folder_is_there(self, now: float, due: Iterable[tuple[str, Recording]]) -> bool:
-        try:
-            self._check_folder()
-        except OSError as error:
-            for _, recording in due:
-                self._fail(recording, error, now)
-            return False
-        return True
-
-    def _save(self, touched: Iterable[Recording], now: float) -> dict[str, list[int]]:
-        """Tell the database; returns which gaps it has now, by session."""
+    def _save(self, touched: Iterable[Recording], now: float) -> None:
+        """Tell the database."""
         if self._index_retry_seconds > now:
-            return {}
+            return
         sheets: list[tuple[Recording, Sheet]] = []
         for recording in touched:
-            sheet = recording.sheet(now - recording.saved_seconds >= PROGRESS_SECONDS)
+            sheet = recording.rows.sheet(now)
             if sheet is not None:
                 sheets.append((recording, sheet))
-        changes = self._chores.changes()
+        changes = self._closed.changes()
         if not (sheets or changes) and self._index_trouble is None:
-            return {}
+            return
         try:
             rows = self._index.save([sheet for _, sheet in sheets], changes)
         except StoreError as error:
             self._index_retry_seconds = now + RETRY_SECONDS
             self._index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
             self._report.failures[Cause.WRITE_ERROR] += 1
-            self._chores.failed()
-            return {}
+            self._closed.failed()
+            return
         self._index_trouble = None
-        self._chores.is_saved = bool(changes)
-        saved = {}
+        self._closed.is_saved = bool(changes)
         for (recording, sheet), row in zip(sheets, rows, strict=True):
-            saved[recording.session.session_id] = recording.saved(sheet, row)
-            recording.saved_seconds = now
-        return saved
+            recording.rows.saved(sheet, row, now)
 
     def _sync(self, touched: list[Recording], now: float) -> None:
         """Make the round durable; a session that could not be is not `touched` any more."""
         if self._durability.flushes_files:
             for recording in tuple(touched):
                 try:
-                    self._durability.sync_session(*recording.unsynced(self._shelf))
+                    self._durability.sync_session(*recording.unsynced())
                 except OSError as error:
                     touched.remove(recording)
-                    self._fail(recording, error, now)
+                    self._fail((recording,), error, now)
         try:
-            if touched or self._chores.is_saved:
+            if touched or self._closed.is_saved:
                 self._durability.sync_all()
-                self._check_folder()
+                self._folder.check()
         except OSError as error:
-            for recording in touched:
-                self._fail(recording, error, now)
+            self._fail(touched, error, now)
             touched.clear()
-            self._chores.failed()
+            self._closed.failed()
         else:
-            self._chores.done(self._report)
+            self._closed.done(self._report)
 
-    def _settle(self, touched: Iterable[Recording], saved: dict[str, list[int]]) -> None:
+    def _settle(self, touched: Iterable[Recording]) -> None:
         for recording in touched:
             session_id = recording.session.session_id
             self._troubles.pop(session_id, None)
             if not recording.has_begun:
                 self._report.begun.append(session_id)
-            arrivals, parts = recording.commit()
+            ack = recording.commit()
             for arrival in recording.dropped():
                 self._say_dropped(session_id)
                 self._report.dropped.append((session_id, arrival))
-            gaps = saved.get(session_id, [])
             self._report.held += recording.held()
-            if arrivals or gaps:
-                self._report.acks.append(Ack(session_id, arrivals, gaps, parts))
-            if recording.finished:
+            if ack.arrivals or ack.gaps:
+                self._report.acks.append(ack)
+            if recording.is_finished:
                 self._report.closed.append(session_id)
-                self._claims.written(session_id)
+                self._locks.release_from_writing(session_id)
                 del self._recordings[session_id]
                 del self._ready[session_id]
-            elif not recording.ready:
+            elif not recording.is_ready:
                 del self._ready[session_id]
 
-    def _fail(self, recording: Recording, error: Exception, now: float) -> None:
-        recording.lose(self._shelf, now + RETRY_SECONDS)
+    def _fail(self, recordings: Iterable[Recording], error: Exception, now: float) -> None:
+        """Let these write again later what they have written in this round."""
         cause, text = Cause.WRITE_ERROR, str(error)
         if isinstance(error, OSError):
+            text = error.strerror or text
             if error.errno in _FULL:
                 cause = Cause.DISK_FULL
-                self._full()
-            text = error.strerror or text
-        self._troubles[recording.session.session_id] = Trouble(cause, text)
-        self._report.failures[cause] += 1
+        for recording in recordings:
+            recording.lose(now + RETRY_SECONDS)
+            self._troubles[recording.session.session_id] = Trouble(cause, text)
+            self._report.failures[cause] += 1
+            if cause is Cause.DISK_FULL:
+                self._removals.full()
 
     def _say_dropped(self, session_id: str) -> None:
         """Once in the life of a server: there may be many."""

@@ -1,0 +1,90 @@
+"""The rows of a session that is written to: what the database has of it, and what it lacks.
+
+How rows are stored is in `index.database`.
+"""
+
+from __future__ import annotations
+
+from vidlink.model import Span
+from vidlink.store.index.database import Sheet
+from vidlink.store.index.sheets import record_of
+from vidlink.store.writing.description import Description
+from vidlink.store.writing.parts import Parts
+
+#: How old the spans of a live session may be in the database.
+PROGRESS_SECONDS = 1.0
+
+
+class Rows:
+    """The rows of one session in the database, and what they lack of `parts` and `description`.
+
+    `spans` are those of one that is opened again.
+    """
+
+    def __init__(self, parts: Parts, description: Description, spans: tuple[Span, ...]) -> None:
+        self._parts = parts
+        self._description = description
+        #: The row of the session says how it is, but for what was recorded since.
+        self.is_listed = False
+        #: The numbers of the gaps that the database lacks.
+        self.unsaved_gaps = set(description.gaps)
+        self._spans = spans
+        self._saved_gaps: list[int] = []
+        self._row: int | None = None
+        # Of each part, the place of its newest run, and the last sequence of that.
+        self._saved_runs: dict[int, tuple[int, int]] = {}
+        self._saved_seconds = float("-inf")
+
+    def sheet(self, now: float) -> Sheet | None:
+        """The rows that the database lacks; None if there is nothing.
+
+        Spans are of what earlier rounds have synced, so that the database never claims more
+        than there is.
+        """
+        is_due = not self.is_listed or now - self._saved_seconds >= PROGRESS_SECONDS
+        spans = self._new_spans() if is_due else []
+        if self.is_listed and not self.unsaved_gaps and not spans:
+            return None
+        file, gaps, record = self._description.file, self._description.gaps, None
+        if not self.is_listed:
+            runs = [run.as_span() for part in self._parts.begun for run in part.runs.runs]
+            record = record_of(file, [*self._spans, *runs])
+        return Sheet(
+            file=file,
+            record=record,
+            row=self._row,
+            spans=spans,
+            gaps=[(number, gaps[number]) for number in sorted(self.unsaved_gaps)],
+            is_filling=file.filling_from is not None,
+        )
+
+    def saved(self, sheet: Sheet, row: int, now: float) -> None:
+        """Remember that the database has `sheet`, under this row, not synced yet."""
+        self._row, self.is_listed, self._saved_seconds = row, True, now
+        self._saved_gaps = [number for number, _ in sheet.gaps]
+        self.unsaved_gaps.difference_update(self._saved_gaps)
+        if sheet.spans:
+            for part in self._parts.begun:
+                if part.runs.runs:
+                    newest = len(part.runs.runs) - 1
+                    self._saved_runs[part.number] = newest, part.runs.runs[newest].last
+
+    def commit(self) -> list[int]:
+        """Count what was saved as synced; returns the numbers of the gaps in it."""
+        numbers, self._saved_gaps = self._saved_gaps, []
+        return numbers
+
+    def lose(self) -> None:
+        """Save all gaps again: they may be there, but then they were not acknowledged."""
+        self.unsaved_gaps.update(self._description.gaps)
+        self._saved_gaps = []
+
+    def _new_spans(self) -> list[tuple[int, Span]]:
+        """Runs that are new or have grown, by part: only the last one of a part can grow."""
+        spans: list[tuple[int, Span]] = []
+        for part in self._parts.begun:
+            place, last = self._saved_runs.get(part.number, (0, -1))
+            for run in part.runs.runs[place:]:
+                if run.last != last:
+                    spans.append((part.number, run.as_span()))
+        return spans
