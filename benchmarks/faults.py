@@ -46,13 +46,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.daemons import Daemon, Site, until
 from tests.faults.courses import Rounds, cut_power, kill, timed_start
 from tests.faults.evidence import Evidence, look
 from tests.faults.load import ScriptedLoad
 from tests.faults.mounts import Ext4, Tmpfs
 from tests.faults.tracing import injected, lying, writer_thread
 from tests.faults.trouble import Fault, endure
+from tests.rigs.daemons import Daemon, Site, until
 
 PARTS = ("kill", "cut", "disk", "stop")
 

@@ -23,8 +23,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.daemons import Site, until
-from tests.needs import need
+from tests.rigs.daemons import Site, until
+from tests.rigs.needs import need
 
 READ_BARCODE = (Path(__file__).parents[1] / "tests" / "browser" / "barcode.js").read_text()
 #: The promise: the 95th percentile of the age, and the slowest join, in milliseconds.

@@ -34,10 +34,10 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from tests.daemons import Site
-from tests.namespace import joined_namespace
-from tests.reconnection import Reconnection
-from tests.scripted import p99
+from tests.rigs.daemons import Site
+from tests.rigs.namespace import joined_namespace
+from tests.rigs.reconnection import Reconnection
+from tests.rigs.scripted import p99
 
 
 def measure(count: int) -> None:

@@ -30,9 +30,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from tests.crowd import Crowd
-from tests.daemons import Site
-from tests.scripted import p99
+from tests.rigs.crowd import Crowd
+from tests.rigs.daemons import Site
+from tests.rigs.scripted import p99
 
 
 def tell(what: str, ordered: list[float]) -> None:

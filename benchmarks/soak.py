@@ -7,8 +7,8 @@ A real server that records to a disk, 100 scripted sentinels that send 5 frames 
 (8 KB, and a keyframe of 48 KB every 10 s), and five viewers that watch 20 of them each. Every 10 s
 a line tells what the server has in memory and open, what it costs, how long a segment was on its
 way to a viewer, and how long until it was acknowledged; at the end, how it changed from the second
-minute on. Beside them are 20 real uplinks (`tests.fleet`): of what those captured, every octet has
-to be in the recordings then.
+minute on. Beside them are 20 real uplinks (`tests.rigs.fleet`): of what those captured, every octet
+has to be in the recordings then.
 
 Measured on two cores of a virtual machine that others kept busy, Linux 6.18, Python 3.11:
 
@@ -39,13 +39,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from tests.daemons import Site, until
 from tests.faults.whole import check_whole
-from tests.fleet import FleetProcess
-from tests.herd import HerdProcess, Plan
-from tests.journal import read_journal
-from tests.process import Usage, usage
-from tests.scripted import Scripted, p99
+from tests.rigs.daemons import Site, until
+from tests.rigs.fleet import FleetProcess
+from tests.rigs.herd import HerdProcess, Plan
+from tests.rigs.journal import read_journal
+from tests.rigs.process import Usage, usage
+from tests.rigs.scripted import Scripted, p99
 from vidlink.daemon import wall_clock_us
 from vidlink.messages import Message, ProctorRegister, Subscribe
 from vidlink.model import Segment

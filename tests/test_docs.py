@@ -1,4 +1,4 @@
-"""Tests of ``docs/reference/options.md`` against the commands themselves."""
+"""Tests of the documentation: its options are those of the commands, and its tests are there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from vidlink.commands import Options as CommandOptions
 from vidlink.sentinel.tap import Options as SentinelOptions
 from vidlink.server.tap import Options as ServerOptions
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "options.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "reference" / "options.md"
 ROW = re.compile(r"\| `--([a-z-]+)( [^`]+)?` \| (?:`([^`]*)`)? *\| ")
+
+#: A file or folder of the tests.
+TEST = re.compile(r"tests/[\w/]+(?:\.py)?")
 
 # What every command of Twisted's understands, said once at the top of the page.
 EVERYWHERE = {"help", "version"}
@@ -58,3 +62,15 @@ class OptionsPageTests(SynchronousTestCase):
     def test_sentinel(self) -> None:
         """Of ``twistd vidlink-sentinel``."""
         self.compare("twistd vidlink-sentinel", SentinelOptions())
+
+
+class TestPathsTests(SynchronousTestCase):
+    """The tests that a page names as its witnesses."""
+
+    def test_are_there(self) -> None:
+        """Whatever a page names is a file or a folder of the tree."""
+        pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+        named = {(page, path) for page in pages for path in TEST.findall(page.read_text("utf-8"))}
+        self.assertGreater(len(named), 10)
+        lost = [(page.name, path) for page, path in named if not (ROOT / path).exists()]
+        self.assertEqual(lost, [])

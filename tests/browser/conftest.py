@@ -18,8 +18,8 @@ import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from tests.browser.onlooker import Onlooker
-from tests.daemons import Site
-from tests.needs import need
+from tests.rigs.daemons import Site
+from tests.rigs.needs import need
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import websocket
 
-from tests.daemons import until
+from tests.rigs.daemons import until
 
 START_SECONDS = 30.0
 _READY = "DevTools listening on "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.browser.onlooker import Onlooker
-from tests.daemons import Site
+from tests.rigs.daemons import Site
 
 
 def texts(onlooker: Onlooker, selector: str) -> list[str]:

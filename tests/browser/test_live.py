@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import WebSocketRoute
 
 from tests.browser.onlooker import Onlooker
-from tests.daemons import Daemon, Site
+from tests.rigs.daemons import Daemon, Site
 
 #: Five times the delay from capture to screen that the page promises, in milliseconds.
 PROMPT_MS = 5 * 250

@@ -10,7 +10,7 @@ from playwright.sync_api import Error, WebSocketRoute
 
 from tests.browser.conftest import in_browser_thread
 from tests.browser.onlooker import Onlooker
-from tests.daemons import Site
+from tests.rigs.daemons import Site
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 

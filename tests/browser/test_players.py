@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.browser.onlooker import READ_BARCODE, Onlooker
-from tests.daemons import Site, until
-from tests.recordings import EPOCH_US, write_recording
+from tests.rigs.daemons import Site, until
+from tests.rigs.recordings import EPOCH_US, write_recording
 
 #: A video element of its own, muted so that it may begin by itself, and what has become of it.
 PLAY = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.browser.onlooker import READ_BARCODE, Onlooker
-from tests.daemons import Site
+from tests.rigs.daemons import Site
 
 _FILM = "document.querySelector('.film video')"
 

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, WebSocketRoute
 
 from tests.browser.devtools import DevTools
 from tests.browser.onlooker import PATIENCE_SECONDS, PICTURE, UNTIL, Onlooker
-from tests.daemons import Site
-from tests.needs import need
+from tests.rigs.daemons import Site
+from tests.rigs.needs import need
 
 #: What Chromium itself says of a server that is not there.
 GONE = ["net::ERR_CONNECTION_REFUSED", "WebSocket connection to .* failed"]

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import pytest
 
-from tests.daemons import Site
 from tests.faults.mounts import Mount, need_root
+from tests.rigs.daemons import Site
 
 HERE = Path(__file__).parent
 #: What each of these tests may take.

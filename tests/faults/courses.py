@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.daemons import Daemon, Site
 from tests.faults.load import Key, Load
 from tests.faults.mounts import Ext4
+from tests.rigs.daemons import Daemon, Site
 
 #: So long a server lives in a round, from when it answers.
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.3, 2.0

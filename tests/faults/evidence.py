@@ -20,8 +20,8 @@ from typing import Any
 import av
 import av.logging
 
-from tests.daemons import START_SECONDS, Site
 from tests.faults.load import Key
+from tests.rigs.daemons import START_SECONDS, Site
 
 
 @dataclass

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
 from tests.fakes import media
-from tests.scripted import Scripted, Viewer, p99
+from tests.rigs.scripted import Scripted, Viewer, p99
 from vidlink.messages import Ack, Message, SentinelRegister, SentinelRegistered, Subscribe
 from vidlink.model import InitSegment, Segment
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from tests.needs import do_without, need
+from tests.rigs.needs import do_without, need
 
 #: ``FS_IOC_SHUTDOWN``, `_IOR('X', 125, __u32)`: the file system takes nothing more, as if
 #: its disk were gone. `NOLOGFLUSH` leaves out what the journal has not written, as a power cut

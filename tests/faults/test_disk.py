@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.daemons import Site
 from tests.faults.mounts import Tmpfs
 from tests.faults.tracing import injected, writer_thread
 from tests.faults.trouble import Fault, endure, parts
+from tests.rigs.daemons import Site
 
 SIXTEEN_MIB = 16 * 1024 * 1024
 

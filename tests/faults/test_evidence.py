@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.daemons import Site, until
 from tests.faults.evidence import look
 from tests.faults.load import ScriptedLoad
+from tests.rigs.daemons import Site, until
 
 
 def test_damage_is_seen(site: Site) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import START_SECONDS, Daemon, Site, free_port
 from tests.faults.mounts import Ext4, run
 from tests.faults.trouble import endure
+from tests.rigs.daemons import START_SECONDS, Daemon, Site, free_port
 
 
 @pytest.fixture

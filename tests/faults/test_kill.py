@@ -8,12 +8,12 @@ from contextlib import suppress
 import pytest
 import websocket
 
-from tests.daemons import Daemon, Site, until
 from tests.faults.courses import kill, timed_start
 from tests.faults.evidence import look
 from tests.faults.load import Key, ScriptedLoad
 from tests.faults.tracing import injected, killing
-from tests.live.sentinel import LiveSentinel
+from tests.rigs.daemons import Daemon, Site, until
+from tests.rigs.sentinel import LiveSentinel
 from vidlink.messages import Ack, Message
 
 ROUNDS = int(os.environ.get("VIDLINK_FAULT_ROUNDS", "20"))

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.daemons import Daemon, Site, until
 from tests.fakes import media
 from tests.faults.evidence import look
 from tests.faults.load import ScriptedLoad
 from tests.faults.trouble import endure, parts
-from tests.live.sentinel import LiveSentinel
-from tests.needs import need
+from tests.rigs.daemons import Daemon, Site, until
+from tests.rigs.needs import need
+from tests.rigs.sentinel import LiveSentinel
 from vidlink.model import InitSegment
 
 

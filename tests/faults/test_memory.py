@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.crowd import SERVER_BYTES
-from tests.daemons import Site, free_port, until
-from tests.frames import BINARY, TEXT, Frames, client_frame, handshake
-from tests.herd import KEYFRAME_FACTOR, HerdProcess, Plan
-from tests.live.test_flood import flood
-from tests.process import usage
-from tests.scripted import FORMAT, Deaf
-from tests.tls import self_signed
+from tests.live.server.test_flood import flood
+from tests.rigs.crowd import SERVER_BYTES
+from tests.rigs.daemons import Site, free_port, until
+from tests.rigs.frames import BINARY, TEXT, Frames, client_frame, handshake
+from tests.rigs.herd import KEYFRAME_FACTOR, HerdProcess, Plan
+from tests.rigs.process import usage
+from tests.rigs.scripted import FORMAT, Deaf
+from tests.rigs.tls import self_signed
 from vidlink.messages import SentinelRegister, Subscribe
 from vidlink.plugins import find_codecs
 from vidlink.store.store import QUEUE_BYTES

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from tests.crowd import join
-from tests.daemons import Daemon, Site, until
 from tests.faults.whole import check_whole, listed, sessions
-from tests.fleet import FleetProcess
-from tests.journal import read_journal
-from tests.live.proctor import LiveProctor
-from tests.live.sentinel import LiveSentinel
-from tests.namespace import Namespace, joined_namespace
-from tests.scripted import Viewer
+from tests.rigs.crowd import join
+from tests.rigs.daemons import Daemon, Site, until
+from tests.rigs.fleet import FleetProcess
+from tests.rigs.journal import read_journal
+from tests.rigs.namespace import Namespace, joined_namespace
+from tests.rigs.proctor import LiveProctor
+from tests.rigs.scripted import Viewer
+from tests.rigs.sentinel import LiveSentinel
 from vidlink.messages import Subscribe
 from vidlink.model import Segment
 from vidlink.relay.hub import PROBE_SECONDS

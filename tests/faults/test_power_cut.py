@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Site
 from tests.faults.courses import Rounds, cut_power
 from tests.faults.evidence import Evidence, look
 from tests.faults.load import ScriptedLoad
 from tests.faults.mounts import Ext4
 from tests.faults.tracing import lying
+from tests.rigs.daemons import Site
 
 ROUNDS = int(os.environ.get("VIDLINK_FAULT_CUTS", "5"))
 SEED = int(os.environ.get("VIDLINK_FAULT_SEED", "1"))

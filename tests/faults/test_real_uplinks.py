@@ -9,13 +9,13 @@ from types import TracebackType
 
 import pytest
 
-from tests.daemons import Site, until
 from tests.faults.courses import kill, timed_start
 from tests.faults.evidence import pictures
 from tests.faults.load import Key
 from tests.faults.whole import base, check_whole, listed, sessions
-from tests.fleet import FleetProcess
-from tests.journal import Session, read_journal
+from tests.rigs.daemons import Site, until
+from tests.rigs.fleet import FleetProcess
+from tests.rigs.journal import Session, read_journal
 
 ROUNDS = int(os.environ.get("VIDLINK_FAULT_ROUNDS", "20"))
 SEED = int(os.environ.get("VIDLINK_FAULT_SEED", "1"))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Site
-from tests.namespace import joined_namespace
-from tests.reconnection import Reconnection
-from tests.scripted import p99
+from tests.rigs.daemons import Site
+from tests.rigs.namespace import joined_namespace
+from tests.rigs.reconnection import Reconnection
+from tests.rigs.scripted import p99
 
 COUNT = 1_000
 #: What is promised is 5 s.

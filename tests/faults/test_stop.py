@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.daemons import Site, until
 from tests.faults.evidence import look
 from tests.faults.load import ScriptedLoad
 from tests.faults.tracing import injected, writer_thread
+from tests.rigs.daemons import Site, until
 
 #: Five times what a stop may take.
 MOST_SECONDS = 25.0

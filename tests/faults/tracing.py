@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.daemons import Daemon, until
 from tests.faults.mounts import need_root
-from tests.needs import need
+from tests.rigs.daemons import Daemon, until
+from tests.rigs.needs import need
 
 
 def killing(call: str, number: int) -> list[str]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.daemons import Daemon, Site, until
 from tests.faults.evidence import Evidence, look
 from tests.faults.load import ScriptedLoad
+from tests.rigs.daemons import Daemon, Site, until
 
 #: About 3 MB a second from twenty Sentinels.
 SEGMENT_BYTES = 30_000

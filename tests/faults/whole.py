@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from zlib import crc32
 
-from tests.daemons import Site
-from tests.journal import Session, media_crc32
+from tests.rigs.daemons import Site
+from tests.rigs.journal import Session, media_crc32
 from vidlink.server.api.parameters import MAX_RANGE, MAX_SEGMENTS
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Site
+from tests.rigs.daemons import Site
 
 
 @pytest.fixture

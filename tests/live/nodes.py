@@ -10,8 +10,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.cached import install, once
-from tests.needs import need
+from tests.rigs.cached import install, once
+from tests.rigs.needs import need
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

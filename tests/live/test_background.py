@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.daemons import START_SECONDS, STOP_SECONDS, Site, free_port, until
+from tests.rigs.daemons import START_SECONDS, STOP_SECONDS, Site, free_port, until
 from vidlink.sentinel.spool.layout import TRAILER_MAGIC
 
 

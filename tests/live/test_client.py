@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.daemons import START_SECONDS, Site, free_port
-from tests.live.commands import vidlink
-from tests.tls import self_signed
+from tests.rigs.commands import vidlink
+from tests.rigs.daemons import START_SECONDS, Site, free_port
+from tests.rigs.tls import self_signed
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "client.md"
 

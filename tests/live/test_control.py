@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.daemons import Site
-from tests.live.proctor import LiveProctor
+from tests.rigs.daemons import Site
+from tests.rigs.proctor import LiveProctor
 from vidlink.messages import (
     ErrorMessage,
     FramerateChange,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.daemons import Site
-from tests.live.proctor import LiveProctor
+from tests.rigs.daemons import Site
+from tests.rigs.proctor import LiveProctor
 from vidlink.messages import FramerateChange, Subscribe, Subscribed
 from vidlink.model import Segment
 

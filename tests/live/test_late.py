@@ -7,9 +7,9 @@ from typing import Any
 
 import av
 
-from tests.daemons import Site, until
-from tests.live.proctor import LiveProctor
-from tests.live.sentinel import LiveSentinel
+from tests.rigs.daemons import Site, until
+from tests.rigs.proctor import LiveProctor
+from tests.rigs.sentinel import LiveSentinel
 from vidlink.messages import (
     BackfillDone,
     DeclareGap,

@@ -13,10 +13,10 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.cached import INSTALL_SECONDS
-from tests.daemons import Site, until
 from tests.live.nodes import NodePeer, Nodes, as_sent, film
-from tests.live.proctor import LiveProctor
+from tests.rigs.cached import INSTALL_SECONDS
+from tests.rigs.daemons import Site, until
+from tests.rigs.proctor import LiveProctor
 from vidlink.messages import FramerateChange, Sentinels
 
 FORMATS = ("binary", "json")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import av
 
-from tests.daemons import Site, until
-from tests.live.sentinel import LiveSentinel
-from tests.needs import need
-from tests.recordings import EPOCH_US, write_recording
+from tests.rigs.daemons import Site, until
+from tests.rigs.needs import need
+from tests.rigs.recordings import EPOCH_US, write_recording
+from tests.rigs.sentinel import LiveSentinel
 
 #: Five times what FFmpeg takes to notice that a list has grown or ended: it looks again after a
 #: target duration of 12 s at the latest.

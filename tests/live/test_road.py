@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 
-from tests.daemons import Site, until
+from tests.rigs.daemons import Site, until
 from vidlink.fmp4 import read_fragment, read_init
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from tests.daemons import STOP_SECONDS, Site, until
-from tests.live.proctor import LiveProctor
+from tests.rigs.daemons import STOP_SECONDS, Site, until
+from tests.rigs.proctor import LiveProctor
 from vidlink.messages import ErrorMessage, SessionEnded, Subscribe
 from vidlink.model import Segment
 

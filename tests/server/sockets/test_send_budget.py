@@ -8,9 +8,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import media
-from tests.frames import BINARY, CLOSE, PING, TEXT, Frames, client_frame, handshake
 from tests.joined import BINARY as FORMAT
 from tests.joined import JSON, Joined
+from tests.rigs.frames import BINARY, CLOSE, PING, TEXT, Frames, client_frame, handshake
 from tests.server.sockets.opened import Connection
 from vidlink.messages import (
     ErrorMessage,

@@ -1,0 +1,1 @@
+"""The `vidlink` commands as a person runs them."""

@@ -1,0 +1,1 @@
+"""Sentinels on real screens, files, disks and clocks."""

@@ -1,0 +1,1 @@
+"""The server on real sockets and disks, with peers that ask too much."""

@@ -1,0 +1,1 @@
+"""Daemons, scripted peers and networks, which live tests, faults and benchmarks are set up with."""
