@@ -7,6 +7,7 @@ threads.
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -113,7 +114,8 @@ class RecordingStore:
         self._inbox = Inbox()
         self._locks = SessionLocks()
         self._removals = Removals()
-        paths = Paths(path)
+        # As absolute as it is given: the process may go to another folder before it opens this.
+        paths = Paths(os.path.normpath(path))
         self._catalog = Catalog(paths.index)
         self._receipts = ReceiptFile(paths.receipts, self._disk, flush=durability == "disk")
         self.ledger = Ledger(
@@ -225,13 +227,13 @@ class RecordingStore:
         self.keeping.apply(report)
 
     def start(self) -> None:
-        """Begin to write, and to delete, in a thread each. Without it, rounds are done by who
+        """Begin to write, and to delete, in a thread each; without it, rounds are done by whoever
         calls ``writer.round()`` and ``remover.round()``."""
         self._has_threads = True
         deleting = _thread("remover", delete_until_closed, self.remover, self._removals)
+        deleting.start()
         done = partial(self._wrote_everything, deleting)
         _thread("writer", write_until_closed, self.writer, self._inbox, done).start()
-        deleting.start()
 
     def stop(self) -> Deferred[None]:
         """End live sessions, write and sync everything, and close; fires when done.
