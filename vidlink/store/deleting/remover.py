@@ -15,7 +15,6 @@ Which sessions go by the policy is decided in `policy`; who asks for one is in `
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +35,7 @@ from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Forget, SetHold
-from vidlink.store.handover.removals import Removal, Removals
+from vidlink.store.handover.removals import FULL, Removal, Removals
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.deletions import Stock
 from vidlink.store.sequences import gaps as listing
@@ -53,7 +52,6 @@ MOST_LOOKED_AT = 1_024
 PASS_OVER_SECONDS = 600.0
 #: Who deletes what the policy lets go.
 POLICY = "policy"
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Remover:
@@ -229,7 +227,7 @@ class Remover:
             try:
                 return self._receipts.append(receipt)
             except OSError as error:
-                if error.errno not in _FULL or not self._reserve.give():
+                if error.errno not in FULL or not self._reserve.give():
                     raise
 
     def _finish(self) -> None:

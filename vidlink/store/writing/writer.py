@@ -7,7 +7,6 @@ its report is read by `queue.ledger`.
 
 from __future__ import annotations
 
-import errno
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -30,7 +29,7 @@ from vidlink.store.handover.orders import (
     SetHold,
     StateGap,
 )
-from vidlink.store.handover.removals import Removals
+from vidlink.store.handover.removals import FULL, Removals
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index, Sheet
 from vidlink.store.writing.closed import BUSY, ClosedSessions
@@ -47,8 +46,6 @@ RETRY_SECONDS = 1.0
 MOST_REOPENED = 64
 #: And so many runs of theirs, a few microseconds each; one session may have more.
 MOST_REOPENED_RUNS = 100_000
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Writer:
@@ -314,7 +311,7 @@ class Writer:
         cause, text = Cause.WRITE_ERROR, str(error)
         if isinstance(error, OSError):
             text = error.strerror or text
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 cause = Cause.DISK_FULL
         for recording in recordings:
             recording.lose(now + RETRY_SECONDS)
