@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from vidlink.fmp4 import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION
-from vidlink.store.film.body import Strip
+from vidlink.store.files.sections import Strip
 from vidlink.store.sequences.gaps import media_ticks
 
 #: One entry of a `sidx`: octets, ticks, and whether it starts with a keyframe.

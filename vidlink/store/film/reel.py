@@ -21,7 +21,7 @@ from vidlink.model import Arrival, Octets, Session
 from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.files.layout import KEYFRAME
 from vidlink.store.files.records import SessionRecords
-from vidlink.store.film.body import Change, MemorySection, Section, StoredSection
+from vidlink.store.files.sections import Change, MemorySection, Section, StoredSection
 from vidlink.store.film.cut import Cut, cut, describe
 from vidlink.store.film.footage import Footage, Scene, references
 from vidlink.store.film.leads import Place, lead_of, read_leads

@@ -31,7 +31,8 @@ from vidlink.model import (
 from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.files.paths import Paths, part_file
 from vidlink.store.files.records import count_records
-from vidlink.store.film.body import Body, MemorySection, RunInPool, Section
+from vidlink.store.files.sections import MemorySection, Section
+from vidlink.store.film.body import Body, RunInPool
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.locks import Claims
 from vidlink.store.index.catalog import Catalog, Filed

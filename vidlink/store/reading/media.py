@@ -10,7 +10,7 @@ from zlib import crc32
 from vidlink.disk import Disk
 from vidlink.errors import NotFound
 from vidlink.model import Octets
-from vidlink.store.film.body import MemorySection, Section, StoredSection, Strip
+from vidlink.store.files.sections import MemorySection, Section, StoredSection, Strip
 from vidlink.store.reading.view import View
 
 
