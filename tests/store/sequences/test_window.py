@@ -10,11 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.index.test_catalog import CountingCatalog, a_record
 from tests.store.samples import a_session
-from tests.store.sequences.test_listing import STATED
+from tests.store.sequences.test_explain import STATED
 from vidlink.model import Cause, Gap, Span
 from vidlink.store.files.layout import SessionFile
 from vidlink.store.index.database import Index, Sheet
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.gaps import explain
 from vidlink.store.sequences.runs import Runs
 from vidlink.store.sequences.window import WHOLE, Window
 
@@ -56,7 +56,7 @@ class WindowTests(SynchronousTestCase):
         """Whatever there is and was said, a window has the gaps that all of it has there: with
         the same bounds, causes and times."""
         runs, stated = runs_of(recorded), [*stated, TIME_GAP]
-        whole = listing.explain(runs.spans(), stated)
+        whole = explain(runs.spans(), stated)
         part = window.explain(runs.spans_near(window), stated)
         self.assertEqual(inside(part, window), inside(whole, window))
         self.assertEqual(WHOLE.explain(runs.spans_near(WHOLE), stated), whole)
@@ -94,7 +94,7 @@ class FiledTests(SynchronousTestCase):
         spans = [(part, span) for part, runs in enumerate(pieces) for span in runs.spans()]
         gaps = [Gap(6, 8, Cause.DECLARED), Gap(21, 35, Cause.QUEUE_FULL), TIME_GAP]
         catalog = self.catalog(spans, [*gaps, Gap(41, 43, Cause.DECLARED)])
-        whole = listing.explain(catalog.spans(1), catalog.gaps(1))
+        whole = explain(catalog.spans(1), catalog.gaps(1))
         self.assertEqual(len(whole), 8)
         for low in range(-1, HIGHEST):
             for high in (*range(low + 1, HIGHEST), None):

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from vidlink.model import Candidate, DeletionReason, Due, Policy, SessionState
 from vidlink.store.files.layout import RECORD_BYTES
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.life import state_at
 
 
 def size_of(segment_bytes: int, segment_count: int) -> int:
@@ -31,7 +31,7 @@ def in_order(candidates: Iterable[Candidate], now_us: int) -> list[Candidate]:
         ended_us = one.ended_time_us
         if ended_us is None or one.is_held or one.state is SessionState.LIVE:
             continue
-        is_sealed = listing.state_at(one.state, ended_us, now_us) is SessionState.SEALED
+        is_sealed = state_at(one.state, ended_us, now_us) is SessionState.SEALED
         found.append((not is_sealed, ended_us, one.session_id, one))
     return [one[-1] for one in sorted(found, key=lambda one: one[:-1])]
 

@@ -34,7 +34,8 @@ from vidlink.store.handover.orders import Forget, Inbox, SetHold
 from vidlink.store.handover.removals import Removal, Removals, describe, digest_records
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.deletions import Stock
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.gaps import explain
+from vidlink.store.sequences.life import Life, state_at
 
 #: The policy is looked at so often;
 ROUND_SECONDS = 60.0
@@ -196,9 +197,9 @@ class Remover:
         spans, gaps = self._catalog.spans(filed.row), self._catalog.gaps(filed.row)
         # As history has shown it: its time may be over, which the database need not know yet.
         record = filed.record
-        state = listing.state_at(record.state, record.ended_time_us, self._wall_clock_us())
-        life = listing.Life.of(replace(record, state=state))
-        record = replace(record, spans=spans, gaps=listing.explain(spans, gaps, life))
+        state = state_at(record.state, record.ended_time_us, self._wall_clock_us())
+        life = Life.of(replace(record, state=state))
+        record = replace(record, spans=spans, gaps=explain(spans, gaps, life))
         return describe(record, removal, digest_records(folder, self._disk))
 
     def _let_go(self, removal: Removal, receipt: Receipt) -> None:

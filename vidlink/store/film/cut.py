@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vidlink.errors import NotFound
 from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.film.footage import Footage
-from vidlink.store.sequences.gaps import end_us
+from vidlink.store.sequences.times import end_us
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from vidlink.fmp4 import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION
 from vidlink.store.files.sections import Strip
-from vidlink.store.sequences.gaps import media_ticks
+from vidlink.store.sequences.times import media_ticks
 
 #: One entry of a `sidx`: octets, ticks, and whether it starts with a keyframe.
 Reference = tuple[int, int, bool]

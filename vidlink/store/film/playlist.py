@@ -12,7 +12,7 @@ from vidlink.store.files.layout import KEYFRAME, LATE
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.film.chapters import TARGET_SECONDS, Chapter, Chapters
 from vidlink.store.film.footage import Decoding
-from vidlink.store.sequences.gaps import media_ticks
+from vidlink.store.sequences.times import media_ticks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -17,8 +17,8 @@ from vidlink.store.files.layout import DAMAGED, RECORD_BYTES, Row, SessionFile, 
 from vidlink.store.files.paths import part_file, records_file
 from vidlink.store.files.pieces import Window
 from vidlink.store.fsck.findings import Finding, Kind
-from vidlink.store.sequences.gaps import end_us
 from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.times import end_us
 
 #: What a record is: fine, no record, of a damaged segment, of one that was known to be damaged
 #: before, of one that was and is whole now, or behind all that a sync has covered.

@@ -22,8 +22,7 @@ from vidlink.store.fsck.findings import Finding, Kind
 from vidlink.store.fsck.part import PartCheck, PartState, Taken
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.sheets import file_of, sheet_of
-from vidlink.store.sequences import gaps as listing
-from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.runs import Runs, merge_spans
 
 _MOST_FILE_BYTES = 16 * 1024 * 1024
 #: What an earlier repair has put aside, and what a replacement leaves that was interrupted.
@@ -256,8 +255,8 @@ def _differing(
     if not file.is_sealed and filed.record.state is SessionState.SEALED:
         # Its time was over; only the database says so.
         wanted = replace(wanted, state=SessionState.SEALED)
-    spans = listing.merge_spans(span for _, span in found)
-    filed_spans = listing.merge_spans(span for _, span in state.filed_spans)
+    spans = merge_spans(span for _, span in found)
+    filed_spans = merge_spans(span for _, span in state.filed_spans)
     what = {
         "spans": spans != filed_spans,
         "gaps": file.gaps != state.filed_gaps,

@@ -26,7 +26,7 @@ from vidlink.model import (
     Span,
 )
 from vidlink.store.index.database import COLUMNS, FILLING, connect
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.runs import merge_spans
 from vidlink.store.sequences.window import Window
 
 #: So many connections are kept for the next reader.
@@ -73,11 +73,16 @@ class Catalog:
             ]
 
     def sessions(
-        self, query: SessionQuery, besides: Collection[str], count: int
+        self,
+        query: SessionQuery,
+        below: tuple[int, str] | None,
+        besides: Collection[str],
+        count: int,
     ) -> list[SessionRecord]:
         """The newest `count` sessions that match, newest first, without the ids `besides`.
 
-        Raises :exc:`~vidlink.errors.RequestError` for an `after` that no page gave.
+        Of `query` its `after` and `limit` are not looked at: what is asked for is `below` a
+        moment of beginning and, of those of one moment, an id; None: from the newest on.
         """
         conditions: list[str] = []
         values: list[object] = []
@@ -86,9 +91,8 @@ class Catalog:
             conditions.append(condition)
             values.extend(given)
 
-        if query.after is not None:
-            started_us, session_id = listing.read_token(query.after)
-            where("(started_time_us, session_id) < (?, ?)", _stored(started_us), session_id)
+        if below is not None:
+            where("(started_time_us, session_id) < (?, ?)", _stored(below[0]), below[1])
         if query.sentinel_id is not None:
             where("sentinel_id = ?", query.sentinel_id)
         if query.group is not None:
@@ -140,7 +144,7 @@ class Catalog:
 
     def spans(self, row: int) -> tuple[Span, ...]:
         """The unbroken spans of a session, parts put together."""
-        return listing.merge_spans(span for _, span in self.part_spans(row))
+        return merge_spans(span for _, span in self.part_spans(row))
 
     def part_spans(self, row: int) -> list[tuple[int, Span]]:
         """The unbroken spans of a session, each with the part that it is in."""
@@ -163,7 +167,7 @@ class Catalog:
                 "(SELECT min(first) FROM spans WHERE session = :row AND first > :high), :high)",
                 {"row": row, "low": window.low, "high": _or_most(window.high)},
             ).fetchall()
-        return listing.merge_spans(Span(*values) for values in rows)
+        return merge_spans(Span(*values) for values in rows)
 
     def gaps(self, row: int, low: int = 0, high: int | None = None) -> tuple[Gap, ...]:
         """What has been stated about gaps from `low` to `high`, and of time, in that order."""

@@ -17,7 +17,7 @@ from vidlink.model import Cause, Gap, SessionRecord, SessionState, Span
 from vidlink.store.files.layout import SessionFile
 from vidlink.store.handover.orders import Forget, SetHold
 from vidlink.store.index.schema import FORGET, SCHEMA, SCHEMA_FORMAT, SET_HOLD
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.life import SEALING_US, extent_us
 
 #: The columns of `sessions` that a record fills, in order.
 COLUMNS = (
@@ -186,7 +186,7 @@ class Index:
         with self._reported("written"), self._transaction() as cursor:
             cursor.execute(
                 "UPDATE sessions SET state = 'sealed' WHERE state = 'ended' AND ended_time_us <= ?",
-                (now_us - listing.SEALING_US,),
+                (now_us - SEALING_US,),
             )
 
     def known(self) -> set[str]:
@@ -299,7 +299,7 @@ def _as_row(record: SessionRecord, sheet: Sheet) -> tuple[object, ...]:
         session.width, session.height, session.timescale, session.track_id,
         state, record.ended_time_us, record.end_reason, record.segment_count,
         record.size_bytes, record.first_sequence, record.last_sequence, record.start_time_us,
-        record.end_time_us, *listing.extent_us(record),
+        record.end_time_us, *extent_us(record),
         None if record.hold is None else record.hold.time_us,
         None if record.hold is None else record.hold.reason,
     )  # fmt: skip

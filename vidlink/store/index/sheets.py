@@ -11,7 +11,7 @@ from vidlink.model import SessionRecord, SessionState, Span
 from vidlink.store.files.layout import SessionFile
 from vidlink.store.index.catalog import Filed
 from vidlink.store.index.database import Sheet
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.runs import merge_spans
 
 
 def sheet_of(file: SessionFile, row: int | None, part_spans: Sequence[tuple[int, Span]]) -> Sheet:
@@ -20,7 +20,7 @@ def sheet_of(file: SessionFile, row: int | None, part_spans: Sequence[tuple[int,
     `part_spans` are its unbroken spans, each with its part, and no sequence twice; `row` is
     where the database has the session already.
     """
-    spans = listing.merge_spans(span for _, span in part_spans)
+    spans = merge_spans(span for _, span in part_spans)
     record = SessionRecord(
         session=file.session,
         state=SessionState.SEALED if file.is_sealed else SessionState.ENDED,

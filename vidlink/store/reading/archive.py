@@ -38,9 +38,11 @@ from vidlink.store.handover.locks import Claims
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.media import read_media
-from vidlink.store.reading.page import read_page
+from vidlink.store.reading.segment_page import read_page
+from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
 from vidlink.store.reading.view import View, view_account
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.life import Life, state_at
+from vidlink.store.sequences.pages import clamp_limit
 from vidlink.store.sequences.window import WHOLE, Window
 
 T = TypeVar("T")
@@ -203,22 +205,21 @@ class Archive:
         return tuple((known[name][0], known[name][2]) for name in sorted(known))
 
     def _sessions(self, query: SessionQuery, live: list[SessionRecord], now_us: int) -> SessionPage:
-        limit = listing.clamp_limit(query.limit)
-        place = None if query.after is None else listing.read_token(query.after)
+        limit = clamp_limit(query.limit)
+        place = None if query.after is None else read_token(query.after)
         found = [
             record
             for record in live
-            if listing.matches(query, record)
-            and (place is None or listing.page_key(record.session) < place)
+            if matches(query, record) and (place is None or page_key(record.session) < place)
         ]
         besides = {record.session.session_id for record in live}
-        found += self._catalog.sessions(query, besides | self._claims.hidden, limit + 1)
-        found.sort(key=lambda record: listing.page_key(record.session), reverse=True)
-        more = listing.write_token(found[limit - 1].session) if len(found) > limit else None
+        found += self._catalog.sessions(query, place, besides | self._claims.hidden, limit + 1)
+        found.sort(key=lambda record: page_key(record.session), reverse=True)
+        more = write_token(found[limit - 1].session) if len(found) > limit else None
         shown = tuple(
             record
             if record.session.session_id in besides
-            else replace(record, state=listing.state_at(record.state, record.ended_time_us, now_us))
+            else replace(record, state=state_at(record.state, record.ended_time_us, now_us))
             for record in found[:limit]
         )
         return SessionPage(shown, more)
@@ -242,8 +243,8 @@ class Archive:
             raise _unknown(sentinel_id, session_id)
         record, row = filed.record, filed.row
         folder = self._paths.session(sentinel_id, session_id)
-        state = listing.state_at(record.state, record.ended_time_us, now_us)
-        life = listing.Life.of(replace(record, state=state))
+        state = state_at(record.state, record.ended_time_us, now_us)
+        life = Life.of(replace(record, state=state))
         view = View(
             session=record.session,
             folder=folder,
@@ -255,7 +256,7 @@ class Archive:
         )
         return view, filed
 
-    def _gaps(self, row: int, window: Window, life: listing.Life) -> tuple[Gap, ...]:
+    def _gaps(self, row: int, window: Window, life: Life) -> tuple[Gap, ...]:
         spans = self._catalog.spans_near(row, window)
         return window.explain(spans, self._catalog.gaps(row, *window.reach(spans)), life)
 

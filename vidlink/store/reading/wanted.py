@@ -18,7 +18,8 @@ from vidlink.model import SessionState
 from vidlink.store.film.body import RunInPool
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.queue.ledger import Ledger
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.gaps import final_ranges
+from vidlink.store.sequences.life import state_at
 from vidlink.store.sequences.runs import Runs
 
 #: So often the log says that tails cannot be looked up: a thousand Sentinels may ask at once.
@@ -98,7 +99,7 @@ class Tails:
             return None
         ending = account.ending
         ended_time_us = account.ended[0] if account.ended else None
-        state = listing.state_at(account.state, ended_time_us, now_us)
+        state = state_at(account.state, ended_time_us, now_us)
         is_closed = state is SessionState.SEALED or ending is None or ending.is_sealed
         if is_closed or account.session.sentinel_id != sentinel_id:
             return ()
@@ -117,12 +118,12 @@ class Tails:
         if filed is None:
             return () if self._is_deleted(session_id) else ((first, last),)
         record = filed.record
-        state = listing.state_at(record.state, record.ended_time_us, now_us)
+        state = state_at(record.state, record.ended_time_us, now_us)
         if state is not SessionState.ENDED or record.session.sentinel_id != sentinel_id:
             return ()
         settled = Runs()
         for span in self._catalog.spans(filed.row):
             settled.add(span.first, span.last)
-        for low, high in listing.final_ranges(self._catalog.gaps(filed.row)):
+        for low, high in final_ranges(self._catalog.gaps(filed.row)):
             settled.add(low, high)
         return tuple(islice(settled.missing(first, last), MOST_RANGES))

@@ -25,8 +25,8 @@ from vidlink.store.files.layout import (
     read_rows,
 )
 from vidlink.store.files.paths import part_file, part_number, records_file
-from vidlink.store.sequences.gaps import end_us
 from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.times import end_us
 
 _log = Logger()
 

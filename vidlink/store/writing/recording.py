@@ -16,7 +16,7 @@ from vidlink.store.files.layout import SessionFile, describe, write_session
 from vidlink.store.files.paths import SESSION_FILE, Paths
 from vidlink.store.handover.orders import End, Past, SetHold
 from vidlink.store.index.database import Sheet
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.runs import merge_spans
 from vidlink.store.writing.part import Part, Shelf
 
 #: So many parts of one session may be written to by turns; the oldest are left alone.
@@ -299,7 +299,7 @@ class Recording:
 
     def _record(self) -> SessionRecord:
         runs = [run.as_span() for part in self._parts for run in part.runs.runs]
-        spans = listing.merge_spans([*(self._past.spans if self._past else ()), *runs])
+        spans = merge_spans([*(self._past.spans if self._past else ()), *runs])
         ending = self.ending if self._closing else None
         ended_time_us, reason = self._ended(ending)
         state = SessionState.LIVE if ended_time_us is None else SessionState.ENDED

@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import islice
 
 from vidlink.disk import Disk
-from vidlink.model import Arrival, SegmentPage, SegmentQuery, SegmentRecord
+from vidlink.model import Arrival, Gap, SegmentPage, SegmentQuery, SegmentRecord
 from vidlink.store.files.layout import KEYFRAME, LATE, UNDECODABLE, Row
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.reading.view import View
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.pages import clamp_limit
+from vidlink.store.sequences.times import media_ticks
 from vidlink.store.sequences.window import Window
 
 #: So far back the keyframe is looked for that the first segment of a page builds on, step by
@@ -25,7 +26,7 @@ def read_page(view: View, disk: Disk, query: SegmentQuery) -> SegmentPage:
     The time range is found by halving, as times ascend with sequences: a Sentinel's clock is
     slewed, never set back, within a session.
     """
-    limit = listing.clamp_limit(query.limit)
+    limit = clamp_limit(query.limit)
     timescale = view.session.timescale
     with view.records(disk) as records:
         found = {row[0]: _from_row(row, timescale) for _, row in records.page(query, limit + 1)}
@@ -35,7 +36,7 @@ def read_page(view: View, disk: Disk, query: SegmentQuery) -> SegmentPage:
         shown = segments[:limit]
         last = shown[-1].sequence if len(segments) > limit else None
         decodes = bool(shown) and _decodes(shown[0], records, view.waiting)
-    gaps = listing.gaps_of_page(
+    gaps = gaps_of_page(
         view.gaps(_window(query, shown, last)),
         query.after,
         last,
@@ -43,6 +44,26 @@ def read_page(view: View, disk: Disk, query: SegmentQuery) -> SegmentPage:
         query.to_time_us,
     )
     return SegmentPage(_marked(shown, decodes), gaps, last)
+
+
+def gaps_of_page(
+    gaps: Iterable[Gap], after: int | None, last: int | None, from_us: int | None, to_us: int | None
+) -> tuple[Gap, ...]:
+    """The gaps that belong on a page of segments.
+
+    `after` is what the page was asked to begin after, `last` its last sequence when another
+    page follows (else None). Gaps of time alone belong on the last page. Of a gap whose time
+    is known, that time must overlap the range asked for.
+    """
+    low = -1 if after is None else after
+    return tuple(
+        gap
+        for gap in gaps
+        if (last is None or (gap.first is not None and gap.first <= last))
+        and (gap.last is None or gap.last > low)
+        and (to_us is None or gap.start_time_us is None or gap.start_time_us < to_us)
+        and (from_us is None or gap.end_time_us is None or gap.end_time_us > from_us)
+    )
 
 
 def _window(query: SegmentQuery, shown: list[SegmentRecord], last: int | None) -> Window:
@@ -127,7 +148,7 @@ def _from_row(row: Row, timescale: int) -> SegmentRecord:
         undecodable=bool(flags & UNDECODABLE),
         size_bytes=size,
         media_time=media_time,
-        media_duration=listing.media_ticks(duration_ms, timescale),
+        media_duration=media_ticks(duration_ms, timescale),
         received_time_us=received_us,
         durable=True,
     )
@@ -145,7 +166,7 @@ def _from_arrival(arrival: Arrival, timescale: int) -> SegmentRecord:
         undecodable=arrival.undecodable,
         size_bytes=len(segment.data),
         media_time=arrival.media_time,
-        media_duration=listing.media_ticks(segment.duration_ms, timescale),
+        media_duration=media_ticks(segment.duration_ms, timescale),
         received_time_us=arrival.received_time_us,
         durable=False,
     )
