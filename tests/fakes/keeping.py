@@ -29,8 +29,10 @@ from vidlink.model import (
     Totals,
 )
 from vidlink.model.clips import Clip, ClipQuery
-from vidlink.store.deleting.policy import size_of, what_goes
-from vidlink.store.handover.removals import Removal, describe
+from vidlink.store.deleting.policy import what_goes
+from vidlink.store.deleting.receipt import describe
+from vidlink.store.files.layout import size_of
+from vidlink.store.handover.removals import Removal
 from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
 from vidlink.store.sequences.pages import clamp_limit
 from vidlink.store.sequences.texts import as_text

@@ -154,7 +154,7 @@ class StatementTests(BoundCase):
         account = self.rig.store._ledger.account(self.session.session_id)
         assert account is not None
         for sequence in range(1, 5):
-            self.rig.store._ledger._refusals.add(account, an_arrival(self.session, 100 + sequence))
+            self.rig.store._ledger._refused.add(account, an_arrival(self.session, 100 + sequence))
         self.end()
         last = self.shown().gaps[-1]
         self.assertEqual((last.last, last.cause), (104, Cause.MISSING))

@@ -34,13 +34,14 @@ from vidlink.model import (
 from vidlink.store.deleting.keeping import Keeping
 from vidlink.store.deleting.remover import Remover
 from vidlink.store.deleting.reserve import Reserve
+from vidlink.store.deleting.thread import RemoverThread
 from vidlink.store.files.durability import choose_durability
 from vidlink.store.files.folder import DataFolder, take_folder
 from vidlink.store.files.receipts import ReceiptFile
-from vidlink.store.film.body import RunInPool
 from vidlink.store.film.reel import Reels
-from vidlink.store.handover.locks import Claims
-from vidlink.store.handover.orders import CallInReactor, Inbox, Report
+from vidlink.store.handover.inbox import CallInReactor, Inbox, RunInPool
+from vidlink.store.handover.locks import SessionLocks
+from vidlink.store.handover.orders import Report
 from vidlink.store.handover.removals import Removals
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
@@ -50,8 +51,8 @@ from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.archive import Archive
 from vidlink.store.reading.wanted import Ranges, Tail, Tails
 from vidlink.store.starting.recovery import END_REASON, Recovery
-from vidlink.store.writing.part import Shelf
-from vidlink.store.writing.thread import RemoverThread, WriterThread
+from vidlink.store.writing.part import OpenParts
+from vidlink.store.writing.thread import WriterThread
 from vidlink.store.writing.writer import Writer
 
 QUEUE_BYTES = 256 * 1024 * 1024
@@ -114,7 +115,7 @@ class RecordingStore(LookingBack):
         self._index_bytes = index_bytes
         self._disk = Disk() if disk is None else disk
         self._inbox = Inbox()
-        self._claims = Claims()
+        self._locks = SessionLocks()
         self._removals = Removals()
         self._nothing = RecordingCounts()
         self._book: Ledger | None = None
@@ -171,15 +172,15 @@ class RecordingStore(LookingBack):
         most_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.writer = Writer(
             paths=paths,
-            shelf=Shelf(self._disk, max(1, min(self._open_parts, most_open // 4))),
+            open_parts=OpenParts(self._disk, max(1, min(self._open_parts, most_open // 4))),
             durability=durability,
             index=index,
             catalog=catalog,
-            claims=self._claims,
+            locks=self._locks,
             inbox=self._inbox,
             check_folder=folder.check,
             monotonic=self._monotonic,
-            deliver=partial(self._call_in_reactor, self._take),
+            deliver=partial(self._call_in_reactor, self._apply),
             full=self._removals.full,
             forgotten=self._removals.forgotten,
         )
@@ -187,7 +188,7 @@ class RecordingStore(LookingBack):
         self._tails = Tails(
             self._ledger,
             catalog,
-            lambda name: self._claims.is_hidden(name) or Stock(catalog).is_deleted(name),
+            lambda name: self._locks.is_hidden(name) or Stock(catalog).is_deleted(name),
             self._run_in_pool,
             self._wall_clock_us,
             self._monotonic,
@@ -198,7 +199,7 @@ class RecordingStore(LookingBack):
             ledger=self._ledger,
             catalog=catalog,
             reels=Reels(self._disk, self._index_bytes),
-            claims=self._claims,
+            locks=self._locks,
             run_in_pool=self._run_in_pool,
             wall_clock_us=self._wall_clock_us,
         )
@@ -211,7 +212,7 @@ class RecordingStore(LookingBack):
             "disk": self._disk,
             "catalog": catalog,
             "receipts": receipts,
-            "claims": self._claims,
+            "locks": self._locks,
             "inbox": self._inbox,
             "removals": self._removals,
             "policy": self._policy,
@@ -231,9 +232,9 @@ class RecordingStore(LookingBack):
             run_in_pool=self._run_in_pool,
         )
 
-    def _take(self, report: Report) -> None:
-        self._ledger.take(report)
-        self._keeping.take(report)
+    def _apply(self, report: Report) -> None:
+        self._ledger.apply(report)
+        self._keeping.apply(report)
 
     def start(self) -> None:
         """Begin to write, and to delete, in a thread each. Without it, rounds are done by who

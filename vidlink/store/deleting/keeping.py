@@ -19,9 +19,9 @@ from vidlink.model import DeletionReason, Hold, Policy, Receipt, ReceiptPage, Re
 from vidlink.store.deleting.policy import what_goes
 from vidlink.store.files.paths import Paths
 from vidlink.store.files.receipts import ReceiptFile
-from vidlink.store.film.body import RunInPool
-from vidlink.store.handover.locks import Claims
-from vidlink.store.handover.orders import CallInReactor, Inbox, Report, SetHold
+from vidlink.store.handover.inbox import CallInReactor, Inbox, RunInPool
+from vidlink.store.handover.locks import SessionLocks
+from vidlink.store.handover.orders import Report, SetHold
 from vidlink.store.handover.removals import Removal, Removals
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.deletions import Stock
@@ -54,7 +54,7 @@ class Keeping:
         ledger: Ledger,
         catalog: Catalog,
         receipts: ReceiptFile,
-        claims: Claims,
+        locks: SessionLocks,
         inbox: Inbox,
         removals: Removals,
         policy: Policy,
@@ -68,7 +68,7 @@ class Keeping:
         self._catalog = catalog
         self._stock = Stock(catalog)
         self._receipts = receipts
-        self._claims = claims
+        self._locks = locks
         self._inbox = inbox
         self._removals = removals
         self._policy = policy
@@ -125,7 +125,7 @@ class Keeping:
         return looked_up.addCallback(lambda _: self._hold(order))
 
     def _look_up(self, sentinel_id: str, session_id: str) -> None:
-        is_hidden = self._claims.is_hidden(session_id)
+        is_hidden = self._locks.is_hidden(session_id)
         if is_hidden or self._catalog.session(sentinel_id, session_id) is None:
             raise NotFound(f"there is no session {session_id} of {sentinel_id}")
 
@@ -135,7 +135,7 @@ class Keeping:
         self._inbox.put(order)
         return answer.addCallback(lambda _: order.hold)
 
-    def take(self, report: Report) -> None:
+    def apply(self, report: Report) -> None:
         """Take what a round has come to, and tell those who wait."""
         for order in report.held:
             account = self._ledger.account(order.session_id)

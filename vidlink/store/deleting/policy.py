@@ -15,13 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vidlink.model import Candidate, DeletionReason, Due, Policy, SessionState
-from vidlink.store.files.layout import RECORD_BYTES
 from vidlink.store.sequences.life import state_at
-
-
-def size_of(segment_bytes: int, segment_count: int) -> int:
-    """What a session takes, as policies count it: segments and their index records."""
-    return segment_bytes + segment_count * RECORD_BYTES
 
 
 def in_order(candidates: Iterable[Candidate], now_us: int) -> list[Candidate]:

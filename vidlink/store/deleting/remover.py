@@ -24,14 +24,16 @@ from vidlink.disk import Disk
 from vidlink.errors import NotFound, SessionHeld, SessionLive, StoreError, VidlinkError
 from vidlink.model import Due, Hold, Policy, Receipt, SessionState
 from vidlink.store.deleting.policy import what_goes
+from vidlink.store.deleting.receipt import describe, digest_records
 from vidlink.store.deleting.reserve import Reserve
 from vidlink.store.deleting.trash import Trash
 from vidlink.store.files.layout import MOST_FILE_BYTES, read_session
 from vidlink.store.files.paths import SESSION_FILE, Paths
 from vidlink.store.files.receipts import ReceiptFile
-from vidlink.store.handover.locks import Claims
-from vidlink.store.handover.orders import Forget, Inbox, SetHold
-from vidlink.store.handover.removals import Removal, Removals, describe, digest_records
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.locks import SessionLocks
+from vidlink.store.handover.orders import Forget, SetHold
+from vidlink.store.handover.removals import Removal, Removals
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.deletions import Stock
 from vidlink.store.sequences.gaps import explain
@@ -69,7 +71,7 @@ class Remover:
         catalog: Catalog,
         receipts: ReceiptFile,
         last_number: int,
-        claims: Claims,
+        locks: SessionLocks,
         inbox: Inbox,
         removals: Removals,
         policy: Policy,
@@ -84,7 +86,7 @@ class Remover:
         self._stock = Stock(catalog)
         self._receipts = receipts
         self._number = last_number
-        self._claims = claims
+        self._locks = locks
         self._inbox = inbox
         self._removals = removals
         self._policy = policy
@@ -110,7 +112,7 @@ class Remover:
             self._trash.find()
             self._reserve.fill()
         self._finish()
-        self._trash.empty(lambda: self._removals.closing)
+        self._trash.empty(lambda: self._removals.is_closing)
         for removal in self._removals.drain():
             self._remove(removal)
         if not self._going and not self._policy.is_off:
@@ -154,8 +156,8 @@ class Remover:
 
     def _claimed(self, removal: Removal) -> Receipt:
         session_id = removal.session_id
-        if not self._claims.delete(session_id):
-            if self._claims.is_hidden(session_id):
+        if not self._locks.lock_for_deleting(session_id):
+            if self._locks.is_hidden(session_id):
                 raise NotFound(f"there is no session {session_id} of {removal.sentinel_id}")
             raise SessionLive("the session is being written to; it can be deleted when it is over")
         try:
@@ -163,10 +165,10 @@ class Remover:
             if not removal.is_rehearsal:
                 self._let_go(removal, receipt)
         except BaseException:
-            self._claims.deleted(session_id)
+            self._locks.release_from_deleting(session_id)
             raise
         if removal.is_rehearsal:
-            self._claims.deleted(session_id)
+            self._locks.release_from_deleting(session_id)
         return receipt
 
     def _may_go(self, removal: Removal) -> Filed:
@@ -210,7 +212,7 @@ class Remover:
         place, size = self._append(receipt)
         self._number = number
         session_id = removal.session_id
-        self._claims.hide(session_id)
+        self._locks.hide(session_id)
         removal.receipt = receipt
         self._going[session_id] = removal
         self._inbox.put(Forget(removal.sentinel_id, session_id, number, place, size))
@@ -237,12 +239,12 @@ class Remover:
             removal = self._going.get(session_id)
             if removal is not None and not removal.is_gone:
                 removal.is_gone = True
-                self._trash.take(removal.sentinel_id, session_id)
-                self._trash.empty(lambda: self._removals.closing)
+                self._trash.move_in(removal.sentinel_id, session_id)
+                self._trash.empty(lambda: self._removals.is_closing)
                 removal.answer(removal.receipt)
             if is_done:
                 self._going.pop(session_id, None)
-                self._claims.deleted(session_id)
+                self._locks.release_from_deleting(session_id)
                 self._reserve.fill()
                 # What has been said until now was of a disk that had not its room yet.
                 self._removals.is_full = False

@@ -42,7 +42,7 @@ class Trash:
             return
         self._folders.extend(os.path.join(self._paths.deleting, name) for name in sorted(names))
 
-    def take(self, sentinel_id: str, session_id: str) -> None:
+    def move_in(self, sentinel_id: str, session_id: str) -> None:
         """Move the folder of a session here."""
         folder = self._paths.session(sentinel_id, session_id)
         bin_folder = os.path.join(self._paths.deleting, session_id)

@@ -83,6 +83,11 @@ def read_records(data: bytes) -> Iterator[Row | None]:
         start += RECORD_BYTES
 
 
+def size_of(segment_bytes: int, segment_count: int) -> int:
+    """What a session takes, as policies count it: segments and their index records."""
+    return segment_bytes + segment_count * RECORD_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class SessionFile:
     """What ``session.json`` holds: the session, its gaps, and once it is over, its ending.

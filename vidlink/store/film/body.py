@@ -7,18 +7,15 @@ What it is made of is decided in `reading.archive`; how it goes out is the busin
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from vidlink.interfaces import IBody
 from vidlink.store.files.sections import Section
-
-#: Runs a function in a thread of the pool, and fires with what it gives.
-RunInPool = Callable[..., "Deferred[Any]"]
+from vidlink.store.handover.inbox import RunInPool
 
 
 @implementer(IBody)

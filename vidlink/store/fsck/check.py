@@ -110,7 +110,9 @@ class Check:
         index = Index(paths.index, folder.uuid, "FULL" if durability.flushes_files else "NORMAL")
         undo.callback(index.close)
         receipts = ReceiptFile(paths.receipts, self._disk, flush=True)
-        recovery = Recovery(paths, self._disk, index, durability, receipts, now_us, thorough=True)
+        recovery = Recovery(
+            paths, self._disk, index, durability, receipts, now_us, is_thorough=True
+        )
         recovery.run()
         for sentinel_id, session_id in recovery.closed:
             text = "was being recorded when the server stopped"

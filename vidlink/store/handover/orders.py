@@ -1,15 +1,12 @@
 """What crosses between the reactor's thread and the writer's: orders one way, reports the other.
 
-The bound of what may wait is kept by `ledger`, which also counts what is written and not yet
-synced; the inbox itself only hands over.
+The way on which orders go is in `inbox`; orders to delete are in `removals`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Condition
 
 from vidlink.errors import VidlinkError
 from vidlink.model import Arrival, Cause, Gap, Hold, Session, Span, Trouble
@@ -101,7 +98,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Ack:
+class Acknowledged:
     """Report: these segments and gaps of a session have become durable.
 
     `parts` are the parts that have grown, as number and count of records.
@@ -129,7 +126,7 @@ class Report:
     refused: list[tuple[str, VidlinkError]] = field(default_factory=list)
     dropped: list[tuple[str, Arrival]] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
-    acks: list[Ack] = field(default_factory=list)
+    acks: list[Acknowledged] = field(default_factory=list)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     index_trouble: Trouble | None = None
@@ -137,55 +134,3 @@ class Report:
     not_held: list[tuple[SetHold, VidlinkError]] = field(default_factory=list)
     failures: Counter[Cause] = field(default_factory=Counter)
     took_seconds: float = 0.0
-
-
-class Inbox:
-    """Orders for the writer, handed over in batches."""
-
-    def __init__(self) -> None:
-        self._condition = Condition()
-        self._orders: list[Order] = []
-        self._size_bytes = 0
-        self._closing = False
-
-    def put(self, order: Order, size_bytes: int = 0) -> None:
-        """Hand over one order; never waits for the disk."""
-        with self._condition:
-            self._orders.append(order)
-            self._size_bytes += size_bytes
-            self._condition.notify()
-
-    def drain(self) -> list[Order]:
-        """Take everything there is."""
-        with self._condition:
-            orders, self._orders = self._orders, []
-            self._size_bytes = 0
-            return orders
-
-    def close(self) -> None:
-        """Nobody has to wait any more."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify()
-
-    @property
-    def closing(self) -> bool:
-        """Whether :meth:`close` has been called."""
-        return self._closing
-
-    def wait(self, idle_seconds: float | None, round_seconds: float, round_bytes: int) -> None:
-        """Return when a round is due.
-
-        That is `round_seconds` after there is something, or as soon as there are `round_bytes`
-        of it; or when `idle_seconds` have passed with nothing (None: never).
-        """
-        with self._condition:
-            self._condition.wait_for(lambda: bool(self._orders) or self._closing, idle_seconds)
-            if self._orders:
-                self._condition.wait_for(
-                    lambda: self._size_bytes >= round_bytes or self._closing, round_seconds
-                )
-
-
-#: Calls a function with these arguments in the reactor's thread, from any other.
-CallInReactor = Callable[..., object]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from vidlink.model import Candidate, SessionState, Totals
-from vidlink.store.deleting.policy import size_of
+from vidlink.store.files.layout import size_of
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import FILLING
 

@@ -16,13 +16,14 @@ from twisted.logger import Logger
 
 from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
 from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, Session
-from vidlink.store.handover.orders import Ack, End, Inbox, Past, Report
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.orders import Acknowledged, End, Past, Report
 from vidlink.store.queue.account import Account
 from vidlink.store.queue.openings import Openings
-from vidlink.store.queue.refused import Refusals
+from vidlink.store.queue.refused import Refused
 from vidlink.store.queue.room import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
-from vidlink.store.queue.unstarted import Newcomers
-from vidlink.store.queue.vitals import Pulse
+from vidlink.store.queue.unstarted import Unstarted
+from vidlink.store.queue.vitals import RecordingVitals
 from vidlink.store.sequences.gaps import sealed_gaps
 from vidlink.store.sequences.statements import put_statement
 from vidlink.store.sequences.texts import as_text
@@ -50,14 +51,14 @@ class Ledger:
     ) -> None:
         self._inbox = inbox
         self._room = Room(queue_bytes, queue_segments, seconds)
-        self._pulse = Pulse(self._room, seconds)
-        self.counts = self._pulse.counts
+        self._vitals = RecordingVitals(self._room, seconds)
+        self.counts = self._vitals.counts
         self._is_used = is_used
         self._used: set[str] = set()
         self._accounts: dict[str, Account] = {}
         self._openings = Openings(inbox, self._room)
-        self._newcomers = Newcomers(inbox, self._room)
-        self._refusals = Refusals(self._pulse, self._newcomers.state)
+        self._unstarted = Unstarted(inbox, self._room)
+        self._refused = Refused(self._vitals, self._unstarted.state)
         self._is_over = False
 
     def __iter__(self) -> Iterator[Account]:
@@ -84,7 +85,7 @@ class Ledger:
         self._used.add(session_id)
         account = Account(session, durable, replace(session, init=b""))
         self._accounts[session_id] = account
-        self._newcomers.add(account)
+        self._unstarted.add(account)
 
     def reopen(
         self, session: Session, durable: Callable[[int], None], now_us: int
@@ -98,7 +99,7 @@ class Ledger:
             if account is not None and account.ending is None:
                 raise RequestError("the session is being recorded")
             # One that is just being closed is opened when it is wholly on disk.
-            answer = self._openings.add(session, durable, now_us, at_once=account is None)
+            answer = self._openings.add(session, durable, now_us, is_closed=account is None)
         except VidlinkError as error:
             return fail(error)
         self._used.add(session.session_id)
@@ -115,13 +116,13 @@ class Ledger:
         check_arrival(arrival)
         is_late = arrival.segment.late
         if not self._room.has(size, is_late=is_late) or not (
-            account.is_handed_over or self._newcomers.hand_over(account)
+            account.is_handed_over or self._unstarted.hand_over(account)
         ):
-            self._refusals.add(account, arrival)
+            self._refused.add(account, arrival)
             return False
         if account.refusing is not None and not is_late:
-            self._refusals.end(account)
-        self._room.take(size, 1)
+            self._refused.end(account)
+        self._room.occupy(size, 1)
         self._accept(account, to_keep(arrival))
         return True
 
@@ -141,13 +142,13 @@ class Ledger:
         if account is None or account.ending is not None:
             self._openings.gap(session_id, gap)
         else:
-            self._pulse.stated(gap)
+            self._vitals.stated(gap)
             number = put_statement(account.gaps, gap)
             if account.gaps[number] != gap:
                 # It is lost whatever becomes of the statement, so nothing has to wait for that.
                 account.settle_gaps((gap,))
                 self._tell(account, account.settled.reached)
-            self._newcomers.state(account, number)
+            self._unstarted.state(account, number)
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """Nothing more comes; nothing happens if that was said before."""
@@ -171,7 +172,7 @@ class Ledger:
         return self._end(account, ending)
 
     def _end(self, account: Account, ending: End) -> End:
-        self._refusals.end(account)
+        self._refused.end(account)
         if ending.is_sealed and not account.is_whole:
             ending = replace(ending, is_sealed=False)
         if ending.is_sealed:
@@ -181,11 +182,11 @@ class Ledger:
             account.gaps = sealed_gaps(known, ended_us)
             for number, gap in enumerate(account.gaps):
                 if number >= len(known) or gap is not known[number]:
-                    self._newcomers.state(account, number)
+                    self._unstarted.state(account, number)
         account.ending = ending
         if account.is_handed_over:
             self._inbox.put(ending)
-        elif self._newcomers.gives_up(account):
+        elif self._unstarted.gives_up(account):
             self._close(account.session.session_id)
         return ending
 
@@ -195,32 +196,32 @@ class Ledger:
         self._openings.drop_all(reason, ended_time_us)
         for session_id in tuple(self._accounts):
             self.end(session_id, reason, ended_time_us)
-        self._newcomers.hand_over_all(is_last=True)
+        self._unstarted.hand_over_all(is_last=True)
 
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended reaches the disk."""
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             return RecordingState.NONE
-        is_bad = self._is_troubled(account) or self._pulse.index_trouble is not None
+        is_bad = self._is_troubled(account) or self._vitals.index_trouble is not None
         return RecordingState.TROUBLE if is_bad else RecordingState.OK
 
     def _is_troubled(self, account: Account) -> bool:
         return (
             account.refusing is not None
             or not account.is_handed_over
-            or self._pulse.trouble(account.session.session_id) is not None
+            or self._vitals.trouble(account.session.session_id) is not None
         )
 
     def health(self) -> RecordingHealth:
         """How the recording does at this moment."""
         live = [account for account in self._accounts.values() if account.ending is None]
         troubled = sum(map(self._is_troubled, live))
-        return self._pulse.health(not self._is_over, len(live), troubled)
+        return self._vitals.health(not self._is_over, len(live), troubled)
 
-    def take(self, report: Report) -> None:
+    def apply(self, report: Report) -> None:
         """Take the report of a round, and tell those who wait for it."""
-        self._pulse.take(report)
+        self._vitals.apply(report)
         for past in report.opened:
             self._open(past)
         for session_id, error in report.refused:
@@ -240,9 +241,9 @@ class Ledger:
                 account.start_bytes = 0
         for session_id in report.closed:
             self._close(session_id)
-        self._newcomers.hand_over_all()
+        self._unstarted.hand_over_all()
         if self._room.load <= ROOM_AGAIN:
-            self._refusals.end_all()
+            self._refused.end_all()
 
     def _open(self, past: Past) -> None:
         """The writer has opened a session: hand over what was kept for it."""
@@ -274,7 +275,7 @@ class Ledger:
             self._tell(account, account.highest)
         self._openings.order(session_id)
 
-    def _settle(self, account: Account, ack: Ack) -> None:
+    def _settle(self, account: Account, ack: Acknowledged) -> None:
         size_bytes = 0
         for arrival in ack.arrivals:
             sequence = arrival.segment.sequence
@@ -283,7 +284,7 @@ class Ledger:
             account.settled.add(sequence, sequence)
         if ack.arrivals:
             self._room.free(size_bytes, len(ack.arrivals))
-            self._pulse.settled(ack, size_bytes)
+            self._vitals.settled(ack, size_bytes)
         account.parts.update(ack.parts)
         account.settle_gaps(account.gaps[number] for number in ack.gaps)
         self._tell(account, account.settled.reached)

@@ -20,7 +20,8 @@ from vidlink.errors import (
     VidlinkError,
 )
 from vidlink.model import Arrival, Gap, Session
-from vidlink.store.handover.orders import End, Inbox, Reopen
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.orders import End, Reopen
 from vidlink.store.queue.room import Room, check_arrival, to_keep
 from vidlink.store.sequences.runs import widened
 from vidlink.store.sequences.statements import put_statement
@@ -84,9 +85,9 @@ class Openings:
         self._openings: dict[str, Opening] = {}
 
     def add(
-        self, session: Session, durable: Callable[[int], None], now_us: int, *, at_once: bool
+        self, session: Session, durable: Callable[[int], None], now_us: int, *, is_closed: bool
     ) -> Deferred[None]:
-        """Open `session`, unless `at_once` only after :meth:`order`; fires when it is open.
+        """Open `session`, one that `is_closed` now, another after :meth:`order`; fires when open.
 
         Raises :exc:`~vidlink.errors.RequestError` or :exc:`~vidlink.errors.NotMedia`.
         """
@@ -98,9 +99,9 @@ class Openings:
             size = len(session.init) + START_BYTES
             if not self._room.has(size, is_late=True):
                 raise RequestError("there is no room for this session now; offer it again later")
-            self._room.take(size, 0)
+            self._room.occupy(size, 0)
             opening = self._openings[session_id] = Opening(session, durable, now_us, size)
-            if at_once:
+            if is_closed:
                 self.order(session_id)
         answer: Deferred[None] = Deferred()
         opening.answers.append(answer)
@@ -123,7 +124,7 @@ class Openings:
                 opening.refused = widened(opening.refused, sequence)
                 return False
             opening.arrivals[sequence] = to_keep(arrival)
-            self._room.take(size, 1)
+            self._room.occupy(size, 1)
         return True
 
     def gap(self, session_id: str, gap: Gap) -> None:

@@ -10,21 +10,21 @@ from dataclasses import replace
 
 from vidlink.model import Arrival, Gap
 from vidlink.store.queue.account import Account
-from vidlink.store.queue.vitals import Pulse
+from vidlink.store.queue.vitals import RecordingVitals
 from vidlink.store.sequences.statements import put_statement
 
 
-class Refusals:
+class Refused:
     """What is being refused. `state` hands a gap of an account, by its number, to the writer."""
 
-    def __init__(self, pulse: Pulse, state: Callable[[Account, int], None]) -> None:
-        self._pulse = pulse
+    def __init__(self, vitals: RecordingVitals, state: Callable[[Account, int], None]) -> None:
+        self._vitals = vitals
         self._state = state
         self._under_way: dict[str, Account] = {}
 
     def add(self, account: Account, arrival: Arrival) -> None:
         """A segment was refused. A late one leaves the hole that is there."""
-        segment, counts = arrival.segment, self._pulse.counts
+        segment, counts = arrival.segment, self._vitals.counts
         number, sequence = account.refusing, segment.sequence
         if number is not None and account.gaps[number].last == sequence - 1:
             gap = account.gaps[number] = replace(account.gaps[number], last=sequence)
@@ -50,9 +50,9 @@ class Refusals:
             self.end(account)
 
     def _begin(self, account: Account, sequence: int) -> int:
-        why = self._pulse.why_refused(account.session.session_id)
+        why = self._vitals.why_refused(account.session.session_id)
         gap = Gap(sequence, sequence, why.cause, detail=why.text)
         number = put_statement(account.gaps, gap)
-        self._pulse.stated(gap)
+        self._vitals.stated(gap)
         self._state(account, number)
         return number

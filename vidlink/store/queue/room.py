@@ -63,7 +63,7 @@ class Room:
         )
         return not self._is_full
 
-    def take(self, size_bytes: int, segments: int) -> None:
+    def occupy(self, size_bytes: int, segments: int) -> None:
         """It has been taken."""
         if not self.size_bytes:
             self.since_seconds = self._seconds()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-from vidlink.store.handover.orders import Begin, Inbox, StateGap
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.orders import Begin, StateGap
 from vidlink.store.queue.account import Account
 from vidlink.store.queue.openings import START_BYTES
 from vidlink.store.queue.room import Room
@@ -16,7 +17,7 @@ from vidlink.store.queue.room import Room
 MOST_LEFT_OUT = 4_096
 
 
-class Newcomers:
+class Unstarted:
     """Those that the writer does not know yet, for lack of `room`."""
 
     _log = Logger()
@@ -39,7 +40,7 @@ class Newcomers:
             account.is_handed_over = True
             self._left_out.pop(account.session.session_id, None)
             account.start_bytes = size
-            self._room.take(size, 0)
+            self._room.occupy(size, 0)
             self._inbox.put(Begin(account.session), size)
             for number in range(len(account.gaps)):
                 self.state(account, number)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vidlink.model import Cause, Gap, RecordingCounts, RecordingHealth, Trouble
-from vidlink.store.handover.orders import Ack, Report
+from vidlink.store.handover.orders import Acknowledged, Report
 from vidlink.store.queue.room import Room
 
 #: When something has waited so long and no round has been done, the disk hangs.
@@ -17,7 +17,7 @@ _SLOW = Trouble(Cause.QUEUE_FULL, "the disk did not keep up")
 _STUCK = Trouble(Cause.QUEUE_FULL, "the disk does not answer")
 
 
-class Pulse:
+class RecordingVitals:
     """What reports say of the recording as a whole.
 
     :param seconds: the monotonic clock, the same that arrivals are stamped by.
@@ -32,7 +32,7 @@ class Pulse:
         #: What keeps the database from being written; recordings go on.
         self.index_trouble: Trouble | None = None
 
-    def take(self, report: Report) -> None:
+    def apply(self, report: Report) -> None:
         """A round is done, well or not."""
         self._heard_seconds = self._seconds()
         self._troubles = report.troubles
@@ -42,7 +42,7 @@ class Pulse:
         self.counts.failures.update(report.failures)
         self.counts.rounds.add(report.took_seconds)
 
-    def settled(self, ack: Ack, size_bytes: int) -> None:
+    def settled(self, ack: Acknowledged, size_bytes: int) -> None:
         """Segments of so many octets have become durable."""
         counts = self.counts
         counts.segments += len(ack.arrivals)

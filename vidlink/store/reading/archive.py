@@ -32,9 +32,10 @@ from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.files.paths import Paths, part_file
 from vidlink.store.files.records import count_records
 from vidlink.store.files.sections import MemorySection, Section
-from vidlink.store.film.body import Body, RunInPool
+from vidlink.store.film.body import Body
 from vidlink.store.film.reel import Reels
-from vidlink.store.handover.locks import Claims
+from vidlink.store.handover.inbox import RunInPool
+from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.media import read_media
@@ -59,7 +60,7 @@ class Archive:
         ledger: Ledger,
         catalog: Catalog,
         reels: Reels,
-        claims: Claims,
+        locks: SessionLocks,
         run_in_pool: RunInPool,
         wall_clock_us: Callable[[], int],
     ) -> None:
@@ -68,7 +69,7 @@ class Archive:
         self._ledger = ledger
         self._catalog = catalog
         self._reels = reels
-        self._claims = claims
+        self._locks = locks
         self._run_in_pool = run_in_pool
         self._wall_clock_us = wall_clock_us
 
@@ -213,7 +214,7 @@ class Archive:
             if matches(query, record) and (place is None or page_key(record.session) < place)
         ]
         besides = {record.session.session_id for record in live}
-        found += self._catalog.sessions(query, place, besides | self._claims.hidden, limit + 1)
+        found += self._catalog.sessions(query, place, besides | self._locks.hidden, limit + 1)
         found.sort(key=lambda record: page_key(record.session), reverse=True)
         more = write_token(found[limit - 1].session) if len(found) > limit else None
         shown = tuple(
@@ -239,7 +240,7 @@ class Archive:
 
     def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:
         filed = self._catalog.session(sentinel_id, session_id)
-        if filed is None or self._claims.is_hidden(session_id):
+        if filed is None or self._locks.is_hidden(session_id):
             raise _unknown(sentinel_id, session_id)
         record, row = filed.record, filed.row
         folder = self._paths.session(sentinel_id, session_id)

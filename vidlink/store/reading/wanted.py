@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from vidlink.errors import VidlinkError
 from vidlink.model import SessionState
-from vidlink.store.film.body import RunInPool
+from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.sequences.gaps import final_ranges

@@ -21,7 +21,7 @@ _log = Logger()
 _BATCH = 1_024
 
 
-def take_in_receipts(index: Index, receipts: ReceiptFile) -> None:
+def add_receipts(index: Index, receipts: ReceiptFile) -> None:
     """Let the database know every receipt, and forget whatever session has one.
 
     Raises :exc:`OSError` or :exc:`~vidlink.errors.StoreError`.

@@ -8,7 +8,9 @@ folders. What is sound in one folder is decided in `salvage`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from twisted.logger import Logger
@@ -32,9 +34,8 @@ from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.database import Index, Sheet, UnusableIndex
 from vidlink.store.index.deletions import Stock
 from vidlink.store.index.sheets import file_of, sheet_of
-from vidlink.store.starting.deleted import clear_sentinels, put_away, take_in_receipts
+from vidlink.store.starting.deleted import add_receipts, clear_sentinels, put_away
 from vidlink.store.starting.salvage import Salvage, Salvaged
-from vidlink.store.starting.used import UsedIds
 
 END_REASON = "server stopped"
 #: So many sessions go into one transaction.
@@ -45,7 +46,7 @@ class Recovery:
     """One start of the store at `now_us`. Everything blocks, and raises :exc:`OSError` or
     :exc:`~vidlink.errors.StoreError`.
 
-    `thorough`: the description of every session is read, and not only of those that the
+    `is_thorough`: the description of every session is read, and not only of those that the
     database has as open.
     """
 
@@ -60,7 +61,7 @@ class Recovery:
         receipts: ReceiptFile,
         now_us: int,
         *,
-        thorough: bool = False,
+        is_thorough: bool = False,
     ) -> None:
         self._paths = paths
         self._disk = disk
@@ -68,7 +69,7 @@ class Recovery:
         self._durability = durability
         self._receipts = receipts
         self._now_us = now_us
-        self._is_thorough = thorough
+        self._is_thorough = is_thorough
         #: The sessions that were closed, as the ids of Sentinel and session.
         self.closed: list[tuple[str, str]] = []
         self._to_end: list[tuple[SessionFile, int | None, Salvaged]] = []
@@ -77,7 +78,7 @@ class Recovery:
     def run(self) -> UsedIds:
         """Make everything agree; returns the ids that must not be used again."""
         self._open_index()
-        take_in_receipts(self._index, self._receipts)
+        add_receipts(self._index, self._receipts)
         catalog = Catalog(self._paths.index)
         stock = Stock(catalog)
         try:
@@ -93,7 +94,7 @@ class Recovery:
                     if stock.is_deleted(session_id):
                         put_away(sentinel_id, session_id, self._paths, self._disk)
                     else:
-                        self._take_in(sentinel_id, session_id)
+                        self._add_folder(sentinel_id, session_id)
                 except OSError as error:
                     # The others shall be listed all the same; the next start tries again.
                     self._say_unreadable(self._paths.session(sentinel_id, session_id), error)
@@ -154,7 +155,7 @@ class Recovery:
                     found.append((sentinel_id, session_id))
         return found
 
-    def _take_in(self, sentinel_id: str, session_id: str) -> None:
+    def _add_folder(self, sentinel_id: str, session_id: str) -> None:
         """Put a folder that the database does not know into it."""
         folder = self._paths.session(sentinel_id, session_id)
         file = self._read_file(sentinel_id, session_id)
@@ -292,3 +293,20 @@ class Recovery:
             return False
         with Window(self._disk, path, lambda size: None) as part:
             return holds_segments(part)
+
+
+class UsedIds:
+    """The ids, eight bytes each, for there may be millions.
+
+    `deleted` are the hashes of those that have a receipt.
+    """
+
+    def __init__(self, session_ids: set[str], deleted: Iterable[int]) -> None:
+        used = {hash(session_id) for session_id in session_ids}
+        self._hashes = array("q", sorted(used.union(deleted)))
+
+    def __call__(self, session_id: str) -> bool:
+        """Whether `session_id` was used, or, once in 10^13 times, one that looks like it."""
+        wanted = hash(session_id)
+        place = bisect_left(self._hashes, wanted)
+        return place < len(self._hashes) and self._hashes[place] == wanted

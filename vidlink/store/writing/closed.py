@@ -15,7 +15,7 @@ from vidlink.disk import Disk
 from vidlink.errors import NotFound, RequestError, StoreError, VidlinkError
 from vidlink.store.files.layout import MOST_FILE_BYTES, read_session, write_session
 from vidlink.store.files.paths import SESSION_FILE, Paths
-from vidlink.store.handover.locks import Claims
+from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Forget, Report, SetHold
 
 #: So many holds are written in one round, a tenth of a millisecond each.
@@ -24,7 +24,7 @@ MOST_HOLDS = 64
 BUSY = "the session is being held or deleted; offer it again later"
 
 
-class Chores:
+class ClosedSessions:
     """Orders about sessions that are wholly on disk, and what of them is not durable yet.
 
     Every order waits for somebody's answer, who bounds how many there are. `forgotten` is told
@@ -35,13 +35,13 @@ class Chores:
         self,
         paths: Paths,
         disk: Disk,
-        claims: Claims,
+        locks: SessionLocks,
         check_folder: Callable[[], object],
         forgotten: Callable[[str, bool], object],
     ) -> None:
         self._paths = paths
         self._disk = disk
-        self._claims = claims
+        self._locks = locks
         self._check_folder = check_folder
         self._forgotten = forgotten
         self._to_hold: deque[SetHold] = deque()
@@ -50,7 +50,7 @@ class Chores:
         #: Whether the database has been told of all :meth:`changes`, and not synced since.
         self.is_saved = False
 
-    def take(self, order: SetHold | Forget) -> None:
+    def accept(self, order: SetHold | Forget) -> None:
         """Do this with one of the next rounds."""
         if isinstance(order, Forget):
             self._to_forget.append(order)
@@ -58,7 +58,7 @@ class Chores:
             self._to_hold.append(order)
 
     @property
-    def waiting(self) -> bool:
+    def has_work(self) -> bool:
         """Whether there is something to do."""
         return bool(self._to_hold or self._held or self._to_forget)
 
@@ -66,7 +66,7 @@ class Chores:
         """Whether a hold of it is in its folder, and not in the database yet."""
         return any(order.session_id == session_id for order in self._held)
 
-    def take_out(self, session_ids: Container[str]) -> list[SetHold]:
+    def move_out(self, session_ids: Container[str]) -> list[SetHold]:
         """The holds of these that have not been written, which is for the caller now."""
         found = [order for order in self._to_hold if order.session_id in session_ids]
         self._to_hold = deque(order for order in self._to_hold if order not in found)
@@ -82,7 +82,7 @@ class Chores:
                 report.not_held.append((order, error))
             except OSError as error:
                 reason = StoreError(f"the hold cannot be written: {error.strerror}")
-                self._claims.written(order.session_id)
+                self._locks.release_from_writing(order.session_id)
                 report.not_held.append((order, reason))
             else:
                 self._held.append(order)
@@ -91,15 +91,15 @@ class Chores:
         folder = self._paths.session(order.sentinel_id, order.session_id)
         path = os.path.join(folder, SESSION_FILE)
         self._check_folder()
-        if not self._claims.write(order.session_id):
+        if not self._locks.lock_for_writing(order.session_id):
             raise RequestError("the session is being deleted")
         try:
             file = read_session(self._disk.read(path, 0, MOST_FILE_BYTES))
         except FileNotFoundError:
-            self._claims.written(order.session_id)
+            self._locks.release_from_writing(order.session_id)
             raise NotFound(f"there is no session {order.session_id}") from None
         except StoreError:
-            self._claims.written(order.session_id)
+            self._locks.release_from_writing(order.session_id)
             raise
         data = write_session(replace(file, hold=order.hold))
         self._disk.replace(path, data, flush=flush_files)
@@ -122,7 +122,7 @@ class Chores:
             return
         self.is_saved = False
         for held in self._held:
-            self._claims.written(held.session_id)
+            self._locks.release_from_writing(held.session_id)
         report.held += self._held
         forgotten, self._to_forget, self._held = self._to_forget, [], []
         for order in forgotten:

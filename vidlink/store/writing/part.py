@@ -23,7 +23,7 @@ class Part:
     """Part `number` of the session in `folder`; nothing is on disk before :meth:`flush`.
 
     `committed_count` records and `committed_bytes` octets of it are synced; `runs` are what
-    those hold. `dirty` says that there is more. `exists` says that we made its files,
+    those hold. `is_dirty` says that there is more. `is_made` says that we made its files,
     `is_foreign` that a file of that name was there before.
     """
 
@@ -31,12 +31,12 @@ class Part:
         self.number = number
         self.path = os.path.join(folder, part_file(number))
         self.records_path = os.path.join(folder, records_file(number))
-        self.exists = False
+        self.is_made = False
         self.is_foreign = False
         self.committed_count = 0
         self.committed_bytes = 0
         self.runs = Runs()
-        self.dirty = True
+        self.is_dirty = True
         self._size_bytes = len(init)
         self._buffers: list[Octets] = [init]
         self._records: list[bytes] = []
@@ -44,7 +44,7 @@ class Part:
         self.last_sequence = -1
         self.last_media_time = -1
 
-    def takes(self, arrival: Arrival) -> bool:
+    def can_add(self, arrival: Arrival) -> bool:
         """Whether `arrival` keeps the order."""
         return (
             arrival.segment.sequence > self.last_sequence
@@ -60,15 +60,15 @@ class Part:
         self._size_bytes += len(segment.data)
         self.last_sequence = segment.sequence
         self.last_media_time = arrival.media_time
-        self.dirty = True
+        self.is_dirty = True
 
-    def flush(self, shelf: Shelf) -> None:
+    def flush(self, open_parts: OpenParts) -> None:
         """Write what was added, segments before their records. Raises :exc:`OSError`."""
-        descriptor, records = shelf.open(self)
+        descriptor, records = open_parts.open(self)
         buffers, packed = self._buffers, self._records
         self._buffers, self._records = [], []
-        write_all(shelf.disk, descriptor, buffers)
-        write_all(shelf.disk, records, [b"".join(packed)])
+        write_all(open_parts.disk, descriptor, buffers)
+        write_all(open_parts.disk, records, [b"".join(packed)])
 
     def commit(self) -> None:
         """What was written is synced."""
@@ -79,30 +79,30 @@ class Part:
         self.committed_count += len(self._uncommitted)
         self.committed_bytes = self._size_bytes
         self._uncommitted = []
-        self.dirty = False
+        self.is_dirty = False
 
-    def abandon(self, shelf: Shelf) -> bool:
+    def abandon(self, open_parts: OpenParts) -> bool:
         """Write nothing more to it, and cut it to what is committed as far as the disk lets us.
 
         Returns whether nothing is left of it, so that its number is free again.
         """
-        shelf.drop(self)
+        open_parts.drop(self)
         self._buffers, self._records, self._uncommitted = [], [], []
-        self.dirty = False
+        self.is_dirty = False
         try:
             if self.committed_bytes:
-                shelf.disk.truncate(self.records_path, self.committed_count * RECORD_BYTES)
-                shelf.disk.truncate(self.path, self.committed_bytes)
-            elif self.exists:
-                shelf.disk.remove(self.records_path)
-                shelf.disk.remove(self.path)
+                open_parts.disk.truncate(self.records_path, self.committed_count * RECORD_BYTES)
+                open_parts.disk.truncate(self.path, self.committed_bytes)
+            elif self.is_made:
+                open_parts.disk.remove(self.records_path)
+                open_parts.disk.remove(self.path)
         except OSError:
             # Readers go by the later part where two hold a sequence, and by checksums.
             return False
         return not self.committed_bytes and not self.is_foreign
 
 
-class Shelf:
+class OpenParts:
     """The open descriptors of parts, at most `limit` pairs of them; the longest unused go first.
 
     A part that is not synced yet stays open: who fills a round keeps it below `limit`.
@@ -124,7 +124,7 @@ class Shelf:
             self._open.move_to_end(part)
             return found
         self._make_room()
-        found = self._reopen(part) if part.exists else self._create(part)
+        found = self._reopen(part) if part.is_made else self._create(part)
         self._open[part] = found
         return found
 
@@ -144,7 +144,7 @@ class Shelf:
 
     def _make_room(self) -> None:
         if len(self._open) >= self.limit:
-            idle = next((part for part in self._open if not part.dirty), None)
+            idle = next((part for part in self._open if not part.is_dirty), None)
             if idle is not None:
                 self.drop(idle)
 
@@ -162,7 +162,7 @@ class Shelf:
         except FileExistsError:
             part.is_foreign = True
             raise
-        part.exists = True
+        part.is_made = True
         try:
             return descriptor, self.disk.create(part.records_path)
         except BaseException:

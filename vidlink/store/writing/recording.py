@@ -17,7 +17,7 @@ from vidlink.store.files.paths import SESSION_FILE, Paths
 from vidlink.store.handover.orders import End, Past, SetHold
 from vidlink.store.index.database import Sheet
 from vidlink.store.sequences.runs import merge_spans
-from vidlink.store.writing.part import Part, Shelf
+from vidlink.store.writing.part import OpenParts, Part
 
 #: So many parts of one session may be written to by turns; the oldest are left alone.
 _MOST_TAILS = 8
@@ -71,7 +71,7 @@ class Recording:
 
     # What is to be done
 
-    def take(self, arrival: Arrival) -> None:
+    def accept(self, arrival: Arrival) -> None:
         """Record this segment with one of the next rounds."""
         self._todo.append(arrival)
 
@@ -112,14 +112,14 @@ class Recording:
 
     # One round
 
-    def write(self, shelf: Shelf, budget_bytes: int, flush_files: bool) -> int:
+    def write(self, open_parts: OpenParts, budget_bytes: int, flush_files: bool) -> int:
         """Write what there is, until about `budget_bytes`; returns how many octets that were.
 
         Raises :exc:`OSError`; then :meth:`lose` has to follow.
         """
         size = 0
         if not self._prepared:
-            self._prepare(shelf, flush_files)
+            self._prepare(open_parts, flush_files)
             size = _START_BYTES
         if not self._is_marked:
             return size
@@ -140,18 +140,18 @@ class Recording:
             size += len(arrival.segment.data) + _START_BYTES * (len(self._parts) - count)
         dirty = self._parts_to_sync()
         for part in dirty:
-            self._new_names = self._new_names or not part.exists
-            part.flush(shelf)
+            self._new_names = self._new_names or not part.is_made
+            part.flush(open_parts)
         if self.ending is not None and not self._todo and not dirty:
-            self._close(shelf, flush_files)
+            self._close(open_parts, flush_files)
         elif self._unnoted * _GAPS_SHARE >= max(1, len(self.gaps) - _FEW_GAPS):
-            size += self._note_gaps(shelf, flush_files)
+            size += self._note_gaps(open_parts, flush_files)
         return size
 
-    def unsynced(self, shelf: Shelf) -> tuple[list[int], list[str]]:
+    def unsynced(self, open_parts: OpenParts) -> tuple[list[int], list[str]]:
         """The descriptors and folders that a sync of this round's work has to cover."""
         dirty = self._parts_to_sync()
-        descriptors = [one for part in dirty for one in shelf.descriptors(part)]
+        descriptors = [one for part in dirty for one in open_parts.descriptors(part)]
         above = os.path.dirname(self._folder)
         folders = [self._folder, above, os.path.dirname(above)] if self._new_names else []
         return descriptors, folders
@@ -171,10 +171,10 @@ class Recording:
         self._is_marked = self._is_marked or self._listed
         return done, [(part.number, part.committed_count) for part in grown]
 
-    def lose(self, shelf: Shelf, retry_seconds: float) -> None:
+    def lose(self, open_parts: OpenParts, retry_seconds: float) -> None:
         """The round has failed: everything in it is to be written again, to other files."""
         for part in self._parts_to_sync():
-            if part.abandon(shelf):
+            if part.abandon(open_parts):
                 self._parts.remove(part)
                 self._next_number = min(self._next_number, part.number)
             if part in self._tails:
@@ -188,7 +188,7 @@ class Recording:
         self.retry_seconds = retry_seconds
 
     def _parts_to_sync(self) -> list[Part]:
-        return [part for part in self._parts if part.dirty]
+        return [part for part in self._parts if part.is_dirty]
 
     def dropped(self) -> list[Arrival]:
         """What found no part, since this was asked last."""
@@ -200,7 +200,7 @@ class Recording:
         None if there are too many for that."""
         best: Part | None = None
         for part in self._tails:
-            if part.takes(arrival) and (best is None or part.last_sequence > best.last_sequence):
+            if part.can_add(arrival) and (best is None or part.last_sequence > best.last_sequence):
                 best = part
         if best is None and not (self._tails and self._next_number >= MOST_PARTS):
             return self._begin_part()
@@ -213,33 +213,33 @@ class Recording:
         self._tails = [*self._tails[1 - _MOST_TAILS :], part]
         return part
 
-    def _prepare(self, shelf: Shelf, flush_files: bool) -> None:
-        shelf.disk.make_folders(self._folder)
-        self._describe(shelf, flush_files)
+    def _prepare(self, open_parts: OpenParts, flush_files: bool) -> None:
+        open_parts.disk.make_folders(self._folder)
+        self._describe(open_parts, flush_files)
         self._prepared = self._new_names = True
 
-    def _describe(self, shelf: Shelf, flush_files: bool) -> None:
+    def _describe(self, open_parts: OpenParts, flush_files: bool) -> None:
         """Write the description, with what has been said about gaps."""
         path = os.path.join(self._folder, SESSION_FILE)
         file = replace(self._file, gaps=self._gaps_in_order())
-        shelf.disk.replace(path, write_session(file), flush=flush_files)
+        open_parts.disk.replace(path, write_session(file), flush=flush_files)
         self._unnoted = 0
 
-    def _note_gaps(self, shelf: Shelf, flush_files: bool) -> int:
+    def _note_gaps(self, open_parts: OpenParts, flush_files: bool) -> int:
         """The same, for the case that the database is lost; returns what that counts."""
         try:
-            self._describe(shelf, flush_files)
+            self._describe(open_parts, flush_files)
         except OSError:
             # The database has them, and with the next statement it is tried again.
             return 0
         self._new_names = True
         return _START_BYTES
 
-    def _close(self, shelf: Shelf, flush_files: bool) -> None:
+    def _close(self, open_parts: OpenParts, flush_files: bool) -> None:
         """Write the ending. Everything before it has been synced in an earlier round."""
         assert self.ending is not None
         for part in self._parts:
-            shelf.drop(part)
+            open_parts.drop(part)
         ended_time_us, reason = self._ended(self.ending)
         closed = replace(
             self._file,
@@ -250,7 +250,7 @@ class Recording:
             filling_from=None,
         )
         path = os.path.join(self._folder, SESSION_FILE)
-        shelf.disk.replace(path, write_session(closed), flush=flush_files)
+        open_parts.disk.replace(path, write_session(closed), flush=flush_files)
         self._closing, self._listed, self._new_names = True, False, True
 
     # The database
@@ -258,7 +258,7 @@ class Recording:
     def sheet(self, progress: bool) -> Sheet | None:
         """What the database does not have yet; None if that is nothing.
 
-        Spans are of what earlier rounds have synced, so that the database never claims more
+        Spans are of what earlier rounds have synced, so that the database never locks more
         than there is. `progress`: they are wanted even if nothing else is new.
         """
         progress = progress or not self._listed

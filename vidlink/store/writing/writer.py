@@ -16,12 +16,12 @@ from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
 from vidlink.model import Arrival, Cause, Trouble
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.paths import Paths
-from vidlink.store.handover.locks import Claims
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import (
-    Ack,
+    Acknowledged,
     Begin,
     Forget,
-    Inbox,
     Order,
     Reopen,
     Report,
@@ -30,8 +30,8 @@ from vidlink.store.handover.orders import (
 )
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index, Sheet
-from vidlink.store.writing.closed import BUSY, Chores
-from vidlink.store.writing.part import Shelf
+from vidlink.store.writing.closed import BUSY, ClosedSessions
+from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.recording import MOST_PARTS, Recording
 from vidlink.store.writing.reopening import look_up
 
@@ -54,7 +54,7 @@ class Writer:
 
     `check_folder` raises :exc:`OSError` when the data folder is not there any more; `deliver` is
     given the report of each round, in the calling thread; `full` is called when the disk is, and
-    `forgotten` as :class:`~vidlink.store.writing.closed.Chores` says.
+    `forgotten` as :class:`~vidlink.store.writing.closed.ClosedSessions` says.
     """
 
     _log = Logger()
@@ -63,11 +63,11 @@ class Writer:
         self,
         *,
         paths: Paths,
-        shelf: Shelf,
+        open_parts: OpenParts,
         durability: Durability,
         index: Index,
         catalog: Catalog,
-        claims: Claims,
+        locks: SessionLocks,
         inbox: Inbox,
         check_folder: Callable[[], object],
         monotonic: Callable[[], float],
@@ -76,7 +76,7 @@ class Writer:
         forgotten: Callable[[str, bool], object],
     ) -> None:
         self._paths = paths
-        self._shelf = shelf
+        self._open_parts = open_parts
         self._durability = durability
         self._index = index
         self._catalog = catalog
@@ -85,8 +85,8 @@ class Writer:
         self._monotonic = monotonic
         self._deliver = deliver
         self._full = full
-        self._claims = claims
-        self._chores = Chores(paths, shelf.disk, claims, check_folder, forgotten)
+        self._locks = locks
+        self._closed = ClosedSessions(paths, open_parts.disk, locks, check_folder, forgotten)
         self._recordings: dict[str, Recording] = {}
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()
@@ -105,14 +105,14 @@ class Writer:
         """
         self._report = Report()
         for order in self._inbox.drain():
-            self._take(order)
+            self._accept(order)
         self._reopen_some()
-        for hold in self._chores.take_out(self._recordings):
-            self._take(hold)
+        for hold in self._closed.move_out(self._recordings):
+            self._accept(hold)
         now = self._monotonic()
         touched: list[Recording] = []
         try:
-            self._chores.write(self._report, self._durability.flushes_files)
+            self._closed.write(self._report, self._durability.flushes_files)
             is_full = self._write(touched, now)
             saved = self._save(touched, now)
             self._sync(touched, now)
@@ -122,11 +122,11 @@ class Writer:
             is_full = False
             for recording in touched:
                 self._fail(recording, error, now)
-            self._chores.failed()
+            self._closed.failed()
         self._say_how_it_went(self._monotonic() - now)
         if is_full or self._to_reopen:
             return 0.0
-        waits = self._ready or self._chores.waiting or self._index_trouble is not None
+        waits = self._ready or self._closed.has_work or self._index_trouble is not None
         return ROUND_SECONDS if waits else None
 
     def _say_how_it_went(self, took_seconds: float) -> None:
@@ -154,15 +154,15 @@ class Writer:
                 "a gap in the recording",
                 count=len(self._recordings),
             )
-        self._shelf.close()
+        self._open_parts.close()
 
-    def _take(self, order: Order) -> None:
+    def _accept(self, order: Order) -> None:
         if isinstance(order, Arrival):
             session_id = order.segment.session_id
-            self._recordings[session_id].take(order)
+            self._recordings[session_id].accept(order)
         elif isinstance(order, Begin):
             session_id = order.session.session_id
-            self._claims.write(session_id)
+            self._locks.lock_for_writing(session_id)
             self._recordings[session_id] = Recording(order.session, self._paths)
         elif isinstance(order, StateGap):
             session_id = order.session_id
@@ -173,7 +173,7 @@ class Writer:
         elif isinstance(order, Forget) or (
             isinstance(order, SetHold) and order.session_id not in self._recordings
         ):
-            self._chores.take(order)
+            self._closed.accept(order)
             return
         elif isinstance(order, SetHold):
             session_id = order.session_id
@@ -202,11 +202,11 @@ class Writer:
     def _reopen(self, order: Reopen) -> int:
         """Open a session, or say why not; returns how many runs it has."""
         session_id = order.session.session_id
-        if self._chores.is_holding(session_id) or not self._claims.write(session_id):
+        if self._closed.is_holding(session_id) or not self._locks.lock_for_writing(session_id):
             self._report.refused.append((session_id, RequestError(BUSY)))
             return 0
         try:
-            past = look_up(order, self._catalog, self._shelf.disk, self._paths)
+            past = look_up(order, self._catalog, self._open_parts.disk, self._paths)
         except (RequestError, PeerError) as refusal:
             self._refuse(session_id, refusal)
         except Exception as error:
@@ -221,7 +221,7 @@ class Writer:
         return 0
 
     def _refuse(self, session_id: str, error: VidlinkError) -> None:
-        self._claims.written(session_id)
+        self._locks.release_from_writing(session_id)
         self._report.refused.append((session_id, error))
 
     def _write(self, touched: list[Recording], now: float) -> bool:
@@ -232,10 +232,10 @@ class Writer:
             return False
         flush_files = self._durability.flushes_files
         for session_id, recording in due:
-            if budget <= 0 or len(touched) >= self._shelf.limit:
+            if budget <= 0 or len(touched) >= self._open_parts.limit:
                 break
             try:
-                budget -= recording.write(self._shelf, budget, flush_files)
+                budget -= recording.write(self._open_parts, budget, flush_files)
             except Exception as error:
                 if not isinstance(error, OSError):
                     self._log.failure("session {session} cannot be written", session=session_id)
@@ -244,7 +244,7 @@ class Writer:
                 touched.append(recording)
                 # To the end of the line, for the case that something is left of it.
                 self._ready[session_id] = self._ready.pop(session_id)
-        return bool(touched) and (budget <= 0 or len(touched) >= self._shelf.limit)
+        return bool(touched) and (budget <= 0 or len(touched) >= self._open_parts.limit)
 
     def _folder_is_there(self, now: float, due: Iterable[tuple[str, Recording]]) -> bool:
         try:
@@ -264,7 +264,7 @@ class Writer:
             sheet = recording.sheet(now - recording.saved_seconds >= PROGRESS_SECONDS)
             if sheet is not None:
                 sheets.append((recording, sheet))
-        changes = self._chores.changes()
+        changes = self._closed.changes()
         if not (sheets or changes) and self._index_trouble is None:
             return {}
         try:
@@ -273,10 +273,10 @@ class Writer:
             self._index_retry_seconds = now + RETRY_SECONDS
             self._index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
             self._report.failures[Cause.WRITE_ERROR] += 1
-            self._chores.failed()
+            self._closed.failed()
             return {}
         self._index_trouble = None
-        self._chores.is_saved = bool(changes)
+        self._closed.is_saved = bool(changes)
         saved = {}
         for (recording, sheet), row in zip(sheets, rows, strict=True):
             saved[recording.session.session_id] = recording.saved(sheet, row)
@@ -288,21 +288,21 @@ class Writer:
         if self._durability.flushes_files:
             for recording in tuple(touched):
                 try:
-                    self._durability.sync_session(*recording.unsynced(self._shelf))
+                    self._durability.sync_session(*recording.unsynced(self._open_parts))
                 except OSError as error:
                     touched.remove(recording)
                     self._fail(recording, error, now)
         try:
-            if touched or self._chores.is_saved:
+            if touched or self._closed.is_saved:
                 self._durability.sync_all()
                 self._check_folder()
         except OSError as error:
             for recording in touched:
                 self._fail(recording, error, now)
             touched.clear()
-            self._chores.failed()
+            self._closed.failed()
         else:
-            self._chores.done(self._report)
+            self._closed.done(self._report)
 
     def _settle(self, touched: Iterable[Recording], saved: dict[str, list[int]]) -> None:
         for recording in touched:
@@ -317,17 +317,17 @@ class Writer:
             gaps = saved.get(session_id, [])
             self._report.held += recording.held()
             if arrivals or gaps:
-                self._report.acks.append(Ack(session_id, arrivals, gaps, parts))
+                self._report.acks.append(Acknowledged(session_id, arrivals, gaps, parts))
             if recording.finished:
                 self._report.closed.append(session_id)
-                self._claims.written(session_id)
+                self._locks.release_from_writing(session_id)
                 del self._recordings[session_id]
                 del self._ready[session_id]
             elif not recording.ready:
                 del self._ready[session_id]
 
     def _fail(self, recording: Recording, error: Exception, now: float) -> None:
-        recording.lose(self._shelf, now + RETRY_SECONDS)
+        recording.lose(self._open_parts, now + RETRY_SECONDS)
         cause, text = Cause.WRITE_ERROR, str(error)
         if isinstance(error, OSError):
             if error.errno in _FULL:

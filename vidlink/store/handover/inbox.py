@@ -1,0 +1,71 @@
+"""The ways from one thread to another: to the writer, into the pool, and back to the reactor.
+
+The bound of what may wait for the writer is kept by `queue.ledger`, which also counts what is
+written and not yet synced; the inbox itself only hands over. What is handed over is in `orders`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Condition
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from vidlink.store.handover.orders import Order
+
+#: Calls a function with these arguments in the reactor's thread, from any other.
+CallInReactor = Callable[..., object]
+#: Runs a function in a thread of the pool, and fires with what it gives.
+RunInPool = Callable[..., Deferred[Any]]
+
+#: A stop waits so long for a disk that fails.
+PATIENCE_SECONDS = 3.0
+
+
+class Inbox:
+    """Orders for the writer, handed over in batches."""
+
+    def __init__(self) -> None:
+        self._condition = Condition()
+        self._orders: list[Order] = []
+        self._size_bytes = 0
+        self._is_closing = False
+
+    def put(self, order: Order, size_bytes: int = 0) -> None:
+        """Hand over one order; never waits for the disk."""
+        with self._condition:
+            self._orders.append(order)
+            self._size_bytes += size_bytes
+            self._condition.notify()
+
+    def drain(self) -> list[Order]:
+        """Take everything there is."""
+        with self._condition:
+            orders, self._orders = self._orders, []
+            self._size_bytes = 0
+            return orders
+
+    def close(self) -> None:
+        """Nobody has to wait any more."""
+        with self._condition:
+            self._is_closing = True
+            self._condition.notify()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether :meth:`close` has been called."""
+        return self._is_closing
+
+    def wait(self, idle_seconds: float | None, round_seconds: float, round_bytes: int) -> None:
+        """Return when a round is due.
+
+        That is `round_seconds` after there is something, or as soon as there are `round_bytes`
+        of it; or when `idle_seconds` have passed with nothing (None: never).
+        """
+        with self._condition:
+            self._condition.wait_for(lambda: bool(self._orders) or self._is_closing, idle_seconds)
+            if self._orders:
+                self._condition.wait_for(
+                    lambda: self._size_bytes >= round_bytes or self._is_closing, round_seconds
+                )
