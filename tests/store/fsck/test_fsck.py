@@ -15,7 +15,7 @@ from tests.store.samples import a_session, an_arrival
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
 from vidlink.store.files.folder import inspect_folder, take_folder
-from vidlink.store.files.layout import RECORD_BYTES, pack_row, read_records
+from vidlink.store.files.layout import RECORD_BYTES, read_records
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Finding, Kind
 
@@ -173,12 +173,12 @@ class DamageTests(CheckedCase):
         path = self.inside("part-0000.idx")
         with open(path, "rb") as file:
             data = file.read()
-        (row,) = read_records(data[5 * RECORD_BYTES : 6 * RECORD_BYTES])
-        assert row is not None
-        for wrong in ((*row[:5], 4 * 18_000, *row[6:10]), (*row[:2], 0, *row[3:10])):
+        (record,) = read_records(data[5 * RECORD_BYTES : 6 * RECORD_BYTES])
+        assert record is not None
+        for wrong in (record._replace(media_time=4 * 18_000), record._replace(size_bytes=0)):
             with open(path, "r+b") as file:
                 file.seek(5 * RECORD_BYTES)
-                file.write(pack_row(wrong))
+                file.write(wrong.pack())
             self.assertEqual([one.text[:9] for one in self.check()], ["record 5:"])
 
     def test_init(self) -> None:

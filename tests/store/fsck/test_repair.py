@@ -13,7 +13,13 @@ from tests.store.samples import a_session, an_arrival
 from vidlink.errors import Damaged
 from vidlink.fmp4 import read_init
 from vidlink.model import Cause, Session
-from vidlink.store.files.layout import RECORD_BYTES, UNVERIFIED, Row, read_records, read_session
+from vidlink.store.files.layout import (
+    RECORD_BYTES,
+    UNVERIFIED,
+    IndexRecord,
+    read_records,
+    read_session,
+)
 from vidlink.store.fsck import mending
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Kind
@@ -284,27 +290,30 @@ class RepairTests(CheckedCase):
 class RebuildTests(CheckedCase):
     """``--rebuild``: what records told of is read from the boxes again."""
 
-    def rows(self, name: str = "part-0000.idx", session: Session | None = None) -> list[Row]:
+    def records(
+        self, name: str = "part-0000.idx", session: Session | None = None
+    ) -> list[IndexRecord]:
         """The records of a part, all of which have to be sound."""
         with open(self.inside(name, session), "rb") as file:
             found = list(read_records(file.read()))
-        return [row for row in found if row is not None] if None not in found else self.fail()
+        return [one for one in found if one is not None] if None not in found else self.fail()
 
-    def assert_rebuilt(self, before: list[Row], *fresh: int) -> None:
+    def assert_rebuilt(self, before: list[IndexRecord], *fresh: int) -> None:
         """The records are those that there were; these are marked as unverified, and say when
         they were captured in the place of when they came."""
-        after = self.rows()
+        after = self.records()
         self.assertEqual(len(after), len(before))
         for place, (old, new) in enumerate(zip(before, after, strict=True)):
             if place in fresh:
                 self.assertEqual(new[:8], old[:8])
-                self.assertEqual((new[8], new[9]), (old[4], old[9] | UNVERIFIED))
+                self.assertEqual(new.received_time_us, old.start_time_us)
+                self.assertEqual(new.flags, old.flags | UNVERIFIED)
             else:
                 self.assertEqual(new, old)
 
     def test_lost_records(self) -> None:
         """Records that are gone altogether are made anew."""
-        before, expected = self.rows(), self.listed(self.killed())
+        before, expected = self.records(), self.listed(self.killed())
         os.remove(self.inside("part-0000.idx"))
         self.assertEqual([one.kind for one in self.repair()], [Kind.NO_RECORDS])
         self.assert_found(Kind.NO_RECORDS)
@@ -318,7 +327,7 @@ class RebuildTests(CheckedCase):
 
     def test_every_length_of_the_records(self) -> None:
         """However short the records are cut, all of them are there afterwards."""
-        before = self.rows()
+        before = self.records()
         path = self.inside("part-0000.idx")
         kept = self.path + ".kept"
         shutil.copytree(self.path, kept)
@@ -332,7 +341,7 @@ class RebuildTests(CheckedCase):
 
     def test_every_octet_of_a_record(self) -> None:
         """Whichever octet of a record is wrong, it is made anew, and what was there is kept."""
-        before = self.rows()
+        before = self.records()
         path = self.inside("part-0000.idx")
         kept = self.path + ".kept"
         shutil.copytree(self.path, kept)
@@ -354,12 +363,12 @@ class RebuildTests(CheckedCase):
         path = self.inside("part-0000.mp4")
         with open(path, "rb") as file:
             data = file.read()
-        (last,) = self.rows()[-1:]
+        (last,) = self.records()[-1:]
         for size in range(last[1] + 1, len(data), 11):
             os.truncate(path, size)
             os.remove(self.inside("part-0000.idx"))
             self.repair(rebuild=True)
-            self.assertEqual(len(self.rows()), 11)
+            self.assertEqual(len(self.records()), 11)
             with open(path, "rb") as file:
                 self.assertEqual(file.read(), data[: last[1]])
             with open(f"{path}.tail-{last[1]}-{NOW_US}", "rb") as file:
@@ -410,7 +419,7 @@ class RebuildTests(CheckedCase):
         place = len(self.session.init) + 5 * SIZE
         self.flip(path, place + 5)
         self.repair(rebuild=True)
-        self.assertEqual([row[0] for row in self.rows()], [0, 1, 2, 3, 4])
+        self.assertEqual([record.sequence for record in self.records()], [0, 1, 2, 3, 4])
         aside = f"{path}.tail-{place}-{NOW_US}"
         self.assertEqual(os.path.getsize(aside) + os.path.getsize(path), size)
         rig = self.start()

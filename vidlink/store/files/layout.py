@@ -6,10 +6,10 @@ The parts themselves are what Sentinels sent; the database is in `database`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from vidlink.errors import StoreError
@@ -27,9 +27,42 @@ _RECORD = Struct("!QQIIqQIIqHxxI")
 
 KEYFRAME, LATE, UNDECODABLE, UNVERIFIED, DAMAGED = 1, 2, 4, 8, 16
 
-#: One record as plain numbers, in the order of the file: sequence, offset, size, check, start
-#: time, media time, duration, frame rate, received, flags, check of the record itself.
+#: A record as plain numbers: those of an :class:`IndexRecord`, and the check of the record itself.
+#: Who looks at all of a long session spares the time for objects.
 Row = tuple[int, int, int, int, int, int, int, int, int, int, int]
+_FLAGS, _OWN_CHECK = 9, 10
+
+
+class IndexRecord(NamedTuple):
+    """What a record says of a segment, in the order of the file.
+
+    The segment is `size_bytes` octets from `offset` on in its part, with `check` as their CRC-32.
+    """
+
+    sequence: int
+    offset: int
+    size_bytes: int
+    check: int
+    start_time_us: int
+    media_time: int
+    duration_ms: int
+    framerate_mhz: int
+    received_time_us: int
+    flags: int
+
+    @property
+    def end(self) -> int:
+        """The place behind the segment."""
+        return self.offset + self.size_bytes
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the segment is known not to be what was recorded."""
+        return bool(self.flags & DAMAGED)
+
+    def pack(self) -> bytes:
+        """The octets of the record."""
+        return _packed(*self)
 
 
 def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
@@ -40,24 +73,21 @@ def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
         flags |= LATE
     if arrival.undecodable:
         flags |= UNDECODABLE
-    return pack_row(
-        (
-            segment.sequence,
-            offset,
-            len(segment.data),
-            check,
-            segment.start_time_us,
-            arrival.media_time,
-            segment.duration_ms,
-            segment.framerate_mhz,
-            arrival.received_time_us,
-            flags,
-        )
+    return _packed(
+        segment.sequence,
+        offset,
+        len(segment.data),
+        check,
+        segment.start_time_us,
+        arrival.media_time,
+        segment.duration_ms,
+        segment.framerate_mhz,
+        arrival.received_time_us,
+        flags,
     )
 
 
-def pack_row(numbers: Sequence[int]) -> bytes:
-    """The record of these numbers: those of a `Row`, without the check of the record."""
+def _packed(*numbers: int) -> bytes:
     body = _BODY.pack(*numbers)
     return body + _CHECK.pack(crc32(body))
 
@@ -67,16 +97,21 @@ def read_rows(data: bytes) -> Iterator[Row | None]:
 
     Those are the ones that are damaged, and those of segments that are known to be.
     """
-    for row in read_records(data):
-        yield None if row is None or row[9] & DAMAGED else row
+    for row in _whole(data):
+        yield None if row is None or row[_FLAGS] & DAMAGED else row
 
 
-def read_records(data: bytes) -> Iterator[Row | None]:
+def read_records(data: bytes) -> Iterator[IndexRecord | None]:
     """Every whole record in `data`, whatever it says; None in the place of a damaged one."""
+    for row in _whole(data):
+        yield None if row is None else IndexRecord(*row[:_OWN_CHECK])
+
+
+def _whole(data: bytes) -> Iterator[Row | None]:
     view = memoryview(data)[: len(data) - len(data) % RECORD_BYTES]
     start = 0
     for row in _RECORD.iter_unpack(view):
-        if crc32(view[start : start + _CHECKED_BYTES]) == row[10]:
+        if crc32(view[start : start + _CHECKED_BYTES]) == row[_OWN_CHECK]:
             yield row
         else:
             yield None

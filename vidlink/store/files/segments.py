@@ -13,7 +13,7 @@ from zlib import crc32
 
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import FragmentInfo, MediaInfo, read_fragment, read_init
-from vidlink.store.files.layout import KEYFRAME, UNVERIFIED
+from vidlink.store.files.layout import KEYFRAME, UNVERIFIED, IndexRecord
 from vidlink.store.files.pieces import Window
 
 #: Larger ones are refused when they come: such a size is that of no segment.
@@ -26,9 +26,6 @@ _SHORT = Struct(">I4s")
 _LONG = Struct(">Q")
 #: With these kinds a segment begins.
 _HEADS = frozenset({b"styp", b"prft", b"sidx", b"emsg", b"moof"})
-
-#: The numbers of a record, as `layout.pack_row` takes them.
-Numbers = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +80,8 @@ class Segments:
         self._started_us = started_time_us
         self.stopped = start
 
-    def __iter__(self) -> Iterator[Numbers]:
-        """The numbers of a record for each of them."""
+    def __iter__(self) -> Iterator[IndexRecord]:
+        """A record for each of them."""
         while self.stopped < self._end:
             size = self._size(self.stopped)
             data = self._part.read(self.stopped, size) if size else b""
@@ -95,7 +92,7 @@ class Segments:
             except NotMedia:
                 return
             offset, self.stopped = self.stopped, self.stopped + size
-            yield self._numbers(info, offset, data)
+            yield self._record(info, offset, data)
 
     def _size(self, start: int) -> int:
         """The size of the segment that begins there; 0 if none does that ends before `end`."""
@@ -111,7 +108,7 @@ class Segments:
             place = end
         return 0
 
-    def _numbers(self, info: FragmentInfo, offset: int, data: bytes) -> Numbers:
+    def _record(self, info: FragmentInfo, offset: int, data: bytes) -> IndexRecord:
         scale = self._media.timescale
         start_us = info.producer_time_us
         if start_us is None:
@@ -123,7 +120,7 @@ class Segments:
         flags = UNVERIFIED | (KEYFRAME if info.keyframe else 0)
         place = offset, len(data), crc32(data)
         times = start_us, info.decode_time, duration_ms, rate_mhz, start_us
-        return info.sequence, *place, *times, flags
+        return IndexRecord(info.sequence, *place, *times, flags)
 
 
 def _box(part: Window, place: int) -> tuple[bytes, int]:

@@ -44,10 +44,11 @@ class Playlist:
         if all(known.get(part, 0) >= count for part, count in records.counts.items()):
             return True
         for _, row in records.beyond(known):
-            if row[9] & LATE and not self.is_whole:
+            sequence, _, _, _, start_us, media_time, duration_ms, _, _, flags, _ = row
+            if flags & LATE and not self.is_whole:
                 continue
-            if row[0] > self._seen:
-                self.offer(row[0], row[5], row[6], row[4], bool(row[9] & KEYFRAME))
+            if sequence > self._seen:
+                self.offer(sequence, media_time, duration_ms, start_us, bool(flags & KEYFRAME))
             elif self.is_whole:
                 return False
         for part, count in records.counts.items():

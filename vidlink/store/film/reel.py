@@ -139,13 +139,14 @@ class Reel:
         offer, place = scene.offer, scene.strip.add
         keys: list[Place] = []
         for part, row in records.beyond(known):
-            if row[0] <= scene.seen:
+            sequence, offset, size, check, start_us, media_time, duration_ms, _, _, flags, _ = row
+            if sequence <= scene.seen:
                 return False
-            is_key = bool(row[9] & KEYFRAME)
-            if offer(row[0], row[5], row[6], is_key, row[4]):
-                place(part, row[1], row[2], row[3])
+            is_key = bool(flags & KEYFRAME)
+            if offer(sequence, media_time, duration_ms, is_key, start_us):
+                place(part, offset, size, check)
                 if is_key:
-                    keys.append((part, row[1], row[2]))
+                    keys.append((part, offset, size))
         scene.leads.extend(read_leads(self._disk, self._folder, keys))
         return True
 

@@ -17,7 +17,6 @@ from vidlink.store.files.layout import (
     DAMAGED,
     RECORD_BYTES,
     SessionFile,
-    pack_row,
     read_records,
     write_session,
 )
@@ -86,9 +85,9 @@ class Mending:
                 offset = low * RECORD_BYTES
                 data = self._disk.read(part.records_path, offset, count * RECORD_BYTES)
                 marked = b"".join(
-                    pack_row((*row[:9], row[9] ^ DAMAGED))
-                    for row in read_records(data)
-                    if row is not None
+                    record._replace(flags=record.flags ^ DAMAGED).pack()
+                    for record in read_records(data)
+                    if record is not None
                 )
                 self._disk.overwrite(part.records_path, offset, marked)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from vidlink.disk import Disk
-from vidlink.store.files.layout import DAMAGED, RECORD_BYTES, Row, SessionFile, read_records
+from vidlink.store.files.layout import RECORD_BYTES, IndexRecord, SessionFile, read_records
 from vidlink.store.files.paths import part_file, records_file
 from vidlink.store.files.pieces import Window
 from vidlink.store.fsck.findings import Finding, Kind
@@ -141,23 +141,23 @@ class PartCheck:
 
     def _walk(self, part: Window | None) -> None:
         state = self._state
-        for place, row in enumerate(self._records()):
-            if row is None or not self._follows(row):
+        for place, record in enumerate(self._records()):
+            if record is None or not self._follows(record):
                 self._mark(place, BAD, -1)
                 continue
-            if row[1] > state.end:
-                self._skip(place, row[1])
-            state.end = row[1] + row[2]
-            self._lose_between(self._sequence, row[0])
-            self._sequence, self._media_time = row[0], row[5]
-            is_whole = part is not None and part.check(row[1], row[2]) == row[3]
-            self._judge(place, row, is_whole)
+            if record.offset > state.end:
+                self._skip(place, record.offset)
+            state.end = record.end
+            self._lose_between(self._sequence, record.sequence)
+            self._sequence, self._media_time = record.sequence, record.media_time
+            found = None if part is None else part.check(record.offset, record.size_bytes)
+            self._judge(place, record, found == record.check)
         if state.marks and state.marks[-1] == BAD:
             count = len(state.marks) - len(state.marks.rstrip(bytes((BAD,))))
             state.lost.add(self._sequence + 1, self._sequence + count)
         self._say_range()
 
-    def _records(self) -> Iterator[Row | None]:
+    def _records(self) -> Iterator[IndexRecord | None]:
         state = self._state
         if state.records_bytes is None:
             return
@@ -169,12 +169,12 @@ class PartCheck:
                 # What cannot be read is no record.
                 yield from read_records(data + bytes(wanted - len(data)))
 
-    def _follows(self, row: Row) -> bool:
+    def _follows(self, record: IndexRecord) -> bool:
         return (
-            row[0] > self._sequence
-            and row[5] > self._media_time
-            and row[1] >= self._state.end
-            and row[2] > 0
+            record.sequence > self._sequence
+            and record.media_time > self._media_time
+            and record.offset >= self._state.end
+            and record.size_bytes > 0
         )
 
     def _skip(self, place: int, offset: int) -> None:
@@ -190,16 +190,17 @@ class PartCheck:
         if marks and marks[-1] == BAD and sequence > before + 1:
             self._state.lost.add(before + 1, sequence - 1)
 
-    def _judge(self, place: int, row: Row, is_whole: bool) -> None:
-        state, sequence = self._state, row[0]
-        is_stated = bool(row[9] & DAMAGED)
+    def _judge(self, place: int, record: IndexRecord, is_whole: bool) -> None:
+        state, sequence, start_us = self._state, record.sequence, record.start_time_us
+        is_stated = record.is_damaged
         if self._synced is not None and place >= self._synced:
             mark = FINE if is_whole and not is_stated else UNSYNCED
         elif is_whole:
             mark = WHOLE if is_stated else FINE
         else:
             mark = STATED if is_stated else TORN
-        known = sequence, sequence, row[4], end_us(row[4], row[6]), row[2]
+        over_us = end_us(start_us, record.duration_ms)
+        known = sequence, sequence, start_us, over_us, record.size_bytes
         if not is_stated and sequence not in self._taken.listed:
             state.listed.add(*known)
         if is_whole and sequence not in self._taken.present:

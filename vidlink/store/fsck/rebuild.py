@@ -9,14 +9,14 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 
 from vidlink.disk import Disk, write_all
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import MediaInfo, read_init
-from vidlink.store.files.layout import RECORD_BYTES, Row, SessionFile, pack_row, read_records
+from vidlink.store.files.layout import RECORD_BYTES, IndexRecord, SessionFile, read_records
 from vidlink.store.files.pieces import Window
 from vidlink.store.files.segments import Segments
 from vidlink.store.fsck.findings import Kind
@@ -47,7 +47,7 @@ class Rebuild:
         self._came = came
         #: The new records, packed: there may be as many as a part has segments.
         self._made = bytearray()
-        self._newest = -1, -1
+        self._newest: IndexRecord | None = None
         #: Where what is no segment begins at the end of the part.
         self._tail = part.part_bytes or 0
 
@@ -83,12 +83,12 @@ class Rebuild:
     def _read(self, window: Window, media: MediaInfo, start: int, end: int) -> None:
         """Make records of the segments that lie there."""
         place = start
-        for numbers in Segments(window, start, end, media, self._file.session.started_time_us):
-            if not _ascends(self._newest, numbers):
+        for record in Segments(window, start, end, media, self._file.session.started_time_us):
+            if not _ascends(self._newest, record):
                 break
-            self._newest = numbers[0], numbers[5]
-            self._made += pack_row(numbers)
-            place = numbers[1] + numbers[2]
+            self._newest = record
+            self._made += record.pack()
+            place = record.end
         if end == self._part.part_bytes:
             self._tail = place
 
@@ -118,30 +118,30 @@ class Rebuild:
 
     def _merged(self) -> Iterator[bytes]:
         """The records as they will be: a new one only where it keeps the order."""
-        made = deque(row for row in read_records(bytes(self._made)) if row is not None)
-        before = -1, -1
-        for row in self._old():
-            while made and made[0][1] < row[1]:
+        made = deque(one for one in read_records(bytes(self._made)) if one is not None)
+        newest: IndexRecord | None = None
+        for old in self._old():
+            while made and made[0].offset < old.offset:
                 one = made.popleft()
-                if _ascends(before, one) and _ascends((one[0], one[5]), row):
-                    before = one[0], one[5]
-                    yield pack_row(one[:10])
-            before = row[0], row[5]
-            yield pack_row(row[:10])
+                if _ascends(newest, one) and _ascends(one, old):
+                    newest = one
+                    yield one.pack()
+            newest = old
+            yield old.pack()
         for one in made:
-            if _ascends(before, one):
-                before = one[0], one[5]
-                yield pack_row(one[:10])
+            if _ascends(newest, one):
+                newest = one
+                yield one.pack()
 
-    def _old(self) -> Iterator[Row]:
+    def _old(self) -> Iterator[IndexRecord]:
         """The records that were there and are sound."""
         part = self._part
         for low in range(0, part.count, _RECORDS_AT_ONCE):
             size = min(_RECORDS_AT_ONCE, part.count - low) * RECORD_BYTES
             data = self._disk.read(part.records_path, low * RECORD_BYTES, size)
-            for place, row in enumerate(read_records(data), low):
-                if row is not None and part.marks[place] != BAD:
-                    yield row
+            for place, record in enumerate(read_records(data), low):
+                if record is not None and part.marks[place] != BAD:
+                    yield record
 
     def _cut_record(self) -> bool:
         """Cut what there is of a record that is not whole."""
@@ -184,6 +184,8 @@ class Rebuild:
         ]
 
 
-def _ascends(before: tuple[int, int], row: Sequence[int]) -> bool:
-    """Whether `row` may follow one of this sequence and this media time."""
-    return row[0] > before[0] and row[5] > before[1]
+def _ascends(before: IndexRecord | None, record: IndexRecord) -> bool:
+    """Whether `record` may follow the one `before`, if there is one."""
+    return before is None or (
+        record.sequence > before.sequence and record.media_time > before.media_time
+    )

@@ -195,7 +195,7 @@ class SessionChecker:
                     if head is None:
                         continue
                     first = Segments(part, head.size_bytes, part.size_bytes, head.media, None)
-                    begun_us = next((numbers[4] for numbers in first), 0)
+                    begun_us = next((record.start_time_us for record in first), 0)
             except OSError:
                 continue
             media = head.media

@@ -29,7 +29,10 @@ def read_page(view: View, disk: Disk, query: SegmentQuery) -> SegmentPage:
     limit = clamp_limit(query.limit)
     timescale = view.session.timescale
     with view.records(disk) as records:
-        found = {row[0]: _from_row(row, timescale) for _, row in records.page(query, limit + 1)}
+        found: dict[int, SegmentRecord] = {}
+        for _, row in records.page(query, limit + 1):
+            record = _from_row(row, timescale)
+            found[record.sequence] = record
         for arrival in islice(_wanted(view.waiting, query), limit + 1):
             found.setdefault(arrival.segment.sequence, _from_arrival(arrival, timescale))
         segments = [found[sequence] for sequence in sorted(found)]
@@ -95,7 +98,10 @@ def _decodes(segment: SegmentRecord, records: SessionRecords, waiting: Iterable[
         return True
     for reach in _LOOK_BACK:
         low, high = segment.sequence - reach, segment.sequence - 1
-        before = {row[0]: bool(row[9] & KEYFRAME) for _, row in records.between(low, high)}
+        before = {
+            sequence: bool(flags & KEYFRAME)
+            for _, (sequence, *_, flags, _) in records.between(low, high)
+        }
         for arrival in waiting:
             if low <= arrival.segment.sequence <= high:
                 before[arrival.segment.sequence] = arrival.segment.keyframe
@@ -125,24 +131,12 @@ def _marked(shown: list[SegmentRecord], decodes: bool) -> tuple[SegmentRecord, .
 
 
 def _from_row(row: Row, timescale: int) -> SegmentRecord:
-    (
-        sequence,
-        _,
-        size,
-        _,
-        start_us,
-        media_time,
-        duration_ms,
-        framerate_mhz,
-        received_us,
-        flags,
-        _,
-    ) = row
+    sequence, _, size, _, start_us, media_time, duration_ms, rate_mhz, received_us, flags, _ = row
     return SegmentRecord(
         sequence=sequence,
         start_time_us=start_us,
         duration_ms=duration_ms,
-        framerate_mhz=framerate_mhz,
+        framerate_mhz=rate_mhz,
         keyframe=bool(flags & KEYFRAME),
         late=bool(flags & LATE),
         undecodable=bool(flags & UNDECODABLE),
