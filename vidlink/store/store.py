@@ -45,11 +45,11 @@ from vidlink.store.handover.orders import Report
 from vidlink.store.handover.removals import Removals
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
-from vidlink.store.index.deletions import Stock
+from vidlink.store.index.deletions import Deletions
 from vidlink.store.looking import LookingBack
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.archive import Archive
-from vidlink.store.reading.wanted import Ranges, Tail, Tails
+from vidlink.store.reading.wanted import Ranges, Tail, TailLookup
 from vidlink.store.starting.recovery import END_REASON, Recovery
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.thread import WriterThread
@@ -185,10 +185,10 @@ class RecordingStore(LookingBack):
             forgotten=self._removals.forgotten,
         )
         self._put_together_keeping(folder, catalog, receipts)
-        self._tails = Tails(
+        self._tails = TailLookup(
             self._ledger,
             catalog,
-            lambda name: self._locks.is_hidden(name) or Stock(catalog).is_deleted(name),
+            lambda name: self._locks.is_hidden(name) or Deletions(catalog).is_deleted(name),
             self._run_in_pool,
             self._wall_clock_us,
             self._monotonic,
@@ -220,7 +220,7 @@ class RecordingStore(LookingBack):
         }
         self.remover = Remover(
             **shared,
-            last_number=Stock(catalog).last_receipt(),
+            last_number=Deletions(catalog).last_receipt(),
             check_folder=folder.check,
             monotonic=self._monotonic,
             pause=self._pause,

@@ -34,7 +34,7 @@ def scene(*segments: tuple[int, int, int, bool]) -> Scene:
     made = Scene()
     for sequence, time, size, is_key in segments:
         if made.offer(sequence, time, 200, is_key):
-            made.strip.add(0, 0, size, 0)
+            made.places.add(0, 0, size, 0)
             made.leads.extend([0] * is_key)
     return made
 
@@ -65,7 +65,7 @@ class ReferenceTests(SynchronousTestCase):
             tail = Scene(before=first)
             for sequence, time, size, is_key in segments[border:]:
                 self.assertTrue(tail.offer(sequence, time, 200, is_key))
-                tail.strip.add(0, 0, size, 0)
+                tail.places.add(0, 0, size, 0)
                 tail.leads.extend([0] * is_key)
             self.assertEqual(entries(first, border, tail, 100), expected)
             if border:

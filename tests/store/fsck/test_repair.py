@@ -22,7 +22,7 @@ from vidlink.store.files.layout import (
 )
 from vidlink.store.fsck import mending
 from vidlink.store.fsck.check import Check
-from vidlink.store.fsck.findings import Kind
+from vidlink.store.fsck.findings import FindingKind
 
 SIZE = len(an_arrival(a_session(), 0).segment.data)
 
@@ -51,12 +51,12 @@ class RepairTests(CheckedCase):
         rig.close()
         before = self.contents()["recordings/desk-1/session-00000000/part-0000.mp4"]
         (found,) = self.repair()
-        self.assertEqual((found.kind, found.first), (Kind.SEGMENT, 5))
+        self.assertEqual((found.kind, found.first), (FindingKind.SEGMENT, 5))
         self.assertIn("gap", found.mended)
         after = self.contents()["recordings/desk-1/session-00000000/part-0000.mp4"]
         self.assertEqual(after, before)
         (note,) = self.check()
-        self.assertEqual((note.kind, note.first, note.last), (Kind.STATED, 5, 5))
+        self.assertEqual((note.kind, note.first, note.last), (FindingKind.STATED, 5, 5))
         self.assert_sound()
         rig = self.start()
         self.assertEqual(self.listed(rig), [0, 1, 2, 3, 4, *range(6, 12)])
@@ -90,7 +90,7 @@ class RepairTests(CheckedCase):
             self.flip(path, self.place(sequence) + 30)
         self.assertEqual([one.first for one in self.repair()], [3, 8])
         shutil.copy(f"{self.path}.kept", path)
-        self.assert_found(Kind.WHOLE_AGAIN, Kind.WHOLE_AGAIN)
+        self.assert_found(FindingKind.WHOLE_AGAIN, FindingKind.WHOLE_AGAIN)
         self.repair()
         self.assertEqual([one for one in self.check() if one.is_damage], [])
         rig = self.start()
@@ -167,7 +167,7 @@ class RepairTests(CheckedCase):
         self.assertIs(causes[9], Cause.DECLARED)
         self.assertIs(causes[5], Cause.MISSING)
         rig.close()
-        self.assertEqual([one.kind for one in self.check()], [Kind.STATED])
+        self.assertEqual([one.kind for one in self.check()], [FindingKind.STATED])
         self.assert_sound()
 
     def test_everything_is_gone(self) -> None:
@@ -204,7 +204,7 @@ class RepairTests(CheckedCase):
         after = self.contents()
         name = f"recordings/desk-1/{self.late.session_id}/part-0000.mp4"
         self.assertEqual(after[name], expected[name])
-        self.assert_found(Kind.INIT)
+        self.assert_found(FindingKind.INIT)
 
     def test_database(self) -> None:
         """Whatever has become of the database, a repair makes history tell the same again."""
@@ -235,7 +235,9 @@ class RepairTests(CheckedCase):
         """A session whose folder is gone is forgotten, and that is told."""
         shutil.rmtree(folder_of(self.rig, self.other))
         (found,) = self.repair()
-        self.assertEqual((found.kind, found.session_id), (Kind.NO_FOLDER, self.other.session_id))
+        self.assertEqual(
+            (found.kind, found.session_id), (FindingKind.NO_FOLDER, self.other.session_id)
+        )
         self.assertIn("5 segments", found.text)
         self.assert_sound()
         self.assertEqual(len(self.everything()), 3)
@@ -282,7 +284,7 @@ class RepairTests(CheckedCase):
             os.remove(self.database + suffix)
         shutil.copy(copy, self.database)
         (found,) = self.repair()
-        self.assertEqual((found.kind, found.mended), (Kind.UNFINISHED, "closed"))
+        self.assertEqual((found.kind, found.mended), (FindingKind.UNFINISHED, "closed"))
         self.assert_sound()
         self.assertEqual(self.listed(self.start()), list(range(13)))
 
@@ -315,10 +317,10 @@ class RebuildTests(CheckedCase):
         """Records that are gone altogether are made anew."""
         before, expected = self.records(), self.listed(self.killed())
         os.remove(self.inside("part-0000.idx"))
-        self.assertEqual([one.kind for one in self.repair()], [Kind.NO_RECORDS])
-        self.assert_found(Kind.NO_RECORDS)
+        self.assertEqual([one.kind for one in self.repair()], [FindingKind.NO_RECORDS])
+        self.assert_found(FindingKind.NO_RECORDS)
         found = {one.kind: one.mended for one in self.repair(rebuild=True)}
-        self.assertIn("12 records were made anew", found[Kind.NO_RECORDS])
+        self.assertIn("12 records were made anew", found[FindingKind.NO_RECORDS])
         self.assert_rebuilt(before, *range(12))
         self.assert_sound()
         rig = self.start()
@@ -390,7 +392,7 @@ class RebuildTests(CheckedCase):
             file.write(an_arrival(self.session, 12).segment.data)
         before = self.contents()
         (found,) = (one for one in self.repair() if one.is_damage)
-        self.assertEqual((found.kind, found.mended), (Kind.TAIL, ""))
+        self.assertEqual((found.kind, found.mended), (FindingKind.TAIL, ""))
         name = "recordings/desk-1/session-00000000/part-0000.mp4"
         self.assertEqual(self.contents()[name], before[name])
         self.repair(rebuild=True)

@@ -14,7 +14,8 @@ from tests.store.samples import EPOCH_US, a_session
 from vidlink.model import SessionQuery, SessionRecord, SessionState
 from vidlink.store.files.layout import SessionFile
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.database import Index, Sheet
+from vidlink.store.index.database import Index
+from vidlink.store.index.rows import SessionRows
 from vidlink.store.reading.session_page import read_token, write_token
 
 FEW, MANY = 500, 20_000
@@ -80,7 +81,7 @@ class ConstantCostTests(SynchronousTestCase):
         index.open()
         records = [a_record(number) for number in range(count)]
         index.save(
-            Sheet(SessionFile(replace(record.session, init=b""), 24, 0), record, None)
+            SessionRows(SessionFile(replace(record.session, init=b""), 24, 0), record, None)
             for record in records
         )
         index.close()

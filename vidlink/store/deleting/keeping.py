@@ -24,7 +24,7 @@ from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Report, SetHold
 from vidlink.store.handover.removals import Removal, Removals
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.deletions import Stock
+from vidlink.store.index.deletions import Deletions
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.sequences.pages import clamp_limit
 from vidlink.store.sequences.texts import as_text
@@ -66,7 +66,7 @@ class Keeping:
         self._disk = disk
         self._ledger = ledger
         self._catalog = catalog
-        self._stock = Stock(catalog)
+        self._stock = Deletions(catalog)
         self._receipts = receipts
         self._locks = locks
         self._inbox = inbox

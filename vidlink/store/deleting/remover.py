@@ -35,7 +35,7 @@ from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Forget, SetHold
 from vidlink.store.handover.removals import Removal, Removals
 from vidlink.store.index.catalog import Catalog, Filed
-from vidlink.store.index.deletions import Stock
+from vidlink.store.index.deletions import Deletions
 from vidlink.store.sequences.gaps import explain
 from vidlink.store.sequences.life import Life, state_at
 
@@ -83,7 +83,7 @@ class Remover:
         self._paths = paths
         self._disk = disk
         self._catalog = catalog
-        self._stock = Stock(catalog)
+        self._stock = Deletions(catalog)
         self._receipts = receipts
         self._number = last_number
         self._locks = locks

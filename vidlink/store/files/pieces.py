@@ -16,7 +16,7 @@ from vidlink.disk import Disk
 PIECE_BYTES = 4 * 1024 * 1024
 
 
-class Window:
+class PieceReader:
     """The file at `path`, open in a ``with``; `came` is told how many octets were read.
 
     Raises :exc:`OSError` where it cannot be opened.
@@ -30,7 +30,7 @@ class Window:
         self._start = 0
         self._data = memoryview(b"")
 
-    def __enter__(self) -> Window:
+    def __enter__(self) -> PieceReader:
         """It is open already."""
         return self
 

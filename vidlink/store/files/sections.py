@@ -22,7 +22,7 @@ from vidlink.store.files.paths import part_file
 Change = Callable[[memoryview], None]
 
 
-class Strip:
+class SegmentPlaces:
     """Where segments lie, side by side in the order in which they are served.
 
     Four numbers each and no object: ten hours at five frames a second are 4 MB. It only grows
@@ -96,7 +96,7 @@ class MemorySection:
 
 
 class StoredSection:
-    """The segments `first` up to `stop` of `strip`, read from the parts in `folder`.
+    """The segments `first` up to `stop` of `places`, read from the parts in `folder`.
 
     Each read fetches whole segments and checks each against its CRC-32 before anything of it
     is given out; the last one is kept for the read that goes on after it. `change` alters a
@@ -107,7 +107,7 @@ class StoredSection:
         self,
         disk: Disk,
         folder: str,
-        strip: Strip,
+        places: SegmentPlaces,
         stop: int,
         *,
         first: int = 0,
@@ -115,22 +115,22 @@ class StoredSection:
     ) -> None:
         self._disk = disk
         self._folder = folder
-        self._strip = strip
+        self._places = places
         self._stop = stop
-        self._start = strip.size_of_first(first)
+        self._start = places.size_of_first(first)
         self._change = change
         self._kept: tuple[int, bytes] = (-1, b"")
-        self.size_bytes = strip.size_of_first(stop) - self._start
+        self.size_bytes = places.size_of_first(stop) - self._start
 
     def read(self, offset: int, size: int) -> bytes:
         """`size` octets from `offset`. Raises :exc:`~vidlink.errors.Damaged`."""
         if size <= 0:
             return b""
-        ends = self._strip.ends
+        ends = self._places.ends
         offset += self._start
         first = bisect_right(ends, offset, 0, self._stop)
         last = bisect_right(ends, offset + size - 1, first, self._stop)
-        start = offset - self._strip.size_of_first(first)
+        start = offset - self._places.size_of_first(first)
         kept_number, kept = self._kept
         found: list[Octets] = [kept] if kept_number == first else []
         number = first + len(found)
@@ -138,14 +138,14 @@ class StoredSection:
             stop = self._side_by_side(number, last)
             found.append(self._fetch(number, stop))
             number = stop + 1
-        size_of_last = ends[last] - self._strip.size_of_first(last)
+        size_of_last = ends[last] - self._places.size_of_first(last)
         self._kept = last, bytes(found[-1][-size_of_last:])
         return memoryview(b"".join(found))[start : start + size].tobytes()
 
     def _side_by_side(self, number: int, last: int) -> int:
         """The last segment up to which they lie in one part without a break."""
-        parts, offsets, ends = self._strip.parts, self._strip.offsets, self._strip.ends
-        shift = offsets[number] - self._strip.size_of_first(number)
+        parts, offsets, ends = self._places.parts, self._places.offsets, self._places.ends
+        shift = offsets[number] - self._places.size_of_first(number)
         while (
             number < last
             and parts[number + 1] == parts[number]
@@ -155,26 +155,26 @@ class StoredSection:
         return number
 
     def _fetch(self, first: int, last: int) -> Octets:
-        strip = self._strip
-        start = strip.size_of_first(first)
-        path = os.path.join(self._folder, part_file(strip.parts[first]))
+        places = self._places
+        start = places.size_of_first(first)
+        path = os.path.join(self._folder, part_file(places.parts[first]))
         try:
-            data = self._disk.read(path, strip.offsets[first], strip.ends[last] - start)
+            data = self._disk.read(path, places.offsets[first], places.ends[last] - start)
         except OSError as error:
             if not os.path.isdir(self._folder):
                 raise NotFound("the session has been deleted meanwhile") from None
             raise Damaged(f"a part of the recording cannot be read: {error.strerror}") from error
         view = memoryview(data)
         for number in range(first, last + 1):
-            low, high = strip.size_of_first(number) - start, strip.ends[number] - start
-            if high > len(data) or crc32(view[low:high]) != strip.checks[number]:
+            low, high = places.size_of_first(number) - start, places.ends[number] - start
+            if high > len(data) or crc32(view[low:high]) != places.checks[number]:
                 raise Damaged("a segment in this place is not what was recorded")
         return data if self._change is None else self._changed(data, first, last, self._change)
 
     def _changed(self, data: bytes, first: int, last: int, change: Change) -> Octets:
-        strip = self._strip
-        start = strip.size_of_first(first)
+        places = self._places
+        start = places.size_of_first(first)
         view = memoryview(bytearray(data))
         for number in range(first, last + 1):
-            change(view[strip.size_of_first(number) - start : strip.ends[number] - start])
+            change(view[places.size_of_first(number) - start : places.ends[number] - start])
         return view

@@ -14,7 +14,7 @@ from zlib import crc32
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import FragmentInfo, MediaInfo, read_fragment, read_init
 from vidlink.store.files.layout import KEYFRAME, UNVERIFIED, IndexRecord
-from vidlink.store.files.pieces import Window
+from vidlink.store.files.pieces import PieceReader
 
 #: Larger ones are refused when they come: such a size is that of no segment.
 MOST_SEGMENT_BYTES = 64 * 1024 * 1024
@@ -37,7 +37,7 @@ class Head:
     media: MediaInfo
 
 
-def read_head(part: Window) -> Head | None:
+def read_head(part: PieceReader) -> Head | None:
     """The initialization segment at the head of `part`; None if there is no whole one."""
     place = 0
     for _ in range(_MOST_BOXES):
@@ -54,7 +54,7 @@ def read_head(part: Window) -> Head | None:
         return None
 
 
-def holds_segments(part: Window) -> bool:
+def holds_segments(part: PieceReader) -> bool:
     """Whether a segment begins in `part`, whatever stands before it."""
     place = 0
     for _ in range(_MOST_BOXES):
@@ -72,7 +72,7 @@ class Segments:
     """
 
     def __init__(
-        self, part: Window, start: int, end: int, media: MediaInfo, started_time_us: int | None
+        self, part: PieceReader, start: int, end: int, media: MediaInfo, started_time_us: int | None
     ) -> None:
         self._part = part
         self._end = end
@@ -123,7 +123,7 @@ class Segments:
         return IndexRecord(info.sequence, *place, *times, flags)
 
 
-def _box(part: Window, place: int) -> tuple[bytes, int]:
+def _box(part: PieceReader, place: int) -> tuple[bytes, int]:
     """Kind and end of the box that begins there; no kind if none does."""
     head = part.read(place, 16)
     if len(head) < _SHORT.size:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from vidlink.fmp4 import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION
-from vidlink.store.files.sections import Strip
+from vidlink.store.files.sections import SegmentPlaces
 from vidlink.store.sequences.times import media_ticks
 
 #: One entry of a `sidx`: octets, ticks, and whether it starts with a keyframe.
@@ -45,11 +45,11 @@ class Decoding:
 class Scene:
     """The segments of a film, side by side, or those that follow `before`.
 
-    It only grows at its end. `strip` has their places; nine numbers each are kept in all.
+    It only grows at its end. `places` has their places; nine numbers each are kept in all.
     """
 
     def __init__(self, before: Scene | None = None) -> None:
-        self.strip = Strip()
+        self.places = SegmentPlaces()
         self.sequences = array("Q")
         self.times = array("Q")
         self.durations_ms = array("I")
@@ -68,7 +68,7 @@ class Scene:
     ) -> bool:
         """Take the next segment, higher than all before, if it can be decoded after them.
 
-        Its place has then to be added to `strip`, and of a keyframe its lead to `leads`.
+        Its place has then to be added to `places`, and of a keyframe its lead to `leads`.
         """
         self.seen = sequence
         if not self._decoding.takes(sequence, media_time, is_key):
@@ -90,7 +90,7 @@ class Scene:
         """What it takes of memory."""
         arrays = [self.sequences, self.times, self.durations_ms, self.starts_us]
         arrays += [self.keys, self.leads]
-        return self.strip.memory_bytes + sum(one.itemsize * len(one) for one in arrays)
+        return self.places.memory_bytes + sum(one.itemsize * len(one) for one in arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +114,9 @@ class Footage:
     def position(self, number: int) -> int:
         """The octets of all segments before `number`."""
         if number <= self.count:
-            return self.scene.strip.size_of_first(number)
-        base = self.scene.strip.size_of_first(self.count)
-        return base + self.tail.strip.size_of_first(number - self.count)
+            return self.scene.places.size_of_first(number)
+        base = self.scene.places.size_of_first(self.count)
+        return base + self.tail.places.size_of_first(number - self.count)
 
     def time(self, number: int) -> int:
         """When segment `number` is due, in ticks."""

@@ -16,10 +16,10 @@ from vidlink.model import Octets
 from vidlink.store.files.paths import part_file
 
 #: Part, offset and size of a segment.
-Place = tuple[int, int, int]
+SegmentPlace = tuple[int, int, int]
 
 
-def read_leads(disk: Disk, folder: str, places: Iterable[Place]) -> list[int]:
+def read_leads(disk: Disk, folder: str, places: Iterable[SegmentPlace]) -> list[int]:
     """How many octets stand before the `moof` of each of these segments.
 
     What cannot be read counts as 0: the film is still there, and says so where it is read.

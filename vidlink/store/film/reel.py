@@ -24,7 +24,7 @@ from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.sections import Change, MemorySection, Section, StoredSection
 from vidlink.store.film.cut import Cut, cut, describe
 from vidlink.store.film.footage import Footage, Scene, references
-from vidlink.store.film.leads import Place, lead_of, read_leads
+from vidlink.store.film.leads import SegmentPlace, lead_of, read_leads
 from vidlink.store.film.playlist import Playlist
 
 #: So many films of one session, up to different sequences, keep their heads.
@@ -32,7 +32,7 @@ _MOST_HEADS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class FilmContent:
     """A film: its sections in order, a validator of its bytes, and of a time range where it is."""
 
     sections: tuple[Section, ...]
@@ -68,7 +68,7 @@ class Reel:
         waiting: Iterable[Arrival],
         last: int | None,
         query: ClipQuery | None = None,
-    ) -> Film:
+    ) -> FilmContent:
         """The film of `session`, with its init, up to sequence `last`, or the range `query` of it.
 
         `counts` says how many records of each part count; None: all. `waiting` is what is not
@@ -86,12 +86,12 @@ class Reel:
             begin, stop = min(taken.begin, count), min(taken.stop, count)
             change = _rebasing(taken.rebased_ticks, session.timescale)
             stored = StoredSection(
-                self._disk, self._folder, scene.strip, stop, first=begin, change=change
+                self._disk, self._folder, scene.places, stop, first=begin, change=change
             )
             begin, stop = max(0, taken.begin - count), max(0, taken.stop - count)
             waits = MemorySection(pieces[begin:stop], change)
             clip = None if query is None else describe(footage, taken)
-        return Film((MemorySection([head]), stored, waits), etag, clip)
+        return FilmContent((MemorySection([head]), stored, waits), etag, clip)
 
     def playlist(
         self,
@@ -136,8 +136,8 @@ class Reel:
     def _extend(self, records: SessionRecords, known: Mapping[int, int]) -> bool:
         """Put what is behind the `known` records into the scene; False if it is no end of it."""
         scene = self._scene
-        offer, place = scene.offer, scene.strip.add
-        keys: list[Place] = []
+        offer, place = scene.offer, scene.places.add
+        keys: list[SegmentPlace] = []
         for part, row in records.beyond(known):
             sequence, offset, size, check, start_us, media_time, duration_ms, _, _, flags, _ = row
             if sequence <= scene.seen:
@@ -188,7 +188,7 @@ def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[S
         if tail.offer(
             one.sequence, arrival.media_time, one.duration_ms, one.keyframe, one.start_time_us
         ):
-            tail.strip.add(0, 0, len(one.data), crc32(one.data))
+            tail.places.add(0, 0, len(one.data), crc32(one.data))
             if one.keyframe:
                 tail.leads.append(lead_of(one.data))
             pieces.append(one.data)
@@ -196,13 +196,13 @@ def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[S
 
 
 def _validator(head: bytes, footage: Footage, taken: Cut) -> str:
-    count, strip, tail = footage.count, footage.scene.strip, footage.tail.strip
+    count, places, tail = footage.count, footage.scene.places, footage.tail.places
     begin, stop = min(taken.begin, count), min(taken.stop, count)
     low, high = max(0, taken.begin - count), max(0, taken.stop - count)
-    base = strip.size_of_first(count)
-    ends = strip.ends[begin:stop] + array("Q", [base + end for end in tail.ends[low:high]])
+    base = places.size_of_first(count)
+    ends = places.ends[begin:stop] + array("Q", [base + end for end in tail.ends[low:high]])
     digest = blake2b(head, digest_size=16)
-    digest.update((strip.checks[begin:stop] + tail.checks[low:high]).tobytes())
+    digest.update((places.checks[begin:stop] + tail.checks[low:high]).tobytes())
     digest.update(ends.tobytes())
     return digest.hexdigest()
 

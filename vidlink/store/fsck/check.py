@@ -19,12 +19,12 @@ from vidlink.store.files.folder import HARMLESS, DataFolder, inspect_folder, tak
 from vidlink.store.files.paths import Paths, part_number
 from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.fsck.database import copied_database
-from vidlink.store.fsck.findings import Finding, Kind
+from vidlink.store.fsck.findings import Finding, FindingKind
 from vidlink.store.fsck.mending import Mending
 from vidlink.store.fsck.part import BAD
 from vidlink.store.fsck.rebuild import Rebuild
-from vidlink.store.fsck.receipts import ReceiptCheck, check_receipts
-from vidlink.store.fsck.session import SessionCheck, SessionChecker
+from vidlink.store.fsck.receipts import CheckedReceipts, check_receipts
+from vidlink.store.fsck.session import CheckedSession, SessionChecker
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
 from vidlink.store.starting.recovery import Recovery
@@ -116,7 +116,9 @@ class Check:
         recovery.run()
         for sentinel_id, session_id in recovery.closed:
             text = "was being recorded when the server stopped"
-            self._say(Finding(Kind.UNFINISHED, text, sentinel_id, session_id, mended="closed"))
+            self._say(
+                Finding(FindingKind.UNFINISHED, text, sentinel_id, session_id, mended="closed")
+            )
         catalog = Catalog(paths.index)
         undo.callback(catalog.close)
         repair = Repair(self._disk, index, durability, now_us, self._came, rebuild)
@@ -141,7 +143,7 @@ class Check:
     ) -> None:
         strays, folders = _walk(paths)
         for name in strays:
-            self._say(Finding(Kind.STRAY, f"{name} is not ours, and is left alone"))
+            self._say(Finding(FindingKind.STRAY, f"{name} is not ours, and is left alone"))
         gone = self._check_receipts(paths, catalog, None if repair is None else index)
         folders = [ids for ids in folders if not self._is_going(*ids, gone)]
         self._expect(sum(_size(paths.session(*ids)) for ids in folders))
@@ -150,21 +152,21 @@ class Check:
         for sentinel_id, session_id in folders:
             if owners[session_id] != sentinel_id:
                 text = f"there is a session of this id of {owners[session_id]} too"
-                self._say(Finding(Kind.TWICE, text, sentinel_id, session_id))
+                self._say(Finding(FindingKind.TWICE, text, sentinel_id, session_id))
                 continue
-            state = checker.check(sentinel_id, session_id)
+            checked = checker.check(sentinel_id, session_id)
             if repair is not None:
-                if known is not None and session_id not in known and state.filed is not None:
-                    state.take_in()
-                state = repair.session(checker, state)
-            self._say_all(state)
+                if known is not None and session_id not in known and checked.filed is not None:
+                    checked.take_in()
+                checked = repair.session(checker, checked)
+            self._say_all(checked)
         if index is not None and catalog is not None:
             for session_id in sorted(index.known() - owners.keys() - gone.numbers.keys()):
                 self._say_gone(session_id, catalog, None if repair is None else index)
 
     def _check_receipts(
         self, paths: Paths, catalog: Catalog | None, index: Index | None
-    ) -> ReceiptCheck:
+    ) -> CheckedReceipts:
         """What the receipts say; `index` is told of those that it does not know."""
         check = check_receipts(ReceiptFile(paths.receipts, self._disk, flush=True), catalog)
         if index is not None:
@@ -173,12 +175,12 @@ class Check:
             self._say(finding)
         return check
 
-    def _is_going(self, sentinel_id: str, session_id: str, gone: ReceiptCheck) -> bool:
+    def _is_going(self, sentinel_id: str, session_id: str, gone: CheckedReceipts) -> bool:
         """Whether what lies in a folder has been deleted: then nobody misses anything of it."""
         number = gone.numbers.get(session_id)
         if number is not None:
             text = f"was deleted with receipt {number:,}; the next start removes what is left"
-            self._say(Finding(Kind.UNFINISHED, text, sentinel_id, session_id))
+            self._say(Finding(FindingKind.UNFINISHED, text, sentinel_id, session_id))
         return number is not None
 
     def _say_gone(self, session_id: str, catalog: Catalog, index: Index | None) -> None:
@@ -188,20 +190,20 @@ class Check:
             return
         count = filed.record.segment_count
         text = f"the folder is gone, of {count:,} segments that the database tells of"
-        finding = Finding(Kind.NO_FOLDER, text, filed.record.session.sentinel_id, session_id)
+        finding = Finding(FindingKind.NO_FOLDER, text, filed.record.session.sentinel_id, session_id)
         if index is not None:
             index.remove(filed.row)
             finding = replace(finding, mended="forgotten by the database")
         self._say(finding)
 
-    def _say_all(self, state: SessionCheck) -> None:
+    def _say_all(self, checked: CheckedSession) -> None:
         summary = self.summary
         summary.sessions += 1
-        summary.parts += len(state.parts)
-        summary.segments += sum(part.count for part in state.parts)
-        for finding in state.findings:
+        summary.parts += len(checked.parts)
+        summary.segments += sum(part.count for part in checked.parts)
+        for finding in checked.findings:
             self._say(finding)
-        for part in state.parts:
+        for part in checked.parts:
             for finding in part.findings:
                 self._say(finding)
 
@@ -235,29 +237,29 @@ class Repair:
         self._came = came
         self._is_rebuilding = rebuild
 
-    def session(self, checker: SessionChecker, state: SessionCheck) -> SessionCheck:
-        """Mend what `state` tells of; what cannot be mended is a finding that says so."""
+    def session(self, checker: SessionChecker, checked: CheckedSession) -> CheckedSession:
+        """Mend what `checked` tells of; what cannot be mended is a finding that says so."""
         try:
-            state = self._rebuilt(checker, state)
-            self._mending.mend(state)
+            checked = self._rebuilt(checker, checked)
+            self._mending.mend(checked)
         except (OSError, StoreError) as error:
-            state.find(Kind.UNREADABLE, f"cannot be mended: {error}")
-        return state
+            checked.find(FindingKind.UNREADABLE, f"cannot be mended: {error}")
+        return checked
 
-    def _rebuilt(self, checker: SessionChecker, state: SessionCheck) -> SessionCheck:
+    def _rebuilt(self, checker: SessionChecker, checked: CheckedSession) -> CheckedSession:
         """Make records anew where they are lost, and look again."""
-        file = state.file
-        if file is None or not state.is_readable:
-            return state
+        file = checked.file
+        if file is None or not checked.is_readable:
+            return checked
         is_changed = False
-        for part in state.parts:
+        for part in checked.parts:
             if part.unknown or part.records_bytes is None or BAD in part.marks or part.rest_bytes:
                 work = Rebuild(self._disk, file, part, self._now_us, self._came)
                 is_changed |= work.run(make_records=self._is_rebuilding)
         if not is_changed:
-            return state
-        again = checker.check(state.sentinel_id, state.session_id)
-        again.remember(state)
+            return checked
+        again = checker.check(checked.sentinel_id, checked.session_id)
+        again.remember(checked)
         return again
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Kind(Enum):
+class FindingKind(Enum):
     """What was found; the words are those of ``docs/reference/store.md``."""
 
     INDEX = "index"
@@ -30,7 +30,7 @@ class Kind(Enum):
 
 
 #: What is worth a line and is no damage.
-NOTES = frozenset({Kind.STATED, Kind.UNFINISHED, Kind.STRAY})
+NOTES = frozenset({FindingKind.STATED, FindingKind.UNFINISHED, FindingKind.STRAY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Finding:
     done about it, and is empty where nothing was.
     """
 
-    kind: Kind
+    kind: FindingKind
     text: str
     sentinel_id: str | None = None
     session_id: str | None = None

@@ -21,11 +21,11 @@ from vidlink.store.files.layout import (
     write_session,
 )
 from vidlink.store.files.paths import SESSION_FILE
-from vidlink.store.fsck.findings import Finding, Kind
-from vidlink.store.fsck.part import TORN, WHOLE, PartState
-from vidlink.store.fsck.session import LOST_REASON, SessionCheck
+from vidlink.store.fsck.findings import Finding, FindingKind
+from vidlink.store.fsck.part import TORN, WHOLE, CheckedPart
+from vidlink.store.fsck.session import LOST_REASON, CheckedSession
 from vidlink.store.index.database import Index
-from vidlink.store.index.sheets import sheet_of
+from vidlink.store.index.rows import rows_of
 from vidlink.store.sequences.runs import Runs
 
 #: So many damaged ranges of a session are stated one by one; more are stated as one.
@@ -42,41 +42,41 @@ class Mending:
         self._disk = disk
         self._index = index
 
-    def mend(self, state: SessionCheck) -> bool:
+    def mend(self, checked: CheckedSession) -> bool:
         """Do what can be done; returns whether anything was changed."""
-        file = state.file
-        findings = [*state.findings, *(one for part in state.parts for one in part.findings)]
-        if file is None or not any(one.is_damage for one in findings) or not state.is_readable:
+        file = checked.file
+        findings = [*checked.findings, *(one for part in checked.parts for one in part.findings)]
+        if file is None or not any(one.is_damage for one in findings) or not checked.is_readable:
             return False
-        for part in state.parts:
+        for part in checked.parts:
             if not part.has_init and part.part_bytes is not None:
-                self._restore_init(state, file, part)
-        wanted = self._stated(state, file)
-        if wanted != file or not state.is_described:
-            path = os.path.join(state.folder, SESSION_FILE)
+                self._restore_init(checked, file, part)
+        wanted = self._stated(checked, file)
+        if wanted != file or not checked.is_described:
+            path = os.path.join(checked.folder, SESSION_FILE)
             self._disk.replace(path, write_session(wanted), flush=True)
-            self._disk.sync_folder(state.folder)
-        for part in state.parts:
+            self._disk.sync_folder(checked.folder)
+        for part in checked.parts:
             self._mark(part)
-        row = None if state.filed is None else state.filed.row
-        self._index.save([sheet_of(wanted, row, state.present)])
-        state.findings = [_mended(one, None) for one in state.findings]
-        for part in state.parts:
+        row = None if checked.filed is None else checked.filed.row
+        self._index.save([rows_of(wanted, row, checked.present)])
+        checked.findings = [_mended(one, None) for one in checked.findings]
+        for part in checked.parts:
             part.findings = [_mended(one, part) for one in part.findings]
         return True
 
-    def _stated(self, state: SessionCheck, file: SessionFile) -> SessionFile:
+    def _stated(self, checked: CheckedSession, file: SessionFile) -> SessionFile:
         """The description, with every loss stated that was not."""
-        spans = [span for _, span in state.present]
-        if not state.is_described and file.end_reason == LOST_REASON and spans:
+        spans = [span for _, span in checked.present]
+        if not checked.is_described and file.end_reason == LOST_REASON and spans:
             file = replace(file, ended_time_us=max(span.end_time_us for span in spans))
-        fresh = [Gap(first, last, Cause.DAMAGED, detail=DETAIL) for first, last in _lost(state)]
+        fresh = [Gap(first, last, Cause.DAMAGED, detail=DETAIL) for first, last in _lost(checked)]
         if len(fresh) > MOST_STATED:
             # Where it is recorded, a statement says nothing: only holes are explained.
             fresh = [replace(fresh[0], last=fresh[-1].last)]
         return replace(file, gaps=(*file.gaps, *fresh))
 
-    def _mark(self, part: PartState) -> None:
+    def _mark(self, part: CheckedPart) -> None:
         """Say in the record of each damaged segment that it is; take it back where it is not."""
         places = [place for place, mark in enumerate(part.marks) if mark in (TORN, WHOLE)]
         for first, last in _ranges(places):
@@ -91,11 +91,11 @@ class Mending:
                 )
                 self._disk.overwrite(part.records_path, offset, marked)
 
-    def _restore_init(self, state: SessionCheck, file: SessionFile, part: PartState) -> None:
+    def _restore_init(self, checked: CheckedSession, file: SessionFile, part: CheckedPart) -> None:
         """Put a sound copy from another part over an initialization segment that is not."""
         if (part.part_bytes or 0) < file.init_size_bytes:
             return
-        for other in state.parts:
+        for other in checked.parts:
             if other.has_init:
                 data = self._disk.read(other.path, 0, file.init_size_bytes)
                 self._disk.overwrite(part.path, 0, data)
@@ -103,17 +103,17 @@ class Mending:
                 return
 
 
-def _lost(state: SessionCheck) -> Iterator[tuple[int, int]]:
+def _lost(checked: CheckedSession) -> Iterator[tuple[int, int]]:
     """What was recorded, is not there any more, and has not been said to be damaged."""
     there, known, stated = Runs(), Runs(), Runs()
-    for span in sorted((span for _, span in state.present), key=lambda span: span.first):
+    for span in sorted((span for _, span in checked.present), key=lambda span: span.first):
         there.add(span.first, span.last)
-    for part in state.parts:
+    for part in checked.parts:
         for run in part.lost.runs:
             known.add(run.first, run.last)
-    for _, span in state.filed_spans:
+    for _, span in checked.filed_spans:
         known.add(span.first, span.last)
-    for gap in state.file.gaps if state.file is not None else ():
+    for gap in checked.file.gaps if checked.file is not None else ():
         if gap.cause is Cause.DAMAGED and gap.first is not None:
             stated.add(gap.first, gap.first if gap.last is None else gap.last)
     for run in known.runs:
@@ -136,18 +136,18 @@ def _ranges(places: list[int]) -> Iterator[tuple[int, int]]:
 
 #: What a repair does about each kind; of the others it does nothing.
 _DONE = {
-    Kind.DIFFERS: "the database was corrected",
-    Kind.UNLISTED: "it was taken into the database",
-    Kind.DESCRIPTION: "it was written anew",
-    Kind.RECORD: "what is lost with it is stated as a gap",
-    Kind.SEGMENT: "stated as a gap",
-    Kind.WHOLE_AGAIN: "listed again",
-    Kind.NO_PART: "what is lost with it is stated as a gap",
+    FindingKind.DIFFERS: "the database was corrected",
+    FindingKind.UNLISTED: "it was taken into the database",
+    FindingKind.DESCRIPTION: "it was written anew",
+    FindingKind.RECORD: "what is lost with it is stated as a gap",
+    FindingKind.SEGMENT: "stated as a gap",
+    FindingKind.WHOLE_AGAIN: "listed again",
+    FindingKind.NO_PART: "what is lost with it is stated as a gap",
 }
 
 
-def _mended(finding: Finding, part: PartState | None) -> Finding:
+def _mended(finding: Finding, part: CheckedPart | None) -> Finding:
     done = _DONE.get(finding.kind, "")
-    if finding.kind is Kind.INIT and part is not None and part.has_init:
+    if finding.kind is FindingKind.INIT and part is not None and part.has_init:
         done = "copied from another part"
     return replace(finding, mended=finding.mended or done)

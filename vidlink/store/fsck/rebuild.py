@@ -17,10 +17,10 @@ from vidlink.disk import Disk, write_all
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import MediaInfo, read_init
 from vidlink.store.files.layout import RECORD_BYTES, IndexRecord, SessionFile, read_records
-from vidlink.store.files.pieces import Window
+from vidlink.store.files.pieces import PieceReader
 from vidlink.store.files.segments import Segments
-from vidlink.store.fsck.findings import Kind
-from vidlink.store.fsck.part import BAD, PartState
+from vidlink.store.fsck.findings import FindingKind
+from vidlink.store.fsck.part import BAD, CheckedPart
 
 _PIECE_BYTES = 4 * 1024 * 1024
 _RECORDS_AT_ONCE = 16_384
@@ -36,7 +36,7 @@ class Rebuild:
         self,
         disk: Disk,
         file: SessionFile,
-        part: PartState,
+        part: CheckedPart,
         now_us: int,
         came: Callable[[int], None],
     ) -> None:
@@ -60,30 +60,30 @@ class Rebuild:
         part = self._part
         if part.part_bytes is None or not part.has_init:
             return False
-        with Window(self._disk, part.path, self._came) as window:
-            media = self._media(window)
+        with PieceReader(self._disk, part.path, self._came) as reader:
+            media = self._media(reader)
             if media is None:
                 return False
             for start, end in part.unknown:
-                self._read(window, media, start, end)
+                self._read(reader, media, start, end)
             if self._made and not make_records:
                 return False
             is_changed = self._write_records() if make_records else self._cut_record()
             if self._tail < part.part_bytes and part.records_bytes is not None:
-                self._put_aside(window)
+                self._put_aside(reader)
                 is_changed = True
         return is_changed
 
-    def _media(self, window: Window) -> MediaInfo | None:
+    def _media(self, reader: PieceReader) -> MediaInfo | None:
         try:
-            return read_init(window.read(0, self._file.init_size_bytes))
+            return read_init(reader.read(0, self._file.init_size_bytes))
         except NotMedia:
             return None
 
-    def _read(self, window: Window, media: MediaInfo, start: int, end: int) -> None:
+    def _read(self, reader: PieceReader, media: MediaInfo, start: int, end: int) -> None:
         """Make records of the segments that lie there."""
         place = start
-        for record in Segments(window, start, end, media, self._file.session.started_time_us):
+        for record in Segments(reader, start, end, media, self._file.session.started_time_us):
             if not _ascends(self._newest, record):
                 break
             self._newest = record
@@ -113,7 +113,10 @@ class Rebuild:
         self._disk.sync_folder(os.path.dirname(part.path))
         part.records_bytes = part.records_bytes or 0
         noun = "record was" if count == 1 else "records were"
-        self._say({Kind.RECORD, Kind.NO_RECORDS, Kind.TAIL}, f"{count:,} {noun} made anew")
+        self._say(
+            {FindingKind.RECORD, FindingKind.NO_RECORDS, FindingKind.TAIL},
+            f"{count:,} {noun} made anew",
+        )
         return True
 
     def _merged(self) -> Iterator[bytes]:
@@ -150,17 +153,17 @@ class Rebuild:
             return False
         self._disk.truncate(part.records_path, part.count * RECORD_BYTES)
         self._disk.flush(part.records_path)
-        self._say({Kind.TAIL}, "cut to whole records")
+        self._say({FindingKind.TAIL}, "cut to whole records")
         return True
 
-    def _put_aside(self, window: Window) -> None:
+    def _put_aside(self, reader: PieceReader) -> None:
         """Move what is no segment at the end of the part into a file of its own."""
-        part, size = self._part, window.size_bytes
+        part, size = self._part, reader.size_bytes
         aside = f"{part.path}.tail-{self._tail}-{self._now_us}"
         descriptor = self._disk.create(aside)
         try:
             for place in range(self._tail, size, _PIECE_BYTES):
-                data = window.read(place, min(_PIECE_BYTES, size - place))
+                data = reader.read(place, min(_PIECE_BYTES, size - place))
                 write_all(self._disk, descriptor, [data])
             self._disk.fdatasync(descriptor)
         finally:
@@ -172,9 +175,9 @@ class Rebuild:
         self._disk.flush(part.path)
         count = size - self._tail
         text = f"{count:,} octets that are no segment were put aside as {os.path.basename(aside)}"
-        self._say({Kind.TAIL}, text)
+        self._say({FindingKind.TAIL}, text)
 
-    def _say(self, kinds: set[Kind], text: str) -> None:
+    def _say(self, kinds: set[FindingKind], text: str) -> None:
         """What has been found of these kinds is mended."""
         self._part.findings = [
             replace(one, mended=f"{one.mended}; {text}" if one.mended else text)

@@ -25,9 +25,10 @@ from vidlink.model import (
     SessionState,
     Span,
 )
+from vidlink.store.files.layout import SessionFile
 from vidlink.store.index.database import COLUMNS, FILLING, connect
 from vidlink.store.sequences.runs import merge_spans
-from vidlink.store.sequences.window import Window
+from vidlink.store.sequences.window import SequenceWindow
 
 #: So many connections are kept for the next reader.
 _MOST_IDLE = 8
@@ -42,6 +43,20 @@ class Filed:
     record: SessionRecord
     init_size_bytes: int
     init_check: int
+
+    def as_file(self) -> SessionFile:
+        """The description of a session whose own cannot be read; its gaps are not in it."""
+        record, ended_us = self.record, self.record.ended_time_us
+        return SessionFile(
+            session=record.session,
+            init_size_bytes=self.init_size_bytes,
+            init_check=self.init_check,
+            ended_time_us=ended_us,
+            end_reason=record.end_reason,
+            is_sealed=record.state is SessionState.SEALED,
+            filling_from=None if ended_us is None else 0,
+            hold=record.hold,
+        )
 
 
 class Catalog:
@@ -156,7 +171,7 @@ class Catalog:
             ).fetchall()
         return [(part, Span(*values)) for part, *values in rows]
 
-    def spans_near(self, row: int, window: Window) -> tuple[Span, ...]:
+    def spans_near(self, row: int, window: SequenceWindow) -> tuple[Span, ...]:
         """The unbroken spans in `window`, and the next to it on both sides."""
         with self.connection() as connection:
             rows = connection.execute(
@@ -221,28 +236,25 @@ def _stored(time_us: int) -> int:
     return max(-(2**63), min(2**63 - 1, time_us))
 
 
-def _hold(known: dict[str, Any]) -> Hold:
-    return Hold(known["hold_reason"], known["held_time_us"])
-
-
 def _as_filed(row: tuple[Any, ...]) -> Filed:
     number, *values = row
     known: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
+    held_us = known["held_time_us"]
 
-    def take(*names: str) -> dict[str, Any]:
+    def these(*names: str) -> dict[str, Any]:
         return {name: known[name] for name in names}
 
     session = Session(
         group=known["group_name"],
         init=b"",
-        **take("session_id", "sentinel_id", "name", "software", "started_time_us"),
-        **take("mime", "width", "height", "timescale", "track_id"),
+        **these("session_id", "sentinel_id", "name", "software", "started_time_us"),
+        **these("mime", "width", "height", "timescale", "track_id"),
     )
     record = SessionRecord(
         session=session,
         state=SessionState.ENDED if known["state"] == FILLING else SessionState(known["state"]),
-        **take("ended_time_us", "end_reason", "segment_count", "size_bytes"),
-        **take("first_sequence", "last_sequence", "start_time_us", "end_time_us"),
-        hold=None if known["held_time_us"] is None else _hold(known),
+        **these("ended_time_us", "end_reason", "segment_count", "size_bytes"),
+        **these("first_sequence", "last_sequence", "start_time_us", "end_time_us"),
+        hold=None if held_us is None else Hold(known["hold_reason"], held_us),
     )
     return Filed(number, record, known["init_size_bytes"], known["init_crc32"])

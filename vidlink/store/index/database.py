@@ -10,12 +10,12 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, SessionRecord, SessionState, Span
-from vidlink.store.files.layout import SessionFile
 from vidlink.store.handover.orders import Forget, SetHold
+from vidlink.store.index.rows import SessionRows
 from vidlink.store.index.schema import FORGET, SCHEMA, SCHEMA_FORMAT, SET_HOLD
 from vidlink.store.sequences.life import SEALING_US, extent_us
 
@@ -56,24 +56,6 @@ _WORDS = (
     ("sessions", "state", (*(state.value for state in SessionState), FILLING)),
     ("gaps", "cause", tuple(cause.value for cause in Cause)),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """What is new of one session, as described in `file`.
-
-    `record` is None where the database has it, under the id `row`; spans are by part, gaps by
-    number. `anew`: spans and gaps that are there are dropped. `is_filling`: the session has
-    ended, and is written to all the same.
-    """
-
-    file: SessionFile
-    record: SessionRecord | None
-    row: int | None
-    spans: list[tuple[int, Span]] = field(default_factory=list)
-    gaps: list[tuple[int, Gap]] = field(default_factory=list)
-    anew: bool = False
-    is_filling: bool = False
 
 
 class UnusableIndex(StoreError):
@@ -161,16 +143,18 @@ class Index:
             if wrong:
                 raise UnusableIndex(f"the index is damaged: {wrong} {table} of an unknown {column}")
 
-    def save(self, sheets: Iterable[Sheet], changes: Iterable[SetHold | Forget] = ()) -> list[int]:
-        """Put `sheets` into the database, then `changes` of what is there, all or none.
+    def save(
+        self, sessions: Iterable[SessionRows], changes: Iterable[SetHold | Forget] = ()
+    ) -> list[int]:
+        """Put `sessions` into the database, then `changes` of what is there, all or none.
 
-        Returns the row of each session of the sheets.
+        Returns the row of each of them.
 
         Raises:
             StoreError: it could not be done; the next call opens the database anew.
         """
         with self._reported("written"), self._transaction() as cursor:
-            rows = [_put(cursor, sheet) for sheet in sheets]
+            rows = [_put(cursor, rows) for rows in sessions]
             for change in changes:
                 _change(cursor, change)
             return rows
@@ -250,11 +234,11 @@ class Index:
             raise
 
 
-def _put(cursor: sqlite3.Cursor, sheet: Sheet) -> int:
-    row = sheet.row
-    if sheet.record is not None:
-        session = sheet.record.session
-        cursor.execute(_PUT_SESSION, _as_row(sheet.record, sheet))
+def _put(cursor: sqlite3.Cursor, rows: SessionRows) -> int:
+    row = rows.row
+    if rows.record is not None:
+        session = rows.record.session
+        cursor.execute(_PUT_SESSION, _as_row(rows.record, rows))
         (row,) = cursor.execute(_ROW_OF, (session.session_id,)).fetchone()
         cursor.execute(
             _PUT_SENTINEL,
@@ -264,14 +248,14 @@ def _put(cursor: sqlite3.Cursor, sheet: Sheet) -> int:
                 session.group,
                 session.software,
                 session.started_time_us,
-                sheet.record.end_time_us,
+                rows.record.end_time_us,
             ),
         )
     assert row is not None
-    if sheet.anew:
+    if rows.is_complete:
         _drop_details(cursor, row)
-    cursor.executemany(_PUT_SPAN, [_span_as_row(row, part, span) for part, span in sheet.spans])
-    cursor.executemany(_PUT_GAP, [_gap_as_row(row, number, gap) for number, gap in sheet.gaps])
+    cursor.executemany(_PUT_SPAN, [_span_as_row(row, part, span) for part, span in rows.spans])
+    cursor.executemany(_PUT_GAP, [_gap_as_row(row, number, gap) for number, gap in rows.gaps])
     return row
 
 
@@ -290,9 +274,9 @@ def _change(cursor: sqlite3.Cursor, change: SetHold | Forget) -> None:
             cursor.execute(statement, asdict(change))
 
 
-def _as_row(record: SessionRecord, sheet: Sheet) -> tuple[object, ...]:
-    session, file = record.session, sheet.file
-    state = FILLING if sheet.is_filling else record.state.value
+def _as_row(record: SessionRecord, rows: SessionRows) -> tuple[object, ...]:
+    session, file = record.session, rows.file
+    state = FILLING if rows.is_filling else record.state.value
     return (
         session.session_id, session.sentinel_id, session.name, session.group, session.software,
         session.started_time_us, file.init_size_bytes, file.init_check, session.mime,

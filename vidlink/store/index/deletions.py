@@ -28,7 +28,7 @@ _OPEN = (
 _OVER = "sessions WHERE state NOT IN ('live', ?)"
 
 
-class Stock:
+class Deletions:
     """Questions to `catalog`. Everything blocks, may run in any thread, and raises as that."""
 
     def __init__(self, catalog: Catalog) -> None:

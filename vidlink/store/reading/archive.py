@@ -44,7 +44,7 @@ from vidlink.store.reading.session_page import matches, page_key, read_token, wr
 from vidlink.store.reading.view import View, view_account
 from vidlink.store.sequences.life import Life, state_at
 from vidlink.store.sequences.pages import clamp_limit
-from vidlink.store.sequences.window import WHOLE, Window
+from vidlink.store.sequences.window import WHOLE, SequenceWindow
 
 T = TypeVar("T")
 
@@ -257,7 +257,7 @@ class Archive:
         )
         return view, filed
 
-    def _gaps(self, row: int, window: Window, life: Life) -> tuple[Gap, ...]:
+    def _gaps(self, row: int, window: SequenceWindow, life: Life) -> tuple[Gap, ...]:
         spans = self._catalog.spans_near(row, window)
         return window.explain(spans, self._catalog.gaps(row, *window.reach(spans)), life)
 

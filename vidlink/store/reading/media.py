@@ -10,7 +10,7 @@ from zlib import crc32
 from vidlink.disk import Disk
 from vidlink.errors import NotFound
 from vidlink.model import Octets
-from vidlink.store.files.sections import MemorySection, Section, StoredSection, Strip
+from vidlink.store.files.sections import MemorySection, Section, SegmentPlaces, StoredSection
 from vidlink.store.reading.view import View
 
 
@@ -31,7 +31,7 @@ class _Collected:
     def __init__(self, disk: Disk, folder: str) -> None:
         self._disk = disk
         self._folder = folder
-        self._strip = Strip()
+        self._places = SegmentPlaces()
         self._pieces: list[Octets] = []
         self._sections: list[Section] = []
         self.numbers = array("Q")
@@ -39,25 +39,25 @@ class _Collected:
     def stored(self, sequence: int, part: int, offset: int, size: int, check: int) -> None:
         """The next segment is on disk."""
         self._close_pieces()
-        self._strip.add(part, offset, size, check)
+        self._places.add(part, offset, size, check)
         self.numbers.extend((sequence, size, check))
 
     def waiting(self, sequence: int, data: Octets) -> None:
         """The next segment is in memory."""
-        self._close_strip()
+        self._close_places()
         self._pieces.append(data)
         self.numbers.extend((sequence, len(data), crc32(data)))
 
     def sections(self) -> tuple[Section, ...]:
         """What has been collected."""
         self._close_pieces()
-        self._close_strip()
+        self._close_places()
         return tuple(self._sections)
 
-    def _close_strip(self) -> None:
-        if len(self._strip):
-            strip, self._strip = self._strip, Strip()
-            self._sections.append(StoredSection(self._disk, self._folder, strip, len(strip)))
+    def _close_places(self) -> None:
+        if len(self._places):
+            places, self._places = self._places, SegmentPlaces()
+            self._sections.append(StoredSection(self._disk, self._folder, places, len(places)))
 
     def _close_pieces(self) -> None:
         if self._pieces:

@@ -13,7 +13,7 @@ from vidlink.store.files.records import SessionRecords
 from vidlink.store.reading.view import View
 from vidlink.store.sequences.pages import clamp_limit
 from vidlink.store.sequences.times import media_ticks
-from vidlink.store.sequences.window import Window
+from vidlink.store.sequences.window import SequenceWindow
 
 #: So far back the keyframe is looked for that the first segment of a page builds on, step by
 #: step. Beyond it counts what was known when the segment came.
@@ -69,7 +69,7 @@ def gaps_of_page(
     )
 
 
-def _window(query: SegmentQuery, shown: list[SegmentRecord], last: int | None) -> Window:
+def _window(query: SegmentQuery, shown: list[SegmentRecord], last: int | None) -> SequenceWindow:
     """Where the gaps of a page can be; `last` is its last sequence if another page follows."""
     low = -1 if query.after is None else query.after
     if shown and query.from_time_us is not None:
@@ -77,7 +77,7 @@ def _window(query: SegmentQuery, shown: list[SegmentRecord], last: int | None) -
         low = max(low, shown[0].sequence - 2)
     if shown and query.to_time_us is not None and last is None:
         last = shown[-1].sequence + 1
-    return Window(low, last)
+    return SequenceWindow(low, last)
 
 
 def _wanted(waiting: Iterable[Arrival], query: SegmentQuery) -> Iterable[Arrival]:

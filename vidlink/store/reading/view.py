@@ -14,7 +14,7 @@ from vidlink.model import Arrival, Gap, Session, SessionState
 from vidlink.store.files.paths import Paths
 from vidlink.store.files.records import SessionRecords, count_records
 from vidlink.store.queue.account import Account
-from vidlink.store.sequences.window import Window
+from vidlink.store.sequences.window import SequenceWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class View:
     counts: Mapping[int, int] | None
     waiting: tuple[Arrival, ...]
     init: Callable[[], bytes]
-    gaps: Callable[[Window], tuple[Gap, ...]]
+    gaps: Callable[[SequenceWindow], tuple[Gap, ...]]
 
     def records(self, disk: Disk) -> SessionRecords:
         """Its records, to be used in a ``with``."""

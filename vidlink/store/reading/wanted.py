@@ -33,7 +33,7 @@ Tail = tuple[str, int, int]
 Ranges = tuple[tuple[int, int], ...] | None
 
 
-class Tails:
+class TailLookup:
     """Looks up tails; nothing is wanted of what `is_deleted`, which may block."""
 
     _log = Logger()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from vidlink.model import Span
-from vidlink.store.sequences.window import Window
+from vidlink.store.sequences.window import SequenceWindow
 
 
 @dataclass(slots=True)
@@ -161,7 +161,7 @@ class Runs:
         copied.runs = [*self.runs[:-1], *(replace(run) for run in self.runs[-1:])]
         return copied
 
-    def spans_near(self, window: Window) -> tuple[Span, ...]:
+    def spans_near(self, window: SequenceWindow) -> tuple[Span, ...]:
         """The runs in `window`, and the next to it on both sides, as values."""
         low = bisect_right(self.runs, window.low, key=lambda one: one.first)
         high = len(self.runs)

@@ -15,7 +15,7 @@ from vidlink.store.sequences.life import GOING_ON, Life
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SequenceWindow:
     """The sequences above `low`, up to and with `high`; None: to the end."""
 
     low: int = -1
@@ -59,4 +59,4 @@ def _touches(gap: Gap, low: int, high: int | None) -> bool:
 
 
 #: All of a session.
-WHOLE = Window()
+WHOLE = SequenceWindow()

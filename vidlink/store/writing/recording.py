@@ -15,7 +15,7 @@ from vidlink.model import Arrival, Gap, Session, SessionRecord, SessionState, Sp
 from vidlink.store.files.layout import SessionFile, describe, write_session
 from vidlink.store.files.paths import SESSION_FILE, Paths
 from vidlink.store.handover.orders import End, Past, SetHold
-from vidlink.store.index.database import Sheet
+from vidlink.store.index.rows import SessionRows
 from vidlink.store.sequences.runs import merge_spans
 from vidlink.store.writing.part import OpenParts, Part
 
@@ -255,7 +255,7 @@ class Recording:
 
     # The database
 
-    def sheet(self, progress: bool) -> Sheet | None:
+    def sheet(self, progress: bool) -> SessionRows | None:
         """What the database does not have yet; None if that is nothing.
 
         Spans are of what earlier rounds have synced, so that the database never locks more
@@ -265,7 +265,7 @@ class Recording:
         spans = self._new_spans() if progress else []
         if self._listed and not self._unsaved_gaps and not spans:
             return None
-        return Sheet(
+        return SessionRows(
             file=self._file,
             record=None if self._listed else self._record(),
             row=self._row,
@@ -274,7 +274,7 @@ class Recording:
             is_filling=self._past is not None and not self._closing,
         )
 
-    def saved(self, sheet: Sheet, row: int) -> list[int]:
+    def saved(self, sheet: SessionRows, row: int) -> list[int]:
         """The database has `sheet`, under this row; returns the numbers of its gaps."""
         self._row = row
         self._listed = True

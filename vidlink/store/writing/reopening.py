@@ -18,7 +18,7 @@ from vidlink.store.files.paths import Paths, part_number
 from vidlink.store.files.records import count_records
 from vidlink.store.handover.orders import Past, Reopen
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.deletions import Stock
+from vidlink.store.index.deletions import Deletions
 from vidlink.store.sequences.gaps import final_ranges
 from vidlink.store.sequences.life import state_at
 from vidlink.store.sequences.runs import Runs
@@ -38,7 +38,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
     filed = catalog.find(session.session_id)
     folder = paths.session(session.sentinel_id, session.session_id)
     if filed is None:
-        if Stock(catalog).is_deleted(session.session_id):
+        if Deletions(catalog).is_deleted(session.session_id):
             raise SessionGone("the session was deleted: nothing can be added to it")
         if os.path.exists(folder):
             raise RequestError("the folder of this session does not say what is in it")

@@ -29,7 +29,8 @@ from vidlink.store.handover.orders import (
     StateGap,
 )
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.database import Index, Sheet
+from vidlink.store.index.database import Index
+from vidlink.store.index.rows import SessionRows
 from vidlink.store.writing.closed import BUSY, ClosedSessions
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.recording import MOST_PARTS, Recording
@@ -259,7 +260,7 @@ class Writer:
         """Tell the database; returns which gaps it has now, by session."""
         if self._index_retry_seconds > now:
             return {}
-        sheets: list[tuple[Recording, Sheet]] = []
+        sheets: list[tuple[Recording, SessionRows]] = []
         for recording in touched:
             sheet = recording.sheet(now - recording.saved_seconds >= PROGRESS_SECONDS)
             if sheet is not None:
