@@ -38,6 +38,7 @@ from vidlink.store.deleting.thread import RemoverThread
 from vidlink.store.files.durability import choose_durability
 from vidlink.store.files.folder import DataFolder, take_folder
 from vidlink.store.files.receipts import ReceiptFile
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import CallInReactor, Inbox, RunInPool
 from vidlink.store.handover.locks import SessionLocks
@@ -194,11 +195,10 @@ class RecordingStore(LookingBack):
             self._monotonic,
         )
         self._archive = Archive(
-            paths=paths,
-            disk=self._disk,
+            stored=lambda *ids: StoredSession(self._disk, paths.session(*ids)),
             ledger=self._ledger,
             catalog=catalog,
-            reels=Reels(self._disk, self._index_bytes),
+            reels=Reels(self._index_bytes),
             locks=self._locks,
             run_in_pool=self._run_in_pool,
             wall_clock_us=self._wall_clock_us,

@@ -5,7 +5,6 @@ What a body is made of is decided in `reading` and `film`; `film.body` puts sect
 
 from __future__ import annotations
 
-import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -13,10 +12,9 @@ from itertools import accumulate
 from typing import Protocol
 from zlib import crc32
 
-from vidlink.disk import Disk
 from vidlink.errors import Damaged, NotFound
 from vidlink.model import Octets
-from vidlink.store.files.paths import part_file
+from vidlink.store.files.stored import StoredSession
 
 #: Alters the bytes of one segment in place.
 Change = Callable[[memoryview], None]
@@ -96,7 +94,7 @@ class MemorySection:
 
 
 class StoredSection:
-    """The segments `first` up to `stop` of `places`, read from the parts in `folder`.
+    """The segments `first` up to `stop` of `places`, read from the parts of `stored`.
 
     Each read fetches whole segments and checks each against its CRC-32 before anything of it
     is given out; the last one is kept for the read that goes on after it. `change` alters a
@@ -105,16 +103,14 @@ class StoredSection:
 
     def __init__(
         self,
-        disk: Disk,
-        folder: str,
+        stored: StoredSession,
         places: SegmentPlaces,
         stop: int,
         *,
         first: int = 0,
         change: Change | None = None,
     ) -> None:
-        self._disk = disk
-        self._folder = folder
+        self._stored = stored
         self._places = places
         self._stop = stop
         self._start = places.size_of_first(first)
@@ -157,11 +153,11 @@ class StoredSection:
     def _fetch(self, first: int, last: int) -> Octets:
         places = self._places
         start = places.size_of_first(first)
-        path = os.path.join(self._folder, part_file(places.parts[first]))
+        size = places.ends[last] - start
         try:
-            data = self._disk.read(path, places.offsets[first], places.ends[last] - start)
+            data = self._stored.read(places.parts[first], places.offsets[first], size)
         except OSError as error:
-            if not os.path.isdir(self._folder):
+            if self._stored.is_gone:
                 raise NotFound("the session has been deleted meanwhile") from None
             raise Damaged(f"a part of the recording cannot be read: {error.strerror}") from error
         view = memoryview(data)

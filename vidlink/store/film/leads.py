@@ -7,19 +7,18 @@ pictures. Records do not say it, so the first bytes of keyframe segments are rea
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 
 from vidlink.disk import Disk
 from vidlink.fmp4 import moof_offset
 from vidlink.model import Octets
-from vidlink.store.files.paths import part_file
+from vidlink.store.files.stored import StoredSession
 
 #: Part, offset and size of a segment.
 SegmentPlace = tuple[int, int, int]
 
 
-def read_leads(disk: Disk, folder: str, places: Iterable[SegmentPlace]) -> list[int]:
+def read_leads(stored: StoredSession, places: Iterable[SegmentPlace]) -> list[int]:
     """How many octets stand before the `moof` of each of these segments.
 
     What cannot be read counts as 0: the film is still there, and says so where it is read.
@@ -30,14 +29,13 @@ def read_leads(disk: Disk, folder: str, places: Iterable[SegmentPlace]) -> list[
         for part, offset, size in places:
             try:
                 if part not in descriptors:
-                    path = os.path.join(folder, part_file(part))
-                    descriptors[part] = disk.open_for_reading(path)
-                found.append(moof_offset(_reading(disk, descriptors[part], offset), size))
+                    descriptors[part] = stored.open_part(part)
+                found.append(moof_offset(_reading(stored.disk, descriptors[part], offset), size))
             except OSError:
                 found.append(0)
     finally:
         for descriptor in descriptors.values():
-            disk.close(descriptor)
+            stored.disk.close(descriptor)
     return found
 
 

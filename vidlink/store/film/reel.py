@@ -14,7 +14,6 @@ from hashlib import blake2b
 from threading import Lock
 from zlib import crc32
 
-from vidlink.disk import Disk
 from vidlink.errors import Damaged, NotMedia
 from vidlink.fmp4 import build_sidx, rebase_fragment
 from vidlink.model import Arrival, Octets, Session
@@ -22,6 +21,7 @@ from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.files.layout import KEYFRAME
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.sections import Change, MemorySection, Section, StoredSection
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.cut import Cut, cut, describe
 from vidlink.store.film.footage import Footage, Scene, references
 from vidlink.store.film.leads import SegmentPlace, lead_of, read_leads
@@ -41,11 +41,10 @@ class FilmContent:
 
 
 class Reel:
-    """What has been read of the session in `folder`. Its methods block, in any thread."""
+    """What has been read of a stored session. Its methods block, in any thread."""
 
-    def __init__(self, disk: Disk, folder: str) -> None:
-        self._disk = disk
-        self._folder = folder
+    def __init__(self, stored: StoredSession) -> None:
+        self._stored = stored
         self._lock = Lock()
         self._scene = Scene()
         self._counts: dict[int, int] = {}
@@ -85,9 +84,7 @@ class Reel:
             head, etag = self._head(session, footage, taken)
             begin, stop = min(taken.begin, count), min(taken.stop, count)
             change = _rebasing(taken.rebased_ticks, session.timescale)
-            stored = StoredSection(
-                self._disk, self._folder, scene.places, stop, first=begin, change=change
-            )
+            stored = StoredSection(self._stored, scene.places, stop, first=begin, change=change)
             begin, stop = max(0, taken.begin - count), max(0, taken.stop - count)
             waits = MemorySection(pieces[begin:stop], change)
             clip = None if query is None else describe(footage, taken)
@@ -109,7 +106,7 @@ class Reel:
             playlist = self._playlist
             if playlist is None or playlist.is_whole is not is_sealed:
                 playlist = Playlist(session.timescale, is_whole=is_sealed)
-            with SessionRecords(self._disk, self._folder, counts) as records:
+            with self._stored.records(counts) as records:
                 if not playlist.read(records):
                     playlist = Playlist(session.timescale, is_whole=is_sealed)
                     playlist.read(records)
@@ -119,7 +116,7 @@ class Reel:
 
     def _read(self, counts: Mapping[int, int] | None) -> None:
         """Read the records that have come since the last time."""
-        with SessionRecords(self._disk, self._folder, counts) as records:
+        with self._stored.records(counts) as records:
             # An older view of a live session must not take back what is known already.
             if all(self._counts.get(part, 0) >= count for part, count in records.counts.items()):
                 return
@@ -147,7 +144,7 @@ class Reel:
                 place(part, offset, size, check)
                 if is_key:
                     keys.append((part, offset, size))
-        scene.leads.extend(read_leads(self._disk, self._folder, keys))
+        scene.leads.extend(read_leads(self._stored, keys))
         return True
 
     def _head(self, session: Session, footage: Footage, taken: Cut) -> tuple[bytes, str]:
@@ -224,18 +221,16 @@ def _rebasing(ticks: int, timescale: int) -> Change | None:
 class Reels:
     """The reels used last, together up to `limit_bytes` of memory, beside the newest."""
 
-    def __init__(self, disk: Disk, limit_bytes: int) -> None:
-        self._disk = disk
+    def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._lock = Lock()
-        self._reels: OrderedDict[str, Reel] = OrderedDict()
+        self._reels: OrderedDict[StoredSession, Reel] = OrderedDict()
 
-    def reel(self, folder: str) -> Reel:
-        """The reel of the session in `folder`."""
+    def reel(self, stored: StoredSession) -> Reel:
+        """The reel of this session."""
         with self._lock:
-            found = self._reels.pop(folder, None)
-            reel = Reel(self._disk, folder) if found is None else found
-            self._reels[folder] = reel
+            reel = self._reels.pop(stored, None) or Reel(stored)
+            self._reels[stored] = reel
             while self.memory_bytes > self._limit_bytes and len(self._reels) > 1:
                 self._reels.popitem(last=False)
             return reel

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 
-from vidlink.disk import Disk
 from vidlink.model import Arrival, Gap, SegmentPage, SegmentQuery, SegmentRecord
 from vidlink.store.files.layout import KEYFRAME, LATE, UNDECODABLE, Row
 from vidlink.store.files.records import SessionRecords
@@ -20,7 +19,7 @@ from vidlink.store.sequences.window import SequenceWindow
 _LOOK_BACK = (64, 512, 4_096)
 
 
-def read_page(view: View, disk: Disk, query: SegmentQuery) -> SegmentPage:
+def read_page(view: View, query: SegmentQuery) -> SegmentPage:
     """The page of `view` that `query` asks for. Blocks; raises :exc:`OSError`.
 
     The time range is found by halving, as times ascend with sequences: a Sentinel's clock is
@@ -28,7 +27,7 @@ def read_page(view: View, disk: Disk, query: SegmentQuery) -> SegmentPage:
     """
     limit = clamp_limit(query.limit)
     timescale = view.session.timescale
-    with view.records(disk) as records:
+    with view.records() as records:
         found: dict[int, SegmentRecord] = {}
         for _, row in records.page(query, limit + 1):
             record = _from_row(row, timescale)
