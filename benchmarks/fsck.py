@@ -81,7 +81,7 @@ def make(root: str, size: int) -> str:
     ended = replace(describe(session), ended_time_us=NOW_US, end_reason="over")
     Path(where, SESSION_FILE).write_bytes(write_session(ended))
     folder.release()
-    check(root).repair(NOW_US, rebuild=False)
+    check(root).repair(NOW_US, is_rebuilding=False)
     os.sync()
     return where
 
@@ -116,7 +116,7 @@ def read_all(where: str) -> None:
 def rebuild(root: str, where: str) -> None:
     """Lose the records, and have them made anew."""
     os.remove(os.path.join(where, records_file(0)))
-    check(root).repair(NOW_US, rebuild=True)
+    check(root).repair(NOW_US, is_rebuilding=True)
 
 
 def measure(name: str, where: str, work: Callable[[], object]) -> None:

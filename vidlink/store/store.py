@@ -154,7 +154,7 @@ class RecordingStore(LookingBack):
         synchronous = "FULL" if durability.flushes_files else "NORMAL"
         index = Index(paths.index, folder.uuid, synchronous if durability.reaches_disk else "OFF")
         undo.callback(index.close)
-        receipts = ReceiptFile(paths.receipts, self._disk, flush=durability.reaches_disk)
+        receipts = ReceiptFile(paths.receipts, self._disk, is_flushed=durability.reaches_disk)
         now_us = self._wall_clock_us()
         try:
             is_used = Recovery(paths, self._disk, index, durability, receipts, now_us).run()

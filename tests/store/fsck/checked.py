@@ -104,7 +104,7 @@ class CheckedCase(SynchronousTestCase):
         self.assertEqual(self.contents(), before)
         return found
 
-    def repair(self, *, rebuild: bool = False, now_us: int = NOW_US) -> list[Finding]:
+    def repair(self, *, is_rebuilding: bool = False, now_us: int = NOW_US) -> list[Finding]:
         """What a repair finds."""
         found: list[Finding] = []
         self.work = Check(
@@ -114,7 +114,7 @@ class CheckedCase(SynchronousTestCase):
             expect=lambda size: None,
             came=lambda size: None,
         )
-        self.work.repair(now_us, rebuild=rebuild)
+        self.work.repair(now_us, is_rebuilding=is_rebuilding)
         return found
 
     def assert_sound(self) -> None:

@@ -303,7 +303,7 @@ class DamageTests(CheckedCase):
         self.assertEqual([one.kind for one in found], [FindingKind.STRAY] * 4)
         told = " ".join(one.text for one in found)
         self.assertEqual([name for name in names if os.path.basename(name) not in told], [])
-        self.repair(rebuild=True)
+        self.repair(is_rebuilding=True)
         for name in names:
             self.assertTrue(os.path.exists(os.path.join(self.path, name)))
 

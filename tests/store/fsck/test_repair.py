@@ -319,7 +319,7 @@ class RebuildTests(CheckedCase):
         os.remove(self.inside("part-0000.idx"))
         self.assertEqual([one.kind for one in self.repair()], [FindingKind.NO_RECORDS])
         self.assert_found(FindingKind.NO_RECORDS)
-        found = {one.kind: one.mended for one in self.repair(rebuild=True)}
+        found = {one.kind: one.mended for one in self.repair(is_rebuilding=True)}
         self.assertIn("12 records were made anew", found[FindingKind.NO_RECORDS])
         self.assert_rebuilt(before, *range(12))
         self.assert_sound()
@@ -335,7 +335,7 @@ class RebuildTests(CheckedCase):
         shutil.copytree(self.path, kept)
         for size in range(0, 12 * RECORD_BYTES, 37):
             os.truncate(path, size)
-            self.repair(rebuild=True)
+            self.repair(is_rebuilding=True)
             self.assert_rebuilt(before, *range(size // RECORD_BYTES, 12))
             self.assertEqual([one for one in self.check() if one.is_damage], [])
             shutil.rmtree(self.path)
@@ -350,7 +350,7 @@ class RebuildTests(CheckedCase):
         for place in (0, 5, 11):
             for octet in range(0, RECORD_BYTES, 9):
                 self.flip(path, place * RECORD_BYTES + octet)
-                self.repair(rebuild=True)
+                self.repair(is_rebuilding=True)
                 self.assert_rebuilt(before, place)
                 self.assertEqual([one for one in self.check() if one.is_damage], [])
                 self.assertEqual(os.path.getsize(f"{path}.before-{NOW_US}"), 12 * RECORD_BYTES)
@@ -369,7 +369,7 @@ class RebuildTests(CheckedCase):
         for size in range(last[1] + 1, len(data), 11):
             os.truncate(path, size)
             os.remove(self.inside("part-0000.idx"))
-            self.repair(rebuild=True)
+            self.repair(is_rebuilding=True)
             self.assertEqual(len(self.records()), 11)
             with open(path, "rb") as file:
                 self.assertEqual(file.read(), data[: last[1]])
@@ -395,7 +395,7 @@ class RebuildTests(CheckedCase):
         self.assertEqual((found.kind, found.mended), (FindingKind.TAIL, ""))
         name = "recordings/desk-1/session-00000000/part-0000.mp4"
         self.assertEqual(self.contents()[name], before[name])
-        self.repair(rebuild=True)
+        self.repair(is_rebuilding=True)
         self.assert_sound()
         self.assertEqual(self.listed(self.start()), list(range(13)))
 
@@ -407,7 +407,7 @@ class RebuildTests(CheckedCase):
             for name in os.listdir(folder_of(self.rig, session)):
                 if not name.endswith(".mp4"):
                     os.remove(self.inside(name, session))
-        self.repair(rebuild=True)
+        self.repair(is_rebuilding=True)
         self.assert_sound()
         rig = self.start()
         self.assertEqual([self.listed(rig, one) for one in (self.session, self.late)], expected)
@@ -420,7 +420,7 @@ class RebuildTests(CheckedCase):
         size = os.path.getsize(path)
         place = len(self.session.init) + 5 * SIZE
         self.flip(path, place + 5)
-        self.repair(rebuild=True)
+        self.repair(is_rebuilding=True)
         self.assertEqual([record.sequence for record in self.records()], [0, 1, 2, 3, 4])
         aside = f"{path}.tail-{place}-{NOW_US}"
         self.assertEqual(os.path.getsize(aside) + os.path.getsize(path), size)
@@ -451,7 +451,7 @@ class RebuildTests(CheckedCase):
                 for suffix in ("", "-wal", "-shm"):
                     os.remove(self.database + suffix)
             self.start().close()
-            self.repair(rebuild=True)
+            self.repair(is_rebuilding=True)
             self.assert_sound()
             rig = self.start()
             self.assertEqual(self.listed(rig, session), [0, 1, 2, 3])
@@ -472,7 +472,7 @@ class KilledRepairTests(CheckedCase):
             file.write(b"no segment")
         spoilt = self.mktemp()
         shutil.copytree(self.path, spoilt)
-        self.repair(rebuild=True)
+        self.repair(is_rebuilding=True)
         self.assert_sound()
         expected = self.everything()
         steps = 0
@@ -484,12 +484,12 @@ class KilledRepairTests(CheckedCase):
                 self.path, disk, put=lambda one: None, expect=disk.ignore, came=disk.ignore
             )
             try:
-                work.repair(NOW_US, rebuild=True)
+                work.repair(NOW_US, is_rebuilding=True)
             except KeyboardInterrupt:
                 steps += 1
             else:
                 break
-            self.repair(rebuild=True, now_us=NOW_US + 1)
+            self.repair(is_rebuilding=True, now_us=NOW_US + 1)
             self.assertEqual([one for one in self.check() if one.is_damage], [], steps)
             self.assertEqual(self.everything(), expected, steps)
         self.assertGreater(steps, 20)

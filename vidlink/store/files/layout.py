@@ -1,6 +1,6 @@
 """The bytes of our own files: index records and ``session.json`` (docs/reference/store.md).
 
-The parts themselves are what Sentinels sent; the database is in `database`.
+The parts themselves are what Sentinels sent; receipts have a module of their own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FLAGS, _OWN_CHECK = 9, 10
 
 
 class IndexRecord(NamedTuple):
-    """What a record says of a segment, in the order of the file.
+    """A record as named numbers, in the order of the file.
 
     The segment is `size_bytes` octets from `offset` on in its part, with `check` as their CRC-32.
     """
@@ -57,7 +57,7 @@ class IndexRecord(NamedTuple):
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the segment is known not to be what was recorded."""
+        """True if the segment is known not to be what was recorded."""
         return bool(self.flags & DAMAGED)
 
     def pack(self) -> bytes:
@@ -119,13 +119,13 @@ def _whole(data: bytes) -> Iterator[Row | None]:
 
 
 def size_of(segment_bytes: int, segment_count: int) -> int:
-    """What a session takes, as policies count it: segments and their index records."""
+    """The octets of a session, as policies count them: segments and their index records."""
     return segment_bytes + segment_count * RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFile:
-    """What ``session.json`` holds: the session, its gaps, and once it is over, its ending.
+    """A session as ``session.json`` describes it: its gaps too, and once it is over, its ending.
 
     The initialization segment itself stands at the head of every part; here are its size and
     its CRC-32. `session.init` is empty. `filling_from`: it has ended, and what comes late is
@@ -145,7 +145,7 @@ class SessionFile:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the session was being written to, or filled, when this was written."""
+        """True if the session was being written to, or filled, when this was written."""
         return self.ended_time_us is None or self.filling_from is not None
 
 
@@ -189,14 +189,13 @@ def write_session(file: SessionFile) -> bytes:
 
 
 def read_session(data: bytes) -> SessionFile:
-    """What :func:`write_session` wrote.
+    """Read what :func:`write_session` wrote.
 
-    Raises:
-        StoreError: the bytes are anything else.
+    :raises StoreError: if the bytes are anything else.
     """
     try:
         known = json.loads(data)
-        if _typed(known["format"], int) != FORMAT:
+        if typed(known["format"], int) != FORMAT:
             raise StoreError(f"session.json has format {known['format']}, not {FORMAT}")
         values: dict[str, Any] = {name: _text(known[name]) for name in _TEXTS}
         values |= {name: _number(known[name], *ends) for name, ends in _NUMBERS.items()}
@@ -210,7 +209,7 @@ def read_session(data: bytes) -> SessionFile:
             ended_time_us=None if ended is None else _number(ended["time_us"]),
             end_reason="" if ended is None else _text(ended["reason"]),
             gaps=tuple(_gap_from_json(gap) for gap in known.get("gaps", ())),
-            is_sealed=_typed(known.get("sealed", False), bool),
+            is_sealed=typed(known.get("sealed", False), bool),
             filling_from=None if filling is None else _number(filling, 0),
             hold=None if hold is None else _hold_from_json(hold),
         )
@@ -218,14 +217,18 @@ def read_session(data: bytes) -> SessionFile:
         raise StoreError(f"session.json cannot be read: {error!r}") from error
 
 
-def _typed(value: Any, kind: type) -> Any:
+def typed(value: Any, kind: type) -> Any:
+    """`value`, which came from JSON.
+
+    :raises TypeError: if it is not of just this type: a boolean is no number.
+    """
     if type(value) is not kind:
         raise TypeError(f"{value!r} is not of type {kind.__name__}")
     return value
 
 
 def _number(value: Any, lowest: int = -_I63, highest: int = _I63 - 1) -> int:
-    number: int = _typed(value, int)
+    number: int = typed(value, int)
     if not lowest <= number <= highest:
         raise ValueError(f"{number} is not from {lowest} to {highest}")
     return number
@@ -233,7 +236,7 @@ def _number(value: Any, lowest: int = -_I63, highest: int = _I63 - 1) -> int:
 
 def _text(value: Any) -> str:
     """A text that can be written: half a surrogate pair cannot."""
-    text: str = _typed(value, str)
+    text: str = typed(value, str)
     text.encode("utf-8")
     return text
 

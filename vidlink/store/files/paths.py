@@ -1,9 +1,10 @@
-"""Where everything lies in the data folder: names only, nothing is opened here."""
+"""The place of everything in the data folder: names only, nothing is opened here."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: Name of a part file or of its index: the number counts from 0, with at least four digits.
@@ -28,6 +29,11 @@ def part_number(name: str) -> int | None:
     return None if match is None else int(match[1])
 
 
+def part_numbers(names: Iterable[str]) -> list[int]:
+    """The parts that the files `names` belong to, ascending."""
+    return sorted({number for name in names if (number := part_number(name)) is not None})
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
     """The data folder at `root`."""
@@ -36,12 +42,12 @@ class Paths:
 
     @property
     def marker(self) -> str:
-        """What says that the folder is ours, and in which format."""
+        """The file that says that the folder is ours, and in which format."""
         return os.path.join(self.root, "vidlink-data.json")
 
     @property
     def lock(self) -> str:
-        """What the one process that uses the folder holds locked."""
+        """The file that the one process that uses the folder holds locked."""
         return os.path.join(self.root, "lock")
 
     @property
@@ -61,7 +67,7 @@ class Paths:
 
     @property
     def receipts(self) -> str:
-        """What was deleted."""
+        """The receipts of what was deleted."""
         return os.path.join(self.root, "receipts.jsonl")
 
     @property

@@ -1,6 +1,6 @@
 """Stretches of a body: pieces in memory, and segments in parts, where each is checked.
 
-What a body is made of is decided in `reading` and `film`; `film.body` puts sections together.
+Of what a body is made is decided in `reading` and `film`; `film.body` puts sections together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Change = Callable[[memoryview], None]
 
 
 class SegmentPlaces:
-    """Where segments lie, side by side in the order in which they are served.
+    """The places of segments, in the order in which they are served.
 
     Four numbers each and no object: ten hours at five frames a second are 4 MB. It only grows
     at its end, so that whoever uses its first `count` segments is not disturbed.
@@ -36,7 +36,7 @@ class SegmentPlaces:
         self.parts = array("I")
 
     def __len__(self) -> int:
-        """How many segments there are."""
+        """The number of segments."""
         return len(self.ends)
 
     def add(self, part: int, offset: int, size: int, check: int) -> None:
@@ -53,7 +53,7 @@ class SegmentPlaces:
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes of memory."""
+        """The octets that it takes of memory."""
         arrays = (self.ends, self.checks, self.offsets, self.parts)
         return sum(one.itemsize * len(one) for one in arrays)
 
@@ -119,7 +119,11 @@ class StoredSection:
         self.size_bytes = places.size_of_first(stop) - self._start
 
     def read(self, offset: int, size: int) -> bytes:
-        """`size` octets from `offset`. Raises :exc:`~vidlink.errors.Damaged`."""
+        """`size` octets from `offset`.
+
+        :raises Damaged: if a segment of them is not what was recorded.
+        :raises NotFound: if the session has been deleted meanwhile.
+        """
         if size <= 0:
             return b""
         ends = self._places.ends

@@ -1,4 +1,4 @@
-"""What the boxes of a part say by themselves: its initialization segment and its segments.
+"""The initialization segment and the segments of a part, found by its boxes alone.
 
 So records and descriptions that are lost can be made anew, marked as unverified. What boxes
 mean is in `vidlink.fmp4`.
@@ -55,7 +55,7 @@ def read_head(part: PieceReader) -> Head | None:
 
 
 def holds_segments(part: PieceReader) -> bool:
-    """Whether a segment begins in `part`, whatever stands before it."""
+    """True if a segment begins in `part`, whatever stands before it."""
     place = 0
     for _ in range(_MOST_BOXES):
         kind, end = _box(part, place)

@@ -27,13 +27,13 @@ class StoredSession:
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing of it is there any more: it has been deleted."""
+        """True if nothing of it is there any more: it has been deleted."""
         return not os.path.isdir(self.folder)
 
     def read_file(self) -> SessionFile:
-        """Its description.
+        """Read its description.
 
-        :raises ~vidlink.errors.StoreError: if it cannot be understood, or is of another session
+        :raises StoreError: if it cannot be understood, or is of another session
             than the names of the folders say.
         """
         path = os.path.join(self.folder, SESSION_FILE)
@@ -44,11 +44,11 @@ class StoredSession:
         return file
 
     def count_records(self) -> dict[int, int]:
-        """How many whole index records there are of each part."""
+        """The number of whole index records of each part."""
         return count_records(self.disk, self.folder)
 
     def records(self, counts: Mapping[int, int] | None = None) -> SessionRecords:
-        """Its index records, of each part so many as `counts` says; None: all there are."""
+        """The index records, of each part so many as `counts` says; None: all there are."""
         return SessionRecords(self.disk, self.folder, counts)
 
     def open_part(self, number: int) -> int:

@@ -22,7 +22,7 @@ from vidlink.store.index.database import Index, UnusableIndex
 def copied_database(paths: Paths, uuid: str) -> Iterator[tuple[Index, Catalog] | Finding]:
     """A copy of the database to read in a ``with``, or what is wrong with it.
 
-    Raises :exc:`OSError` or :exc:`~vidlink.errors.StoreError` where it cannot be read.
+    :raises OSError, ~vidlink.errors.StoreError: if it cannot be read.
     """
     if not os.path.exists(paths.index):
         yield Finding(

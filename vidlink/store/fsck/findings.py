@@ -1,4 +1,4 @@
-"""What a check of a data folder finds: one value for each thing that is to be said."""
+"""Findings of a check of a data folder: one value for each thing that is to be said."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class FindingKind(Enum):
-    """What was found; the words are those of ``docs/reference/store.md``."""
+    """The kind of a finding; the words are those of ``docs/reference/store.md``."""
 
     INDEX = "index"
     DIFFERS = "differs"
@@ -29,7 +29,7 @@ class FindingKind(Enum):
     STRAY = "stray"
 
 
-#: What is worth a line and is no damage.
+#: Findings that are worth a line and are no damage.
 NOTES = frozenset({FindingKind.STATED, FindingKind.UNFINISHED, FindingKind.STRAY})
 
 
@@ -53,5 +53,5 @@ class Finding:
 
     @property
     def is_damage(self) -> bool:
-        """Whether something is not as it should be."""
+        """True if something is not as it should be."""
         return self.kind not in NOTES

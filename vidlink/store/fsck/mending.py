@@ -8,10 +8,11 @@ are lost are made anew in `rebuild`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from vidlink.disk import Disk
+from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap
 from vidlink.store.files.layout import (
     DAMAGED,
@@ -22,8 +23,9 @@ from vidlink.store.files.layout import (
 )
 from vidlink.store.files.paths import SESSION_FILE
 from vidlink.store.fsck.findings import Finding, FindingKind
-from vidlink.store.fsck.part import TORN, WHOLE, CheckedPart
-from vidlink.store.fsck.session import LOST_REASON, CheckedSession
+from vidlink.store.fsck.part import BAD, RECORDS_AT_ONCE, TORN, WHOLE, CheckedPart
+from vidlink.store.fsck.rebuild import Rebuild
+from vidlink.store.fsck.session import LOST_REASON, CheckedSession, SessionChecker
 from vidlink.store.index.database import Index
 from vidlink.store.index.rows import rows_of
 from vidlink.store.sequences.runs import Runs
@@ -31,23 +33,61 @@ from vidlink.store.sequences.runs import Runs
 #: So many damaged ranges of a session are stated one by one; more are stated as one.
 MOST_STATED = 1_000
 DETAIL = "found by vidlink fsck"
-_RECORDS_AT_ONCE = 16_384
 
 
 class Mending:
-    """Mends sessions, in the folders and in `index`. Raises :exc:`OSError` or
-    :exc:`~vidlink.errors.StoreError`."""
+    """Mends one session after the other, in the folders and in `index`.
 
-    def __init__(self, disk: Disk, index: Index) -> None:
+    `now_us` names what is put aside; `came` is told of every octet that is read for records that
+    are made anew. With `is_rebuilding`, all that are lost are.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        index: Index,
+        now_us: int,
+        came: Callable[[int], None],
+        *,
+        is_rebuilding: bool,
+    ) -> None:
         self._disk = disk
         self._index = index
+        self._now_us = now_us
+        self._came = came
+        self._is_rebuilding = is_rebuilding
 
-    def mend(self, checked: CheckedSession) -> bool:
-        """Do what can be done; returns whether anything was changed."""
+    def mend(self, checker: SessionChecker, checked: CheckedSession) -> CheckedSession:
+        """Do what can be done; what cannot be mended is a finding that says so."""
+        try:
+            checked = self._rebuilt(checker, checked)
+            self._agree(checked)
+        except (OSError, StoreError) as error:
+            checked.find(FindingKind.UNREADABLE, f"cannot be mended: {error}")
+        return checked
+
+    def _rebuilt(self, checker: SessionChecker, checked: CheckedSession) -> CheckedSession:
+        """Make records anew where they are lost, and look again."""
         file = checked.file
-        findings = [*checked.findings, *(one for part in checked.parts for one in part.findings)]
-        if file is None or not any(one.is_damage for one in findings) or not checked.is_readable:
-            return False
+        if file is None or not checked.is_readable:
+            return checked
+        is_changed = False
+        for part in checked.parts:
+            if part.unknown or part.records_bytes is None or BAD in part.marks or part.rest_bytes:
+                work = Rebuild(self._disk, file, part, self._now_us, self._came)
+                is_changed |= work.run(is_rebuilding=self._is_rebuilding)
+        if not is_changed:
+            return checked
+        again = checker.check(checked.sentinel_id, checked.session_id)
+        again.remember(checked)
+        return again
+
+    def _agree(self, checked: CheckedSession) -> None:
+        """Make description, records and database agree with what is there."""
+        file = checked.file
+        is_damaged = any(one.is_damage for one in checked.every_finding)
+        if file is None or not is_damaged or not checked.is_readable:
+            return
         for part in checked.parts:
             if not part.has_init and part.part_bytes is not None:
                 self._restore_init(checked, file, part)
@@ -63,7 +103,6 @@ class Mending:
         checked.findings = [_mended(one, None) for one in checked.findings]
         for part in checked.parts:
             part.findings = [_mended(one, part) for one in part.findings]
-        return True
 
     def _stated(self, checked: CheckedSession, file: SessionFile) -> SessionFile:
         """The description, with every loss stated that was not."""
@@ -78,10 +117,13 @@ class Mending:
 
     def _mark(self, part: CheckedPart) -> None:
         """Say in the record of each damaged segment that it is; take it back where it is not."""
-        places = [place for place, mark in enumerate(part.marks) if mark in (TORN, WHOLE)]
-        for first, last in _ranges(places):
-            for low in range(first, last + 1, _RECORDS_AT_ONCE):
-                count = min(_RECORDS_AT_ONCE, last + 1 - low)
+        places = Runs()
+        for place, mark in enumerate(part.marks):
+            if mark in (TORN, WHOLE):
+                places.add(place, place)
+        for run in places.runs:
+            for low in range(run.first, run.last + 1, RECORDS_AT_ONCE):
+                count = min(RECORDS_AT_ONCE, run.last + 1 - low)
                 offset = low * RECORD_BYTES
                 data = self._disk.read(part.records_path, offset, count * RECORD_BYTES)
                 marked = b"".join(
@@ -104,7 +146,7 @@ class Mending:
 
 
 def _lost(checked: CheckedSession) -> Iterator[tuple[int, int]]:
-    """What was recorded, is not there any more, and has not been said to be damaged."""
+    """Sequences that were recorded, are gone, and have not been said to be damaged."""
     there, known, stated = Runs(), Runs(), Runs()
     for span in sorted((span for _, span in checked.present), key=lambda span: span.first):
         there.add(span.first, span.last)
@@ -119,19 +161,6 @@ def _lost(checked: CheckedSession) -> Iterator[tuple[int, int]]:
     for run in known.runs:
         for first, last in there.missing(run.first, run.last):
             yield from stated.missing(first, last)
-
-
-def _ranges(places: list[int]) -> Iterator[tuple[int, int]]:
-    """Places side by side, as first and last."""
-    first = last = None
-    for place in places:
-        if last is not None and first is not None and place > last + 1:
-            yield first, last
-            first = place
-        first = place if first is None else first
-        last = place
-    if first is not None and last is not None:
-        yield first, last
 
 
 #: What a repair does about each kind; of the others it does nothing.

@@ -20,10 +20,11 @@ from vidlink.store.fsck.findings import Finding, FindingKind
 from vidlink.store.sequences.runs import Runs
 from vidlink.store.sequences.times import end_us
 
-#: What a record is: fine, no record, of a damaged segment, of one that was known to be damaged
+#: The marks of a record: fine, no record, of a damaged segment, of one that was known to be damaged
 #: before, of one that was and is whole now, or behind all that a sync has covered.
 FINE, BAD, TORN, STATED, WHOLE, UNSYNCED = range(6)
-_RECORDS_AT_ONCE = 16_384
+#: So many records are read at a time.
+RECORDS_AT_ONCE = 16_384
 _FINDING = {
     BAD: (FindingKind.RECORD, "damaged, or out of order"),
     TORN: (FindingKind.SEGMENT, "not what was recorded"),
@@ -34,7 +35,7 @@ _FINDING = {
 
 @dataclass(slots=True)
 class CheckedPart:
-    """What was found of part `number`.
+    """Part `number` as it was found.
 
     `marks` has what each record is. `part_bytes` and `records_bytes` are the sizes of the
     files, None where there is none; `end` is where the last segment that a record tells of
@@ -58,24 +59,24 @@ class CheckedPart:
 
     @property
     def count(self) -> int:
-        """How many whole records there are."""
+        """The number of whole records."""
         return (self.records_bytes or 0) // RECORD_BYTES
 
     @property
     def rest_bytes(self) -> int:
-        """How much there is of a record that is not whole."""
+        """The octets that there are of a record that is not whole."""
         return (self.records_bytes or 0) % RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class LaterParts:
-    """What later parts of a session have: of a sequence in two parts the later copy counts."""
+    """The sequences of later parts: of a sequence in two parts the later copy counts."""
 
     listed: Runs = field(default_factory=Runs)
     present: Runs = field(default_factory=Runs)
 
     def add(self, checked: CheckedPart) -> None:
-        """A part has been checked; earlier ones are next."""
+        """Add those of a part that has been checked; earlier ones are next."""
         for mine, its in ((self.listed, checked.listed), (self.present, checked.present)):
             for run in its.runs:
                 mine.add(run.first, run.last)
@@ -162,7 +163,7 @@ class PartChecker:
         if checked.records_bytes is None:
             return
         with PieceReader(self._disk, checked.records_path, self._came) as records:
-            size = _RECORDS_AT_ONCE * RECORD_BYTES
+            size = RECORDS_AT_ONCE * RECORD_BYTES
             for offset in range(0, checked.count * RECORD_BYTES, size):
                 wanted = min(size, checked.count * RECORD_BYTES - offset)
                 data = records.read(offset, wanted)
@@ -178,7 +179,7 @@ class PartChecker:
         )
 
     def _skip(self, place: int, offset: int) -> None:
-        """Octets before `offset` are told of by no record."""
+        """Note the octets before `offset`, which no record tells of."""
         checked = self._checked
         checked.unknown.append((checked.end, offset))
         if not place or checked.marks[place - 1] != BAD:
@@ -187,7 +188,7 @@ class PartChecker:
             )
 
     def _lose_between(self, before: int, sequence: int) -> None:
-        """Behind records that are none: what they told of lies between these two."""
+        """Note what is lost behind records that are none: it lies between these two."""
         marks = self._checked.marks
         if marks and marks[-1] == BAD and sequence > before + 1:
             self._checked.lost.add(before + 1, sequence - 1)
@@ -212,7 +213,7 @@ class PartChecker:
         self._mark(place, mark, sequence)
 
     def _mark(self, place: int, mark: int, sequence: int) -> None:
-        """Record `place` is this; what is the same side by side is one finding."""
+        """Mark record `place`; what is the same side by side is one finding."""
         current = self._range
         if mark == BAD and self._synced is not None and place >= self._synced:
             mark = UNSYNCED
@@ -224,7 +225,7 @@ class PartChecker:
             self._range = (mark, place, place, sequence, sequence)
 
     def _say_range(self) -> None:
-        """What the records side by side are is one finding; of a part that is gone, none."""
+        """Report records side by side as one finding; of a part that is gone, none."""
         if self._range is None or self._checked.part_bytes is None:
             return
         mark, *places, first, last = self._range
@@ -237,7 +238,7 @@ class PartChecker:
             self._find(kind, f"{_range('segment', first, last)}: {text}", first, last)
 
     def _check_ends(self) -> None:
-        """What is there of one file and not of the other."""
+        """Look for what is there of one file and not of the other."""
         checked = self._checked
         part_bytes, records_bytes = checked.part_bytes, checked.records_bytes
         if part_bytes is not None and part_bytes > checked.end:
@@ -265,7 +266,7 @@ class PartChecker:
 
 
 def _size(path: str) -> int | None:
-    """The size of a file; None if there is none. Raises :exc:`OSError`."""
+    """The size of a file; None if there is none."""
     try:
         found = os.stat(path)
     except FileNotFoundError:

@@ -17,19 +17,18 @@ from vidlink.disk import Disk, write_all
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import MediaInfo, read_init
 from vidlink.store.files.layout import RECORD_BYTES, IndexRecord, SessionFile, read_records
-from vidlink.store.files.pieces import PieceReader
+from vidlink.store.files.pieces import PIECE_BYTES, PieceReader
 from vidlink.store.files.segments import Segments
 from vidlink.store.fsck.findings import FindingKind
-from vidlink.store.fsck.part import BAD, CheckedPart
-
-_PIECE_BYTES = 4 * 1024 * 1024
-_RECORDS_AT_ONCE = 16_384
+from vidlink.store.fsck.part import BAD, RECORDS_AT_ONCE, CheckedPart
 
 
 class Rebuild:
-    """One part of the session that `file` describes. Raises :exc:`OSError`.
+    """The work on one part of the session that `file` describes.
 
     `now_us` names what is put aside; `came` is told of every octet that is read.
+
+    :raises OSError: from every method, if the disk fails.
     """
 
     def __init__(
@@ -51,10 +50,10 @@ class Rebuild:
         #: Where what is no segment begins at the end of the part.
         self._tail = part.part_bytes or 0
 
-    def run(self, *, make_records: bool) -> bool:
+    def run(self, *, is_rebuilding: bool) -> bool:
         """Do what can be done; returns whether the part has to be looked at again.
 
-        Without `make_records` only a tail that does not begin with a segment is put aside,
+        Without `is_rebuilding` only a tail that does not begin with a segment is put aside,
         and a record that is not whole is cut.
         """
         part = self._part
@@ -66,9 +65,9 @@ class Rebuild:
                 return False
             for start, end in part.unknown:
                 self._read(reader, media, start, end)
-            if self._made and not make_records:
+            if self._made and not is_rebuilding:
                 return False
-            is_changed = self._write_records() if make_records else self._cut_record()
+            is_changed = self._write_records() if is_rebuilding else self._cut_record()
             if self._tail < part.part_bytes and part.records_bytes is not None:
                 self._put_aside(reader)
                 is_changed = True
@@ -93,7 +92,7 @@ class Rebuild:
             self._tail = place
 
     def _write_records(self) -> bool:
-        """Old and new ones, in the order of the part, in the place of what was there."""
+        """Put old and new ones, in the order of the part, in the place of what was there."""
         part, count = self._part, len(self._made) // RECORD_BYTES
         if not count and part.records_bytes is not None:
             return self._cut_record()
@@ -102,7 +101,7 @@ class Rebuild:
         descriptor = self._disk.create(fresh)
         try:
             merged = self._merged()
-            while piece := list(islice(merged, _RECORDS_AT_ONCE)):
+            while piece := list(islice(merged, RECORDS_AT_ONCE)):
                 write_all(self._disk, descriptor, [b"".join(piece)])
             self._disk.fdatasync(descriptor)
         finally:
@@ -139,8 +138,8 @@ class Rebuild:
     def _old(self) -> Iterator[IndexRecord]:
         """The records that were there and are sound."""
         part = self._part
-        for low in range(0, part.count, _RECORDS_AT_ONCE):
-            size = min(_RECORDS_AT_ONCE, part.count - low) * RECORD_BYTES
+        for low in range(0, part.count, RECORDS_AT_ONCE):
+            size = min(RECORDS_AT_ONCE, part.count - low) * RECORD_BYTES
             data = self._disk.read(part.records_path, low * RECORD_BYTES, size)
             for place, record in enumerate(read_records(data), low):
                 if record is not None and part.marks[place] != BAD:
@@ -162,8 +161,8 @@ class Rebuild:
         aside = f"{part.path}.tail-{self._tail}-{self._now_us}"
         descriptor = self._disk.create(aside)
         try:
-            for place in range(self._tail, size, _PIECE_BYTES):
-                data = reader.read(place, min(_PIECE_BYTES, size - place))
+            for place in range(self._tail, size, PIECE_BYTES):
+                data = reader.read(place, min(PIECE_BYTES, size - place))
                 write_all(self._disk, descriptor, [data])
             self._disk.fdatasync(descriptor)
         finally:
@@ -178,7 +177,7 @@ class Rebuild:
         self._say({FindingKind.TAIL}, text)
 
     def _say(self, kinds: set[FindingKind], text: str) -> None:
-        """What has been found of these kinds is mended."""
+        """Say of the findings of these kinds that they are mended."""
         self._part.findings = [
             replace(one, mended=f"{one.mended}; {text}" if one.mended else text)
             if one.kind in kinds
@@ -188,7 +187,7 @@ class Rebuild:
 
 
 def _ascends(before: IndexRecord | None, record: IndexRecord) -> bool:
-    """Whether `record` may follow the one `before`, if there is one."""
+    """True if `record` may follow the one `before`, if there is one."""
     return before is None or (
         record.sequence > before.sequence and record.media_time > before.media_time
     )

@@ -20,7 +20,7 @@ from vidlink.store.index.deletions import Deletions
 
 @dataclass(slots=True)
 class CheckedReceipts:
-    """What was found of the receipts.
+    """The receipts as they were found.
 
     `numbers` has, of each session that was deleted, the number of its receipt; `fresh` are those
     that the database does not know.
@@ -31,7 +31,10 @@ class CheckedReceipts:
     fresh: list[Forget] = field(default_factory=list)
 
     def mend(self, index: Index) -> None:
-        """Tell the database what it does not know. Raises :exc:`~vidlink.errors.StoreError`."""
+        """Tell the database what it does not know.
+
+        :raises StoreError: if it cannot be told.
+        """
         index.save((), self.fresh)
         self.findings = [
             replace(one, mended="taken into the database") if one.session_id is not None else one
@@ -42,7 +45,7 @@ class CheckedReceipts:
 def check_receipts(file: ReceiptFile, catalog: Catalog | None) -> CheckedReceipts:
     """Hold the file against the database, if there is one; nothing is changed.
 
-    Raises :exc:`OSError` or :exc:`~vidlink.errors.StoreError`.
+    :raises OSError, StoreError: if one of them cannot be read.
     """
     checked = CheckedReceipts()
     rows = {} if catalog is None else Deletions(catalog).every_receipt()

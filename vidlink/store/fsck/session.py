@@ -1,7 +1,6 @@
 """Checking one session: its description, its parts, and what the database says of it.
 
-Nothing is changed here. What is found is handed on as a `CheckedSession`, from which `mending`
-knows what to do.
+Nothing is changed here. The outcome is a `CheckedSession`, from which `mending` knows what to do.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ from dataclasses import dataclass, field, replace
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import Gap, Session, SessionState, Span
-from vidlink.store.files.layout import SessionFile, read_session
-from vidlink.store.files.paths import SESSION_FILE, Paths, part_file, part_number
+from vidlink.store.files.layout import SessionFile
+from vidlink.store.files.paths import SESSION_FILE, Paths, part_file, part_number, part_numbers
 from vidlink.store.files.pieces import PieceReader
 from vidlink.store.files.segments import Segments, read_head
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.fsck.findings import Finding, FindingKind
 from vidlink.store.fsck.part import CheckedPart, LaterParts, PartChecker
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.rows import rows_of
 from vidlink.store.sequences.runs import Runs, merge_spans
 
-_MOST_FILE_BYTES = 16 * 1024 * 1024
 #: What an earlier repair has put aside, and what a replacement leaves that was interrupted.
 ASIDE = re.compile(r"part-[0-9]{4,}\.(mp4\.tail-[0-9]+-[0-9]+|idx\.before-[0-9]+)", re.ASCII)
 FRESH = re.compile(r"(session\.json|part-[0-9]{4,}\.idx)\.new", re.ASCII)
@@ -33,7 +32,7 @@ LOST_REASON = "the description of the session was lost"
 
 @dataclass(slots=True)
 class CheckedSession:
-    """What was found of one session.
+    """One session as it was found.
 
     `file` describes it; None where nothing does. `is_described` says that it is what stands in
     its folder. `filed` is what the database has, with its spans by part and its gaps; None
@@ -52,30 +51,33 @@ class CheckedSession:
     findings: list[Finding] = field(default_factory=list)
 
     def find(self, kind: FindingKind, text: str) -> None:
-        """Something was found of the session as a whole."""
+        """Add a finding of the session as a whole."""
         self.findings.append(Finding(kind, text, self.sentinel_id, self.session_id))
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether it was being written to when the server stopped."""
+        """True if it was being written to when the server stopped."""
         return self.file is not None and self.file.is_unfinished
 
     @property
+    def every_finding(self) -> list[Finding]:
+        """The findings of the session as a whole, then those of its parts."""
+        return [*self.findings, *(one for part in self.parts for one in part.findings)]
+
+    @property
     def is_readable(self) -> bool:
-        """Whether all of it could be looked at."""
-        every = [*self.findings, *(one for part in self.parts for one in part.findings)]
-        return not any(finding.kind is FindingKind.UNREADABLE for finding in every)
+        """True if all of it could be looked at."""
+        return all(one.kind is not FindingKind.UNREADABLE for one in self.every_finding)
 
     def take_in(self) -> None:
-        """The database did not know it before the repair began."""
+        """Add that the database did not know it before the repair began."""
         text = "the database did not know this session"
         ids = self.sentinel_id, self.session_id
         self.findings.append(Finding(FindingKind.UNLISTED, text, *ids, mended="taken in"))
 
     def remember(self, before: CheckedSession) -> None:
-        """`before` is what was found first; what has been mended since is told of too."""
-        mended = [one for one in before.findings if one.mended]
-        mended += [one for part in before.parts for one in part.findings if one.mended]
+        """Tell also of what was found `before` and has been mended since."""
+        mended = [one for one in before.every_finding if one.mended]
         known = {(one.kind, one.part, one.text) for one in mended}
         for part in self.parts:
             part.findings = [
@@ -88,12 +90,12 @@ class CheckedSession:
 
     @property
     def listed(self) -> list[tuple[int, Span]]:
-        """What the records say is there."""
+        """The spans of what the records say is there."""
         return _spans((part.number, part.listed) for part in self.parts)
 
     @property
     def present(self) -> list[tuple[int, Span]]:
-        """What is there, and whole."""
+        """The spans of what is there, and whole."""
         return _spans((part.number, part.present) for part in self.parts)
 
 
@@ -124,8 +126,7 @@ class SessionChecker:
             return checked
         self._name_strays(checked, names)
         self._look_up(checked)
-        numbers = {part_number(name) for name in names}
-        parts = sorted(number for number in numbers if number is not None)
+        parts = part_numbers(names)
         self._describe(checked, parts)
         if checked.file is not None:
             self._check_parts(checked, checked.file, parts)
@@ -155,9 +156,10 @@ class SessionChecker:
     def _describe(self, checked: CheckedSession, parts: list[int]) -> None:
         """Find out what the session is: from its file, else from elsewhere."""
         try:
-            file = self._read(checked.sentinel_id, checked.session_id)
+            file = StoredSession(self._disk, checked.folder).read_file()
         except (OSError, StoreError) as error:
-            reason = f"{SESSION_FILE} is not there" if _is_gone(error) else str(error)
+            is_gone = isinstance(error, FileNotFoundError)
+            reason = f"{SESSION_FILE} is not there" if is_gone else str(error)
             checked.find(FindingKind.DESCRIPTION, reason)
             if checked.filed is not None:
                 file = checked.filed.as_file()
@@ -168,24 +170,16 @@ class SessionChecker:
             checked.file, checked.is_described = file, True
 
     def is_described(self, sentinel_id: str, session_id: str) -> bool:
-        """Whether this folder has the description of this session."""
+        """True if this folder has the description of this session."""
+        folder = self._paths.session(sentinel_id, session_id)
         try:
-            self._read(sentinel_id, session_id)
+            StoredSession(self._disk, folder).read_file()
         except (OSError, StoreError):
             return False
         return True
 
-    def _read(self, sentinel_id: str, session_id: str) -> SessionFile:
-        """The description in a folder. Raises :exc:`OSError` and
-        :exc:`~vidlink.errors.StoreError`."""
-        path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
-        file = read_session(self._disk.read(path, 0, _MOST_FILE_BYTES))
-        if (file.session.sentinel_id, file.session.session_id) != (sentinel_id, session_id):
-            raise StoreError(f"{SESSION_FILE} is of another session")
-        return file
-
     def _describe_from_parts(self, checked: CheckedSession, parts: list[int]) -> SessionFile | None:
-        """What the first initialization segment and the names of the folders say."""
+        """Describe it by the first initialization segment and the names of the folders."""
         for number in parts:
             try:
                 with PieceReader(
@@ -249,7 +243,7 @@ class SessionChecker:
 def _differing(
     checked: CheckedSession, file: SessionFile, filed: Filed, found: list[tuple[int, Span]]
 ) -> list[str]:
-    """What the database says of a sound session that its folder does not, but for the hold."""
+    """The points in which the database differs from the folder of a sound session, but the hold."""
     wanted = rows_of(file, filed.row, found).record
     assert wanted is not None, "such a sheet is of a whole session"
     if not file.is_sealed and filed.record.state is SessionState.SEALED:
@@ -264,7 +258,3 @@ def _differing(
         or (file.init_size_bytes, file.init_check) != (filed.init_size_bytes, filed.init_check),
     }
     return [name for name, is_wrong in what.items() if is_wrong]
-
-
-def _is_gone(error: Exception) -> bool:
-    return isinstance(error, FileNotFoundError)

@@ -20,16 +20,15 @@ from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, Span, is_sentinel_id, is_session_id
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.layout import (
-    MOST_FILE_BYTES,
     RECORD_BYTES,
     SessionFile,
-    read_session,
     write_session,
 )
 from vidlink.store.files.paths import SESSION_FILE, Paths, part_number
 from vidlink.store.files.pieces import PieceReader
 from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.files.segments import holds_segments
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.database import Index, UnusableIndex
 from vidlink.store.index.deletions import Deletions
@@ -190,17 +189,13 @@ class Recovery:
         self._cut(folder, file, filed.row, known, gaps)
 
     def _read_file(self, sentinel_id: str, session_id: str) -> SessionFile | None:
-        path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
+        folder = self._paths.session(sentinel_id, session_id)
         try:
-            file = read_session(self._disk.read(path, 0, MOST_FILE_BYTES))
+            return StoredSession(self._disk, folder).read_file()
         except (OSError, StoreError) as error:
+            path = os.path.join(folder, SESSION_FILE)
             self._log.warn("{path} cannot be read: {reason}", path=path, reason=str(error))
             return None
-        names = file.session.sentinel_id, file.session.session_id
-        if names != (sentinel_id, session_id):
-            self._log.warn("{path} is of another session", path=path)
-            return None
-        return file
 
     def _cut(
         self,

@@ -23,7 +23,7 @@ from vidlink.store.files.layout import (
     read_records,
     read_rows,
 )
-from vidlink.store.files.paths import part_file, part_number, records_file
+from vidlink.store.files.paths import part_file, part_numbers, records_file
 from vidlink.store.sequences.runs import Runs
 from vidlink.store.sequences.times import end_us
 
@@ -93,8 +93,7 @@ class Salvage:
         except FileNotFoundError:
             _log.error("the recording in {folder} is gone", folder=self._folder)
             return []
-        numbers = {part_number(name) for name in names}
-        return sorted(number for number in numbers if number is not None)
+        return part_numbers(names)
 
     def _paths(self, number: int) -> tuple[str, str]:
         folder = self._folder
