@@ -1,4 +1,4 @@
-"""Where in a keyframe segment its `moof` begins: after what describes it, such as `prft`.
+"""The lead of a keyframe segment: what stands before its `moof` and describes it, such as `prft`.
 
 The index of a film has to point there. FFmpeg, and with it Chromium, takes a place in the index
 for that of a `moof`; where it is not, it reads fragments twice after a seek, and shows wrong
@@ -19,7 +19,7 @@ SegmentPlace = tuple[int, int, int]
 
 
 def read_leads(stored: StoredSession, places: Iterable[SegmentPlace]) -> list[int]:
-    """How many octets stand before the `moof` of each of these segments.
+    """The octets before the `moof` of each of these segments.
 
     What cannot be read counts as 0: the film is still there, and says so where it is read.
     """
@@ -40,7 +40,7 @@ def read_leads(stored: StoredSession, places: Iterable[SegmentPlace]) -> list[in
 
 
 def lead_of(segment: Octets) -> int:
-    """The same of a segment in memory."""
+    """The octets before the `moof` of a segment in memory."""
     return moof_offset(lambda place, count: segment[place : place + count], len(segment))
 
 

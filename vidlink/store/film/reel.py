@@ -1,7 +1,7 @@
 """Films that have been asked for: what was read of a session's records, kept for the next time.
 
 A reel grows with a live session; when a late segment falls into the middle it is read anew.
-What is in a film is decided in `footage`, how its bytes are read in `body`.
+What is in a film is decided in `footage`, how its bytes are read in `files.sections`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vidlink.store.files.layout import KEYFRAME
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.sections import Change, MemorySection, Section, StoredSection
 from vidlink.store.files.stored import StoredSession
-from vidlink.store.film.cut import Cut, cut, describe
+from vidlink.store.film.cut import Cut, clip_of, cut
 from vidlink.store.film.footage import Footage, Scene, references
 from vidlink.store.film.leads import SegmentPlace, lead_of, read_leads
 from vidlink.store.film.playlist import Playlist
@@ -41,7 +41,7 @@ class FilmContent:
 
 
 class Reel:
-    """What has been read of a stored session. Its methods block, in any thread."""
+    """A stored session as far as it has been read for films. Everything blocks, in any thread."""
 
     def __init__(self, stored: StoredSession) -> None:
         self._stored = stored
@@ -55,7 +55,7 @@ class Reel:
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes of memory."""
+        """The octets that it takes of memory."""
         kept = self._playlist
         playlist = 0 if kept is None else kept.memory_bytes
         return self._scene.memory_bytes + self._heads_bytes + playlist
@@ -72,7 +72,8 @@ class Reel:
 
         `counts` says how many records of each part count; None: all. `waiting` is what is not
         on disk yet, by sequence; of it only what follows behind everything on disk is shown.
-        Raises :exc:`~vidlink.errors.NotFound` if nothing is in the range.
+
+        :raises ~vidlink.errors.NotFound: if nothing is in the range.
         """
         with self._lock:
             self._read(counts)
@@ -87,7 +88,7 @@ class Reel:
             stored = StoredSection(self._stored, scene.places, stop, first=begin, change=change)
             begin, stop = max(0, taken.begin - count), max(0, taken.stop - count)
             waits = MemorySection(pieces[begin:stop], change)
-            clip = None if query is None else describe(footage, taken)
+            clip = None if query is None else clip_of(footage, taken)
         return FilmContent((MemorySection([head]), stored, waits), etag, clip)
 
     def playlist(
@@ -176,7 +177,7 @@ class Reel:
 
 
 def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[Scene, list[Octets]]:
-    """What waits behind everything in `scene`, and its bytes."""
+    """The segments that wait behind everything in `scene`, and their bytes."""
     tail, pieces = Scene(before=scene), list[Octets]()
     for arrival in waiting:
         one = arrival.segment
@@ -205,7 +206,7 @@ def _validator(head: bytes, footage: Footage, taken: Cut) -> str:
 
 
 def _rebasing(ticks: int, timescale: int) -> Change | None:
-    """What takes `ticks` from the times of a segment; None where there is nothing to take."""
+    """A change that takes `ticks` from the times of a segment; None if these are none."""
     if not ticks:
         return None
 
@@ -237,5 +238,5 @@ class Reels:
 
     @property
     def memory_bytes(self) -> int:
-        """What all of them take of memory."""
+        """The octets that all of them take of memory."""
         return sum(reel.memory_bytes for reel in self._reels.values())

@@ -1,7 +1,7 @@
 """Reading the database: sessions by page, one session, its spans and gaps, the Sentinels.
 
 Used in the threads of the pool, each call with a connection of its own; what is still being
-recorded comes from `ledger`, and `archive` puts the two together.
+recorded comes from `queue.ledger`, and `reading.archive` puts the two together.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Filed:
 class Catalog:
     """The database at `path`, for reading. Everything blocks, and may run in any thread.
 
-    Raises :exc:`~vidlink.errors.StoreError` if the database fails, or after :meth:`close`.
+    :raises StoreError: from every method, if the database fails or has been closed.
     """
 
     def __init__(self, path: str) -> None:
@@ -185,7 +185,7 @@ class Catalog:
         return merge_spans(Span(*values) for values in rows)
 
     def gaps(self, row: int, low: int = 0, high: int | None = None) -> tuple[Gap, ...]:
-        """What has been stated about gaps from `low` to `high`, and of time, in that order."""
+        """The statements about gaps from `low` to `high`, and of time, as they came."""
         with self.connection() as connection:
             rows = connection.execute(
                 "SELECT first, last, cause, start_time_us, end_time_us, detail FROM gaps "

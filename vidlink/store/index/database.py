@@ -1,7 +1,7 @@
 """The database: which sessions there are, their unbroken spans and their gaps.
 
 It is written by the writer's thread only, one transaction a round; `catalog` reads it. Truth
-is in the folders: whatever this loses, `recovery` finds again.
+is in the folders: whatever this loses, `starting.recovery` finds again.
 """
 
 from __future__ import annotations
@@ -68,8 +68,7 @@ def connect(path: str, *, synchronous: str | None) -> sqlite3.Connection:
     `synchronous` is SQLite's word for when a commit is on the disk: ``FULL`` at once,
     ``NORMAL`` with whatever syncs the file system next.
 
-    Raises:
-        sqlite3.Error: the file is no database.
+    :raises sqlite3.Error: if the file is no database.
     """
     connection = sqlite3.connect(
         path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=64
@@ -89,23 +88,22 @@ def connect(path: str, *, synchronous: str | None) -> sqlite3.Connection:
 class Index:
     """The database at `path`, which belongs to the data folder with this `uuid`.
 
-    `is_new` says that there was none; `synchronous` is as for :func:`connect`. Everything may
-    block.
+    `synchronous` is as for :func:`connect`. Everything may block.
     """
 
     def __init__(self, path: str, uuid: str, synchronous: str = "NORMAL") -> None:
         self.path = path
         self._uuid = uuid
         self._synchronous = synchronous
+        #: There was none when this was made.
         self.is_new = not os.path.exists(path)
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
         """Open and check it; a missing one is made.
 
-        Raises:
-            UnusableIndex: it is damaged, or of another folder or format.
-            StoreError: it cannot be opened for another reason, such as a full disk.
+        :raises UnusableIndex: if it is damaged, or of another folder or format.
+        :raises StoreError: if it cannot be opened for another reason, such as a full disk.
         """
         try:
             with self._reported("opened"):
@@ -150,8 +148,7 @@ class Index:
 
         Returns the row of each of them.
 
-        Raises:
-            StoreError: it could not be done; the next call opens the database anew.
+        :raises StoreError: if it could not be done; the next call opens the database anew.
         """
         with self._reported("written"), self._transaction() as cursor:
             rows = [_put(cursor, rows) for rows in sessions]
@@ -160,13 +157,13 @@ class Index:
             return rows
 
     def remove(self, row: int) -> None:
-        """Forget a session, as if it had never been. Raises as :meth:`save`."""
+        """Forget a session, as if it had never been. Fails as :meth:`save`."""
         with self._reported("written"), self._transaction() as cursor:
             _drop_details(cursor, row)
             cursor.execute("DELETE FROM sessions WHERE id = ?", (row,))
 
     def seal(self, now_us: int) -> None:
-        """Mark as sealed what ended long enough ago. Raises as :meth:`save`."""
+        """Mark as sealed what ended long enough ago. Fails as :meth:`save`."""
         with self._reported("written"), self._transaction() as cursor:
             cursor.execute(
                 "UPDATE sessions SET state = 'sealed' WHERE state = 'ended' AND ended_time_us <= ?",

@@ -1,4 +1,4 @@
-"""What the database is told of one session, made from what lies in its folder.
+"""The news of one session for the database, made from what lies in its folder.
 
 What lies there is found out in `starting.salvage` and in `fsck`; how it is put into the database is
 in `database`.
@@ -16,7 +16,7 @@ from vidlink.store.sequences.runs import merge_spans
 
 @dataclass(frozen=True, slots=True)
 class SessionRows:
-    """What is new of one session, as described in `file`.
+    """The news of one session, as described in `file`.
 
     `record` is None where the database has it, under the id `row`; spans are by part, gaps by
     number. `is_complete`: spans and gaps that are there are dropped, for here are all of them.

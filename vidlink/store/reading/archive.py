@@ -265,7 +265,10 @@ def _init(stored: StoredSession, filed: Filed) -> bytes:
 
 
 def _blocking(read: Callable[..., T], *arguments: Any) -> T:
-    """Call `read`; a file that cannot be read is a :exc:`~vidlink.errors.StoreError`."""
+    """Call `read`.
+
+    :raises StoreError: if a file cannot be read.
+    """
     try:
         return read(*arguments)
     except OSError as error:

@@ -48,7 +48,7 @@ class _Collected:
         self.numbers.extend((sequence, len(data), crc32(data)))
 
     def sections(self) -> tuple[Section, ...]:
-        """What has been collected."""
+        """All that has been collected."""
         self._close_pieces()
         self._close_places()
         return tuple(self._sections)
@@ -65,10 +65,10 @@ class _Collected:
 
 
 def read_media(view: View, first: int, last: int) -> Media:
-    """Segments `first` to `last` of `view`. Blocks; raises :exc:`OSError`.
+    """Segments `first` to `last` of `view`. Blocks.
 
-    Raises:
-        NotFound: none of them is recorded.
+    :raises NotFound: if none of them is recorded.
+    :raises OSError: if the disk fails.
     """
     collected = _Collected(view.stored)
     waiting = [a.segment for a in view.waiting if first <= a.segment.sequence <= last]

@@ -20,10 +20,12 @@ _LOOK_BACK = (64, 512, 4_096)
 
 
 def read_page(view: View, query: SegmentQuery) -> SegmentPage:
-    """The page of `view` that `query` asks for. Blocks; raises :exc:`OSError`.
+    """The page of `view` that `query` asks for. Blocks.
 
     The time range is found by halving, as times ascend with sequences: a Sentinel's clock is
     slewed, never set back, within a session.
+
+    :raises OSError: if the disk fails.
     """
     limit = clamp_limit(query.limit)
     timescale = view.session.timescale
@@ -37,7 +39,7 @@ def read_page(view: View, query: SegmentQuery) -> SegmentPage:
         segments = [found[sequence] for sequence in sorted(found)]
         shown = segments[:limit]
         last = shown[-1].sequence if len(segments) > limit else None
-        decodes = bool(shown) and _decodes(shown[0], records, view.waiting)
+        is_decodable = bool(shown) and _is_decodable(shown[0], records, view.waiting)
     gaps = gaps_of_page(
         view.gaps(_window(query, shown, last)),
         query.after,
@@ -45,7 +47,7 @@ def read_page(view: View, query: SegmentQuery) -> SegmentPage:
         query.from_time_us,
         query.to_time_us,
     )
-    return SegmentPage(_marked(shown, decodes), gaps, last)
+    return SegmentPage(_marked(shown, is_decodable), gaps, last)
 
 
 def gaps_of_page(
@@ -69,7 +71,7 @@ def gaps_of_page(
 
 
 def _window(query: SegmentQuery, shown: list[SegmentRecord], last: int | None) -> SequenceWindow:
-    """Where the gaps of a page can be; `last` is its last sequence if another page follows."""
+    """The window of the gaps of a page; `last` is its last sequence if another page follows."""
     low = -1 if query.after is None else query.after
     if shown and query.from_time_us is not None:
         # What is missing just before the first may reach into the time that was asked for.
@@ -91,8 +93,10 @@ def _wanted(waiting: Iterable[Arrival], query: SegmentQuery) -> Iterable[Arrival
             yield arrival
 
 
-def _decodes(segment: SegmentRecord, records: SessionRecords, waiting: Iterable[Arrival]) -> bool:
-    """Whether no sequence is missing between `segment` and the keyframe before it."""
+def _is_decodable(
+    segment: SegmentRecord, records: SessionRecords, waiting: Iterable[Arrival]
+) -> bool:
+    """True if no sequence is missing between `segment` and the keyframe before it."""
     if segment.keyframe:
         return True
     for reach in _LOOK_BACK:
@@ -114,10 +118,10 @@ def _decodes(segment: SegmentRecord, records: SessionRecords, waiting: Iterable[
     return not segment.undecodable
 
 
-def _marked(shown: list[SegmentRecord], decodes: bool) -> tuple[SegmentRecord, ...]:
-    """`shown` with the mark of what cannot be decoded; `decodes` is of the first."""
+def _marked(shown: list[SegmentRecord], is_decodable: bool) -> tuple[SegmentRecord, ...]:
+    """`shown` with the mark of what cannot be decoded; `is_decodable` is of the first."""
     marked: list[SegmentRecord] = []
-    expected = shown[0].sequence if decodes else -1
+    expected = shown[0].sequence if is_decodable else -1
     for segment in shown:
         undecodable = not segment.keyframe and segment.sequence != expected
         expected = -1 if undecodable else segment.sequence + 1

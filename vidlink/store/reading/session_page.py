@@ -15,7 +15,7 @@ _TOKEN = re.compile(r"(-?[0-9]{1,19})\.([A-Za-z0-9_-]{16,64})", re.ASCII)
 
 
 def matches(query: SessionQuery, record: SessionRecord) -> bool:
-    """Whether a session belongs into the answer; pages are not looked at."""
+    """True if a session belongs into the answer; pages are not looked at."""
     session = record.session
     begins_us, reaches_us = extent_us(record)
     return (
@@ -27,7 +27,7 @@ def matches(query: SessionQuery, record: SessionRecord) -> bool:
 
 
 def page_key(session: Session) -> tuple[int, str]:
-    """What sessions are ordered by, descending: when they began, then their id."""
+    """The order of sessions, descending: by the moment when they began, then by their id."""
     return session.started_time_us, session.session_id
 
 
@@ -37,10 +37,9 @@ def write_token(session: Session) -> str:
 
 
 def read_token(token: str) -> tuple[int, str]:
-    """The place that `token` names.
+    """The :func:`page_key` that `token` names.
 
-    Raises:
-        RequestError: it is not one that :func:`write_token` gives.
+    :raises RequestError: if it is not one that :func:`write_token` gives.
     """
     match = _TOKEN.fullmatch(token)
     if match is None:

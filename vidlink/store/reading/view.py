@@ -1,7 +1,7 @@
 """One session at one moment: what waits for the disk, and how much of each part counts.
 
 Made in the reactor's thread from the ledger, or in the pool from the database; used in the
-pool, by `page`, `media` and `reel`.
+pool, by `segment_page`, `media` and `film.reel`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vidlink.store.sequences.window import SequenceWindow
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What there is of `session`.
+    """All that there is of `session`.
 
     `waiting` ascends in sequence; `counts` are the durable records of each part, None where
     all count that are there. `init` and `gaps` (those that reach into a window) find out when they
@@ -34,7 +34,7 @@ class View:
     gaps: Callable[[SequenceWindow], tuple[Gap, ...]]
 
     def records(self) -> SessionRecords:
-        """Its records, to be used in a ``with``."""
+        """The index records that count, to be used in a ``with``."""
         return self.stored.records(self.counts)
 
 

@@ -1,4 +1,4 @@
-"""What is wanted of sessions that are over: what is neither durable nor lost for good.
+"""The ranges that are wanted of sessions that are over: neither durable nor lost for good.
 
 Of a session that is still on its way to the disk the ledger knows; of all others the database
 does, which is asked in the pool.
@@ -57,7 +57,7 @@ class TailLookup:
         self._withheld = 0
 
     def wanted(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[Ranges, ...]]:
-        """What is wanted of each of `tails`, in their order; never fails."""
+        """The ranges that are wanted of each of `tails`, in their order; never fails."""
         now_us = self._wall_clock_us()
         found = {tail: self._of_account(sentinel_id, tail, now_us) for tail in tails}
         others = [tail for tail, ranges in found.items() if ranges is None]
@@ -92,7 +92,7 @@ class TailLookup:
             self._log.failure(text, failure, reason=failure.value, **what)
 
     def _of_account(self, sentinel_id: str, tail: Tail, now_us: int) -> Ranges:
-        """What the ledger says; None if it does not know the session."""
+        """The answer of the ledger; None if it does not know the session."""
         session_id, first, last = tail
         account = self._ledger.account(session_id)
         if account is None:

@@ -1,4 +1,4 @@
-"""What is missing of a session, and why: holes with their causes, and silence at the end.
+"""Gaps of a session: holes with their causes, and silence at the end.
 
 Pure functions over all spans and statements of a session; for a stretch of it, see `window`.
 """
@@ -20,7 +20,7 @@ SILENT_US = 5_000_000
 
 
 def explain(spans: Sequence[Span], stated: Iterable[Gap], life: Life = GOING_ON) -> tuple[Gap, ...]:
-    """What is missing of a session, and why.
+    """All that is missing of a session, and why.
 
     `spans` are merged and ascending; `stated` is what was said about gaps, in any order. A
     hole that nothing was said about is `Cause.MISSING`, or if `life` is over for good,
@@ -65,7 +65,7 @@ def _silence(life: Life, reached_us: int | None, unsaid: Cause) -> tuple[Gap, ..
 
 
 def sealed_gaps(stated: Sequence[Gap], ended_us: int | None) -> list[Gap]:
-    """What is stated of a session once its Sentinel has said that nothing more will come.
+    """The statements about a session once its Sentinel has said that nothing more will come.
 
     No time is missing at its end then: there is nothing of it. Statements keep their places.
     """
@@ -85,7 +85,7 @@ def _is_open(gap: Gap) -> bool:
 
 
 def _is_over(gap: Gap, reached_us: int | None) -> bool:
-    """Whether what was cut short has come after all: `reached_us` is the end of what there is."""
+    """True if what was cut short has come after all: `reached_us` is the end of what there is."""
     start_us = gap.start_time_us
     if start_us is None or not _is_open(gap):
         return start_us is not None and start_us == gap.end_time_us

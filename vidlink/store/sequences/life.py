@@ -1,4 +1,4 @@
-"""How long a session lasts, and when it is sealed because nothing came any more.
+"""The life of a session: from when to when it lasts, and when it counts as sealed.
 
 What is missing of it in that time is told by `gaps`.
 """
@@ -26,7 +26,7 @@ class Life:
 
     @classmethod
     def of(cls, record: SessionRecord) -> Life:
-        """That of the session in `record`."""
+        """The life of the session in `record`."""
         is_sealed = record.state is SessionState.SEALED
         return cls(record.session.started_time_us, record.ended_time_us, is_sealed)
 

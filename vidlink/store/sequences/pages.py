@@ -7,5 +7,5 @@ MAX_PAGE = 10_000
 
 
 def clamp_limit(limit: int) -> int:
-    """How many a page may hold when `limit` are asked for."""
+    """The number that a page may hold when `limit` are asked for."""
     return max(1, min(MAX_PAGE, limit))

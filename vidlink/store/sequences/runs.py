@@ -128,7 +128,7 @@ class Runs:
         ]
 
     def __contains__(self, sequence: int) -> bool:
-        """Whether `sequence` is in the set."""
+        """True if `sequence` is in the set."""
         runs = self.runs
         if not runs or sequence > runs[-1].last:
             return False

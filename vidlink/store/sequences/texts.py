@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def is_text(text: str) -> bool:
-    """Whether `text` can be written as it is."""
+    """True if `text` can be written as it is."""
     return as_text(text) == text
 
 

@@ -1,4 +1,4 @@
-"""When things are over, and how long they last on the media clock of a session."""
+"""Ends of what has a time, and durations on the media clock of a session."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _LAST_US = 2**63 - 1
 
 
 def end_us(start_time_us: int, duration_ms: int) -> int:
-    """When something that begins then is over; no later than 64 bits can say."""
+    """The end of something that begins then; no later than 64 bits can say."""
     return min(start_time_us + duration_ms * 1_000, _LAST_US)
 
 
 def segment_end_us(segment: Segment) -> int:
-    """When the last frame of `segment` is over, in microseconds since the epoch."""
+    """The end of the last frame of `segment`, in microseconds since the epoch."""
     return end_us(segment.start_time_us, segment.duration_ms)
 
 
