@@ -31,6 +31,7 @@ from vidlink.store.files.durability import choose_durability
 from vidlink.store.files.folder import DataFolder, take_folder
 from vidlink.store.files.paths import Paths
 from vidlink.store.files.receipts import ReceiptFile
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import PATIENCE_SECONDS, CallInReactor, Inbox, RunInPool
 from vidlink.store.handover.locks import SessionLocks
@@ -40,7 +41,7 @@ from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.archive import Archive
-from vidlink.store.reading.wanted import Tails
+from vidlink.store.reading.wanted import TailLookup
 from vidlink.store.starting.recovery import END_REASON, Recovery
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.thread import write_until_closed
@@ -117,22 +118,21 @@ class RecordingStore:
         # As absolute as it is given: the process may go to another folder before it opens this.
         paths = Paths(os.path.normpath(path))
         self._catalog = Catalog(paths.index)
-        self._receipts = ReceiptFile(paths.receipts, self._disk, flush=durability == "disk")
+        self._receipts = ReceiptFile(paths.receipts, self._disk, is_flushed=durability == "disk")
         self.ledger = Ledger(
             self._inbox,
             queue_bytes=queue_bytes,
             queue_segments=queue_segments,
-            look_up_tails=Tails(self._catalog, self._locks, run_in_pool, monotonic).wanted,
+            look_up_tails=TailLookup(self._catalog, self._locks, run_in_pool, monotonic).wanted,
             seconds=monotonic,
             wall_clock_us=wall_clock_us,
         )
         self.counts = self.ledger.counts
         self.archive = Archive(
-            paths=paths,
-            disk=self._disk,
+            stored=lambda *ids: StoredSession(self._disk, paths.session(*ids)),
             ledger=self.ledger,
             catalog=self._catalog,
-            reels=Reels(self._disk, index_bytes),
+            reels=Reels(index_bytes),
             locks=self._locks,
             run_in_pool=run_in_pool,
             wall_clock_us=wall_clock_us,

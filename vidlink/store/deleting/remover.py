@@ -37,8 +37,9 @@ from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Forget, SetHold
 from vidlink.store.handover.removals import FULL, Removal, Removals
 from vidlink.store.index.catalog import Catalog, Filed
-from vidlink.store.index.deletions import Stock
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.index.deletions import Deletions
+from vidlink.store.sequences.gaps import explain
+from vidlink.store.sequences.life import Life, state_at
 
 #: The policy is looked at so often;
 ROUND_SECONDS = 60.0
@@ -81,7 +82,7 @@ class Remover:
         self._paths = folder.paths
         self._disk = disk
         self._catalog = catalog
-        self._stock = Stock(catalog)
+        self._stock = Deletions(catalog)
         self._receipts = receipts
         self._number = self._stock.last_receipt()
         self._locks = locks
@@ -196,9 +197,9 @@ class Remover:
         spans, gaps = self._catalog.spans(filed.row), self._catalog.gaps(filed.row)
         # As history has shown it: its time may be over, which the database need not know yet.
         record = filed.record
-        state = listing.state_at(record.state, record.ended_time_us, self._wall_clock_us())
-        life = listing.Life.of(replace(record, state=state))
-        record = replace(record, spans=spans, gaps=listing.explain(spans, gaps, life))
+        state = state_at(record.state, record.ended_time_us, self._wall_clock_us())
+        life = Life.of(replace(record, state=state))
+        record = replace(record, spans=spans, gaps=explain(spans, gaps, life))
         return describe(record, removal, digest_records(folder, self._disk))
 
     def _let_go(self, removal: Removal, receipt: Receipt) -> None:

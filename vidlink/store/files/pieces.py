@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from types import TracebackType
 from zlib import crc32
 
 from vidlink.disk import Disk
@@ -16,10 +15,10 @@ from vidlink.disk import Disk
 PIECE_BYTES = 4 * 1024 * 1024
 
 
-class Window:
+class PieceReader:
     """The file at `path`, open in a ``with``; `came` is told how many octets were read.
 
-    Raises :exc:`OSError` where it cannot be opened.
+    :raises OSError: if it cannot be opened.
     """
 
     def __init__(self, disk: Disk, path: str, came: Callable[[int], None]) -> None:
@@ -30,16 +29,11 @@ class Window:
         self._start = 0
         self._data = memoryview(b"")
 
-    def __enter__(self) -> Window:
-        """It is open already."""
+    def __enter__(self) -> PieceReader:
+        """The file is open already."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         """Close it."""
         self._disk.close(self._descriptor)
 
@@ -68,7 +62,7 @@ class Window:
         return b"".join(pieces)
 
     def _piece(self, offset: int, size: int) -> memoryview:
-        """What is in the window of this; the window is moved there if nothing is."""
+        """The octets of this that are in memory; if none are, a piece is read from there on."""
         place = offset - self._start
         if not 0 <= place < len(self._data):
             self._move(offset, size)

@@ -31,7 +31,8 @@ from vidlink.store.handover.orders import (
 )
 from vidlink.store.handover.removals import FULL, Removals
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.database import Index, Sheet
+from vidlink.store.index.database import Index
+from vidlink.store.index.rows import SessionRows
 from vidlink.store.writing.closed import BUSY, ClosedSessions
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.parts import MOST_PARTS
@@ -244,16 +245,16 @@ class Writer:
         """Tell the database."""
         if self._index_retry_seconds > now:
             return
-        sheets: list[tuple[Recording, Sheet]] = []
+        found: list[tuple[Recording, SessionRows]] = []
         for recording in touched:
-            sheet = recording.rows.sheet(now)
-            if sheet is not None:
-                sheets.append((recording, sheet))
+            news = recording.rows.news(now)
+            if news is not None:
+                found.append((recording, news))
         changes = self._closed.changes()
-        if not (sheets or changes) and self._index_trouble is None:
+        if not (found or changes) and self._index_trouble is None:
             return
         try:
-            rows = self._index.save([sheet for _, sheet in sheets], changes)
+            rows = self._index.save([news for _, news in found], changes)
         except StoreError as error:
             self._index_retry_seconds = now + RETRY_SECONDS
             self._index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
@@ -262,8 +263,8 @@ class Writer:
             return
         self._index_trouble = None
         self._closed.is_saved = bool(changes)
-        for (recording, sheet), row in zip(sheets, rows, strict=True):
-            recording.rows.saved(sheet, row, now)
+        for (recording, news), row in zip(found, rows, strict=True):
+            recording.rows.saved(news, row, now)
 
     def _sync(self, touched: list[Recording], now: float) -> None:
         """Make the round durable; a session that could not be is not `touched` any more."""
