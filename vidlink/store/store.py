@@ -81,7 +81,7 @@ class RecordingStore:
 
     _log = Logger()
 
-    #: What runs in threads: there from :meth:`open` on.
+    #: The two that run in threads: there from :meth:`open` on.
     writer: Writer
     remover: Remover
 

@@ -49,7 +49,7 @@ LOOK_SECONDS = 1.0
 MOST_AT_ONCE = 16
 #: Among so many of each state the policy chooses at once.
 MOST_LOOKED_AT = 1_024
-#: What cannot be deleted is not tried again by the policy for so long.
+#: The policy does not try again for so long to delete a session that cannot be deleted.
 PASS_OVER_SECONDS = 600.0
 #: Who deletes what the policy lets go.
 POLICY = "policy"

@@ -42,14 +42,14 @@ class Account:
     gaps: list[Gap] = field(default_factory=list)
     parts: dict[int, int] = field(default_factory=dict)
     ending: End | None = None
-    #: How it had ended before it was opened again; None for one that began here.
+    #: The session as it had ended before it was opened again; None for one that began here.
     past: Past | None = None
     #: The first and the last of what came late and found no room.
     refused: tuple[int, int] | None = None
     #: The number of the gap that grows while segments are refused.
     refusing: int | None = None
     is_handed_over: bool = False
-    #: What the start of the session counts in the queue, until it is on disk.
+    #: The octets that the start of the session counts in the queue, until it is on disk.
     start_bytes: int = 0
     told: int = -1
     hold: Hold | None = None

@@ -42,8 +42,7 @@ _BATCH = 256
 
 
 class Recovery:
-    """One start of the store at `now_us`. Everything blocks, and raises :exc:`OSError` or
-    :exc:`~vidlink.errors.StoreError`.
+    """One start of the store at `now_us`. Everything blocks.
 
     `is_thorough`: the description of every session is read, and not only of those that the
     database has as open.
@@ -75,7 +74,11 @@ class Recovery:
         self._sheets: list[SessionRows] = []
 
     def run(self) -> UsedIds:
-        """Make everything agree; returns the ids that must not be used again."""
+        """Make everything agree; returns the ids that must not be used again.
+
+        :raises OSError: the disk fails.
+        :raises StoreError: the database fails.
+        """
         self._open_index()
         add_receipts(self._index, self._receipts)
         catalog = Catalog(self._paths.index)

@@ -23,7 +23,7 @@ from vidlink.store.sequences.gaps import final_ranges
 from vidlink.store.sequences.life import state_at
 from vidlink.store.sequences.runs import Runs
 
-#: What is said of a session that was never recorded live.
+#: The reason of the end of a session that was never recorded live.
 UNHEARD_REASON = "delivered after it had ended"
 
 

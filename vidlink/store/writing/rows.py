@@ -11,7 +11,7 @@ from vidlink.store.sequences.runs import merge_spans
 from vidlink.store.writing.description import Description
 from vidlink.store.writing.parts import Parts
 
-#: How old the spans of a live session may be in the database.
+#: The spans of a live session in the database may be so old.
 PROGRESS_SECONDS = 1.0
 
 

@@ -41,7 +41,7 @@ from vidlink.store.writing.reopening import look_up
 
 ROUND_SECONDS = 0.25
 ROUND_BYTES = 8 * 1024 * 1024
-#: What has failed is tried again after this time.
+#: A write that has failed is tried again after this time.
 RETRY_SECONDS = 1.0
 #: So many sessions are looked up in one round to be opened again, a tenth of a millisecond each.
 MOST_REOPENED = 64
@@ -87,7 +87,7 @@ class Writer:
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()
         self._index_retry_seconds = float("-inf")
-        #: What did not go well the last time it was tried; of sessions, and of the database.
+        #: The troubles of the last time that it was tried; of sessions, and of the database.
         self._troubles: dict[str, Trouble] = {}
         self._index_trouble: Trouble | None = None
         self._has_dropped = False
