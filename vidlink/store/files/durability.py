@@ -32,6 +32,8 @@ class Durability:
 
     This one leaves it to the operating system: what was written survives the death of the
     process, and a power cut only if the kernel had it written back by then.
+
+    :raises OSError: from every method, if it is not sure that they are durable.
     """
 
     name = "operating system"
@@ -41,16 +43,10 @@ class Durability:
     reaches_disk = False
 
     def sync_session(self, descriptors: Iterable[int], folders: Iterable[str]) -> None:
-        """Make one session's files and the names in these folders durable, if it is done so.
-
-        :raises OSError: if that is not sure.
-        """
+        """Make one session's files and the names in these folders durable, if it is done so."""
 
     def sync_all(self) -> None:
-        """Make everything durable, if it is done in one.
-
-        :raises OSError: if that is not sure.
-        """
+        """Make everything durable, if it is done in one."""
 
     def close(self) -> None:
         """Let go of descriptors."""

@@ -6,7 +6,7 @@ The parts themselves are what Sentinels sent; receipts have a module of their ow
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from struct import Struct
 from typing import Any, NamedTuple
@@ -62,18 +62,23 @@ class IndexRecord(NamedTuple):
 
     def pack(self) -> bytes:
         """The octets of the record."""
-        return _packed(*self)
+        return _packed(self)
 
 
 def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
     """The record of a segment whose bytes begin at `offset` and have this CRC-32."""
+    return _packed(number_arrival(arrival, offset, check))
+
+
+def number_arrival(arrival: Arrival, offset: int, check: int) -> tuple[int, ...]:
+    """The numbers of the record of a segment, in the order of an :class:`IndexRecord`."""
     segment = arrival.segment
     flags = KEYFRAME if segment.keyframe else 0
     if segment.late:
         flags |= LATE
     if arrival.undecodable:
         flags |= UNDECODABLE
-    return _packed(
+    return (
         segment.sequence,
         offset,
         len(segment.data),
@@ -87,7 +92,7 @@ def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
     )
 
 
-def _packed(*numbers: int) -> bytes:
+def _packed(numbers: Iterable[int]) -> bytes:
     body = _BODY.pack(*numbers)
     return body + _CHECK.pack(crc32(body))
 

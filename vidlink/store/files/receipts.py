@@ -65,6 +65,8 @@ class ReceiptFile:
     """The file at `path`; used by one thread at a time. Everything may block.
 
     `is_flushed`: a receipt is on the disk when it has been appended, not only with the system.
+
+    :raises OSError: from every method, if the disk fails.
     """
 
     def __init__(self, path: str, disk: Disk, *, is_flushed: bool) -> None:
@@ -77,8 +79,6 @@ class ReceiptFile:
         """Every sound receipt behind the first `known_bytes`, with its place and its size.
 
         A line that has no end was never acted on, and is cut.
-
-        :raises OSError: if the disk fails.
         """
         size = self._size()
         if known_bytes > size:
@@ -102,8 +102,7 @@ class ReceiptFile:
 
     def append(self, receipt: Receipt) -> tuple[int, int]:
         """Put a receipt behind the others, on the disk; its place and its size.
-
-        :raises OSError: if the disk fails; then nothing of it counts.
+        If that fails, nothing of it counts.
         """
         line, place = write_receipt(receipt), self._size_bytes
         if self._size() > place:
@@ -117,8 +116,6 @@ class ReceiptFile:
 
     def read(self, place: int, size: int) -> Receipt:
         """The receipt in that place.
-
-        :raises OSError: if the disk fails.
         :raises StoreError: if no receipt stands there.
         """
         return read_receipt(self._disk.read(self.path, place, size))
@@ -130,10 +127,7 @@ class ReceiptFile:
             return 0
 
     def lines(self, place: int = 0) -> Iterator[tuple[int, bytes]]:
-        """The lines from `place` on, each with its place and its end, the last maybe without.
-
-        :raises OSError: if the disk fails.
-        """
+        """The lines from `place` on, each with its place and its end, the last maybe without."""
         left, size = b"", self._size()
         while place + len(left) < size:
             data = self._disk.read(self.path, place + len(left), _CHUNK_BYTES)

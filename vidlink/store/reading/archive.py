@@ -169,12 +169,12 @@ class Archive:
         if account is None:
 
             def read_filed() -> T:
-                view = self._view_filed(sentinel_id, session_id, now_us)
+                view, _ = self._look_up(sentinel_id, session_id, now_us)
                 try:
                     return read(view)
                 except FileNotFoundError:
                     # It may have been deleted just now.
-                    self._view_filed(sentinel_id, session_id, now_us)
+                    self._look_up(sentinel_id, session_id, now_us)
                     raise
 
             return self._run_in_pool(_blocking, read_filed)
@@ -230,9 +230,6 @@ class Archive:
             spans=self._catalog.spans(filed.row),
             gaps=view.gaps(WHOLE),
         )
-
-    def _view_filed(self, sentinel_id: str, session_id: str, now_us: int) -> View:
-        return self._look_up(sentinel_id, session_id, now_us)[0]
 
     def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:
         filed = self._catalog.session(sentinel_id, session_id)

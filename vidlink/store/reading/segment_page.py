@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 
 from vidlink.model import Arrival, Gap, SegmentPage, SegmentQuery, SegmentRecord
-from vidlink.store.files.layout import KEYFRAME, LATE, UNDECODABLE, Row
+from vidlink.store.files.layout import KEYFRAME, LATE, UNDECODABLE, number_arrival
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.reading.view import View
 from vidlink.store.sequences.pages import clamp_limit
@@ -31,11 +31,11 @@ def read_page(view: View, query: SegmentQuery) -> SegmentPage:
     timescale = view.session.timescale
     with view.records() as records:
         found: dict[int, SegmentRecord] = {}
-        for _, row in records.page(query, limit + 1):
-            record = _from_row(row, timescale)
-            found[record.sequence] = record
+        for _, (*numbers, _) in records.page(query, limit + 1):
+            found[numbers[0]] = _listed(numbers, timescale, is_durable=True)
         for arrival in islice(_wanted(view.waiting, query), limit + 1):
-            found.setdefault(arrival.segment.sequence, _from_arrival(arrival, timescale))
+            numbers = [*number_arrival(arrival, 0, 0)]
+            found.setdefault(numbers[0], _listed(numbers, timescale, is_durable=False))
         segments = [found[sequence] for sequence in sorted(found)]
         shown = segments[:limit]
         last = shown[-1].sequence if len(segments) > limit else None
@@ -133,8 +133,9 @@ def _marked(shown: list[SegmentRecord], is_decodable: bool) -> tuple[SegmentReco
     return tuple(marked)
 
 
-def _from_row(row: Row, timescale: int) -> SegmentRecord:
-    sequence, _, size, _, start_us, media_time, duration_ms, rate_mhz, received_us, flags, _ = row
+def _listed(numbers: Iterable[int], timescale: int, *, is_durable: bool) -> SegmentRecord:
+    """A segment by the numbers of its record."""
+    sequence, _, size, _, start_us, media_time, duration_ms, rate_mhz, received_us, flags = numbers
     return SegmentRecord(
         sequence=sequence,
         start_time_us=start_us,
@@ -147,23 +148,5 @@ def _from_row(row: Row, timescale: int) -> SegmentRecord:
         media_time=media_time,
         media_duration=media_ticks(duration_ms, timescale),
         received_time_us=received_us,
-        durable=True,
-    )
-
-
-def _from_arrival(arrival: Arrival, timescale: int) -> SegmentRecord:
-    segment = arrival.segment
-    return SegmentRecord(
-        sequence=segment.sequence,
-        start_time_us=segment.start_time_us,
-        duration_ms=segment.duration_ms,
-        framerate_mhz=segment.framerate_mhz,
-        keyframe=segment.keyframe,
-        late=segment.late,
-        undecodable=arrival.undecodable,
-        size_bytes=len(segment.data),
-        media_time=arrival.media_time,
-        media_duration=media_ticks(segment.duration_ms, timescale),
-        received_time_us=arrival.received_time_us,
-        durable=False,
+        durable=is_durable,
     )
