@@ -41,7 +41,7 @@ from benchmarks.store import a_session, an_arrival
 from tests.fakes.media import init_segment
 from vidlink.disk import Disk
 from vidlink.store.files.folder import take_folder
-from vidlink.store.files.layout import describe, pack_row, write_session
+from vidlink.store.files.layout import IndexRecord, describe, write_session
 from vidlink.store.files.paths import SESSION_FILE, part_file, records_file
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Finding
@@ -75,12 +75,13 @@ def make(root: str, size: int) -> str:
             part.write(one.data)
             times = one.start_time_us, arrival.media_time, one.duration_ms, one.framerate_mhz
             numbers = sequence, place, len(one.data), crc32(one.data)
-            records.write(pack_row((*numbers, *times, one.start_time_us, int(one.keyframe))))
+            record = IndexRecord(*numbers, *times, one.start_time_us, int(one.keyframe))
+            records.write(record.pack())
             place += len(one.data)
     ended = replace(describe(session), ended_time_us=NOW_US, end_reason="over")
     Path(where, SESSION_FILE).write_bytes(write_session(ended))
     folder.release()
-    check(root).repair(NOW_US, rebuild=False)
+    check(root).repair(NOW_US, is_rebuilding=False)
     os.sync()
     return where
 
@@ -115,7 +116,7 @@ def read_all(where: str) -> None:
 def rebuild(root: str, where: str) -> None:
     """Lose the records, and have them made anew."""
     os.remove(os.path.join(where, records_file(0)))
-    check(root).repair(NOW_US, rebuild=True)
+    check(root).repair(NOW_US, is_rebuilding=True)
 
 
 def measure(name: str, where: str, work: Callable[[], object]) -> None:

@@ -44,7 +44,8 @@ from vidlink.store import RecordingStore
 from vidlink.store.files.folder import take_folder
 from vidlink.store.files.layout import SessionFile, describe, pack_record, write_session
 from vidlink.store.files.paths import SESSION_FILE, part_file, records_file
-from vidlink.store.index.database import Index, Sheet
+from vidlink.store.index.database import Index
+from vidlink.store.index.rows import SessionRows
 
 SESSIONS = 10_000
 SENTINELS = 100
@@ -83,7 +84,7 @@ def make(root: str, open_count: int) -> None:
     index = Index(folder.paths.index, folder.uuid)
     index.open()
     pattern = Pattern()
-    sheets: list[Sheet] = []
+    sheets: list[SessionRows] = []
     for number in range(SESSIONS):
         session = session_of(number)
         is_open = number >= SESSIONS - open_count
@@ -117,7 +118,7 @@ def write(where: str, session: Session, file: SessionFile, pattern: Pattern) -> 
         part.write(pattern.last)
 
 
-def sheet(file: SessionFile, span: Span, is_open: bool) -> Sheet:
+def sheet(file: SessionFile, span: Span, is_open: bool) -> SessionRows:
     """The rows of one session in the database."""
     record = SessionRecord(
         session=file.session,
@@ -131,7 +132,7 @@ def sheet(file: SessionFile, span: Span, is_open: bool) -> Sheet:
         start_time_us=span.start_time_us,
         end_time_us=span.end_time_us,
     )
-    return Sheet(file, record, None, [(0, span)])
+    return SessionRows(file, record, None, [(0, span)])
 
 
 def open_store(root: str) -> float:

@@ -56,18 +56,18 @@ class FilmContract(_Case):
         """A store, and a session that has begun."""
         self.store = self.make()
         self.session = a_session()
-        self.store.begin(self.session, lambda sequence: None)
+        self.store.ledger.begin(self.session, lambda sequence: None)
 
     def record(self, *sequences: int, late: bool = False) -> None:
         """Append these sequences; every fifth is a keyframe."""
         for sequence in sequences:
-            self.store.append(
+            self.store.ledger.append(
                 self.session.session_id, an_arrival(self.session, sequence, late=late)
             )
 
     def end(self) -> None:
         """End the session, and let that be durable."""
-        self.store.end(self.session.session_id, "over", self.now_us)
+        self.store.ledger.end(self.session.session_id, "over", self.now_us)
         self.settle()
 
     def whole(self, body: Any) -> bytes:
@@ -79,7 +79,7 @@ class FilmContract(_Case):
     ) -> tuple[Any, Clip]:
         """A range between two frames, and where it is."""
         times = [None if frame is None else at(frame) for frame in (start, end)]
-        asked = self.store.clip(
+        asked = self.store.archive.clip(
             "desk-1", self.session.session_id, ClipQuery(times[0], times[1], last)
         )
         body, clip = self.successResultOf(asked)
@@ -166,7 +166,7 @@ class FilmContract(_Case):
     ) -> None:
         """Nothing can be shown of this range."""
         times = [None if frame is None else at(frame) for frame in (start, end)]
-        asked = self.store.clip(
+        asked = self.store.archive.clip(
             "desk-1", self.session.session_id, ClipQuery(times[0], times[1], last)
         )
         self.failureResultOf(asked, NotFound)
@@ -191,7 +191,7 @@ class FilmContract(_Case):
             if sequence >= 3:
                 start_us = arrival.segment.start_time_us + 5 * FRAME_US
                 arrival = replace(arrival, segment=replace(arrival.segment, start_time_us=start_us))
-            self.store.append(self.session.session_id, arrival)
+            self.store.ledger.append(self.session.session_id, arrival)
         self.settle()
         for start, begun in ((4, 0), (7.9, 0), (8, 8), (8.1, 8)):
             self.assertEqual(self.clip(start)[1].start_time_us, at(begun))
@@ -226,7 +226,9 @@ class FilmContract(_Case):
         self.record(*range(12))
         self.settle()
         self.whole(self.clip(7)[0])
-        body, _ = self.successResultOf(self.store.media("desk-1", self.session.session_id, 5, 6))
+        body, _ = self.successResultOf(
+            self.store.archive.media("desk-1", self.session.session_id, 5, 6)
+        )
         stored = [an_arrival(self.session, n).segment.data for n in (5, 6)]
         self.assertEqual(self.whole(body), b"".join(stored))
 
@@ -242,7 +244,7 @@ class FilmContract(_Case):
 
     def playlist(self) -> str:
         """The text of the playlist."""
-        asked = self.store.playlist("desk-1", self.session.session_id)
+        asked = self.store.archive.playlist("desk-1", self.session.session_id)
         return self.whole(self.successResultOf(asked)).decode("ascii")
 
     def listed(self) -> list[str]:
@@ -281,7 +283,7 @@ class FilmContract(_Case):
         self.record(*range(7))
         self.settle()
         self.record(7)
-        self.store.end(self.session.session_id, "over", self.now_us)
+        self.store.ledger.end(self.session.session_id, "over", self.now_us)
         self.assertNotIn("ENDLIST", self.playlist())
         self.settle()
         self.assertEqual(self.listed(), ["0-4", "5-7"])
@@ -336,7 +338,7 @@ class FilmContract(_Case):
         session_id = self.session.session_id
 
         def state() -> tuple[str, bool]:
-            body = self.successResultOf(self.store.playlist("desk-1", session_id))
+            body = self.successResultOf(self.store.archive.playlist("desk-1", session_id))
             return body.etag, body.final
 
         empty = state()
@@ -357,9 +359,9 @@ class FilmContract(_Case):
             ("desk-1", "session-99999999"),
             ("desk-2", self.session.session_id),
         ):
-            asked = self.store.clip(sentinel_id, session_id, ClipQuery(0))
+            asked = self.store.archive.clip(sentinel_id, session_id, ClipQuery(0))
             self.failureResultOf(asked, NotFound)
-            self.failureResultOf(self.store.playlist(sentinel_id, session_id), NotFound)
+            self.failureResultOf(self.store.archive.playlist(sentinel_id, session_id), NotFound)
 
 
 class MemoryFilmTests(FilmContract, SynchronousTestCase):
@@ -436,15 +438,17 @@ class BothAlikeTests(SynchronousTestCase):
         try:
             stores: list[Any] = [fake, rig.store]
             for store in stores:
-                store.begin(session, lambda sequence: None)
+                store.ledger.begin(session, lambda sequence: None)
                 for number, (sequence, is_key) in enumerate(sorted(dict(segments).items())):
-                    store.append(session.session_id, an_arrival(session, sequence, keyframe=is_key))
+                    store.ledger.append(
+                        session.session_id, an_arrival(session, sequence, keyframe=is_key)
+                    )
                     if number == settled:
                         fake.commit()
                         rig.settle()
                 found.append([])
-                store.clip("desk-1", session.session_id, query).addBoth(found[-1].append)
-                store.playlist("desk-1", session.session_id).addBoth(found[-1].append)
+                store.archive.clip("desk-1", session.session_id, query).addBoth(found[-1].append)
+                store.archive.playlist("desk-1", session.session_id).addBoth(found[-1].append)
             (clip, listed), (other, other_listed) = found
             text = self.successResultOf(listed.read(0, listed.size_bytes))
             other_text = self.successResultOf(other_listed.read(0, other_listed.size_bytes))

@@ -33,7 +33,10 @@ from vidlink.store.deleting.policy import what_goes
 from vidlink.store.deleting.receipt import describe
 from vidlink.store.files.layout import size_of
 from vidlink.store.handover.removals import Removal
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
+from vidlink.store.sequences.pages import clamp_limit
+from vidlink.store.sequences.texts import as_text
+from vidlink.store.sequences.times import segment_end_us
 
 T = TypeVar("T")
 #: What the disk of a recording in memory says that it has.
@@ -57,9 +60,9 @@ class MemoryKeeping:
     def sentinels(self) -> Deferred[tuple[Any, ...]]:
         """Every Sentinel ever recorded, with the newest time recorded of it."""
         newest: dict[str, tuple[Registration, int | None]] = {}
-        for kept in sorted(self._kept.values(), key=lambda one: listing.page_key(one.session)):
+        for kept in sorted(self._kept.values(), key=lambda one: page_key(one.session)):
             one = kept.session
-            ends = [listing.segment_end_us(a.segment) for a in kept.arrivals.values()]
+            ends = [segment_end_us(a.segment) for a in kept.arrivals.values()]
             _, before = newest.get(one.sentinel_id, (None, None))
             known = Registration(one.sentinel_id, "", one.name, one.group, one.software)
             end = max((*ends, *(() if before is None else (before,))), default=None)
@@ -69,23 +72,22 @@ class MemoryKeeping:
     def sessions(self, query: SessionQuery) -> Deferred[SessionPage]:
         """One page of sessions, newest first."""
         try:
-            place = None if query.after is None else listing.read_token(query.after)
+            place = None if query.after is None else read_token(query.after)
         except RequestError as error:
             return fail(error)
-        limit = listing.clamp_limit(query.limit)
+        limit = clamp_limit(query.limit)
         now_us = self._wall_clock_us()
         records = [kept.record(now_us, has_details=False) for kept in self._kept.values()]
         found = sorted(
             (
                 record
                 for record in records
-                if listing.matches(query, record)
-                and (place is None or listing.page_key(record.session) < place)
+                if matches(query, record) and (place is None or page_key(record.session) < place)
             ),
-            key=lambda record: listing.page_key(record.session),
+            key=lambda record: page_key(record.session),
             reverse=True,
         )
-        more = listing.write_token(found[limit - 1].session) if len(found) > limit else None
+        more = write_token(found[limit - 1].session) if len(found) > limit else None
         return succeed(SessionPage(tuple(found[:limit]), more))
 
     def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
@@ -155,7 +157,7 @@ class MemoryKeeping:
         """Hold a session, or hold it no more."""
 
         def hold(kept: Kept, now_us: int) -> Hold | None:
-            kept.hold = None if reason is None else Hold(listing.as_text(reason), now_us)
+            kept.hold = None if reason is None else Hold(as_text(reason), now_us)
             return kept.hold
 
         return self._of(sentinel_id, session_id, hold)
@@ -164,7 +166,7 @@ class MemoryKeeping:
         """One page of receipts."""
         numbered = enumerate(self._receipts, 1)
         found = [one for number, one in numbered if before is None or number < before][::-1]
-        shown = tuple(found[: listing.clamp_limit(limit)])
+        shown = tuple(found[: clamp_limit(limit)])
         return succeed(ReceiptPage(shown, shown[-1].number if len(found) > len(shown) else None))
 
     def retention(self, limit: int) -> Deferred[Retention]:
@@ -188,5 +190,5 @@ class MemoryKeeping:
             what_goes(self._policy, may_go, total_bytes=total, free_bytes=FREE_BYTES, now_us=now_us)
         )
         totals = Totals(len(candidates), total, len(held), sum(held))
-        shown = due[: listing.clamp_limit(limit)]
+        shown = due[: clamp_limit(limit)]
         return succeed(Retention(self._policy, totals, FREE_BYTES, shown, len(due) > len(shown)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from twisted.internet.defer import Deferred, succeed
@@ -28,7 +28,12 @@ from vidlink.model import (
 )
 from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.film.playlist import Playlist
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.reading.segment_page import gaps_of_page
+from vidlink.store.sequences.gaps import FINAL_CAUSES, explain, final_ranges, sealed_gaps
+from vidlink.store.sequences.life import Life, state_at
+from vidlink.store.sequences.pages import clamp_limit
+from vidlink.store.sequences.runs import merge_spans
+from vidlink.store.sequences.times import media_ticks, segment_end_us
 
 
 @implementer(IBody)
@@ -88,7 +93,7 @@ class Kept:
         if is_sealed:
             # That it is sealed is said even where all of it was acknowledged before.
             self.told = -1
-            self.gaps = listing.sealed_gaps(self.gaps, self.ended_time_us)
+            self.gaps = sealed_gaps(self.gaps, self.ended_time_us)
 
     def sorted(self) -> list[Arrival]:
         """What was appended, by sequence."""
@@ -97,7 +102,7 @@ class Kept:
     def missing(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """The ranges from `first` to `last` that are neither durable nor lost for good."""
         durable = [(one, one) for one in self.arrivals if one not in self.waiting]
-        for low, high in sorted([*durable, *listing.final_ranges(self.gaps)]):
+        for low, high in sorted([*durable, *final_ranges(self.gaps)]):
             if low > first <= last:
                 yield first, min(low - 1, last)
             first = max(first, high + 1)
@@ -107,7 +112,7 @@ class Kept:
     @property
     def is_whole(self) -> bool:
         """Whether all that found no room has come again, or was declared lost."""
-        lost = listing.final_ranges(self.gaps)
+        lost = final_ranges(self.gaps)
         left = self.refused - set(self.arrivals)
         return left <= {number for low, high in lost for number in range(low, high + 1)}
 
@@ -119,7 +124,7 @@ class Kept:
 
     def watermark(self) -> int:
         """The highest sequence up to which all is durable or a final gap."""
-        final = [gap for gap in self.gaps if gap.cause in listing.FINAL_CAUSES]
+        final = [gap for gap in self.gaps if gap.cause in FINAL_CAUSES]
         reached = self.told
         while True:
             ends = [g.last for g in final if g.first is not None and g.first <= reached + 1]
@@ -135,16 +140,16 @@ class Kept:
         """Its state, with the sealing time-out looked at."""
         if self.is_open:
             return self.state
-        return listing.state_at(self.state, self.ended_time_us, now_us)
+        return state_at(self.state, self.ended_time_us, now_us)
 
     def record(self, now_us: int, has_details: bool) -> SessionRecord:
         """The session as history shows it; with spans, gaps and init if it `has_details`."""
-        spans = listing.merge_spans(_span(arrival) for arrival in self.arrivals.values())
+        spans = merge_spans(_span(arrival) for arrival in self.arrivals.values())
         session, state = self.session, self.state_at(now_us)
         is_sealed = state is SessionState.SEALED
-        life = listing.Life(session.started_time_us, self.ended_time_us, is_sealed)
+        life = Life(session.started_time_us, self.ended_time_us, is_sealed)
         return SessionRecord(
-            session=session if has_details else listing.without_init(session),
+            session=session if has_details else replace(session, init=b""),
             state=state,
             ended_time_us=self.ended_time_us,
             end_reason=self.end_reason,
@@ -155,7 +160,7 @@ class Kept:
             start_time_us=spans[0].start_time_us if spans else None,
             end_time_us=spans[-1].end_time_us if spans else None,
             spans=spans if has_details else (),
-            gaps=listing.explain(spans, self.gaps, life) if has_details else (),
+            gaps=explain(spans, self.gaps, life) if has_details else (),
             hold=self.hold,
         )
 
@@ -169,7 +174,7 @@ class Kept:
             and (low is None or arrival.segment.start_time_us >= low)
             and (high is None or arrival.segment.start_time_us < high)
         ]
-        shown = found[: listing.clamp_limit(query.limit)]
+        shown = found[: clamp_limit(query.limit)]
         last = shown[-1][0].segment.sequence if len(found) > len(shown) else None
         timescale = self.session.timescale
         records = tuple(
@@ -177,7 +182,7 @@ class Kept:
             for arrival, undecodable in shown
         )
         gaps = self.record(now_us, has_details=True).gaps
-        return SegmentPage(records, listing.gaps_of_page(gaps, query.after, last, low, high), last)
+        return SegmentPage(records, gaps_of_page(gaps, query.after, last, low, high), last)
 
     def media(
         self, now_us: int, first: int, last: int
@@ -186,7 +191,7 @@ class Kept:
         found = [a for a in self.sorted() if first <= a.segment.sequence <= last]
         if not found:
             raise NotFound(f"nothing is recorded of segments {first} to {last}")
-        spans = listing.merge_spans(map(_span, found))
+        spans = merge_spans(map(_span, found))
         missing: list[tuple[int, int]] = []
         expected = first
         for span in spans:
@@ -209,7 +214,7 @@ class Kept:
         """A time range of ``recording.mp4``."""
         shown = self._shown(query.last)
         starts = [arrival.segment.start_time_us for arrival in shown]
-        ends = [listing.segment_end_us(arrival.segment) for arrival in shown]
+        ends = [segment_end_us(arrival.segment) for arrival in shown]
         for number, (one, other) in enumerate(pairwise(shown)):
             if one.segment.sequence + 1 == other.segment.sequence:
                 ends[number] = starts[number + 1]
@@ -224,7 +229,7 @@ class Kept:
         first = max(n for n in range(taken[0] + 1) if shown[n].segment.keyframe)
         clip = shown[first : taken[-1] + 1]
         ticks = clip[0].media_time
-        over_us = listing.segment_end_us(clip[-1].segment)
+        over_us = segment_end_us(clip[-1].segment)
         body = MemoryBody(self._film(clip, ticks), self.state_at(now_us) is SessionState.SEALED)
         return body, Clip(starts[first], over_us, ticks)
 
@@ -276,7 +281,7 @@ class Kept:
 
 def _span(arrival: Arrival) -> Span:
     segment = arrival.segment
-    end_us = listing.segment_end_us(segment)
+    end_us = segment_end_us(segment)
     number, size = segment.sequence, len(segment.data)
     return Span(number, number, segment.start_time_us, end_us, size)
 
@@ -307,7 +312,7 @@ def _listed(arrival: Arrival, undecodable: bool, durable: bool, timescale: int) 
         undecodable=undecodable,
         size_bytes=len(segment.data),
         media_time=arrival.media_time,
-        media_duration=listing.media_ticks(segment.duration_ms, timescale),
+        media_duration=media_ticks(segment.duration_ms, timescale),
         received_time_us=arrival.received_time_us,
         durable=durable,
     )
@@ -323,7 +328,7 @@ def _references(shown: list[Arrival], timescale: int) -> list[tuple[int, int, bo
     """One entry of the `sidx` for each keyframe interval, from `moof` to `moof`."""
     keys = [place for place, arrival in enumerate(shown) if arrival.segment.keyframe]
     newest = shown[-1]
-    over = newest.media_time + listing.media_ticks(newest.segment.duration_ms, timescale)
+    over = newest.media_time + media_ticks(newest.segment.duration_ms, timescale)
     starts = [*(shown[place].media_time for place in keys), over]
     leads = [*(_lead(shown[place]) for place in keys), 0]
     return [

@@ -35,7 +35,7 @@ from vidlink.model import (
     is_sentinel_id,
     is_session_id,
 )
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.texts import as_text, is_text
 
 T = TypeVar("T")
 #: At most so many ranges are named of one tail, the lowest.
@@ -89,7 +89,7 @@ class MemoryStore(MemoryKeeping):
     def _check(self, session: Session) -> None:
         if not (is_sentinel_id(session.sentinel_id) and is_session_id(session.session_id)):
             raise RequestError("this is not the id of a sentinel and of a session")
-        if not listing.is_text(session.name + session.group + session.software + session.mime):
+        if not is_text(session.name + session.group + session.software + session.mime):
             raise RequestError("the texts of a session have to be Unicode")
 
     def tails(
@@ -151,7 +151,7 @@ class MemoryStore(MemoryKeeping):
 
     def gap(self, session_id: str, gap: Gap) -> None:
         """Record that sequences are missing."""
-        self._open(session_id).gaps.append(replace(gap, detail=listing.as_text(gap.detail)))
+        self._open(session_id).gaps.append(replace(gap, detail=as_text(gap.detail)))
         self._changed()
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:

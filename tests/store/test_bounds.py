@@ -15,6 +15,7 @@ from tests.store.rig import Rig
 from tests.store.samples import a_session, an_arrival
 from vidlink.model import Cause, Gap, SegmentQuery, SessionRecord
 from vidlink.store.files.layout import read_session
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reel
 from vidlink.store.queue.account import Account
 from vidlink.store.sequences import statements
@@ -273,8 +274,8 @@ class ReelTests(BoundCase):
         """However many films are asked for, what counts is the heads that are kept."""
         for sequence in range(30):
             self.append(sequence)
-        folder = folder_of(self.rig, self.session)
-        many, few = Reel(self.rig.disk, folder), Reel(self.rig.disk, folder)
+        stored = StoredSession(self.rig.disk, folder_of(self.rig, self.session))
+        many, few = Reel(stored), Reel(stored)
         for reel, begin in ((many, 5), (few, 22)):
             for last in range(begin, 30):
                 reel.film(self.session, None, (), last)
@@ -285,7 +286,7 @@ class ReelTests(BoundCase):
         # It falls before what was read, so that everything is read again.
         self.append(30, late=True)
         many.film(self.session, None, (), None)
-        fresh = Reel(self.rig.disk, folder)
+        fresh = Reel(stored)
         fresh.film(self.session, None, (), None)
         self.assertEqual(many.memory_bytes, fresh.memory_bytes)
 

@@ -30,7 +30,7 @@ from vidlink.store.files.layout import (
 )
 from vidlink.store.files.pieces import PIECE_BYTES
 from vidlink.store.files.receipts import read_receipt, write_receipt
-from vidlink.store.fsck.findings import NOTES, Kind
+from vidlink.store.fsck.findings import NOTES, FindingKind
 from vidlink.store.index.schema import SCHEMA_FORMAT
 from vidlink.store.sequences.statements import MOST_GAPS
 from vidlink.store.starting.salvage import MOST_TAIL_BYTES
@@ -150,7 +150,9 @@ class ReferenceTests(SynchronousTestCase):
         """Every finding of a check is explained, no other, and which are no damage."""
         section = PAGE[PAGE.index("| finding |") : PAGE.index("- **A repair**")]
         rows = re.findall(r"^\| `([a-z-]+)` \| (\(no damage\))?", section, re.MULTILINE)
-        self.assertEqual(sorted(name for name, _ in rows), sorted(kind.value for kind in Kind))
+        self.assertEqual(
+            sorted(name for name, _ in rows), sorted(kind.value for kind in FindingKind)
+        )
         notes = {name for name, is_note in rows if is_note}
         self.assertEqual(notes, {kind.value for kind in NOTES})
 

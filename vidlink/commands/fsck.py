@@ -133,7 +133,7 @@ def check(options: Options, output: Output, now_us: Callable[[], int]) -> int:
     began = time.monotonic()
     work = Check(options["data"], Disk(), put=output.find, expect=output.expect, came=output.came)
     if options["repair"] or options["rebuild"]:
-        work.repair(now_us(), rebuild=bool(options["rebuild"]))
+        work.repair(now_us(), is_rebuilding=bool(options["rebuild"]))
     else:
         work.run()
     output.sum_up(work.summary, time.monotonic() - began)

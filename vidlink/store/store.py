@@ -7,6 +7,7 @@ threads.
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from vidlink.store.files.durability import choose_durability
 from vidlink.store.files.folder import DataFolder, take_folder
 from vidlink.store.files.paths import Paths
 from vidlink.store.files.receipts import ReceiptFile
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import PATIENCE_SECONDS, CallInReactor, Inbox, RunInPool
 from vidlink.store.handover.locks import SessionLocks
@@ -39,7 +41,7 @@ from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.archive import Archive
-from vidlink.store.reading.wanted import Tails
+from vidlink.store.reading.wanted import TailLookup
 from vidlink.store.starting.recovery import END_REASON, Recovery
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.thread import write_until_closed
@@ -79,7 +81,7 @@ class RecordingStore:
 
     _log = Logger()
 
-    #: What runs in threads: there from :meth:`open` on.
+    #: The two that run in threads: there from :meth:`open` on.
     writer: Writer
     remover: Remover
 
@@ -113,24 +115,24 @@ class RecordingStore:
         self._inbox = Inbox()
         self._locks = SessionLocks()
         self._removals = Removals()
-        paths = Paths(path)
+        # As absolute as it is given: the process may go to another folder before it opens this.
+        paths = Paths(os.path.normpath(path))
         self._catalog = Catalog(paths.index)
-        self._receipts = ReceiptFile(paths.receipts, self._disk, flush=durability == "disk")
+        self._receipts = ReceiptFile(paths.receipts, self._disk, is_flushed=durability == "disk")
         self.ledger = Ledger(
             self._inbox,
             queue_bytes=queue_bytes,
             queue_segments=queue_segments,
-            look_up_tails=Tails(self._catalog, self._locks, run_in_pool, monotonic).wanted,
+            look_up_tails=TailLookup(self._catalog, self._locks, run_in_pool, monotonic).wanted,
             seconds=monotonic,
             wall_clock_us=wall_clock_us,
         )
         self.counts = self.ledger.counts
         self.archive = Archive(
-            paths=paths,
-            disk=self._disk,
+            stored=lambda *ids: StoredSession(self._disk, paths.session(*ids)),
             ledger=self.ledger,
             catalog=self._catalog,
-            reels=Reels(self._disk, index_bytes),
+            reels=Reels(index_bytes),
             locks=self._locks,
             run_in_pool=run_in_pool,
             wall_clock_us=wall_clock_us,
@@ -225,13 +227,13 @@ class RecordingStore:
         self.keeping.apply(report)
 
     def start(self) -> None:
-        """Begin to write, and to delete, in a thread each. Without it, rounds are done by who
+        """Begin to write, and to delete, in a thread each; without it, rounds are done by whoever
         calls ``writer.round()`` and ``remover.round()``."""
         self._has_threads = True
         deleting = _thread("remover", delete_until_closed, self.remover, self._removals)
+        deleting.start()
         done = partial(self._wrote_everything, deleting)
         _thread("writer", write_until_closed, self.writer, self._inbox, done).start()
-        deleting.start()
 
     def stop(self) -> Deferred[None]:
         """End live sessions, write and sync everything, and close; fires when done.

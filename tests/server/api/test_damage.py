@@ -65,7 +65,7 @@ class DamageTests(HistoryCase):
             expect=lambda size: None,
             came=lambda size: None,
         )
-        check.repair(EPOCH_US, rebuild=False)
+        check.repair(EPOCH_US, is_rebuilding=False)
         rig = Rig(self.rig.path)
         self.addCleanup(rig.close)
         self.serve(rig.store.archive)

@@ -25,8 +25,9 @@ from vidlink.fmp4 import (
 )
 from vidlink.model.clips import ClipQuery
 from vidlink.store.files.paths import part_file
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.footage import Footage, Reference, Scene, references
-from vidlink.store.film.reel import Reels
+from vidlink.store.film.reel import Reel, Reels
 
 
 def scene(*segments: tuple[int, int, int, bool]) -> Scene:
@@ -34,7 +35,7 @@ def scene(*segments: tuple[int, int, int, bool]) -> Scene:
     made = Scene()
     for sequence, time, size, is_key in segments:
         if made.offer(sequence, time, 200, is_key):
-            made.strip.add(0, 0, size, 0)
+            made.places.add(0, 0, size, 0)
             made.leads.extend([0] * is_key)
     return made
 
@@ -65,7 +66,7 @@ class ReferenceTests(SynchronousTestCase):
             tail = Scene(before=first)
             for sequence, time, size, is_key in segments[border:]:
                 self.assertTrue(tail.offer(sequence, time, 200, is_key))
-                tail.strip.add(0, 0, size, 0)
+                tail.places.add(0, 0, size, 0)
                 tail.leads.extend([0] * is_key)
             self.assertEqual(entries(first, border, tail, 100), expected)
             if border:
@@ -241,27 +242,26 @@ class ReelTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """Only so much is kept of films; an old one is read again."""
-        reels = Reels(self.rig.disk, 50_000)
-        folders = []
+        reels = Reels(50_000)
+        sessions = []
         for number in range(1, 6):
             session = a_session(number)
             self.store.ledger.begin(session, lambda sequence: None)
             for sequence in range(400):
                 self.store.ledger.append(session.session_id, an_arrival(session, sequence))
             self.rig.settle()
-            folder = f"{self.rig.path}/recordings/desk-1/{session.session_id}"
-            reels.reel(folder).film(session, None, (), None)
-            folders.append(folder)
-        held = [reel.memory_bytes for reel in (reels.reel(folders[-1]), reels.reel(folders[-2]))]
+            stored = StoredSession(self.rig.disk, folder_of(self.rig, session))
+            reels.reel(stored).film(session, None, (), None)
+            sessions.append(stored)
+        held = [reels.reel(stored).memory_bytes for stored in (sessions[-1], sessions[-2])]
         self.assertGreater(min(held), 10_000)
         self.assertLessEqual(reels.memory_bytes, 50_000 + max(held))
-        self.assertEqual(reels.reel(folders[0]).memory_bytes, 0)
+        self.assertEqual(reels.reel(sessions[0]).memory_bytes, 0)
 
     def test_bounded_heads(self) -> None:
         """However many films of one session are asked for, only some keep their heads."""
         self.record(*range(100))
-        folder = f"{self.rig.path}/recordings/desk-1/{self.session.session_id}"
-        reel = Reels(self.rig.disk, 10**6).reel(folder)
+        reel = Reel(StoredSession(self.rig.disk, folder_of(self.rig, self.session)))
         held = []
         for last in range(100):
             reel.film(self.session, None, (), last)

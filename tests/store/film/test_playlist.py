@@ -101,7 +101,7 @@ def made(steps: list[tuple[int, int, int, bool]]) -> list[One]:
 def shown(ones: list[One]) -> list[One]:
     """Those that can be decoded."""
     decoding = Decoding()
-    return [one for one in ones if decoding.takes(one.sequence, one.time, one.is_key)]
+    return [one for one in ones if decoding.accepts(one.sequence, one.time, one.is_key)]
 
 
 class RuleTests(SynchronousTestCase):

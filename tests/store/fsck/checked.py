@@ -16,7 +16,7 @@ from tests.store.samples import EPOCH_US, TIMESCALE, a_session, an_arrival
 from vidlink.fmp4 import read_init
 from vidlink.model import Cause, Gap, SegmentQuery, Session, SessionQuery, SessionRecord
 from vidlink.store.fsck.check import Check
-from vidlink.store.fsck.findings import Finding, Kind
+from vidlink.store.fsck.findings import Finding, FindingKind
 
 NOW_US = EPOCH_US + 1_000_000_000
 INIT = init_segment()
@@ -104,7 +104,7 @@ class CheckedCase(SynchronousTestCase):
         self.assertEqual(self.contents(), before)
         return found
 
-    def repair(self, *, rebuild: bool = False, now_us: int = NOW_US) -> list[Finding]:
+    def repair(self, *, is_rebuilding: bool = False, now_us: int = NOW_US) -> list[Finding]:
         """What a repair finds."""
         found: list[Finding] = []
         self.work = Check(
@@ -114,7 +114,7 @@ class CheckedCase(SynchronousTestCase):
             expect=lambda size: None,
             came=lambda size: None,
         )
-        self.work.repair(now_us, rebuild=rebuild)
+        self.work.repair(now_us, is_rebuilding=is_rebuilding)
         return found
 
     def assert_sound(self) -> None:
@@ -122,7 +122,7 @@ class CheckedCase(SynchronousTestCase):
         self.assertEqual([one for one in self.check() if one.is_damage], [])
         self.assertEqual([one for one in self.repair() if one.is_damage], [])
 
-    def assert_found(self, *kinds: Kind) -> None:
+    def assert_found(self, *kinds: FindingKind) -> None:
         """A check finds damage of these kinds, each once, and no other."""
         found = [one.kind for one in self.check() if one.is_damage]
         self.assertEqual(found, list(kinds))

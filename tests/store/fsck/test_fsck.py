@@ -15,9 +15,9 @@ from tests.store.samples import a_session, an_arrival
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
 from vidlink.store.files.folder import inspect_folder, take_folder
-from vidlink.store.files.layout import RECORD_BYTES, pack_row, read_records
+from vidlink.store.files.layout import RECORD_BYTES, read_records
 from vidlink.store.fsck.check import Check
-from vidlink.store.fsck.findings import Finding, Kind
+from vidlink.store.fsck.findings import Finding, FindingKind
 
 #: What a repair writes into although nothing is wrong.
 BOOKS = ("lock", "index.sqlite3", "index.sqlite3-wal", "index.sqlite3-shm")
@@ -73,9 +73,9 @@ class SoundTests(CheckedCase):
             self.path, "recordings", "desk-1", self.session.session_id, "part-0000.mp4"
         )
         os.truncate(part, os.path.getsize(part) - 1)
-        self.assertEqual([one.kind for one in self.check()], [Kind.UNFINISHED])
+        self.assertEqual([one.kind for one in self.check()], [FindingKind.UNFINISHED])
         (found,) = self.repair()
-        self.assertEqual((found.kind, found.mended), (Kind.UNFINISHED, "closed"))
+        self.assertEqual((found.kind, found.mended), (FindingKind.UNFINISHED, "closed"))
         self.assertEqual(self.check(), [])
         self.assertEqual(self.listed(self.start()), [0, 1])
 
@@ -138,7 +138,7 @@ class DamageTests(CheckedCase):
         for place in range(start, start + size, 7):
             self.flip(path, place)
             (found,) = self.check()
-            self.assertEqual((found.kind, found.part), (Kind.SEGMENT, 0))
+            self.assertEqual((found.kind, found.part), (FindingKind.SEGMENT, 0))
             self.assertEqual((found.first, found.last), (5, 5))
             self.assertEqual(found.session_id, self.session.session_id)
             self.flip(path, place)
@@ -150,7 +150,7 @@ class DamageTests(CheckedCase):
         for place in range(5 * RECORD_BYTES, 6 * RECORD_BYTES):
             self.flip(path, place)
             (found,) = self.check()
-            self.assertEqual((found.kind, found.text[:9]), (Kind.RECORD, "record 5:"))
+            self.assertEqual((found.kind, found.text[:9]), (FindingKind.RECORD, "record 5:"))
             self.flip(path, place)
 
     def test_order_of_records(self) -> None:
@@ -165,48 +165,48 @@ class DamageTests(CheckedCase):
             with open(path, "wb") as file:
                 file.write(b"".join(spoilt))
             kinds = {one.kind for one in self.check()}
-            self.assertIn(Kind.RECORD, kinds)
-            self.assertEqual(kinds - {Kind.RECORD, Kind.SEGMENT}, set())
+            self.assertIn(FindingKind.RECORD, kinds)
+            self.assertEqual(kinds - {FindingKind.RECORD, FindingKind.SEGMENT}, set())
 
     def test_media_time(self) -> None:
         """So is a record whose media time does not ascend, and one of no octets."""
         path = self.inside("part-0000.idx")
         with open(path, "rb") as file:
             data = file.read()
-        (row,) = read_records(data[5 * RECORD_BYTES : 6 * RECORD_BYTES])
-        assert row is not None
-        for wrong in ((*row[:5], 4 * 18_000, *row[6:10]), (*row[:2], 0, *row[3:10])):
+        (record,) = read_records(data[5 * RECORD_BYTES : 6 * RECORD_BYTES])
+        assert record is not None
+        for wrong in (record._replace(media_time=4 * 18_000), record._replace(size_bytes=0)):
             with open(path, "r+b") as file:
                 file.seek(5 * RECORD_BYTES)
-                file.write(pack_row(wrong))
+                file.write(wrong.pack())
             self.assertEqual([one.text[:9] for one in self.check()], ["record 5:"])
 
     def test_init(self) -> None:
         """An initialization segment that is not what was recorded is named, with its part."""
         self.flip(self.inside("part-0001.mp4", self.late), 40)
         (found,) = self.check()
-        self.assertEqual((found.kind, found.part), (Kind.INIT, 1))
+        self.assertEqual((found.kind, found.part), (FindingKind.INIT, 1))
 
     def test_ends(self) -> None:
         """Octets behind the last record, and a record that is not whole."""
         for name in ("part-0000.mp4", "part-0000.idx"):
             with open(self.inside(name), "ab") as file:
                 file.write(b"x")
-            self.assert_found(Kind.TAIL)
+            self.assert_found(FindingKind.TAIL)
             os.truncate(self.inside(name), os.path.getsize(self.inside(name)) - 1)
 
     def test_cut_part(self) -> None:
         """A part that is too short lacks the segments that do not fit any more."""
         os.truncate(self.inside("part-0000.mp4"), len(self.session.init) + 200)
         (found,) = self.check()
-        self.assertEqual((found.kind, found.first, found.last), (Kind.SEGMENT, 1, 11))
+        self.assertEqual((found.kind, found.first, found.last), (FindingKind.SEGMENT, 1, 11))
 
     def test_one_file_of_two(self) -> None:
         """A part without records, and records without a part."""
         os.remove(self.inside("part-0000.mp4"))
-        self.assert_found(Kind.NO_PART)
+        self.assert_found(FindingKind.NO_PART)
         os.remove(self.inside("part-0000.idx", self.other))
-        self.assert_found(Kind.NO_PART, Kind.NO_RECORDS)
+        self.assert_found(FindingKind.NO_PART, FindingKind.NO_RECORDS)
 
     def test_description(self) -> None:
         """A description that is lost, is none, or is of another session."""
@@ -218,16 +218,16 @@ class DamageTests(CheckedCase):
             lambda: shutil.copy(self.inside("session.json", self.other), path),
         ):
             put()
-            self.assert_found(Kind.DESCRIPTION)
+            self.assert_found(FindingKind.DESCRIPTION)
 
     def test_folders_and_rows(self) -> None:
         """A folder that the database does not know, and a row without a folder."""
         shutil.move(folder_of(self.rig, self.other), self.mktemp())
-        self.assert_found(Kind.NO_FOLDER)
+        self.assert_found(FindingKind.NO_FOLDER)
         with sqlite3.connect(self.database) as connection:
             connection.execute("DELETE FROM sessions WHERE session_id = ?", (self.late.session_id,))
         connection.close()
-        self.assert_found(Kind.UNLISTED, Kind.NO_FOLDER)
+        self.assert_found(FindingKind.UNLISTED, FindingKind.NO_FOLDER)
 
     def test_what_the_database_says(self) -> None:
         """Whatever the database says of a session is held against its folder."""
@@ -246,11 +246,11 @@ class DamageTests(CheckedCase):
             connection.close()
             found = self.check()
             self.assertIn(
-                (Kind.DIFFERS, self.late.session_id),
+                (FindingKind.DIFFERS, self.late.session_id),
                 [(one.kind, one.session_id) for one in found],
                 change,
             )
-            self.assertEqual({one.kind for one in found}, {Kind.DIFFERS})
+            self.assertEqual({one.kind for one in found}, {FindingKind.DIFFERS})
             shutil.copy(copy, self.database)
 
     def test_database(self) -> None:
@@ -273,7 +273,7 @@ class DamageTests(CheckedCase):
             lambda: os.remove(self.database),
         ):
             spoil()
-            self.assert_found(Kind.INDEX)
+            self.assert_found(FindingKind.INDEX)
 
     def test_same_id_twice(self) -> None:
         """Two folders with the id of one session are told of, and the one that has another's
@@ -282,9 +282,9 @@ class DamageTests(CheckedCase):
             copy = os.path.join(self.path, "recordings", sentinel_id, self.session.session_id)
             shutil.copytree(folder_of(self.rig, self.session), copy)
             (found,) = self.check()
-            self.assertEqual((found.kind, found.sentinel_id), (Kind.TWICE, sentinel_id))
+            self.assertEqual((found.kind, found.sentinel_id), (FindingKind.TWICE, sentinel_id))
             before = self.contents(besides=BOOKS)
-            self.assertEqual([one.kind for one in self.repair()], [Kind.TWICE])
+            self.assertEqual([one.kind for one in self.repair()], [FindingKind.TWICE])
             self.assertEqual(self.contents(besides=BOOKS), before)
             shutil.rmtree(os.path.dirname(copy))
 
@@ -300,10 +300,10 @@ class DamageTests(CheckedCase):
             with open(os.path.join(self.path, name), "w") as file:
                 file.write("by hand")
         found = self.check()
-        self.assertEqual([one.kind for one in found], [Kind.STRAY] * 4)
+        self.assertEqual([one.kind for one in found], [FindingKind.STRAY] * 4)
         told = " ".join(one.text for one in found)
         self.assertEqual([name for name in names if os.path.basename(name) not in told], [])
-        self.repair(rebuild=True)
+        self.repair(is_rebuilding=True)
         for name in names:
             self.assertTrue(os.path.exists(os.path.join(self.path, name)))
 
@@ -315,7 +315,7 @@ class DamageTests(CheckedCase):
         os.mkdir(path)
         self.flip(self.inside("part-0000.mp4", self.other), len(self.other.init) + 20)
         kinds = [one.kind for one in self.check() if one.is_damage]
-        self.assertEqual(kinds, [Kind.UNREADABLE, Kind.SEGMENT])
+        self.assertEqual(kinds, [FindingKind.UNREADABLE, FindingKind.SEGMENT])
         self.repair()
         os.rmdir(path)
         os.rename(f"{path}.kept", path)
@@ -338,7 +338,7 @@ class DamageTests(CheckedCase):
         ignore = ignored.append
         Check(self.path, BadDisk(), put=found.append, expect=ignore, came=ignore).run()
         ((kind, first, last),) = [(one.kind, one.first, one.last) for one in found]
-        self.assertEqual((kind, first, last), (Kind.SEGMENT, 5, 5))
+        self.assertEqual((kind, first, last), (FindingKind.SEGMENT, 5, 5))
 
     def test_hardly_begun(self) -> None:
         """A session of which nothing came is sound."""

@@ -9,7 +9,7 @@ import sqlite3
 from tests.store.fsck.checked import CheckedCase
 from tests.store.recorded import folder_of
 from vidlink.model import Hold, Session
-from vidlink.store.fsck.findings import Finding, Kind
+from vidlink.store.fsck.findings import Finding, FindingKind
 
 
 class ReceiptTests(CheckedCase):
@@ -53,7 +53,7 @@ class ReceiptTests(CheckedCase):
         """Where the receipts are."""
         return os.path.join(self.path, "receipts.jsonl")
 
-    def of(self, found: list[Finding]) -> list[tuple[Kind, str | None]]:
+    def of(self, found: list[Finding]) -> list[tuple[FindingKind, str | None]]:
         """What was found, and of which session."""
         return [(one.kind, one.session_id) for one in found]
 
@@ -66,7 +66,7 @@ class ReceiptTests(CheckedCase):
         """A kill between the receipt and everything else is no damage, and nothing is missing:
         neither where the folder is still there, nor where only the row is."""
         self.put_back("index.sqlite3", "recordings")
-        told = [(Kind.UNFINISHED, self.late.session_id)]
+        told = [(FindingKind.UNFINISHED, self.late.session_id)]
         self.assertEqual(self.of(self.check()), told * 2)
         shutil.rmtree(folder_of(self.rig, self.late))
         self.assertEqual(self.of(self.check()), told)
@@ -76,14 +76,14 @@ class ReceiptTests(CheckedCase):
     def test_folder_without_its_row(self) -> None:
         """The folder of a session that was deleted is not one that the database does not know."""
         self.put_back("recordings")
-        self.assertEqual(self.of(self.check()), [(Kind.UNFINISHED, self.late.session_id)])
+        self.assertEqual(self.of(self.check()), [(FindingKind.UNFINISHED, self.late.session_id)])
         self.repair()
         self.assertEqual(self.check(), [])
 
     def test_not_in_the_database(self) -> None:
         """A receipt that the database has lost is told of, and taken in by a repair."""
         self.change("DELETE FROM receipts WHERE number = 1")
-        expected = [(Kind.RECEIPT, self.session.session_id)]
+        expected = [(FindingKind.RECEIPT, self.session.session_id)]
         self.assertEqual(self.of(self.check()), expected)
         found = self.repair()
         self.assertEqual((self.of(found), bool(found[0].mended)), (expected, True))
@@ -92,7 +92,7 @@ class ReceiptTests(CheckedCase):
     def test_in_another_place(self) -> None:
         """So is one that the database looks for in another place."""
         self.change("UPDATE receipts SET place = 1 WHERE number = 1")
-        self.assertEqual(self.of(self.check()), [(Kind.RECEIPT, self.session.session_id)])
+        self.assertEqual(self.of(self.check()), [(FindingKind.RECEIPT, self.session.session_id)])
         self.repair()
         self.assertEqual(self.check(), [])
 
@@ -100,7 +100,7 @@ class ReceiptTests(CheckedCase):
         """A receipt that only the database knows of is told of, and is not mended."""
         self.put_back("receipts.jsonl")
         for found in (self.check(), self.repair(), self.check()):
-            self.assertEqual([(one.kind, one.mended) for one in found], [(Kind.RECEIPT, "")])
+            self.assertEqual([(one.kind, one.mended) for one in found], [(FindingKind.RECEIPT, "")])
             self.assertIn(self.late.session_id, found[0].text)
 
     def test_damaged(self) -> None:
@@ -108,12 +108,12 @@ class ReceiptTests(CheckedCase):
         by the next start."""
         self.flip(self.receipts, 2)
         first, second = self.check()
-        self.assertEqual((first.kind, second.kind), (Kind.RECEIPT, Kind.RECEIPT))
+        self.assertEqual((first.kind, second.kind), (FindingKind.RECEIPT, FindingKind.RECEIPT))
         self.assertIn("octet 0", first.text)
         self.flip(self.receipts, 2)
         with open(self.receipts, "ab") as file:
             file.write(b'{"format":1,"num')
-        self.assertEqual([one.kind for one in self.check()], [Kind.UNFINISHED])
+        self.assertEqual([one.kind for one in self.check()], [FindingKind.UNFINISHED])
         self.start().close()
         self.assertEqual(self.check(), [])
 
@@ -122,7 +122,8 @@ class ReceiptTests(CheckedCase):
         self.put_back("recordings")
         os.remove(self.database)
         self.assertEqual(
-            self.of(self.check()), [(Kind.INDEX, None), (Kind.UNFINISHED, self.late.session_id)]
+            self.of(self.check()),
+            [(FindingKind.INDEX, None), (FindingKind.UNFINISHED, self.late.session_id)],
         )
 
 
@@ -148,10 +149,10 @@ class HoldTests(CheckedCase):
                 connection.execute(f"UPDATE sessions SET {values} WHERE session_id LIKE '%00'")
             connection.close()
             (found,) = self.check()
-            self.assertEqual(found.kind, Kind.DIFFERS)
+            self.assertEqual(found.kind, FindingKind.DIFFERS)
             self.assertTrue(found.text.endswith("folder: hold"), found.text)
             self.flip(self.inside("part-0000.mp4"), 1_000)
-            self.assertIn(Kind.DIFFERS, [one.kind for one in self.check()])
+            self.assertIn(FindingKind.DIFFERS, [one.kind for one in self.check()])
             self.flip(self.inside("part-0000.mp4"), 1_000)
             self.repair()
             self.assertEqual(self.check(), [])

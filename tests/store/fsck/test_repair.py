@@ -13,10 +13,16 @@ from tests.store.samples import a_session, an_arrival
 from vidlink.errors import Damaged
 from vidlink.fmp4 import read_init
 from vidlink.model import Cause, Session
-from vidlink.store.files.layout import RECORD_BYTES, UNVERIFIED, Row, read_records, read_session
+from vidlink.store.files.layout import (
+    RECORD_BYTES,
+    UNVERIFIED,
+    IndexRecord,
+    read_records,
+    read_session,
+)
 from vidlink.store.fsck import mending
 from vidlink.store.fsck.check import Check
-from vidlink.store.fsck.findings import Kind
+from vidlink.store.fsck.findings import FindingKind
 
 SIZE = len(an_arrival(a_session(), 0).segment.data)
 
@@ -45,12 +51,12 @@ class RepairTests(CheckedCase):
         rig.close()
         before = self.contents()["recordings/desk-1/session-00000000/part-0000.mp4"]
         (found,) = self.repair()
-        self.assertEqual((found.kind, found.first), (Kind.SEGMENT, 5))
+        self.assertEqual((found.kind, found.first), (FindingKind.SEGMENT, 5))
         self.assertIn("gap", found.mended)
         after = self.contents()["recordings/desk-1/session-00000000/part-0000.mp4"]
         self.assertEqual(after, before)
         (note,) = self.check()
-        self.assertEqual((note.kind, note.first, note.last), (Kind.STATED, 5, 5))
+        self.assertEqual((note.kind, note.first, note.last), (FindingKind.STATED, 5, 5))
         self.assert_sound()
         rig = self.start()
         self.assertEqual(self.listed(rig), [0, 1, 2, 3, 4, *range(6, 12)])
@@ -84,7 +90,7 @@ class RepairTests(CheckedCase):
             self.flip(path, self.place(sequence) + 30)
         self.assertEqual([one.first for one in self.repair()], [3, 8])
         shutil.copy(f"{self.path}.kept", path)
-        self.assert_found(Kind.WHOLE_AGAIN, Kind.WHOLE_AGAIN)
+        self.assert_found(FindingKind.WHOLE_AGAIN, FindingKind.WHOLE_AGAIN)
         self.repair()
         self.assertEqual([one for one in self.check() if one.is_damage], [])
         rig = self.start()
@@ -163,7 +169,7 @@ class RepairTests(CheckedCase):
         self.assertIs(causes[9], Cause.DECLARED)
         self.assertIs(causes[5], Cause.MISSING)
         rig.close()
-        self.assertEqual([one.kind for one in self.check()], [Kind.STATED])
+        self.assertEqual([one.kind for one in self.check()], [FindingKind.STATED])
         self.assert_sound()
 
     def test_everything_is_gone(self) -> None:
@@ -200,7 +206,7 @@ class RepairTests(CheckedCase):
         after = self.contents()
         name = f"recordings/desk-1/{self.late.session_id}/part-0000.mp4"
         self.assertEqual(after[name], expected[name])
-        self.assert_found(Kind.INIT)
+        self.assert_found(FindingKind.INIT)
 
     def test_database(self) -> None:
         """Whatever has become of the database, a repair makes history tell the same again."""
@@ -231,7 +237,9 @@ class RepairTests(CheckedCase):
         """A session whose folder is gone is forgotten, and that is told."""
         shutil.rmtree(folder_of(self.rig, self.other))
         (found,) = self.repair()
-        self.assertEqual((found.kind, found.session_id), (Kind.NO_FOLDER, self.other.session_id))
+        self.assertEqual(
+            (found.kind, found.session_id), (FindingKind.NO_FOLDER, self.other.session_id)
+        )
         self.assertIn("5 segments", found.text)
         self.assert_sound()
         self.assertEqual(len(self.everything()), 3)
@@ -278,7 +286,7 @@ class RepairTests(CheckedCase):
             os.remove(self.database + suffix)
         shutil.copy(copy, self.database)
         (found,) = self.repair()
-        self.assertEqual((found.kind, found.mended), (Kind.UNFINISHED, "closed"))
+        self.assertEqual((found.kind, found.mended), (FindingKind.UNFINISHED, "closed"))
         self.assert_sound()
         self.assertEqual(self.listed(self.start()), list(range(13)))
 
@@ -286,32 +294,35 @@ class RepairTests(CheckedCase):
 class RebuildTests(CheckedCase):
     """``--rebuild``: what records told of is read from the boxes again."""
 
-    def rows(self, name: str = "part-0000.idx", session: Session | None = None) -> list[Row]:
+    def records(
+        self, name: str = "part-0000.idx", session: Session | None = None
+    ) -> list[IndexRecord]:
         """The records of a part, all of which have to be sound."""
         with open(self.inside(name, session), "rb") as file:
             found = list(read_records(file.read()))
-        return [row for row in found if row is not None] if None not in found else self.fail()
+        return [one for one in found if one is not None] if None not in found else self.fail()
 
-    def assert_rebuilt(self, before: list[Row], *fresh: int) -> None:
+    def assert_rebuilt(self, before: list[IndexRecord], *fresh: int) -> None:
         """The records are those that there were; these are marked as unverified, and say when
         they were captured in the place of when they came."""
-        after = self.rows()
+        after = self.records()
         self.assertEqual(len(after), len(before))
         for place, (old, new) in enumerate(zip(before, after, strict=True)):
             if place in fresh:
                 self.assertEqual(new[:8], old[:8])
-                self.assertEqual((new[8], new[9]), (old[4], old[9] | UNVERIFIED))
+                self.assertEqual(new.received_time_us, old.start_time_us)
+                self.assertEqual(new.flags, old.flags | UNVERIFIED)
             else:
                 self.assertEqual(new, old)
 
     def test_lost_records(self) -> None:
         """Records that are gone altogether are made anew."""
-        before, expected = self.rows(), self.listed(self.killed())
+        before, expected = self.records(), self.listed(self.killed())
         os.remove(self.inside("part-0000.idx"))
-        self.assertEqual([one.kind for one in self.repair()], [Kind.NO_RECORDS])
-        self.assert_found(Kind.NO_RECORDS)
-        found = {one.kind: one.mended for one in self.repair(rebuild=True)}
-        self.assertIn("12 records were made anew", found[Kind.NO_RECORDS])
+        self.assertEqual([one.kind for one in self.repair()], [FindingKind.NO_RECORDS])
+        self.assert_found(FindingKind.NO_RECORDS)
+        found = {one.kind: one.mended for one in self.repair(is_rebuilding=True)}
+        self.assertIn("12 records were made anew", found[FindingKind.NO_RECORDS])
         self.assert_rebuilt(before, *range(12))
         self.assert_sound()
         rig = self.start()
@@ -320,13 +331,13 @@ class RebuildTests(CheckedCase):
 
     def test_every_length_of_the_records(self) -> None:
         """However short the records are cut, all of them are there afterwards."""
-        before = self.rows()
+        before = self.records()
         path = self.inside("part-0000.idx")
         kept = self.path + ".kept"
         shutil.copytree(self.path, kept)
         for size in range(0, 12 * RECORD_BYTES, 37):
             os.truncate(path, size)
-            self.repair(rebuild=True)
+            self.repair(is_rebuilding=True)
             self.assert_rebuilt(before, *range(size // RECORD_BYTES, 12))
             self.assertEqual([one for one in self.check() if one.is_damage], [])
             shutil.rmtree(self.path)
@@ -334,14 +345,14 @@ class RebuildTests(CheckedCase):
 
     def test_every_octet_of_a_record(self) -> None:
         """Whichever octet of a record is wrong, it is made anew, and what was there is kept."""
-        before = self.rows()
+        before = self.records()
         path = self.inside("part-0000.idx")
         kept = self.path + ".kept"
         shutil.copytree(self.path, kept)
         for place in (0, 5, 11):
             for octet in range(0, RECORD_BYTES, 9):
                 self.flip(path, place * RECORD_BYTES + octet)
-                self.repair(rebuild=True)
+                self.repair(is_rebuilding=True)
                 self.assert_rebuilt(before, place)
                 self.assertEqual([one for one in self.check() if one.is_damage], [])
                 self.assertEqual(os.path.getsize(f"{path}.before-{NOW_US}"), 12 * RECORD_BYTES)
@@ -356,12 +367,12 @@ class RebuildTests(CheckedCase):
         path = self.inside("part-0000.mp4")
         with open(path, "rb") as file:
             data = file.read()
-        (last,) = self.rows()[-1:]
+        (last,) = self.records()[-1:]
         for size in range(last[1] + 1, len(data), 11):
             os.truncate(path, size)
             os.remove(self.inside("part-0000.idx"))
-            self.repair(rebuild=True)
-            self.assertEqual(len(self.rows()), 11)
+            self.repair(is_rebuilding=True)
+            self.assertEqual(len(self.records()), 11)
             with open(path, "rb") as file:
                 self.assertEqual(file.read(), data[: last[1]])
             with open(f"{path}.tail-{last[1]}-{NOW_US}", "rb") as file:
@@ -383,10 +394,10 @@ class RebuildTests(CheckedCase):
             file.write(an_arrival(self.session, 12).segment.data)
         before = self.contents()
         (found,) = (one for one in self.repair() if one.is_damage)
-        self.assertEqual((found.kind, found.mended), (Kind.TAIL, ""))
+        self.assertEqual((found.kind, found.mended), (FindingKind.TAIL, ""))
         name = "recordings/desk-1/session-00000000/part-0000.mp4"
         self.assertEqual(self.contents()[name], before[name])
-        self.repair(rebuild=True)
+        self.repair(is_rebuilding=True)
         self.assert_sound()
         self.assertEqual(self.listed(self.start()), list(range(13)))
 
@@ -398,7 +409,7 @@ class RebuildTests(CheckedCase):
             for name in os.listdir(folder_of(self.rig, session)):
                 if not name.endswith(".mp4"):
                     os.remove(self.inside(name, session))
-        self.repair(rebuild=True)
+        self.repair(is_rebuilding=True)
         self.assert_sound()
         rig = self.start()
         self.assertEqual([self.listed(rig, one) for one in (self.session, self.late)], expected)
@@ -411,8 +422,8 @@ class RebuildTests(CheckedCase):
         size = os.path.getsize(path)
         place = len(self.session.init) + 5 * SIZE
         self.flip(path, place + 5)
-        self.repair(rebuild=True)
-        self.assertEqual([row[0] for row in self.rows()], [0, 1, 2, 3, 4])
+        self.repair(is_rebuilding=True)
+        self.assertEqual([record.sequence for record in self.records()], [0, 1, 2, 3, 4])
         aside = f"{path}.tail-{place}-{NOW_US}"
         self.assertEqual(os.path.getsize(aside) + os.path.getsize(path), size)
         rig = self.start()
@@ -442,7 +453,7 @@ class RebuildTests(CheckedCase):
                 for suffix in ("", "-wal", "-shm"):
                     os.remove(self.database + suffix)
             self.start().close()
-            self.repair(rebuild=True)
+            self.repair(is_rebuilding=True)
             self.assert_sound()
             rig = self.start()
             self.assertEqual(self.listed(rig, session), [0, 1, 2, 3])
@@ -463,7 +474,7 @@ class KilledRepairTests(CheckedCase):
             file.write(b"no segment")
         spoilt = self.mktemp()
         shutil.copytree(self.path, spoilt)
-        self.repair(rebuild=True)
+        self.repair(is_rebuilding=True)
         self.assert_sound()
         expected = self.everything()
         steps = 0
@@ -475,12 +486,12 @@ class KilledRepairTests(CheckedCase):
                 self.path, disk, put=lambda one: None, expect=disk.ignore, came=disk.ignore
             )
             try:
-                work.repair(NOW_US, rebuild=True)
+                work.repair(NOW_US, is_rebuilding=True)
             except KeyboardInterrupt:
                 steps += 1
             else:
                 break
-            self.repair(rebuild=True, now_us=NOW_US + 1)
+            self.repair(is_rebuilding=True, now_us=NOW_US + 1)
             self.assertEqual([one for one in self.check() if one.is_damage], [], steps)
             self.assertEqual(self.everything(), expected, steps)
         self.assertGreater(steps, 20)

@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_US, a_session, an_arrival
 from vidlink.model import Cause, Gap, SegmentQuery, SessionRecord, SessionState, Span
-from vidlink.store.sequences import gaps as listing
-from vidlink.store.sequences.gaps import SEALING_US, SILENT_US, Life
+from vidlink.store.sequences.gaps import SILENT_US, explain, sealed_gaps
+from vidlink.store.sequences.life import SEALING_US, Life
 
 
 class EndTests(SynchronousTestCase):
@@ -25,7 +25,7 @@ class EndTests(SynchronousTestCase):
 
     def explained(self, ended_us: int | None, *stated: Gap, sealed: bool = False) -> list[Gap]:
         """What is missing of a session of one span that ended then."""
-        return [*listing.explain([self.span], stated, Life(EPOCH_US, ended_us, sealed))]
+        return [*explain([self.span], stated, Life(EPOCH_US, ended_us, sealed))]
 
     def test_silence(self) -> None:
         """A long silence before the end is missing time; a short one is not."""
@@ -40,7 +40,7 @@ class EndTests(SynchronousTestCase):
 
     def test_nothing_recorded(self) -> None:
         """A session that lasted and has nothing recorded is missing from its beginning on."""
-        gaps = listing.explain([], [], Life(EPOCH_US, EPOCH_US + 60_000_000, False))
+        gaps = explain([], [], Life(EPOCH_US, EPOCH_US + 60_000_000, False))
         self.assertEqual(gaps, (Gap(None, None, Cause.MISSING, EPOCH_US, EPOCH_US + 60_000_000),))
 
     def test_said_otherwise(self) -> None:
@@ -48,9 +48,9 @@ class EndTests(SynchronousTestCase):
         stop = Gap(None, None, Cause.SERVER_STOPPED, self.span.end_time_us)
         ended_us = EPOCH_US + 60_000_000
         self.assertEqual(self.explained(ended_us, stop), [stop])
-        done = listing.sealed_gaps([], ended_us)
+        done = sealed_gaps([], ended_us)
         self.assertEqual(self.explained(ended_us, *done, sealed=True), [])
-        done = listing.sealed_gaps([stop], ended_us)
+        done = sealed_gaps([stop], ended_us)
         self.assertEqual(self.explained(ended_us, *done, sealed=True), [])
         self.assertEqual(len(done), 1)
 
@@ -62,7 +62,7 @@ class DamagedTests(SynchronousTestCase):
         """It is a gap of that cause once it is not counted as recorded any more."""
         spans = [Span(0, 4, 0, 5, 50), Span(6, 9, 6, 10, 40)]
         stated = Gap(5, 5, Cause.DAMAGED, detail="its checksum is wrong")
-        (gap,) = listing.explain(spans, [stated], Life(0, 10, True))
+        (gap,) = explain(spans, [stated], Life(0, 10, True))
         self.assertEqual((gap.first, gap.cause), (5, Cause.DAMAGED))
 
 

@@ -10,17 +10,18 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.index.test_catalog import CountingCatalog, a_record
 from tests.store.samples import a_session
-from tests.store.sequences.test_listing import STATED
+from tests.store.sequences.test_explain import STATED
 from vidlink.model import Cause, Gap, Span
 from vidlink.store.files.layout import SessionFile
-from vidlink.store.index.database import Index, Sheet
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.index.database import Index
+from vidlink.store.index.rows import SessionRows
+from vidlink.store.sequences.gaps import explain
 from vidlink.store.sequences.runs import Runs
-from vidlink.store.sequences.window import WHOLE, Window
+from vidlink.store.sequences.window import WHOLE, SequenceWindow
 
 HIGHEST = 45
 WINDOWS = st.builds(
-    lambda low, size: Window(low, None if size is None else low + 1 + size),
+    lambda low, size: SequenceWindow(low, None if size is None else low + 1 + size),
     st.integers(-1, HIGHEST),
     st.none() | st.integers(0, HIGHEST),
 )
@@ -30,7 +31,7 @@ TIME_GAP = Gap(None, None, Cause.SERVER_STOPPED, 300, None, "cut short")
 RUN = 10
 
 
-def inside(gaps: tuple[Gap, ...], window: Window) -> tuple[Gap, ...]:
+def inside(gaps: tuple[Gap, ...], window: SequenceWindow) -> tuple[Gap, ...]:
     """Those of `gaps` that belong to `window`; gaps of time alone belong to the end."""
     return tuple(
         gap
@@ -52,11 +53,13 @@ class WindowTests(SynchronousTestCase):
     """What a window shows of the gaps."""
 
     @given(st.sets(st.integers(0, 40)), st.lists(STATED, max_size=6), WINDOWS)
-    def test_as_in_the_whole(self, recorded: set[int], stated: list[Gap], window: Window) -> None:
+    def test_as_in_the_whole(
+        self, recorded: set[int], stated: list[Gap], window: SequenceWindow
+    ) -> None:
         """Whatever there is and was said, a window has the gaps that all of it has there: with
         the same bounds, causes and times."""
         runs, stated = runs_of(recorded), [*stated, TIME_GAP]
-        whole = listing.explain(runs.spans(), stated)
+        whole = explain(runs.spans(), stated)
         part = window.explain(runs.spans_near(window), stated)
         self.assertEqual(inside(part, window), inside(whole, window))
         self.assertEqual(WHOLE.explain(runs.spans_near(WHOLE), stated), whole)
@@ -81,7 +84,7 @@ class FiledTests(SynchronousTestCase):
         index = Index(os.path.join(folder, "index.sqlite3"), "uuid", "OFF")
         index.open()
         file = SessionFile(a_session(init=b""), 24, 0)
-        index.save([Sheet(file, a_record(1), None, spans, list(enumerate(gaps)))])
+        index.save([SessionRows(file, a_record(1), None, spans, list(enumerate(gaps)))])
         index.close()
         catalog = CountingCatalog(index.path)
         self.addCleanup(catalog.close)
@@ -94,11 +97,11 @@ class FiledTests(SynchronousTestCase):
         spans = [(part, span) for part, runs in enumerate(pieces) for span in runs.spans()]
         gaps = [Gap(6, 8, Cause.DECLARED), Gap(21, 35, Cause.QUEUE_FULL), TIME_GAP]
         catalog = self.catalog(spans, [*gaps, Gap(41, 43, Cause.DECLARED)])
-        whole = listing.explain(catalog.spans(1), catalog.gaps(1))
+        whole = explain(catalog.spans(1), catalog.gaps(1))
         self.assertEqual(len(whole), 8)
         for low in range(-1, HIGHEST):
             for high in (*range(low + 1, HIGHEST), None):
-                window = Window(low, high)
+                window = SequenceWindow(low, high)
                 near = catalog.spans_near(1, window)
                 part = window.explain(near, catalog.gaps(1, *window.reach(near)))
                 self.assertEqual(inside(part, window), inside(whole, window), window)
@@ -110,7 +113,7 @@ class FiledTests(SynchronousTestCase):
             starts = [n * (RUN + 1) for n in range(count)]
             spans = [(0, Span(n, n + RUN - 1, n, n + RUN, 1)) for n in starts]
             catalog = self.catalog(spans, [])
-            window = Window(starts[-9], starts[-4])
+            window = SequenceWindow(starts[-9], starts[-4])
             self.assertEqual(len(catalog.spans_near(1, window)), 7)
             steps.append(catalog.steps)
         self.assertLess(steps[1], 1.1 * steps[0])

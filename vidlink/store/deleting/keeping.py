@@ -26,9 +26,10 @@ from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Report, SetHold
 from vidlink.store.handover.removals import Removal, Removals
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.deletions import Stock
+from vidlink.store.index.deletions import Deletions
 from vidlink.store.queue.ledger import Ledger
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.pages import clamp_limit
+from vidlink.store.sequences.texts import as_text
 
 #: Among so many of each state the plan is made; it names no more than that.
 MOST_PLANNED = 10_000
@@ -68,7 +69,7 @@ class Keeping:
         self._disk = disk
         self._ledger = ledger
         self._catalog = catalog
-        self._stock = Stock(catalog)
+        self._stock = Deletions(catalog)
         self._receipts = receipts
         self._locks = locks
         self._inbox = inbox
@@ -100,7 +101,7 @@ class Keeping:
             self._call_in_reactor(self._deleted, answer, outcome)
 
         reason = DeletionReason.ASKED
-        order = Removal(sentinel_id, session_id, reason, listing.as_text(by), rehearse, tell)
+        order = Removal(sentinel_id, session_id, reason, as_text(by), rehearse, tell)
         self._removals.ask(order)
         return answer
 
@@ -119,7 +120,7 @@ class Keeping:
             return fail(StoreError("the recording is closed"))
         hold = None
         if reason is not None:
-            hold = Hold(listing.as_text(reason), self._wall_clock_us())
+            hold = Hold(as_text(reason), self._wall_clock_us())
         order = SetHold(sentinel_id, session_id, hold)
         account = self._ledger.account(session_id)
         if account is not None and account.session.sentinel_id == sentinel_id:
@@ -162,7 +163,7 @@ class Keeping:
 
     def receipts(self, before: int | None, limit: int) -> Deferred[ReceiptPage]:
         """One page of receipts, newest first."""
-        return self._run_in_pool(self._page, before, listing.clamp_limit(limit))
+        return self._run_in_pool(self._page, before, clamp_limit(limit))
 
     def _page(self, before: int | None, limit: int) -> ReceiptPage:
         lines = self._stock.receipts(before, limit + 1)
@@ -176,7 +177,7 @@ class Keeping:
 
     def retention(self, limit: int) -> Deferred[Retention]:
         """The policy, and what would go by it now."""
-        return self._run_in_pool(self._plan, listing.clamp_limit(limit))
+        return self._run_in_pool(self._plan, clamp_limit(limit))
 
     def _plan(self, limit: int) -> Retention:
         totals = self._stock.totals()

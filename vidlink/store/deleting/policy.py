@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vidlink.model import Candidate, DeletionReason, Due, Policy, SessionState
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.life import state_at
 
 
 def in_order(candidates: Iterable[Candidate], now_us: int) -> list[Candidate]:
@@ -25,7 +25,7 @@ def in_order(candidates: Iterable[Candidate], now_us: int) -> list[Candidate]:
         ended_us = one.ended_time_us
         if ended_us is None or one.is_held or one.state is SessionState.LIVE:
             continue
-        is_sealed = listing.state_at(one.state, ended_us, now_us) is SessionState.SEALED
+        is_sealed = state_at(one.state, ended_us, now_us) is SessionState.SEALED
         found.append((not is_sealed, ended_us, one.session_id, one))
     return [one[-1] for one in sorted(found, key=lambda one: one[:-1])]
 

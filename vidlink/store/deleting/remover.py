@@ -15,7 +15,6 @@ Which sessions go by the policy is decided in `policy`; who asks for one is in `
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,10 +35,11 @@ from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Forget, SetHold
-from vidlink.store.handover.removals import Removal, Removals
+from vidlink.store.handover.removals import FULL, Removal, Removals
 from vidlink.store.index.catalog import Catalog, Filed
-from vidlink.store.index.deletions import Stock
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.index.deletions import Deletions
+from vidlink.store.sequences.gaps import explain
+from vidlink.store.sequences.life import Life, state_at
 
 #: The policy is looked at so often;
 ROUND_SECONDS = 60.0
@@ -49,11 +49,10 @@ LOOK_SECONDS = 1.0
 MOST_AT_ONCE = 16
 #: Among so many of each state the policy chooses at once.
 MOST_LOOKED_AT = 1_024
-#: What cannot be deleted is not tried again by the policy for so long.
+#: The policy does not try again for so long to delete a session that cannot be deleted.
 PASS_OVER_SECONDS = 600.0
 #: Who deletes what the policy lets go.
 POLICY = "policy"
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Remover:
@@ -83,7 +82,7 @@ class Remover:
         self._paths = folder.paths
         self._disk = disk
         self._catalog = catalog
-        self._stock = Stock(catalog)
+        self._stock = Deletions(catalog)
         self._receipts = receipts
         self._number = self._stock.last_receipt()
         self._locks = locks
@@ -198,9 +197,9 @@ class Remover:
         spans, gaps = self._catalog.spans(filed.row), self._catalog.gaps(filed.row)
         # As history has shown it: its time may be over, which the database need not know yet.
         record = filed.record
-        state = listing.state_at(record.state, record.ended_time_us, self._wall_clock_us())
-        life = listing.Life.of(replace(record, state=state))
-        record = replace(record, spans=spans, gaps=listing.explain(spans, gaps, life))
+        state = state_at(record.state, record.ended_time_us, self._wall_clock_us())
+        life = Life.of(replace(record, state=state))
+        record = replace(record, spans=spans, gaps=explain(spans, gaps, life))
         return describe(record, removal, digest_records(folder, self._disk))
 
     def _let_go(self, removal: Removal, receipt: Receipt) -> None:
@@ -229,7 +228,7 @@ class Remover:
             try:
                 return self._receipts.append(receipt)
             except OSError as error:
-                if error.errno not in _FULL or not self._reserve.give():
+                if error.errno not in FULL or not self._reserve.give():
                     raise
 
     def _finish(self) -> None:

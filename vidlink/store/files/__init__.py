@@ -1,4 +1,4 @@
-"""What lies in a data folder: its paths, and how each kind of file is laid out, read and written.
+"""The files of a data folder: their paths, and how each kind is laid out, read and written.
 
 The database is :mod:`vidlink.store.index`; when something is written is said elsewhere.
 """

@@ -1,4 +1,4 @@
-"""How what was written is made to survive a power cut, and which way this machine allows.
+"""Ways to make what was written survive a power cut, and the choice of one for this machine.
 
 One `syncfs` makes a round of 1,000 files durable in the time that `fdatasync` takes for a
 hundred, so it is the way wherever it can be trusted to report an error.
@@ -32,6 +32,8 @@ class Durability:
 
     This one leaves it to the operating system: what was written survives the death of the
     process, and a power cut only if the kernel had it written back by then.
+
+    :raises OSError: from every method, if it is not sure that they are durable.
     """
 
     name = "operating system"
@@ -41,11 +43,10 @@ class Durability:
     reaches_disk = False
 
     def sync_session(self, descriptors: Iterable[int], folders: Iterable[str]) -> None:
-        """Make one session's files, and the names in these folders, durable if that is done
-        one by one. Raises :exc:`OSError`."""
+        """Make one session's files and the names in these folders durable, if it is done so."""
 
     def sync_all(self) -> None:
-        """Make everything durable if that is done in one. Raises :exc:`OSError`."""
+        """Make everything durable, if it is done in one."""
 
     def close(self) -> None:
         """Let go of descriptors."""
@@ -100,8 +101,7 @@ def choose_durability(wanted: str, root: str, disk: Disk) -> Durability:
     `wanted` is ``disk`` (what is acknowledged survives a power cut) or ``os`` (it survives
     the death of the process).
 
-    Raises:
-        UserMistake: `wanted` is neither.
+    :raises UserMistake: if `wanted` is neither.
     """
     if wanted not in ("os", "disk"):
         raise UserMistake(f"durability is 'disk' or 'os', not {wanted!r}")
@@ -128,7 +128,7 @@ def _best(root: str, disk: Disk) -> tuple[Durability, str]:
 
 
 def why_not_syncfs(root: str) -> str:
-    """Why `syncfs` cannot be trusted on the file system of `root`; empty if it can."""
+    """The reason why `syncfs` cannot be trusted on the file system of `root`; empty if it can."""
     if sys.platform != "linux":
         return "syncfs is for Linux"
     version = re.match(r"([0-9]+)\.([0-9]+)", platform.release())

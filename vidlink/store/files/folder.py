@@ -1,7 +1,7 @@
 """Taking the data folder: is it ours, can it be written, does nobody else use it?
 
 A marker file with an id of its own says that a folder is ours, and in which format; a lock
-keeps a second process out. What is in the folder is read by `recovery`.
+keeps a second process out. What is in the folder is read by `starting.recovery`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from twisted.logger import Logger
@@ -36,10 +37,12 @@ class DataFolder:
     place: tuple[int, int]
 
     def check(self) -> None:
-        """Raise :exc:`OSError` if another folder is at its path now, or none.
+        """Make sure that it is still at its path.
 
-        So it is when its disk is unmounted: what is written then reaches another disk, where
+        When its disk is unmounted it is not: what is written then reaches another disk, where
         nobody will look for it.
+
+        :raises OSError: if another folder is there now, or none.
         """
         try:
             is_here = _place(self.paths.root) == self.place
@@ -56,18 +59,12 @@ class DataFolder:
 def take_folder(root: str, disk: Disk) -> DataFolder:
     """Open the data folder at `root`; an empty or missing one is begun.
 
-    Raises:
-        UserMistake: it cannot be used; the text says why and what to do.
+    :raises UserMistake: if it cannot be used; the text says why and what to do.
     """
     paths = Paths(os.path.abspath(root))
     try:
         _look(paths)
-        lock = _lock(paths)
-        try:
-            return DataFolder(paths, _identify(paths, disk), lock, _place(paths.root))
-        except BaseException:
-            os.close(lock)
-            raise
+        return _opened(paths, _lock(paths), lambda: _identify(paths, disk))
     except OSError as error:
         raise UserMistake(
             f"the data folder {paths.root} cannot be used: {error.strerror or error}; "
@@ -78,7 +75,9 @@ def take_folder(root: str, disk: Disk) -> DataFolder:
 def inspect_folder(root: str, disk: Disk) -> DataFolder:
     """Open the data folder at `root` for reading: nothing is made, and nothing written.
 
-    As long as it is held no server can take it. Raises :exc:`~vidlink.errors.UserMistake`.
+    As long as it is held no server can take it.
+
+    :raises UserMistake: if it is not one, or cannot be read.
     """
     paths = Paths(os.path.abspath(root))
     try:
@@ -89,15 +88,19 @@ def inspect_folder(root: str, disk: Disk) -> DataFolder:
                 f"{paths.root} is not a data folder of VidLink: it has no "
                 f"{os.path.basename(paths.marker)}; name the data folder of a server"
             )
-        lock = _share_lock(paths)
-        try:
-            return DataFolder(paths, _read_marker(paths, disk), lock, _place(paths.root))
-        except BaseException:
-            os.close(lock)
-            raise
+        return _opened(paths, _share_lock(paths), lambda: _read_marker(paths, disk))
     except OSError as error:
         reason = error.strerror or error
         raise UserMistake(f"the data folder {paths.root} cannot be read: {reason}") from error
+
+
+def _opened(paths: Paths, lock: int, identify: Callable[[], str]) -> DataFolder:
+    """The folder that is kept by `lock`, which is let go if it cannot be identified."""
+    try:
+        return DataFolder(paths, identify(), lock, _place(paths.root))
+    except BaseException:
+        os.close(lock)
+        raise
 
 
 def _place(path: str) -> tuple[int, int]:
@@ -129,7 +132,7 @@ def _look(paths: Paths) -> None:
 
 
 def _is_begun(paths: Paths, names: set[str]) -> bool:
-    """Whether `names` are no more than what a start leaves that could not write the marker."""
+    """True if `names` are no more than what a start leaves that could not write the marker."""
     if names != {os.path.basename(paths.recordings)}:
         return not names
     return os.path.isdir(paths.recordings) and not os.listdir(paths.recordings)
@@ -162,10 +165,9 @@ def _in_use(paths: Paths, locked: Locked) -> UserMistake:
 def _identify(paths: Paths, disk: Disk) -> str:
     """The id of the folder; a new one gets one."""
     try:
-        name = _read_marker(paths, disk)
+        return _read_marker(paths, disk)
     except FileNotFoundError:
         return _begin(paths, disk)
-    return name
 
 
 def _read_marker(paths: Paths, disk: Disk) -> str:

@@ -1,15 +1,15 @@
 """The bytes of our own files: index records and ``session.json`` (docs/reference/store.md).
 
-The parts themselves are what Sentinels sent; the database is in `database`.
+The parts themselves are what Sentinels sent; receipts have a module of their own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from vidlink.errors import StoreError
@@ -27,37 +27,72 @@ _RECORD = Struct("!QQIIqQIIqHxxI")
 
 KEYFRAME, LATE, UNDECODABLE, UNVERIFIED, DAMAGED = 1, 2, 4, 8, 16
 
-#: One record as plain numbers, in the order of the file: sequence, offset, size, check, start
-#: time, media time, duration, frame rate, received, flags, check of the record itself.
+#: A record as plain numbers: those of an :class:`IndexRecord`, and the check of the record itself.
+#: Who looks at all of a long session spares the time for objects.
 Row = tuple[int, int, int, int, int, int, int, int, int, int, int]
+_FLAGS, _OWN_CHECK = 9, 10
+
+
+class IndexRecord(NamedTuple):
+    """A record as named numbers, in the order of the file.
+
+    The segment is `size_bytes` octets from `offset` on in its part, with `check` as their CRC-32.
+    """
+
+    sequence: int
+    offset: int
+    size_bytes: int
+    check: int
+    start_time_us: int
+    media_time: int
+    duration_ms: int
+    framerate_mhz: int
+    received_time_us: int
+    flags: int
+
+    @property
+    def end(self) -> int:
+        """The place behind the segment."""
+        return self.offset + self.size_bytes
+
+    @property
+    def is_damaged(self) -> bool:
+        """True if the segment is known not to be what was recorded."""
+        return bool(self.flags & DAMAGED)
+
+    def pack(self) -> bytes:
+        """The octets of the record."""
+        return _packed(self)
 
 
 def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
     """The record of a segment whose bytes begin at `offset` and have this CRC-32."""
+    return _packed(number_arrival(arrival, offset, check))
+
+
+def number_arrival(arrival: Arrival, offset: int, check: int) -> tuple[int, ...]:
+    """The numbers of the record of a segment, in the order of an :class:`IndexRecord`."""
     segment = arrival.segment
     flags = KEYFRAME if segment.keyframe else 0
     if segment.late:
         flags |= LATE
     if arrival.undecodable:
         flags |= UNDECODABLE
-    return pack_row(
-        (
-            segment.sequence,
-            offset,
-            len(segment.data),
-            check,
-            segment.start_time_us,
-            arrival.media_time,
-            segment.duration_ms,
-            segment.framerate_mhz,
-            arrival.received_time_us,
-            flags,
-        )
+    return (
+        segment.sequence,
+        offset,
+        len(segment.data),
+        check,
+        segment.start_time_us,
+        arrival.media_time,
+        segment.duration_ms,
+        segment.framerate_mhz,
+        arrival.received_time_us,
+        flags,
     )
 
 
-def pack_row(numbers: Sequence[int]) -> bytes:
-    """The record of these numbers: those of a `Row`, without the check of the record."""
+def _packed(numbers: Iterable[int]) -> bytes:
     body = _BODY.pack(*numbers)
     return body + _CHECK.pack(crc32(body))
 
@@ -67,16 +102,21 @@ def read_rows(data: bytes) -> Iterator[Row | None]:
 
     Those are the ones that are damaged, and those of segments that are known to be.
     """
-    for row in read_records(data):
-        yield None if row is None or row[9] & DAMAGED else row
+    for row in _whole(data):
+        yield None if row is None or row[_FLAGS] & DAMAGED else row
 
 
-def read_records(data: bytes) -> Iterator[Row | None]:
+def read_records(data: bytes) -> Iterator[IndexRecord | None]:
     """Every whole record in `data`, whatever it says; None in the place of a damaged one."""
+    for row in _whole(data):
+        yield None if row is None else IndexRecord(*row[:_OWN_CHECK])
+
+
+def _whole(data: bytes) -> Iterator[Row | None]:
     view = memoryview(data)[: len(data) - len(data) % RECORD_BYTES]
     start = 0
     for row in _RECORD.iter_unpack(view):
-        if crc32(view[start : start + _CHECKED_BYTES]) == row[10]:
+        if crc32(view[start : start + _CHECKED_BYTES]) == row[_OWN_CHECK]:
             yield row
         else:
             yield None
@@ -84,13 +124,13 @@ def read_records(data: bytes) -> Iterator[Row | None]:
 
 
 def size_of(segment_bytes: int, segment_count: int) -> int:
-    """What a session takes, as policies count it: segments and their index records."""
+    """The octets of a session, as policies count them: segments and their index records."""
     return segment_bytes + segment_count * RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFile:
-    """What ``session.json`` holds: the session, its gaps, and once it is over, its ending.
+    """A session as ``session.json`` describes it: its gaps too, and once it is over, its ending.
 
     The initialization segment itself stands at the head of every part; here are its size and
     its CRC-32. `session.init` is empty. `filling_from`: it has ended, and what comes late is
@@ -110,7 +150,7 @@ class SessionFile:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the session was being written to, or filled, when this was written."""
+        """True if the session was being written to, or filled, when this was written."""
         return self.ended_time_us is None or self.filling_from is not None
 
 
@@ -154,14 +194,13 @@ def write_session(file: SessionFile) -> bytes:
 
 
 def read_session(data: bytes) -> SessionFile:
-    """What :func:`write_session` wrote.
+    """Read what :func:`write_session` wrote.
 
-    Raises:
-        StoreError: the bytes are anything else.
+    :raises StoreError: if the bytes are anything else.
     """
     try:
         known = json.loads(data)
-        if _typed(known["format"], int) != FORMAT:
+        if typed(known["format"], int) != FORMAT:
             raise StoreError(f"session.json has format {known['format']}, not {FORMAT}")
         values: dict[str, Any] = {name: _text(known[name]) for name in _TEXTS}
         values |= {name: _number(known[name], *ends) for name, ends in _NUMBERS.items()}
@@ -175,7 +214,7 @@ def read_session(data: bytes) -> SessionFile:
             ended_time_us=None if ended is None else _number(ended["time_us"]),
             end_reason="" if ended is None else _text(ended["reason"]),
             gaps=tuple(_gap_from_json(gap) for gap in known.get("gaps", ())),
-            is_sealed=_typed(known.get("sealed", False), bool),
+            is_sealed=typed(known.get("sealed", False), bool),
             filling_from=None if filling is None else _number(filling, 0),
             hold=None if hold is None else _hold_from_json(hold),
         )
@@ -183,14 +222,18 @@ def read_session(data: bytes) -> SessionFile:
         raise StoreError(f"session.json cannot be read: {error!r}") from error
 
 
-def _typed(value: Any, kind: type) -> Any:
+def typed(value: Any, kind: type) -> Any:
+    """`value`, which came from JSON.
+
+    :raises TypeError: if it is not of just this type: a boolean is no number.
+    """
     if type(value) is not kind:
         raise TypeError(f"{value!r} is not of type {kind.__name__}")
     return value
 
 
 def _number(value: Any, lowest: int = -_I63, highest: int = _I63 - 1) -> int:
-    number: int = _typed(value, int)
+    number: int = typed(value, int)
     if not lowest <= number <= highest:
         raise ValueError(f"{number} is not from {lowest} to {highest}")
     return number
@@ -198,7 +241,7 @@ def _number(value: Any, lowest: int = -_I63, highest: int = _I63 - 1) -> int:
 
 def _text(value: Any) -> str:
     """A text that can be written: half a surrogate pair cannot."""
-    text: str = _typed(value, str)
+    text: str = typed(value, str)
     text.encode("utf-8")
     return text
 

@@ -1,4 +1,4 @@
-"""Where everything lies in the data folder: names only, nothing is opened here."""
+"""The place of everything in the data folder: names only, nothing is opened here."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ def part_number(name: str) -> int | None:
 
 
 def part_numbers(names: Iterable[str]) -> list[int]:
-    """The numbers of the parts that these files belong to, ascending."""
-    numbers = {part_number(name) for name in names}
-    return sorted(number for number in numbers if number is not None)
+    """The parts that the files `names` belong to, ascending."""
+    return sorted({number for name in names if (number := part_number(name)) is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +42,12 @@ class Paths:
 
     @property
     def marker(self) -> str:
-        """What says that the folder is ours, and in which format."""
+        """The file that says that the folder is ours, and in which format."""
         return os.path.join(self.root, "vidlink-data.json")
 
     @property
     def lock(self) -> str:
-        """What the one process that uses the folder holds locked."""
+        """The file that the one process that uses the folder holds locked."""
         return os.path.join(self.root, "lock")
 
     @property
@@ -68,7 +67,7 @@ class Paths:
 
     @property
     def receipts(self) -> str:
-        """What was deleted."""
+        """The receipts of what was deleted."""
         return os.path.join(self.root, "receipts.jsonl")
 
     @property

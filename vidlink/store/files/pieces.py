@@ -7,8 +7,7 @@ read by itself, so that only that counts as unreadable.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
 from zlib import crc32
 
 from vidlink.disk import Disk
@@ -16,10 +15,10 @@ from vidlink.disk import Disk
 PIECE_BYTES = 4 * 1024 * 1024
 
 
-class Window:
+class PieceReader:
     """The file at `path`, open in a ``with``; `came` is told how many octets were read.
 
-    Raises :exc:`OSError` where it cannot be opened.
+    :raises OSError: if it cannot be opened.
     """
 
     def __init__(self, disk: Disk, path: str, came: Callable[[int], None]) -> None:
@@ -30,50 +29,39 @@ class Window:
         self._start = 0
         self._data = memoryview(b"")
 
-    def __enter__(self) -> Window:
-        """It is open already."""
+    def __enter__(self) -> PieceReader:
+        """The file is open already."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         """Close it."""
         self._disk.close(self._descriptor)
 
     def check(self, offset: int, size: int) -> int | None:
         """The CRC-32 of so many octets; None where they are not there or cannot be read."""
         check = 0
-        while size:
-            piece = self._piece(offset, size)
-            if not piece:
-                return None
+        for piece in self._pieces(offset, size):
             check = crc32(piece, check)
-            offset += len(piece)
             size -= len(piece)
-        return check
+        return None if size else check
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` octets from `offset`, fewer at the end and before what is unreadable."""
-        pieces: list[memoryview] = []
+        return b"".join(self._pieces(offset, size))
+
+    def _pieces(self, offset: int, size: int) -> Iterator[memoryview]:
+        """The octets, as they are in memory or come into it, up to what cannot be had."""
         while size:
-            piece = self._piece(offset, size)
+            place = offset - self._start
+            if not 0 <= place < len(self._data):
+                self._move(offset, size)
+                place = offset - self._start
+            piece = self._data[place : place + size]
             if not piece:
-                break
-            pieces.append(piece)
+                return
+            yield piece
             offset += len(piece)
             size -= len(piece)
-        return b"".join(pieces)
-
-    def _piece(self, offset: int, size: int) -> memoryview:
-        """What is in the window of this; the window is moved there if nothing is."""
-        place = offset - self._start
-        if not 0 <= place < len(self._data):
-            self._move(offset, size)
-            place = offset - self._start
-        return self._data[place : place + size]
 
     def _move(self, offset: int, size: int) -> None:
         self._start, self._data = offset, memoryview(b"")

@@ -1,7 +1,7 @@
 """``receipts.jsonl``: what was deleted, one line each, appended and never changed.
 
 A receipt is on the disk before anything of its session goes. The database has where each line
-lies (`database`), so that a page costs what is on it; the truth is the file.
+lies (`index.deletions`), so that a page costs what is on it; the truth is the file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import DeletionReason, Receipt, is_sentinel_id, is_session_id
-from vidlink.store.files.layout import FORMAT
+from vidlink.store.files.layout import FORMAT, typed
 
 _log = Logger()
 
@@ -40,46 +40,45 @@ def write_receipt(receipt: Receipt) -> bytes:
 
 
 def read_receipt(line: bytes) -> Receipt:
-    """What :func:`write_receipt` wrote. Raises :exc:`~vidlink.errors.StoreError`."""
+    """Read what :func:`write_receipt` wrote.
+
+    :raises StoreError: if the line is anything else.
+    """
     try:
         known = json.loads(line)
         if known["format"] != FORMAT:
             raise StoreError(f"a receipt has format {known['format']}, not {FORMAT}")
-        values: dict[str, Any] = {name: _typed(known[name], str) for name in _TEXTS}
-        values |= {name: _typed(known[name], int) for name in _NUMBERS}
+        values: dict[str, Any] = {name: typed(known[name], str) for name in _TEXTS}
+        values |= {name: typed(known[name], int) for name in _NUMBERS}
         values |= {
-            name: None if known[name] is None else _typed(known[name], int) for name in _MAYBE
+            name: None if known[name] is None else typed(known[name], int) for name in _MAYBE
         }
         if not (is_sentinel_id(values["sentinel_id"]) and is_session_id(values["session_id"])):
             raise StoreError("a receipt holds ids that are none")
-        lost = tuple((str(cause), _typed(count, int)) for cause, count in known["lost"].items())
+        lost = tuple((str(cause), typed(count, int)) for cause, count in known["lost"].items())
         return Receipt(reason=DeletionReason(known["reason"]), lost=lost, **values)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"a receipt cannot be read: {error!r}") from error
 
 
-def _typed(value: Any, kind: type) -> Any:
-    if type(value) is not kind:
-        raise TypeError(f"{value!r} is not of type {kind.__name__}")
-    return value
-
-
 class ReceiptFile:
     """The file at `path`; used by one thread at a time. Everything may block.
 
-    `flush`: a receipt is on the disk when it has been appended, not only with the system.
+    `is_flushed`: a receipt is on the disk when it has been appended, not only with the system.
+
+    :raises OSError: from every method, if the disk fails.
     """
 
-    def __init__(self, path: str, disk: Disk, *, flush: bool) -> None:
+    def __init__(self, path: str, disk: Disk, *, is_flushed: bool) -> None:
         self.path = path
         self._disk = disk
-        self._flush = flush
+        self._is_flushed = is_flushed
         self._size_bytes = 0
 
     def open(self, known_bytes: int) -> Iterator[tuple[Receipt, int, int]]:
         """Every sound receipt behind the first `known_bytes`, with its place and its size.
 
-        A line that has no end was never acted on, and is cut. Raises :exc:`OSError`.
+        A line that has no end was never acted on, and is cut.
         """
         size = self._size()
         if known_bytes > size:
@@ -103,21 +102,22 @@ class ReceiptFile:
 
     def append(self, receipt: Receipt) -> tuple[int, int]:
         """Put a receipt behind the others, on the disk; its place and its size.
-
-        Raises :exc:`OSError`; then nothing of it counts.
+        If that fails, nothing of it counts.
         """
         line, place = write_receipt(receipt), self._size_bytes
         if self._size() > place:
             # What is left of one that failed.
             self._disk.truncate(self.path, place)
-        self._disk.append(self.path, line, flush=self._flush)
-        if self._flush and not place:
+        self._disk.append(self.path, line, flush=self._is_flushed)
+        if self._is_flushed and not place:
             self._disk.sync_folder(os.path.dirname(self.path))
         self._size_bytes = place + len(line)
         return place, len(line)
 
     def read(self, place: int, size: int) -> Receipt:
-        """The receipt in that place. Raises :exc:`OSError` or a `StoreError`."""
+        """The receipt in that place.
+        :raises StoreError: if no receipt stands there.
+        """
         return read_receipt(self._disk.read(self.path, place, size))
 
     def _size(self) -> int:
@@ -127,10 +127,7 @@ class ReceiptFile:
             return 0
 
     def lines(self, place: int = 0) -> Iterator[tuple[int, bytes]]:
-        """The lines from `place` on, each with its place and its end, the last maybe without.
-
-        Raises :exc:`OSError`.
-        """
+        """The lines from `place` on, each with its place and its end, the last maybe without."""
         left, size = b"", self._size()
         while place + len(left) < size:
             data = self._disk.read(self.path, place + len(left), _CHUNK_BYTES)

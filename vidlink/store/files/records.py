@@ -122,7 +122,7 @@ class SessionRecords:
         )
 
     def beyond(self, counts: Mapping[int, int]) -> Iterator[tuple[int, Row]]:
-        """What follows the first `counts` records of each part."""
+        """The records behind the first `counts` of each part."""
         return self._within(lambda part: (counts.get(part.number, 0), part.count))
 
     def _within(self, bounds: Bounds, chunk: int = _CHUNK) -> Iterator[tuple[int, Row]]:
@@ -187,7 +187,7 @@ class SessionRecords:
 
 
 def count_records(disk: Disk, folder: str) -> dict[int, int]:
-    """How many whole records each part in `folder` has."""
+    """The number of whole records of each part in `folder`."""
     counts: dict[int, int] = {}
     for name in os.listdir(folder):
         number = part_number(name)

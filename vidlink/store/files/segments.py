@@ -1,4 +1,4 @@
-"""What the boxes of a part say by themselves: its initialization segment and its segments.
+"""The initialization segment and the segments of a part, found by its boxes alone.
 
 So records and descriptions that are lost can be made anew, marked as unverified. What boxes
 mean is in `vidlink.fmp4`.
@@ -13,8 +13,8 @@ from zlib import crc32
 
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import FragmentInfo, MediaInfo, read_fragment, read_init
-from vidlink.store.files.layout import KEYFRAME, UNVERIFIED
-from vidlink.store.files.pieces import Window
+from vidlink.store.files.layout import KEYFRAME, UNVERIFIED, IndexRecord
+from vidlink.store.files.pieces import PieceReader
 
 #: Larger ones are refused when they come: such a size is that of no segment.
 MOST_SEGMENT_BYTES = 64 * 1024 * 1024
@@ -27,9 +27,6 @@ _LONG = Struct(">Q")
 #: With these kinds a segment begins.
 _HEADS = frozenset({b"styp", b"prft", b"sidx", b"emsg", b"moof"})
 
-#: The numbers of a record, as `layout.pack_row` takes them.
-Numbers = tuple[int, ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -40,7 +37,7 @@ class Head:
     media: MediaInfo
 
 
-def read_head(part: Window) -> Head | None:
+def read_head(part: PieceReader) -> Head | None:
     """The initialization segment at the head of `part`; None if there is no whole one."""
     place = 0
     for _ in range(_MOST_BOXES):
@@ -57,8 +54,8 @@ def read_head(part: Window) -> Head | None:
         return None
 
 
-def holds_segments(part: Window) -> bool:
-    """Whether a segment begins in `part`, whatever stands before it."""
+def holds_segments(part: PieceReader) -> bool:
+    """True if a segment begins in `part`, whatever stands before it."""
     place = 0
     for _ in range(_MOST_BOXES):
         kind, end = _box(part, place)
@@ -75,7 +72,7 @@ class Segments:
     """
 
     def __init__(
-        self, part: Window, start: int, end: int, media: MediaInfo, started_time_us: int | None
+        self, part: PieceReader, start: int, end: int, media: MediaInfo, started_time_us: int | None
     ) -> None:
         self._part = part
         self._end = end
@@ -83,8 +80,8 @@ class Segments:
         self._started_us = started_time_us
         self.stopped = start
 
-    def __iter__(self) -> Iterator[Numbers]:
-        """The numbers of a record for each of them."""
+    def __iter__(self) -> Iterator[IndexRecord]:
+        """A record for each of them."""
         while self.stopped < self._end:
             size = self._size(self.stopped)
             data = self._part.read(self.stopped, size) if size else b""
@@ -95,7 +92,7 @@ class Segments:
             except NotMedia:
                 return
             offset, self.stopped = self.stopped, self.stopped + size
-            yield self._numbers(info, offset, data)
+            yield self._record(info, offset, data)
 
     def _size(self, start: int) -> int:
         """The size of the segment that begins there; 0 if none does that ends before `end`."""
@@ -111,7 +108,7 @@ class Segments:
             place = end
         return 0
 
-    def _numbers(self, info: FragmentInfo, offset: int, data: bytes) -> Numbers:
+    def _record(self, info: FragmentInfo, offset: int, data: bytes) -> IndexRecord:
         scale = self._media.timescale
         start_us = info.producer_time_us
         if start_us is None:
@@ -123,10 +120,10 @@ class Segments:
         flags = UNVERIFIED | (KEYFRAME if info.keyframe else 0)
         place = offset, len(data), crc32(data)
         times = start_us, info.decode_time, duration_ms, rate_mhz, start_us
-        return info.sequence, *place, *times, flags
+        return IndexRecord(info.sequence, *place, *times, flags)
 
 
-def _box(part: Window, place: int) -> tuple[bytes, int]:
+def _box(part: PieceReader, place: int) -> tuple[bytes, int]:
     """Kind and end of the box that begins there; no kind if none does."""
     head = part.read(place, 16)
     if len(head) < _SHORT.size:

@@ -1,189 +1,21 @@
-"""Bytes to be served: from memory, and from parts, where every segment is checked.
+"""A body to be served: sections one after the other, read in the pool.
 
-What a body is made of is decided in `archive` and `reel`; how it goes out is the business of
+What it is made of is decided in `reading.archive`; how it goes out is the business of
 `vidlink.server`.
 """
 
 from __future__ import annotations
 
-import os
-from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Protocol
-from zlib import crc32
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from vidlink.disk import Disk
-from vidlink.errors import Damaged, NotFound
 from vidlink.interfaces import IBody
-from vidlink.model import Octets
-from vidlink.store.files.paths import part_file
+from vidlink.store.files.sections import Section
 from vidlink.store.handover.inbox import RunInPool
-
-#: Alters the bytes of one segment in place.
-Change = Callable[[memoryview], None]
-
-
-class Strip:
-    """Where segments lie, side by side in the order in which they are served.
-
-    Four numbers each and no object: ten hours at five frames a second are 4 MB. It only grows
-    at its end, so that whoever uses its first `count` segments is not disturbed.
-    """
-
-    def __init__(self) -> None:
-        #: Where each segment ends when they are put together.
-        self.ends = array("Q")
-        #: Their CRC-32, their offset in their part, and the number of that part.
-        self.checks = array("I")
-        self.offsets = array("Q")
-        self.parts = array("I")
-
-    def __len__(self) -> int:
-        """How many segments there are."""
-        return len(self.ends)
-
-    def add(self, part: int, offset: int, size: int, check: int) -> None:
-        """Put one more segment behind the others."""
-        ends = self.ends
-        ends.append((ends[-1] if ends else 0) + size)
-        self.checks.append(check)
-        self.offsets.append(offset)
-        self.parts.append(part)
-
-    def size_of_first(self, count: int) -> int:
-        """The octets of the first `count` segments together."""
-        return self.ends[count - 1] if count else 0
-
-    @property
-    def memory_bytes(self) -> int:
-        """What it takes of memory."""
-        arrays = (self.ends, self.checks, self.offsets, self.parts)
-        return sum(one.itemsize * len(one) for one in arrays)
-
-
-class Section(Protocol):
-    """A stretch of a body. `read` may block; it is asked only for what lies within."""
-
-    size_bytes: int
-
-    def read(self, offset: int, size: int) -> bytes:
-        """`size` octets from `offset`."""
-
-
-class MemorySection:
-    """Octets in memory, one after the other, each piece altered by `change` when it is read."""
-
-    def __init__(self, pieces: Sequence[Octets], change: Change | None = None) -> None:
-        self._pieces = pieces
-        self._change = change
-        self._ends = list(accumulate(len(piece) for piece in pieces))
-        self.size_bytes = self._ends[-1] if pieces else 0
-
-    def read(self, offset: int, size: int) -> bytes:
-        """`size` octets from `offset`."""
-        found: list[Octets] = []
-        number = bisect_right(self._ends, offset)
-        while size > 0:
-            piece = self._pieces[number]
-            start = offset - (self._ends[number] - len(piece))
-            if self._change is not None:
-                piece = memoryview(bytearray(piece))
-                self._change(piece)
-            found.append(piece[start : start + size])
-            offset += len(found[-1])
-            size -= len(found[-1])
-            number += 1
-        return b"".join(found)
-
-
-class StoredSection:
-    """The segments `first` up to `stop` of `strip`, read from the parts in `folder`.
-
-    Each read fetches whole segments and checks each against its CRC-32 before anything of it
-    is given out; the last one is kept for the read that goes on after it. `change` alters a
-    segment in place after that, and not its length.
-    """
-
-    def __init__(
-        self,
-        disk: Disk,
-        folder: str,
-        strip: Strip,
-        stop: int,
-        *,
-        first: int = 0,
-        change: Change | None = None,
-    ) -> None:
-        self._disk = disk
-        self._folder = folder
-        self._strip = strip
-        self._stop = stop
-        self._start = strip.size_of_first(first)
-        self._change = change
-        self._kept: tuple[int, bytes] = (-1, b"")
-        self.size_bytes = strip.size_of_first(stop) - self._start
-
-    def read(self, offset: int, size: int) -> bytes:
-        """`size` octets from `offset`. Raises :exc:`~vidlink.errors.Damaged`."""
-        if size <= 0:
-            return b""
-        ends = self._strip.ends
-        offset += self._start
-        first = bisect_right(ends, offset, 0, self._stop)
-        last = bisect_right(ends, offset + size - 1, first, self._stop)
-        start = offset - self._strip.size_of_first(first)
-        kept_number, kept = self._kept
-        found: list[Octets] = [kept] if kept_number == first else []
-        number = first + len(found)
-        while number <= last:
-            stop = self._side_by_side(number, last)
-            found.append(self._fetch(number, stop))
-            number = stop + 1
-        size_of_last = ends[last] - self._strip.size_of_first(last)
-        self._kept = last, bytes(found[-1][-size_of_last:])
-        return memoryview(b"".join(found))[start : start + size].tobytes()
-
-    def _side_by_side(self, number: int, last: int) -> int:
-        """The last segment up to which they lie in one part without a break."""
-        parts, offsets, ends = self._strip.parts, self._strip.offsets, self._strip.ends
-        shift = offsets[number] - self._strip.size_of_first(number)
-        while (
-            number < last
-            and parts[number + 1] == parts[number]
-            and offsets[number + 1] - ends[number] == shift
-        ):
-            number += 1
-        return number
-
-    def _fetch(self, first: int, last: int) -> Octets:
-        strip = self._strip
-        start = strip.size_of_first(first)
-        path = os.path.join(self._folder, part_file(strip.parts[first]))
-        try:
-            data = self._disk.read(path, strip.offsets[first], strip.ends[last] - start)
-        except OSError as error:
-            if not os.path.isdir(self._folder):
-                raise NotFound("the session has been deleted meanwhile") from None
-            raise Damaged(f"a part of the recording cannot be read: {error.strerror}") from error
-        view = memoryview(data)
-        for number in range(first, last + 1):
-            low, high = strip.size_of_first(number) - start, strip.ends[number] - start
-            if high > len(data) or crc32(view[low:high]) != strip.checks[number]:
-                raise Damaged("a segment in this place is not what was recorded")
-        return data if self._change is None else self._changed(data, first, last, self._change)
-
-    def _changed(self, data: bytes, first: int, last: int, change: Change) -> Octets:
-        strip = self._strip
-        start = strip.size_of_first(first)
-        view = memoryview(bytearray(data))
-        for number in range(first, last + 1):
-            change(view[strip.size_of_first(number) - start : strip.ends[number] - start])
-        return view
 
 
 @implementer(IBody)

@@ -1,4 +1,4 @@
-"""How a session is cut for a playlist: at keyframes, at gaps, and where it would become too long.
+"""Cutting a session for a playlist: at keyframes, at gaps, and where it would become too long.
 
 Every cut is made when the segments before it are there and never again, so that the list of a
 live session only grows. How the list is written is in `playlist`.
@@ -20,7 +20,7 @@ MAX_SEGMENTS = 1_000
 class Chapter:
     """Segments `first` to `last`, all there and to be shown one after the other.
 
-    `duration` is in ticks of the session. `follows_gap` says that something is missing before
+    `duration` is in ticks of the session. `is_after_gap` says that something is missing before
     it, or that nothing is before it at all; `is_key` that it begins with a keyframe.
     """
 
@@ -28,7 +28,7 @@ class Chapter:
     last: int
     start_time_us: int
     duration: int
-    follows_gap: bool
+    is_after_gap: bool
     is_key: bool
 
 
@@ -48,7 +48,7 @@ class Chapters:
     def __init__(self, timescale: int) -> None:
         self._longest = TARGET_SECONDS * timescale
         self._open: list[_Shown] = []
-        self._follows_gap = True
+        self._is_after_gap = True
 
     @property
     def memory_bytes(self) -> int:
@@ -58,7 +58,7 @@ class Chapters:
     def offer(
         self, sequence: int, media_time: int, duration: int, start_time_us: int, is_key: bool
     ) -> list[Chapter]:
-        """Take the next segment that can be shown; what is finished by it.
+        """Add the next segment that can be shown; returns what is finished by it.
 
         A chapter lasts until the next one begins, as long as no sequence is missing between
         them and the last frame is not shown for longer than any chapter may last.
@@ -82,22 +82,22 @@ class Chapters:
         made = self.rest()
         if made:
             self._open.clear()
-            self._follows_gap = True
+            self._is_after_gap = True
         return made
 
     def rest(self) -> list[Chapter]:
-        """What there would be besides if nothing more came: each to the end of its frames."""
+        """The chapters that would follow if nothing more came, each to the end of its frames."""
         if not self._open:
             return []
         first, newest = self._open[0], self._open[-1]
         own = min(newest.duration, self._longest)
         duration = newest.media_time + own - first.media_time
         if duration <= self._longest:
-            return [self._chapter(first, newest, duration, self._follows_gap)]
+            return [self._chapter(first, newest, duration, self._is_after_gap)]
         before = self._open[-2]
         duration -= own
         return [
-            self._chapter(first, before, duration, self._follows_gap),
+            self._chapter(first, before, duration, self._is_after_gap),
             self._chapter(newest, newest, own, False),
         ]
 
@@ -105,13 +105,13 @@ class Chapters:
         """Make a chapter, until `end`, of the first `count` segments."""
         first = self._open[0]
         made = self._chapter(
-            first, self._open[count - 1], end - first.media_time, self._follows_gap
+            first, self._open[count - 1], end - first.media_time, self._is_after_gap
         )
         del self._open[:count]
-        self._follows_gap = False
+        self._is_after_gap = False
         return made
 
-    def _chapter(self, first: _Shown, last: _Shown, duration: int, follows_gap: bool) -> Chapter:
+    def _chapter(self, first: _Shown, last: _Shown, duration: int, is_after_gap: bool) -> Chapter:
         return Chapter(
-            first.sequence, last.sequence, first.start_time_us, duration, follows_gap, first.is_key
+            first.sequence, last.sequence, first.start_time_us, duration, is_after_gap, first.is_key
         )

@@ -1,4 +1,4 @@
-"""Which segments of a film a time range takes, by the time of their capture."""
+"""The segments of a film that lie in a time range, by the time of their capture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vidlink.errors import NotFound
 from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.film.footage import Footage
-from vidlink.store.sequences.gaps import end_us
+from vidlink.store.sequences.times import end_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,11 @@ class Cut:
 
 
 def cut(footage: Footage, query: ClipQuery) -> Cut:
-    """What `query` takes of `footage`, which ends where the query's `last` says.
+    """The part of `footage` that `query` asks for; it ends where the query's `last` says.
 
     Times ascend with sequences: a Sentinel's clock is slewed, never set back, in a session.
 
-    Raises:
-        NotFound: nothing of it can be shown.
+    :raises NotFound: if nothing of it can be shown.
     """
     numbers = range(len(footage))
     begin, stop = 0, len(footage)
@@ -41,8 +40,8 @@ def cut(footage: Footage, query: ClipQuery) -> Cut:
     return Cut(begin, stop, footage.time(begin))
 
 
-def describe(footage: Footage, taken: Cut) -> Clip:
-    """Where the segments that were taken really begin and end."""
+def clip_of(footage: Footage, taken: Cut) -> Clip:
+    """The time from the first to the last of the segments that were taken."""
     last = taken.stop - 1
     over_us = end_us(footage.start_us(last), footage.duration_ms(last))
     return Clip(footage.start_us(taken.begin), over_us, taken.rebased_ticks)
@@ -60,7 +59,7 @@ def _shown_at(footage: Footage, time_us: int) -> int:
 
 
 def _follows(footage: Footage, number: int) -> bool:
-    """Whether no sequence is missing before segment `number`."""
+    """True if no sequence is missing before segment `number`."""
     scene, place = footage.find(number)
     before, place_before = footage.find(number - 1)
     return scene.sequences[place] == before.sequences[place_before] + 1

@@ -1,4 +1,4 @@
-"""What a film is made of: the segments that can be decoded, and the index that players seek by.
+"""The substance of a film: the segments that can be decoded, and the index that players seek by.
 
 After a hole nothing is shown before the next keyframe: three lost frames would be six wrong
 pictures. Where the segments come from is in `reel`, which of them a time range takes in `cut`.
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from vidlink.fmp4 import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION
-from vidlink.store.film.body import Strip
-from vidlink.store.sequences.gaps import media_ticks
+from vidlink.store.files.sections import SegmentPlaces
+from vidlink.store.sequences.times import media_ticks
 
 #: One entry of a `sidx`: octets, ticks, and whether it starts with a keyframe.
 Reference = tuple[int, int, bool]
 
 
 class Decoding:
-    """Which segments can be shown, as they come in the order of their sequence."""
+    """The choice of segments that can be shown, as they come in the order of their sequence."""
 
     __slots__ = ("_expected", "_floor")
 
@@ -29,8 +29,8 @@ class Decoding:
         self._expected: int = -1 if before is None else before._expected
         self._floor: int = -1 if before is None else before._floor
 
-    def takes(self, sequence: int, media_time: int, is_key: bool) -> bool:
-        """Whether a player that got all before it can show this one.
+    def accepts(self, sequence: int, media_time: int, is_key: bool) -> bool:
+        """True if a player that got all before it can show this one.
 
         One that would go back in time is not taken, as no player would show it.
         """
@@ -45,11 +45,11 @@ class Decoding:
 class Scene:
     """The segments of a film, side by side, or those that follow `before`.
 
-    It only grows at its end. `strip` has their places; nine numbers each are kept in all.
+    It only grows at its end. `places` has their places; nine numbers each are kept in all.
     """
 
     def __init__(self, before: Scene | None = None) -> None:
-        self.strip = Strip()
+        self.places = SegmentPlaces()
         self.sequences = array("Q")
         self.times = array("Q")
         self.durations_ms = array("I")
@@ -66,12 +66,12 @@ class Scene:
     def offer(
         self, sequence: int, media_time: int, duration_ms: int, is_key: bool, start_us: int = 0
     ) -> bool:
-        """Take the next segment, higher than all before, if it can be decoded after them.
+        """Add the next segment, higher than all before, if it can be decoded after them.
 
-        Its place has then to be added to `strip`, and of a keyframe its lead to `leads`.
+        Its place has then to be added to `places`, and of a keyframe its lead to `leads`.
         """
         self.seen = sequence
-        if not self._decoding.takes(sequence, media_time, is_key):
+        if not self._decoding.accepts(sequence, media_time, is_key):
             return False
         if is_key:
             self.keys.append(len(self.times))
@@ -82,15 +82,15 @@ class Scene:
         return True
 
     def count_to(self, last: int) -> int:
-        """How many segments have a sequence of at most `last`."""
+        """The number of segments with a sequence of at most `last`."""
         return bisect_right(self.sequences, last)
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes of memory."""
+        """The octets that it takes of memory."""
         arrays = [self.sequences, self.times, self.durations_ms, self.starts_us]
         arrays += [self.keys, self.leads]
-        return self.strip.memory_bytes + sum(one.itemsize * len(one) for one in arrays)
+        return self.places.memory_bytes + sum(one.itemsize * len(one) for one in arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Footage:
     tail: Scene
 
     def __len__(self) -> int:
-        """How many segments there are."""
+        """The number of segments."""
         return self.count + len(self.tail.times)
 
     def find(self, number: int) -> tuple[Scene, int]:
@@ -114,22 +114,22 @@ class Footage:
     def position(self, number: int) -> int:
         """The octets of all segments before `number`."""
         if number <= self.count:
-            return self.scene.strip.size_of_first(number)
-        base = self.scene.strip.size_of_first(self.count)
-        return base + self.tail.strip.size_of_first(number - self.count)
+            return self.scene.places.size_of_first(number)
+        base = self.scene.places.size_of_first(self.count)
+        return base + self.tail.places.size_of_first(number - self.count)
 
     def time(self, number: int) -> int:
-        """When segment `number` is due, in ticks."""
+        """The media time of segment `number`, in ticks."""
         scene, place = self.find(number)
         return scene.times[place]
 
     def start_us(self, number: int) -> int:
-        """When segment `number` was captured."""
+        """The time of capture of segment `number`."""
         scene, place = self.find(number)
         return scene.starts_us[place]
 
     def duration_ms(self, number: int) -> int:
-        """How long segment `number` says that it is shown."""
+        """The duration that segment `number` states."""
         scene, place = self.find(number)
         return scene.durations_ms[place]
 

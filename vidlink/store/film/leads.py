@@ -1,4 +1,4 @@
-"""Where in a keyframe segment its `moof` begins: after what describes it, such as `prft`.
+"""The lead of a keyframe segment: what stands before its `moof` and describes it, such as `prft`.
 
 The index of a film has to point there. FFmpeg, and with it Chromium, takes a place in the index
 for that of a `moof`; where it is not, it reads fragments twice after a seek, and shows wrong
@@ -7,20 +7,19 @@ pictures. Records do not say it, so the first bytes of keyframe segments are rea
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 
 from vidlink.disk import Disk
 from vidlink.fmp4 import moof_offset
 from vidlink.model import Octets
-from vidlink.store.files.paths import part_file
+from vidlink.store.files.stored import StoredSession
 
 #: Part, offset and size of a segment.
-Place = tuple[int, int, int]
+SegmentPlace = tuple[int, int, int]
 
 
-def read_leads(disk: Disk, folder: str, places: Iterable[Place]) -> list[int]:
-    """How many octets stand before the `moof` of each of these segments.
+def read_leads(stored: StoredSession, places: Iterable[SegmentPlace]) -> list[int]:
+    """The octets before the `moof` of each of these segments.
 
     What cannot be read counts as 0: the film is still there, and says so where it is read.
     """
@@ -30,19 +29,18 @@ def read_leads(disk: Disk, folder: str, places: Iterable[Place]) -> list[int]:
         for part, offset, size in places:
             try:
                 if part not in descriptors:
-                    path = os.path.join(folder, part_file(part))
-                    descriptors[part] = disk.open_for_reading(path)
-                found.append(moof_offset(_reading(disk, descriptors[part], offset), size))
+                    descriptors[part] = stored.open_part(part)
+                found.append(moof_offset(_reading(stored.disk, descriptors[part], offset), size))
             except OSError:
                 found.append(0)
     finally:
         for descriptor in descriptors.values():
-            disk.close(descriptor)
+            stored.disk.close(descriptor)
     return found
 
 
 def lead_of(segment: Octets) -> int:
-    """The same of a segment in memory."""
+    """The octets before the `moof` of a segment in memory."""
     return moof_offset(lambda place, count: segment[place : place + count], len(segment))
 
 

@@ -12,13 +12,13 @@ from vidlink.store.files.layout import KEYFRAME, LATE
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.film.chapters import TARGET_SECONDS, Chapter, Chapters
 from vidlink.store.film.footage import Decoding
-from vidlink.store.sequences.gaps import media_ticks
+from vidlink.store.sequences.times import media_ticks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Playlist:
-    """What has been listed of one session.
+    """The list of one session, as far as it has come.
 
     :param is_whole: the session is sealed, and what came late is listed in its place.
     """
@@ -31,11 +31,11 @@ class Playlist:
         self._counts: dict[int, int] = {}
         self._seen = -1
         self._entries = bytearray()
-        self._are_keys = True
+        self._has_only_keys = True
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes of memory."""
+        """The octets that it takes of memory."""
         return len(self._entries) + self._chapters.memory_bytes
 
     def read(self, records: SessionRecords) -> bool:
@@ -44,10 +44,11 @@ class Playlist:
         if all(known.get(part, 0) >= count for part, count in records.counts.items()):
             return True
         for _, row in records.beyond(known):
-            if row[9] & LATE and not self.is_whole:
+            sequence, _, _, _, start_us, media_time, duration_ms, _, _, flags, _ = row
+            if flags & LATE and not self.is_whole:
                 continue
-            if row[0] > self._seen:
-                self.offer(row[0], row[5], row[6], row[4], bool(row[9] & KEYFRAME))
+            if sequence > self._seen:
+                self.offer(sequence, media_time, duration_ms, start_us, bool(flags & KEYFRAME))
             elif self.is_whole:
                 return False
         for part, count in records.counts.items():
@@ -57,21 +58,21 @@ class Playlist:
     def offer(
         self, sequence: int, media_time: int, duration_ms: int, start_time_us: int, is_key: bool
     ) -> None:
-        """Take the next segment, higher than all before."""
+        """Add the next segment, higher than all before."""
         self._seen = sequence
-        if self._decoding.takes(sequence, media_time, is_key):
+        if self._decoding.accepts(sequence, media_time, is_key):
             duration = media_ticks(duration_ms, self._timescale)
             made = self._chapters.offer(sequence, media_time, duration, start_time_us, is_key)
         else:
             made = self._chapters.break_off()
         for chapter in made:
-            self._are_keys = self._are_keys and chapter.is_key
+            self._has_only_keys = self._has_only_keys and chapter.is_key
             self._entries += self._entry(chapter, is_first=not self._entries)
 
     def text(self, *, is_over: bool) -> bytes:
         """The playlist; `is_over`: nothing is added to it any more."""
         rest = self._chapters.rest() if is_over else []
-        are_keys = self._are_keys and all(chapter.is_key for chapter in rest)
+        has_only_keys = self._has_only_keys and all(chapter.is_key for chapter in rest)
         head = [
             "#EXTM3U",
             # EXT-X-MAP asks for it.
@@ -81,7 +82,7 @@ class Playlist:
             f"#EXT-X-PLAYLIST-TYPE:{'VOD' if self.is_whole else 'EVENT'}",
         ]
         # Of a list that grows nobody knows yet.
-        if self.is_whole and are_keys:
+        if self.is_whole and has_only_keys:
             head.append("#EXT-X-INDEPENDENT-SEGMENTS")
         head.append('#EXT-X-MAP:URI="init.mp4"\n')
         pieces = ["\n".join(head).encode("ascii"), bytes(self._entries)]
@@ -93,7 +94,7 @@ class Playlist:
 
     def _entry(self, chapter: Chapter, *, is_first: bool) -> bytes:
         lines = []
-        if chapter.follows_gap:
+        if chapter.is_after_gap:
             if not is_first:
                 lines.append("#EXT-X-DISCONTINUITY")
             lines += _date(chapter.start_time_us)
@@ -104,7 +105,7 @@ class Playlist:
 
 
 def _date(time_us: int) -> list[str]:
-    """When a chapter was captured; nothing where no calendar has a name for it."""
+    """The line of a time of capture; none where no calendar has a name for it."""
     try:
         time = _EPOCH + timedelta(microseconds=time_us)
     except OverflowError:

@@ -1,7 +1,7 @@
 """Films that have been asked for: what was read of a session's records, kept for the next time.
 
 A reel grows with a live session; when a late segment falls into the middle it is read anew.
-What is in a film is decided in `footage`, how its bytes are read in `body`.
+What is in a film is decided in `footage`, how its bytes are read in `files.sections`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from hashlib import blake2b
 from threading import Lock
 from zlib import crc32
 
-from vidlink.disk import Disk
 from vidlink.errors import Damaged, NotMedia
 from vidlink.fmp4 import build_sidx, rebase_fragment
 from vidlink.model import Arrival, Octets, Session
 from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.files.layout import KEYFRAME
 from vidlink.store.files.records import SessionRecords
-from vidlink.store.film.body import Change, MemorySection, Section, StoredSection
-from vidlink.store.film.cut import Cut, cut, describe
+from vidlink.store.files.sections import Change, MemorySection, Section, StoredSection
+from vidlink.store.files.stored import StoredSession
+from vidlink.store.film.cut import Cut, clip_of, cut
 from vidlink.store.film.footage import Footage, Scene, references
-from vidlink.store.film.leads import Place, lead_of, read_leads
+from vidlink.store.film.leads import SegmentPlace, lead_of, read_leads
 from vidlink.store.film.playlist import Playlist
 
 #: So many films of one session, up to different sequences, keep their heads.
@@ -32,7 +32,7 @@ _MOST_HEADS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class FilmContent:
     """A film: its sections in order, a validator of its bytes, and of a time range where it is."""
 
     sections: tuple[Section, ...]
@@ -41,11 +41,10 @@ class Film:
 
 
 class Reel:
-    """What has been read of the session in `folder`. Its methods block, in any thread."""
+    """A stored session as far as it has been read for films. Everything blocks, in any thread."""
 
-    def __init__(self, disk: Disk, folder: str) -> None:
-        self._disk = disk
-        self._folder = folder
+    def __init__(self, stored: StoredSession) -> None:
+        self._stored = stored
         self._lock = Lock()
         self._scene = Scene()
         self._counts: dict[int, int] = {}
@@ -56,7 +55,7 @@ class Reel:
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes of memory."""
+        """The octets that it takes of memory."""
         kept = self._playlist
         playlist = 0 if kept is None else kept.memory_bytes
         return self._scene.memory_bytes + self._heads_bytes + playlist
@@ -68,12 +67,13 @@ class Reel:
         waiting: Iterable[Arrival],
         last: int | None,
         query: ClipQuery | None = None,
-    ) -> Film:
+    ) -> FilmContent:
         """The film of `session`, with its init, up to sequence `last`, or the range `query` of it.
 
         `counts` says how many records of each part count; None: all. `waiting` is what is not
         on disk yet, by sequence; of it only what follows behind everything on disk is shown.
-        Raises :exc:`~vidlink.errors.NotFound` if nothing is in the range.
+
+        :raises ~vidlink.errors.NotFound: if nothing is in the range.
         """
         with self._lock:
             self._read(counts)
@@ -85,13 +85,11 @@ class Reel:
             head, etag = self._head(session, footage, taken)
             begin, stop = min(taken.begin, count), min(taken.stop, count)
             change = _rebasing(taken.rebased_ticks, session.timescale)
-            stored = StoredSection(
-                self._disk, self._folder, scene.strip, stop, first=begin, change=change
-            )
+            stored = StoredSection(self._stored, scene.places, stop, first=begin, change=change)
             begin, stop = max(0, taken.begin - count), max(0, taken.stop - count)
             waits = MemorySection(pieces[begin:stop], change)
-            clip = None if query is None else describe(footage, taken)
-        return Film((MemorySection([head]), stored, waits), etag, clip)
+            clip = None if query is None else clip_of(footage, taken)
+        return FilmContent((MemorySection([head]), stored, waits), etag, clip)
 
     def playlist(
         self,
@@ -109,7 +107,7 @@ class Reel:
             playlist = self._playlist
             if playlist is None or playlist.is_whole is not is_sealed:
                 playlist = Playlist(session.timescale, is_whole=is_sealed)
-            with SessionRecords(self._disk, self._folder, counts) as records:
+            with self._stored.records(counts) as records:
                 if not playlist.read(records):
                     playlist = Playlist(session.timescale, is_whole=is_sealed)
                     playlist.read(records)
@@ -119,7 +117,7 @@ class Reel:
 
     def _read(self, counts: Mapping[int, int] | None) -> None:
         """Read the records that have come since the last time."""
-        with SessionRecords(self._disk, self._folder, counts) as records:
+        with self._stored.records(counts) as records:
             # An older view of a live session must not take back what is known already.
             if all(self._counts.get(part, 0) >= count for part, count in records.counts.items()):
                 return
@@ -136,17 +134,18 @@ class Reel:
     def _extend(self, records: SessionRecords, known: Mapping[int, int]) -> bool:
         """Put what is behind the `known` records into the scene; False if it is no end of it."""
         scene = self._scene
-        offer, place = scene.offer, scene.strip.add
-        keys: list[Place] = []
+        offer, place = scene.offer, scene.places.add
+        keys: list[SegmentPlace] = []
         for part, row in records.beyond(known):
-            if row[0] <= scene.seen:
+            sequence, offset, size, check, start_us, media_time, duration_ms, _, _, flags, _ = row
+            if sequence <= scene.seen:
                 return False
-            is_key = bool(row[9] & KEYFRAME)
-            if offer(row[0], row[5], row[6], is_key, row[4]):
-                place(part, row[1], row[2], row[3])
+            is_key = bool(flags & KEYFRAME)
+            if offer(sequence, media_time, duration_ms, is_key, start_us):
+                place(part, offset, size, check)
                 if is_key:
-                    keys.append((part, row[1], row[2]))
-        scene.leads.extend(read_leads(self._disk, self._folder, keys))
+                    keys.append((part, offset, size))
+        scene.leads.extend(read_leads(self._stored, keys))
         return True
 
     def _head(self, session: Session, footage: Footage, taken: Cut) -> tuple[bytes, str]:
@@ -178,7 +177,7 @@ class Reel:
 
 
 def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[Scene, list[Octets]]:
-    """What waits behind everything in `scene`, and its bytes."""
+    """The segments that wait behind everything in `scene`, and their bytes."""
     tail, pieces = Scene(before=scene), list[Octets]()
     for arrival in waiting:
         one = arrival.segment
@@ -187,7 +186,7 @@ def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[S
         if tail.offer(
             one.sequence, arrival.media_time, one.duration_ms, one.keyframe, one.start_time_us
         ):
-            tail.strip.add(0, 0, len(one.data), crc32(one.data))
+            tail.places.add(0, 0, len(one.data), crc32(one.data))
             if one.keyframe:
                 tail.leads.append(lead_of(one.data))
             pieces.append(one.data)
@@ -195,19 +194,19 @@ def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[S
 
 
 def _validator(head: bytes, footage: Footage, taken: Cut) -> str:
-    count, strip, tail = footage.count, footage.scene.strip, footage.tail.strip
+    count, places, tail = footage.count, footage.scene.places, footage.tail.places
     begin, stop = min(taken.begin, count), min(taken.stop, count)
     low, high = max(0, taken.begin - count), max(0, taken.stop - count)
-    base = strip.size_of_first(count)
-    ends = strip.ends[begin:stop] + array("Q", [base + end for end in tail.ends[low:high]])
+    base = places.size_of_first(count)
+    ends = places.ends[begin:stop] + array("Q", [base + end for end in tail.ends[low:high]])
     digest = blake2b(head, digest_size=16)
-    digest.update((strip.checks[begin:stop] + tail.checks[low:high]).tobytes())
+    digest.update((places.checks[begin:stop] + tail.checks[low:high]).tobytes())
     digest.update(ends.tobytes())
     return digest.hexdigest()
 
 
 def _rebasing(ticks: int, timescale: int) -> Change | None:
-    """What takes `ticks` from the times of a segment; None where there is nothing to take."""
+    """A change that takes `ticks` from the times of a segment; None if these are none."""
     if not ticks:
         return None
 
@@ -223,23 +222,21 @@ def _rebasing(ticks: int, timescale: int) -> Change | None:
 class Reels:
     """The reels used last, together up to `limit_bytes` of memory, beside the newest."""
 
-    def __init__(self, disk: Disk, limit_bytes: int) -> None:
-        self._disk = disk
+    def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._lock = Lock()
-        self._reels: OrderedDict[str, Reel] = OrderedDict()
+        self._reels: OrderedDict[StoredSession, Reel] = OrderedDict()
 
-    def reel(self, folder: str) -> Reel:
-        """The reel of the session in `folder`."""
+    def reel(self, stored: StoredSession) -> Reel:
+        """The reel of this session."""
         with self._lock:
-            found = self._reels.pop(folder, None)
-            reel = Reel(self._disk, folder) if found is None else found
-            self._reels[folder] = reel
+            reel = self._reels.pop(stored, None) or Reel(stored)
+            self._reels[stored] = reel
             while self.memory_bytes > self._limit_bytes and len(self._reels) > 1:
                 self._reels.popitem(last=False)
             return reel
 
     @property
     def memory_bytes(self) -> int:
-        """What all of them take of memory."""
+        """The octets that all of them take of memory."""
         return sum(reel.memory_bytes for reel in self._reels.values())

@@ -1,6 +1,6 @@
 """The check of a data folder from one end to the other, with and without mending it.
 
-A check changes nothing. A repair does first what every start does (`recovery`), and then
+A check changes nothing. A repair does first what every start does (`starting.recovery`), and then
 session by session what else there is to do.
 """
 
@@ -14,17 +14,15 @@ from dataclasses import dataclass, replace
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import is_sentinel_id, is_session_id
-from vidlink.store.files.durability import Durability, choose_durability
+from vidlink.store.files.durability import choose_durability
 from vidlink.store.files.folder import HARMLESS, DataFolder, inspect_folder, take_folder
 from vidlink.store.files.paths import Paths, part_number
 from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.fsck.database import copied_database
-from vidlink.store.fsck.findings import Finding, Kind
+from vidlink.store.fsck.findings import Finding, FindingKind
 from vidlink.store.fsck.mending import Mending
-from vidlink.store.fsck.part import BAD
-from vidlink.store.fsck.rebuild import Rebuild
-from vidlink.store.fsck.receipts import ReceiptCheck, check_receipts
-from vidlink.store.fsck.session import SessionCheck, SessionChecker
+from vidlink.store.fsck.receipts import CheckedReceipts, check_receipts
+from vidlink.store.fsck.session import CheckedSession, SessionChecker
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
 from vidlink.store.starting.recovery import Recovery
@@ -32,7 +30,7 @@ from vidlink.store.starting.recovery import Recovery
 
 @dataclass(slots=True)
 class Summary:
-    """What a run has come to: how much was looked at, and what was found."""
+    """The sums of a run: how much was looked at, and what was found."""
 
     sessions: int = 0
     parts: int = 0
@@ -69,8 +67,8 @@ class Check:
     def run(self) -> None:
         """Look at everything, and change nothing.
 
-        Raises :exc:`~vidlink.errors.UserMistake` for a folder that is not ours, or in use, and
-        :exc:`~vidlink.errors.StoreError` where it cannot be read.
+        :raises ~vidlink.errors.UserMistake: if the folder is not ours, or in use.
+        :raises StoreError: if it cannot be read.
         """
         try:
             folder = inspect_folder(self._root, self._disk)
@@ -87,10 +85,10 @@ class Check:
         except OSError as error:
             raise _cannot(self._root, error) from error
 
-    def repair(self, now_us: int, *, rebuild: bool) -> None:
+    def repair(self, now_us: int, *, is_rebuilding: bool) -> None:
         """Do what every start does, then look at everything and mend what can be mended.
 
-        `rebuild`: records that are lost are made anew as well. Raises as :meth:`run`.
+        `is_rebuilding`: records that are lost are made anew as well. Fails as :meth:`run`.
         """
         try:
             with ExitStack() as undo:
@@ -98,33 +96,37 @@ class Check:
                 inspect_folder(self._root, self._disk).release()
                 folder = take_folder(self._root, self._disk)
                 undo.callback(folder.release)
-                self._repair(folder, undo, now_us, rebuild)
+                self._repair(folder, undo, now_us, is_rebuilding)
         except OSError as error:
             raise _cannot(self._root, error) from error
 
-    def _repair(self, folder: DataFolder, undo: ExitStack, now_us: int, rebuild: bool) -> None:
+    def _repair(
+        self, folder: DataFolder, undo: ExitStack, now_us: int, is_rebuilding: bool
+    ) -> None:
         paths = folder.paths
         known = self._known_before(folder)
         durability = choose_durability("disk", paths.root, self._disk)
         undo.callback(durability.close)
         index = Index(paths.index, folder.uuid, "FULL" if durability.flushes_files else "NORMAL")
         undo.callback(index.close)
-        receipts = ReceiptFile(paths.receipts, self._disk, flush=True)
+        receipts = ReceiptFile(paths.receipts, self._disk, is_flushed=True)
         recovery = Recovery(
             paths, self._disk, index, durability, receipts, now_us, is_thorough=True
         )
         recovery.run()
         for sentinel_id, session_id in recovery.closed:
             text = "was being recorded when the server stopped"
-            self._say(Finding(Kind.UNFINISHED, text, sentinel_id, session_id, mended="closed"))
+            self._say(
+                Finding(FindingKind.UNFINISHED, text, sentinel_id, session_id, mended="closed")
+            )
         catalog = Catalog(paths.index)
         undo.callback(catalog.close)
-        repair = Repair(self._disk, index, durability, now_us, self._came, rebuild)
-        self._check_sessions(paths, index, catalog, repair, known)
+        mending = Mending(self._disk, index, now_us, self._came, is_rebuilding=is_rebuilding)
+        self._check_sessions(paths, index, catalog, mending, known)
         durability.sync_all()
 
     def _known_before(self, folder: DataFolder) -> set[str] | None:
-        """What the database knows before anything is done; None if there is no use in it."""
+        """The sessions that the database knows at first; None if there is no use in it."""
         with copied_database(folder.paths, folder.uuid) as found:
             if isinstance(found, Finding):
                 self._say(replace(found, mended="made anew from the folders"))
@@ -136,13 +138,13 @@ class Check:
         paths: Paths,
         index: Index | None,
         catalog: Catalog | None,
-        repair: Repair | None = None,
+        mending: Mending | None = None,
         known: set[str] | None = None,
     ) -> None:
         strays, folders = _walk(paths)
         for name in strays:
-            self._say(Finding(Kind.STRAY, f"{name} is not ours, and is left alone"))
-        gone = self._check_receipts(paths, catalog, None if repair is None else index)
+            self._say(Finding(FindingKind.STRAY, f"{name} is not ours, and is left alone"))
+        gone = self._check_receipts(paths, catalog, None if mending is None else index)
         folders = [ids for ids in folders if not self._is_going(*ids, gone)]
         self._expect(sum(_size(paths.session(*ids)) for ids in folders))
         checker = SessionChecker(paths, self._disk, catalog, self._count)
@@ -150,60 +152,57 @@ class Check:
         for sentinel_id, session_id in folders:
             if owners[session_id] != sentinel_id:
                 text = f"there is a session of this id of {owners[session_id]} too"
-                self._say(Finding(Kind.TWICE, text, sentinel_id, session_id))
+                self._say(Finding(FindingKind.TWICE, text, sentinel_id, session_id))
                 continue
-            state = checker.check(sentinel_id, session_id)
-            if repair is not None:
-                if known is not None and session_id not in known and state.filed is not None:
-                    state.take_in()
-                state = repair.session(checker, state)
-            self._say_all(state)
+            checked = checker.check(sentinel_id, session_id)
+            if mending is not None:
+                if known is not None and session_id not in known and checked.filed is not None:
+                    checked.take_in()
+                checked = mending.mend(checker, checked)
+            self._say_all(checked)
         if index is not None and catalog is not None:
             for session_id in sorted(index.known() - owners.keys() - gone.numbers.keys()):
-                self._say_gone(session_id, catalog, None if repair is None else index)
+                self._say_gone(session_id, catalog, None if mending is None else index)
 
     def _check_receipts(
         self, paths: Paths, catalog: Catalog | None, index: Index | None
-    ) -> ReceiptCheck:
-        """What the receipts say; `index` is told of those that it does not know."""
-        check = check_receipts(ReceiptFile(paths.receipts, self._disk, flush=True), catalog)
+    ) -> CheckedReceipts:
+        """Check the receipts; `index` is told of those that it does not know."""
+        check = check_receipts(ReceiptFile(paths.receipts, self._disk, is_flushed=True), catalog)
         if index is not None:
             check.mend(index)
         for finding in check.findings:
             self._say(finding)
         return check
 
-    def _is_going(self, sentinel_id: str, session_id: str, gone: ReceiptCheck) -> bool:
-        """Whether what lies in a folder has been deleted: then nobody misses anything of it."""
+    def _is_going(self, sentinel_id: str, session_id: str, gone: CheckedReceipts) -> bool:
+        """True if what lies in a folder has been deleted: then nobody misses anything of it."""
         number = gone.numbers.get(session_id)
         if number is not None:
             text = f"was deleted with receipt {number:,}; the next start removes what is left"
-            self._say(Finding(Kind.UNFINISHED, text, sentinel_id, session_id))
+            self._say(Finding(FindingKind.UNFINISHED, text, sentinel_id, session_id))
         return number is not None
 
     def _say_gone(self, session_id: str, catalog: Catalog, index: Index | None) -> None:
-        """The database tells of a session that has no folder."""
+        """Report a session of the database that has no folder."""
         filed = catalog.find(session_id)
         if filed is None:
             return
         count = filed.record.segment_count
         text = f"the folder is gone, of {count:,} segments that the database tells of"
-        finding = Finding(Kind.NO_FOLDER, text, filed.record.session.sentinel_id, session_id)
+        finding = Finding(FindingKind.NO_FOLDER, text, filed.record.session.sentinel_id, session_id)
         if index is not None:
             index.remove(filed.row)
             finding = replace(finding, mended="forgotten by the database")
         self._say(finding)
 
-    def _say_all(self, state: SessionCheck) -> None:
+    def _say_all(self, checked: CheckedSession) -> None:
         summary = self.summary
         summary.sessions += 1
-        summary.parts += len(state.parts)
-        summary.segments += sum(part.count for part in state.parts)
-        for finding in state.findings:
+        summary.parts += len(checked.parts)
+        summary.segments += sum(part.count for part in checked.parts)
+        for finding in checked.every_finding:
             self._say(finding)
-        for part in state.parts:
-            for finding in part.findings:
-                self._say(finding)
 
     def _say(self, finding: Finding) -> None:
         summary = self.summary
@@ -217,52 +216,8 @@ class Check:
         self._came(size_bytes)
 
 
-class Repair:
-    """Mends one session after the other."""
-
-    def __init__(
-        self,
-        disk: Disk,
-        index: Index,
-        durability: Durability,
-        now_us: int,
-        came: Callable[[int], None],
-        rebuild: bool,
-    ) -> None:
-        self._disk = disk
-        self._mending = Mending(disk, index)
-        self._now_us = now_us
-        self._came = came
-        self._is_rebuilding = rebuild
-
-    def session(self, checker: SessionChecker, state: SessionCheck) -> SessionCheck:
-        """Mend what `state` tells of; what cannot be mended is a finding that says so."""
-        try:
-            state = self._rebuilt(checker, state)
-            self._mending.mend(state)
-        except (OSError, StoreError) as error:
-            state.find(Kind.UNREADABLE, f"cannot be mended: {error}")
-        return state
-
-    def _rebuilt(self, checker: SessionChecker, state: SessionCheck) -> SessionCheck:
-        """Make records anew where they are lost, and look again."""
-        file = state.file
-        if file is None or not state.is_readable:
-            return state
-        is_changed = False
-        for part in state.parts:
-            if part.unknown or part.records_bytes is None or BAD in part.marks or part.rest_bytes:
-                work = Rebuild(self._disk, file, part, self._now_us, self._came)
-                is_changed |= work.run(make_records=self._is_rebuilding)
-        if not is_changed:
-            return state
-        again = checker.check(state.sentinel_id, state.session_id)
-        again.remember(state)
-        return again
-
-
 def _walk(paths: Paths) -> tuple[list[str], list[tuple[str, str]]]:
-    """What is not ours, and the folders of all sessions, as the ids of Sentinel and session."""
+    """Names that are not ours, and the folders of all sessions, as the ids of both."""
     kept = (paths.marker, paths.lock, paths.recordings)
     deleted = (paths.receipts, paths.reserve, paths.deleting)
     ours = {os.path.basename(path) for path in (*kept, *deleted)}
@@ -296,7 +251,7 @@ def _owners(checker: SessionChecker, folders: list[tuple[str, str]]) -> dict[str
 
 
 def _entries(folder: str, is_id: Callable[[str], bool]) -> Iterator[tuple[str, str, bool]]:
-    """What lies in a folder: path, name, and whether it is a folder with an id for a name."""
+    """The entries of a folder: path, name, and whether it is a folder with an id for a name."""
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             is_ours = is_id(entry.name) and entry.is_dir(follow_symlinks=False)
@@ -304,7 +259,7 @@ def _entries(folder: str, is_id: Callable[[str], bool]) -> Iterator[tuple[str, s
 
 
 def _size(folder: str) -> int:
-    """How many octets there are to read of a session."""
+    """The octets that there are to read of a session."""
     try:
         with os.scandir(folder) as entries:
             return sum(

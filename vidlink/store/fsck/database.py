@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vidlink.store.files.paths import Paths
-from vidlink.store.fsck.findings import Finding, Kind
+from vidlink.store.fsck.findings import Finding, FindingKind
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index, UnusableIndex
 
@@ -22,10 +22,12 @@ from vidlink.store.index.database import Index, UnusableIndex
 def copied_database(paths: Paths, uuid: str) -> Iterator[tuple[Index, Catalog] | Finding]:
     """A copy of the database to read in a ``with``, or what is wrong with it.
 
-    Raises :exc:`OSError` or :exc:`~vidlink.errors.StoreError` where it cannot be read.
+    :raises OSError, ~vidlink.errors.StoreError: if it cannot be read.
     """
     if not os.path.exists(paths.index):
-        yield Finding(Kind.INDEX, "there is no database; it can be made anew from the folders")
+        yield Finding(
+            FindingKind.INDEX, "there is no database; it can be made anew from the folders"
+        )
         return
     with tempfile.TemporaryDirectory(prefix="vidlink-fsck-") as folder:
         path = os.path.join(folder, os.path.basename(paths.index))
@@ -36,7 +38,7 @@ def copied_database(paths: Paths, uuid: str) -> Iterator[tuple[Index, Catalog] |
         try:
             index.open()
         except UnusableIndex as error:
-            yield Finding(Kind.INDEX, f"{error}; it can be made anew from the folders")
+            yield Finding(FindingKind.INDEX, f"{error}; it can be made anew from the folders")
             return
         catalog = Catalog(path)
         try:

@@ -1,4 +1,4 @@
-"""What a check of a data folder finds: one value for each thing that is to be said."""
+"""Findings of a check of a data folder: one value for each thing that is to be said."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Kind(Enum):
-    """What was found; the words are those of ``docs/reference/store.md``."""
+class FindingKind(Enum):
+    """The kind of a finding; the words are those of ``docs/reference/store.md``."""
 
     INDEX = "index"
     DIFFERS = "differs"
@@ -29,8 +29,8 @@ class Kind(Enum):
     STRAY = "stray"
 
 
-#: What is worth a line and is no damage.
-NOTES = frozenset({Kind.STATED, Kind.UNFINISHED, Kind.STRAY})
+#: Findings that are worth a line and are no damage.
+NOTES = frozenset({FindingKind.STATED, FindingKind.UNFINISHED, FindingKind.STRAY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Finding:
     done about it, and is empty where nothing was.
     """
 
-    kind: Kind
+    kind: FindingKind
     text: str
     sentinel_id: str | None = None
     session_id: str | None = None
@@ -53,5 +53,5 @@ class Finding:
 
     @property
     def is_damage(self) -> bool:
-        """Whether something is not as it should be."""
+        """True if something is not as it should be."""
         return self.kind not in NOTES

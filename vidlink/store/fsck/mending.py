@@ -8,95 +8,136 @@ are lost are made anew in `rebuild`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from vidlink.disk import Disk
+from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap
 from vidlink.store.files.layout import (
     DAMAGED,
     RECORD_BYTES,
     SessionFile,
-    pack_row,
     read_records,
     write_session,
 )
 from vidlink.store.files.paths import SESSION_FILE
-from vidlink.store.fsck.findings import Finding, Kind
-from vidlink.store.fsck.part import TORN, WHOLE, PartState
-from vidlink.store.fsck.session import LOST_REASON, SessionCheck
+from vidlink.store.fsck.findings import Finding, FindingKind
+from vidlink.store.fsck.part import BAD, RECORDS_AT_ONCE, TORN, WHOLE, CheckedPart
+from vidlink.store.fsck.rebuild import Rebuild
+from vidlink.store.fsck.session import LOST_REASON, CheckedSession, SessionChecker
 from vidlink.store.index.database import Index
-from vidlink.store.index.sheets import sheet_of
+from vidlink.store.index.rows import rows_of
 from vidlink.store.sequences.runs import Runs
 
 #: So many damaged ranges of a session are stated one by one; more are stated as one.
 MOST_STATED = 1_000
 DETAIL = "found by vidlink fsck"
-_RECORDS_AT_ONCE = 16_384
 
 
 class Mending:
-    """Mends sessions, in the folders and in `index`. Raises :exc:`OSError` or
-    :exc:`~vidlink.errors.StoreError`."""
+    """Mends one session after the other, in the folders and in `index`.
 
-    def __init__(self, disk: Disk, index: Index) -> None:
+    `now_us` names what is put aside; `came` is told of every octet that is read for records that
+    are made anew. With `is_rebuilding`, all that are lost are.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        index: Index,
+        now_us: int,
+        came: Callable[[int], None],
+        *,
+        is_rebuilding: bool,
+    ) -> None:
         self._disk = disk
         self._index = index
+        self._now_us = now_us
+        self._came = came
+        self._is_rebuilding = is_rebuilding
 
-    def mend(self, state: SessionCheck) -> bool:
-        """Do what can be done; returns whether anything was changed."""
-        file = state.file
-        findings = [*state.findings, *(one for part in state.parts for one in part.findings)]
-        if file is None or not any(one.is_damage for one in findings) or not state.is_readable:
-            return False
-        for part in state.parts:
+    def mend(self, checker: SessionChecker, checked: CheckedSession) -> CheckedSession:
+        """Do what can be done; what cannot be mended is a finding that says so."""
+        try:
+            checked = self._rebuilt(checker, checked)
+            self._agree(checked)
+        except (OSError, StoreError) as error:
+            checked.find(FindingKind.UNREADABLE, f"cannot be mended: {error}")
+        return checked
+
+    def _rebuilt(self, checker: SessionChecker, checked: CheckedSession) -> CheckedSession:
+        """Make records anew where they are lost, and look again."""
+        file = checked.file
+        if file is None or not checked.is_readable:
+            return checked
+        is_changed = False
+        for part in checked.parts:
+            if part.unknown or part.records_bytes is None or BAD in part.marks or part.rest_bytes:
+                work = Rebuild(self._disk, file, part, self._now_us, self._came)
+                is_changed |= work.run(is_rebuilding=self._is_rebuilding)
+        if not is_changed:
+            return checked
+        again = checker.check(checked.sentinel_id, checked.session_id)
+        again.remember(checked)
+        return again
+
+    def _agree(self, checked: CheckedSession) -> None:
+        """Make description, records and database agree with what is there."""
+        file = checked.file
+        is_damaged = any(one.is_damage for one in checked.every_finding)
+        if file is None or not is_damaged or not checked.is_readable:
+            return
+        for part in checked.parts:
             if not part.has_init and part.part_bytes is not None:
-                self._restore_init(state, file, part)
-        wanted = self._stated(state, file)
-        if wanted != file or not state.is_described:
-            path = os.path.join(state.folder, SESSION_FILE)
+                self._restore_init(checked, file, part)
+        wanted = self._stated(checked, file)
+        if wanted != file or not checked.is_described:
+            path = os.path.join(checked.folder, SESSION_FILE)
             self._disk.replace(path, write_session(wanted), flush=True)
-            self._disk.sync_folder(state.folder)
-        for part in state.parts:
+            self._disk.sync_folder(checked.folder)
+        for part in checked.parts:
             self._mark(part)
-        row = None if state.filed is None else state.filed.row
-        self._index.save([sheet_of(wanted, row, state.present)])
-        state.findings = [_mended(one, None) for one in state.findings]
-        for part in state.parts:
+        row = None if checked.filed is None else checked.filed.row
+        self._index.save([rows_of(wanted, row, checked.present)])
+        checked.findings = [_mended(one, None) for one in checked.findings]
+        for part in checked.parts:
             part.findings = [_mended(one, part) for one in part.findings]
-        return True
 
-    def _stated(self, state: SessionCheck, file: SessionFile) -> SessionFile:
+    def _stated(self, checked: CheckedSession, file: SessionFile) -> SessionFile:
         """The description, with every loss stated that was not."""
-        spans = [span for _, span in state.present]
-        if not state.is_described and file.end_reason == LOST_REASON and spans:
+        spans = [span for _, span in checked.present]
+        if not checked.is_described and file.end_reason == LOST_REASON and spans:
             file = replace(file, ended_time_us=max(span.end_time_us for span in spans))
-        fresh = [Gap(first, last, Cause.DAMAGED, detail=DETAIL) for first, last in _lost(state)]
+        fresh = [Gap(first, last, Cause.DAMAGED, detail=DETAIL) for first, last in _lost(checked)]
         if len(fresh) > MOST_STATED:
             # Where it is recorded, a statement says nothing: only holes are explained.
             fresh = [replace(fresh[0], last=fresh[-1].last)]
         return replace(file, gaps=(*file.gaps, *fresh))
 
-    def _mark(self, part: PartState) -> None:
+    def _mark(self, part: CheckedPart) -> None:
         """Say in the record of each damaged segment that it is; take it back where it is not."""
-        places = [place for place, mark in enumerate(part.marks) if mark in (TORN, WHOLE)]
-        for first, last in _ranges(places):
-            for low in range(first, last + 1, _RECORDS_AT_ONCE):
-                count = min(_RECORDS_AT_ONCE, last + 1 - low)
+        places = Runs()
+        for place, mark in enumerate(part.marks):
+            if mark in (TORN, WHOLE):
+                places.add(place, place)
+        for run in places.runs:
+            for low in range(run.first, run.last + 1, RECORDS_AT_ONCE):
+                count = min(RECORDS_AT_ONCE, run.last + 1 - low)
                 offset = low * RECORD_BYTES
                 data = self._disk.read(part.records_path, offset, count * RECORD_BYTES)
                 marked = b"".join(
-                    pack_row((*row[:9], row[9] ^ DAMAGED))
-                    for row in read_records(data)
-                    if row is not None
+                    record._replace(flags=record.flags ^ DAMAGED).pack()
+                    for record in read_records(data)
+                    if record is not None
                 )
                 self._disk.overwrite(part.records_path, offset, marked)
 
-    def _restore_init(self, state: SessionCheck, file: SessionFile, part: PartState) -> None:
+    def _restore_init(self, checked: CheckedSession, file: SessionFile, part: CheckedPart) -> None:
         """Put a sound copy from another part over an initialization segment that is not."""
         if (part.part_bytes or 0) < file.init_size_bytes:
             return
-        for other in state.parts:
+        for other in checked.parts:
             if other.has_init:
                 data = self._disk.read(other.path, 0, file.init_size_bytes)
                 self._disk.overwrite(part.path, 0, data)
@@ -104,17 +145,17 @@ class Mending:
                 return
 
 
-def _lost(state: SessionCheck) -> Iterator[tuple[int, int]]:
-    """What was recorded, is not there any more, and has not been said to be damaged."""
+def _lost(checked: CheckedSession) -> Iterator[tuple[int, int]]:
+    """Sequences that were recorded, are gone, and have not been said to be damaged."""
     there, known, stated = Runs(), Runs(), Runs()
-    for span in sorted((span for _, span in state.present), key=lambda span: span.first):
+    for span in sorted((span for _, span in checked.present), key=lambda span: span.first):
         there.add(span.first, span.last)
-    for part in state.parts:
+    for part in checked.parts:
         for run in part.lost.runs:
             known.add(run.first, run.last)
-    for _, span in state.filed_spans:
+    for _, span in checked.filed_spans:
         known.add(span.first, span.last)
-    for gap in state.file.gaps if state.file is not None else ():
+    for gap in checked.file.gaps if checked.file is not None else ():
         if gap.cause is Cause.DAMAGED and gap.first is not None:
             stated.add(gap.first, gap.first if gap.last is None else gap.last)
     for run in known.runs:
@@ -122,33 +163,20 @@ def _lost(state: SessionCheck) -> Iterator[tuple[int, int]]:
             yield from stated.missing(first, last)
 
 
-def _ranges(places: list[int]) -> Iterator[tuple[int, int]]:
-    """Places side by side, as first and last."""
-    first = last = None
-    for place in places:
-        if last is not None and first is not None and place > last + 1:
-            yield first, last
-            first = place
-        first = place if first is None else first
-        last = place
-    if first is not None and last is not None:
-        yield first, last
-
-
 #: What a repair does about each kind; of the others it does nothing.
 _DONE = {
-    Kind.DIFFERS: "the database was corrected",
-    Kind.UNLISTED: "it was taken into the database",
-    Kind.DESCRIPTION: "it was written anew",
-    Kind.RECORD: "what is lost with it is stated as a gap",
-    Kind.SEGMENT: "stated as a gap",
-    Kind.WHOLE_AGAIN: "listed again",
-    Kind.NO_PART: "what is lost with it is stated as a gap",
+    FindingKind.DIFFERS: "the database was corrected",
+    FindingKind.UNLISTED: "it was taken into the database",
+    FindingKind.DESCRIPTION: "it was written anew",
+    FindingKind.RECORD: "what is lost with it is stated as a gap",
+    FindingKind.SEGMENT: "stated as a gap",
+    FindingKind.WHOLE_AGAIN: "listed again",
+    FindingKind.NO_PART: "what is lost with it is stated as a gap",
 }
 
 
-def _mended(finding: Finding, part: PartState | None) -> Finding:
+def _mended(finding: Finding, part: CheckedPart | None) -> Finding:
     done = _DONE.get(finding.kind, "")
-    if finding.kind is Kind.INIT and part is not None and part.has_init:
+    if finding.kind is FindingKind.INIT and part is not None and part.has_init:
         done = "copied from another part"
     return replace(finding, mended=finding.mended or done)

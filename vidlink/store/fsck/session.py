@@ -1,7 +1,6 @@
 """Checking one session: its description, its parts, and what the database says of it.
 
-Nothing is changed here. What is found is handed on as a `SessionState`, from which `mending`
-knows what to do.
+Nothing is changed here. The outcome is a `CheckedSession`, from which `mending` knows what to do.
 """
 
 from __future__ import annotations
@@ -14,18 +13,17 @@ from dataclasses import dataclass, field, replace
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import Gap, Session, SessionState, Span
-from vidlink.store.files.layout import SessionFile, read_session
-from vidlink.store.files.paths import SESSION_FILE, Paths, part_file, part_number
-from vidlink.store.files.pieces import Window
+from vidlink.store.files.layout import SessionFile
+from vidlink.store.files.paths import SESSION_FILE, Paths, part_file, part_number, part_numbers
+from vidlink.store.files.pieces import PieceReader
 from vidlink.store.files.segments import Segments, read_head
-from vidlink.store.fsck.findings import Finding, Kind
-from vidlink.store.fsck.part import PartCheck, PartState, Taken
+from vidlink.store.files.stored import StoredSession
+from vidlink.store.fsck.findings import Finding, FindingKind
+from vidlink.store.fsck.part import CheckedPart, LaterParts, PartChecker
 from vidlink.store.index.catalog import Catalog, Filed
-from vidlink.store.index.sheets import file_of, sheet_of
-from vidlink.store.sequences import gaps as listing
-from vidlink.store.sequences.runs import Runs
+from vidlink.store.index.rows import rows_of
+from vidlink.store.sequences.runs import Runs, merge_spans
 
-_MOST_FILE_BYTES = 16 * 1024 * 1024
 #: What an earlier repair has put aside, and what a replacement leaves that was interrupted.
 ASIDE = re.compile(r"part-[0-9]{4,}\.(mp4\.tail-[0-9]+-[0-9]+|idx\.before-[0-9]+)", re.ASCII)
 FRESH = re.compile(r"(session\.json|part-[0-9]{4,}\.idx)\.new", re.ASCII)
@@ -33,8 +31,8 @@ LOST_REASON = "the description of the session was lost"
 
 
 @dataclass(slots=True)
-class SessionCheck:
-    """What was found of one session.
+class CheckedSession:
+    """One session as it was found.
 
     `file` describes it; None where nothing does. `is_described` says that it is what stands in
     its folder. `filed` is what the database has, with its spans by part and its gaps; None
@@ -49,52 +47,55 @@ class SessionCheck:
     filed: Filed | None = None
     filed_spans: list[tuple[int, Span]] = field(default_factory=list)
     filed_gaps: tuple[Gap, ...] = ()
-    parts: list[PartState] = field(default_factory=list)
+    parts: list[CheckedPart] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def find(self, kind: Kind, text: str) -> None:
-        """Something was found of the session as a whole."""
+    def find(self, kind: FindingKind, text: str) -> None:
+        """Add a finding of the session as a whole."""
         self.findings.append(Finding(kind, text, self.sentinel_id, self.session_id))
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether it was being written to when the server stopped."""
+        """True if it was being written to when the server stopped."""
         return self.file is not None and self.file.is_unfinished
 
     @property
+    def every_finding(self) -> list[Finding]:
+        """The findings of the session as a whole, then those of its parts."""
+        return [*self.findings, *(one for part in self.parts for one in part.findings)]
+
+    @property
     def is_readable(self) -> bool:
-        """Whether all of it could be looked at."""
-        every = [*self.findings, *(one for part in self.parts for one in part.findings)]
-        return not any(finding.kind is Kind.UNREADABLE for finding in every)
+        """True if all of it could be looked at."""
+        return all(one.kind is not FindingKind.UNREADABLE for one in self.every_finding)
 
     def take_in(self) -> None:
-        """The database did not know it before the repair began."""
+        """Add that the database did not know it before the repair began."""
         text = "the database did not know this session"
         ids = self.sentinel_id, self.session_id
-        self.findings.append(Finding(Kind.UNLISTED, text, *ids, mended="taken in"))
+        self.findings.append(Finding(FindingKind.UNLISTED, text, *ids, mended="taken in"))
 
-    def remember(self, before: SessionCheck) -> None:
-        """`before` is what was found first; what has been mended since is told of too."""
-        mended = [one for one in before.findings if one.mended]
-        mended += [one for part in before.parts for one in part.findings if one.mended]
+    def remember(self, before: CheckedSession) -> None:
+        """Tell also of what was found `before` and has been mended since."""
+        mended = [one for one in before.every_finding if one.mended]
         known = {(one.kind, one.part, one.text) for one in mended}
         for part in self.parts:
             part.findings = [
                 one for one in part.findings if (one.kind, one.part, one.text) not in known
             ]
         # What this repair has put aside is told of where it was.
-        others = [one for one in self.findings if one.kind is not Kind.STRAY]
+        others = [one for one in self.findings if one.kind is not FindingKind.STRAY]
         self.findings = [*mended, *others]
-        self.findings += [one for one in before.findings if one.kind is Kind.STRAY]
+        self.findings += [one for one in before.findings if one.kind is FindingKind.STRAY]
 
     @property
     def listed(self) -> list[tuple[int, Span]]:
-        """What the records say is there."""
+        """The spans of what the records say is there."""
         return _spans((part.number, part.listed) for part in self.parts)
 
     @property
     def present(self) -> list[tuple[int, Span]]:
-        """What is there, and whole."""
+        """The spans of what is there, and whole."""
         return _spans((part.number, part.present) for part in self.parts)
 
 
@@ -114,96 +115,88 @@ class SessionChecker:
         self._catalog = catalog
         self._came = came
 
-    def check(self, sentinel_id: str, session_id: str) -> SessionCheck:
+    def check(self, sentinel_id: str, session_id: str) -> CheckedSession:
         """Look at all of the session in this folder, and change nothing."""
         folder = self._paths.session(sentinel_id, session_id)
-        state = SessionCheck(sentinel_id, session_id, folder)
+        checked = CheckedSession(sentinel_id, session_id, folder)
         try:
             names = sorted(os.listdir(folder))
         except OSError as error:
-            state.find(Kind.UNREADABLE, f"cannot be read: {error.strerror or error}")
-            return state
-        self._name_strays(state, names)
-        self._look_up(state)
-        numbers = {part_number(name) for name in names}
-        parts = sorted(number for number in numbers if number is not None)
-        self._describe(state, parts)
-        if state.file is not None:
-            self._check_parts(state, state.file, parts)
-            self._compare(state, state.file)
-        return state
+            checked.find(FindingKind.UNREADABLE, f"cannot be read: {error.strerror or error}")
+            return checked
+        self._name_strays(checked, names)
+        self._look_up(checked)
+        parts = part_numbers(names)
+        self._describe(checked, parts)
+        if checked.file is not None:
+            self._check_parts(checked, checked.file, parts)
+            self._compare(checked, checked.file)
+        return checked
 
-    def _name_strays(self, state: SessionCheck, names: list[str]) -> None:
+    def _name_strays(self, checked: CheckedSession, names: list[str]) -> None:
         for name in names:
             is_aside = ASIDE.fullmatch(name) is not None
             is_ours = name == SESSION_FILE or part_number(name) is not None
             if is_aside or not (is_ours or FRESH.fullmatch(name)):
                 what = "put aside by an earlier repair" if is_aside else "not ours"
-                state.find(Kind.STRAY, f"{name} is {what}, and is left alone")
+                checked.find(FindingKind.STRAY, f"{name} is {what}, and is left alone")
 
-    def _look_up(self, state: SessionCheck) -> None:
+    def _look_up(self, checked: CheckedSession) -> None:
         catalog = self._catalog
         if catalog is None:
             return
-        filed = catalog.session(state.sentinel_id, state.session_id)
+        filed = catalog.session(checked.sentinel_id, checked.session_id)
         if filed is None:
-            state.find(Kind.UNLISTED, "the database does not know this session")
+            checked.find(FindingKind.UNLISTED, "the database does not know this session")
         else:
-            state.filed = filed
-            state.filed_spans = catalog.part_spans(filed.row)
-            state.filed_gaps = catalog.gaps(filed.row)
+            checked.filed = filed
+            checked.filed_spans = catalog.part_spans(filed.row)
+            checked.filed_gaps = catalog.gaps(filed.row)
 
-    def _describe(self, state: SessionCheck, parts: list[int]) -> None:
+    def _describe(self, checked: CheckedSession, parts: list[int]) -> None:
         """Find out what the session is: from its file, else from elsewhere."""
         try:
-            file = self._read(state.sentinel_id, state.session_id)
+            file = StoredSession(self._disk, checked.folder).read_file()
         except (OSError, StoreError) as error:
-            reason = f"{SESSION_FILE} is not there" if _is_gone(error) else str(error)
-            state.find(Kind.DESCRIPTION, reason)
-            if state.filed is not None:
-                file = file_of(state.filed)
-                state.file = replace(file, gaps=state.filed_gaps, filling_from=None)
+            is_gone = isinstance(error, FileNotFoundError)
+            reason = f"{SESSION_FILE} is not there" if is_gone else str(error)
+            checked.find(FindingKind.DESCRIPTION, reason)
+            if checked.filed is not None:
+                file = checked.filed.as_file()
+                checked.file = replace(file, gaps=checked.filed_gaps, filling_from=None)
             else:
-                state.file = self._describe_from_parts(state, parts)
+                checked.file = self._describe_from_parts(checked, parts)
         else:
-            state.file, state.is_described = file, True
+            checked.file, checked.is_described = file, True
 
     def is_described(self, sentinel_id: str, session_id: str) -> bool:
-        """Whether this folder has the description of this session."""
+        """True if this folder has the description of this session."""
+        folder = self._paths.session(sentinel_id, session_id)
         try:
-            self._read(sentinel_id, session_id)
+            StoredSession(self._disk, folder).read_file()
         except (OSError, StoreError):
             return False
         return True
 
-    def _read(self, sentinel_id: str, session_id: str) -> SessionFile:
-        """The description in a folder. Raises :exc:`OSError` and
-        :exc:`~vidlink.errors.StoreError`."""
-        path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
-        file = read_session(self._disk.read(path, 0, _MOST_FILE_BYTES))
-        if (file.session.sentinel_id, file.session.session_id) != (sentinel_id, session_id):
-            raise StoreError(f"{SESSION_FILE} is of another session")
-        return file
-
-    def _describe_from_parts(self, state: SessionCheck, parts: list[int]) -> SessionFile | None:
-        """What the first initialization segment and the names of the folders say."""
+    def _describe_from_parts(self, checked: CheckedSession, parts: list[int]) -> SessionFile | None:
+        """Describe it by the first initialization segment and the names of the folders."""
         for number in parts:
             try:
-                with Window(
-                    self._disk, os.path.join(state.folder, part_file(number)), self._came
+                with PieceReader(
+                    self._disk, os.path.join(checked.folder, part_file(number)), self._came
                 ) as part:
                     head = read_head(part)
                     if head is None:
                         continue
                     first = Segments(part, head.size_bytes, part.size_bytes, head.media, None)
-                    begun_us = next((numbers[4] for numbers in first), 0)
+                    begun_us = next((record.start_time_us for record in first), 0)
             except OSError:
                 continue
             media = head.media
             session = Session(
-                sentinel_id=state.sentinel_id,
-                session_id=state.session_id,
-                name=state.sentinel_id,
+                sentinel_id=checked.sentinel_id,
+                session_id=checked.session_id,
+                name=checked.sentinel_id,
                 group="",
                 software="",
                 started_time_us=begun_us,
@@ -218,54 +211,50 @@ class SessionChecker:
             return SessionFile(session, size, check, begun_us, LOST_REASON)
         return None
 
-    def _check_parts(self, state: SessionCheck, file: SessionFile, parts: list[int]) -> None:
+    def _check_parts(self, checked: CheckedSession, file: SessionFile, parts: list[int]) -> None:
         if file.is_unfinished:
             text = "was being recorded when the server stopped; the next start closes it"
-            state.find(Kind.UNFINISHED, text)
-        taken = Taken()
+            checked.find(FindingKind.UNFINISHED, text)
+        later = LaterParts()
         for number in reversed(parts):
             synced = None
             if file.is_unfinished and number >= (file.filling_from or 0):
-                spans = [span for part, span in state.filed_spans if part == number]
+                spans = [span for part, span in checked.filed_spans if part == number]
                 synced = sum(span.last - span.first + 1 for span in spans)
-            check = PartCheck(self._disk, state.folder, number, file, taken, self._came, synced)
+            check = PartChecker(self._disk, checked.folder, number, file, later, self._came, synced)
             part = check.run()
-            taken.take(part)
-            state.parts.insert(0, part)
+            later.add(part)
+            checked.parts.insert(0, part)
 
-    def _compare(self, state: SessionCheck, file: SessionFile) -> None:
+    def _compare(self, checked: CheckedSession, file: SessionFile) -> None:
         """Hold the database against the folder, unless something is wrong with that already."""
-        filed, found = state.filed, state.listed
-        findings = [one for part in state.parts for one in part.findings]
-        if filed is None or file.is_unfinished or not state.is_described:
+        filed, found = checked.filed, checked.listed
+        findings = [one for part in checked.parts for one in part.findings]
+        if filed is None or file.is_unfinished or not checked.is_described:
             return
         wrong = ["hold"] if file.hold != filed.record.hold else []
         if not any(one.is_damage for one in findings):
-            wrong += _differing(state, file, filed, found)
+            wrong += _differing(checked, file, filed, found)
         if wrong:
             text = f"the database says something else than the folder: {', '.join(wrong)}"
-            state.find(Kind.DIFFERS, text)
+            checked.find(FindingKind.DIFFERS, text)
 
 
 def _differing(
-    state: SessionCheck, file: SessionFile, filed: Filed, found: list[tuple[int, Span]]
+    checked: CheckedSession, file: SessionFile, filed: Filed, found: list[tuple[int, Span]]
 ) -> list[str]:
-    """What the database says of a sound session that its folder does not, but for the hold."""
-    wanted = sheet_of(file, filed.row, found).record
+    """The points in which the database differs from the folder of a sound session, but the hold."""
+    wanted = rows_of(file, filed.row, found).record
     assert wanted is not None, "such a sheet is of a whole session"
     if not file.is_sealed and filed.record.state is SessionState.SEALED:
         # Its time was over; only the database says so.
         wanted = replace(wanted, state=SessionState.SEALED)
-    spans = listing.merge_spans(span for _, span in found)
-    filed_spans = listing.merge_spans(span for _, span in state.filed_spans)
+    spans = merge_spans(span for _, span in found)
+    filed_spans = merge_spans(span for _, span in checked.filed_spans)
     what = {
         "spans": spans != filed_spans,
-        "gaps": file.gaps != state.filed_gaps,
+        "gaps": file.gaps != checked.filed_gaps,
         "description": replace(wanted, hold=filed.record.hold) != filed.record
         or (file.init_size_bytes, file.init_check) != (filed.init_size_bytes, filed.init_check),
     }
     return [name for name, is_wrong in what.items() if is_wrong]
-
-
-def _is_gone(error: Exception) -> bool:
-    return isinstance(error, FileNotFoundError)

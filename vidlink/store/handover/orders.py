@@ -71,7 +71,7 @@ class Forget:
     size_bytes: int
 
 
-#: What the writer is told; an `Arrival` is the order to record it.
+#: Any order for the writer; an `Arrival` is the order to record it.
 Order = Begin | Reopen | Arrival | StateGap | End | SetHold | Forget
 
 

@@ -5,12 +5,16 @@ How a session is deleted is in `deleting.remover`.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Condition
 
 from vidlink.errors import VidlinkError
 from vidlink.model import DeletionReason, Receipt
+
+#: The errors that a write ends with when the disk is full.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def _nobody(outcome: object) -> None:

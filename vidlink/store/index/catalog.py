@@ -1,7 +1,7 @@
 """Reading the database: sessions by page, one session, its spans and gaps, the Sentinels.
 
 Used in the threads of the pool, each call with a connection of its own; what is still being
-recorded comes from `ledger`, and `archive` puts the two together.
+recorded comes from `queue.ledger`, and `reading.archive` puts the two together.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from vidlink.model import (
     SessionState,
     Span,
 )
+from vidlink.store.files.layout import SessionFile
 from vidlink.store.index.database import COLUMNS, FILLING, connect
-from vidlink.store.sequences import gaps as listing
-from vidlink.store.sequences.window import Window
+from vidlink.store.sequences.runs import merge_spans
+from vidlink.store.sequences.window import SequenceWindow
 
 #: So many connections are kept for the next reader.
 _MOST_IDLE = 8
@@ -43,11 +44,25 @@ class Filed:
     init_size_bytes: int
     init_check: int
 
+    def as_file(self) -> SessionFile:
+        """The description of a session whose own cannot be read; its gaps are not in it."""
+        record, ended_us = self.record, self.record.ended_time_us
+        return SessionFile(
+            session=record.session,
+            init_size_bytes=self.init_size_bytes,
+            init_check=self.init_check,
+            ended_time_us=ended_us,
+            end_reason=record.end_reason,
+            is_sealed=record.state is SessionState.SEALED,
+            filling_from=None if ended_us is None else 0,
+            hold=record.hold,
+        )
+
 
 class Catalog:
     """The database at `path`, for reading. Everything blocks, and may run in any thread.
 
-    Raises :exc:`~vidlink.errors.StoreError` if the database fails, or after :meth:`close`.
+    :raises StoreError: from every method, if the database fails or has been closed.
     """
 
     def __init__(self, path: str) -> None:
@@ -73,11 +88,16 @@ class Catalog:
             ]
 
     def sessions(
-        self, query: SessionQuery, besides: Collection[str], count: int
+        self,
+        query: SessionQuery,
+        below: tuple[int, str] | None,
+        besides: Collection[str],
+        count: int,
     ) -> list[SessionRecord]:
         """The newest `count` sessions that match, newest first, without the ids `besides`.
 
-        Raises :exc:`~vidlink.errors.RequestError` for an `after` that no page gave.
+        Of `query` its `after` and `limit` are not looked at: what is asked for is `below` a
+        moment of beginning and, of those of one moment, an id; None: from the newest on.
         """
         conditions: list[str] = []
         values: list[object] = []
@@ -86,9 +106,8 @@ class Catalog:
             conditions.append(condition)
             values.extend(given)
 
-        if query.after is not None:
-            started_us, session_id = listing.read_token(query.after)
-            where("(started_time_us, session_id) < (?, ?)", _stored(started_us), session_id)
+        if below is not None:
+            where("(started_time_us, session_id) < (?, ?)", _stored(below[0]), below[1])
         if query.sentinel_id is not None:
             where("sentinel_id = ?", query.sentinel_id)
         if query.group is not None:
@@ -140,7 +159,7 @@ class Catalog:
 
     def spans(self, row: int) -> tuple[Span, ...]:
         """The unbroken spans of a session, parts put together."""
-        return listing.merge_spans(span for _, span in self.part_spans(row))
+        return merge_spans(span for _, span in self.part_spans(row))
 
     def part_spans(self, row: int) -> list[tuple[int, Span]]:
         """The unbroken spans of a session, each with the part that it is in."""
@@ -152,7 +171,7 @@ class Catalog:
             ).fetchall()
         return [(part, Span(*values)) for part, *values in rows]
 
-    def spans_near(self, row: int, window: Window) -> tuple[Span, ...]:
+    def spans_near(self, row: int, window: SequenceWindow) -> tuple[Span, ...]:
         """The unbroken spans in `window`, and the next to it on both sides."""
         with self.connection() as connection:
             rows = connection.execute(
@@ -163,10 +182,10 @@ class Catalog:
                 "(SELECT min(first) FROM spans WHERE session = :row AND first > :high), :high)",
                 {"row": row, "low": window.low, "high": _or_most(window.high)},
             ).fetchall()
-        return listing.merge_spans(Span(*values) for values in rows)
+        return merge_spans(Span(*values) for values in rows)
 
     def gaps(self, row: int, low: int = 0, high: int | None = None) -> tuple[Gap, ...]:
-        """What has been stated about gaps from `low` to `high`, and of time, in that order."""
+        """The statements about gaps from `low` to `high`, and of time, as they came."""
         with self.connection() as connection:
             rows = connection.execute(
                 "SELECT first, last, cause, start_time_us, end_time_us, detail FROM gaps "
@@ -217,28 +236,25 @@ def _stored(time_us: int) -> int:
     return max(-(2**63), min(2**63 - 1, time_us))
 
 
-def _hold(known: dict[str, Any]) -> Hold:
-    return Hold(known["hold_reason"], known["held_time_us"])
-
-
 def _as_filed(row: tuple[Any, ...]) -> Filed:
     number, *values = row
     known: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
+    held_us = known["held_time_us"]
 
-    def take(*names: str) -> dict[str, Any]:
+    def these(*names: str) -> dict[str, Any]:
         return {name: known[name] for name in names}
 
     session = Session(
         group=known["group_name"],
         init=b"",
-        **take("session_id", "sentinel_id", "name", "software", "started_time_us"),
-        **take("mime", "width", "height", "timescale", "track_id"),
+        **these("session_id", "sentinel_id", "name", "software", "started_time_us"),
+        **these("mime", "width", "height", "timescale", "track_id"),
     )
     record = SessionRecord(
         session=session,
         state=SessionState.ENDED if known["state"] == FILLING else SessionState(known["state"]),
-        **take("ended_time_us", "end_reason", "segment_count", "size_bytes"),
-        **take("first_sequence", "last_sequence", "start_time_us", "end_time_us"),
-        hold=None if known["held_time_us"] is None else _hold(known),
+        **these("ended_time_us", "end_reason", "segment_count", "size_bytes"),
+        **these("first_sequence", "last_sequence", "start_time_us", "end_time_us"),
+        hold=None if held_us is None else Hold(known["hold_reason"], held_us),
     )
     return Filed(number, record, known["init_size_bytes"], known["init_crc32"])

@@ -1,7 +1,7 @@
 """The database: which sessions there are, their unbroken spans and their gaps.
 
 It is written by the writer's thread only, one transaction a round; `catalog` reads it. Truth
-is in the folders: whatever this loses, `recovery` finds again.
+is in the folders: whatever this loses, `starting.recovery` finds again.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, SessionRecord, SessionState, Span
-from vidlink.store.files.layout import SessionFile
 from vidlink.store.handover.orders import Forget, SetHold
+from vidlink.store.index.rows import SessionRows
 from vidlink.store.index.schema import FORGET, SCHEMA, SCHEMA_FORMAT, SET_HOLD
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.life import SEALING_US, extent_us
 
 #: The columns of `sessions` that a record fills, in order.
 COLUMNS = (
@@ -58,24 +58,6 @@ _WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """What is new of one session, as described in `file`.
-
-    `record` is None where the database has it, under the id `row`; spans are by part, gaps by
-    number. `anew`: spans and gaps that are there are dropped. `is_filling`: the session has
-    ended, and is written to all the same.
-    """
-
-    file: SessionFile
-    record: SessionRecord | None
-    row: int | None
-    spans: list[tuple[int, Span]] = field(default_factory=list)
-    gaps: list[tuple[int, Gap]] = field(default_factory=list)
-    anew: bool = False
-    is_filling: bool = False
-
-
 class UnusableIndex(StoreError):
     """The database is damaged, or is not that of this data folder; it can be made anew."""
 
@@ -86,8 +68,7 @@ def connect(path: str, *, synchronous: str | None) -> sqlite3.Connection:
     `synchronous` is SQLite's word for when a commit is on the disk: ``FULL`` at once,
     ``NORMAL`` with whatever syncs the file system next.
 
-    Raises:
-        sqlite3.Error: the file is no database.
+    :raises sqlite3.Error: if the file is no database.
     """
     connection = sqlite3.connect(
         path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=64
@@ -107,23 +88,22 @@ def connect(path: str, *, synchronous: str | None) -> sqlite3.Connection:
 class Index:
     """The database at `path`, which belongs to the data folder with this `uuid`.
 
-    `is_new` says that there was none; `synchronous` is as for :func:`connect`. Everything may
-    block.
+    `synchronous` is as for :func:`connect`. Everything may block.
     """
 
     def __init__(self, path: str, uuid: str, synchronous: str = "NORMAL") -> None:
         self.path = path
         self._uuid = uuid
         self._synchronous = synchronous
+        #: There was none when this was made.
         self.is_new = not os.path.exists(path)
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
         """Open and check it; a missing one is made.
 
-        Raises:
-            UnusableIndex: it is damaged, or of another folder or format.
-            StoreError: it cannot be opened for another reason, such as a full disk.
+        :raises UnusableIndex: if it is damaged, or of another folder or format.
+        :raises StoreError: if it cannot be opened for another reason, such as a full disk.
         """
         try:
             with self._reported("opened"):
@@ -161,32 +141,33 @@ class Index:
             if wrong:
                 raise UnusableIndex(f"the index is damaged: {wrong} {table} of an unknown {column}")
 
-    def save(self, sheets: Iterable[Sheet], changes: Iterable[SetHold | Forget] = ()) -> list[int]:
-        """Put `sheets` into the database, then `changes` of what is there, all or none.
+    def save(
+        self, sessions: Iterable[SessionRows], changes: Iterable[SetHold | Forget] = ()
+    ) -> list[int]:
+        """Put `sessions` into the database, then `changes` of what is there, all or none.
 
-        Returns the row of each session of the sheets.
+        Returns the row of each of them.
 
-        Raises:
-            StoreError: it could not be done; the next call opens the database anew.
+        :raises StoreError: if it could not be done; the next call opens the database anew.
         """
         with self._reported("written"), self._transaction() as cursor:
-            rows = [_put(cursor, sheet) for sheet in sheets]
+            rows = [_put(cursor, rows) for rows in sessions]
             for change in changes:
                 _change(cursor, change)
             return rows
 
     def remove(self, row: int) -> None:
-        """Forget a session, as if it had never been. Raises as :meth:`save`."""
+        """Forget a session, as if it had never been. Fails as :meth:`save`."""
         with self._reported("written"), self._transaction() as cursor:
             _drop_details(cursor, row)
             cursor.execute("DELETE FROM sessions WHERE id = ?", (row,))
 
     def seal(self, now_us: int) -> None:
-        """Mark as sealed what ended long enough ago. Raises as :meth:`save`."""
+        """Mark as sealed what ended long enough ago. Fails as :meth:`save`."""
         with self._reported("written"), self._transaction() as cursor:
             cursor.execute(
                 "UPDATE sessions SET state = 'sealed' WHERE state = 'ended' AND ended_time_us <= ?",
-                (now_us - listing.SEALING_US,),
+                (now_us - SEALING_US,),
             )
 
     def known(self) -> set[str]:
@@ -250,11 +231,11 @@ class Index:
             raise
 
 
-def _put(cursor: sqlite3.Cursor, sheet: Sheet) -> int:
-    row = sheet.row
-    if sheet.record is not None:
-        session = sheet.record.session
-        cursor.execute(_PUT_SESSION, _as_row(sheet.record, sheet))
+def _put(cursor: sqlite3.Cursor, rows: SessionRows) -> int:
+    row = rows.row
+    if rows.record is not None:
+        session = rows.record.session
+        cursor.execute(_PUT_SESSION, _as_row(rows.record, rows))
         (row,) = cursor.execute(_ROW_OF, (session.session_id,)).fetchone()
         cursor.execute(
             _PUT_SENTINEL,
@@ -264,14 +245,14 @@ def _put(cursor: sqlite3.Cursor, sheet: Sheet) -> int:
                 session.group,
                 session.software,
                 session.started_time_us,
-                sheet.record.end_time_us,
+                rows.record.end_time_us,
             ),
         )
     assert row is not None
-    if sheet.anew:
+    if rows.is_complete:
         _drop_details(cursor, row)
-    cursor.executemany(_PUT_SPAN, [_span_as_row(row, part, span) for part, span in sheet.spans])
-    cursor.executemany(_PUT_GAP, [_gap_as_row(row, number, gap) for number, gap in sheet.gaps])
+    cursor.executemany(_PUT_SPAN, [_span_as_row(row, part, span) for part, span in rows.spans])
+    cursor.executemany(_PUT_GAP, [_gap_as_row(row, number, gap) for number, gap in rows.gaps])
     return row
 
 
@@ -290,16 +271,16 @@ def _change(cursor: sqlite3.Cursor, change: SetHold | Forget) -> None:
             cursor.execute(statement, asdict(change))
 
 
-def _as_row(record: SessionRecord, sheet: Sheet) -> tuple[object, ...]:
-    session, file = record.session, sheet.file
-    state = FILLING if sheet.is_filling else record.state.value
+def _as_row(record: SessionRecord, rows: SessionRows) -> tuple[object, ...]:
+    session, file = record.session, rows.file
+    state = FILLING if rows.is_filling else record.state.value
     return (
         session.session_id, session.sentinel_id, session.name, session.group, session.software,
         session.started_time_us, file.init_size_bytes, file.init_check, session.mime,
         session.width, session.height, session.timescale, session.track_id,
         state, record.ended_time_us, record.end_reason, record.segment_count,
         record.size_bytes, record.first_sequence, record.last_sequence, record.start_time_us,
-        record.end_time_us, *listing.extent_us(record),
+        record.end_time_us, *extent_us(record),
         None if record.hold is None else record.hold.time_us,
         None if record.hold is None else record.hold.reason,
     )  # fmt: skip

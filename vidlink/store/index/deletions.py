@@ -1,4 +1,4 @@
-"""What there is to be kept or let go, read from the database: candidates, totals, receipts.
+"""Sessions to be kept or let go, read from the database: candidates, totals, receipts.
 
 `catalog` reads the same database for those who look back. Nothing here looks at a folder.
 """
@@ -10,7 +10,7 @@ from vidlink.store.files.layout import size_of
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import FILLING
 
-#: Where a receipt lies: its number, its place in the file, and its size.
+#: A receipt: its number, its place in the file, and its size.
 Line = tuple[int, int, int]
 
 _TOTALS = (
@@ -28,8 +28,8 @@ _OPEN = (
 _OVER = "sessions WHERE state NOT IN ('live', ?)"
 
 
-class Stock:
-    """Questions to `catalog`. Everything blocks, may run in any thread, and raises as that."""
+class Deletions:
+    """Questions to `catalog`. Everything blocks, may run in any thread, and fails as that does."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -52,7 +52,7 @@ class Stock:
         return found
 
     def totals(self) -> Totals:
-        """What all sessions come to; of those that are being written to, as of a second ago."""
+        """The sums of all sessions; of those that are being written to, as of a second ago."""
         with self._catalog.connection() as connection:
             over, being_written = (
                 connection.execute(
@@ -74,7 +74,7 @@ class Stock:
         )
 
     def is_deleted(self, session_id: str) -> bool:
-        """Whether the session has a receipt that the database knows."""
+        """True if the session has a receipt that the database knows."""
         with self._catalog.connection() as connection:
             rows = connection.execute(
                 "SELECT 1 FROM receipts WHERE session_id = ?", (session_id,)
@@ -82,7 +82,7 @@ class Stock:
         return bool(rows)
 
     def receipts(self, before: int | None, count: int) -> list[Line]:
-        """Where the newest `count` receipts with a number below `before` lie, newest first."""
+        """The places of the newest `count` receipts with a number below `before`, newest first."""
         with self._catalog.connection() as connection:
             return connection.execute(
                 "SELECT number, place, size_bytes FROM receipts "
@@ -91,7 +91,7 @@ class Stock:
             ).fetchall()
 
     def every_receipt(self) -> dict[int, tuple[str, int, int]]:
-        """By number, the session of each receipt, its place in the file, and its size."""
+        """The session of each receipt, its place in the file, and its size, by number."""
         with self._catalog.connection() as connection:
             rows = connection.execute(
                 "SELECT number, session_id, place, size_bytes FROM receipts ORDER BY number"

@@ -11,7 +11,8 @@ from itertools import islice
 
 from vidlink.model import Arrival, Gap, Hold, Session, SessionRecord, SessionState
 from vidlink.store.handover.orders import End, Past
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.gaps import explain, final_ranges
+from vidlink.store.sequences.life import Life, state_at
 from vidlink.store.sequences.runs import Runs, widened
 
 #: At most so many ranges are named of one tail, the lowest.
@@ -41,14 +42,14 @@ class Account:
     gaps: list[Gap] = field(default_factory=list)
     parts: dict[int, int] = field(default_factory=dict)
     ending: End | None = None
-    #: How it had ended before it was opened again; None for one that began here.
+    #: The session as it had ended before it was opened again; None for one that began here.
     past: Past | None = None
     #: The first and the last of what came late and found no room.
     refused: tuple[int, int] | None = None
     #: The number of the gap that grows while segments are refused.
     refusing: int | None = None
     is_handed_over: bool = False
-    #: What the start of the session counts in the queue, until it is on disk.
+    #: The octets that the start of the session counts in the queue, until it is on disk.
     start_bytes: int = 0
     told: int = -1
     hold: Hold | None = None
@@ -57,7 +58,7 @@ class Account:
     def again(cls, past: Past, durable: Callable[[int], None]) -> Account:
         """The account of a session that is opened again, with what there is of it."""
         session = past.session
-        account = cls(session, durable, listing.without_init(session), past=past)
+        account = cls(session, durable, replace(session, init=b""), past=past)
         # There may be a run for every other sequence: they are taken as they were made.
         account.taken, account.settled = past.taken, past.settled
         account.gaps = list(past.gaps)
@@ -68,7 +69,7 @@ class Account:
 
     def settle_gaps(self, gaps: Iterable[Gap]) -> None:
         """Settle what nobody will deliver any more, by these durable statements."""
-        for first, last in listing.final_ranges(gaps):
+        for first, last in final_ranges(gaps):
             self.settled.add(first, last)
 
     def refuse(self, sequence: int) -> None:
@@ -81,7 +82,7 @@ class Account:
         if self.refused is None:
             return True
         lost = Runs()
-        for first, last in listing.final_ranges(self.gaps):
+        for first, last in final_ranges(self.gaps):
             lost.add(first, last)
         return not any(
             next(lost.missing(first, last), None)
@@ -105,10 +106,10 @@ class Account:
         return None if self.ending is None else (self.ending.ended_time_us, self.ending.reason)
 
     @property
-    def life(self) -> listing.Life:
+    def life(self) -> Life:
         """The time that it lasted."""
         ended_us = None if self.ended is None else self.ended[0]
-        return listing.Life(self.session.started_time_us, ended_us, is_sealed=False)
+        return Life(self.session.started_time_us, ended_us, is_sealed=False)
 
     @property
     def highest(self) -> int:
@@ -123,7 +124,7 @@ class Account:
         What waits for the disk is not there yet: it would be lost with this process.
         """
         ended_us = None if self.ended is None else self.ended[0]
-        is_sealed = listing.state_at(self.state, ended_us, now_us) is SessionState.SEALED
+        is_sealed = state_at(self.state, ended_us, now_us) is SessionState.SEALED
         is_closed = is_sealed or self.ending is None or self.ending.is_sealed
         if is_closed or self.session.sentinel_id != sentinel_id:
             return ()
@@ -154,6 +155,6 @@ class Account:
 
         def make() -> SessionRecord:
             spans = taken.spans()
-            return replace(record, spans=spans, gaps=listing.explain(spans, gaps, life))
+            return replace(record, spans=spans, gaps=explain(spans, gaps, life))
 
         return make

@@ -26,8 +26,10 @@ from vidlink.store.queue.refused import Refused
 from vidlink.store.queue.room import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
 from vidlink.store.queue.unstarted import Unstarted
 from vidlink.store.queue.vitals import RecordingVitals
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.gaps import sealed_gaps
 from vidlink.store.sequences.statements import put_statement
+from vidlink.store.sequences.texts import as_text
+from vidlink.store.sequences.times import segment_end_us
 
 
 @implementer(IStore)
@@ -93,7 +95,7 @@ class Ledger:
         if session_id in self._used or self._is_used(session_id):
             raise RequestError(f"session {session_id} has been used before")
         self._used.add(session_id)
-        account = Account(session, durable, listing.without_init(session))
+        account = Account(session, durable, replace(session, init=b""))
         self._accounts[session_id] = account
         self._unstarted.add(account)
 
@@ -158,14 +160,14 @@ class Ledger:
         """Hand over a segment that has been counted."""
         segment = arrival.segment
         sequence, size = segment.sequence, len(segment.data)
-        end_us = listing.segment_end_us(segment)
+        end_us = segment_end_us(segment)
         account.taken.add(sequence, sequence, segment.start_time_us, end_us, size)
         account.waiting[sequence] = arrival
         self._inbox.put(arrival, size)
 
     def gap(self, session_id: str, gap: Gap) -> None:
         """State a gap."""
-        gap = replace(gap, detail=listing.as_text(gap.detail))
+        gap = replace(gap, detail=as_text(gap.detail))
         account = self._accounts.get(session_id)
         if account is None or account.ending is not None:
             self._openings.gap(session_id, gap)
@@ -180,7 +182,7 @@ class Ledger:
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """End a session; nothing happens if that was said before."""
-        self._finish(End(session_id, listing.as_text(reason), ended_time_us))
+        self._finish(End(session_id, as_text(reason), ended_time_us))
 
     def seal(self, session_id: str) -> bool:
         """Seal a session that was opened again; False if it has only ended."""
@@ -207,7 +209,7 @@ class Ledger:
             # Where it was cut short nothing is missing any more, nor at its end.
             ended_us = None if account.past is None else account.past.ended_time_us
             known = account.gaps
-            account.gaps = listing.sealed_gaps(known, ended_us)
+            account.gaps = sealed_gaps(known, ended_us)
             for number, gap in enumerate(account.gaps):
                 if number >= len(known) or gap is not known[number]:
                     self._unstarted.state(account, number)
@@ -323,7 +325,7 @@ class Ledger:
         sequence, size = segment.sequence, len(segment.data)
         del account.waiting[sequence]
         self._room.free(size, 1)
-        end_us = listing.segment_end_us(segment)
+        end_us = segment_end_us(segment)
         account.taken.discard(sequence, segment.start_time_us, end_us, size)
         if account.ending is None:
             detail = "the session has no room for another part"

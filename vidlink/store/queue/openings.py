@@ -26,7 +26,7 @@ from vidlink.store.queue.room import Room, check_arrival, to_keep
 from vidlink.store.sequences.runs import widened
 from vidlink.store.sequences.statements import put_statement
 
-#: What the start of a session counts in the queue, beside its initialization segment.
+#: So much the start of a session counts in the queue, beside its initialization segment.
 START_BYTES = 1_024
 
 

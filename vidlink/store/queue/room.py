@@ -10,7 +10,7 @@ from collections.abc import Callable
 from vidlink.errors import RequestError
 from vidlink.interfaces import LATE_LOAD
 from vidlink.model import Arrival, Session, is_sentinel_id, is_session_id
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.texts import is_text
 
 #: After the queue has been full, segments are accepted again below this part of the bound, so
 #: that what is missing is one gap and not a sieve.
@@ -83,7 +83,7 @@ def check_session(session: Session) -> None:
     """
     if not (is_sentinel_id(session.sentinel_id) and is_session_id(session.session_id)):
         raise RequestError("this is not the id of a sentinel and of a session")
-    if not listing.is_text(session.name + session.group + session.software + session.mime):
+    if not is_text(session.name + session.group + session.software + session.mime):
         raise RequestError("the texts of a session have to be Unicode")
 
 

@@ -30,7 +30,7 @@ class RecordingVitals:
         self._seconds = seconds
         self._heard_seconds = self._well_seconds = seconds()
         self._troubles: dict[str, Trouble] = {}
-        #: What keeps the database from being written; recordings go on.
+        #: The trouble that keeps the database from being written; recordings go on.
         self.index_trouble: Trouble | None = None
 
     def apply(self, report: Report) -> None:

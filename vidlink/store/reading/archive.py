@@ -7,17 +7,14 @@ the two, and nothing is shown as durable that is not.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
-from zlib import crc32
 
 from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
-from vidlink.disk import Disk
-from vidlink.errors import Damaged, NotFound, StoreError
+from vidlink.errors import NotFound, StoreError
 from vidlink.interfaces import IArchive, IBody
 from vidlink.model import (
     Gap,
@@ -30,19 +27,21 @@ from vidlink.model import (
     SessionState,
 )
 from vidlink.model.clips import Clip, ClipQuery
-from vidlink.store.files.paths import Paths, part_file
-from vidlink.store.files.records import count_records
-from vidlink.store.film.body import Body, MemorySection, Section
+from vidlink.store.files.sections import MemorySection, Section
+from vidlink.store.files.stored import LookUpStored, StoredSession
+from vidlink.store.film.body import Body
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.media import read_media
-from vidlink.store.reading.page import read_page
+from vidlink.store.reading.segment_page import read_page
+from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
 from vidlink.store.reading.view import View, view_account
-from vidlink.store.sequences import gaps as listing
-from vidlink.store.sequences.window import WHOLE, Window
+from vidlink.store.sequences.life import Life, state_at
+from vidlink.store.sequences.pages import clamp_limit
+from vidlink.store.sequences.window import WHOLE, SequenceWindow
 
 T = TypeVar("T")
 
@@ -54,8 +53,7 @@ class Archive:
     def __init__(
         self,
         *,
-        paths: Paths,
-        disk: Disk,
+        stored: LookUpStored,
         ledger: Ledger,
         catalog: Catalog,
         reels: Reels,
@@ -63,8 +61,7 @@ class Archive:
         run_in_pool: RunInPool,
         wall_clock_us: Callable[[], int],
     ) -> None:
-        self._paths = paths
-        self._disk = disk
+        self._stored = stored
         self._ledger = ledger
         self._catalog = catalog
         self._reels = reels
@@ -98,9 +95,7 @@ class Archive:
         self, sentinel_id: str, session_id: str, query: SegmentQuery
     ) -> Deferred[SegmentPage]:
         """One page of segments."""
-        return self._with_view(
-            sentinel_id, session_id, lambda view: read_page(view, self._disk, query)
-        )
+        return self._with_view(sentinel_id, session_id, lambda view: read_page(view, query))
 
     def media(
         self, sentinel_id: str, session_id: str, first: int, last: int
@@ -108,7 +103,7 @@ class Archive:
         """The bytes of a range of segments."""
 
         def read(view: View) -> tuple[IBody, tuple[tuple[int, int], ...]]:
-            media = read_media(view, self._disk, first, last)
+            media = read_media(view, first, last)
             is_final = media.is_durable and not media.missing
             is_final = is_final or view.state is SessionState.SEALED
             return self._body(media.sections, media.etag, final=is_final), media.missing
@@ -144,7 +139,7 @@ class Archive:
             is_over = view.state is not SessionState.LIVE and all(
                 arrival.segment.late for arrival in view.waiting
             )
-            text, etag = self._reels.reel(view.folder).playlist(
+            text, etag = self._reels.reel(view.stored).playlist(
                 view.session, view.counts, is_over=is_over, is_sealed=is_sealed
             )
             return self._body((MemorySection([text]),), etag, final=is_sealed)
@@ -157,7 +152,7 @@ class Archive:
         session = replace(view.session, init=view.init())
         if not session.init:
             raise NotFound("nothing of this session has reached the disk")
-        reel = self._reels.reel(view.folder)
+        reel = self._reels.reel(view.stored)
         film = reel.film(session, view.counts, view.waiting, last, query)
         is_final = view.state is SessionState.SEALED
         return self._body(film.sections, film.etag, final=is_final), film.clip
@@ -174,18 +169,20 @@ class Archive:
         if account is None:
 
             def read_filed() -> T:
-                view = self._view_filed(sentinel_id, session_id, now_us)
+                view, _ = self._look_up(sentinel_id, session_id, now_us)
                 try:
                     return read(view)
                 except FileNotFoundError:
                     # It may have been deleted just now.
-                    self._view_filed(sentinel_id, session_id, now_us)
+                    self._look_up(sentinel_id, session_id, now_us)
                     raise
 
             return self._run_in_pool(_blocking, read_filed)
         if account.session.sentinel_id != sentinel_id:
             return fail(_unknown(sentinel_id, session_id))
-        return self._run_in_pool(_blocking, read, view_account(account, self._paths))
+        return self._run_in_pool(
+            _blocking, read, view_account(account, self._stored(sentinel_id, session_id))
+        )
 
     # In the pool
 
@@ -205,22 +202,21 @@ class Archive:
         return tuple((known[name][0], known[name][2]) for name in sorted(known))
 
     def _sessions(self, query: SessionQuery, live: list[SessionRecord], now_us: int) -> SessionPage:
-        limit = listing.clamp_limit(query.limit)
-        place = None if query.after is None else listing.read_token(query.after)
+        limit = clamp_limit(query.limit)
+        place = None if query.after is None else read_token(query.after)
         found = [
             record
             for record in live
-            if listing.matches(query, record)
-            and (place is None or listing.page_key(record.session) < place)
+            if matches(query, record) and (place is None or page_key(record.session) < place)
         ]
         besides = {record.session.session_id for record in live}
-        found += self._catalog.sessions(query, besides | self._locks.hidden, limit + 1)
-        found.sort(key=lambda record: listing.page_key(record.session), reverse=True)
-        more = listing.write_token(found[limit - 1].session) if len(found) > limit else None
+        found += self._catalog.sessions(query, place, besides | self._locks.hidden, limit + 1)
+        found.sort(key=lambda record: page_key(record.session), reverse=True)
+        more = write_token(found[limit - 1].session) if len(found) > limit else None
         shown = tuple(
             record
             if record.session.session_id in besides
-            else replace(record, state=listing.state_at(record.state, record.ended_time_us, now_us))
+            else replace(record, state=state_at(record.state, record.ended_time_us, now_us))
             for record in found[:limit]
         )
         return SessionPage(shown, more)
@@ -235,57 +231,43 @@ class Archive:
             gaps=view.gaps(WHOLE),
         )
 
-    def _view_filed(self, sentinel_id: str, session_id: str, now_us: int) -> View:
-        return self._look_up(sentinel_id, session_id, now_us)[0]
-
     def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:
         filed = self._catalog.session(sentinel_id, session_id)
         if filed is None or self._locks.is_hidden(session_id):
             raise _unknown(sentinel_id, session_id)
         record, row = filed.record, filed.row
-        folder = self._paths.session(sentinel_id, session_id)
-        state = listing.state_at(record.state, record.ended_time_us, now_us)
-        life = listing.Life.of(replace(record, state=state))
+        stored = self._stored(sentinel_id, session_id)
+        state = state_at(record.state, record.ended_time_us, now_us)
+        life = Life.of(replace(record, state=state))
         view = View(
             session=record.session,
-            folder=folder,
+            stored=stored,
             state=state,
             counts=None,
             waiting=(),
-            init=lambda: self._init(folder, filed),
+            init=lambda: _init(stored, filed),
             gaps=lambda window: self._gaps(row, window, life),
         )
         return view, filed
 
-    def _gaps(self, row: int, window: Window, life: listing.Life) -> tuple[Gap, ...]:
+    def _gaps(self, row: int, window: SequenceWindow, life: Life) -> tuple[Gap, ...]:
         spans = self._catalog.spans_near(row, window)
         return window.explain(spans, self._catalog.gaps(row, *window.reach(spans)), life)
 
-    def _init(self, folder: str, filed: Filed) -> bytes:
-        """The initialization segment, from the first part whose copy is sound.
 
-        Empty if the server stopped before anything of the session had reached the disk.
-        """
-        counts = count_records(self._disk, folder)
-        if not counts and not filed.record.segment_count:
-            return b""
-        gone: FileNotFoundError | None = None
-        for number in sorted(counts):
-            path = os.path.join(folder, part_file(number))
-            try:
-                data = self._disk.read(path, 0, filed.init_size_bytes)
-            except FileNotFoundError as error:
-                gone = error
-                continue
-            if len(data) == filed.init_size_bytes and crc32(data) == filed.init_check:
-                return data
-        if gone is not None:
-            raise gone
-        raise Damaged("the initialization segment is not what was recorded")
+def _init(stored: StoredSession, filed: Filed) -> bytes:
+    """The initialization segment; empty if the server stopped before anything of the session had
+    reached the disk."""
+    if not filed.record.segment_count and not stored.count_records():
+        return b""
+    return stored.read_init(filed.init_size_bytes, filed.init_check)
 
 
 def _blocking(read: Callable[..., T], *arguments: Any) -> T:
-    """Call `read`; a file that cannot be read is a :exc:`~vidlink.errors.StoreError`."""
+    """Call `read`.
+
+    :raises StoreError: if a file cannot be read.
+    """
     try:
         return read(*arguments)
     except OSError as error:

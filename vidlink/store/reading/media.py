@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from zlib import crc32
 
-from vidlink.disk import Disk
 from vidlink.errors import NotFound
 from vidlink.model import Octets
-from vidlink.store.film.body import MemorySection, Section, StoredSection, Strip
+from vidlink.store.files.sections import MemorySection, Section, SegmentPlaces, StoredSection
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.reading.view import View
 
 
@@ -28,10 +28,9 @@ class Media:
 class _Collected:
     """Segments in the order of sequences, as sections."""
 
-    def __init__(self, disk: Disk, folder: str) -> None:
-        self._disk = disk
-        self._folder = folder
-        self._strip = Strip()
+    def __init__(self, stored: StoredSession) -> None:
+        self._stored = stored
+        self._places = SegmentPlaces()
         self._pieces: list[Octets] = []
         self._sections: list[Section] = []
         self.numbers = array("Q")
@@ -39,25 +38,25 @@ class _Collected:
     def stored(self, sequence: int, part: int, offset: int, size: int, check: int) -> None:
         """The next segment is on disk."""
         self._close_pieces()
-        self._strip.add(part, offset, size, check)
+        self._places.add(part, offset, size, check)
         self.numbers.extend((sequence, size, check))
 
     def waiting(self, sequence: int, data: Octets) -> None:
         """The next segment is in memory."""
-        self._close_strip()
+        self._close_places()
         self._pieces.append(data)
         self.numbers.extend((sequence, len(data), crc32(data)))
 
     def sections(self) -> tuple[Section, ...]:
-        """What has been collected."""
+        """All that has been collected."""
         self._close_pieces()
-        self._close_strip()
+        self._close_places()
         return tuple(self._sections)
 
-    def _close_strip(self) -> None:
-        if len(self._strip):
-            strip, self._strip = self._strip, Strip()
-            self._sections.append(StoredSection(self._disk, self._folder, strip, len(strip)))
+    def _close_places(self) -> None:
+        if len(self._places):
+            places, self._places = self._places, SegmentPlaces()
+            self._sections.append(StoredSection(self._stored, places, len(places)))
 
     def _close_pieces(self) -> None:
         if self._pieces:
@@ -65,13 +64,13 @@ class _Collected:
             self._sections.append(MemorySection(pieces))
 
 
-def read_media(view: View, disk: Disk, first: int, last: int) -> Media:
-    """Segments `first` to `last` of `view`. Blocks; raises :exc:`OSError`.
+def read_media(view: View, first: int, last: int) -> Media:
+    """Segments `first` to `last` of `view`. Blocks.
 
-    Raises:
-        NotFound: none of them is recorded.
+    :raises NotFound: if none of them is recorded.
+    :raises OSError: if the disk fails.
     """
-    collected = _Collected(disk, view.folder)
+    collected = _Collected(view.stored)
     waiting = [a.segment for a in view.waiting if first <= a.segment.sequence <= last]
     missing: list[tuple[int, int]] = []
     expected, place = first, 0
@@ -82,7 +81,7 @@ def read_media(view: View, disk: Disk, first: int, last: int) -> Media:
             missing.append((expected, sequence - 1))
         expected = sequence + 1
 
-    with view.records(disk) as records:
+    with view.records() as records:
         for part, (sequence, offset, size, check, *_) in records.between(first, last):
             while place < len(waiting) and waiting[place].sequence < sequence:
                 reach(waiting[place].sequence)

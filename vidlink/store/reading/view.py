@@ -1,7 +1,7 @@
 """One session at one moment: what waits for the disk, and how much of each part counts.
 
 Made in the reactor's thread from the ledger, or in the pool from the database; used in the
-pool, by `page`, `media` and `reel`.
+pool, by `segment_page`, `media` and `film.reel`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vidlink.disk import Disk
 from vidlink.model import Arrival, Gap, Session, SessionState
-from vidlink.store.files.paths import Paths
-from vidlink.store.files.records import SessionRecords, count_records
+from vidlink.store.files.records import SessionRecords
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.queue.account import Account
-from vidlink.store.sequences.window import Window
+from vidlink.store.sequences.window import SequenceWindow
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What there is of `session`.
+    """All that there is of `session`.
 
     `waiting` ascends in sequence; `counts` are the durable records of each part, None where
     all count that are there. `init` and `gaps` (those that reach into a window) find out when they
@@ -27,26 +26,25 @@ class View:
     """
 
     session: Session
-    folder: str
+    stored: StoredSession
     state: SessionState
     counts: Mapping[int, int] | None
     waiting: tuple[Arrival, ...]
     init: Callable[[], bytes]
-    gaps: Callable[[Window], tuple[Gap, ...]]
+    gaps: Callable[[SequenceWindow], tuple[Gap, ...]]
 
-    def records(self, disk: Disk) -> SessionRecords:
-        """Its records, to be used in a ``with``."""
-        counts = count_records(disk, self.folder) if self.counts is None else self.counts
-        return SessionRecords(disk, self.folder, counts)
+    def records(self) -> SessionRecords:
+        """The index records that count, to be used in a ``with``."""
+        return self.stored.records(self.counts)
 
 
-def view_account(account: Account, paths: Paths) -> View:
+def view_account(account: Account, stored: StoredSession) -> View:
     """A session that is being recorded, as of now."""
     session = account.session
     taken, gaps, life = account.taken.copy(), tuple(account.gaps), account.life
     return View(
         session=account.listed,
-        folder=paths.session(session.sentinel_id, session.session_id),
+        stored=stored,
         state=account.state,
         counts=dict(account.parts),
         waiting=tuple(

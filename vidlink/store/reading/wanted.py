@@ -1,4 +1,4 @@
-"""What is wanted of sessions that are over: what is neither durable nor lost for good.
+"""The ranges that are wanted of sessions that are over: neither durable nor lost for good.
 
 The database is asked, in the pool. Of a session that is still on its way to the disk the ledger
 knows.
@@ -18,16 +18,17 @@ from vidlink.model import SessionState
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.deletions import Stock
+from vidlink.store.index.deletions import Deletions
 from vidlink.store.queue.account import MOST_RANGES, Ranges, Tail
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.gaps import final_ranges
+from vidlink.store.sequences.life import state_at
 from vidlink.store.sequences.runs import Runs
 
 #: So often the log says that tails cannot be looked up: a thousand Sentinels may ask at once.
 QUIET_SECONDS = 60.0
 
 
-class Tails:
+class TailLookup:
     """Looks up tails; nothing is wanted of what was deleted."""
 
     _log = Logger()
@@ -40,7 +41,7 @@ class Tails:
         seconds: Callable[[], float],
     ) -> None:
         self._catalog = catalog
-        self._stock = Stock(catalog)
+        self._deletions = Deletions(catalog)
         self._locks = locks
         self._run_in_pool = run_in_pool
         self._seconds = seconds
@@ -50,7 +51,7 @@ class Tails:
     def wanted(
         self, sentinel_id: str, tails: Sequence[Tail], now_us: int
     ) -> Deferred[list[Ranges]]:
-        """What is wanted of each of `tails`, in their order; never fails."""
+        """The ranges that are wanted of each of `tails`, in their order; never fails."""
 
         def unknown(failure: Any) -> list[Ranges]:
             self._say(sentinel_id, len(tails), failure)
@@ -83,15 +84,15 @@ class Tails:
         filed = self._catalog.find(session_id)
         if filed is None:
             is_hidden = self._locks.is_hidden(session_id)
-            is_gone = is_hidden or self._stock.is_deleted(session_id)
+            is_gone = is_hidden or self._deletions.is_deleted(session_id)
             return () if is_gone else ((first, last),)
         record = filed.record
-        state = listing.state_at(record.state, record.ended_time_us, now_us)
+        state = state_at(record.state, record.ended_time_us, now_us)
         if state is not SessionState.ENDED or record.session.sentinel_id != sentinel_id:
             return ()
         settled = Runs()
         for span in self._catalog.spans(filed.row):
             settled.add(span.first, span.last)
-        for low, high in listing.final_ranges(self._catalog.gaps(filed.row)):
+        for low, high in final_ranges(self._catalog.gaps(filed.row)):
             settled.add(low, high)
         return tuple(islice(settled.missing(first, last), MOST_RANGES))

@@ -1,4 +1,4 @@
-"""Pure values over sequences and times: runs, windows, statements, gaps.
+"""Pure values of what is recorded: runs of sequences, gaps and statements, times and texts.
 
 Nothing here touches a file; what lies in files is :mod:`vidlink.store.files`.
 """

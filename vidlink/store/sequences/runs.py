@@ -6,12 +6,12 @@ The common case, the next sequence after the last, costs one comparison.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from vidlink.model import Span
-from vidlink.store.sequences.window import Window
+from vidlink.store.sequences.window import SequenceWindow
 
 
 @dataclass(slots=True)
@@ -36,6 +36,23 @@ def widened(extent: tuple[int, int] | None, sequence: int) -> tuple[int, int]:
     """The range from the first to the last of `extent` and `sequence`."""
     first, last = extent or (sequence, sequence)
     return min(first, sequence), max(last, sequence)
+
+
+def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans that do not overlap, in any order, joined where the next sequence follows."""
+    merged: list[Span] = []
+    for span in sorted(spans, key=lambda one: one.first):
+        if merged and merged[-1].last + 1 == span.first:
+            before = merged.pop()
+            span = Span(
+                first=before.first,
+                last=span.last,
+                start_time_us=before.start_time_us,
+                end_time_us=span.end_time_us,
+                size_bytes=before.size_bytes + span.size_bytes,
+            )
+        merged.append(span)
+    return tuple(merged)
 
 
 class Runs:
@@ -111,7 +128,7 @@ class Runs:
         ]
 
     def __contains__(self, sequence: int) -> bool:
-        """Whether `sequence` is in the set."""
+        """True if `sequence` is in the set."""
         runs = self.runs
         if not runs or sequence > runs[-1].last:
             return False
@@ -144,7 +161,7 @@ class Runs:
         copied.runs = [*self.runs[:-1], *(replace(run) for run in self.runs[-1:])]
         return copied
 
-    def spans_near(self, window: Window) -> tuple[Span, ...]:
+    def spans_near(self, window: SequenceWindow) -> tuple[Span, ...]:
         """The runs in `window`, and the next to it on both sides, as values."""
         low = bisect_right(self.runs, window.low, key=lambda one: one.first)
         high = len(self.runs)

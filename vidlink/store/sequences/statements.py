@@ -1,4 +1,4 @@
-"""What is said about gaps of one session: a list that is bounded, and forgets nothing.
+"""Statements about gaps of one session: a list that is bounded, and forgets nothing.
 
 A statement never goes away and keeps its number. What finds no room of its own widens the last
 one, so that it is still named: as missing, without its reason.

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from vidlink.model import Gap, Span
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.gaps import explain
+from vidlink.store.sequences.life import GOING_ON, Life
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SequenceWindow:
     """The sequences above `low`, up to and with `high`; None: to the end."""
 
     low: int = -1
@@ -34,7 +35,7 @@ class Window:
         self,
         spans: Sequence[Span],
         stated: Iterable[Gap],
-        life: listing.Life = listing.GOING_ON,
+        life: Life = GOING_ON,
     ) -> tuple[Gap, ...]:
         """The gaps that reach into the window, as all spans and statements would have them.
 
@@ -46,7 +47,7 @@ class Window:
         if high is not None:
             # The end of the session is out of sight.
             life = replace(life, ended_us=None)
-        gaps = listing.explain(spans, near, life)
+        gaps = explain(spans, near, life)
         return tuple(gap for gap in gaps if _touches(gap, low, high))
 
 
@@ -58,4 +59,4 @@ def _touches(gap: Gap, low: int, high: int | None) -> bool:
 
 
 #: All of a session.
-WHOLE = Window()
+WHOLE = SequenceWindow()

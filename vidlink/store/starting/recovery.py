@@ -20,20 +20,19 @@ from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, Span, is_sentinel_id, is_session_id
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.layout import (
-    MOST_FILE_BYTES,
     RECORD_BYTES,
     SessionFile,
-    read_session,
     write_session,
 )
 from vidlink.store.files.paths import SESSION_FILE, Paths, part_number
-from vidlink.store.files.pieces import Window
+from vidlink.store.files.pieces import PieceReader
 from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.files.segments import holds_segments
+from vidlink.store.files.stored import StoredSession
 from vidlink.store.index.catalog import Catalog, Filed
-from vidlink.store.index.database import Index, Sheet, UnusableIndex
-from vidlink.store.index.deletions import Stock
-from vidlink.store.index.sheets import file_of, sheet_of
+from vidlink.store.index.database import Index, UnusableIndex
+from vidlink.store.index.deletions import Deletions
+from vidlink.store.index.rows import SessionRows, rows_of
 from vidlink.store.starting.deleted import add_receipts, clear_sentinels, put_away
 from vidlink.store.starting.salvage import Salvage, Salvaged
 
@@ -43,8 +42,7 @@ _BATCH = 256
 
 
 class Recovery:
-    """One start of the store at `now_us`. Everything blocks, and raises :exc:`OSError` or
-    :exc:`~vidlink.errors.StoreError`.
+    """One start of the store at `now_us`. Everything blocks.
 
     `is_thorough`: the description of every session is read, and not only of those that the
     database has as open.
@@ -73,14 +71,18 @@ class Recovery:
         #: The sessions that were closed, as the ids of Sentinel and session.
         self.closed: list[tuple[str, str]] = []
         self._to_end: list[tuple[SessionFile, int | None, Salvaged]] = []
-        self._sheets: list[Sheet] = []
+        self._sheets: list[SessionRows] = []
 
     def run(self) -> UsedIds:
-        """Make everything agree; returns the ids that must not be used again."""
+        """Make everything agree; returns the ids that must not be used again.
+
+        :raises OSError: the disk fails.
+        :raises StoreError: the database fails.
+        """
         self._open_index()
         add_receipts(self._index, self._receipts)
         catalog = Catalog(self._paths.index)
-        stock = Stock(catalog)
+        stock = Deletions(catalog)
         try:
             known = self._index.known()
             open_sessions = self._index.open_sessions()
@@ -172,7 +174,7 @@ class Recovery:
         folder = self._paths.session(session.sentinel_id, session.session_id)
         file = self._read_file(session.sentinel_id, session.session_id)
         if file is None:
-            file = file_of(filed)
+            file = filed.as_file()
         if not file.is_unfinished:
             try:
                 salvaged = Salvage(self._disk, folder, file, None).look()
@@ -191,17 +193,13 @@ class Recovery:
         self._cut(folder, file, filed.row, known, gaps)
 
     def _read_file(self, sentinel_id: str, session_id: str) -> SessionFile | None:
-        path = os.path.join(self._paths.session(sentinel_id, session_id), SESSION_FILE)
+        folder = self._paths.session(sentinel_id, session_id)
         try:
-            file = read_session(self._disk.read(path, 0, MOST_FILE_BYTES))
+            return StoredSession(self._disk, folder).read_file()
         except (OSError, StoreError) as error:
+            path = os.path.join(folder, SESSION_FILE)
             self._log.warn("{path} cannot be read: {reason}", path=path, reason=str(error))
             return None
-        names = file.session.sentinel_id, file.session.session_id
-        if names != (sentinel_id, session_id):
-            self._log.warn("{path} is of another session", path=path)
-            return None
-        return file
 
     def _cut(
         self,
@@ -256,7 +254,7 @@ class Recovery:
         )
 
     def _add(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
-        self._sheets.append(sheet_of(file, row, salvaged.spans))
+        self._sheets.append(rows_of(file, row, salvaged.spans))
         self._save(_BATCH)
 
     def _save(self, most: int) -> None:
@@ -288,7 +286,7 @@ class Recovery:
             return self._disk.size(path) >= RECORD_BYTES
         if part_number(os.path.basename(path)) is None:
             return False
-        with Window(self._disk, path, lambda size: None) as part:
+        with PieceReader(self._disk, path, lambda size: None) as part:
             return holds_segments(part)
 
 

@@ -17,16 +17,15 @@ from twisted.logger import Logger
 from vidlink.disk import Disk
 from vidlink.model import Span
 from vidlink.store.files.layout import (
-    DAMAGED,
     RECORD_BYTES,
-    Row,
+    IndexRecord,
     SessionFile,
     read_records,
     read_rows,
 )
 from vidlink.store.files.paths import part_file, part_numbers, records_file
-from vidlink.store.sequences.gaps import end_us
 from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.times import end_us
 
 _log = Logger()
 
@@ -116,16 +115,16 @@ class Salvage:
         first = max(0, min(self._synced(number, records_path, count), count - 1))
         end = self._end_before(records_path, first)
         data = self._disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
-        rows = list(read_records(data))
+        records = list(read_records(data))
         kept = 0
-        for row in rows:
-            if row is None or not self._is_sound(row, path, size, end):
-                kept = self._whole_behind(rows, kept, path, size)
+        for record in records:
+            if record is None or not self._is_sound(record, path, size, end):
+                kept = self._whole_behind(records, kept, path, size)
                 break
-            end = row[1] + row[2]
+            end = record.end
             kept += 1
-        if kept and (newest := rows[kept - 1]) is not None:
-            end = newest[1] + newest[2]
+        if kept and (newest := records[kept - 1]) is not None:
+            end = newest.end
         sound = first + kept
         self._truncate(records_path, records_size, sound * RECORD_BYTES)
         if not sound and not self._has_init(path):
@@ -145,17 +144,19 @@ class Salvage:
         spans = self._known.get(number, ())
         return self._file.init_size_bytes + sum(span.size_bytes for span in spans) if spans else 0
 
-    def _whole_behind(self, rows: Sequence[Row | None], first: int, path: str, size: int) -> int:
-        """The number of `rows` that are no tail, although the one at `first` is not sound: up to
-        the last whole one.
+    def _whole_behind(
+        self, records: Sequence[IndexRecord | None], first: int, path: str, size: int
+    ) -> int:
+        """The number of `records` that are no tail, although the one at `first` is not sound: up
+        to the last whole one.
 
         A whole segment in the wrong place is none of a tail: its place is what is wrong. And where
         no database says what was synced, all that lies before a whole segment may have been.
         """
-        last = first + 1 if self._known is not None else len(rows)
+        last = first + 1 if self._known is not None else len(records)
         for place in reversed(range(first, last)):
-            row = rows[place]
-            if row is not None and self._is_sound(row, path, size, None):
+            record = records[place]
+            if record is not None and self._is_sound(record, path, size, None):
                 _log.error("{path} is damaged before its end; see vidlink fsck", path=path)
                 return place + 1
         return first
@@ -169,12 +170,12 @@ class Salvage:
         if self._known is not None:
             return sum(span.last - span.first + 1 for span in self._known.get(number, ()))
         low, high = 0, count
-        last = self._row(records_path, count - 1)
-        border = 0 if last is None else last[1] - MOST_TAIL_BYTES
+        last = self._record(records_path, count - 1)
+        border = 0 if last is None else last.offset - MOST_TAIL_BYTES
         while low < high:
             middle = (low + high) // 2
-            row = self._row(records_path, middle)
-            if row is not None and row[1] < border:
+            record = self._record(records_path, middle)
+            if record is not None and record.offset < border:
                 low = middle + 1
             else:
                 high = middle
@@ -185,20 +186,22 @@ class Salvage:
         the record before it is damaged."""
         if place == 0:
             return self._file.init_size_bytes
-        row = self._row(records_path, place - 1)
-        return None if row is None else row[1] + row[2]
+        record = self._record(records_path, place - 1)
+        return None if record is None else record.end
 
-    def _row(self, records_path: str, place: int) -> Row | None:
+    def _record(self, records_path: str, place: int) -> IndexRecord | None:
         if place < 0:
             return None
         data = self._disk.read(records_path, place * RECORD_BYTES, RECORD_BYTES)
         return next(read_records(data), None)
 
-    def _is_sound(self, row: Row, path: str, size: int, end: int | None) -> bool:
-        if end not in (None, row[1]) or row[1] + row[2] > size:
+    def _is_sound(self, record: IndexRecord, path: str, size: int, end: int | None) -> bool:
+        if end not in (None, record.offset) or record.end > size:
             return False
         # One that is known to be damaged was synced before that was known.
-        return bool(row[9] & DAMAGED) or crc32(self._disk.read(path, row[1], row[2])) == row[3]
+        if record.is_damaged:
+            return True
+        return crc32(self._disk.read(path, record.offset, record.size_bytes)) == record.check
 
     def _truncate(self, path: str, size: int, keep: int) -> None:
         if size > keep:
@@ -231,8 +234,11 @@ class Salvage:
             runs.add(span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes)
         data = self._disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
         for row in read_rows(data):
-            if row is not None and row[0] not in self._taken:
-                runs.add(row[0], row[0], row[4], end_us(row[4], row[6]), row[2])
+            if row is None:
+                continue
+            sequence, _, size, _, start_us, _, duration_ms, *_ = row
+            if sequence not in self._taken:
+                runs.add(sequence, sequence, start_us, end_us(start_us, duration_ms), size)
         for run in runs.runs:
             self._taken.add(run.first, run.last)
         return [(number, run.as_span()) for run in runs.runs]

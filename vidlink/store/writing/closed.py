@@ -23,7 +23,7 @@ from vidlink.store.handover.removals import Removals
 
 #: So many holds are written in one round, a tenth of a millisecond each.
 MOST_HOLDS = 64
-#: What is said to whoever wants to write to a session meanwhile.
+#: The answer to whoever wants to write to a session meanwhile.
 BUSY = "the session is being held or deleted; offer it again later"
 
 

@@ -35,7 +35,7 @@ class Description:
         self._durability = durability
         self._open = describe(session) if past is None else _marked(past)
         self._closed: SessionFile | None = None
-        #: What was said about gaps, by number.
+        #: The gaps that were stated, by number.
         self.gaps: dict[int, Gap] = {} if past is None else dict(enumerate(past.gaps))
         #: It is in the folder, but for the newest gaps and for the ending.
         self.is_written = False

@@ -15,8 +15,8 @@ from vidlink.disk import Disk, write_all
 from vidlink.model import Arrival, Octets
 from vidlink.store.files.layout import RECORD_BYTES, pack_record
 from vidlink.store.files.paths import part_file, records_file
-from vidlink.store.sequences.gaps import segment_end_us
 from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.times import segment_end_us
 
 
 class Part:

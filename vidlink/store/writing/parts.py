@@ -11,10 +11,10 @@ from vidlink.store.writing.part import OpenParts, Part
 
 #: So many parts of one session may be written to by turns; the oldest are left alone.
 _MOST_TAILS = 8
-#: What making files counts in a round, of a session or of one more part: it takes about a
-#: millisecond, and they stay open until the round is over.
+#: So much the making of files counts in a round, of a session or of one more part: it takes about
+#: a millisecond, and they stay open until the round is over.
 START_BYTES = 32 * 1024
-#: What breaks the order in so many parts is not recorded: each part is two files.
+#: A segment that breaks the order in so many parts is not recorded: each part is two files.
 MOST_PARTS = 1_000
 
 

@@ -18,11 +18,12 @@ from vidlink.store.files.paths import Paths, part_numbers
 from vidlink.store.files.records import count_records
 from vidlink.store.handover.orders import Past, Reopen
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.deletions import Stock
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.index.deletions import Deletions
+from vidlink.store.sequences.gaps import final_ranges
+from vidlink.store.sequences.life import state_at
 from vidlink.store.sequences.runs import Runs
 
-#: What is said of a session that was never recorded live.
+#: The reason of the end of a session that was never recorded live.
 UNHEARD_REASON = "delivered after it had ended"
 
 
@@ -38,7 +39,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
     filed = catalog.find(session.session_id)
     folder = paths.session(session.sentinel_id, session.session_id)
     if filed is None:
-        if Stock(catalog).is_deleted(session.session_id):
+        if Deletions(catalog).is_deleted(session.session_id):
             raise SessionGone("the session was deleted: nothing can be added to it")
         if os.path.exists(folder):
             raise RequestError("the folder of this session does not say what is in it")
@@ -46,7 +47,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
     record = filed.record
     if record.session.sentinel_id != session.sentinel_id:
         raise SessionGone("this is the session of another sentinel")
-    state = listing.state_at(record.state, record.ended_time_us, order.now_us)
+    state = state_at(record.state, record.ended_time_us, order.now_us)
     if state is SessionState.SEALED:
         raise SessionSealed("the session is sealed: nothing can be added to it")
     if record.ended_time_us is None or state is not SessionState.ENDED:
@@ -78,6 +79,6 @@ def _runs(spans: Sequence[Span], gaps: Sequence[Gap]) -> tuple[Runs, Runs]:
     for span in spans:
         taken.add(span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes)
     ranges = [(span.first, span.last) for span in spans]
-    for first, last in sorted([*ranges, *listing.final_ranges(gaps)]):
+    for first, last in sorted([*ranges, *final_ranges(gaps)]):
         settled.add(first, last)
     return taken, settled

@@ -6,12 +6,12 @@ How rows are stored is in `index.database`.
 from __future__ import annotations
 
 from vidlink.model import Span
-from vidlink.store.index.database import Sheet
-from vidlink.store.index.sheets import record_of
+from vidlink.store.index.rows import SessionRows, record_of
+from vidlink.store.sequences.runs import merge_spans
 from vidlink.store.writing.description import Description
 from vidlink.store.writing.parts import Parts
 
-#: How old the spans of a live session may be in the database.
+#: The spans of a live session in the database may be so old.
 PROGRESS_SECONDS = 1.0
 
 
@@ -35,7 +35,7 @@ class Rows:
         self._saved_runs: dict[int, tuple[int, int]] = {}
         self._saved_seconds = float("-inf")
 
-    def sheet(self, now: float) -> Sheet | None:
+    def news(self, now: float) -> SessionRows | None:
         """The rows that the database lacks; None if there is nothing.
 
         Spans are of what earlier rounds have synced, so that the database never claims more
@@ -48,8 +48,8 @@ class Rows:
         file, gaps, record = self._description.file, self._description.gaps, None
         if not self.is_listed:
             runs = [run.as_span() for part in self._parts.begun for run in part.runs.runs]
-            record = record_of(file, [*self._spans, *runs])
-        return Sheet(
+            record = record_of(file, merge_spans([*self._spans, *runs]))
+        return SessionRows(
             file=file,
             record=record,
             row=self._row,
@@ -58,12 +58,12 @@ class Rows:
             is_filling=file.filling_from is not None,
         )
 
-    def saved(self, sheet: Sheet, row: int, now: float) -> None:
-        """Remember that the database has `sheet`, under this row, not synced yet."""
+    def saved(self, news: SessionRows, row: int, now: float) -> None:
+        """Remember that the database has `news`, under this row, not synced yet."""
         self._row, self.is_listed, self._saved_seconds = row, True, now
-        self._saved_gaps = [number for number, _ in sheet.gaps]
+        self._saved_gaps = [number for number, _ in news.gaps]
         self.unsaved_gaps.difference_update(self._saved_gaps)
-        if sheet.spans:
+        if news.spans:
             for part in self._parts.begun:
                 if part.runs.runs:
                     newest = len(part.runs.runs) - 1

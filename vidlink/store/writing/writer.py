@@ -7,7 +7,6 @@ its report is read by `queue.ledger`.
 
 from __future__ import annotations
 
-import errno
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -30,9 +29,10 @@ from vidlink.store.handover.orders import (
     SetHold,
     StateGap,
 )
-from vidlink.store.handover.removals import Removals
+from vidlink.store.handover.removals import FULL, Removals
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.database import Index, Sheet
+from vidlink.store.index.database import Index
+from vidlink.store.index.rows import SessionRows
 from vidlink.store.writing.closed import BUSY, ClosedSessions
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.parts import MOST_PARTS
@@ -41,14 +41,12 @@ from vidlink.store.writing.reopening import look_up
 
 ROUND_SECONDS = 0.25
 ROUND_BYTES = 8 * 1024 * 1024
-#: What has failed is tried again after this time.
+#: A write that has failed is tried again after this time.
 RETRY_SECONDS = 1.0
 #: So many sessions are looked up in one round to be opened again, a tenth of a millisecond each.
 MOST_REOPENED = 64
 #: And so many runs of theirs, a few microseconds each; one session may have more.
 MOST_REOPENED_RUNS = 100_000
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Writer:
@@ -89,7 +87,7 @@ class Writer:
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()
         self._index_retry_seconds = float("-inf")
-        #: What did not go well the last time it was tried; of sessions, and of the database.
+        #: The troubles of the last time that it was tried; of sessions, and of the database.
         self._troubles: dict[str, Trouble] = {}
         self._index_trouble: Trouble | None = None
         self._has_dropped = False
@@ -247,16 +245,16 @@ class Writer:
         """Tell the database."""
         if self._index_retry_seconds > now:
             return
-        sheets: list[tuple[Recording, Sheet]] = []
+        found: list[tuple[Recording, SessionRows]] = []
         for recording in touched:
-            sheet = recording.rows.sheet(now)
-            if sheet is not None:
-                sheets.append((recording, sheet))
+            news = recording.rows.news(now)
+            if news is not None:
+                found.append((recording, news))
         changes = self._closed.changes()
-        if not (sheets or changes) and self._index_trouble is None:
+        if not (found or changes) and self._index_trouble is None:
             return
         try:
-            rows = self._index.save([sheet for _, sheet in sheets], changes)
+            rows = self._index.save([news for _, news in found], changes)
         except StoreError as error:
             self._index_retry_seconds = now + RETRY_SECONDS
             self._index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
@@ -265,8 +263,8 @@ class Writer:
             return
         self._index_trouble = None
         self._closed.is_saved = bool(changes)
-        for (recording, sheet), row in zip(sheets, rows, strict=True):
-            recording.rows.saved(sheet, row, now)
+        for (recording, news), row in zip(found, rows, strict=True):
+            recording.rows.saved(news, row, now)
 
     def _sync(self, touched: list[Recording], now: float) -> None:
         """Make the round durable; a session that could not be is not `touched` any more."""
@@ -314,7 +312,7 @@ class Writer:
         cause, text = Cause.WRITE_ERROR, str(error)
         if isinstance(error, OSError):
             text = error.strerror or text
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 cause = Cause.DISK_FULL
         for recording in recordings:
             recording.lose(now + RETRY_SECONDS)

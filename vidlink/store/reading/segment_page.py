@@ -6,54 +6,79 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 
-from vidlink.disk import Disk
-from vidlink.model import Arrival, SegmentPage, SegmentQuery, SegmentRecord
-from vidlink.store.files.layout import KEYFRAME, LATE, UNDECODABLE, Row
+from vidlink.model import Arrival, Gap, SegmentPage, SegmentQuery, SegmentRecord
+from vidlink.store.files.layout import KEYFRAME, LATE, UNDECODABLE, number_arrival
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.reading.view import View
-from vidlink.store.sequences import gaps as listing
-from vidlink.store.sequences.window import Window
+from vidlink.store.sequences.pages import clamp_limit
+from vidlink.store.sequences.times import media_ticks
+from vidlink.store.sequences.window import SequenceWindow
 
 #: So far back the keyframe is looked for that the first segment of a page builds on, step by
 #: step. Beyond it counts what was known when the segment came.
 _LOOK_BACK = (64, 512, 4_096)
 
 
-def read_page(view: View, disk: Disk, query: SegmentQuery) -> SegmentPage:
-    """The page of `view` that `query` asks for. Blocks; raises :exc:`OSError`.
+def read_page(view: View, query: SegmentQuery) -> SegmentPage:
+    """The page of `view` that `query` asks for. Blocks.
 
     The time range is found by halving, as times ascend with sequences: a Sentinel's clock is
     slewed, never set back, within a session.
+
+    :raises OSError: if the disk fails.
     """
-    limit = listing.clamp_limit(query.limit)
+    limit = clamp_limit(query.limit)
     timescale = view.session.timescale
-    with view.records(disk) as records:
-        found = {row[0]: _from_row(row, timescale) for _, row in records.page(query, limit + 1)}
+    with view.records() as records:
+        found: dict[int, SegmentRecord] = {}
+        for _, (*numbers, _) in records.page(query, limit + 1):
+            found[numbers[0]] = _listed(numbers, timescale, is_durable=True)
         for arrival in islice(_wanted(view.waiting, query), limit + 1):
-            found.setdefault(arrival.segment.sequence, _from_arrival(arrival, timescale))
+            numbers = [*number_arrival(arrival, 0, 0)]
+            found.setdefault(numbers[0], _listed(numbers, timescale, is_durable=False))
         segments = [found[sequence] for sequence in sorted(found)]
         shown = segments[:limit]
         last = shown[-1].sequence if len(segments) > limit else None
-        decodes = bool(shown) and _decodes(shown[0], records, view.waiting)
-    gaps = listing.gaps_of_page(
+        is_decodable = bool(shown) and _is_decodable(shown[0], records, view.waiting)
+    gaps = gaps_of_page(
         view.gaps(_window(query, shown, last)),
         query.after,
         last,
         query.from_time_us,
         query.to_time_us,
     )
-    return SegmentPage(_marked(shown, decodes), gaps, last)
+    return SegmentPage(_marked(shown, is_decodable), gaps, last)
 
 
-def _window(query: SegmentQuery, shown: list[SegmentRecord], last: int | None) -> Window:
-    """Where the gaps of a page can be; `last` is its last sequence if another page follows."""
+def gaps_of_page(
+    gaps: Iterable[Gap], after: int | None, last: int | None, from_us: int | None, to_us: int | None
+) -> tuple[Gap, ...]:
+    """The gaps that belong on a page of segments.
+
+    `after` is what the page was asked to begin after, `last` its last sequence when another
+    page follows (else None). Gaps of time alone belong on the last page. Of a gap whose time
+    is known, that time must overlap the range asked for.
+    """
+    low = -1 if after is None else after
+    return tuple(
+        gap
+        for gap in gaps
+        if (last is None or (gap.first is not None and gap.first <= last))
+        and (gap.last is None or gap.last > low)
+        and (to_us is None or gap.start_time_us is None or gap.start_time_us < to_us)
+        and (from_us is None or gap.end_time_us is None or gap.end_time_us > from_us)
+    )
+
+
+def _window(query: SegmentQuery, shown: list[SegmentRecord], last: int | None) -> SequenceWindow:
+    """The window of the gaps of a page; `last` is its last sequence if another page follows."""
     low = -1 if query.after is None else query.after
     if shown and query.from_time_us is not None:
         # What is missing just before the first may reach into the time that was asked for.
         low = max(low, shown[0].sequence - 2)
     if shown and query.to_time_us is not None and last is None:
         last = shown[-1].sequence + 1
-    return Window(low, last)
+    return SequenceWindow(low, last)
 
 
 def _wanted(waiting: Iterable[Arrival], query: SegmentQuery) -> Iterable[Arrival]:
@@ -68,13 +93,18 @@ def _wanted(waiting: Iterable[Arrival], query: SegmentQuery) -> Iterable[Arrival
             yield arrival
 
 
-def _decodes(segment: SegmentRecord, records: SessionRecords, waiting: Iterable[Arrival]) -> bool:
-    """Whether no sequence is missing between `segment` and the keyframe before it."""
+def _is_decodable(
+    segment: SegmentRecord, records: SessionRecords, waiting: Iterable[Arrival]
+) -> bool:
+    """True if no sequence is missing between `segment` and the keyframe before it."""
     if segment.keyframe:
         return True
     for reach in _LOOK_BACK:
         low, high = segment.sequence - reach, segment.sequence - 1
-        before = {row[0]: bool(row[9] & KEYFRAME) for _, row in records.between(low, high)}
+        before = {
+            sequence: bool(flags & KEYFRAME)
+            for _, (sequence, *_, flags, _) in records.between(low, high)
+        }
         for arrival in waiting:
             if low <= arrival.segment.sequence <= high:
                 before[arrival.segment.sequence] = arrival.segment.keyframe
@@ -88,10 +118,10 @@ def _decodes(segment: SegmentRecord, records: SessionRecords, waiting: Iterable[
     return not segment.undecodable
 
 
-def _marked(shown: list[SegmentRecord], decodes: bool) -> tuple[SegmentRecord, ...]:
-    """`shown` with the mark of what cannot be decoded; `decodes` is of the first."""
+def _marked(shown: list[SegmentRecord], is_decodable: bool) -> tuple[SegmentRecord, ...]:
+    """`shown` with the mark of what cannot be decoded; `is_decodable` is of the first."""
     marked: list[SegmentRecord] = []
-    expected = shown[0].sequence if decodes else -1
+    expected = shown[0].sequence if is_decodable else -1
     for segment in shown:
         undecodable = not segment.keyframe and segment.sequence != expected
         expected = -1 if undecodable else segment.sequence + 1
@@ -103,49 +133,20 @@ def _marked(shown: list[SegmentRecord], decodes: bool) -> tuple[SegmentRecord, .
     return tuple(marked)
 
 
-def _from_row(row: Row, timescale: int) -> SegmentRecord:
-    (
-        sequence,
-        _,
-        size,
-        _,
-        start_us,
-        media_time,
-        duration_ms,
-        framerate_mhz,
-        received_us,
-        flags,
-        _,
-    ) = row
+def _listed(numbers: Iterable[int], timescale: int, *, is_durable: bool) -> SegmentRecord:
+    """A segment by the numbers of its record."""
+    sequence, _, size, _, start_us, media_time, duration_ms, rate_mhz, received_us, flags = numbers
     return SegmentRecord(
         sequence=sequence,
         start_time_us=start_us,
         duration_ms=duration_ms,
-        framerate_mhz=framerate_mhz,
+        framerate_mhz=rate_mhz,
         keyframe=bool(flags & KEYFRAME),
         late=bool(flags & LATE),
         undecodable=bool(flags & UNDECODABLE),
         size_bytes=size,
         media_time=media_time,
-        media_duration=listing.media_ticks(duration_ms, timescale),
+        media_duration=media_ticks(duration_ms, timescale),
         received_time_us=received_us,
-        durable=True,
-    )
-
-
-def _from_arrival(arrival: Arrival, timescale: int) -> SegmentRecord:
-    segment = arrival.segment
-    return SegmentRecord(
-        sequence=segment.sequence,
-        start_time_us=segment.start_time_us,
-        duration_ms=segment.duration_ms,
-        framerate_mhz=segment.framerate_mhz,
-        keyframe=segment.keyframe,
-        late=segment.late,
-        undecodable=arrival.undecodable,
-        size_bytes=len(segment.data),
-        media_time=arrival.media_time,
-        media_duration=listing.media_ticks(segment.duration_ms, timescale),
-        received_time_us=arrival.received_time_us,
-        durable=False,
+        durable=is_durable,
     )

@@ -1,4 +1,4 @@
-"""Tests of what listings say: holes and their causes, times, pages."""
+"""Tests of `vidlink.store.sequences.gaps`: holes, and their causes and times."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.store.samples import a_session
-from vidlink.errors import RequestError
 from vidlink.model import Cause, Gap, Span
-from vidlink.store.sequences import gaps as listing
+from vidlink.store.sequences.gaps import explain
+from vidlink.store.sequences.runs import merge_spans
 
 STATED = st.builds(
     lambda first, size, cause: Gap(first, first + size, cause),
@@ -21,7 +20,7 @@ STATED = st.builds(
 
 def spans_of(sequences: set[int]) -> tuple[Span, ...]:
     """The runs of these sequences; sequence n lasts from 10 n to 10 n + 10."""
-    return listing.merge_spans(Span(n, n, 10 * n, 10 * n + 10, 1) for n in sequences)
+    return merge_spans(Span(n, n, 10 * n, 10 * n + 10, 1) for n in sequences)
 
 
 class ExplainTests(SynchronousTestCase):
@@ -33,7 +32,7 @@ class ExplainTests(SynchronousTestCase):
         spans = spans_of(recorded)
         told = [
             (sequence, gap.cause)
-            for gap in listing.explain(spans, stated)
+            for gap in explain(spans, stated)
             for sequence in range(gap.first or 0, (gap.last or 0) + 1)
         ]
         end = max([*recorded, *(gap.last or 0 for gap in stated)], default=-1)
@@ -47,20 +46,20 @@ class ExplainTests(SynchronousTestCase):
 
     def test_times_around(self) -> None:
         """A gap takes its time from what is recorded around it."""
-        (gap,) = listing.explain(spans_of({0, 1, 5}), [])
+        (gap,) = explain(spans_of({0, 1, 5}), [])
         self.assertEqual(gap, Gap(2, 4, Cause.MISSING, 20, 50))
 
     def test_own_times(self) -> None:
         """The times of a statement count as long as all of it is missing."""
         stated = Gap(2, 4, Cause.QUEUE_FULL, 21, 49, "full")
-        self.assertEqual(listing.explain(spans_of({0, 1, 5}), [stated]), (stated,))
-        (rest,) = listing.explain(spans_of({0, 1, 2, 5}), [stated])
+        self.assertEqual(explain(spans_of({0, 1, 5}), [stated]), (stated,))
+        (rest,) = explain(spans_of({0, 1, 2, 5}), [stated])
         self.assertEqual(rest, Gap(3, 4, Cause.QUEUE_FULL, 30, 50, "full"))
 
     def test_one_statement_over_two_holes(self) -> None:
         """A statement that was filled in the middle tells of both sides."""
         stated = Gap(1, 7, Cause.DECLARED)
-        found = listing.explain(spans_of({0, 4, 8}), [stated])
+        found = explain(spans_of({0, 4, 8}), [stated])
         self.assertEqual([(gap.first, gap.last) for gap in found], [(1, 3), (5, 7)])
         self.assertEqual({gap.cause for gap in found}, {Cause.DECLARED})
 
@@ -68,33 +67,4 @@ class ExplainTests(SynchronousTestCase):
         """Thousands of holes with thousands of causes take no time worth mentioning."""
         recorded = set(range(0, 20_000, 2))
         stated = [Gap(n, n, Cause.DECLARED) for n in range(1, 20_000, 2)]
-        self.assertEqual(len(listing.explain(spans_of(recorded), stated)), 10_000)
-
-
-class PageTests(SynchronousTestCase):
-    """Places between pages."""
-
-    def test_token(self) -> None:
-        """The place after a session is read as it was written, before 1970 too."""
-        for session in (a_session(3), a_session(-100_000_000)):
-            token = listing.write_token(session)
-            self.assertEqual(listing.read_token(token), listing.page_key(session))
-
-    @given(st.text())
-    def test_other_tokens(self, text: str) -> None:
-        """Whatever else stands there is refused, never a crash."""
-        try:
-            listing.read_token(text)
-        except RequestError:
-            return
-
-    def test_limits(self) -> None:
-        """A page has at least one entry and at most so many."""
-        self.assertEqual([listing.clamp_limit(n) for n in (-1, 0, 7)], [1, 1, 7])
-        self.assertEqual(listing.clamp_limit(10**9), listing.MAX_PAGE)
-
-    def test_media_ticks(self) -> None:
-        """Milliseconds become the nearest tick."""
-        self.assertEqual(listing.media_ticks(200, 90_000), 18_000)
-        self.assertEqual(listing.media_ticks(333, 90_000), 29_970)
-        self.assertEqual(listing.media_ticks(1, 1_500), 2)
+        self.assertEqual(len(explain(spans_of(recorded), stated)), 10_000)

@@ -1,0 +1,82 @@
+"""One session as it is stored, for reading: its description, its index records, its parts' bytes.
+
+Who reads a session is handed one of these, and knows of no path. When files are written is said
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from zlib import crc32
+
+from vidlink.disk import Disk
+from vidlink.errors import Damaged, StoreError
+from vidlink.store.files.layout import MOST_FILE_BYTES, SessionFile, read_session
+from vidlink.store.files.paths import SESSION_FILE, part_file
+from vidlink.store.files.records import SessionRecords, count_records
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """The session in `folder`. Everything may block, and raises :exc:`OSError`."""
+
+    disk: Disk
+    folder: str
+
+    @property
+    def is_gone(self) -> bool:
+        """True if nothing of it is there any more: it has been deleted."""
+        return not os.path.isdir(self.folder)
+
+    def read_file(self) -> SessionFile:
+        """Read its description.
+
+        :raises StoreError: if it cannot be understood, or is of another session
+            than the names of the folders say.
+        """
+        path = os.path.join(self.folder, SESSION_FILE)
+        file = read_session(self.disk.read(path, 0, MOST_FILE_BYTES))
+        *_, sentinel_id, session_id = self.folder.split(os.sep)
+        if (file.session.sentinel_id, file.session.session_id) != (sentinel_id, session_id):
+            raise StoreError(f"{SESSION_FILE} is of another session")
+        return file
+
+    def count_records(self) -> dict[int, int]:
+        """The number of whole index records of each part."""
+        return count_records(self.disk, self.folder)
+
+    def records(self, counts: Mapping[int, int] | None = None) -> SessionRecords:
+        """The index records, of each part so many as `counts` says; None: all there are."""
+        return SessionRecords(self.disk, self.folder, counts)
+
+    def open_part(self, number: int) -> int:
+        """A descriptor of part `number`, for reading."""
+        return self.disk.open_for_reading(os.path.join(self.folder, part_file(number)))
+
+    def read(self, number: int, offset: int, size: int) -> bytes:
+        """Up to `size` octets of part `number` from `offset`, fewer at its end."""
+        return self.disk.read(os.path.join(self.folder, part_file(number)), offset, size)
+
+    def read_init(self, size_bytes: int, check: int) -> bytes:
+        """The initialization segment, from the first part whose copy is of this CRC-32.
+
+        :raises Damaged: if there are copies, and none is sound.
+        """
+        gone: FileNotFoundError | None = None
+        for number in sorted(self.count_records()):
+            try:
+                data = self.read(number, 0, size_bytes)
+            except FileNotFoundError as error:
+                gone = error
+                continue
+            if len(data) == size_bytes and crc32(data) == check:
+                return data
+        if gone is not None:
+            raise gone
+        raise Damaged("the initialization segment is not what was recorded")
+
+
+#: What is stored of a session, by the ids of its Sentinel and its own.
+LookUpStored = Callable[[str, str], StoredSession]
