@@ -66,7 +66,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
     "server": frozenset({"errors", "options", "relay.hub", "server.sockets", "server.health"}),
-    "server.port": frozenset({"errors", "timer", "server.api"}),
+    "server.port": frozenset({"errors", "timer", "server.api.answers", "server.api.refusals"}),
     "server.api": _BASE | {"server.api.openapi", "server.health"},
     "server.api.openapi": frozenset({"model", "errors", "server.api", "server.health"}),
     "server.sockets": _BASE

@@ -26,7 +26,7 @@ from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Page
 from vidlink.server.port.exposure import Listening, check_exposure
 from vidlink.server.port.origin import Hosts
-from vidlink.server.port.site import build_root, make_site
+from vidlink.server.port.site import Root, Site
 from vidlink.server.service import COMMAND, TICK_SECONDS, ServerService
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
@@ -144,9 +144,9 @@ def _assemble(options: Options) -> ServerService:
         total_bytes=options["buffer-total-bytes"],
     )
     store = _store(options, clock)
-    link: dict[str, Any] = {"codecs": find_codecs(), "clock": clock}
-    ingest = IngestFactory(hub, store, wall_clock_us, **link)
-    watch = WatchFactory(hub, wall_clock_us, **link)
+    codecs = find_codecs()
+    ingest = IngestFactory(hub, store, wall_clock_us, codecs=codecs, clock=clock)
+    watch = WatchFactory(hub, wall_clock_us, codecs=codecs, clock=clock)
     history = History(
         store, hub, store, wall_clock_us=wall_clock_us, allow_delete=bool(options["allow-delete"])
     )
@@ -154,8 +154,14 @@ def _assemble(options: Options) -> ServerService:
         store, hub, clock.seconds, tick_seconds=TICK_SECONDS, min_free_bytes=kept_free(options)
     )
     vitals = Vitals(health, Metrics(hub, store, health, watch.links))
-    root = build_root(history, vitals, Page.load(), link_resource(ingest), link_resource(watch))
-    site = make_site(root, clock=clock, hosts=hosts)
+    root = Root(
+        history.resource(),
+        vitals.resource(),
+        Page.load(),
+        link_resource(ingest),
+        link_resource(watch),
+    )
+    site = Site(root, clock=clock, hosts=hosts)
     ports = [_port(description, site, clock) for description in options["listen"]]
     clock.callWhenRunning(warn_that_open, options["listen"])
     return ServerService(hub, store, health, ingest, watch, ports, clock)

@@ -22,7 +22,7 @@ from vidlink.server.api.history import History
 from vidlink.server.api.probes import Vitals
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
-from vidlink.server.port.site import build_root
+from vidlink.server.port.site import Root
 
 BASE = "http://127.0.0.1:8080"
 NOW_US = EPOCH_US + 3_600_000_000
@@ -146,7 +146,7 @@ class HistoryCase(SynchronousTestCase):
         self.health.tick()
         vitals = Vitals(self.health, Metrics(self.hub, self.store, self.health, [object()]))
         self.client: Any = StubTreq(
-            build_root(history, vitals, history.resource(), *[Resource()] * 2)
+            Root(history.resource(), vitals.resource(), history.resource(), *[Resource()] * 2)
         )
 
     def ask(

@@ -26,7 +26,7 @@ from vidlink.server.port.assets import Page
 from vidlink.server.port.channel import Bounds
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
-from vidlink.server.port.site import build_root, make_site
+from vidlink.server.port.site import Root, Site
 
 HOST = b"Host: 127.0.0.1:8080\r\n"
 INDEX = b"<!doctype html><title>VidLink</title>" + b"." * 20_000
@@ -138,9 +138,9 @@ class SiteCase(SynchronousTestCase):
             webStatus=False,
         )
         websocket = WebSocketResource(factory)
-        root = build_root(self.history, self.vitals, page, websocket, websocket)
+        root = Root(self.history.resource(), self.vitals.resource(), page, websocket, websocket)
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
-        self.site = make_site(root, clock=self.clock, hosts=hosts)
+        self.site = Site(root, clock=self.clock, hosts=hosts)
         self.site.doStart()
         self.addCleanup(self.site.doStop)
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import NOT_MODIFIED
 from twisted.web.server import Request
+from werkzeug import exceptions
 
 from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
 from vidlink.server.api.ranges import Conditions, is_current
-from vidlink.server.api.refusals import HttpError
+from vidlink.server.api.refusals import HttpError, MethodNotAllowed, NoSuchPath
 
 JSON = "application/json"
 #: The answer may be kept, and has to be asked for again before it is used.
@@ -122,6 +124,18 @@ def answer_error(request: Request, error: BaseException) -> bytes:
     if isinstance(error, HttpError):
         set_headers(request, dict(error.headers))
     return _whole(request, error_json(code, message))
+
+
+def answer_failure(request: Any, failure: Failure) -> bytes:
+    """`failure` of a table of paths, or of what it called, as :func:`answer_error` has it."""
+    error = failure.value
+    assert error is not None, "a failure has a cause"
+    if isinstance(error, exceptions.MethodNotAllowed):
+        method = request.method.decode("ascii")
+        error = MethodNotAllowed(method[:20], error.valid_methods or ())
+    elif isinstance(error, exceptions.HTTPException):
+        error = NoSuchPath("there is nothing at this path")
+    return answer_error(request, error)
 
 
 def asker(request: Request) -> str:

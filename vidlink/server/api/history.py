@@ -26,6 +26,7 @@ from vidlink.server.api.answers import (
     CHECK_FIRST,
     JSON,
     answer_bytes,
+    answer_failure,
     answer_json,
     answer_now,
     asker,
@@ -46,7 +47,6 @@ from vidlink.server.api.parameters import (
     Query,
 )
 from vidlink.server.api.refusals import BadParameter, DeletionOff
-from vidlink.server.api.routing import refused
 
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
@@ -249,7 +249,7 @@ class History:
     @app.handle_errors(Exception)
     def refuse(self, request: Any, failure: Failure) -> bytes:
         """Every error of the above, and of the table itself."""
-        return refused(request, failure)
+        return answer_failure(request, failure)
 
     def _ids_to_change(self, sentinel: str, session: str) -> tuple[str, str]:
         if not self._allow_delete:

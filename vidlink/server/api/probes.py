@@ -13,9 +13,8 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
-from vidlink.server.api.answers import answer_now, answer_text
+from vidlink.server.api.answers import answer_failure, answer_now, answer_text
 from vidlink.server.api.parameters import Query
-from vidlink.server.api.routing import refused
 from vidlink.server.health.health import OK, Health
 from vidlink.server.health.metrics import CONTENT_TYPE, Metrics
 
@@ -60,4 +59,4 @@ class Vitals:
     @app.handle_errors(Exception)
     def refuse(self, request: Any, failure: Failure) -> bytes:
         """Every error of the above, and of the table itself."""
-        return refused(request, failure)
+        return answer_failure(request, failure)

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
-from twisted.web.server import Request
+from twisted.web.server import Request, Site
 
 from vidlink.server.api.answers import JSON, NEVER, SECURITY_HEADERS, error_json
 from vidlink.server.api.refusals import (
@@ -35,10 +35,9 @@ from vidlink.server.api.refusals import (
     RequestTimeout,
     TargetTooLong,
 )
+from vidlink.server.port.door import Door
+from vidlink.server.port.origin import Hosts
 from vidlink.timer import Timer
-
-if TYPE_CHECKING:
-    from vidlink.server.port.site import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +60,20 @@ class Bounds:
     held_bytes: int = 16 * 1024
 
 
+class Port(Protocol):
+    """The listening port that a connection came in at."""
+
+    reactor: IReactorTime
+    bounds: Bounds
+    door: Door
+    hosts: Hosts
+
+
 class Channel(HTTPChannel):
     """The server's side of one connection, until it is upgraded or closed."""
 
     _log = Logger()
-    factory: Site
+    factory: Port
     site: Site
     _is_idle = False
     #: The transport of one that has not been let in yet; None: it is in.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from zope.interface import implementer
 
-from vidlink.interfaces import IProctorPeer
+from vidlink.interfaces import ICodec, IProctorPeer
 from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
 from vidlink.model import Frame
 from vidlink.relay.hub import Hub
@@ -133,8 +133,15 @@ class WatchFactory(LinkFactory):
     max_message_bytes = 64 * 1024
     links: set[WatchProtocol]
 
-    def __init__(self, hub: Hub, wall_clock_us: Callable[[], int], **link: Any) -> None:
-        super().__init__(**link)
+    def __init__(
+        self,
+        hub: Hub,
+        wall_clock_us: Callable[[], int],
+        *,
+        codecs: Iterable[ICodec],
+        clock: Any,
+    ) -> None:
+        super().__init__(codecs, clock)
         self.hub = hub
         self.wall_clock_us = wall_clock_us
 
