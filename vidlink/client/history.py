@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from vidlink.client import values
 from vidlink.client.requests import Requests
 from vidlink.dialling.address import PROCTOR_PATH, read_address
 from vidlink.errors import BadAnswer
+from vidlink.httpjson import objects
 from vidlink.model import (
     Hold,
     Receipt,
@@ -86,13 +86,13 @@ class History:
         if self._pool is not None:
             await self._pool.closeCachedConnections()
 
-    async def me(self) -> values.Me:
+    async def me(self) -> objects.Me:
         """Who the server takes us for, and what time it is there."""
-        return values.read_me(await self._requests.json("/api/v1/me"))
+        return await self._requests.read(objects.ME, "/api/v1/me")
 
     async def sentinels(self) -> tuple[SentinelStatus, ...]:
         """Every Sentinel that is connected or was ever recorded, by id."""
-        return values.read_sentinels(await self._requests.json("/api/v1/sentinels"))
+        return (await self._requests.read(objects.SENTINELS, "/api/v1/sentinels")).sentinels
 
     async def session_page(self, query: SessionQuery) -> SessionPage:
         """One page of sessions, newest first, without spans and gaps."""
@@ -104,7 +104,7 @@ class History:
             "after": query.after,
             "limit": query.limit,
         }
-        return values.read_session_page(await self._requests.json("/api/v1/sessions", params))
+        return await self._requests.read(objects.SESSIONS, "/api/v1/sessions", params)
 
     async def sessions(self, query: SessionQuery) -> AsyncIterator[SessionRecord]:
         """All sessions that match, newest first; `query.limit` of them are asked for at once."""
@@ -118,7 +118,7 @@ class History:
 
     async def session(self, sentinel_id: str, session_id: str) -> SessionRecord:
         """One session with its spans and gaps."""
-        return values.read_session(await self._requests.json(_path(sentinel_id, session_id)))
+        return await self._requests.read(objects.SESSION, _path(sentinel_id, session_id))
 
     async def segment_page(
         self, sentinel_id: str, session_id: str, query: SegmentQuery
@@ -127,7 +127,7 @@ class History:
         params = {"from": query.from_time_us, "to": query.to_time_us}
         params |= {"after": query.after, "limit": query.limit}
         path = _path(sentinel_id, session_id) + "/segments"
-        return values.read_segment_page(await self._requests.json(path, params))
+        return (await self._requests.read(objects.SEGMENTS, path, params)).page
 
     async def segments(
         self, sentinel_id: str, session_id: str, query: SegmentQuery
@@ -213,18 +213,18 @@ class History:
         """
         params = {"dry-run": "true"} if rehearse else None
         path = _path(sentinel_id, session_id)
-        return values.read_receipt(await self._requests.json(path, params, method="DELETE"))
+        return await self._requests.read(objects.RECEIPT, path, params, method="DELETE")
 
     async def hold(self, sentinel_id: str, session_id: str, reason: str | None) -> Hold | None:
         """Have a session not deleted by anybody, for `reason`; None releases it."""
         path = _path(sentinel_id, session_id) + "/hold"
         method, value = ("DELETE", None) if reason is None else ("PUT", {"reason": reason})
-        return values.read_hold(await self._requests.json(path, method=method, value=value))
+        return (await self._requests.read(objects.HELD, path, method=method, value=value)).hold
 
     async def receipt_page(self, after: int | None, limit: int) -> ReceiptPage:
         """One page of receipts with numbers below `after` (None: of all), newest first."""
         params = {"after": after, "limit": limit}
-        return values.read_receipt_page(await self._requests.json("/api/v1/receipts", params))
+        return await self._requests.read(objects.RECEIPTS, "/api/v1/receipts", params)
 
     async def receipts(self) -> AsyncIterator[Receipt]:
         """All receipts, newest first."""
@@ -240,7 +240,7 @@ class History:
     async def retention(self, limit: int) -> Retention:
         """What is kept and for how long, and the first `limit` of what would go now."""
         params = {"limit": limit}
-        return values.read_retention(await self._requests.json("/api/v1/retention", params))
+        return await self._requests.read(objects.RETENTION, "/api/v1/retention", params)
 
     async def request_keyframe(self, sentinel_id: str) -> None:
         """Have a Sentinel capture at once, as a keyframe."""
@@ -249,7 +249,8 @@ class History:
     async def change_framerate(self, sentinel_id: str, framerate_mhz: int) -> int:
         """Have a Sentinel capture at another rate (mHz); returns what it was asked for."""
         path, value = _sentinel(sentinel_id) + "/framerate", {"framerate": framerate_mhz / 1000}
-        return values.read_framerate(await self._requests.json(path, method="PUT", value=value))
+        asked = await self._requests.read(objects.FRAMERATE_ASKED, path, method="PUT", value=value)
+        return asked.framerate_mhz
 
 
 def open_history(address: str, reactor: Any) -> History:

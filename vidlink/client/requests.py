@@ -16,6 +16,8 @@ from twisted.web.client import ResponseDone
 
 from vidlink.client.failures import answered, broken
 from vidlink.errors import BadAnswer, Unreachable
+from vidlink.httpjson.table import T, Table
+from vidlink.wire.kinds import Misfit
 
 #: An answer has to begin within this time,
 ANSWER_SECONDS = 30.0
@@ -57,6 +59,18 @@ class Requests:
             return json.loads(octets)
         except (ValueError, RecursionError):
             raise BadAnswer(f"{self.base_url} answers without JSON, so it is no VidLink") from None
+
+    async def read(self, table: Table[T], path: str, *asked: Any, **named: Any) -> T:
+        """The value that :meth:`json` gives as an object of `table`.
+
+        :raises BadAnswer: if it is no such object.
+        """
+        plain = await self.json(path, *asked, **named)
+        try:
+            return table.load(plain)
+        except Misfit as misfit:
+            where = ": " if misfit.path else ""
+            raise BadAnswer(f"the server's answer{where}{misfit}") from None
 
     async def ask(
         self,

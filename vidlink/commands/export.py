@@ -13,7 +13,6 @@ from twisted.internet.defer import CancelledError
 from vidlink.client import History, open_history
 from vidlink.client.download import Downloaded, fetch, verify
 from vidlink.client.partfile import PartFile
-from vidlink.client.values import gap_json
 from vidlink.commands.asking import (
     RangeOptions,
     checked_group,
@@ -26,6 +25,7 @@ from vidlink.commands.progress import Progress
 from vidlink.commands.running import run_in_reactor
 from vidlink.commands.words import age, count, gap_words, size
 from vidlink.errors import Damaged, UserMistake, VidlinkError
+from vidlink.httpjson.objects import GAP
 
 COMMAND = "vidlink export"
 #: Exit statuses, besides that of an interruption.
@@ -203,7 +203,7 @@ def write_gaps(found: Downloaded, part: PartFile) -> None:
             "sessionId": part.wanted.session_id,
             "first": found.first,
             "last": found.last,
-            "gaps": [gap_json(gap) for gap in found.gaps],
+            "gaps": [GAP.dump(gap) for gap in found.gaps],
             "undecodable": found.undecodable,
         }
         beside.write_text(json.dumps(value, indent=1) + "\n", "utf-8")

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.client.values import sentinel_json, session_json
 from vidlink.commands.asking import RangeOptions, checked_group, checked_sentinel
 from vidlink.commands.output import tell
 from vidlink.commands.running import run_with_history
 from vidlink.commands.table import Row, put_table
 from vidlink.commands.words import age, gap_lines, length, missing_words, moment, rate, shown, size
 from vidlink.errors import NotFound, UserMistake
+from vidlink.httpjson.objects import SENTINEL, SESSION
 from vidlink.model import (
     RecordingState,
     SentinelState,
@@ -105,7 +105,7 @@ async def list_all(options: Options, history: History, put: Callable[[str], None
         await _list_sessions(options, history, put, now_us)
     elif options["json"]:
         for status in sentinels:
-            put(json.dumps(sentinel_json(status)))
+            put(json.dumps(SENTINEL.dump(status)))
     else:
         put_table(put, SENTINEL_HEAD, [(sentinel_row(one, now_us), ()) for one in sentinels])
     return 0
@@ -130,7 +130,7 @@ async def _list_sessions(
             ids = record.session.sentinel_id, record.session.session_id
             whole = await history.session(*ids)
             if options["json"]:
-                put(json.dumps(session_json(whole)))
+                put(json.dumps(SESSION.dump(whole)))
             else:
                 rows.append((session_row(whole, now_us), remarks(whole)))
             listed += 1

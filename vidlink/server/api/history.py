@@ -9,7 +9,7 @@ taps import it when the daemon is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from klein import Klein
@@ -18,10 +18,19 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from vidlink.errors import NotFound
+from vidlink.httpjson import objects
 from vidlink.interfaces import IArchive, IHub, IRetention
-from vidlink.model import Hold, SegmentQuery, SessionQuery
+from vidlink.model import (
+    Hold,
+    RecordingState,
+    Registration,
+    SegmentQuery,
+    SentinelState,
+    SentinelStatus,
+    SessionQuery,
+)
 from vidlink.model.clips import ClipQuery
-from vidlink.server.api import listings, openapi, parameters
+from vidlink.server.api import openapi, parameters
 from vidlink.server.api.answers import (
     CHECK_FIRST,
     JSON,
@@ -96,20 +105,17 @@ class History:
     def me(self, request: Request) -> bytes:
         """What the one who asks may do."""
         Query(request.uri)
-        value = {
-            "may": [one for one in listings.RIGHTS if self._allow_delete or one != "delete"],
-            "access": listings.ACCESS,
-            "serverTime": self._wall_clock_us(),
-        }
-        return answer_now(request, value)
+        may = tuple(one for one in objects.RIGHTS if self._allow_delete or one != "delete")
+        me = objects.Me(may, objects.ACCESS, self._wall_clock_us())
+        return answer_now(request, objects.ME.dump(me))
 
     @app.route("/api/v1/sentinels", methods=["GET"])
     async def sentinels(self, request: Request) -> bytes:
         """Every Sentinel that is connected or was ever recorded."""
         Query(request.uri)
         recorded = await self._archive.sentinels()
-        known = listings.known_sentinels(self._hub.statuses(), recorded)
-        return answer_json(request, {"sentinels": [listings.sentinel_json(one) for one in known]})
+        known = objects.SentinelPage(_known_sentinels(self._hub.statuses(), recorded))
+        return answer_json(request, objects.SENTINELS.dump(known))
 
     @app.route("/api/v1/sessions", methods=["GET"])
     async def sessions(self, request: Request) -> bytes:
@@ -126,14 +132,14 @@ class History:
                 limit=query.limit(USUAL_SESSIONS, MAX_SESSIONS),
             )
         )
-        return answer_json(request, listings.sessions_json(page))
+        return answer_json(request, objects.SESSIONS.dump(page))
 
     @app.route(_SESSION, methods=["GET"])
     async def session(self, request: Request, sentinel: str, session: str) -> bytes:
         """One session."""
         Query(request.uri)
         record = await self._archive.session(*_ids(sentinel, session))
-        return answer_json(request, listings.session_json(record))
+        return answer_json(request, objects.SESSION.dump(record))
 
     @app.route(_SESSION + "/segments", methods=["GET"])
     async def segments(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -147,7 +153,8 @@ class History:
             limit=query.limit(USUAL_SEGMENTS, MAX_SEGMENTS),
         )
         page = await self._archive.segments(*_ids(sentinel, session), wanted)
-        return answer_json(request, listings.segments_json(sentinel, session, page))
+        found = objects.SegmentsOf(sentinel, session, page)
+        return answer_json(request, objects.SEGMENTS.dump(found))
 
     @app.route(_SESSION + "/init.mp4", methods=["GET"])
     async def init(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -194,7 +201,7 @@ class History:
         """What is kept and for how long, and what would go now."""
         query = Query(request.uri, ("limit",))
         found = await self._retention.retention(query.limit(USUAL_DUE, MAX_DUE))
-        return answer_now(request, listings.retention_json(found))
+        return answer_now(request, objects.RETENTION.dump(found))
 
     @app.route("/api/v1/receipts", methods=["GET"])
     async def receipts(self, request: Request) -> bytes:
@@ -202,7 +209,7 @@ class History:
         query = Query(request.uri, ("after", "limit"))
         limit = query.limit(USUAL_RECEIPTS, MAX_RECEIPTS)
         page = await self._retention.receipts(query.number("after"), limit)
-        return answer_json(request, listings.receipts_json(page))
+        return answer_json(request, objects.RECEIPTS.dump(page))
 
     @app.route(_SESSION, methods=["DELETE"])
     async def delete(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -210,7 +217,7 @@ class History:
         rehearse = Query(request.uri, ("dry-run",)).flag("dry-run")
         ids = self._ids_to_change(sentinel, session)
         receipt = await self._retention.delete(*ids, asker(request), rehearse=rehearse)
-        return answer_now(request, listings.receipt_json(receipt))
+        return answer_now(request, objects.RECEIPT.dump(receipt))
 
     @app.route(_SESSION + "/hold", methods=["PUT"])
     async def hold(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -243,8 +250,8 @@ class History:
         Query(request.uri)
         wanted_mhz = parameters.framerate_mhz(_json(request))
         taken_mhz = self._stream(sentinel).change_framerate(wanted_mhz)
-        value = {"sentinelId": sentinel, "framerate": listings.framerate(taken_mhz)}
-        return answer_now(request, value)
+        asked = objects.FramerateAsked(sentinel, taken_mhz)
+        return answer_now(request, objects.FRAMERATE_ASKED.dump(asked))
 
     @app.handle_errors(Exception)
     def refuse(self, request: Any, failure: Failure) -> bytes:
@@ -266,13 +273,33 @@ class History:
         return stream
 
 
+def _known_sentinels(
+    statuses: Iterable[SentinelStatus], recorded: Iterable[tuple[Registration, int | None]]
+) -> tuple[SentinelStatus, ...]:
+    """Every Sentinel once, by id: as the hub sees it, or else offline as history knows it."""
+    known = {
+        who.sentinel_id: SentinelStatus(
+            sentinel_id=who.sentinel_id,
+            name=who.name,
+            group=who.group,
+            state=SentinelState.OFFLINE,
+            session_id=None,
+            framerate_mhz=None,
+            last_segment_time_us=last_time_us,
+            recording=RecordingState.NONE,
+        )
+        for who, last_time_us in recorded
+    }
+    known.update((status.sentinel_id, status) for status in statuses)
+    return tuple(known[sentinel_id] for sentinel_id in sorted(known))
+
+
 def _ids(sentinel: str, session: str) -> tuple[str, str]:
     return parameters.sentinel_id(sentinel), parameters.session_id(session)
 
 
 def _held(request: Request, ids: tuple[str, str], hold: Hold | None) -> bytes:
-    value = {"sentinelId": ids[0], "sessionId": ids[1], **listings.hold_json(hold)}
-    return answer_now(request, value)
+    return answer_now(request, objects.HELD.dump(objects.Held(*ids, hold)))
 
 
 def _body(request: Request) -> bytes:

@@ -18,8 +18,9 @@ from vidlink.errors import (
     StoreError,
     VidlinkError,
 )
+from vidlink.httpjson.kinds import Json, ref
 from vidlink.server.api import answers, refusals
-from vidlink.server.api.openapi.schemas import Json, error, ref
+from vidlink.server.api.openapi.schemas import error
 
 Kind = type[VidlinkError]
 

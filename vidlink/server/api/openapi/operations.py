@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vidlink.errors import Damaged, NotFound, SentinelOffline, StoreError
+from vidlink.httpjson.kinds import Json
 from vidlink.server.api import refusals
 from vidlink.server.api.answers import CHECK_FIRST, FOR_EVER, JSON, NEVER
 from vidlink.server.api.media import VIDEO
@@ -19,7 +20,6 @@ from vidlink.server.api.openapi.answers import (
     headers,
     succeeds,
 )
-from vidlink.server.api.openapi.schemas import Json
 from vidlink.server.health.metrics import CONTENT_TYPE
 
 #: Parameters that say when an answer is wanted, and which part of it.

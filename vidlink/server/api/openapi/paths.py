@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vidlink.errors import Damaged, NotFound, SessionHeld, SessionLive, StoreError
+from vidlink.httpjson.kinds import Json, ref
 from vidlink.server.api import refusals
 from vidlink.server.api.media import PLAYLIST
 from vidlink.server.api.openapi.operations import (
@@ -14,7 +15,6 @@ from vidlink.server.api.openapi.operations import (
     momentary,
     readiness,
 )
-from vidlink.server.api.openapi.schemas import Json, ref
 from vidlink.server.api.parameters import (
     FASTEST,
     LONGEST_TEXT,

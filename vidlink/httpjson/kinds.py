@@ -1,0 +1,113 @@
+"""The kinds of single values in the JSON of HTTP, each with its JSON Schema (draft 2020-12).
+
+What is composed of them is in :mod:`vidlink.httpjson.table`. Names and units are those of the
+wire: times in microseconds since the epoch (UTC), durations in milliseconds, frame rates in frames
+a second, sizes in octets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from operator import attrgetter
+from typing import Any, Protocol
+
+from vidlink.wire import kinds, schema
+from vidlink.wire.kinds import Exact, Misfit, Thousandths, Word, integer
+
+Json = dict[str, Any]
+#: So many entries one list may have that is read; the server gives 5,000 at most.
+MAX_ENTRIES = 100_000
+_SECOND_US = 1_000_000
+
+
+class IKind(Protocol):
+    """One kind of value: its schema, and both ways between our value and its JSON."""
+
+    @property
+    def schema(self) -> Json:
+        """The JSON Schema of the value, or a reference to it."""
+
+    def load(self, plain: Any) -> Any:
+        """Our value of the JSON `plain`.
+
+        :raises Misfit: `plain` is no such value.
+        """
+
+    @property
+    def dump(self) -> Callable[[Any], Any] | None:
+        """Make our value JSON; None: it is written as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind that needs no more than its three parts."""
+
+    schema: Json
+    load: Callable[[Any], Any]
+    dump: Callable[[Any], Any] | None = None
+
+
+def ref(name: str) -> Json:
+    """The schema with that name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def or_null(kind: IKind) -> Kind:
+    """A value of `kind`, or none."""
+    dump = kind.dump
+    return Kind(
+        {"anyOf": [kind.schema, {"type": "null"}]},
+        lambda plain: None if plain is None else kind.load(plain),
+        dump and (lambda value: None if value is None else dump(value)),
+    )
+
+
+def many(kind: IKind) -> Kind:
+    """A list of values of `kind`; we keep it as a tuple."""
+
+    def load(plain: Any) -> tuple[Any, ...]:
+        if not isinstance(plain, list) or len(plain) > MAX_ENTRIES:
+            raise Misfit("a list", plain)
+        return tuple([kind.load(one) for one in plain])
+
+    def dump(values: Iterable[Any]) -> list[Any]:
+        each = kind.dump
+        return list(values) if each is None else [each(one) for one in values]
+
+    return Kind({"type": "array", "items": kind.schema}, load, dump)
+
+
+def words(enum: type[Enum]) -> Kind:
+    """One of the words of `enum`."""
+    each = [one.value for one in enum]
+    return Kind({"type": "string", "enum": each}, Word(enum).load, attrgetter("value"))
+
+
+def framerate(framerate_mhz: int) -> float:
+    """Frames a second; an integer without a fraction, as on the wire."""
+    return framerate_mhz // 1000 if framerate_mhz % 1000 == 0 else framerate_mhz / 1000
+
+
+TEXT = Kind({"type": "string"}, Exact("a text", lambda plain: type(plain) is str).load)
+FLAG = Kind({"type": "boolean"}, kinds.FLAG.load)
+COUNT = Kind({"type": "integer", "minimum": 0}, integer(0, 2**63).load)
+TIMESCALE = Kind({"type": "integer", "minimum": 1}, COUNT.load)
+DURATION_MS = Kind(COUNT.schema, schema.DURATION_MS.load)
+#: Whole seconds; we keep them as microseconds.
+SECONDS = Kind(
+    COUNT.schema,
+    lambda plain: COUNT.load(plain) * _SECOND_US,
+    lambda time_us: time_us // _SECOND_US,
+)
+TIME_US = Kind(ref("Time"), schema.TIME_US.load)
+TIME_OR_NULL = or_null(TIME_US)
+SEQUENCE = Kind(ref("Sequence"), schema.SEQUENCE.load)
+SEQUENCE_OR_NULL = or_null(SEQUENCE)
+SENTINEL_ID = Kind(ref("SentinelId"), schema.SENTINEL_ID.load)
+SESSION_ID = Kind(ref("SessionId"), schema.SESSION_ID.load)
+RECEIPT_NUMBER = Kind(ref("ReceiptNumber"), COUNT.load)
+SHA256 = Kind({"type": "string", "pattern": "^[0-9a-f]{64}$"}, TEXT.load)
+#: Frames a second; we keep them as mHz.
+FRAMERATE = Kind(ref("Framerate"), Thousandths(1, 1_000_000).load, framerate)
