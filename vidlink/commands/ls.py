@@ -28,12 +28,12 @@ from vidlink.model import (
 COMMAND = "vidlink ls"
 MAX_SESSIONS = 1_000_000
 _PAGE = 1_000
-_RECORDING = {
+RECORDING = {
     RecordingState.OK: "on",
     RecordingState.TROUBLE: "TROUBLE",
     RecordingState.NONE: "off",
 }
-_STATES = {
+STATES = {
     SessionState.LIVE: "live",
     SessionState.ENDED: "ended",
     SessionState.SEALED: "complete",
@@ -160,7 +160,7 @@ def sentinel_row(status: SentinelStatus, now_us: int) -> Row:
         status.state.value if status.state is SentinelState.LIVE else status.state.value.upper(),
         rate(status.framerate_mhz),
         "never" if last is None else f"{age((now_us - last) / 1e6)} ago",
-        _RECORDING[status.recording],
+        RECORDING[status.recording],
     )
 
 
@@ -173,7 +173,7 @@ def session_row(record: SessionRecord, now_us: int) -> Row:
     return (
         record.session.sentinel_id,
         record.session.session_id,
-        _STATES[record.state],
+        STATES[record.state],
         moment(begun),
         "-" if over is None else length((over - begun) / 1e6),
         f"{record.segment_count:,}",
