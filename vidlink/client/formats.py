@@ -20,7 +20,8 @@ def viewer_codecs() -> tuple[ICodec, ...]:
 
 
 def _roomy(codec: ICodec) -> ICodec:
-    """The same format for long lists; one that is not ours has a bound of its own."""
+    """The same format for long lists, unless it has a bound of its own."""
     kind: Any = type(codec)
-    is_ours = kind.__module__.startswith("vidlink.wire.")
-    return kind(max_control_bytes=MAX_CONTROL_BYTES) if is_ours else codec
+    # A format of somebody else's may not say.
+    has_bound = getattr(codec, "max_control_bytes", None) is None
+    return codec if has_bound else kind(max_control_bytes=MAX_CONTROL_BYTES)
