@@ -16,7 +16,7 @@ from twisted.internet.task import deferLater
 
 from vidlink.client.check import Contents, ranges, read_recording
 from vidlink.client.history import History
-from vidlink.client.partfile import PartFile, Wanted
+from vidlink.client.partfile import PartFile, SessionClip
 from vidlink.dialling.backoff import BackOff
 from vidlink.errors import (
     Damaged,
@@ -127,7 +127,7 @@ async def verify(history: History, part: PartFile) -> Downloaded:
     )
 
 
-async def _listed(history: History, wanted: Wanted, first: int) -> list[SegmentRecord]:
+async def _listed(history: History, wanted: SessionClip, first: int) -> list[SegmentRecord]:
     """The segments that the server lists of what is wanted, those before `first` only if they
     were captured in time."""
     clip = wanted.clip
@@ -144,7 +144,7 @@ async def _listed(history: History, wanted: Wanted, first: int) -> list[SegmentR
 
 
 async def _up_to(
-    history: History, wanted: Wanted, query: SegmentQuery
+    history: History, wanted: SessionClip, query: SegmentQuery
 ) -> AsyncIterator[SegmentRecord]:
     async for segment in history.segments(wanted.sentinel_id, wanted.session_id, query):
         if wanted.clip.last is not None and segment.sequence > wanted.clip.last:

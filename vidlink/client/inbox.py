@@ -16,7 +16,7 @@ MAX_BYTES = 4 * 1024 * 1024
 _EXTRA_BYTES = 256
 
 
-class Inbox:
+class ProctorInbox:
     """Messages between one socket and one reader.
 
     :param pause: called when :attr:`max_bytes` wait.
@@ -51,7 +51,7 @@ class Inbox:
             self._end = why
             self._wake()
 
-    async def take(self) -> Message:
+    async def next_message(self) -> Message:
         """The next message, as soon as there is one.
 
         Raises what :meth:`end` was given once everything is taken. One reader at a time.

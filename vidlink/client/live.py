@@ -67,7 +67,7 @@ class Live:
         :raises PeerError: the server closed it; the class says why.
         :raises BadAnswer: the server said what cannot be read.
         """
-        event: Any = await self._link.inbox.take()
+        event: Any = await self._link.inbox.next_message()
         return event  # type: ignore[no-any-return]
 
     def subscribe(

@@ -20,7 +20,7 @@ from vidlink.model.clips import ClipQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SessionClip:
     """What is downloaded: (a clip of) a session."""
 
     sentinel_id: str
@@ -40,7 +40,7 @@ class PartFile:
     """
 
     def __init__(
-        self, path: Path, wanted: Wanted, on_bytes: Callable[[int], None] = lambda size: None
+        self, path: Path, wanted: SessionClip, on_bytes: Callable[[int], None] = lambda size: None
     ) -> None:
         self.path = path
         self.part_path = path.with_name(path.name + ".part")
@@ -101,7 +101,7 @@ class PartFile:
         held = os.fstat(self._descriptor).st_size
         try:
             note = json.loads(self._note_path.read_text("utf-8"))
-            begun = Wanted(**{**note["wanted"], "clip": ClipQuery(**note["wanted"]["clip"])})
+            begun = SessionClip(**{**note["wanted"], "clip": ClipQuery(**note["wanted"]["clip"])})
             etag, size = str(note["etag"]), int(note["size"])
         except (OSError, ValueError, KeyError, TypeError):
             return
@@ -142,7 +142,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _is_same(begun: Wanted, wanted: Wanted) -> bool:
+def _is_same(begun: SessionClip, wanted: SessionClip) -> bool:
     """Whether `wanted` is got by going on with `begun`; a session that is over is wanted to its
     end."""
     if begun.clip.last is not None and wanted.clip.last is not None:

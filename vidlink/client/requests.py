@@ -107,14 +107,14 @@ class Requests:
         pieces: list[bytes] = []
         held = 0
 
-        def take(data: bytes) -> None:
+        def keep(data: bytes) -> None:
             nonlocal held
             held += len(data)
             if held > max_bytes:
                 raise BadAnswer(f"{self.base_url} answers with more than {max_bytes} bytes")
             pieces.append(data)
 
-        await self.deliver(response, take)
+        await self.deliver(response, keep)
         return b"".join(pieces)
 
     async def deliver(self, response: Any, write: Write) -> None:
@@ -171,16 +171,16 @@ class _Receiver(Protocol):
             return
         self._watch()
         try:
-            taken = self._write(data)
+            written = self._write(data)
         except Exception as error:
             self._break_off(error)
             return
-        if isinstance(taken, Deferred):
+        if isinstance(written, Deferred):
             self._stop_watching()
             self._is_writing = True
             transport: Any = self.transport
             transport.pauseProducing()
-            taken.addCallbacks(lambda _: self._go_on(), lambda why: self._break_off(why.value))
+            written.addCallbacks(lambda _: self._go_on(), lambda why: self._break_off(why.value))
 
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
         """It is over, or broken; what is still being written is waited for."""

@@ -62,7 +62,7 @@ class ScreensProcess(ProcessProtocol):
 
     def __init__(self) -> None:
         self.ended: Deferred[None] = Deferred()
-        self.stopping = False
+        self.is_stopping = False
 
     def outReceived(self, data: bytes) -> None:
         """It has something to say."""
@@ -73,13 +73,13 @@ class ScreensProcess(ProcessProtocol):
 
     def processEnded(self, reason: Any) -> None:
         """It is over; if that was not our wish, say so."""
-        if not self.stopping and not reason.check(ProcessDone):
+        if not self.is_stopping and not reason.check(ProcessDone):
             print(f"vidlink demo: screens have ended: {reason.value}", file=sys.stderr)
         self.ended.callback(None)
 
     def stop(self, clock: Any) -> Deferred[None]:
         """Ask it to end; fires when it has."""
-        self.stopping = True
+        self.is_stopping = True
         if self.transport is not None and not self.ended.called:
             self.transport.closeStdin()
             killing = clock.callLater(STOP_SECONDS, self.transport.signalProcess, "KILL")

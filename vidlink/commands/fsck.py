@@ -61,7 +61,7 @@ def run(options: Options) -> int:
     is_terminal = stream.isatty()
     progress = Progress(stream, time.monotonic, 0, is_terminal)
     progress.label = "checked"
-    output = Output(_put, progress if is_terminal else None, as_json=bool(options["json"]))
+    output = Output(_put, progress if is_terminal else None, is_json=bool(options["json"]))
     try:
         return check(options, output, wall_clock_us)
     except VidlinkError as error:
@@ -90,11 +90,11 @@ class Output:
     """
 
     def __init__(
-        self, put: Callable[[str], None], progress: Progress | None, *, as_json: bool
+        self, put: Callable[[str], None], progress: Progress | None, *, is_json: bool
     ) -> None:
         self._put = put
         self._progress = progress
-        self._as_json = as_json
+        self._as_json = is_json
 
     def find(self, finding: Finding) -> None:
         """One finding."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidlink.client import History
-from vidlink.client.partfile import Wanted
+from vidlink.client.partfile import SessionClip
 from vidlink.commands.words import stamp
 from vidlink.errors import NotFound
 from vidlink.model import SessionQuery, SessionRecord, SessionState
@@ -20,7 +20,7 @@ _PAGE = 1_000
 class Job:
     """One file to be: what it will be of, its name, and about how large it will get."""
 
-    wanted: Wanted
+    wanted: SessionClip
     name: str
     about_bytes: int
 
@@ -72,7 +72,7 @@ def _overlaps(record: SessionRecord, wish: Wish) -> bool:
     return is_early_enough and (wish.from_us is None or over_us > wish.from_us)
 
 
-def _wanted(record: SessionRecord, wish: Wish) -> Wanted:
+def _wanted(record: SessionRecord, wish: Wish) -> SessionClip:
     """What is asked for of a session: all of it if the range takes it in."""
     begin_us, over_us = record.start_time_us or 0, record.end_time_us or 0
     is_live = record.state is SessionState.LIVE
@@ -82,7 +82,7 @@ def _wanted(record: SessionRecord, wish: Wish) -> Wanted:
         # What a live session goes on with is for another time: this has to stay what it is.
         last=record.last_sequence if is_live else None,
     )
-    return Wanted(record.session.sentinel_id, record.session.session_id, clip)
+    return SessionClip(record.session.sentinel_id, record.session.session_id, clip)
 
 
 def _begin_us(record: SessionRecord, wish: Wish) -> int:

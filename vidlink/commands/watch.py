@@ -82,13 +82,13 @@ class Viewing:
         """Go on for ever; returns only with a status of failure."""
         async for event in self._events:
             try:
-                await self._take(event)
+                await self._act_on(event)
             except OtherPicture as end:
                 self._say(f"{end}; a film cannot go on so: run the command again")
                 return OTHER_PICTURE
         raise AssertionError("a follower has no end")
 
-    async def _take(self, event: Any) -> None:
+    async def _act_on(self, event: Any) -> None:
         match event:
             case Segment():
                 await self._show(self._splice.add(event))

@@ -22,7 +22,7 @@ MAX_ENTRIES = 100_000
 _SECOND_US = 1_000_000
 
 
-class IKind(Protocol):
+class JsonKind(Protocol):
     """One kind of value: its schema, and both ways between our value and its JSON."""
 
     @property
@@ -41,7 +41,7 @@ class IKind(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """A kind that needs no more than its three parts."""
 
     schema: Json
@@ -54,17 +54,17 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def or_null(kind: IKind) -> Kind:
+def or_null(kind: JsonKind) -> ValueKind:
     """A value of `kind`, or none."""
     dump = kind.dump
-    return Kind(
+    return ValueKind(
         {"anyOf": [kind.schema, {"type": "null"}]},
         lambda plain: None if plain is None else kind.load(plain),
         dump and (lambda value: None if value is None else dump(value)),
     )
 
 
-def many(kind: IKind) -> Kind:
+def many(kind: JsonKind) -> ValueKind:
     """A list of values of `kind`; we keep it as a tuple."""
 
     def load(plain: Any) -> tuple[Any, ...]:
@@ -76,13 +76,13 @@ def many(kind: IKind) -> Kind:
         each = kind.dump
         return list(values) if each is None else [each(one) for one in values]
 
-    return Kind({"type": "array", "items": kind.schema}, load, dump)
+    return ValueKind({"type": "array", "items": kind.schema}, load, dump)
 
 
-def words(enum: type[Enum]) -> Kind:
+def words(enum: type[Enum]) -> ValueKind:
     """One of the words of `enum`."""
     each = [one.value for one in enum]
-    return Kind({"type": "string", "enum": each}, Word(enum).load, attrgetter("value"))
+    return ValueKind({"type": "string", "enum": each}, Word(enum).load, attrgetter("value"))
 
 
 def framerate(framerate_mhz: int) -> float:
@@ -90,24 +90,24 @@ def framerate(framerate_mhz: int) -> float:
     return framerate_mhz // 1000 if framerate_mhz % 1000 == 0 else framerate_mhz / 1000
 
 
-TEXT = Kind({"type": "string"}, Exact("a text", lambda plain: type(plain) is str).load)
-FLAG = Kind({"type": "boolean"}, kinds.FLAG.load)
-COUNT = Kind({"type": "integer", "minimum": 0}, integer(0, 2**63).load)
-TIMESCALE = Kind({"type": "integer", "minimum": 1}, COUNT.load)
-DURATION_MS = Kind(COUNT.schema, schema.DURATION_MS.load)
+TEXT = ValueKind({"type": "string"}, Exact("a text", lambda plain: type(plain) is str).load)
+FLAG = ValueKind({"type": "boolean"}, kinds.FLAG.load)
+COUNT = ValueKind({"type": "integer", "minimum": 0}, integer(0, 2**63).load)
+TIMESCALE = ValueKind({"type": "integer", "minimum": 1}, COUNT.load)
+DURATION_MS = ValueKind(COUNT.schema, schema.DURATION_MS.load)
 #: Whole seconds; we keep them as microseconds.
-SECONDS = Kind(
+SECONDS = ValueKind(
     COUNT.schema,
     lambda plain: COUNT.load(plain) * _SECOND_US,
     lambda time_us: time_us // _SECOND_US,
 )
-TIME_US = Kind(ref("Time"), schema.TIME_US.load)
+TIME_US = ValueKind(ref("Time"), schema.TIME_US.load)
 TIME_OR_NULL = or_null(TIME_US)
-SEQUENCE = Kind(ref("Sequence"), schema.SEQUENCE.load)
+SEQUENCE = ValueKind(ref("Sequence"), schema.SEQUENCE.load)
 SEQUENCE_OR_NULL = or_null(SEQUENCE)
-SENTINEL_ID = Kind(ref("SentinelId"), schema.SENTINEL_ID.load)
-SESSION_ID = Kind(ref("SessionId"), schema.SESSION_ID.load)
-RECEIPT_NUMBER = Kind(ref("ReceiptNumber"), COUNT.load)
-SHA256 = Kind({"type": "string", "pattern": "^[0-9a-f]{64}$"}, TEXT.load)
+SENTINEL_ID = ValueKind(ref("SentinelId"), schema.SENTINEL_ID.load)
+SESSION_ID = ValueKind(ref("SessionId"), schema.SESSION_ID.load)
+RECEIPT_NUMBER = ValueKind(ref("ReceiptNumber"), COUNT.load)
+SHA256 = ValueKind({"type": "string", "pattern": "^[0-9a-f]{64}$"}, TEXT.load)
 #: Frames a second; we keep them as mHz.
-FRAMERATE = Kind(ref("Framerate"), Thousandths(1, 1_000_000).load, framerate)
+FRAMERATE = ValueKind(ref("Framerate"), Thousandths(1, 1_000_000).load, framerate)

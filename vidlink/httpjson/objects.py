@@ -26,7 +26,7 @@ from vidlink.httpjson.kinds import (
     TIME_OR_NULL,
     TIME_US,
     TIMESCALE,
-    Kind,
+    ValueKind,
     many,
     or_null,
     words,
@@ -104,8 +104,8 @@ ME = Table(
     "Me",
     "What the one who asks may do, and what time it is on the server.",
     Me,
-    ("may", "may", many(Kind({"type": "string", "enum": list(RIGHTS)}, str))),
-    ("access", "access", Kind({"const": ACCESS}, TEXT.load), "Everybody may do everything."),
+    ("may", "may", many(ValueKind({"type": "string", "enum": list(RIGHTS)}, str))),
+    ("access", "access", ValueKind({"const": ACCESS}, TEXT.load), "Everybody may do everything."),
     ("serverTime", "server_time_us", TIME_US, "Now."),
 )
 SENTINEL = Table(
@@ -248,7 +248,9 @@ _LOST = Table(
     ("cause", "cause", words(model.Cause)),
     ("segments", "segments", COUNT, "How many."),
 )
-_LOST_PAIR = Kind(_LOST.schema, _LOST.load, lambda lost: {"cause": lost[0], "segments": lost[1]})
+_LOST_PAIR = ValueKind(
+    _LOST.schema, _LOST.load, lambda lost: {"cause": lost[0], "segments": lost[1]}
+)
 RECEIPT = Table(
     "Receipt",
     "What was deleted, or would be.",

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from vidlink.httpjson.kinds import IKind, Json, ref
+from vidlink.httpjson.kinds import Json, JsonKind, ref
 from vidlink.wire.kinds import ABSENT, Misfit
 
 T = TypeVar("T")
 
 
-class Field(NamedTuple):
+class JsonField(NamedTuple):
     """One field: its name in JSON, our attribute, what it may hold, and what it means.
 
     An `attribute` such as ``session.mime`` is one of a value within ours, which may be None.
@@ -23,7 +23,7 @@ class Field(NamedTuple):
 
     name: str
     attribute: str
-    kind: IKind
+    kind: JsonKind
     told: str = ""
 
 
@@ -33,7 +33,7 @@ class Table(Generic[T]):
     :param name: of its schema; empty: it is described where it stands.
     :param told: its description.
     :param made: makes our value of its attributes.
-    :param rows: each the values of one :class:`Field`.
+    :param rows: each the values of one :class:`JsonField`.
     :param inner: make the values within ours, by the attributes that they are.
     """
 
@@ -42,14 +42,14 @@ class Table(Generic[T]):
         name: str,
         told: str,
         made: Callable[..., T],
-        *rows: tuple[str, str, IKind] | tuple[str, str, IKind, str],
+        *rows: tuple[str, str, JsonKind] | tuple[str, str, JsonKind, str],
         **inner: Callable[..., Any],
     ) -> None:
         self.name = name
         self._told = told
         self._made = made
         self._inner = inner
-        self._fields = tuple(Field(*row) for row in rows)
+        self._fields = tuple(JsonField(*row) for row in rows)
         #: Our value as an object of JSON.
         self.dump: Callable[[T], Json] = _compiled(self._fields)
 
@@ -95,7 +95,7 @@ def record(properties: Json, told: str) -> Json:
     }
 
 
-def _compiled(fields: Iterable[Field]) -> Callable[[Any], Json]:
+def _compiled(fields: Iterable[JsonField]) -> Callable[[Any], Json]:
     """A function that writes `fields` of a value as one display of a dict.
 
     A page has thousands of rows: to walk through the table for each takes twice as long.

@@ -23,7 +23,7 @@ from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
-from vidlink.server.port.assets import Page
+from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_exposure
 from vidlink.server.port.origin import Hosts
 from vidlink.server.port.site import Root, Site
@@ -131,8 +131,8 @@ def _assemble(options: Options) -> ServerService:
     from twisted.internet import reactor
 
     # Klein brings in a reactor of its own choice unless there is one already.
-    from vidlink.server.api.history import History
-    from vidlink.server.api.probes import Vitals
+    from vidlink.server.api.history import Api
+    from vidlink.server.api.probes import Probes
 
     clock: Any = reactor
     prepare(clock)
@@ -147,17 +147,17 @@ def _assemble(options: Options) -> ServerService:
     codecs = find_codecs()
     ingest = IngestFactory(hub, store, wall_clock_us, codecs=codecs, clock=clock)
     watch = WatchFactory(hub, wall_clock_us, codecs=codecs, clock=clock)
-    history = History(
-        store, hub, store, wall_clock_us=wall_clock_us, allow_delete=bool(options["allow-delete"])
+    api = Api(
+        store, hub, store, wall_clock_us=wall_clock_us, can_delete=bool(options["allow-delete"])
     )
     health = Health(
         store, hub, clock.seconds, tick_seconds=TICK_SECONDS, min_free_bytes=kept_free(options)
     )
-    vitals = Vitals(health, Metrics(hub, store, health, watch.links))
+    probes = Probes(health, Metrics(hub, store, health, watch.links))
     root = Root(
-        history.resource(),
-        vitals.resource(),
-        Page.load(),
+        api.resource(),
+        probes.resource(),
+        Assets.load(),
         link_resource(ingest),
         link_resource(watch),
     )

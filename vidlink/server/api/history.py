@@ -61,14 +61,14 @@ _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
 
 
-class History:
+class Api:
     """The HTTP interface.
 
     :param archive: the recording.
     :param hub: the live state.
     :param retention: what is kept of it.
     :param wall_clock_us: microseconds since the epoch.
-    :param allow_delete: whether anything may be deleted or held over HTTP.
+    :param can_delete: whether anything may be deleted or held over HTTP.
     """
 
     app = Klein()
@@ -82,11 +82,11 @@ class History:
         retention: IRetention,
         *,
         wall_clock_us: Callable[[], int],
-        allow_delete: bool = False,
+        can_delete: bool = False,
     ) -> None:
         self._archive = archive
         self._retention = retention
-        self._allow_delete = allow_delete
+        self._allow_delete = can_delete
         self._hub = hub
         self._wall_clock_us = wall_clock_us
         self._document = to_json(openapi.document())

@@ -28,8 +28,8 @@ MAX_RANGE = 1_000
 LONGEST_TEXT = 200
 #: Frames a second; whatever is asked for below is clamped.
 FASTEST = 1_000_000
-#: Times are below, in microseconds since the epoch.
-TIME_LIMIT_US = 2**63
+#: Times that are asked for are below, in microseconds since the epoch; recorded ones are smaller.
+QUERY_TIME_LIMIT_US = 2**63
 
 _INTEGER = re.compile("[0-9]{1,19}", re.ASCII)
 _TIME = re.compile(
@@ -152,7 +152,7 @@ def time_us(text: str, name: str) -> int:
     """
     if _INTEGER.fullmatch(text):
         number = int(text)
-        if number < TIME_LIMIT_US:
+        if number < QUERY_TIME_LIMIT_US:
             return number
     match = _TIME.fullmatch(text)
     if match is None:

@@ -21,7 +21,7 @@ from vidlink.server.health.metrics import CONTENT_TYPE, Metrics
 _UNAVAILABLE = 503
 
 
-class Vitals:
+class Probes:
     """What is asked about the server itself."""
 
     app = Klein()

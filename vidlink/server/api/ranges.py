@@ -32,7 +32,7 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ByteRange:
     """The bytes `first` to `last`, both included, of a representation."""
 
     first: int
@@ -50,14 +50,14 @@ def is_current(conditions: Conditions, etag: str) -> bool:
     Then a GET or HEAD is answered with 304 (RFC 9110 section 13.2.2). Raises
     :exc:`~vidlink.server.api.refusals.PreconditionFailed` if it wants another version than this.
     """
-    if conditions.if_match is not None and not _names(conditions.if_match, etag, weak=False):
+    if conditions.if_match is not None and not _names(conditions.if_match, etag, is_weak=False):
         raise PreconditionFailed("If-Match names another version than there is now")
     return conditions.if_none_match is not None and _names(
-        conditions.if_none_match, etag, weak=True
+        conditions.if_none_match, etag, is_weak=True
     )
 
 
-def requested_part(conditions: Conditions, etag: str, size_bytes: int) -> Part | None:
+def requested_range(conditions: Conditions, etag: str, size_bytes: int) -> ByteRange | None:
     """The part that a GET asks for, of `size_bytes` with the strong validator `etag`.
 
     None means the whole: there is no ``Range``, it is not one that is understood (other units,
@@ -75,24 +75,24 @@ def requested_part(conditions: Conditions, etag: str, size_bytes: int) -> Part |
         suffix = _number(match[3])
         if suffix == 0 or size_bytes == 0:
             raise RangeNotSatisfiable(size_bytes)
-        return Part(max(0, size_bytes - suffix), size_bytes - 1)
+        return ByteRange(max(0, size_bytes - suffix), size_bytes - 1)
     first = _number(match[1])
     last = _number(match[2]) if match[2] else size_bytes - 1
     if match[2] and last < first:
         return None
     if first >= size_bytes:
         raise RangeNotSatisfiable(size_bytes)
-    return Part(first, min(last, size_bytes - 1))
+    return ByteRange(first, min(last, size_bytes - 1))
 
 
-def _names(header: str, etag: str, *, weak: bool) -> bool:
+def _names(header: str, etag: str, *, is_weak: bool) -> bool:
     """Whether a list of entity tags, or ``*``, names `etag` (RFC 9110 section 8.8.3.2)."""
     if header.strip("\t ") == "*":
         return True
     if _ETAGS.fullmatch(header) is None:
         return False
     tags = re.findall(_ETAG, header)
-    return f'"{etag}"' in tags or (weak and f'W/"{etag}"' in tags)
+    return f'"{etag}"' in tags or (is_weak and f'W/"{etag}"' in tags)
 
 
 def _number(digits: str) -> int:

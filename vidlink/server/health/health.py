@@ -73,7 +73,7 @@ class Health:
         self.space: DiskSpace | None = None
         self._asked_seconds = float("-inf")
         self._is_asking = False
-        self._unreadable = False
+        self._is_unreadable = False
         self._begun_seconds: float | None = None
         self._bad_seconds = float("-inf")
         self._told_seconds = float("-inf")
@@ -92,7 +92,7 @@ class Health:
         store = recording = queue = OK
         if not health.is_open:
             store = "the recordings are not open"
-        elif self._unreadable:
+        elif self._is_unreadable:
             store = "the recordings cannot be read"
         if health.troubled or health.trouble is not None:
             why = "the disk does not keep up" if health.trouble is None else health.trouble.text
@@ -141,7 +141,7 @@ class Health:
             return self._archive.sessions(SessionQuery(limit=1))
 
         def done(failure: Any) -> None:
-            self._is_asking, self._unreadable = False, failure is not None
+            self._is_asking, self._is_unreadable = False, failure is not None
             if failure is not None and not failure.check(VidlinkError):
                 self._log.failure("the disk could not be looked at", failure)
 

@@ -79,7 +79,7 @@ class Channel(HTTPChannel):
     #: The transport of one that has not been let in yet; None: it is in.
     _outside: Any = None
     _finished: Request | None = None
-    _refused = False
+    _was_refused = False
     _held_bytes = 0
 
     # What arrives.
@@ -95,14 +95,14 @@ class Channel(HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Read on; nothing more of a connection that was refused."""
-        if not self._refused:
+        if not self._was_refused:
             super().dataReceived(data)
             self._wait_for_request()
 
     def lineReceived(self, line: bytes) -> None:
         """A request line, or a line of a header."""
         bounds = self.factory.bounds
-        if self._refused:
+        if self._was_refused:
             return
         if not self.requests and len(line) > bounds.target_bytes:
             self._refuse_target()
@@ -137,7 +137,7 @@ class Channel(HTTPChannel):
 
     def rawDataReceived(self, data: bytes) -> None:
         """A body, or what comes while a request is being answered."""
-        if self._refused:
+        if self._was_refused:
             return
         if not self._handlingRequest:
             super().rawDataReceived(data)
@@ -149,7 +149,7 @@ class Channel(HTTPChannel):
 
     def allContentReceived(self) -> None:
         """A request is complete: answer it."""
-        if not self._refused:
+        if not self._was_refused:
             self._expect(None)
             super().allContentReceived()
 
@@ -165,9 +165,9 @@ class Channel(HTTPChannel):
 
     def refuse(self, error: HttpError) -> None:
         """Answer a request that cannot be read to its end, and close."""
-        if self._refused or self.transport is None:
+        if self._was_refused or self.transport is None:
             return
-        self._refused = True
+        self._was_refused = True
         self._expect(None)
         body = error_json(error.code, str(error))
         headers = Headers()
@@ -251,7 +251,7 @@ class Channel(HTTPChannel):
 
     def _wait_for_request(self) -> None:
         """See to it that a connection without a request to answer has a deadline."""
-        if self._handlingRequest or self._refused or self.transport is None:
+        if self._handlingRequest or self._was_refused or self.transport is None:
             return
         bounds = self.factory.bounds
         has_begun = bool(self.requests or self._buffer)

@@ -57,14 +57,14 @@ class Listening:
         return cls(description, _is_loopback(interface), interface, number or None)
 
 
-def check_exposure(descriptions: Iterable[str], no_auth: bool) -> None:
+def check_exposure(descriptions: Iterable[str], is_meant: bool) -> None:
     """Check that a server without credentials listens where only its own machine reaches it.
 
     Raises :exc:`~vidlink.errors.UserMistake` for the first endpoint that others may reach,
-    unless `no_auth` says that this is meant.
+    unless `is_meant` says that this is meant.
     """
     for description in descriptions:
-        if not no_auth and not Listening.parse(description).is_loopback:
+        if not is_meant and not Listening.parse(description).is_loopback:
             raise UserMistake(
                 f"{description} may be reached by others, and no credentials are set up: "
                 "listen on loopback (tcp:8080:interface=127.0.0.1), "

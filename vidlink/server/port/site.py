@@ -153,7 +153,7 @@ class Root(Resource):
     def __init__(
         self,
         api: IResource,
-        vitals: IResource,
+        probes: IResource,
         page: IResource,
         sentinel_ws: IResource,
         proctor_ws: IResource,
@@ -162,7 +162,7 @@ class Root(Resource):
         self._api = api
         self._page = page
         self._exact = {
-            **dict.fromkeys((b"/healthz", b"/readyz", b"/metrics"), vitals),
+            **dict.fromkeys((b"/healthz", b"/readyz", b"/metrics"), probes),
             b"/ws/sentinel": sentinel_ws,
             b"/ws/proctor": proctor_ws,
         }

@@ -49,7 +49,7 @@ class IngestProtocol(LinkProtocol):
             )
         super().onClose(wasClean, code, reason)
 
-    def take(self, payload: bytes, is_binary: bool) -> None:
+    def hand_on(self, payload: bytes, is_binary: bool) -> None:
         """Decode, and keep the payload where it may be forwarded as it came."""
         message = self.codec.decode(payload, is_binary)
         frames = {}

@@ -95,11 +95,11 @@ class LinkProtocol(PacedProtocol):
         if self.state != self.STATE_OPEN:
             return
         try:
-            self.take(payload, isBinary)
+            self.hand_on(payload, isBinary)
         except PeerError as error:
             self.conversation.fail(error)
 
-    def take(self, payload: bytes, is_binary: bool) -> None:
+    def hand_on(self, payload: bytes, is_binary: bool) -> None:
         """Decode `payload` and hand it to the conversation; may raise PeerError."""
         self.conversation.received(self.codec.decode(payload, is_binary))
 

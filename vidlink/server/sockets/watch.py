@@ -34,8 +34,8 @@ class WatchProtocol(LinkProtocol):
 
     factory: WatchFactory
     conversation: Watch
-    _due = False
-    _leaves = False
+    _is_due = False
+    _is_leaving = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,16 +67,16 @@ class WatchProtocol(LinkProtocol):
 
     def dropConnection(self, abort: bool = False) -> None:
         """Leave once all is written, the answer to the peer's close being the last of it."""
-        self._leaves = bool(self._unwritten) and not abort
-        if self._leaves:
+        self._is_leaving = bool(self._unwritten) and not abort
+        if self._is_leaving:
             self._linger_on()
         else:
             super().dropConnection(abort)
 
     def wake(self) -> None:
         """There is something to pull; it is done once, when this reactor turn is over."""
-        if not self._due and not self.is_paused:
-            self._due = True
+        if not self._is_due and not self.is_paused:
+            self._is_due = True
             self.factory.clock.callLater(0, self._flush)
 
     def resumeProducing(self) -> None:
@@ -85,7 +85,7 @@ class WatchProtocol(LinkProtocol):
         self._flush()
 
     def _flush(self) -> None:
-        self._due = False
+        self._is_due = False
         try:
             self._fill()
         except Exception:
@@ -97,7 +97,7 @@ class WatchProtocol(LinkProtocol):
         while not self.is_paused:
             if self._unwritten:
                 self._write_piece()
-            elif self._leaves:
+            elif self._is_leaving:
                 self.dropConnection()
             elif self.state == self.STATE_OPEN:
                 frame = self.conversation.pull()

@@ -22,10 +22,10 @@ from vidlink.httpjson.kinds import Json, ref
 from vidlink.server.api import answers, refusals
 from vidlink.server.api.openapi.schemas import error
 
-Kind = type[VidlinkError]
+ErrorKind = type[VidlinkError]
 
 #: What any request may meet, wherever it goes.
-EVERYWHERE: tuple[Kind, ...] = (
+EVERYWHERE: tuple[ErrorKind, ...] = (
     refusals.BadHeader,
     refusals.BadParameter,
     refusals.ForeignOrigin,
@@ -37,9 +37,9 @@ EVERYWHERE: tuple[Kind, ...] = (
     VidlinkError,
 )
 #: What looking something up may meet besides.
-LOOKED_UP: tuple[Kind, ...] = (NotFound, refusals.PreconditionFailed, StoreError)
+LOOKED_UP: tuple[ErrorKind, ...] = (NotFound, refusals.PreconditionFailed, StoreError)
 #: Every error that an answer can report.
-_KINDS: tuple[Kind, ...] = (
+_KINDS: tuple[ErrorKind, ...] = (
     *EVERYWHERE,
     *LOOKED_UP,
     Damaged,
@@ -113,7 +113,7 @@ def succeeds(description: str, body: str, *names: str, caching: Iterable[str]) -
     }
 
 
-def errors(kinds: Iterable[Kind]) -> Json:
+def errors(kinds: Iterable[ErrorKind]) -> Json:
     """The answers that report `kinds`, by status."""
     statuses = sorted({kind.http_status for kind in kinds})
     return {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in statuses}

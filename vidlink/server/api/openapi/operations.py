@@ -15,7 +15,7 @@ from vidlink.server.api.media import VIDEO
 from vidlink.server.api.openapi.answers import (
     EVERYWHERE,
     LOOKED_UP,
-    Kind,
+    ErrorKind,
     errors,
     headers,
     succeeds,
@@ -28,7 +28,7 @@ _WHICH = ("Range", "IfRange")
 
 
 def momentary(
-    name: str, tag: str, summary: str, body: str, *kinds: Kind, taken: Sequence[str] = ()
+    name: str, tag: str, summary: str, body: str, *kinds: ErrorKind, taken: Sequence[str] = ()
 ) -> Json:
     """A path that tells how things are at this moment."""
     answers: Json = {"200": succeeds(summary, body, caching=(NEVER,))}
@@ -55,7 +55,7 @@ def metrics() -> Json:
 
 
 def listing(
-    name: str, tag: str, summary: str, body: str, taken: Sequence[str] = (), *kinds: Kind
+    name: str, tag: str, summary: str, body: str, taken: Sequence[str] = (), *kinds: ErrorKind
 ) -> Json:
     """A path that answers with JSON which a client may keep, but has to ask for again."""
     answers: Json = {
@@ -94,14 +94,14 @@ def media(
 
 
 def control(
-    name: str, status: int, summary: str, body: str, asked: Json, *, required: bool
+    name: str, status: int, summary: str, body: str, asked: Json, *, is_required: bool
 ) -> Json:
     """What a method that tells a Sentinel something takes, as JSON, and answers."""
     answers: Json = {str(status): succeeds(summary, body, caching=(NEVER,))}
     kinds = (*EVERYWHERE, *LOOKED_UP[:1], SentinelOffline, refusals.WrongMediaType)
     answers.update(errors(kinds))
     operation = _operation(name, "control", summary, ("sentinelId",), answers)
-    operation["requestBody"] = {"required": required, "content": {JSON: {"schema": asked}}}
+    operation["requestBody"] = {"required": is_required, "content": {JSON: {"schema": asked}}}
     return operation
 
 
@@ -110,7 +110,7 @@ def keeping(
     summary: str,
     body: str,
     taken: Sequence[str],
-    *kinds: Kind,
+    *kinds: ErrorKind,
     asked: Json | None = None,
 ) -> Json:
     """What a method that deletes or holds a session takes, maybe as JSON, and answers."""

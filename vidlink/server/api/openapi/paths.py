@@ -23,7 +23,7 @@ from vidlink.server.api.parameters import (
     MAX_RECEIPTS,
     MAX_SEGMENTS,
     MAX_SESSIONS,
-    TIME_LIMIT_US,
+    QUERY_TIME_LIMIT_US,
     USUAL_DUE,
     USUAL_RECEIPTS,
     USUAL_SEGMENTS,
@@ -34,7 +34,7 @@ _TEXT: Json = {"type": "string", "maxLength": LONGEST_TEXT}
 _ANY: Json = {"type": "string"}
 _TIME: Json = {
     "anyOf": [
-        {"type": "integer", "format": "int64", "minimum": 0, "maximum": TIME_LIMIT_US - 1},
+        {"type": "integer", "format": "int64", "minimum": 0, "maximum": QUERY_TIME_LIMIT_US - 1},
         {"type": "string", "format": "date-time"},
     ]
 }
@@ -146,7 +146,7 @@ def _of_sentinels() -> Json:
         "The Sentinel is asked for a keyframe, outside its cadence.",
         "KeyframeAsked",
         _NOTHING,
-        required=False,
+        is_required=False,
     )
     framerate = control(
         "changeFramerate",
@@ -154,7 +154,7 @@ def _of_sentinels() -> Json:
         "The Sentinel is asked for another frame rate, now and in sessions to come.",
         "FramerateAsked",
         _FRAMERATE,
-        required=True,
+        is_required=True,
     )
     return {
         "/api/v1/sentinels": listing(
