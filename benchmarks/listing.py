@@ -68,7 +68,7 @@ class Table:
 
     def __init__(self, store: RecordingStore, name: str) -> None:
         hub = Hub(time.monotonic)
-        history = Api(store, hub, store, wall_clock_us=lambda: EPOCH_US)
+        history = Api(store, hub, store, document={}, wall_clock_us=lambda: EPOCH_US)
         self._client: Any = StubTreq(history.resource())
         self._first: dict[str, float] = {}
         print(f"\n{name:46}      archive            HTTP")

@@ -21,7 +21,9 @@ _STORE = _GROUNDS | {
     "store.reading",
     "store.film",
 }
-_SERVER = frozenset({"server", "server.port", "server.api", "server.sockets", "server.health"})
+_SERVER = frozenset(
+    {"server", "server.port", "server.api", "server.api.openapi", "server.sockets", "server.health"}
+)
 _SENTINEL = frozenset(
     {"sentinel", "sentinel.sources", "sentinel.capture", "sentinel.spool", "links.uplink"}
 )
@@ -69,7 +71,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
     "server": frozenset({"errors", "options", "relay.hub", "server.sockets", "server.health"}),
     "server.port": frozenset({"errors", "timer", "server.api.answers", "server.api.refusals"}),
-    "server.api": _BASE | {"httpjson", "server.api.openapi", "server.health"},
+    "server.api": _BASE | {"httpjson", "server.health"},
     "server.api.openapi": frozenset({"model", "errors", "httpjson", "server.api", "server.health"}),
     "server.sockets": _BASE
     | {"messages", "timer", "wire.framing", "links.ingest", "links.watch", "relay.hub"},

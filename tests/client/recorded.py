@@ -103,7 +103,7 @@ class RecordedCase(SynchronousTestCase):
         self.store.end(GATE.session_id, "disconnected", EPOCH_US + 64_100_000)
         recorded(self.store, LIVE)
         hub = Hub(lambda: 0.0)
-        served = Api(self.store, hub, self.store, wall_clock_us=lambda: NOW_US)
+        served = Api(self.store, hub, self.store, document={}, wall_clock_us=lambda: NOW_US)
         self.treq: Any = StubTreq(served.resource())
         self.network = Network(self.treq)
         self.history = History(BASE, treq=self.network, clock=self.clock)

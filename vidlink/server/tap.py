@@ -132,6 +132,7 @@ def _assemble(options: Options) -> ServerService:
 
     # Klein brings in a reactor of its own choice unless there is one already.
     from vidlink.server.api.history import Api
+    from vidlink.server.api.openapi import document
     from vidlink.server.api.probes import Probes
 
     clock: Any = reactor
@@ -148,7 +149,12 @@ def _assemble(options: Options) -> ServerService:
     ingest = IngestFactory(hub, store, wall_clock_us, codecs=codecs, clock=clock)
     watch = WatchFactory(hub, wall_clock_us, codecs=codecs, clock=clock)
     api = Api(
-        store, hub, store, wall_clock_us=wall_clock_us, can_delete=bool(options["allow-delete"])
+        store,
+        hub,
+        store,
+        document=document(),
+        wall_clock_us=wall_clock_us,
+        can_delete=bool(options["allow-delete"]),
     )
     health = Health(
         store, hub, clock.seconds, tick_seconds=TICK_SECONDS, min_free_bytes=kept_free(options)

@@ -19,6 +19,7 @@ from vidlink.interfaces import IArchive, IPublisher
 from vidlink.model import Arrival, Cause, Gap, Policy, Registration, Session
 from vidlink.relay.hub import Hub
 from vidlink.server.api.history import Api
+from vidlink.server.api.openapi import document
 from vidlink.server.api.probes import Probes
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
@@ -139,6 +140,7 @@ class HistoryCase(SynchronousTestCase):
             archive,
             self.hub,
             self.store,
+            document=document(),
             wall_clock_us=lambda: NOW_US,
             can_delete=can_delete,
         )

@@ -120,7 +120,7 @@ class SiteCase(SynchronousTestCase):
         store = MemoryStore(wall_clock_us=lambda: NOW_US)
         recorded(store, DESK)
         hub = Hub(self.clock.seconds)
-        self.history = Api(store, hub, store, wall_clock_us=lambda: NOW_US)
+        self.history = Api(store, hub, store, document={}, wall_clock_us=lambda: NOW_US)
         health = Health(store, hub, self.clock.seconds)
         self.vitals = Probes(health, Metrics(hub, store, health, ()))
         self.scripted = Scripted()
@@ -659,7 +659,11 @@ class LogTests(SiteCase):
         body = ScriptedBody(4 * PIECE_BYTES, damaged_at=3 * PIECE_BYTES)
         archive = ScriptedArchive(body)
         self.history = Api(
-            archive, Hub(self.clock.seconds), MemoryStore(), wall_clock_us=lambda: NOW_US
+            archive,
+            Hub(self.clock.seconds),
+            MemoryStore(),
+            document={},
+            wall_clock_us=lambda: NOW_US,
         )
         self.serve(self.scripted)
         self.assertEqual(self.lines(get(DESK_PATH + "/segments/0-9")), [])

@@ -19,6 +19,7 @@ from twisted.web.server import Request
 
 from vidlink.errors import NotFound
 from vidlink.httpjson import objects
+from vidlink.httpjson.kinds import Json
 from vidlink.interfaces import IArchive, IHub, IRetention
 from vidlink.model import (
     Hold,
@@ -30,7 +31,7 @@ from vidlink.model import (
     SessionQuery,
 )
 from vidlink.model.clips import ClipQuery
-from vidlink.server.api import openapi, parameters
+from vidlink.server.api import parameters
 from vidlink.server.api.answers import (
     CHECK_FIRST,
     JSON,
@@ -67,6 +68,7 @@ class Api:
     :param archive: the recording.
     :param hub: the live state.
     :param retention: what is kept of it.
+    :param document: this interface, described for programs.
     :param wall_clock_us: microseconds since the epoch.
     :param can_delete: whether anything may be deleted or held over HTTP.
     """
@@ -81,6 +83,7 @@ class Api:
         hub: IHub,
         retention: IRetention,
         *,
+        document: Json,
         wall_clock_us: Callable[[], int],
         can_delete: bool = False,
     ) -> None:
@@ -89,7 +92,7 @@ class Api:
         self._allow_delete = can_delete
         self._hub = hub
         self._wall_clock_us = wall_clock_us
-        self._document = to_json(openapi.document())
+        self._document = to_json(document)
 
     def resource(self) -> IResource:
         """The resource that answers every path of this interface; it is a leaf."""
