@@ -62,7 +62,7 @@ def run(options: Options) -> int:
     :raises VidlinkError: there is no such session, or no server, or it does not allow it.
     """
     return run_with_history(
-        options["server"], lambda history: delete_all(options, history, tell, _agrees)
+        options["server"], lambda history, _: delete_all(options, history, tell, _agrees)
     )
 
 

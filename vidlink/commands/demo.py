@@ -15,15 +15,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import (
-    FilteringLogObserver,
-    LogLevel,
-    LogLevelFilterPredicate,
-    globalLogBeginner,
-    textFileLogObserver,
-)
 
-from vidlink.commands.output import tell
+from vidlink.commands.output import log_warnings, tell
 from vidlink.errors import UserMistake
 from vidlink.options import OneLineOptions
 
@@ -95,11 +88,8 @@ def run(options: Options) -> None:
     from twisted.internet import reactor
 
     clock: Any = reactor
-    levels = LogLevelFilterPredicate(LogLevel.warn)
     # That there are no credentials is no news here: only this machine can come in.
-    levels.setLogLevelForNamespace("vidlink.server.tap", LogLevel.error)
-    warnings = FilteringLogObserver(textFileLogObserver(sys.stderr), [levels])
-    globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
+    log_warnings(besides="vidlink.server.tap")
     port = _usable_port(options["port"])
     data = Path(options["data"]).resolve()
     service = _server(port, data)

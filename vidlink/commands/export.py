@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError
 
-from vidlink.client import History, open_history
+from vidlink.client import History
 from vidlink.client.download import Downloaded, fetch, verify
 from vidlink.client.partfile import PartFile
 from vidlink.commands.asking import (
@@ -22,7 +23,7 @@ from vidlink.commands.asking import (
 from vidlink.commands.output import tell
 from vidlink.commands.plan import Job, Wish, plan
 from vidlink.commands.progress import Progress
-from vidlink.commands.running import run_in_reactor
+from vidlink.commands.running import run_with_history
 from vidlink.commands.words import age, count, gap_words, size
 from vidlink.errors import Damaged, UserMistake, VidlinkError
 from vidlink.httpjson.objects import GAP
@@ -241,19 +242,13 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: nothing of it can be had.
     """
-    return run_in_reactor(lambda reactor: _export(options, reactor))
+    return run_with_history(options["server"], partial(_export, options))
 
 
-async def _export(options: Options, reactor: Any) -> int:
-    history = open_history(options["server"], reactor)
-    try:
-        jobs = await plan(history, options.wish())
-        is_forced = bool(options["force"])
-        place = placing(options["output"], jobs, is_forced)
-        total_bytes = sum(job.about_bytes for job in jobs)
-        is_terminal = sys.stderr.isatty()
-        progress = Progress(sys.stderr, reactor.seconds, total_bytes, is_terminal)
-        export = Export(history, reactor, progress, tell, is_forced)
-        return await export.run(jobs, place)
-    finally:
-        await history.close()
+async def _export(options: Options, history: History, reactor: Any) -> int:
+    jobs = await plan(history, options.wish())
+    is_forced = bool(options["force"])
+    place = placing(options["output"], jobs, is_forced)
+    total_bytes = sum(job.about_bytes for job in jobs)
+    progress = Progress(sys.stderr, reactor.seconds, total_bytes, sys.stderr.isatty())
+    return await Export(history, reactor, progress, tell, is_forced).run(jobs, place)

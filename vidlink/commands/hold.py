@@ -45,7 +45,7 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: there is no such session, or no server, or it does not allow it.
     """
-    return run_with_history(options["server"], lambda history: hold(options, history, tell))
+    return run_with_history(options["server"], lambda history, _: hold(options, history, tell))
 
 
 async def hold(options: Options, history: History, put: Callable[[str], None]) -> int:

@@ -10,6 +10,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+
 from vidlink.errors import UserMistake
 
 
@@ -23,6 +31,15 @@ def tell(text: str) -> None:
         print(text, flush=True)
     except OSError as error:
         raise given_up(error) from None
+
+
+def log_warnings(besides: str = "") -> None:
+    """Log to standard error what is a warning or worse; of the module `besides`, errors only."""
+    levels = LogLevelFilterPredicate(LogLevel.warn)
+    if besides:
+        levels.setLogLevelForNamespace(besides, LogLevel.error)
+    warnings = FilteringLogObserver(textFileLogObserver(sys.stderr), [levels])
+    globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
 
 
 @contextmanager

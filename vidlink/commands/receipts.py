@@ -48,7 +48,7 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: there is no server.
     """
-    return run_with_history(options["server"], lambda history: list_all(options, history, tell))
+    return run_with_history(options["server"], lambda history, _: list_all(options, history, tell))
 
 
 async def list_all(options: Options, history: History, put: Callable[[str], None]) -> int:

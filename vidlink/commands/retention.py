@@ -50,7 +50,7 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: there is no server.
     """
-    return run_with_history(options["server"], lambda history: show(options, history, tell))
+    return run_with_history(options["server"], lambda history, _: show(options, history, tell))
 
 
 async def show(options: Options, history: History, put: Callable[[str], None]) -> int:

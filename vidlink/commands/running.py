@@ -9,16 +9,10 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ReactorNotRunning
-from twisted.logger import (
-    FilteringLogObserver,
-    LogLevel,
-    LogLevelFilterPredicate,
-    globalLogBeginner,
-    textFileLogObserver,
-)
 from twisted.python.failure import Failure
 
 from vidlink.client import History, open_history
+from vidlink.commands.output import log_warnings
 from vidlink.daemon import prepare
 
 Main = Callable[[Any], Coroutine[Deferred[Any], Any, int]]
@@ -37,10 +31,7 @@ def run_in_reactor(main: Main) -> int:
 
     clock: Any = reactor
     prepare(clock)
-    warnings = FilteringLogObserver(
-        textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)]
-    )
-    globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
+    log_warnings()
     running = _Run(main, clock)
     clock.callWhenRunning(running.begin)
     clock.addSystemEventTrigger("before", "shutdown", running.interrupt)
@@ -48,8 +39,8 @@ def run_in_reactor(main: Main) -> int:
     return running.status()
 
 
-def run_with_history(server: str, work: Callable[[History], Coroutine[Any, Any, int]]) -> int:
-    """The same for ``work(history)``, with the history of the server at `server`.
+def run_with_history(server: str, work: Callable[[History, Any], Coroutine[Any, Any, int]]) -> int:
+    """The same for ``work(history, reactor)``, with the history of the server at `server`.
 
     :raises UserMistake: `server` is no address of one.
     """
@@ -57,7 +48,7 @@ def run_with_history(server: str, work: Callable[[History], Coroutine[Any, Any, 
     async def main(reactor: Any) -> int:
         history = open_history(server, reactor)
         try:
-            return await work(history)
+            return await work(history, reactor)
         finally:
             await history.close()
 

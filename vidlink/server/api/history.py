@@ -44,18 +44,7 @@ from vidlink.server.api.answers import (
 )
 from vidlink.server.api.bodies import SmallBody, send_body
 from vidlink.server.api.media import PLAYLIST, VIDEO, clip_headers, film_headers
-from vidlink.server.api.parameters import (
-    MAX_DUE,
-    MAX_RANGE,
-    MAX_RECEIPTS,
-    MAX_SEGMENTS,
-    MAX_SESSIONS,
-    USUAL_DUE,
-    USUAL_RECEIPTS,
-    USUAL_SEGMENTS,
-    USUAL_SESSIONS,
-    Query,
-)
+from vidlink.server.api.parameters import Query
 from vidlink.server.api.refusals import BadParameter, DeletionOff
 
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
@@ -132,7 +121,7 @@ class Api:
                 from_time_us=from_time_us,
                 to_time_us=to_time_us,
                 after=query.text("after"),
-                limit=query.limit(USUAL_SESSIONS, MAX_SESSIONS),
+                limit=query.limit(parameters.USUAL_SESSIONS, parameters.MAX_SESSIONS),
             )
         )
         return answer_json(request, objects.SESSIONS.dump(page))
@@ -153,7 +142,7 @@ class Api:
             from_time_us=from_time_us,
             to_time_us=to_time_us,
             after=query.sequence("after"),
-            limit=query.limit(USUAL_SEGMENTS, MAX_SEGMENTS),
+            limit=query.limit(parameters.USUAL_SEGMENTS, parameters.MAX_SEGMENTS),
         )
         page = await self._archive.segments(*_ids(sentinel, session), wanted)
         found = objects.SegmentsOf(sentinel, session, page)
@@ -203,14 +192,16 @@ class Api:
     async def retention(self, request: Request) -> bytes:
         """What is kept and for how long, and what would go now."""
         query = Query(request.uri, ("limit",))
-        found = await self._retention.retention(query.limit(USUAL_DUE, MAX_DUE))
+        found = await self._retention.retention(
+            query.limit(parameters.USUAL_DUE, parameters.MAX_DUE)
+        )
         return answer_now(request, objects.RETENTION.dump(found))
 
     @app.route("/api/v1/receipts", methods=["GET"])
     async def receipts(self, request: Request) -> bytes:
         """What was deleted, newest first, paged."""
         query = Query(request.uri, ("after", "limit"))
-        limit = query.limit(USUAL_RECEIPTS, MAX_RECEIPTS)
+        limit = query.limit(parameters.USUAL_RECEIPTS, parameters.MAX_RECEIPTS)
         page = await self._retention.receipts(query.number("after"), limit)
         return answer_json(request, objects.RECEIPTS.dump(page))
 
@@ -322,6 +313,8 @@ def _range(numbers: str) -> tuple[int, int]:
     last = parameters.sequence(end, "last") if dash else first
     if last < first:
         raise BadParameter("last", "must not be below first")
-    if last - first >= MAX_RANGE:
-        raise BadParameter("last", f"must be below first + {MAX_RANGE}; recording.mp4 has it all")
+    if last - first >= parameters.MAX_RANGE:
+        raise BadParameter(
+            "last", f"must be below first + {parameters.MAX_RANGE}; recording.mp4 has it all"
+        )
     return first, last

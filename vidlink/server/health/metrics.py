@@ -8,7 +8,8 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from enum import Enum
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -88,10 +89,14 @@ class Metrics(Collector):
 
     def _of_live(self) -> Iterator[Metric]:
         rows, tally = self._hub.statuses(), self._hub.tally
-        states = Counter(row.state.value for row in rows)
-        recordings = Counter(row.recording.value for row in rows)
-        yield _gauges("vidlink_sentinels", "Sentinels by state.", "state", SentinelState, states)
-        yield _gauges(
+        states, recordings = (
+            Counter(row.state for row in rows),
+            Counter(row.recording for row in rows),
+        )
+        told = "Sentinels by state."
+        yield _by_word(GaugeMetricFamily, "vidlink_sentinels", told, "state", SentinelState, states)
+        yield _by_word(
+            GaugeMetricFamily,
             "vidlink_sentinels_recording",
             "Sentinels by whether what they send reaches the disk.",
             "recording",
@@ -109,13 +114,13 @@ class Metrics(Collector):
         yield CounterMetricFamily("vidlink_late_segments", "Those that came late.", tally.late)
         jumped = "Sequences that were jumped over; some come late after all."
         yield CounterMetricFamily("vidlink_jumped_segments", jumped, tally.jumped)
-        skipped = {reason.value: number for reason, number in tally.skipped.items()}
-        yield _counters(
+        yield _by_word(
+            CounterMetricFamily,
             "vidlink_skipped_segments",
             "Segments that viewers were not sent, summed over viewers.",
             "reason",
             SkipReason,
-            skipped,
+            tally.skipped,
         )
 
     def _of_recording(self) -> Iterator[Metric]:
@@ -130,8 +135,7 @@ class Metrics(Collector):
             ("vidlink_missing_segments", "Sequences in them.", counts.missing),
             ("vidlink_recording_failures", "Writes and syncs that failed.", counts.failures),
         ):
-            numbers = {cause.value: number for cause, number in by_cause.items()}
-            yield _counters(name, told, "cause", Cause, numbers)
+            yield _by_word(CounterMetricFamily, name, told, "cause", Cause, by_cause)
         yield _histogram(
             "vidlink_recording_round_duration_seconds",
             "What it took to write and sync what had come in.",
@@ -164,19 +168,14 @@ def _gauge(name: str, told: str, value: float) -> Metric:
     return GaugeMetricFamily(name, told, value)
 
 
-def _gauges(name: str, told: str, label: str, words: Any, values: Mapping[str, int]) -> Metric:
-    """One value for each of `words`, also where it is 0."""
-    family = GaugeMetricFamily(name, told, labels=[label])
+def _by_word(
+    kind: Any, name: str, told: str, label: str, words: type[Enum], values: Mapping[Any, int]
+) -> Metric:
+    """A family of `kind` that has one value for each of `words`, also where it is 0."""
+    family = kind(name, told, labels=[label])
     for word in words:
-        family.add_metric([word.value], values.get(word.value, 0))
-    return family
-
-
-def _counters(name: str, told: str, label: str, words: Any, values: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(name, told, labels=[label])
-    for word in words:
-        family.add_metric([word.value], values.get(word.value, 0))
-    return family
+        family.add_metric([word.value], values.get(word, 0))
+    return cast("Metric", family)
 
 
 def _histogram(name: str, told: str, times: Times) -> Metric:
