@@ -14,7 +14,7 @@ MAX_CONTROL_BYTES = 16 * 1024 * 1024
 def viewer_codecs() -> tuple[ICodec, ...]:
     """Every format there is, the server's favourite first.
 
-    :raises UserMistake: two plugins have the same name.
+    :raises ~vidlink.errors.UserMistake: if two plugins have the same name.
     """
     return tuple(_roomy(codec) for codec in find_codecs())
 

@@ -1,4 +1,7 @@
-"""What was recorded and what is there now, asked over HTTP; ``docs/reference/http.md`` is its text.
+"""History and live state, asked over HTTP as ``docs/reference/http.md`` has it.
+
+One method for each path of the interface is one idea; how a request is sent is in
+:mod:`vidlink.client.requests`.
 
 Every call raises, besides what it names itself: :exc:`~vidlink.errors.Unreachable` (try again
 later), :exc:`~vidlink.errors.BadAnswer` (no VidLink server), and the error that the server
@@ -37,7 +40,7 @@ from vidlink.model.clips import ClipQuery
 MAX_INIT_BYTES = 1024 * 1024
 #: All of a session.
 WHOLE = ClipQuery()
-#: What :meth:`History.media` takes at most, unless told otherwise.
+#: The longest answer of :meth:`History.media`, unless told otherwise.
 MAX_MEDIA_BYTES = 64 * 1024 * 1024
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.ASCII)
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -46,7 +49,7 @@ _MISSING = re.compile(r"([0-9]{1,10})-([0-9]{1,10})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What a request for ``recording.mp4`` is answered with, before its first byte.
+    """The answer to a request for ``recording.mp4``, before its first byte.
 
     `size_bytes` is that of the whole; what comes begins at `offset`, which is 0 whenever the
     server has another version than the one that was to be resumed. `etag` is its strong
@@ -59,7 +62,7 @@ class Film:
 
 
 class FilmSink(Protocol):
-    """Where a recording goes. What it raises ends the request, and comes out of the call."""
+    """Where a recording goes; any exception of it ends the request, and comes out of the call."""
 
     def begin(self, film: Film) -> None:
         """Bytes will come, from `film.offset` on. Called once."""
@@ -157,8 +160,7 @@ class History:
     ) -> tuple[bytes, tuple[tuple[int, int], ...]]:
         """Segments `first` to `last` (at most 1,000) as received, and what of them is missing.
 
-        What is longer than `max_bytes` is a :exc:`~vidlink.errors.BadAnswer`;
-        :meth:`recording` has no such bound.
+        :raises BadAnswer: if they are longer than `max_bytes`; :meth:`recording` has no such bound.
         """
         path = f"{_path(sentinel_id, session_id)}/segments/{first}-{last}"
         response = await self._requests.ask(path)
@@ -183,7 +185,8 @@ class History:
 
         :param offset: how many bytes of it are there already, of the version `etag`; if the
             server has another one by now, it begins anew.
-        :raises Unreachable: the connection broke on the way; `sink` has what had come.
+        :raises ~vidlink.errors.Unreachable: if the connection breaks on the way; `sink` has what
+            had come.
         """
         headers = {}
         if offset and etag is not None:
@@ -198,7 +201,7 @@ class History:
     async def recording_size(
         self, sentinel_id: str, session_id: str, clip: ClipQuery = WHOLE
     ) -> int:
-        """How many bytes :meth:`recording` would give now."""
+        """The size in bytes of what :meth:`recording` would give now."""
         path = _path(sentinel_id, session_id) + "/recording.mp4"
         response = await self._requests.ask(path, _clip_params(clip), method="HEAD")
         size = (response.headers.getRawHeaders("Content-Length") or [""])[0]
@@ -209,7 +212,8 @@ class History:
     async def delete(self, sentinel_id: str, session_id: str, *, rehearse: bool = False) -> Receipt:
         """Delete a session for good, or only tell what that would be; the receipt.
 
-        :raises SessionLive: it is being written to. :raises SessionHeld: it is held.
+        :raises ~vidlink.errors.SessionLive: if it is being written to.
+        :raises ~vidlink.errors.SessionHeld: if it is held.
         """
         params = {"dry-run": "true"} if rehearse else None
         path = _path(sentinel_id, session_id)
@@ -238,7 +242,7 @@ class History:
             after = page.next
 
     async def retention(self, limit: int) -> Retention:
-        """What is kept and for how long, and the first `limit` of what would go now."""
+        """The policy, what there is, and the first `limit` of what would go now."""
         params = {"limit": limit}
         return await self._requests.read(objects.RETENTION, "/api/v1/retention", params)
 
@@ -259,7 +263,7 @@ def open_history(address: str, reactor: Any) -> History:
     :param address: ``http://host:port``, ``https://host``, ``wss://host`` or a client endpoint
         string of Twisted's, as the Sentinel's ``--server`` takes it.
     :param reactor: the reactor.
-    :raises UserMistake: `address` is none of these.
+    :raises ~vidlink.errors.UserMistake: if `address` is none of these.
     """
     from treq.client import HTTPClient
     from twisted.web.client import Agent, HTTPConnectionPool
@@ -294,7 +298,10 @@ def _clip_params(clip: ClipQuery) -> dict[str, int | None]:
 
 
 def _film(response: Any, offset: int) -> Film:
-    """What the headers of an answer say of its body."""
+    """The film that the headers of an answer announce.
+
+    :raises BadAnswer: if they do not fit what was asked for.
+    """
     etag = (response.headers.getRawHeaders("ETag") or [""])[0]
     size = response.length
     if not etag or not isinstance(size, int):

@@ -21,7 +21,7 @@ from vidlink.model.clips import ClipQuery
 
 @dataclass(frozen=True, slots=True)
 class SessionClip:
-    """What is downloaded: (a clip of) a session."""
+    """A session to be downloaded, or a clip of it."""
 
     sentinel_id: str
     session_id: str
@@ -31,12 +31,11 @@ class SessionClip:
 class PartFile:
     """The file of one download; a :class:`~vidlink.client.FilmSink`. Writing blocks.
 
-    What cannot be done with files is a :exc:`~vidlink.errors.UserMistake`.
-
     :param path: where the whole file goes.
     :param wanted: what it will be. If there is the beginning of the same clip already, and the
         session is still live, the `last` that it was begun with stays.
     :param on_bytes: told how many octets have been written.
+    :raises UserMistake: if a file cannot be made or written, here and from every method.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class PartFile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all has come."""
+        """True if all has come."""
         return self.size_bytes is not None and self.offset == self.size_bytes
 
     def begin(self, film: Film) -> None:
@@ -70,11 +69,11 @@ class PartFile:
         self._on_bytes(len(data))
 
     def finish(self) -> None:
-        """It is whole and right: put it, durably, where it belongs."""
+        """Put the file, whole and right, durably where it belongs."""
         self._do(self._finish)
 
     def forget(self) -> None:
-        """What has come is of no use: the next run begins anew."""
+        """Let the next run begin anew: what has come is of no use."""
         self.offset = 0
         self._do(lambda: self._note_path.unlink(missing_ok=True))
 
@@ -143,8 +142,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _is_same(begun: SessionClip, wanted: SessionClip) -> bool:
-    """Whether `wanted` is got by going on with `begun`; a session that is over is wanted to its
-    end."""
+    """True if `wanted` is got by going on with `begun`; a session that is over is wanted whole."""
     if begun.clip.last is not None and wanted.clip.last is not None:
         wanted = replace(wanted, clip=replace(wanted.clip, last=begun.clip.last))
     return begun == wanted

@@ -102,7 +102,7 @@ class Requests:
     async def collect(self, response: Any, max_bytes: int) -> bytes:
         """The whole body.
 
-        :raises BadAnswer: it is longer than `max_bytes`.
+        :raises BadAnswer: if it is longer than `max_bytes`.
         """
         pieces: list[bytes] = []
         held = 0
@@ -120,7 +120,7 @@ class Requests:
     async def deliver(self, response: Any, write: Write) -> None:
         """Give the body to `write`, piece by piece; what that raises breaks it off.
 
-        :raises Unreachable: it ended before its end, or stalled.
+        :raises Unreachable: if it ended before its end, or stalled.
         """
         receiver = _Receiver(write, self._clock)
         response.deliverBody(receiver)
@@ -183,7 +183,7 @@ class _Receiver(Protocol):
             written.addCallbacks(lambda _: self._go_on(), lambda why: self._break_off(why.value))
 
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
-        """It is over, or broken; what is still being written is waited for."""
+        """The body is over, or broken off; what is still being written is waited for."""
         self._stop_watching()
         self._end = reason
         self._finish()

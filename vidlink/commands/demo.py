@@ -26,7 +26,7 @@ STOP_SECONDS = 5.0
 
 
 class Options(OneLineOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = "vidlink demo"
     longdesc = (
@@ -58,14 +58,14 @@ class ScreensProcess(ProcessProtocol):
         self.is_stopping = False
 
     def outReceived(self, data: bytes) -> None:
-        """It has something to say."""
+        """Pass on a complaint."""
         sys.stderr.buffer.write(data)
         sys.stderr.flush()
 
     errReceived = outReceived
 
     def processEnded(self, reason: Any) -> None:
-        """It is over; if that was not our wish, say so."""
+        """Say so if the end was not our wish."""
         if not self.is_stopping and not reason.check(ProcessDone):
             print(f"vidlink demo: screens have ended: {reason.value}", file=sys.stderr)
         self.ended.callback(None)
@@ -83,7 +83,7 @@ class ScreensProcess(ProcessProtocol):
 def run(options: Options) -> None:
     """Run the demo until it is interrupted or its time is over.
 
-    :raises UserMistake: the port is taken, or the folder cannot be used.
+    :raises UserMistake: if the port is taken, or the folder cannot be used.
     """
     from twisted.internet import reactor
 
@@ -139,7 +139,7 @@ def _shared_out(screens: int, processes: int) -> list[list[str]]:
 def _usable_port(port: int) -> int:
     """`port`, or a free one for 0, after seeing that we may listen there.
 
-    :raises UserMistake: we may not.
+    :raises UserMistake: if we may not.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

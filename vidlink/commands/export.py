@@ -34,7 +34,7 @@ WHOLE, FAILED, WITH_GAPS = 0, 1, 2
 
 
 class Options(RangeOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     synopsis = "SENTINEL [SESSION] | --group GROUP [options]"
@@ -69,7 +69,7 @@ class Options(RangeOptions):
         self.read_range()
 
     def wish(self) -> Wish:
-        """What is to be fetched."""
+        """The wish that the options are."""
         return Wish(self["sentinel"], self["session"], self["group"], self["from"], self["to"])
 
 
@@ -100,7 +100,7 @@ class Export:
     async def run(self, jobs: list[Job], place: Callable[[Job], Path]) -> int:
         """Do all of `jobs`; the exit status. One that fails does not stop the others.
 
-        :raises UserMistake: nothing can be written, so that it is no use to go on.
+        :raises UserMistake: if nothing can be written, so that it is no use to go on.
         """
         for number, job in enumerate(jobs, 1):
             self._progress.label = (
@@ -215,8 +215,8 @@ def write_gaps(found: Downloaded, part: PartFile) -> None:
 def placing(output: str, jobs: list[Job], is_forced: bool) -> Callable[[Job], Path]:
     """Where each job's file goes; the folder is made.
 
-    :raises UserMistake: it cannot be made, the file named is there already, or one is named for
-        many.
+    :raises UserMistake: if it cannot be made, the file named is there already, or one is named
+        for many.
     """
     path = Path(output)
     if len(jobs) > 1 and path.suffix.lower() == ".mp4" and not path.is_dir():
@@ -240,7 +240,7 @@ def _make(folder: Path) -> None:
 def run(options: Options) -> int:
     """Fetch what is wanted; the exit status.
 
-    :raises VidlinkError: nothing of it can be had.
+    :raises VidlinkError: if nothing of it can be had.
     """
     return run_with_history(options["server"], partial(_export, options))
 

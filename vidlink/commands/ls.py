@@ -43,7 +43,7 @@ SESSION_HEAD = ("SENTINEL", "SESSION", "STATE", "BEGAN", "LENGTH", "SEGMENTS", "
 
 
 class Options(RangeOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     synopsis = "[SENTINEL] [options]"
@@ -84,7 +84,7 @@ class Options(RangeOptions):
 def run(options: Options) -> int:
     """List what is wanted on standard output.
 
-    :raises VidlinkError: there is no such Sentinel, or no server.
+    :raises ~vidlink.errors.VidlinkError: if there is no such Sentinel, or no server.
     """
     return run_with_history(options["server"], lambda history, _: list_all(options, history, tell))
 
@@ -144,7 +144,7 @@ async def _list_sessions(
 
 
 def remarks(record: SessionRecord) -> list[str]:
-    """What is said below a session: whether it is held, and what is missing."""
+    """The lines below a session: that it is held, and what is missing."""
     hold = record.hold
     held = [] if hold is None else [f"HELD since {moment(hold.time_us)}: {shown(hold.reason)}"]
     return [*held, *gap_lines(record.gaps)]

@@ -24,8 +24,8 @@ from vidlink.errors import UserMistake
 def tell(text: str) -> None:
     """Print `text` as a line, at once.
 
-    :raises UserMistake: it cannot be written, such as to a full disk.
-    :raises BrokenPipeError: whoever read has gone.
+    :raises UserMistake: if it cannot be written, such as to a full disk.
+    :raises BrokenPipeError: if whoever read has gone.
     """
     try:
         print(text, flush=True)
@@ -46,8 +46,9 @@ def log_warnings(besides: str = "") -> None:
 def printing() -> Iterator[None]:
     """All that is printed within it has been written when it ends.
 
-    Raises what :func:`tell` raises, and :exc:`~vidlink.errors.UserMistake` if there is no
-    standard output: the next file or socket would get its number.
+    :raises UserMistake: as :func:`tell`, and if there is no standard output: the next file or
+        socket would get its number.
+    :raises BrokenPipeError: if whoever read has gone.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -65,7 +66,7 @@ def printing() -> Iterator[None]:
 
 
 def given_up(error: OSError) -> Exception:
-    """What it means that standard output cannot be written, which is not tried again."""
+    """The error to raise when standard output cannot be written, which is not tried again."""
     # Python would complain of what it cannot write at its end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):

@@ -1,4 +1,4 @@
-"""What an export has to fetch: which sessions, which part of each, and under which names."""
+"""The plan of an export: which sessions, which part of each, and under which names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the person has asked for; times in microseconds since the epoch."""
+    """A person's wish; times in microseconds since the epoch."""
 
     sentinel_id: str | None
     session_id: str | None
@@ -39,7 +39,7 @@ class Wish:
 async def plan(history: History, wish: Wish) -> list[Job]:
     """A job for every session, oldest first.
 
-    :raises NotFound: nothing of it is recorded.
+    :raises NotFound: if nothing of it is recorded.
     """
     records = [one for one in await _records(history, wish) if one.segment_count]
     if not records:
@@ -64,7 +64,7 @@ async def _records(history: History, wish: Wish) -> list[SessionRecord]:
 
 
 def _overlaps(record: SessionRecord, wish: Wish) -> bool:
-    """Whether something of it was captured in time."""
+    """True if something of it was captured in time."""
     begin_us, over_us = record.start_time_us, record.end_time_us
     if begin_us is None or over_us is None:
         return False
@@ -73,7 +73,7 @@ def _overlaps(record: SessionRecord, wish: Wish) -> bool:
 
 
 def _wanted(record: SessionRecord, wish: Wish) -> SessionClip:
-    """What is asked for of a session: all of it if the range takes it in."""
+    """The clip of a session that is wished for: all of it if the range takes it in."""
     begin_us, over_us = record.start_time_us or 0, record.end_time_us or 0
     is_live = record.state is SessionState.LIVE
     clip = ClipQuery(
@@ -107,7 +107,7 @@ def _about(record: SessionRecord, wish: Wish) -> int:
 
 
 def _told(wish: Wish) -> str:
-    """What was asked for, in words."""
+    """`wish` in words."""
     if wish.group is not None:
         what = f"group {wish.group!r}"
     elif wish.session_id is not None:

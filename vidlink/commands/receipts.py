@@ -22,7 +22,7 @@ MAX_RECEIPTS = 1_000_000
 
 
 class Options(AskingOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     synopsis = "[SENTINEL] [options]"
@@ -46,7 +46,7 @@ class Options(AskingOptions):
 def run(options: Options) -> int:
     """List them on standard output.
 
-    :raises VidlinkError: there is no server.
+    :raises ~vidlink.errors.VidlinkError: if there is no server.
     """
     return run_with_history(options["server"], lambda history, _: list_all(options, history, tell))
 

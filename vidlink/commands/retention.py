@@ -26,7 +26,7 @@ REASONS = {
 
 
 class Options(AskingOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     longdesc = (
@@ -48,7 +48,7 @@ class Options(AskingOptions):
 def run(options: Options) -> int:
     """Show it on standard output.
 
-    :raises VidlinkError: there is no server.
+    :raises ~vidlink.errors.VidlinkError: if there is no server.
     """
     return run_with_history(options["server"], lambda history, _: show(options, history, tell))
 

@@ -1,4 +1,4 @@
-"""How a command that waits is run: one coroutine in a reactor, ended by itself or by Ctrl-C."""
+"""Commands that wait: one coroutine in a reactor, ended by itself or by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run_in_reactor(main: Main) -> int:
 def run_with_history(server: str, work: Callable[[History, Any], Coroutine[Any, Any, int]]) -> int:
     """The same for ``work(history, reactor)``, with the history of the server at `server`.
 
-    :raises UserMistake: `server` is no address of one.
+    :raises ~vidlink.errors.UserMistake: if `server` is no address of one.
     """
 
     async def main(reactor: Any) -> int:
@@ -80,7 +80,7 @@ class _Run:
         return over
 
     def status(self) -> int:
-        """What the coroutine returned; raises what it raised."""
+        """The status that the coroutine returned; its error is raised."""
         if isinstance(self._outcome, Failure):
             if self._outcome.check(CancelledError):
                 return INTERRUPTED

@@ -1,6 +1,7 @@
 """Every object of the HTTP interface, as a table: live state, recordings, and what is kept.
 
-Every field is always there, null where there is no value.
+Every field is always there, null where there is no value. That all of them stand together is one
+idea: they share fields, and whoever looks one up finds the others beside it.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ from vidlink.httpjson.kinds import (
 )
 from vidlink.httpjson.table import Table
 
-#: What one may do who asks: without credentials everything that the operator allows.
+#: The rights of whoever asks: without credentials all that the operator allows.
 RIGHTS = ("watch", "control", "delete")
 ACCESS = "open"
 
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """What the one who asks may do (`watch`, `control`, `delete`), who may at all, and what time
-    it is on the server, in microseconds since the epoch."""
+    """The rights of the one who asks (`watch`, `control`, `delete`), who has any at all, and the
+    server's time in microseconds since the epoch."""
 
     may: tuple[str, ...]
     access: str
@@ -185,7 +186,7 @@ _SUMMARY = (
     ("timescale", "session.timescale", TIMESCALE, "Ticks a second of its media time."),
     *_HOLD,
 )
-# The initialization segment is elsewhere in the HTTP interface, and the track's number in it.
+#: The initialization segment is elsewhere in the HTTP interface, and the track's number in it.
 _IN_SESSION: dict[str, Any] = {
     "session": partial(model.Session, init=b"", track_id=0),
     "hold": _hold,
@@ -240,7 +241,7 @@ SEGMENTS = Table(
     page=model.SegmentPage,
 )
 HELD = Table("Held", "Whether a session is held.", Held, *_IDS, *_HOLD, hold=_hold)
-# `Receipt.lost` has pairs, whose causes are words as they stand in the record.
+#: `Receipt.lost` has pairs, whose causes are words as they stand in the record.
 _LOST = Table(
     "",
     "What was missing for one cause.",

@@ -37,7 +37,7 @@ from vidlink.store.store import QUEUE_BYTES
 _log = Logger()
 
 DEFAULT_LISTEN = "tcp:8080:interface=127.0.0.1"
-#: How many connections may wait to be accepted: a whole room comes back at once.
+#: So many connections may wait to be accepted: a whole room comes back at once.
 BACKLOG = 1024
 HANDSHAKE_SECONDS = 5
 
@@ -56,7 +56,7 @@ _DAY_US = 24 * 60 * 60 * 1_000_000
 
 
 class Options(OneLineOptions):
-    """What the operator may choose."""
+    """The options of the daemon."""
 
     command = COMMAND
     longdesc = (
@@ -174,7 +174,7 @@ def _assemble(options: Options) -> ServerService:
 
 
 def link_resource(factory: LinkFactory) -> IResource:
-    """What is served at the path of `factory`, with Autobahn's own timers turned on."""
+    """The resource at the path of `factory`, with Autobahn's own timers turned on."""
     factory.setProtocolOptions(
         openHandshakeTimeout=HANDSHAKE_SECONDS,
         # Without it, every call sets it to False.
@@ -201,7 +201,7 @@ def _store(options: Options, clock: Any) -> RecordingStore:
 
 
 def policy_of(options: Options) -> Policy:
-    """What is deleted of itself."""
+    """The policy that the options are."""
     days = options["retain-days"]
     return Policy(
         max_age_us=None if days is None else int(days * _DAY_US),
@@ -212,7 +212,7 @@ def policy_of(options: Options) -> Policy:
 
 
 def kept_free(options: Options) -> int | None:
-    """How much room is kept on the disk by deleting; a rehearsal keeps none."""
+    """The room in octets that deleting keeps on the disk; a rehearsal keeps none."""
     policy = policy_of(options)
     return None if policy.is_rehearsal else policy.min_free_bytes
 
@@ -227,7 +227,7 @@ def _hosts(options: Options) -> Hosts:
 def _port(description: str, site: IProtocolFactory, clock: Any) -> IService:
     """The service that listens there.
 
-    :raises UserMistake: Twisted does not understand the endpoint.
+    :raises UserMistake: if Twisted does not understand the endpoint.
     """
     lacks_backlog = re.match("(tcp6?|ssl):", description) and ":backlog=" not in description
     endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else description

@@ -1,5 +1,5 @@
-"""How values and errors become HTTP answers: JSON, statuses, validators, caching, and the
-headers that are on every answer.
+"""HTTP answers from values and errors: JSON, statuses, validators, caching, and the headers that
+are on every answer.
 
 Media is answered in :mod:`vidlink.server.api.bodies`; which statuses there are is in
 :mod:`vidlink.errors` and :mod:`vidlink.server.api.refusals`.
@@ -29,7 +29,7 @@ CHECK_FIRST = "private, no-cache"
 FOR_EVER = "private, max-age=31536000, immutable"
 #: The answer is of this moment.
 NEVER = "no-store"
-#: What the page may load, and from where: nothing but what this server serves.
+#: The page may load nothing but what this server serves.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -176,7 +176,7 @@ def _whole(request: Request, data: bytes, content_type: str = JSON) -> bytes:
 
 
 def escaped(text: bytes) -> str:
-    """What a client sent, for the log: one line, printable, and not too long."""
+    """Octets of a client's for the log: one line, printable, and not too long."""
     return repr(text[:_LONGEST_LOGGED])[2:-1]
 
 

@@ -51,8 +51,8 @@ class SmallBody:
 async def send_body(request: Request, body: IBody, headers: Mapping[str, str]) -> bytes:
     """Answer `request` with `body`, or with the range of it that is asked for.
 
-    `headers` go with every answer that has a body. Returns what is left to be written; raises
-    what :meth:`~vidlink.interfaces.IBody.read` raises as long as an error can still be answered.
+    `headers` go with every answer that has a body. Returns what is left to be written; an error of
+    :meth:`~vidlink.interfaces.IBody.read` is raised as long as it can still be answered.
     """
     asked = conditions(request)
     validators = {

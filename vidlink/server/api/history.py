@@ -1,10 +1,11 @@
 """The HTTP interface under ``/api/v1``: what there is, what was recorded, and control for scripts.
 
-This is the table of its paths. What is asked for is read in :mod:`vidlink.server.api.parameters`,
-answered through :mod:`vidlink.server.api.answers` and :mod:`vidlink.server.api.bodies`; who may ask
-at all is settled before, in :mod:`vidlink.server.port.site`; what is asked about the server itself
-is in :mod:`vidlink.server.api.probes`. Importing this brings in Klein, and with it the reactor, so
-taps import it when the daemon is made.
+The table of its paths is one idea, and stands in one place. What is asked for is read in
+:mod:`vidlink.server.api.parameters`, answered through :mod:`vidlink.server.api.answers` and
+:mod:`vidlink.server.api.bodies`; who may ask at all is settled before, in
+:mod:`vidlink.server.port.site`; what is asked about the server itself is in
+:mod:`vidlink.server.api.probes`. Importing this brings in Klein, and with it the reactor, so taps
+import it when the daemon is made.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Api:
 
     @app.route("/api/v1/me", methods=["GET"])
     def me(self, request: Request) -> bytes:
-        """What the one who asks may do."""
+        """The rights of the one who asks."""
         Query(request.uri)
         may = tuple(one for one in objects.RIGHTS if self._allow_delete or one != "delete")
         me = objects.Me(may, objects.ACCESS, self._wall_clock_us())
@@ -190,7 +191,7 @@ class Api:
 
     @app.route("/api/v1/retention", methods=["GET"])
     async def retention(self, request: Request) -> bytes:
-        """What is kept and for how long, and what would go now."""
+        """The policy, what there is, and what would go now."""
         query = Query(request.uri, ("limit",))
         found = await self._retention.retention(
             query.limit(parameters.USUAL_DUE, parameters.MAX_DUE)
@@ -199,7 +200,7 @@ class Api:
 
     @app.route("/api/v1/receipts", methods=["GET"])
     async def receipts(self, request: Request) -> bytes:
-        """What was deleted, newest first, paged."""
+        """Receipts of what was deleted, newest first, paged."""
         query = Query(request.uri, ("after", "limit"))
         limit = query.limit(parameters.USUAL_RECEIPTS, parameters.MAX_RECEIPTS)
         page = await self._retention.receipts(query.number("after"), limit)

@@ -1,4 +1,4 @@
-"""What a request asks for, read strictly: path, query and JSON body to values.
+"""Requests read strictly: path, query and JSON body to values.
 
 Everything that is not understood is refused with what is wanted instead, because a misspelt
 bound that is silently ignored shows a person the wrong hour.
@@ -53,9 +53,8 @@ class Query:
     """The query of one request; every parameter may be given once.
 
     :param target: the request's path and query, as sent.
-    :param known: the names that are taken.
-
-    Raises :exc:`~vidlink.server.api.refusals.BadParameter` for any other name.
+    :param known: the names that are understood.
+    :raises BadParameter: for any other name, and from each method for a value that is none.
     """
 
     def __init__(self, target: bytes, known: Collection[str] = ()) -> None:
@@ -171,8 +170,9 @@ def time_us(text: str, name: str) -> int:
 def json_object(body: bytes, content_type: str | None) -> dict[str, object]:
     """The JSON object that `body` is.
 
-    Raises :exc:`~vidlink.server.api.refusals.WrongMediaType` unless it is said to be JSON: a form
-    of a foreign page can send anything but that.
+    :raises WrongMediaType: unless it is said to be JSON: a form of a foreign page can send anything
+        but that.
+    :raises BadParameter: if it is none.
     """
     if (content_type or "").partition(";")[0].strip().lower() != "application/json":
         raise WrongMediaType("the body must be JSON, with Content-Type: application/json")

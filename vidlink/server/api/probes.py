@@ -22,7 +22,7 @@ _UNAVAILABLE = 503
 
 
 class Probes:
-    """What is asked about the server itself."""
+    """The paths that tell of the server itself."""
 
     app = Klein()
 

@@ -14,7 +14,7 @@ from vidlink.server.api.refusals import PreconditionFailed, RangeNotSatisfiable
 _ETAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _ETAGS = re.compile(rf"[\t ,]*{_ETAG}(?:[\t ]*,[\t ,]*{_ETAG})*[\t ,]*")
 _BYTES = re.compile(r"bytes=[\t ,]*(?:([0-9]+)-([0-9]*)|-([0-9]+))[\t ,]*", re.IGNORECASE)
-# Beyond any size. Numbers are cut to this, as `int` refuses those of more than 4,300 digits.
+#: Beyond any size. Numbers are cut to this, as `int` refuses those of more than 4,300 digits.
 _VAST = 10**20
 
 
@@ -40,15 +40,16 @@ class ByteRange:
 
     @property
     def size_bytes(self) -> int:
-        """How many there are."""
+        """The number of bytes."""
         return self.last - self.first + 1
 
 
 def is_current(conditions: Conditions, etag: str) -> bool:
-    """Whether the client already has the version with the strong validator `etag`.
+    """True if the client already has the version with the strong validator `etag`.
 
-    Then a GET or HEAD is answered with 304 (RFC 9110 section 13.2.2). Raises
-    :exc:`~vidlink.server.api.refusals.PreconditionFailed` if it wants another version than this.
+    Then a GET or HEAD is answered with 304 (RFC 9110 section 13.2.2).
+
+    :raises PreconditionFailed: if it wants another version than this.
     """
     if conditions.if_match is not None and not _names(conditions.if_match, etag, is_weak=False):
         raise PreconditionFailed("If-Match names another version than there is now")
@@ -58,11 +59,12 @@ def is_current(conditions: Conditions, etag: str) -> bool:
 
 
 def requested_range(conditions: Conditions, etag: str, size_bytes: int) -> ByteRange | None:
-    """The part that a GET asks for, of `size_bytes` with the strong validator `etag`.
+    """The range that a GET asks for, of `size_bytes` with the strong validator `etag`.
 
     None means the whole: there is no ``Range``, it is not one that is understood (other units,
-    several ranges, last before first), or ``If-Range`` names another version. Raises
-    :exc:`~vidlink.server.api.refusals.RangeNotSatisfiable` if it begins at or after the end.
+    several ranges, last before first), or ``If-Range`` names another version.
+
+    :raises RangeNotSatisfiable: if it begins at or after the end.
     """
     if conditions.range is None:
         return None
@@ -86,7 +88,7 @@ def requested_range(conditions: Conditions, etag: str, size_bytes: int) -> ByteR
 
 
 def _names(header: str, etag: str, *, is_weak: bool) -> bool:
-    """Whether a list of entity tags, or ``*``, names `etag` (RFC 9110 section 8.8.3.2)."""
+    """True if a list of entity tags, or ``*``, names `etag` (RFC 9110 section 8.8.3.2)."""
     if header.strip("\t ") == "*":
         return True
     if _ETAGS.fullmatch(header) is None:

@@ -1,4 +1,4 @@
-"""What ``/metrics`` says, for Prometheus; ``docs/reference/metrics.md`` lists it for people.
+"""The figures of ``/metrics``, for Prometheus; ``docs/reference/metrics.md`` lists them for people.
 
 Everything is counted elsewhere, as plain numbers, and looked at when it is asked for.
 """

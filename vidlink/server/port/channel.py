@@ -8,7 +8,7 @@ nothing is timed until the answer is there, unless the client stops taking it. O
 answered at a time. What a client sends meanwhile waits, up to `held_bytes` and one read more,
 after which its socket is not read; the next request's turn comes in another reactor turn, and
 not before the client has taken the last answer. An upgraded connection is its new owner's: no
-deadline is left on it.
+deadline is left on it. All of it is one idea: every bound holds in every state of the connection.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from vidlink.timer import Timer
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much, and how long, a connection may cost.
+    """The most that a connection may cost, in octets and in time.
 
     `header_seconds` counts from the connection, or from the first byte of a later request;
     `stall_seconds` from when the client stops taking an answer until it has taken all of a piece;
@@ -229,7 +229,7 @@ class Channel(HTTPChannel):
         super().connectionLost(reason)
 
     def _enter(self) -> None:
-        """It is let in: from now on it has to say what it wants."""
+        """Come in: from now on the connection has to say what it wants."""
         if self._outside is not None:
             self._outside.resumeProducing()
             self._outside = None

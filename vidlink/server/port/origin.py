@@ -40,7 +40,7 @@ class Authority:
 
     @classmethod
     def parse(cls, text: str) -> Authority | None:
-        """What `text` says, such as ``localhost:8080`` or ``[::1]``; None if it is none."""
+        """Read `text`, such as ``localhost:8080`` or ``[::1]``; None if it is none."""
         match = _AUTHORITY.fullmatch(text)
         if match is None or len(match["host"]) > _LONGEST_HOST:
             return None
@@ -52,7 +52,7 @@ class Authority:
 
     @property
     def is_address(self) -> bool:
-        """Whether the host is an address, so that no DNS answer can change what it means."""
+        """True if the host is an address, so that no DNS answer can change what it means."""
         if self.host.startswith("["):
             return True
         try:
@@ -118,7 +118,7 @@ class Hosts:
         self._ports = frozenset(place.port for place in listening)
 
     def admits_host(self, host: Authority, is_secure: bool) -> bool:
-        """Whether a request for `host`, over TLS if `is_secure`, is meant for this server."""
+        """True if a request for `host`, over TLS if `is_secure`, is meant for this server."""
         if host in self._named:
             return True
         if self._loopback_only:
@@ -127,16 +127,17 @@ class Hosts:
         return not self._allowed or host.is_address or host.host in LOOPBACK_NAMES
 
     def admits_origin(self, origin: Origin, host: Authority, is_secure: bool) -> bool:
-        """Whether a page of `origin` may ask what was asked of `host`, over TLS if `is_secure`."""
+        """True if a page of `origin` may ask what was asked of `host`, over TLS if `is_secure`."""
         return origin in self._allowed or origin == Origin.of(host, is_secure)
 
     def check(self, hosts: Sequence[str], origins: Sequence[str], is_secure: bool) -> None:
         """Check one request by all values of its ``Host`` and ``Origin`` headers.
 
-        No Origin means that no browser asks, and is fine. Raises
-        :exc:`~vidlink.server.api.refusals.BadHeader` unless there is exactly one valid Host,
-        :exc:`~vidlink.server.api.refusals.Misdirected` if it is not ours and
-        :exc:`~vidlink.server.api.refusals.ForeignOrigin` if the Origin is not.
+        No Origin means that no browser asks, and is fine.
+
+        :raises BadHeader: unless there is exactly one valid Host.
+        :raises Misdirected: if the Host is not ours.
+        :raises ForeignOrigin: if the Origin is not.
         """
         host = Authority.parse(hosts[0]) if len(hosts) == 1 else None
         if host is None:

@@ -1,4 +1,4 @@
-"""What both WebSocket ends of the server have in common: handshake, codec, orderly closing.
+"""Both WebSocket ends of the server: handshake, codec, orderly closing.
 
 What is said is decided in :mod:`vidlink.links`; this is the Autobahn side of it.
 """
@@ -100,7 +100,10 @@ class LinkProtocol(PacedProtocol):
             self.conversation.fail(error)
 
     def hand_on(self, payload: bytes, is_binary: bool) -> None:
-        """Decode `payload` and hand it to the conversation; may raise PeerError."""
+        """Decode `payload` and hand it to the conversation.
+
+        :raises PeerError: if it is no message, or none that may come now.
+        """
         self.conversation.received(self.codec.decode(payload, is_binary))
 
     def onMessageFrameBegin(self, length: int) -> None:

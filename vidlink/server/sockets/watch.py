@@ -16,7 +16,7 @@ from vidlink.model import Frame
 from vidlink.relay.hub import Hub
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 
-#: What the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
+#: So much the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
 #: twice what it is told, for its own books.
 SEND_BUFFER_BYTES = 256 * 1024
 #: A frame is written in pieces of this, each when the transport has room.
@@ -59,7 +59,7 @@ class WatchProtocol(LinkProtocol):
         super().onClose(wasClean, code, reason)
 
     def sendData(self, data: bytes, *how: Any, **named: Any) -> None:
-        """What Autobahn sends of itself comes after a frame that has begun, not within it."""
+        """Send what Autobahn says of itself after a frame that has begun, not within it."""
         if self._unwritten:
             self._unwritten.append(memoryview(data))
         else:

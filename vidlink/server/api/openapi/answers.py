@@ -24,7 +24,7 @@ from vidlink.server.api.openapi.schemas import error
 
 ErrorKind = type[VidlinkError]
 
-#: What any request may meet, wherever it goes.
+#: The errors that any request may meet, wherever it goes.
 EVERYWHERE: tuple[ErrorKind, ...] = (
     refusals.BadHeader,
     refusals.BadParameter,
@@ -36,7 +36,7 @@ EVERYWHERE: tuple[ErrorKind, ...] = (
     refusals.HeaderTooLarge,
     VidlinkError,
 )
-#: What looking something up may meet besides.
+#: Those that looking something up may meet besides.
 LOOKED_UP: tuple[ErrorKind, ...] = (NotFound, refusals.PreconditionFailed, StoreError)
 #: Every error that an answer can report.
 _KINDS: tuple[ErrorKind, ...] = (
@@ -134,7 +134,7 @@ def _error(status: int) -> Json:
     }
 
 
-#: What reports an error, by name: one answer for each status.
+#: The reports of errors by name: one answer for each status.
 RESPONSES: Json = {
     f"Error{status}": _error(status) for status in sorted({kind.http_status for kind in _KINDS})
 }

@@ -1,4 +1,4 @@
-"""How one path of the HTTP interface is described: what it takes, and what it answers.
+"""The description of one path of the HTTP interface: what it takes, and what it answers.
 
 Which paths there are is in :mod:`vidlink.server.api.openapi.paths`.
 """
@@ -37,7 +37,7 @@ def momentary(
 
 
 def readiness() -> Json:
-    """Whether all is well; 503 says what is not."""
+    """The path that tells if all is well; 503 says what is not."""
     operation = momentary("readyz", "server", "All is well.", "Readiness")
     broken = succeeds("Something is not well.", "Readiness", caching=(NEVER,))
     operation["get"]["responses"]["503"] = broken
@@ -96,7 +96,7 @@ def media(
 def control(
     name: str, status: int, summary: str, body: str, asked: Json, *, is_required: bool
 ) -> Json:
-    """What a method that tells a Sentinel something takes, as JSON, and answers."""
+    """A method that tells a Sentinel something: the JSON that it takes, and its answers."""
     answers: Json = {str(status): succeeds(summary, body, caching=(NEVER,))}
     kinds = (*EVERYWHERE, *LOOKED_UP[:1], SentinelOffline, refusals.WrongMediaType)
     answers.update(errors(kinds))
@@ -113,7 +113,7 @@ def keeping(
     *kinds: ErrorKind,
     asked: Json | None = None,
 ) -> Json:
-    """What a method that deletes or holds a session takes, maybe as JSON, and answers."""
+    """A method that deletes or holds a session: what it takes, maybe as JSON, and its answers."""
     answers: Json = {"200": succeeds(summary, body, caching=(NEVER,))}
     answers.update(errors((*EVERYWHERE, NotFound, StoreError, refusals.DeletionOff, *kinds)))
     operation = _operation(name, "recordings", summary, taken, answers)

@@ -1,4 +1,4 @@
-"""What JSON the HTTP interface speaks, as JSON Schemas (draft 2020-12).
+"""The JSON of the HTTP interface as JSON Schemas (draft 2020-12).
 
 Those of objects are drawn from the tables of :mod:`vidlink.httpjson.objects`; here are what these
 refer to, and what is in no table. Patterns come from the values they describe.
