@@ -17,6 +17,7 @@ from twisted.web.client import ResponseDone
 from vidlink.client.failures import answered, broken
 from vidlink.errors import BadAnswer, Unreachable
 from vidlink.httpjson.table import T, Table
+from vidlink.timer import Timer
 from vidlink.wire.kinds import Misfit
 
 #: An answer has to begin within this time,
@@ -130,24 +131,13 @@ class Requests:
             raise broken(self.base_url, error) from None
 
     async def _in_time(self, asked: Deferred[Any]) -> Any:
-        is_late = False
+        def give_up(*_: object) -> None:
+            raise Unreachable(f"{self.base_url} has not answered within {ANSWER_SECONDS:g} s")
 
-        def give_up() -> None:
-            nonlocal is_late
-            is_late = True
-            asked.cancel()
-
-        timer = self._clock.callLater(ANSWER_SECONDS, give_up)
         try:
-            return await asked
+            return await asked.addTimeout(ANSWER_SECONDS, self._clock, give_up)
         except Exception as error:
-            if is_late:
-                late = f"{self.base_url} has not answered within {ANSWER_SECONDS:g} s"
-                raise Unreachable(late) from None
             raise broken(self.base_url, error) from None
-        finally:
-            if timer.active():
-                timer.cancel()
 
 
 class _Receiver(Protocol):
@@ -155,8 +145,7 @@ class _Receiver(Protocol):
 
     def __init__(self, write: Write, clock: Any) -> None:
         self._write = write
-        self._clock = clock
-        self._timer: Any = None
+        self._stall = Timer(clock)
         self._is_writing = False
         self._end: Failure | None = None
         self.done: Deferred[None] = Deferred(lambda _: self._break_off(CancelledError()))
@@ -176,7 +165,7 @@ class _Receiver(Protocol):
             self._break_off(error)
             return
         if isinstance(written, Deferred):
-            self._stop_watching()
+            self._stall.stop()
             self._is_writing = True
             transport: Any = self.transport
             transport.pauseProducing()
@@ -184,7 +173,7 @@ class _Receiver(Protocol):
 
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
         """The body is over, or broken off; what is still being written is waited for."""
-        self._stop_watching()
+        self._stall.stop()
         self._end = reason
         self._finish()
 
@@ -205,18 +194,13 @@ class _Receiver(Protocol):
             transport.resumeProducing()
 
     def _watch(self) -> None:
-        self._stop_watching()
-        self._timer = self._clock.callLater(STALL_SECONDS, self._stalled)
-
-    def _stop_watching(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._stall.start(STALL_SECONDS, self._stalled)
 
     def _stalled(self) -> None:
         self._break_off(Unreachable(f"nothing has come for {STALL_SECONDS:g} s"))
 
     def _break_off(self, error: BaseException) -> None:
-        self._stop_watching()
+        self._stall.stop()
         if not self.done.called:
             self.done.errback(error)
         transport: Any = self.transport
