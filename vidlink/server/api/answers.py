@@ -97,12 +97,18 @@ def answer_json(request: Request, value: object) -> bytes:
 
 def answer_now(request: Request, value: object) -> bytes:
     """`value` as JSON, of this moment only."""
-    return _whole(request, to_json(value))
+    return answer_text(request, to_json(value), JSON)
 
 
 def answer_text(request: Request, data: bytes, content_type: str) -> bytes:
     """`data` as a text, of this moment only."""
-    return _whole(request, data, content_type)
+    headers = {
+        "Content-Type": content_type,
+        "Content-Length": str(len(data)),
+        "Cache-Control": NEVER,
+    }
+    set_headers(request, headers)
+    return data
 
 
 def answer_error(request: Request, error: BaseException) -> bytes:
@@ -123,7 +129,7 @@ def answer_error(request: Request, error: BaseException) -> bytes:
     request.setResponseCode(status)
     if isinstance(error, HttpError):
         set_headers(request, dict(error.headers))
-    return _whole(request, error_json(code, message))
+    return answer_text(request, error_json(code, message), JSON)
 
 
 def answer_failure(request: Any, failure: Failure) -> bytes:
@@ -163,16 +169,6 @@ def set_headers(request: Request, headers: dict[str, str]) -> None:
     """Set headers of the answer; their values are ours, and ASCII."""
     for name, value in headers.items():
         request.setHeader(name.encode("ascii"), value.encode("ascii"))
-
-
-def _whole(request: Request, data: bytes, content_type: str = JSON) -> bytes:
-    headers = {
-        "Content-Type": content_type,
-        "Content-Length": str(len(data)),
-        "Cache-Control": NEVER,
-    }
-    set_headers(request, headers)
-    return data
 
 
 def escaped(text: bytes) -> str:

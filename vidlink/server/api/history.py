@@ -79,7 +79,7 @@ class Api:
     ) -> None:
         self._archive = archive
         self._retention = retention
-        self._allow_delete = can_delete
+        self._can_delete = can_delete
         self._hub = hub
         self._wall_clock_us = wall_clock_us
         self._document = to_json(document)
@@ -98,7 +98,7 @@ class Api:
     def me(self, request: Request) -> bytes:
         """The rights of the one who asks."""
         Query(request.uri)
-        may = tuple(one for one in objects.RIGHTS if self._allow_delete or one != "delete")
+        may = tuple(one for one in objects.RIGHTS if self._can_delete or one != "delete")
         me = objects.Me(may, objects.ACCESS, self._wall_clock_us())
         return answer_now(request, objects.ME.dump(me))
 
@@ -254,7 +254,7 @@ class Api:
         return answer_failure(request, failure)
 
     def _ids_to_change(self, sentinel: str, session: str) -> tuple[str, str]:
-        if not self._allow_delete:
+        if not self._can_delete:
             raise DeletionOff(
                 "nothing may be deleted or held over HTTP; if it should, start the server with "
                 "--allow-delete"

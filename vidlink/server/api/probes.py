@@ -18,8 +18,6 @@ from vidlink.server.api.parameters import Query
 from vidlink.server.health.health import OK, Health
 from vidlink.server.health.metrics import CONTENT_TYPE, Metrics
 
-_UNAVAILABLE = 503
-
 
 class Probes:
     """The paths that tell of the server itself."""
@@ -47,7 +45,7 @@ class Probes:
         checks = self._health.checks()
         is_ready = all(words == OK for words in checks.values())
         if not is_ready:
-            request.setResponseCode(_UNAVAILABLE)
+            request.setResponseCode(503)
         return answer_now(request, {"status": OK if is_ready else "trouble", "checks": checks})
 
     @app.route("/metrics", methods=["GET"])

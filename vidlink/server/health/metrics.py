@@ -77,15 +77,19 @@ class Metrics(Collector):
         for name, words in checks.items():
             ready.add_metric([name], float(words == OK))
         yield ready
-        yield _gauge(
+        yield GaugeMetricFamily(
             "vidlink_event_loop_lag_seconds",
             "The longest that the event loop was late in the last minute.",
             self._health.lag_seconds,
         )
         space = self._health.space
         if space is not None:
-            yield _gauge("vidlink_disk_free_bytes", "Room on the disk.", space.free_bytes)
-            yield _gauge("vidlink_disk_size_bytes", "All of the disk.", space.total_bytes)
+            yield GaugeMetricFamily(
+                "vidlink_disk_free_bytes", "Room on the disk.", space.free_bytes
+            )
+            yield GaugeMetricFamily(
+                "vidlink_disk_size_bytes", "All of the disk.", space.total_bytes
+            )
 
     def _of_live(self) -> Iterator[Metric]:
         rows, tally = self._hub.statuses(), self._hub.tally
@@ -104,8 +108,8 @@ class Metrics(Collector):
             recordings,
         )
         count = sum(1 for _ in self._proctors)
-        yield _gauge("vidlink_proctors", "Proctors that are connected.", count)
-        yield _gauge(
+        yield GaugeMetricFamily("vidlink_proctors", "Proctors that are connected.", count)
+        yield GaugeMetricFamily(
             "vidlink_buffer_bytes", "Octets in all memory buffers.", self._hub.budget.used_bytes
         )
         received = "Segments that came from sentinels."
@@ -161,11 +165,7 @@ class Metrics(Collector):
                 health.waiting_seconds,
             ),
         ):
-            yield _gauge(f"vidlink_recording_{name}", told, value)
-
-
-def _gauge(name: str, told: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, told, value)
+            yield GaugeMetricFamily(f"vidlink_recording_{name}", told, value)
 
 
 def _by_word(
