@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 from vidlink.wire import kinds, schema
 from vidlink.wire.kinds import Exact, Misfit, Thousandths, Word, integer
@@ -22,27 +22,13 @@ MAX_ENTRIES = 100_000
 _SECOND_US = 1_000_000
 
 
-class JsonKind(Protocol):
-    """One kind of value: its schema, and both ways between our value and its JSON."""
-
-    @property
-    def schema(self) -> Json:
-        """The JSON Schema of the value, or a reference to it."""
-
-    def load(self, plain: Any) -> Any:
-        """Our value of the JSON `plain`.
-
-        :raises Misfit: `plain` is no such value.
-        """
-
-    @property
-    def dump(self) -> Callable[[Any], Any] | None:
-        """Make our value JSON; None: it is written as it is."""
-
-
 @dataclass(frozen=True, slots=True)
-class ValueKind:
-    """A kind that needs no more than its three parts."""
+class JsonKind:
+    """One kind of value: its JSON Schema or a reference to it, and both ways to and from JSON.
+
+    A value that is none of the kind is a :exc:`~vidlink.wire.kinds.Misfit` to `load`; with a `dump`
+    of None our value is written as it is.
+    """
 
     schema: Json
     load: Callable[[Any], Any]
@@ -54,17 +40,17 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def or_null(kind: JsonKind) -> ValueKind:
+def or_null(kind: JsonKind) -> JsonKind:
     """A value of `kind`, or none."""
     dump = kind.dump
-    return ValueKind(
+    return JsonKind(
         {"anyOf": [kind.schema, {"type": "null"}]},
         lambda plain: None if plain is None else kind.load(plain),
         dump and (lambda value: None if value is None else dump(value)),
     )
 
 
-def many(kind: JsonKind) -> ValueKind:
+def many(kind: JsonKind) -> JsonKind:
     """A list of values of `kind`; we keep it as a tuple."""
 
     def load(plain: Any) -> tuple[Any, ...]:
@@ -76,13 +62,13 @@ def many(kind: JsonKind) -> ValueKind:
         each = kind.dump
         return list(values) if each is None else [each(one) for one in values]
 
-    return ValueKind({"type": "array", "items": kind.schema}, load, dump)
+    return JsonKind({"type": "array", "items": kind.schema}, load, dump)
 
 
-def words(enum: type[Enum]) -> ValueKind:
+def words(enum: type[Enum]) -> JsonKind:
     """One of the words of `enum`."""
     each = [one.value for one in enum]
-    return ValueKind({"type": "string", "enum": each}, Word(enum).load, attrgetter("value"))
+    return JsonKind({"type": "string", "enum": each}, Word(enum).load, attrgetter("value"))
 
 
 def framerate(framerate_mhz: int) -> float:
@@ -90,24 +76,24 @@ def framerate(framerate_mhz: int) -> float:
     return framerate_mhz // 1000 if framerate_mhz % 1000 == 0 else framerate_mhz / 1000
 
 
-TEXT = ValueKind({"type": "string"}, Exact("a text", lambda plain: type(plain) is str).load)
-FLAG = ValueKind({"type": "boolean"}, kinds.FLAG.load)
-COUNT = ValueKind({"type": "integer", "minimum": 0}, integer(0, 2**63).load)
-TIMESCALE = ValueKind({"type": "integer", "minimum": 1}, COUNT.load)
-DURATION_MS = ValueKind(COUNT.schema, schema.DURATION_MS.load)
+TEXT = JsonKind({"type": "string"}, Exact("a text", lambda plain: type(plain) is str).load)
+FLAG = JsonKind({"type": "boolean"}, kinds.FLAG.load)
+COUNT = JsonKind({"type": "integer", "minimum": 0}, integer(0, 2**63).load)
+TIMESCALE = JsonKind({"type": "integer", "minimum": 1}, COUNT.load)
+DURATION_MS = JsonKind(COUNT.schema, schema.DURATION_MS.load)
 #: Whole seconds; we keep them as microseconds.
-SECONDS = ValueKind(
+SECONDS = JsonKind(
     COUNT.schema,
     lambda plain: COUNT.load(plain) * _SECOND_US,
     lambda time_us: time_us // _SECOND_US,
 )
-TIME_US = ValueKind(ref("Time"), schema.TIME_US.load)
+TIME_US = JsonKind(ref("Time"), schema.TIME_US.load)
 TIME_OR_NULL = or_null(TIME_US)
-SEQUENCE = ValueKind(ref("Sequence"), schema.SEQUENCE.load)
+SEQUENCE = JsonKind(ref("Sequence"), schema.SEQUENCE.load)
 SEQUENCE_OR_NULL = or_null(SEQUENCE)
-SENTINEL_ID = ValueKind(ref("SentinelId"), schema.SENTINEL_ID.load)
-SESSION_ID = ValueKind(ref("SessionId"), schema.SESSION_ID.load)
-RECEIPT_NUMBER = ValueKind(ref("ReceiptNumber"), COUNT.load)
-SHA256 = ValueKind({"type": "string", "pattern": "^[0-9a-f]{64}$"}, TEXT.load)
+SENTINEL_ID = JsonKind(ref("SentinelId"), schema.SENTINEL_ID.load)
+SESSION_ID = JsonKind(ref("SessionId"), schema.SESSION_ID.load)
+RECEIPT_NUMBER = JsonKind(ref("ReceiptNumber"), COUNT.load)
+SHA256 = JsonKind({"type": "string", "pattern": "^[0-9a-f]{64}$"}, TEXT.load)
 #: Frames a second; we keep them as mHz.
-FRAMERATE = ValueKind(ref("Framerate"), Thousandths(1, 1_000_000).load, framerate)
+FRAMERATE = JsonKind(ref("Framerate"), Thousandths(1, 1_000_000).load, framerate)

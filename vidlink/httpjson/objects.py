@@ -27,7 +27,7 @@ from vidlink.httpjson.kinds import (
     TIME_OR_NULL,
     TIME_US,
     TIMESCALE,
-    ValueKind,
+    JsonKind,
     many,
     or_null,
     words,
@@ -105,8 +105,8 @@ ME = Table(
     "Me",
     "What the one who asks may do, and what time it is on the server.",
     Me,
-    ("may", "may", many(ValueKind({"type": "string", "enum": list(RIGHTS)}, str))),
-    ("access", "access", ValueKind({"const": ACCESS}, TEXT.load), "Everybody may do everything."),
+    ("may", "may", many(JsonKind({"type": "string", "enum": list(RIGHTS)}, str))),
+    ("access", "access", JsonKind({"const": ACCESS}, TEXT.load), "Everybody may do everything."),
     ("serverTime", "server_time_us", TIME_US, "Now."),
 )
 SENTINEL = Table(
@@ -141,7 +141,7 @@ SENTINELS = Table(
     "Sentinels",
     "All Sentinels, by id.",
     SentinelPage,
-    ("sentinels", "sentinels", many(SENTINEL)),
+    ("sentinels", "sentinels", many(SENTINEL.kind)),
 )
 SPAN = Table(
     "Span",
@@ -197,15 +197,15 @@ SESSION = Table(
     "A session, what there is of it and what is missing.",
     model.SessionRecord,
     *_SUMMARY,
-    ("spans", "spans", many(SPAN)),
-    ("gaps", "gaps", many(GAP)),
+    ("spans", "spans", many(SPAN.kind)),
+    ("gaps", "gaps", many(GAP.kind)),
     **_IN_SESSION,
 )
 SESSIONS = Table(
     "Sessions",
     "A page of sessions, newest first.",
     model.SessionPage,
-    ("sessions", "sessions", many(SUMMARY)),
+    ("sessions", "sessions", many(SUMMARY.kind)),
     ("next", "next", or_null(TEXT), _NEXT),
 )
 SEGMENT = Table(
@@ -235,8 +235,8 @@ SEGMENTS = Table(
     "A page of segments, by sequence.",
     SegmentsOf,
     *_IDS,
-    ("segments", "page.segments", many(SEGMENT)),
-    ("gaps", "page.gaps", many(GAP), "Those that touch this page."),
+    ("segments", "page.segments", many(SEGMENT.kind)),
+    ("gaps", "page.gaps", many(GAP.kind), "Those that touch this page."),
     ("next", "page.next", SEQUENCE_OR_NULL, _NEXT),
     page=model.SegmentPage,
 )
@@ -249,8 +249,8 @@ _LOST = Table(
     ("cause", "cause", words(model.Cause)),
     ("segments", "segments", COUNT, "How many."),
 )
-_LOST_PAIR = ValueKind(
-    _LOST.schema, _LOST.load, lambda lost: {"cause": lost[0], "segments": lost[1]}
+_LOST_PAIR = JsonKind(
+    _LOST.kind.schema, _LOST.load, lambda lost: {"cause": lost[0], "segments": lost[1]}
 )
 RECEIPT = Table(
     "Receipt",
@@ -280,7 +280,7 @@ RECEIPTS = Table(
     "Receipts",
     "A page of receipts, newest first.",
     model.ReceiptPage,
-    ("receipts", "receipts", many(RECEIPT)),
+    ("receipts", "receipts", many(RECEIPT.kind)),
     ("next", "next", or_null(RECEIPT_NUMBER), _NEXT),
 )
 DUE = Table(
@@ -313,7 +313,7 @@ RETENTION = Table(
     ("heldSessions", "totals.held_sessions", COUNT, "How many of them are held."),
     ("heldSize", "totals.held_bytes", COUNT, "What those take."),
     ("freeBytes", "free_bytes", COUNT, "What the disk has left."),
-    ("due", "due", many(DUE), "What would go now, in this order."),
+    ("due", "due", many(DUE.kind), "What would go now, in this order."),
     ("more", "is_more", FLAG, "More would go than is named."),
     policy=model.Policy,
     totals=model.Totals,

@@ -52,11 +52,8 @@ class Table(Generic[T]):
         self._fields = tuple(JsonField(*row) for row in rows)
         #: Our value as an object of JSON.
         self.dump: Callable[[T], Json] = _compiled(self._fields)
-
-    @property
-    def schema(self) -> Json:
-        """The schema of the object, by reference if it has a name."""
-        return ref(self.name) if self.name else self.record
+        #: The object as a value within others; its schema is referred to if it has a name.
+        self.kind = JsonKind(ref(name) if name else self.record, self.load, self.dump)
 
     @property
     def record(self) -> Json:
