@@ -49,7 +49,7 @@ from twisted.internet.defer import Deferred
 from benchmarks.store import EPOCH_US, FRAME_US, a_session, a_store, an_arrival
 from vidlink.model import SegmentQuery, Session, SessionQuery
 from vidlink.relay.hub import Hub
-from vidlink.server.api.history import History
+from vidlink.server.api.history import Api
 from vidlink.store import RecordingStore
 
 SEGMENTS = (2_000, 100_000, 1_000_000)
@@ -68,7 +68,9 @@ class Table:
 
     def __init__(self, store: RecordingStore, name: str) -> None:
         hub = Hub(time.monotonic)
-        history = History(store.archive, hub, store.keeping, wall_clock_us=lambda: EPOCH_US)
+        history = Api(
+            store.archive, hub, store.keeping, document={}, wall_clock_us=lambda: EPOCH_US
+        )
         self._client: Any = StubTreq(history.resource())
         self._first: dict[str, float] = {}
         print(f"\n{name:46}      archive            HTTP")

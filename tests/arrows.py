@@ -21,7 +21,9 @@ _STORE = _GROUNDS | {
     "store.reading",
     "store.film",
 }
-_SERVER = frozenset({"server", "server.port", "server.api", "server.sockets", "server.health"})
+_SERVER = frozenset(
+    {"server", "server.port", "server.api", "server.api.openapi", "server.sockets", "server.health"}
+)
 _SENTINEL = frozenset(
     {"sentinel", "sentinel.sources", "sentinel.capture", "sentinel.spool", "links.uplink"}
 )
@@ -47,6 +49,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "dialling": frozenset({"errors"}),
     "fmp4": _BASE,
     "wire": _BASE | {"messages"},
+    # The objects that a server answers with, for whoever writes, reads or describes them.
+    "httpjson": frozenset({"model", "wire.kinds", "wire.schema"}),
     "relay": _BASE | {"bucket"},
     "links": frozenset({"errors", "bucket"}),
     "links.ingest": _BASE | {"messages", "bucket", "fmp4", "links", "relay"},
@@ -66,9 +70,9 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
     "server": frozenset({"errors", "options", "relay.hub", "server.sockets", "server.health"}),
-    "server.port": frozenset({"errors", "timer", "server.api"}),
-    "server.api": _BASE | {"server.api.openapi", "server.health"},
-    "server.api.openapi": frozenset({"model", "errors", "server.api", "server.health"}),
+    "server.port": frozenset({"errors", "timer", "server.api.answers", "server.api.refusals"}),
+    "server.api": _BASE | {"httpjson", "server.health"},
+    "server.api.openapi": frozenset({"model", "errors", "httpjson", "server.api", "server.health"}),
     "server.sockets": _BASE
     | {"messages", "timer", "wire.framing", "links.ingest", "links.watch", "relay.hub"},
     "server.health": _BASE | {"relay.hub"},
@@ -81,10 +85,19 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "sentinel.spool": _BASE | {"fmp4", "disk"},
     "sentinel.tap": _BASE | _PUT_TOGETHER | _SENTINEL | {"messages", "dialling"},
     # A client reads what a server writes, in every format; it knows nothing of what is behind.
-    "client": _BASE | {"messages", "wire", "fmp4", "dialling", "plugins"},
+    "client": _BASE | {"messages", "wire", "httpjson", "fmp4", "dialling", "timer", "plugins"},
     "commands": _BASE
     | _PUT_TOGETHER
-    | {"messages", "wire", "client", "disk", "store.fsck", "server.tap", "sentinel.tap"},
+    | {
+        "messages",
+        "wire",
+        "httpjson",
+        "client",
+        "disk",
+        "store.fsck",
+        "server.tap",
+        "sentinel.tap",
+    },
 }
 
 _SOCKETS = frozenset(

@@ -22,7 +22,7 @@ from tests.store.samples import EPOCH_US, a_session, renamed
 from vidlink.client import History
 from vidlink.model import Cause, Gap, Session
 from vidlink.relay.hub import Hub
-from vidlink.server.api.history import History as ServedHistory
+from vidlink.server.api.history import Api
 
 #: Whole and ended; ended, with a hole; live.
 DESK = a_session(0, init=media.init_segment())
@@ -103,7 +103,7 @@ class RecordedCase(SynchronousTestCase):
         self.store.end(GATE.session_id, "disconnected", EPOCH_US + 64_100_000)
         recorded(self.store, LIVE)
         hub = Hub(lambda: 0.0)
-        served = ServedHistory(self.store, hub, self.store, wall_clock_us=lambda: NOW_US)
+        served = Api(self.store, hub, self.store, document={}, wall_clock_us=lambda: NOW_US)
         self.treq: Any = StubTreq(served.resource())
         self.network = Network(self.treq)
         self.history = History(BASE, treq=self.network, clock=self.clock)

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError
 
 from tests.client.recorded import DESK, GATE, LIVE, RecordedCase
 from vidlink.client.download import MAX_ATTEMPTS, Downloaded, fetch, verify
-from vidlink.client.partfile import PartFile, Wanted
+from vidlink.client.partfile import PartFile, SessionClip
 from vidlink.dialling.backoff import BackOff
 from vidlink.errors import Damaged, NotFound, Unreachable, UserMistake
 from vidlink.model import Session
@@ -30,7 +30,7 @@ class DownloadTests(RecordedCase):
 
     def part(self, session: Session = DESK, clip: ClipQuery = ClipQuery()) -> PartFile:  # noqa: B008
         """A download, begun or gone on with."""
-        part = PartFile(self.path, Wanted(session.sentinel_id, session.session_id, clip))
+        part = PartFile(self.path, SessionClip(session.sentinel_id, session.session_id, clip))
         self.addCleanup(part.close)
         return part
 
@@ -162,7 +162,7 @@ class DownloadTests(RecordedCase):
 
     def test_refused(self) -> None:
         """What is not there is not asked for again."""
-        wanted = Wanted(DESK.sentinel_id, "x" * 20, ClipQuery())
+        wanted = SessionClip(DESK.sentinel_id, "x" * 20, ClipQuery())
         part = PartFile(self.path, wanted)
         self.addCleanup(part.close)
         self.error_of(NotFound, self.fetch(part))
@@ -235,7 +235,7 @@ class PartFileTests(RecordedCase):
 
     def part(self, path: Path) -> PartFile:
         """A download."""
-        part = PartFile(path, Wanted(DESK.sentinel_id, DESK.session_id, ClipQuery()))
+        part = PartFile(path, SessionClip(DESK.sentinel_id, DESK.session_id, ClipQuery()))
         self.addCleanup(part.close)
         return part
 

@@ -20,8 +20,8 @@ from tests.server.api.histories import (
 )
 from tests.store.samples import EPOCH_US, INIT
 from vidlink.client import Film, History
-from vidlink.client.values import sentinel_json, session_json
 from vidlink.errors import BadAnswer, NotFound
+from vidlink.httpjson.objects import SENTINEL, SESSION
 from vidlink.model import (
     Cause,
     SegmentQuery,
@@ -89,7 +89,7 @@ class HistoryTests(HistoryCase):
         self.assertEqual((gate.name, gate.state), (GATE.name, SentinelState.LIVE))
         self.assertEqual(gate.framerate_mhz, 5_000)
         said = self.get_json("/api/v1/sentinels")["sentinels"]
-        self.assertEqual([sentinel_json(one) for one in (desk, gate)], said)
+        self.assertEqual([SENTINEL.dump(one) for one in (desk, gate)], said)
 
     def test_sessions(self) -> None:
         """Sessions come over all pages, newest first, and filtered as asked."""
@@ -115,7 +115,7 @@ class HistoryTests(HistoryCase):
         declared = [gap for gap in record.gaps if gap.cause is Cause.DECLARED]
         self.assertEqual([(gap.first, gap.last) for gap in declared], [(12, 12)])
         path = f"/api/v1/sentinels/{GATE.sentinel_id}/sessions/{GATE.session_id}"
-        self.assertEqual(session_json(record), self.get_json(path))
+        self.assertEqual(SESSION.dump(record), self.get_json(path))
 
     def test_segments(self) -> None:
         """Segments come over all pages, in order, with what cannot be decoded marked."""

@@ -146,7 +146,7 @@ class FsckTests(CheckedCase):
         lines: list[str] = []
         options = Options()
         options.parseOptions([self.path])
-        output = Output(lines.append, progress, as_json=False)
+        output = Output(lines.append, progress, is_json=False)
         self.assertEqual(check(options, output, lambda: NOW_US), 1)
         self.assertIn("checked [", stream.getvalue())
         self.assertEqual(progress.done_bytes, progress.total_bytes)

@@ -137,7 +137,7 @@ class KeepingCommandTests(HistoryCase):
 
     def test_not_allowed(self) -> None:
         """A server that does not allow it is named, with what to do."""
-        self.serve(self.store, allow_delete=False)
+        self.serve(self.store, can_delete=False)
         self.history = History(BASE, treq=self.client, clock=Clock())
         mistake = self.failureResultOf(self.delete("desk-1", DESK.session_id, "-y"), UserMistake)
         self.assertIn("--allow-delete", str(mistake.value))

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.commands import words
+import vidlink
+from vidlink.commands import ls, words
 from vidlink.errors import UserMistake
-from vidlink.model import Cause, Gap, SkipReason
+from vidlink.model import Cause, Gap, SentinelState, SkipReason
 
 NOON_US = int(datetime(2026, 7, 1, 12, 0, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def words_of_the_page() -> dict[str, dict[str, str]]:
+    """What ``words.js`` exports that is an object of texts, by name."""
+    text = (Path(vidlink.__file__).parent / "page" / "words.js").read_text("utf-8")
+    entry = re.compile(r'"?([a-z-]+)"?: "([^"]*)"')
+    found = re.findall(r"export const ([A-Z_]+) = \{([^}]*)\}", text)
+    return {name: dict(entry.findall(body)) for name, body in found}
+
+
+def by_word(told: Mapping[Any, str]) -> dict[str, str]:
+    """`told` by the words of the wire."""
+    return {one.value: text for one, text in told.items()}
 
 
 class WordsTests(SynchronousTestCase):
@@ -115,6 +133,17 @@ class WordsTests(SynchronousTestCase):
         """There are words for every cause and every reason."""
         self.assertEqual(set(words.CAUSES), set(Cause))
         self.assertEqual(set(words.SKIPPED), set(SkipReason))
+
+    def test_page(self) -> None:
+        """Whoever changes from the page to the command line is told the same in the same words."""
+        page = words_of_the_page()
+        self.assertEqual(page["CAUSES"], by_word(words.CAUSES))
+        self.assertEqual(page["SKIPPED"], by_word(words.SKIPPED))
+        for name, told in (("SESSION_STATES", ls.STATES), ("RECORDING_SHORT", ls.RECORDING)):
+            lower = {key: word.lower() for key, word in page[name].items()}
+            self.assertEqual(lower, {key: word.lower() for key, word in by_word(told).items()})
+        self.assertLessEqual({state.value for state in SentinelState}, set(page["STATES"]))
+        self.assertEqual(set(page["RECORDING"]), set(page["RECORDING_SHORT"]))
 
     def test_shown(self) -> None:
         """What a terminal would obey is not shown to it."""

@@ -85,6 +85,12 @@ class CodecContract(_Case):
         self.assertIsInstance(self.codec.rank, int)
         self.assertIsInstance(self.codec.canonical, bool)
 
+    def test_roomier(self) -> None:
+        """A format without a bound of its own is made with any other."""
+        if self.codec.max_control_bytes is not None:
+            kind: Any = type(self.codec)
+            self.assertEqual(kind(max_control_bytes=99).max_control_bytes, 99)
+
     def test_every_message_is_tried(self) -> None:
         """The messages that these tests make are all that there are."""
         self.assertEqual(set(MESSAGES), set(get_args(messages.Message)))

@@ -41,6 +41,7 @@ class CountingCodec:
     def __init__(self, codec: ICodec) -> None:
         self.codec = codec
         self.name, self.rank, self.canonical = codec.name, codec.rank, codec.canonical
+        self.max_control_bytes = None
         self.encoded: Counter[type] = Counter()
 
     def encode(self, message: Message) -> tuple[bytes, bool]:

@@ -9,7 +9,7 @@ from vidlink.client.follow import Connected, Follow, Lost, follow
 from vidlink.client.history import Film, FilmSink, History, open_history
 from vidlink.client.live import Event, Live, connect
 from vidlink.client.splice import OtherPicture, Splice
-from vidlink.client.values import Me
+from vidlink.httpjson.objects import Me
 
 __all__ = [
     "Connected",

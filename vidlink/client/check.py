@@ -1,4 +1,4 @@
-"""Whether a file is the recording it should be: its boxes, one after the other, and its index.
+"""The check of a file that should be a recording: its boxes, one after the other, and its index.
 
 No frame is decoded; what is checked is what a player relies on. Reading blocks.
 """
@@ -20,7 +20,7 @@ _BESIDE_INIT = frozenset((b"ftyp", b"moov", b"free", b"skip", b"uuid"))
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a recording: the sequences of its segments, ascending."""
+    """The contents of a recording: the sequences of its segments, ascending."""
 
     media: MediaInfo
     sequences: array[int]
@@ -29,8 +29,8 @@ class Contents:
 def read_recording(path: Path) -> Contents:
     """Walk the whole of a ``recording.mp4``.
 
-    :raises NotMedia: it is no whole recording; the text says what is wrong, and where.
-    :raises OSError: it cannot be read.
+    :raises NotMedia: if it is no whole recording; the text says what is wrong, and where.
+    :raises OSError: if it cannot be read.
     """
     with path.open("rb") as file:
         if not path.stat().st_size:

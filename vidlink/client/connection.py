@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from vidlink.client.failures import broken, closed, refused, words
-from vidlink.client.inbox import Inbox
+from vidlink.client.inbox import ProctorInbox
 from vidlink.dialling.factory import DiallingFactory
 from vidlink.errors import BadAnswer, PeerError, Unreachable, VidlinkError
 from vidlink.interfaces import ICodec
@@ -42,7 +42,7 @@ class ProctorProtocol(WebSocketClientProtocol):
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__()
-        self.inbox = Inbox(self._pause, self._resume, max_bytes)
+        self.inbox = ProctorInbox(self._pause, self._resume, max_bytes)
         self._accepted: Deferred[ProctorRegistered] = Deferred(lambda _: self._abort())
         self._over: Deferred[None] = Deferred()
         self._why: BaseException | None = None

@@ -16,7 +16,7 @@ from twisted.internet.task import deferLater
 
 from vidlink.client.check import Contents, ranges, read_recording
 from vidlink.client.history import History
-from vidlink.client.partfile import PartFile, Wanted
+from vidlink.client.partfile import PartFile, SessionClip
 from vidlink.dialling.backoff import BackOff
 from vidlink.errors import (
     Damaged,
@@ -56,7 +56,7 @@ class Downloaded:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is missing."""
+        """True if nothing is missing."""
         return not self.gaps and not self.undecodable
 
 
@@ -72,7 +72,7 @@ async def fetch(
 
     :param clock: `IReactorTime`.
     :param on_retry: told what broke, and after how many seconds it goes on.
-    :raises VidlinkError: what broke last, after :data:`MAX_ATTEMPTS`; `part` keeps what came.
+    :raises VidlinkError: as it broke last, after :data:`MAX_ATTEMPTS`; `part` keeps what came.
     """
     back_off, attempts = back_off or BackOff(random.random), 0
     while not part.is_whole:
@@ -103,7 +103,7 @@ async def _go_on(history: History, part: PartFile) -> None:
 async def verify(history: History, part: PartFile) -> Downloaded:
     """Check what has come against its own index, and against what the server lists.
 
-    :raises Damaged: it is not what it should be; the text says how.
+    :raises Damaged: if it is not what it should be; the text says how.
     """
     try:
         contents = read_recording(part.part_path)
@@ -127,7 +127,7 @@ async def verify(history: History, part: PartFile) -> Downloaded:
     )
 
 
-async def _listed(history: History, wanted: Wanted, first: int) -> list[SegmentRecord]:
+async def _listed(history: History, wanted: SessionClip, first: int) -> list[SegmentRecord]:
     """The segments that the server lists of what is wanted, those before `first` only if they
     were captured in time."""
     clip = wanted.clip
@@ -144,7 +144,7 @@ async def _listed(history: History, wanted: Wanted, first: int) -> list[SegmentR
 
 
 async def _up_to(
-    history: History, wanted: Wanted, query: SegmentQuery
+    history: History, wanted: SessionClip, query: SegmentQuery
 ) -> AsyncIterator[SegmentRecord]:
     async for segment in history.segments(wanted.sentinel_id, wanted.session_id, query):
         if wanted.clip.last is not None and segment.sequence > wanted.clip.last:
@@ -153,7 +153,10 @@ async def _up_to(
 
 
 def _compare(contents: Contents, expected: list[int]) -> None:
-    """:raises Damaged: the file has not what is listed."""
+    """Compare a file with the list of its segments.
+
+    :raises Damaged: if it has not what is listed.
+    """
     lacking = sorted(set(expected) - set(contents.sequences))
     if lacking:
         raise Damaged(f"it lacks segments that the server lists: {_named(lacking)}")
@@ -169,7 +172,7 @@ def _named(sequences: list[int]) -> str:
 
 
 def _touches(gap: Gap, clip: ClipQuery, first: int, last: int) -> bool:
-    """Whether `gap` lies in, or at an end of, the clip that has the segments `first` to `last`."""
+    """True if `gap` lies in, or at an end of, the clip of the segments `first` to `last`."""
     if gap.first is not None and gap.last is not None:
         if gap.first <= last and gap.last >= first:
             return True

@@ -1,4 +1,4 @@
-"""What goes wrong between a client and its server, as errors of ours: what broke, and who said so.
+"""Failures between a client and its server, as errors of ours: what broke, and who said so.
 
 Texts of servers are made fit to be shown: a terminal obeys control characters.
 """
@@ -42,7 +42,7 @@ _KINDS: dict[str, type[VidlinkError]] = {
         errors.GoingAway,
     )
 }
-#: What a proxy in front of a server says when it is not there.
+#: The statuses of a proxy whose server is not there.
 _ABSENT = (502, 503, 504)
 #: Why a server closes a connection, as its client sees it.
 _CLOSED_FOR: dict[type[PeerError], str] = {
@@ -97,7 +97,7 @@ def closed(where: str, close_code: int | None, reason: str | None) -> VidlinkErr
 
 
 def broken(where: str, error: BaseException) -> BaseException:
-    """What `error` of Twisted's means to the caller; what is none of a connection stays."""
+    """`error` of Twisted's as one of ours; what is none of a connection stays."""
     causes = _causes(error)
     if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
         return CancelledError()

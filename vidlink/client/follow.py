@@ -50,8 +50,7 @@ class Follow:
     :param start_from, tier, max_lag_ms: as :meth:`~vidlink.client.live.Live.subscribe` has them;
         after a lost connection it goes on where it was instead.
     :param is_known: that the Sentinel exists is known already, so that a server which has not
-        heard of it since its own start is waited for; else that is a
-        :exc:`~vidlink.errors.NotFound`.
+        heard of it since its own start is waited for.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class Follow:
     async def __anext__(self) -> Event | Connected | Lost:
         """The next event.
 
-        :raises NotFound: the server knows no such Sentinel.
+        :raises NotFound: if the server knows no such Sentinel.
         """
         if self._live is None:
             return await self._reach()

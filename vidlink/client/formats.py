@@ -14,13 +14,14 @@ MAX_CONTROL_BYTES = 16 * 1024 * 1024
 def viewer_codecs() -> tuple[ICodec, ...]:
     """Every format there is, the server's favourite first.
 
-    :raises UserMistake: two plugins have the same name.
+    :raises ~vidlink.errors.UserMistake: if two plugins have the same name.
     """
     return tuple(_roomy(codec) for codec in find_codecs())
 
 
 def _roomy(codec: ICodec) -> ICodec:
-    """The same format for long lists; one that is not ours has a bound of its own."""
+    """The same format for long lists, unless it has a bound of its own."""
     kind: Any = type(codec)
-    is_ours = kind.__module__.startswith("vidlink.wire.")
-    return kind(max_control_bytes=MAX_CONTROL_BYTES) if is_ours else codec
+    # A format of somebody else's may not say.
+    has_bound = getattr(codec, "max_control_bytes", None) is None
+    return codec if has_bound else kind(max_control_bytes=MAX_CONTROL_BYTES)

@@ -1,4 +1,7 @@
-"""What was recorded and what is there now, asked over HTTP; ``docs/reference/http.md`` is its text.
+"""History and live state, asked over HTTP as ``docs/reference/http.md`` has it.
+
+One method for each path of the interface is one idea; how a request is sent is in
+:mod:`vidlink.client.requests`.
 
 Every call raises, besides what it names itself: :exc:`~vidlink.errors.Unreachable` (try again
 later), :exc:`~vidlink.errors.BadAnswer` (no VidLink server), and the error that the server
@@ -15,10 +18,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from vidlink.client import values
 from vidlink.client.requests import Requests
 from vidlink.dialling.address import PROCTOR_PATH, read_address
 from vidlink.errors import BadAnswer
+from vidlink.httpjson import objects
 from vidlink.model import (
     Hold,
     Receipt,
@@ -37,7 +40,7 @@ from vidlink.model.clips import ClipQuery
 MAX_INIT_BYTES = 1024 * 1024
 #: All of a session.
 WHOLE = ClipQuery()
-#: What :meth:`History.media` takes at most, unless told otherwise.
+#: The longest answer of :meth:`History.media`, unless told otherwise.
 MAX_MEDIA_BYTES = 64 * 1024 * 1024
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.ASCII)
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -46,7 +49,7 @@ _MISSING = re.compile(r"([0-9]{1,10})-([0-9]{1,10})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What a request for ``recording.mp4`` is answered with, before its first byte.
+    """The answer to a request for ``recording.mp4``, before its first byte.
 
     `size_bytes` is that of the whole; what comes begins at `offset`, which is 0 whenever the
     server has another version than the one that was to be resumed. `etag` is its strong
@@ -59,7 +62,7 @@ class Film:
 
 
 class FilmSink(Protocol):
-    """Where a recording goes. What it raises ends the request, and comes out of the call."""
+    """Where a recording goes; any exception of it ends the request, and comes out of the call."""
 
     def begin(self, film: Film) -> None:
         """Bytes will come, from `film.offset` on. Called once."""
@@ -86,13 +89,13 @@ class History:
         if self._pool is not None:
             await self._pool.closeCachedConnections()
 
-    async def me(self) -> values.Me:
+    async def me(self) -> objects.Me:
         """Who the server takes us for, and what time it is there."""
-        return values.read_me(await self._requests.json("/api/v1/me"))
+        return await self._requests.read(objects.ME, "/api/v1/me")
 
     async def sentinels(self) -> tuple[SentinelStatus, ...]:
         """Every Sentinel that is connected or was ever recorded, by id."""
-        return values.read_sentinels(await self._requests.json("/api/v1/sentinels"))
+        return (await self._requests.read(objects.SENTINELS, "/api/v1/sentinels")).sentinels
 
     async def session_page(self, query: SessionQuery) -> SessionPage:
         """One page of sessions, newest first, without spans and gaps."""
@@ -104,7 +107,7 @@ class History:
             "after": query.after,
             "limit": query.limit,
         }
-        return values.read_session_page(await self._requests.json("/api/v1/sessions", params))
+        return await self._requests.read(objects.SESSIONS, "/api/v1/sessions", params)
 
     async def sessions(self, query: SessionQuery) -> AsyncIterator[SessionRecord]:
         """All sessions that match, newest first; `query.limit` of them are asked for at once."""
@@ -118,7 +121,7 @@ class History:
 
     async def session(self, sentinel_id: str, session_id: str) -> SessionRecord:
         """One session with its spans and gaps."""
-        return values.read_session(await self._requests.json(_path(sentinel_id, session_id)))
+        return await self._requests.read(objects.SESSION, _path(sentinel_id, session_id))
 
     async def segment_page(
         self, sentinel_id: str, session_id: str, query: SegmentQuery
@@ -127,7 +130,7 @@ class History:
         params = {"from": query.from_time_us, "to": query.to_time_us}
         params |= {"after": query.after, "limit": query.limit}
         path = _path(sentinel_id, session_id) + "/segments"
-        return values.read_segment_page(await self._requests.json(path, params))
+        return (await self._requests.read(objects.SEGMENTS, path, params)).page
 
     async def segments(
         self, sentinel_id: str, session_id: str, query: SegmentQuery
@@ -157,8 +160,7 @@ class History:
     ) -> tuple[bytes, tuple[tuple[int, int], ...]]:
         """Segments `first` to `last` (at most 1,000) as received, and what of them is missing.
 
-        What is longer than `max_bytes` is a :exc:`~vidlink.errors.BadAnswer`;
-        :meth:`recording` has no such bound.
+        :raises BadAnswer: if they are longer than `max_bytes`; :meth:`recording` has no such bound.
         """
         path = f"{_path(sentinel_id, session_id)}/segments/{first}-{last}"
         response = await self._requests.ask(path)
@@ -183,7 +185,8 @@ class History:
 
         :param offset: how many bytes of it are there already, of the version `etag`; if the
             server has another one by now, it begins anew.
-        :raises Unreachable: the connection broke on the way; `sink` has what had come.
+        :raises ~vidlink.errors.Unreachable: if the connection breaks on the way; `sink` has what
+            had come.
         """
         headers = {}
         if offset and etag is not None:
@@ -198,7 +201,7 @@ class History:
     async def recording_size(
         self, sentinel_id: str, session_id: str, clip: ClipQuery = WHOLE
     ) -> int:
-        """How many bytes :meth:`recording` would give now."""
+        """The size in bytes of what :meth:`recording` would give now."""
         path = _path(sentinel_id, session_id) + "/recording.mp4"
         response = await self._requests.ask(path, _clip_params(clip), method="HEAD")
         size = (response.headers.getRawHeaders("Content-Length") or [""])[0]
@@ -209,22 +212,23 @@ class History:
     async def delete(self, sentinel_id: str, session_id: str, *, rehearse: bool = False) -> Receipt:
         """Delete a session for good, or only tell what that would be; the receipt.
 
-        :raises SessionLive: it is being written to. :raises SessionHeld: it is held.
+        :raises ~vidlink.errors.SessionLive: if it is being written to.
+        :raises ~vidlink.errors.SessionHeld: if it is held.
         """
         params = {"dry-run": "true"} if rehearse else None
         path = _path(sentinel_id, session_id)
-        return values.read_receipt(await self._requests.json(path, params, method="DELETE"))
+        return await self._requests.read(objects.RECEIPT, path, params, method="DELETE")
 
     async def hold(self, sentinel_id: str, session_id: str, reason: str | None) -> Hold | None:
         """Have a session not deleted by anybody, for `reason`; None releases it."""
         path = _path(sentinel_id, session_id) + "/hold"
         method, value = ("DELETE", None) if reason is None else ("PUT", {"reason": reason})
-        return values.read_hold(await self._requests.json(path, method=method, value=value))
+        return (await self._requests.read(objects.HELD, path, method=method, value=value)).hold
 
     async def receipt_page(self, after: int | None, limit: int) -> ReceiptPage:
         """One page of receipts with numbers below `after` (None: of all), newest first."""
         params = {"after": after, "limit": limit}
-        return values.read_receipt_page(await self._requests.json("/api/v1/receipts", params))
+        return await self._requests.read(objects.RECEIPTS, "/api/v1/receipts", params)
 
     async def receipts(self) -> AsyncIterator[Receipt]:
         """All receipts, newest first."""
@@ -238,9 +242,9 @@ class History:
             after = page.next
 
     async def retention(self, limit: int) -> Retention:
-        """What is kept and for how long, and the first `limit` of what would go now."""
+        """The policy, what there is, and the first `limit` of what would go now."""
         params = {"limit": limit}
-        return values.read_retention(await self._requests.json("/api/v1/retention", params))
+        return await self._requests.read(objects.RETENTION, "/api/v1/retention", params)
 
     async def request_keyframe(self, sentinel_id: str) -> None:
         """Have a Sentinel capture at once, as a keyframe."""
@@ -249,7 +253,8 @@ class History:
     async def change_framerate(self, sentinel_id: str, framerate_mhz: int) -> int:
         """Have a Sentinel capture at another rate (mHz); returns what it was asked for."""
         path, value = _sentinel(sentinel_id) + "/framerate", {"framerate": framerate_mhz / 1000}
-        return values.read_framerate(await self._requests.json(path, method="PUT", value=value))
+        asked = await self._requests.read(objects.FRAMERATE_ASKED, path, method="PUT", value=value)
+        return asked.framerate_mhz
 
 
 def open_history(address: str, reactor: Any) -> History:
@@ -258,7 +263,7 @@ def open_history(address: str, reactor: Any) -> History:
     :param address: ``http://host:port``, ``https://host``, ``wss://host`` or a client endpoint
         string of Twisted's, as the Sentinel's ``--server`` takes it.
     :param reactor: the reactor.
-    :raises UserMistake: `address` is none of these.
+    :raises ~vidlink.errors.UserMistake: if `address` is none of these.
     """
     from treq.client import HTTPClient
     from twisted.web.client import Agent, HTTPConnectionPool
@@ -293,7 +298,10 @@ def _clip_params(clip: ClipQuery) -> dict[str, int | None]:
 
 
 def _film(response: Any, offset: int) -> Film:
-    """What the headers of an answer say of its body."""
+    """The film that the headers of an answer announce.
+
+    :raises BadAnswer: if they do not fit what was asked for.
+    """
     etag = (response.headers.getRawHeaders("ETag") or [""])[0]
     size = response.length
     if not etag or not isinstance(size, int):

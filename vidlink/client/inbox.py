@@ -1,4 +1,4 @@
-"""What a server has said and the program has not taken yet: bounded, in order, with an end."""
+"""Messages of a server that the program has not read yet: bounded, in order, with an end."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vidlink.messages import Message
 #: When so many octets wait, the socket is no longer read; at half of it, it is again. What the
 #: socket had read by then still comes in: 64 KiB, and the message it ends in.
 MAX_BYTES = 4 * 1024 * 1024
-#: What a message costs beside its payload.
+#: The cost of a message beside its payload.
 _EXTRA_BYTES = 256
 
 
-class Inbox:
+class ProctorInbox:
     """Messages between one socket and one reader.
 
     :param pause: called when :attr:`max_bytes` wait.
@@ -36,7 +36,7 @@ class Inbox:
         self._reader: Deferred[None] | None = None
 
     def put(self, message: Message, size_bytes: int) -> None:
-        """A message has come."""
+        """Keep a message that has come."""
         cost = size_bytes + _EXTRA_BYTES
         self._messages.append((message, cost))
         self.held_bytes += cost
@@ -51,10 +51,10 @@ class Inbox:
             self._end = why
             self._wake()
 
-    async def take(self) -> Message:
-        """The next message, as soon as there is one.
+    async def next_message(self) -> Message:
+        """The next message, as soon as there is one; one reader at a time.
 
-        Raises what :meth:`end` was given once everything is taken. One reader at a time.
+        :raises BaseException: that :meth:`end` was given, once everything is read.
         """
         while not self._messages:
             if self._end is not None:

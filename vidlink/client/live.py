@@ -33,7 +33,7 @@ from vidlink.messages import (
 )
 from vidlink.model import InitSegment, Segment, Tier
 
-#: What a connection says, in the order in which it was said.
+#: One thing that a connection says.
 Event = Subscribed | InitSegment | Segment | Skipped | SessionEnded | Sentinels | ErrorMessage
 
 SOFTWARE = f"vidlink-client/{vidlink.__version__}"
@@ -54,7 +54,7 @@ class Live:
 
     def __init__(self, link: ProctorProtocol, registered: ProctorRegistered) -> None:
         self._link = link
-        #: What the server said when it accepted us: `may`, `server_time_us` (microseconds).
+        #: The server's acceptance: `may`, `server_time_us` (microseconds).
         self.registered = registered
 
     def __aiter__(self) -> Live:
@@ -63,11 +63,11 @@ class Live:
     async def __anext__(self) -> Event:
         """The next event; ends when the connection was closed by :meth:`close`.
 
-        :raises Unreachable: the connection broke, or the server fell silent.
-        :raises PeerError: the server closed it; the class says why.
-        :raises BadAnswer: the server said what cannot be read.
+        :raises ~vidlink.errors.Unreachable: if the connection broke, or the server fell silent.
+        :raises ~vidlink.errors.PeerError: if the server closed it; the class says why.
+        :raises ~vidlink.errors.BadAnswer: if the server said what cannot be read.
         """
-        event: Any = await self._link.inbox.take()
+        event: Any = await self._link.inbox.next_message()
         return event  # type: ignore[no-any-return]
 
     def subscribe(
@@ -132,10 +132,10 @@ async def connect(
     :param codecs: the formats to offer; None: all that are installed.
     :param software: program and version, for the server's log; at most 128 characters.
     :param max_bytes: how much may wait for the reader.
-    :raises UserMistake: `address` is none.
-    :raises Unreachable: nobody answers there, or not in time.
-    :raises BadAnswer: who answers is no VidLink server.
-    :raises PeerError: the server does not want us; the class says why.
+    :raises ~vidlink.errors.UserMistake: if `address` is none.
+    :raises ~vidlink.errors.Unreachable: if nobody answers there, or not in time.
+    :raises ~vidlink.errors.BadAnswer: if who answers is no VidLink server.
+    :raises ~vidlink.errors.PeerError: if the server does not want us; the class says why.
     """
     where = read_address(address, reactor, PROCTOR_PATH)
     return await connect_to(where, reactor, codecs, software, max_bytes)

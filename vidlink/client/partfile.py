@@ -20,8 +20,8 @@ from vidlink.model.clips import ClipQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is downloaded: (a clip of) a session."""
+class SessionClip:
+    """A session to be downloaded, or a clip of it."""
 
     sentinel_id: str
     session_id: str
@@ -31,16 +31,15 @@ class Wanted:
 class PartFile:
     """The file of one download; a :class:`~vidlink.client.FilmSink`. Writing blocks.
 
-    What cannot be done with files is a :exc:`~vidlink.errors.UserMistake`.
-
     :param path: where the whole file goes.
     :param wanted: what it will be. If there is the beginning of the same clip already, and the
         session is still live, the `last` that it was begun with stays.
     :param on_bytes: told how many octets have been written.
+    :raises UserMistake: if a file cannot be made or written, here and from every method.
     """
 
     def __init__(
-        self, path: Path, wanted: Wanted, on_bytes: Callable[[int], None] = lambda size: None
+        self, path: Path, wanted: SessionClip, on_bytes: Callable[[int], None] = lambda size: None
     ) -> None:
         self.path = path
         self.part_path = path.with_name(path.name + ".part")
@@ -55,7 +54,7 @@ class PartFile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all has come."""
+        """True if all has come."""
         return self.size_bytes is not None and self.offset == self.size_bytes
 
     def begin(self, film: Film) -> None:
@@ -70,11 +69,11 @@ class PartFile:
         self._on_bytes(len(data))
 
     def finish(self) -> None:
-        """It is whole and right: put it, durably, where it belongs."""
+        """Put the file, whole and right, durably where it belongs."""
         self._do(self._finish)
 
     def forget(self) -> None:
-        """What has come is of no use: the next run begins anew."""
+        """Let the next run begin anew: what has come is of no use."""
         self.offset = 0
         self._do(lambda: self._note_path.unlink(missing_ok=True))
 
@@ -101,7 +100,7 @@ class PartFile:
         held = os.fstat(self._descriptor).st_size
         try:
             note = json.loads(self._note_path.read_text("utf-8"))
-            begun = Wanted(**{**note["wanted"], "clip": ClipQuery(**note["wanted"]["clip"])})
+            begun = SessionClip(**{**note["wanted"], "clip": ClipQuery(**note["wanted"]["clip"])})
             etag, size = str(note["etag"]), int(note["size"])
         except (OSError, ValueError, KeyError, TypeError):
             return
@@ -142,9 +141,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _is_same(begun: Wanted, wanted: Wanted) -> bool:
-    """Whether `wanted` is got by going on with `begun`; a session that is over is wanted to its
-    end."""
+def _is_same(begun: SessionClip, wanted: SessionClip) -> bool:
+    """True if `wanted` is got by going on with `begun`; a session that is over is wanted whole."""
     if begun.clip.last is not None and wanted.clip.last is not None:
         wanted = replace(wanted, clip=replace(wanted.clip, last=begun.clip.last))
     return begun == wanted

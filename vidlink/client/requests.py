@@ -16,6 +16,9 @@ from twisted.web.client import ResponseDone
 
 from vidlink.client.failures import answered, broken
 from vidlink.errors import BadAnswer, Unreachable
+from vidlink.httpjson.table import T, Table
+from vidlink.timer import Timer
+from vidlink.wire.kinds import Misfit
 
 #: An answer has to begin within this time,
 ANSWER_SECONDS = 30.0
@@ -58,6 +61,18 @@ class Requests:
         except (ValueError, RecursionError):
             raise BadAnswer(f"{self.base_url} answers without JSON, so it is no VidLink") from None
 
+    async def read(self, table: Table[T], path: str, *asked: Any, **named: Any) -> T:
+        """The value that :meth:`json` gives as an object of `table`.
+
+        :raises BadAnswer: if it is no such object.
+        """
+        plain = await self.json(path, *asked, **named)
+        try:
+            return table.load(plain)
+        except Misfit as misfit:
+            where = ": " if misfit.path else ""
+            raise BadAnswer(f"the server's answer{where}{misfit}") from None
+
     async def ask(
         self,
         path: str,
@@ -88,25 +103,25 @@ class Requests:
     async def collect(self, response: Any, max_bytes: int) -> bytes:
         """The whole body.
 
-        :raises BadAnswer: it is longer than `max_bytes`.
+        :raises BadAnswer: if it is longer than `max_bytes`.
         """
         pieces: list[bytes] = []
         held = 0
 
-        def take(data: bytes) -> None:
+        def keep(data: bytes) -> None:
             nonlocal held
             held += len(data)
             if held > max_bytes:
                 raise BadAnswer(f"{self.base_url} answers with more than {max_bytes} bytes")
             pieces.append(data)
 
-        await self.deliver(response, take)
+        await self.deliver(response, keep)
         return b"".join(pieces)
 
     async def deliver(self, response: Any, write: Write) -> None:
         """Give the body to `write`, piece by piece; what that raises breaks it off.
 
-        :raises Unreachable: it ended before its end, or stalled.
+        :raises Unreachable: if it ended before its end, or stalled.
         """
         receiver = _Receiver(write, self._clock)
         response.deliverBody(receiver)
@@ -116,24 +131,13 @@ class Requests:
             raise broken(self.base_url, error) from None
 
     async def _in_time(self, asked: Deferred[Any]) -> Any:
-        is_late = False
+        def give_up(*_: object) -> None:
+            raise Unreachable(f"{self.base_url} has not answered within {ANSWER_SECONDS:g} s")
 
-        def give_up() -> None:
-            nonlocal is_late
-            is_late = True
-            asked.cancel()
-
-        timer = self._clock.callLater(ANSWER_SECONDS, give_up)
         try:
-            return await asked
+            return await asked.addTimeout(ANSWER_SECONDS, self._clock, give_up)
         except Exception as error:
-            if is_late:
-                late = f"{self.base_url} has not answered within {ANSWER_SECONDS:g} s"
-                raise Unreachable(late) from None
             raise broken(self.base_url, error) from None
-        finally:
-            if timer.active():
-                timer.cancel()
 
 
 class _Receiver(Protocol):
@@ -141,8 +145,7 @@ class _Receiver(Protocol):
 
     def __init__(self, write: Write, clock: Any) -> None:
         self._write = write
-        self._clock = clock
-        self._timer: Any = None
+        self._stall = Timer(clock)
         self._is_writing = False
         self._end: Failure | None = None
         self.done: Deferred[None] = Deferred(lambda _: self._break_off(CancelledError()))
@@ -157,20 +160,20 @@ class _Receiver(Protocol):
             return
         self._watch()
         try:
-            taken = self._write(data)
+            written = self._write(data)
         except Exception as error:
             self._break_off(error)
             return
-        if isinstance(taken, Deferred):
-            self._stop_watching()
+        if isinstance(written, Deferred):
+            self._stall.stop()
             self._is_writing = True
             transport: Any = self.transport
             transport.pauseProducing()
-            taken.addCallbacks(lambda _: self._go_on(), lambda why: self._break_off(why.value))
+            written.addCallbacks(lambda _: self._go_on(), lambda why: self._break_off(why.value))
 
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
-        """It is over, or broken; what is still being written is waited for."""
-        self._stop_watching()
+        """The body is over, or broken off; what is still being written is waited for."""
+        self._stall.stop()
         self._end = reason
         self._finish()
 
@@ -191,18 +194,13 @@ class _Receiver(Protocol):
             transport.resumeProducing()
 
     def _watch(self) -> None:
-        self._stop_watching()
-        self._timer = self._clock.callLater(STALL_SECONDS, self._stalled)
-
-    def _stop_watching(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._stall.start(STALL_SECONDS, self._stalled)
 
     def _stalled(self) -> None:
         self._break_off(Unreachable(f"nothing has come for {STALL_SECONDS:g} s"))
 
     def _break_off(self, error: BaseException) -> None:
-        self._stop_watching()
+        self._stall.stop()
         if not self.done.called:
             self.done.errback(error)
         transport: Any = self.transport

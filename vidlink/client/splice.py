@@ -46,14 +46,14 @@ class Splice:
 
     @property
     def seconds(self) -> float:
-        """How long the film is."""
+        """The length of the film so far."""
         return 0.0 if self._media is None else self.end_ticks / self._media.timescale
 
     def begin(self, init: InitSegment) -> bytes:
-        """What the initialization segment of a session adds to the film.
+        """Go on with the initialization segment of a session; the octets that it adds to the film.
 
-        :raises OtherPicture: the film cannot go on with it.
-        :raises NotMedia: it is none.
+        :raises OtherPicture: if the film cannot go on with it.
+        :raises NotMedia: if it is none.
         """
         media, description = read_init(init.data), sample_description(init.data)
         if self._media is None:
@@ -68,9 +68,9 @@ class Splice:
         return b""
 
     def add(self, segment: Segment) -> bytes:
-        """What a segment adds to the film; nothing if it is there already, or no init is.
+        """The octets that a segment adds; none if it is there already, or no init is.
 
-        :raises NotMedia: it is none.
+        :raises NotMedia: if it is none.
         """
         if self._media is None:
             return b""
@@ -94,7 +94,7 @@ class Splice:
         return segment.sequence <= self._place[1]
 
     def _follows(self, segment: Segment) -> bool:
-        """Whether its time goes on from the one before."""
+        """True if its time goes on from the one before."""
         if self._place is None or segment.session_id != self._place[0]:
             return False
         step = segment.sequence - self._place[1]

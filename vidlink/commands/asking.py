@@ -1,4 +1,4 @@
-"""What the commands that ask a server have in common: where it is, and which time is meant."""
+"""Options of the commands that ask a server: where it is, and which time is meant."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class RangeOptions(AskingOptions):
     def read_range(self) -> None:
         """Replace the texts of both times by microseconds since the epoch.
 
-        :raises UserMistake: one is no time, or they are the wrong way round.
+        :raises UserMistake: if one is no time, or they are the wrong way round.
         """
         for name in ("from", "to"):
             if self[name] is not None:
@@ -81,7 +81,7 @@ class RangeOptions(AskingOptions):
 def checked_sentinel(text: str) -> str:
     """`text`, if it may name a Sentinel.
 
-    :raises UserMistake: it may not.
+    :raises UserMistake: if it may not.
     """
     if not is_sentinel_id(text):
         raise UserMistake(f"{text!r} is no sentinel's id; 'vidlink ls' lists them")
@@ -91,7 +91,7 @@ def checked_sentinel(text: str) -> str:
 def checked_group(text: str) -> str:
     """`text`, if it may name a group.
 
-    :raises UserMistake: it may not.
+    :raises UserMistake: if it may not.
     """
     try:
         NAME.dump(text)
@@ -103,7 +103,7 @@ def checked_group(text: str) -> str:
 def checked_session(text: str) -> str:
     """`text`, if it may name a session.
 
-    :raises UserMistake: it may not.
+    :raises UserMistake: if it may not.
     """
     if not is_session_id(text):
         raise UserMistake(f"{text!r} is no session's id; 'vidlink ls SENTINEL' lists them")

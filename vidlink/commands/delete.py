@@ -27,7 +27,7 @@ _PAGE = 1_000
 
 
 class Options(AskingOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     synopsis = "SENTINEL [SESSION] [options]"
@@ -59,10 +59,10 @@ class Options(AskingOptions):
 def run(options: Options) -> int:
     """Delete what is wanted; a line on standard output for each receipt.
 
-    :raises VidlinkError: there is no such session, or no server, or it does not allow it.
+    :raises VidlinkError: if there is no such session, or no server, or it does not allow it.
     """
     return run_with_history(
-        options["server"], lambda history: delete_all(options, history, tell, _agrees)
+        options["server"], lambda history, _: delete_all(options, history, tell, _agrees)
     )
 
 
@@ -103,7 +103,7 @@ async def delete_all(
 
 
 async def _outlook(record: SessionRecord, history: History) -> str:
-    """What becomes of a session whose deletion was not answered; a large one takes its time."""
+    """The fate of a session whose deletion was not answered; a large one takes its time."""
     session = record.session
     try:
         await history.session(session.sentinel_id, session.session_id)
@@ -129,7 +129,7 @@ def _is_over(record: SessionRecord, before_us: int) -> bool:
 
 
 def receipt_line(receipt: Receipt) -> str:
-    """What was deleted, or would be, on one line."""
+    """A receipt, or a rehearsal, on one line."""
     what = "would delete" if receipt.number is None else f"receipt {receipt.number}: deleted"
     return (
         f"{what} {receipt.session_id} of {receipt.sentinel_id}, {moment(receipt.started_time_us)}, "

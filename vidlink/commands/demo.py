@@ -15,15 +15,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import (
-    FilteringLogObserver,
-    LogLevel,
-    LogLevelFilterPredicate,
-    globalLogBeginner,
-    textFileLogObserver,
-)
 
-from vidlink.commands.output import tell
+from vidlink.commands.output import log_warnings, tell
 from vidlink.errors import UserMistake
 from vidlink.options import OneLineOptions
 
@@ -33,7 +26,7 @@ STOP_SECONDS = 5.0
 
 
 class Options(OneLineOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = "vidlink demo"
     longdesc = (
@@ -62,24 +55,24 @@ class ScreensProcess(ProcessProtocol):
 
     def __init__(self) -> None:
         self.ended: Deferred[None] = Deferred()
-        self.stopping = False
+        self.is_stopping = False
 
     def outReceived(self, data: bytes) -> None:
-        """It has something to say."""
+        """Pass on a complaint."""
         sys.stderr.buffer.write(data)
         sys.stderr.flush()
 
     errReceived = outReceived
 
     def processEnded(self, reason: Any) -> None:
-        """It is over; if that was not our wish, say so."""
-        if not self.stopping and not reason.check(ProcessDone):
+        """Say so if the end was not our wish."""
+        if not self.is_stopping and not reason.check(ProcessDone):
             print(f"vidlink demo: screens have ended: {reason.value}", file=sys.stderr)
         self.ended.callback(None)
 
     def stop(self, clock: Any) -> Deferred[None]:
         """Ask it to end; fires when it has."""
-        self.stopping = True
+        self.is_stopping = True
         if self.transport is not None and not self.ended.called:
             self.transport.closeStdin()
             killing = clock.callLater(STOP_SECONDS, self.transport.signalProcess, "KILL")
@@ -90,16 +83,13 @@ class ScreensProcess(ProcessProtocol):
 def run(options: Options) -> None:
     """Run the demo until it is interrupted or its time is over.
 
-    :raises UserMistake: the port is taken, or the folder cannot be used.
+    :raises UserMistake: if the port is taken, or the folder cannot be used.
     """
     from twisted.internet import reactor
 
     clock: Any = reactor
-    levels = LogLevelFilterPredicate(LogLevel.warn)
     # That there are no credentials is no news here: only this machine can come in.
-    levels.setLogLevelForNamespace("vidlink.server.tap", LogLevel.error)
-    warnings = FilteringLogObserver(textFileLogObserver(sys.stderr), [levels])
-    globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
+    log_warnings(besides="vidlink.server.tap")
     port = _usable_port(options["port"])
     data = Path(options["data"]).resolve()
     service = _server(port, data)
@@ -149,7 +139,7 @@ def _shared_out(screens: int, processes: int) -> list[list[str]]:
 def _usable_port(port: int) -> int:
     """`port`, or a free one for 0, after seeing that we may listen there.
 
-    :raises UserMistake: we may not.
+    :raises UserMistake: if we may not.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError
 
-from vidlink.client import History, open_history
+from vidlink.client import History
 from vidlink.client.download import Downloaded, fetch, verify
 from vidlink.client.partfile import PartFile
-from vidlink.client.values import gap_json
 from vidlink.commands.asking import (
     RangeOptions,
     checked_group,
@@ -23,9 +23,10 @@ from vidlink.commands.asking import (
 from vidlink.commands.output import tell
 from vidlink.commands.plan import Job, Wish, plan
 from vidlink.commands.progress import Progress
-from vidlink.commands.running import run_in_reactor
+from vidlink.commands.running import run_with_history
 from vidlink.commands.words import age, count, gap_words, size
 from vidlink.errors import Damaged, UserMistake, VidlinkError
+from vidlink.httpjson.objects import GAP
 
 COMMAND = "vidlink export"
 #: Exit statuses, besides that of an interruption.
@@ -33,7 +34,7 @@ WHOLE, FAILED, WITH_GAPS = 0, 1, 2
 
 
 class Options(RangeOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     synopsis = "SENTINEL [SESSION] | --group GROUP [options]"
@@ -68,7 +69,7 @@ class Options(RangeOptions):
         self.read_range()
 
     def wish(self) -> Wish:
-        """What is to be fetched."""
+        """The wish that the options are."""
         return Wish(self["sentinel"], self["session"], self["group"], self["from"], self["to"])
 
 
@@ -99,7 +100,7 @@ class Export:
     async def run(self, jobs: list[Job], place: Callable[[Job], Path]) -> int:
         """Do all of `jobs`; the exit status. One that fails does not stop the others.
 
-        :raises UserMistake: nothing can be written, so that it is no use to go on.
+        :raises UserMistake: if nothing can be written, so that it is no use to go on.
         """
         for number, job in enumerate(jobs, 1):
             self._progress.label = (
@@ -203,7 +204,7 @@ def write_gaps(found: Downloaded, part: PartFile) -> None:
             "sessionId": part.wanted.session_id,
             "first": found.first,
             "last": found.last,
-            "gaps": [gap_json(gap) for gap in found.gaps],
+            "gaps": [GAP.dump(gap) for gap in found.gaps],
             "undecodable": found.undecodable,
         }
         beside.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
@@ -214,8 +215,8 @@ def write_gaps(found: Downloaded, part: PartFile) -> None:
 def placing(output: str, jobs: list[Job], is_forced: bool) -> Callable[[Job], Path]:
     """Where each job's file goes; the folder is made.
 
-    :raises UserMistake: it cannot be made, the file named is there already, or one is named for
-        many.
+    :raises UserMistake: if it cannot be made, the file named is there already, or one is named
+        for many.
     """
     path = Path(output)
     if len(jobs) > 1 and path.suffix.lower() == ".mp4" and not path.is_dir():
@@ -239,21 +240,15 @@ def _make(folder: Path) -> None:
 def run(options: Options) -> int:
     """Fetch what is wanted; the exit status.
 
-    :raises VidlinkError: nothing of it can be had.
+    :raises VidlinkError: if nothing of it can be had.
     """
-    return run_in_reactor(lambda reactor: _export(options, reactor))
+    return run_with_history(options["server"], partial(_export, options))
 
 
-async def _export(options: Options, reactor: Any) -> int:
-    history = open_history(options["server"], reactor)
-    try:
-        jobs = await plan(history, options.wish())
-        is_forced = bool(options["force"])
-        place = placing(options["output"], jobs, is_forced)
-        total_bytes = sum(job.about_bytes for job in jobs)
-        is_terminal = sys.stderr.isatty()
-        progress = Progress(sys.stderr, reactor.seconds, total_bytes, is_terminal)
-        export = Export(history, reactor, progress, tell, is_forced)
-        return await export.run(jobs, place)
-    finally:
-        await history.close()
+async def _export(options: Options, history: History, reactor: Any) -> int:
+    jobs = await plan(history, options.wish())
+    is_forced = bool(options["force"])
+    place = placing(options["output"], jobs, is_forced)
+    total_bytes = sum(job.about_bytes for job in jobs)
+    progress = Progress(sys.stderr, reactor.seconds, total_bytes, sys.stderr.isatty())
+    return await Export(history, reactor, progress, tell, is_forced).run(jobs, place)

@@ -23,7 +23,7 @@ SOUND, DAMAGED, CANNOT, INTERRUPTED = 0, 1, 2, 130
 
 
 class Options(AnywhereOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     synopsis = "DATA [options]"
@@ -61,7 +61,7 @@ def run(options: Options) -> int:
     is_terminal = stream.isatty()
     progress = Progress(stream, time.monotonic, 0, is_terminal)
     progress.label = "checked"
-    output = Output(_put, progress if is_terminal else None, as_json=bool(options["json"]))
+    output = Output(_put, progress if is_terminal else None, is_json=bool(options["json"]))
     try:
         return check(options, output, wall_clock_us)
     except VidlinkError as error:
@@ -90,11 +90,11 @@ class Output:
     """
 
     def __init__(
-        self, put: Callable[[str], None], progress: Progress | None, *, as_json: bool
+        self, put: Callable[[str], None], progress: Progress | None, *, is_json: bool
     ) -> None:
         self._put = put
         self._progress = progress
-        self._as_json = as_json
+        self._as_json = is_json
 
     def find(self, finding: Finding) -> None:
         """One finding."""
@@ -128,7 +128,7 @@ class Output:
 def check(options: Options, output: Output, now_us: Callable[[], int]) -> int:
     """Check, and tell `output`; returns the exit status.
 
-    :raises VidlinkError: the folder cannot be checked.
+    :raises VidlinkError: if the folder cannot be checked.
     """
     began = time.monotonic()
     work = Check(options["data"], Disk(), put=output.find, expect=output.expect, came=output.came)
@@ -166,7 +166,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
 
 
 def summary_words(summary: Summary, seconds: float) -> str:
-    """What a run has come to, on one line."""
+    """The outcome of a run, on one line."""
     looked = (
         f"{count(summary.sessions, 'session')}, {count(summary.parts, 'part')}, "
         f"{count(summary.segments, 'segment')}, {size(summary.read_bytes)} "
@@ -179,7 +179,7 @@ def summary_words(summary: Summary, seconds: float) -> str:
 
 
 def summary_json(summary: Summary, seconds: float) -> dict[str, Any]:
-    """What a run has come to, for programs."""
+    """The outcome of a run, for programs."""
     return {
         "finding": "summary",
         "sessions": summary.sessions,

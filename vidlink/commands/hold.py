@@ -16,7 +16,7 @@ COMMAND = "vidlink hold"
 
 
 class Options(AskingOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     synopsis = "SENTINEL SESSION [options]"
@@ -43,9 +43,10 @@ class Options(AskingOptions):
 def run(options: Options) -> int:
     """Hold or release it.
 
-    :raises VidlinkError: there is no such session, or no server, or it does not allow it.
+    :raises ~vidlink.errors.VidlinkError: if there is no such session, or no server, or it does
+        not allow it.
     """
-    return run_with_history(options["server"], lambda history: hold(options, history, tell))
+    return run_with_history(options["server"], lambda history, _: hold(options, history, tell))
 
 
 async def hold(options: Options, history: History, put: Callable[[str], None]) -> int:

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.client.values import sentinel_json, session_json
 from vidlink.commands.asking import RangeOptions, checked_group, checked_sentinel
 from vidlink.commands.output import tell
 from vidlink.commands.running import run_with_history
 from vidlink.commands.table import Row, put_table
 from vidlink.commands.words import age, gap_lines, length, missing_words, moment, rate, shown, size
 from vidlink.errors import NotFound, UserMistake
+from vidlink.httpjson.objects import SENTINEL, SESSION
 from vidlink.model import (
     RecordingState,
     SentinelState,
@@ -28,12 +28,12 @@ from vidlink.model import (
 COMMAND = "vidlink ls"
 MAX_SESSIONS = 1_000_000
 _PAGE = 1_000
-_RECORDING = {
+RECORDING = {
     RecordingState.OK: "on",
     RecordingState.TROUBLE: "TROUBLE",
     RecordingState.NONE: "off",
 }
-_STATES = {
+STATES = {
     SessionState.LIVE: "live",
     SessionState.ENDED: "ended",
     SessionState.SEALED: "complete",
@@ -43,7 +43,7 @@ SESSION_HEAD = ("SENTINEL", "SESSION", "STATE", "BEGAN", "LENGTH", "SEGMENTS", "
 
 
 class Options(RangeOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     synopsis = "[SENTINEL] [options]"
@@ -84,9 +84,9 @@ class Options(RangeOptions):
 def run(options: Options) -> int:
     """List what is wanted on standard output.
 
-    :raises VidlinkError: there is no such Sentinel, or no server.
+    :raises ~vidlink.errors.VidlinkError: if there is no such Sentinel, or no server.
     """
-    return run_with_history(options["server"], lambda history: list_all(options, history, tell))
+    return run_with_history(options["server"], lambda history, _: list_all(options, history, tell))
 
 
 async def list_all(options: Options, history: History, put: Callable[[str], None]) -> int:
@@ -105,7 +105,7 @@ async def list_all(options: Options, history: History, put: Callable[[str], None
         await _list_sessions(options, history, put, now_us)
     elif options["json"]:
         for status in sentinels:
-            put(json.dumps(sentinel_json(status)))
+            put(json.dumps(SENTINEL.dump(status)))
     else:
         put_table(put, SENTINEL_HEAD, [(sentinel_row(one, now_us), ()) for one in sentinels])
     return 0
@@ -130,7 +130,7 @@ async def _list_sessions(
             ids = record.session.sentinel_id, record.session.session_id
             whole = await history.session(*ids)
             if options["json"]:
-                put(json.dumps(session_json(whole)))
+                put(json.dumps(SESSION.dump(whole)))
             else:
                 rows.append((session_row(whole, now_us), remarks(whole)))
             listed += 1
@@ -144,7 +144,7 @@ async def _list_sessions(
 
 
 def remarks(record: SessionRecord) -> list[str]:
-    """What is said below a session: whether it is held, and what is missing."""
+    """The lines below a session: that it is held, and what is missing."""
     hold = record.hold
     held = [] if hold is None else [f"HELD since {moment(hold.time_us)}: {shown(hold.reason)}"]
     return [*held, *gap_lines(record.gaps)]
@@ -160,7 +160,7 @@ def sentinel_row(status: SentinelStatus, now_us: int) -> Row:
         status.state.value if status.state is SentinelState.LIVE else status.state.value.upper(),
         rate(status.framerate_mhz),
         "never" if last is None else f"{age((now_us - last) / 1e6)} ago",
-        _RECORDING[status.recording],
+        RECORDING[status.recording],
     )
 
 
@@ -173,7 +173,7 @@ def session_row(record: SessionRecord, now_us: int) -> Row:
     return (
         record.session.sentinel_id,
         record.session.session_id,
-        _STATES[record.state],
+        STATES[record.state],
         moment(begun),
         "-" if over is None else length((over - begun) / 1e6),
         f"{record.segment_count:,}",

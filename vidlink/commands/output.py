@@ -10,14 +10,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+
 from vidlink.errors import UserMistake
 
 
 def tell(text: str) -> None:
     """Print `text` as a line, at once.
 
-    :raises UserMistake: it cannot be written, such as to a full disk.
-    :raises BrokenPipeError: whoever read has gone.
+    :raises UserMistake: if it cannot be written, such as to a full disk.
+    :raises BrokenPipeError: if whoever read has gone.
     """
     try:
         print(text, flush=True)
@@ -25,12 +33,22 @@ def tell(text: str) -> None:
         raise given_up(error) from None
 
 
+def log_warnings(besides: str = "") -> None:
+    """Log to standard error what is a warning or worse; of the module `besides`, errors only."""
+    levels = LogLevelFilterPredicate(LogLevel.warn)
+    if besides:
+        levels.setLogLevelForNamespace(besides, LogLevel.error)
+    warnings = FilteringLogObserver(textFileLogObserver(sys.stderr), [levels])
+    globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
+
+
 @contextmanager
 def printing() -> Iterator[None]:
     """All that is printed within it has been written when it ends.
 
-    Raises what :func:`tell` raises, and :exc:`~vidlink.errors.UserMistake` if there is no
-    standard output: the next file or socket would get its number.
+    :raises UserMistake: as :func:`tell`, and if there is no standard output: the next file or
+        socket would get its number.
+    :raises BrokenPipeError: if whoever read has gone.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -48,7 +66,7 @@ def printing() -> Iterator[None]:
 
 
 def given_up(error: OSError) -> Exception:
-    """What it means that standard output cannot be written, which is not tried again."""
+    """The error to raise when standard output cannot be written, which is not tried again."""
     # Python would complain of what it cannot write at its end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):

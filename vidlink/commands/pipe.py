@@ -51,8 +51,8 @@ class Pipe:
     async def write(self, data: bytes) -> None:
         """Write all of `data`; returns when the kernel has it.
 
-        :raises NobodyReads: the reader has gone.
-        :raises UserMistake: it cannot be written, such as to a full disk.
+        :raises NobodyReads: if the reader has gone.
+        :raises UserMistake: if it cannot be written, such as to a full disk.
         """
         if self.closed.called:
             raise NobodyReads
@@ -74,7 +74,7 @@ class Pipe:
         return self._descriptor
 
     def logPrefix(self) -> str:
-        """How it is called in logs."""
+        """The name in logs."""
         return "standard output"
 
     def doRead(self) -> Any:

@@ -1,4 +1,4 @@
-"""What an export has to fetch: which sessions, which part of each, and under which names."""
+"""The plan of an export: which sessions, which part of each, and under which names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidlink.client import History
-from vidlink.client.partfile import Wanted
+from vidlink.client.partfile import SessionClip
 from vidlink.commands.words import stamp
 from vidlink.errors import NotFound
 from vidlink.model import SessionQuery, SessionRecord, SessionState
@@ -20,14 +20,14 @@ _PAGE = 1_000
 class Job:
     """One file to be: what it will be of, its name, and about how large it will get."""
 
-    wanted: Wanted
+    wanted: SessionClip
     name: str
     about_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the person has asked for; times in microseconds since the epoch."""
+    """A person's wish; times in microseconds since the epoch."""
 
     sentinel_id: str | None
     session_id: str | None
@@ -39,7 +39,7 @@ class Wish:
 async def plan(history: History, wish: Wish) -> list[Job]:
     """A job for every session, oldest first.
 
-    :raises NotFound: nothing of it is recorded.
+    :raises NotFound: if nothing of it is recorded.
     """
     records = [one for one in await _records(history, wish) if one.segment_count]
     if not records:
@@ -64,7 +64,7 @@ async def _records(history: History, wish: Wish) -> list[SessionRecord]:
 
 
 def _overlaps(record: SessionRecord, wish: Wish) -> bool:
-    """Whether something of it was captured in time."""
+    """True if something of it was captured in time."""
     begin_us, over_us = record.start_time_us, record.end_time_us
     if begin_us is None or over_us is None:
         return False
@@ -72,8 +72,8 @@ def _overlaps(record: SessionRecord, wish: Wish) -> bool:
     return is_early_enough and (wish.from_us is None or over_us > wish.from_us)
 
 
-def _wanted(record: SessionRecord, wish: Wish) -> Wanted:
-    """What is asked for of a session: all of it if the range takes it in."""
+def _wanted(record: SessionRecord, wish: Wish) -> SessionClip:
+    """The clip of a session that is wished for: all of it if the range takes it in."""
     begin_us, over_us = record.start_time_us or 0, record.end_time_us or 0
     is_live = record.state is SessionState.LIVE
     clip = ClipQuery(
@@ -82,7 +82,7 @@ def _wanted(record: SessionRecord, wish: Wish) -> Wanted:
         # What a live session goes on with is for another time: this has to stay what it is.
         last=record.last_sequence if is_live else None,
     )
-    return Wanted(record.session.sentinel_id, record.session.session_id, clip)
+    return SessionClip(record.session.sentinel_id, record.session.session_id, clip)
 
 
 def _begin_us(record: SessionRecord, wish: Wish) -> int:
@@ -107,7 +107,7 @@ def _about(record: SessionRecord, wish: Wish) -> int:
 
 
 def _told(wish: Wish) -> str:
-    """What was asked for, in words."""
+    """`wish` in words."""
     if wish.group is not None:
         what = f"group {wish.group!r}"
     elif wish.session_id is not None:

@@ -1,4 +1,4 @@
-"""How far a long download is: a line redrawn on a terminal, one now and then elsewhere."""
+"""The progress of a long download: a line redrawn on a terminal, one now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TextIO
 
 from vidlink.commands.words import length, size
 
-#: How often it is drawn, at most.
+#: The shortest time between two drawings.
 TERMINAL_SECONDS = 0.1
 PLAIN_SECONDS = 10.0
 _BAR = 24
@@ -61,7 +61,7 @@ class Progress:
             self._width = 0
 
     def line(self) -> str:
-        """How far it is."""
+        """The progress as a text."""
         whole = self.total_bytes or 1
         share = self.done_bytes / whole
         bar = "#" * int(share * _BAR)

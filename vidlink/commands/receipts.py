@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.client.values import receipt_json
 from vidlink.commands.asking import AskingOptions, checked_sentinel
 from vidlink.commands.output import tell
 from vidlink.commands.retention import REASONS
 from vidlink.commands.running import run_with_history
 from vidlink.commands.table import Row, put_table
 from vidlink.commands.words import moment, shown, size
+from vidlink.httpjson.objects import RECEIPT
 from vidlink.model import Receipt
 
 COMMAND = "vidlink receipts"
@@ -22,7 +22,7 @@ MAX_RECEIPTS = 1_000_000
 
 
 class Options(AskingOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     synopsis = "[SENTINEL] [options]"
@@ -46,9 +46,9 @@ class Options(AskingOptions):
 def run(options: Options) -> int:
     """List them on standard output.
 
-    :raises VidlinkError: there is no server.
+    :raises ~vidlink.errors.VidlinkError: if there is no server.
     """
-    return run_with_history(options["server"], lambda history: list_all(options, history, tell))
+    return run_with_history(options["server"], lambda history, _: list_all(options, history, tell))
 
 
 async def list_all(options: Options, history: History, put: Callable[[str], None]) -> int:
@@ -63,7 +63,7 @@ async def list_all(options: Options, history: History, put: Callable[[str], None
             break
         listed += 1
         if options["json"]:
-            put(json.dumps(receipt_json(receipt)))
+            put(json.dumps(RECEIPT.dump(receipt)))
         else:
             rows.append(_row(receipt))
     if not options["json"]:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.client.values import due_json
 from vidlink.commands.asking import AskingOptions
 from vidlink.commands.output import tell
 from vidlink.commands.running import run_with_history
 from vidlink.commands.table import put_table
 from vidlink.commands.words import count, length, moment, size
+from vidlink.httpjson.objects import DUE
 from vidlink.model import DeletionReason, Retention
 
 COMMAND = "vidlink retention"
@@ -26,7 +26,7 @@ REASONS = {
 
 
 class Options(AskingOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     longdesc = (
@@ -48,9 +48,9 @@ class Options(AskingOptions):
 def run(options: Options) -> int:
     """Show it on standard output.
 
-    :raises VidlinkError: there is no server.
+    :raises ~vidlink.errors.VidlinkError: if there is no server.
     """
-    return run_with_history(options["server"], lambda history: show(options, history, tell))
+    return run_with_history(options["server"], lambda history, _: show(options, history, tell))
 
 
 async def show(options: Options, history: History, put: Callable[[str], None]) -> int:
@@ -58,7 +58,7 @@ async def show(options: Options, history: History, put: Callable[[str], None]) -
     found = await history.retention(options["limit"])
     if options["json"]:
         for one in found.due:
-            put(json.dumps(due_json(one)))
+            put(json.dumps(DUE.dump(one)))
         return 0
     for line in policy_lines(found):
         put(line)

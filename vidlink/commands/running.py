@@ -1,4 +1,4 @@
-"""How a command that waits is run: one coroutine in a reactor, ended by itself or by Ctrl-C."""
+"""Commands that wait: one coroutine in a reactor, ended by itself or by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,16 +9,10 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ReactorNotRunning
-from twisted.logger import (
-    FilteringLogObserver,
-    LogLevel,
-    LogLevelFilterPredicate,
-    globalLogBeginner,
-    textFileLogObserver,
-)
 from twisted.python.failure import Failure
 
 from vidlink.client import History, open_history
+from vidlink.commands.output import log_warnings
 from vidlink.daemon import prepare
 
 Main = Callable[[Any], Coroutine[Deferred[Any], Any, int]]
@@ -37,10 +31,7 @@ def run_in_reactor(main: Main) -> int:
 
     clock: Any = reactor
     prepare(clock)
-    warnings = FilteringLogObserver(
-        textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)]
-    )
-    globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
+    log_warnings()
     running = _Run(main, clock)
     clock.callWhenRunning(running.begin)
     clock.addSystemEventTrigger("before", "shutdown", running.interrupt)
@@ -48,16 +39,16 @@ def run_in_reactor(main: Main) -> int:
     return running.status()
 
 
-def run_with_history(server: str, work: Callable[[History], Coroutine[Any, Any, int]]) -> int:
-    """The same for ``work(history)``, with the history of the server at `server`.
+def run_with_history(server: str, work: Callable[[History, Any], Coroutine[Any, Any, int]]) -> int:
+    """The same for ``work(history, reactor)``, with the history of the server at `server`.
 
-    :raises UserMistake: `server` is no address of one.
+    :raises ~vidlink.errors.UserMistake: if `server` is no address of one.
     """
 
     async def main(reactor: Any) -> int:
         history = open_history(server, reactor)
         try:
-            return await work(history)
+            return await work(history, reactor)
         finally:
             await history.close()
 
@@ -89,7 +80,7 @@ class _Run:
         return over
 
     def status(self) -> int:
-        """What the coroutine returned; raises what it raised."""
+        """The status that the coroutine returned; its error is raised."""
         if isinstance(self._outcome, Failure):
             if self._outcome.check(CancelledError):
                 return INTERRUPTED

@@ -13,14 +13,8 @@ from twisted.application.service import MultiService
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.protocol import Protocol
 from twisted.internet.stdio import StandardIO
-from twisted.logger import (
-    FilteringLogObserver,
-    LogLevel,
-    LogLevelFilterPredicate,
-    globalLogBeginner,
-    textFileLogObserver,
-)
 
+from vidlink.commands.output import log_warnings
 from vidlink.sentinel import tap
 
 SIZE = "1280x720"
@@ -44,10 +38,7 @@ def main(server: str, names: list[str]) -> None:
     from twisted.internet import reactor
 
     clock: Any = reactor
-    warnings = FilteringLogObserver(
-        textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)]
-    )
-    globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
+    log_warnings()
     services = MultiService()
     for name in names:
         options = tap.Options()

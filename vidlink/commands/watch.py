@@ -19,7 +19,7 @@ from vidlink.messages import ErrorMessage, SessionEnded, Skipped, StartFrom, Sub
 from vidlink.model import InitSegment, Segment, Tier
 
 COMMAND = "vidlink watch"
-#: What may wait for a player that is slow: the less, the sooner it is back at what is live.
+#: So much may wait for a player that is slow: the less, the sooner it is back at what is live.
 MAX_WAITING_BYTES = 512 * 1024
 MAX_SECONDS = 86_400 * 365
 #: The exit status when the film cannot go on because the picture is another one.
@@ -30,7 +30,7 @@ Write = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
 class Options(AskingOptions):
-    """What may be chosen."""
+    """The options of the command."""
 
     command = COMMAND
     synopsis = "SENTINEL [options] | PLAYER"
@@ -60,7 +60,7 @@ class Options(AskingOptions):
 
 
 class Viewing:
-    """What comes of one Sentinel, written out as one film.
+    """The events of one Sentinel, written out as one film.
 
     :param events: what :class:`~vidlink.client.Follow` gives.
     :param write: writes octets, and returns when they are taken.
@@ -82,13 +82,13 @@ class Viewing:
         """Go on for ever; returns only with a status of failure."""
         async for event in self._events:
             try:
-                await self._take(event)
+                await self._act_on(event)
             except OtherPicture as end:
                 self._say(f"{end}; a film cannot go on so: run the command again")
                 return OTHER_PICTURE
         raise AssertionError("a follower has no end")
 
-    async def _take(self, event: Any) -> None:
+    async def _act_on(self, event: Any) -> None:
         match event:
             case Segment():
                 await self._show(self._splice.add(event))
@@ -125,7 +125,7 @@ class Viewing:
 def run(options: Options) -> int:
     """Watch until the reader goes away, or the time is over; the exit status.
 
-    :raises VidlinkError: there is no such Sentinel, or no server.
+    :raises VidlinkError: if there is no such Sentinel, or no server.
     """
     if os.isatty(sys.stdout.fileno()):
         raise UserMistake(
@@ -170,7 +170,7 @@ async def watch(options: Options, reactor: Any) -> int:
 async def _known(history: Any, sentinel_id: str) -> None:
     """Look whether there is such a Sentinel, and such a server.
 
-    :raises NotFound: there is none.
+    :raises NotFound: if there is none.
     """
     try:
         if all(one.sentinel_id != sentinel_id for one in await history.sentinels()):

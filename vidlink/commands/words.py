@@ -37,12 +37,12 @@ SKIPPED = {
 
 
 def age(seconds: float) -> str:
-    """How old something is: ``0.4 s``, ``12 s``, ``3 min 5 s``."""
+    """The age of something: ``0.4 s``, ``12 s``, ``3 min 5 s``."""
     return f"{max(0.0, seconds):.1f} s" if seconds < 9.95 else length(seconds)
 
 
 def length(seconds: float) -> str:
-    """How long something lasts: ``12 s``, ``3 min 5 s``, ``2 h 10 min``, ``4 d 3 h``."""
+    """The time that something lasts: ``12 s``, ``3 min 5 s``, ``2 h 10 min``, ``4 d 3 h``."""
     whole = max(0, round(seconds))
     minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
     if not minutes:
@@ -114,7 +114,7 @@ def gap_words(gap: Gap) -> str:
 
 
 def missing_words(gaps: Sequence[Gap]) -> str:
-    """How much all of them are: ``12 segments, 3 s in 2 gaps``; ``none`` if there is none."""
+    """The sum of all gaps: ``12 segments, 3 s in 2 gaps``; ``none`` if there is none."""
     if not gaps:
         return "none"
     segments = sum((gap.last or gap.first) - gap.first + 1 for gap in gaps if gap.first is not None)
@@ -148,7 +148,7 @@ def read_moment(text: str, option: str) -> int:
     An integer is such microseconds; ``2026-07-01T09:30:00Z`` or ``2026-07-01 09:30`` is a time,
     in this machine's zone if it names none; ``2026-07-01`` is its first moment.
 
-    :raises UserMistake: it is none.
+    :raises UserMistake: if it is none.
     """
     if text.isascii() and text.isdigit() and len(text) > 8 and int(text) < TIME_LIMIT_US:
         return int(text)

@@ -25,6 +25,10 @@ class ICodec(Interface):
         """`bool`: whether a binary payload that :meth:`decode` accepts is byte for byte what
         :meth:`encode` gives for the result, so that it may be forwarded as it came."""
     )
+    max_control_bytes = Attribute(
+        """`int | None`: the longest message without media that :meth:`decode` takes, an argument
+        of the class by this name; None: the format has a bound of its own."""
+    )
 
     def encode(message: Message) -> tuple[bytes, bool]:
         """The payload, and whether it goes into a binary (True) or a text (False) frame.

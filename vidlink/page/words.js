@@ -68,7 +68,7 @@ export const SESSION_STATES = { live: "Live", ended: "Ended", sealed: "Complete"
 /** Why a viewer was not sent something. */
 export const SKIPPED = {
   lag: "fell behind",
-  undecodable: "pictures before the next keyframe were of no use",
+  undecodable: "of no use before the next keyframe",
   missing: "lost before the server had it",
 };
 

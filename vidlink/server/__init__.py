@@ -1,1 +1,4 @@
-"""The server's sockets: WebSockets for Sentinels and Proctors, HTTP for page and history."""
+"""The server: one port, HTTP for page and history, WebSockets for Sentinels and Proctors.
+
+The daemon is :class:`.service.ServerService`; :mod:`.tap` puts it together with relay and store.
+"""

@@ -26,7 +26,7 @@ from vidlink.server.sockets.watch import WatchFactory
 
 COMMAND = "twistd vidlink-server"
 TICK_SECONDS = 1.0
-#: How long peers have, at shutdown, to take what was written to them.
+#: At shutdown peers have so long to take what was written to them.
 FAREWELL_SECONDS = 1.0
 
 

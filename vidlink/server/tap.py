@@ -23,10 +23,10 @@ from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
-from vidlink.server.port.assets import Page
+from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_exposure
 from vidlink.server.port.origin import Hosts
-from vidlink.server.port.site import build_root, make_site
+from vidlink.server.port.site import Root, Site
 from vidlink.server.service import COMMAND, TICK_SECONDS, ServerService
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
@@ -37,7 +37,7 @@ from vidlink.store.store import QUEUE_BYTES
 _log = Logger()
 
 DEFAULT_LISTEN = "tcp:8080:interface=127.0.0.1"
-#: How many connections may wait to be accepted: a whole room comes back at once.
+#: So many connections may wait to be accepted: a whole room comes back at once.
 BACKLOG = 1024
 HANDSHAKE_SECONDS = 5
 
@@ -56,7 +56,7 @@ _DAY_US = 24 * 60 * 60 * 1_000_000
 
 
 class Options(OneLineOptions):
-    """What the operator may choose."""
+    """The options of the daemon."""
 
     command = COMMAND
     longdesc = (
@@ -131,8 +131,9 @@ def _assemble(options: Options) -> ServerService:
     from twisted.internet import reactor
 
     # Klein brings in a reactor of its own choice unless there is one already.
-    from vidlink.server.api.history import History
-    from vidlink.server.api.probes import Vitals
+    from vidlink.server.api.history import Api
+    from vidlink.server.api.openapi import document
+    from vidlink.server.api.probes import Probes
 
     clock: Any = reactor
     prepare(clock)
@@ -144,15 +145,16 @@ def _assemble(options: Options) -> ServerService:
         total_bytes=options["buffer-total-bytes"],
     )
     store = _store(options, clock)
-    link: dict[str, Any] = {"codecs": find_codecs(), "clock": clock}
-    ingest = IngestFactory(hub, store.ledger, wall_clock_us, **link)
-    watch = WatchFactory(hub, wall_clock_us, **link)
-    history = History(
+    codecs = find_codecs()
+    ingest = IngestFactory(hub, store.ledger, wall_clock_us, codecs=codecs, clock=clock)
+    watch = WatchFactory(hub, wall_clock_us, codecs=codecs, clock=clock)
+    api = Api(
         store.archive,
         hub,
         store.keeping,
+        document=document(),
         wall_clock_us=wall_clock_us,
-        allow_delete=bool(options["allow-delete"]),
+        can_delete=bool(options["allow-delete"]),
     )
     health = Health(
         store,
@@ -162,16 +164,22 @@ def _assemble(options: Options) -> ServerService:
         tick_seconds=TICK_SECONDS,
         min_free_bytes=kept_free(options),
     )
-    vitals = Vitals(health, Metrics(hub, store, health, watch.links))
-    root = build_root(history, vitals, Page.load(), link_resource(ingest), link_resource(watch))
-    site = make_site(root, clock=clock, hosts=hosts)
+    probes = Probes(health, Metrics(hub, store, health, watch.links))
+    root = Root(
+        api.resource(),
+        probes.resource(),
+        Assets.load(),
+        link_resource(ingest),
+        link_resource(watch),
+    )
+    site = Site(root, clock=clock, hosts=hosts)
     ports = [_port(description, site, clock) for description in options["listen"]]
     clock.callWhenRunning(warn_that_open, options["listen"])
     return ServerService(hub, store, health, ingest, watch, ports, clock)
 
 
 def link_resource(factory: LinkFactory) -> IResource:
-    """What is served at the path of `factory`, with Autobahn's own timers turned on."""
+    """The resource at the path of `factory`, with Autobahn's own timers turned on."""
     factory.setProtocolOptions(
         openHandshakeTimeout=HANDSHAKE_SECONDS,
         # Without it, every call sets it to False.
@@ -198,7 +206,7 @@ def _store(options: Options, clock: Any) -> RecordingStore:
 
 
 def policy_of(options: Options) -> Policy:
-    """What is deleted of itself."""
+    """The policy that the options are."""
     days = options["retain-days"]
     return Policy(
         max_age_us=None if days is None else int(days * _DAY_US),
@@ -209,7 +217,7 @@ def policy_of(options: Options) -> Policy:
 
 
 def kept_free(options: Options) -> int | None:
-    """How much room is kept on the disk by deleting; a rehearsal keeps none."""
+    """The room in octets that deleting keeps on the disk; a rehearsal keeps none."""
     policy = policy_of(options)
     return None if policy.is_rehearsal else policy.min_free_bytes
 
@@ -224,7 +232,7 @@ def _hosts(options: Options) -> Hosts:
 def _port(description: str, site: IProtocolFactory, clock: Any) -> IService:
     """The service that listens there.
 
-    :raises UserMistake: Twisted does not understand the endpoint.
+    :raises UserMistake: if Twisted does not understand the endpoint.
     """
     lacks_backlog = re.match("(tcp6?|ssl):", description) and ":backlog=" not in description
     endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else description

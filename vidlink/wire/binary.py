@@ -58,7 +58,7 @@ class BinaryCodec:
     canonical = True
 
     def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
-        self._max_control_bytes = max_control_bytes
+        self.max_control_bytes = max_control_bytes
 
     def encode(self, message: Message) -> tuple[bytes, bool]:
         """Media as binary frame, everything else as text."""
@@ -71,7 +71,7 @@ class BinaryCodec:
     def decode(self, payload: bytes | memoryview, is_binary: bool) -> Message:
         """The message in `payload`; `data` of media is a view into it."""
         if not is_binary:
-            return _decode_control(load_json(payload, self._max_control_bytes))
+            return _decode_control(load_json(payload, self.max_control_bytes))
         try:
             kind, flags, sentinel_size, session_size, duration, sequence, start, framerate = (
                 HEADER.unpack_from(payload)

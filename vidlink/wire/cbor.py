@@ -29,7 +29,7 @@ class CborCodec:
     canonical = False
 
     def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
-        self._max_control_bytes = max_control_bytes
+        self.max_control_bytes = max_control_bytes
 
     def encode(self, message: Message) -> tuple[bytes, bool]:
         """The map of `message`."""
@@ -45,12 +45,12 @@ class CborCodec:
         """The message in `payload`; `data` of media is a view into it, if it is most of it."""
         if not is_binary:
             raise BadMessage(f"{self.name} has no text frames")
-        large = len(payload) > self._max_control_bytes
+        large = len(payload) > self.max_control_bytes
         plain = load_cbor(payload, MAX_MESSAGE_BYTES, MAX_MEDIA_PARTS if large else None)
         if large and word_of(plain) not in MEDIA_WORDS:
             raise BadMessage(
                 f"a message of {len(payload)} octets without media is longer than "
-                f"{self._max_control_bytes}"
+                f"{self.max_control_bytes}"
             )
         media = plain.get("data") if isinstance(plain, dict) else None
         if isinstance(media, memoryview) and 2 * len(media) < len(payload):

@@ -32,7 +32,7 @@ class JsonCodec:
     canonical = False
 
     def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
-        self._max_control_bytes = max_control_bytes
+        self.max_control_bytes = max_control_bytes
 
     def encode(self, message: Message) -> tuple[bytes, bool]:
         """The text of `message`."""
@@ -48,14 +48,14 @@ class JsonCodec:
         """The message in `payload`."""
         if is_binary:
             raise BadMessage(f"{self.name} has no binary frames")
-        large = len(payload) > self._max_control_bytes
+        large = len(payload) > self.max_control_bytes
         plain = load_json(payload, MAX_MESSAGE_BYTES, MAX_MEDIA_PARTS if large else None)
         if word_of(plain) in MEDIA_WORDS:
             plain["data"] = _octets(plain.get("data", ABSENT))
         elif large:
             raise BadMessage(
                 f"a text of {len(payload)} octets without media is longer than "
-                f"{self._max_control_bytes}"
+                f"{self.max_control_bytes}"
             )
         return from_plain(plain)
 

@@ -53,7 +53,7 @@ class ProtobufCodec:
     canonical = False
 
     def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
-        self._max_control_bytes = max_control_bytes
+        self.max_control_bytes = max_control_bytes
 
     def encode(self, message: Message) -> tuple[bytes, bool]:
         """The envelope of `message`."""
@@ -69,8 +69,8 @@ class ProtobufCodec:
         """The message in `payload`."""
         if not is_binary:
             raise BadMessage(f"{self.name} has no text frames")
-        if len(payload) > self._max_control_bytes:
-            _check_large(payload, self._max_control_bytes)
+        if len(payload) > self.max_control_bytes:
+            _check_large(payload, self.max_control_bytes)
         envelope = _Envelope()
         try:
             envelope.ParseFromString(payload)

@@ -22,7 +22,7 @@ from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
-from vidlink.server.port.site import Root, make_site
+from vidlink.server.port.site import Root, Site
 from vidlink.server.sockets.ingest import IngestFactory, IngestProtocol
 from vidlink.server.sockets.paced import FRAMES_PER_TURN
 from vidlink.server.tap import link_resource
@@ -86,7 +86,7 @@ def main() -> None:
     echo = EchoFactory(hub, store, wall_clock_us, codecs=find_codecs(), clock=clock)
     nothing = Resource()
     root = Root(nothing, nothing, nothing, link_resource(echo), nothing)
-    site = make_site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]))
+    site = Site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]))
 
     def tell(port: IListeningPort) -> None:
         address: Any = port.getHost()

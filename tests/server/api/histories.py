@@ -18,11 +18,12 @@ from tests.store.samples import EPOCH_US, a_session, an_arrival, renamed
 from vidlink.interfaces import IArchive, IPublisher
 from vidlink.model import Arrival, Cause, Gap, Policy, Registration, Session
 from vidlink.relay.hub import Hub
-from vidlink.server.api.history import History
-from vidlink.server.api.probes import Vitals
+from vidlink.server.api.history import Api
+from vidlink.server.api.openapi import document
+from vidlink.server.api.probes import Probes
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
-from vidlink.server.port.site import build_root
+from vidlink.server.port.site import Root
 
 BASE = "http://127.0.0.1:8080"
 NOW_US = EPOCH_US + 3_600_000_000
@@ -133,20 +134,21 @@ class HistoryCase(SynchronousTestCase):
         self.store.end(session.session_id, "over", EPOCH_US + 70_000_000)
         return session.session_id
 
-    def serve(self, archive: IArchive, *, allow_delete: bool = True) -> None:
+    def serve(self, archive: IArchive, *, can_delete: bool = True) -> None:
         """Answer from `archive` from now on."""
-        history = History(
+        history = Api(
             archive,
             self.hub,
             self.store,
+            document=document(),
             wall_clock_us=lambda: NOW_US,
-            allow_delete=allow_delete,
+            can_delete=can_delete,
         )
         self.health = Health(self.store, self.store, self.hub, lambda: self.seconds)
         self.health.tick()
-        vitals = Vitals(self.health, Metrics(self.hub, self.store, self.health, [object()]))
+        vitals = Probes(self.health, Metrics(self.hub, self.store, self.health, [object()]))
         self.client: Any = StubTreq(
-            build_root(history, vitals, history.resource(), *[Resource()] * 2)
+            Root(history.resource(), vitals.resource(), history.resource(), *[Resource()] * 2)
         )
 
     def ask(

@@ -26,7 +26,7 @@ from vidlink.errors import Damaged
 from vidlink.interfaces import IBody
 from vidlink.model import Cause, Gap
 from vidlink.server.api.bodies import PIECE_BYTES
-from vidlink.server.api.history import History
+from vidlink.server.api.history import Api
 
 FILM = DESK_PATH + "/recording.mp4"
 DAY_US = 86_400_000_000
@@ -262,7 +262,7 @@ class FlowTests(HistoryCase):
         """A client that asks for the scripted body and takes `room_bytes` of the answer."""
         self.clock = MemoryReactorClock()
         self.archive = ScriptedArchive(body)
-        history = History(self.archive, self.hub, self.store, wall_clock_us=lambda: NOW_US)
+        history = Api(self.archive, self.hub, self.store, document={}, wall_clock_us=lambda: NOW_US)
         site = Site(history.resource(), reactor=self.clock)
         connection = Connection(site, self.clock, room_bytes)
         path = (DESK_PATH + "/segments/0-9").encode()
@@ -341,7 +341,9 @@ class FlowTests(HistoryCase):
         """HEAD tells the size and reads nothing."""
         body = ScriptedBody(self.MANY)
         clock = MemoryReactorClock()
-        history = History(ScriptedArchive(body), self.hub, self.store, wall_clock_us=lambda: NOW_US)
+        history = Api(
+            ScriptedArchive(body), self.hub, self.store, document={}, wall_clock_us=lambda: NOW_US
+        )
         connection = Connection(Site(history.resource(), reactor=clock), clock)
         path = (DESK_PATH + "/segments/0-9").encode()
         connection.send(b"HEAD " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")

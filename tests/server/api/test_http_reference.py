@@ -12,9 +12,9 @@ from typing import Any
 from tests.server.api.histories import GATE, HistoryCase, Seen
 from vidlink import errors
 from vidlink.server.api import refusals
-from vidlink.server.api.history import History
+from vidlink.server.api.history import Api
 from vidlink.server.api.parameters import MAX_RANGE, MAX_SEGMENTS, MAX_SESSIONS
-from vidlink.server.api.probes import Vitals
+from vidlink.server.api.probes import Probes
 from vidlink.server.port.channel import Bounds
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "http.md"
@@ -84,7 +84,7 @@ def routes() -> set[tuple[str, str]]:
     """Every method and path that the server takes."""
     variables = {"sentinel": "sentinelId", "session": "sessionId"}
     taken = set()
-    rules = [*History.app.url_map.iter_rules(), *Vitals.app.url_map.iter_rules()]
+    rules = [*Api.app.url_map.iter_rules(), *Probes.app.url_map.iter_rules()]
     for rule in rules:
         path = re.sub("<([a-z]+)>", lambda m: "{" + variables.get(m[1], m[1]) + "}", rule.rule)
         several = path.endswith("{numbers}")

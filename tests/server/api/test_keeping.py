@@ -25,7 +25,7 @@ class KeepingTests(HistoryCase):
     def test_not_allowed(self) -> None:
         """Unless the operator allows it, nothing is deleted or held, and the client knows that
         beforehand; looking is free."""
-        self.serve(self.store, allow_delete=False)
+        self.serve(self.store, can_delete=False)
         self.assertEqual(self.get_json("/api/v1/me")["may"], ["watch", "control"])
         for seen in (
             self.delete(),

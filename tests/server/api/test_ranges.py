@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.server.api.ranges import Conditions, Part, is_current, requested_part
+from vidlink.server.api.ranges import ByteRange, Conditions, is_current, requested_range
 from vidlink.server.api.refusals import PreconditionFailed, RangeNotSatisfiable
 
 ETAG = "v1"
@@ -14,9 +14,9 @@ SIZES = st.integers(0, 40)
 PLACES = st.integers(0, 60)
 
 
-def part_of(text: str, size_bytes: int = 10) -> Part | None:
+def part_of(text: str, size_bytes: int = 10) -> ByteRange | None:
     """What a bare ``Range`` asks for."""
-    return requested_part(Conditions(range=text), ETAG, size_bytes)
+    return requested_range(Conditions(range=text), ETAG, size_bytes)
 
 
 def sent(text: str, size_bytes: int) -> bytes | None:
@@ -57,16 +57,16 @@ class RangeTests(SynchronousTestCase):
     def test_examples(self) -> None:
         """The examples of RFC 9110 section 14.1.2, of 10,000 bytes."""
         for text, part in (
-            ("bytes=0-499", Part(0, 499)),
-            ("bytes=500-999", Part(500, 999)),
-            ("bytes=-500", Part(9500, 9999)),
-            ("bytes=9500-", Part(9500, 9999)),
-            ("bytes=0-0", Part(0, 0)),
-            ("bytes=-1", Part(9999, 9999)),
-            ("Bytes= 0-499 ,", Part(0, 499)),
-            ("bytes=9999-99999999999999999999999999", Part(9999, 9999)),
-            ("bytes=-99999999999999999999999999", Part(0, 9999)),
-            ("bytes=0000000000000000000000000000001-2", Part(1, 2)),
+            ("bytes=0-499", ByteRange(0, 499)),
+            ("bytes=500-999", ByteRange(500, 999)),
+            ("bytes=-500", ByteRange(9500, 9999)),
+            ("bytes=9500-", ByteRange(9500, 9999)),
+            ("bytes=0-0", ByteRange(0, 0)),
+            ("bytes=-1", ByteRange(9999, 9999)),
+            ("Bytes= 0-499 ,", ByteRange(0, 499)),
+            ("bytes=9999-99999999999999999999999999", ByteRange(9999, 9999)),
+            ("bytes=-99999999999999999999999999", ByteRange(0, 9999)),
+            ("bytes=0000000000000000000000000000001-2", ByteRange(1, 2)),
         ):
             self.assertEqual(part_of(text, 10_000), part, text)
 
@@ -107,8 +107,8 @@ class RangeTests(SynchronousTestCase):
     def test_if_range(self) -> None:
         """A range holds for the version it was meant for, by strong comparison, or not at all."""
         for if_range, part in (
-            ('"v1"', Part(2, 3)),
-            (' "v1" ', Part(2, 3)),
+            ('"v1"', ByteRange(2, 3)),
+            (' "v1" ', ByteRange(2, 3)),
             ('W/"v1"', None),
             ('"v2"', None),
             ("v1", None),
@@ -117,12 +117,12 @@ class RangeTests(SynchronousTestCase):
             ("Sun, 06 Nov 1994 08:49:37 GMT", None),
         ):
             conditions = Conditions(range="bytes=2-3", if_range=if_range)
-            self.assertEqual(requested_part(conditions, ETAG, 10), part, if_range)
+            self.assertEqual(requested_range(conditions, ETAG, 10), part, if_range)
 
     def test_if_range_before_416(self) -> None:
         """A range that was meant for a longer version does not fail, it gives the whole."""
         conditions = Conditions(range="bytes=20-", if_range='"longer"')
-        self.assertIsNone(requested_part(conditions, ETAG, 10))
+        self.assertIsNone(requested_range(conditions, ETAG, 10))
 
     @given(st.text("0123456789-=, bytesBYTES+_.\t٣", max_size=20), SIZES)
     def test_any_text(self, text: str, size: int) -> None:

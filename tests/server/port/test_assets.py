@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
 from tests.server.sockets.opened import Answer, Connection
-from vidlink.server.port.assets import TYPES, Page
+from vidlink.server.port.assets import TYPES, Assets
 
 FILES = {
     "index.html": "<!doctype html><title>Übersicht</title>".encode(),
@@ -23,11 +23,11 @@ class PageTests(SynchronousTestCase):
     """The page's files over HTTP."""
 
     def ask(
-        self, path: str, *headers: str, method: str = "GET", page: Page | None = None
+        self, path: str, *headers: str, method: str = "GET", page: Assets | None = None
     ) -> Answer:
         """What a browser gets."""
         clock = MemoryReactorClock()
-        connection = Connection(Site(page or Page(FILES), reactor=clock), clock)
+        connection = Connection(Site(page or Assets(FILES), reactor=clock), clock)
         lines = "".join(header + "\r\n" for header in ("Host: x", *headers))
         connection.send(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode())
         (answer,) = connection.answers()
@@ -53,7 +53,7 @@ class PageTests(SynchronousTestCase):
         etag = self.ask("/page.js").headers["etag"]
         again = self.ask("/page.js", f"If-None-Match: {etag}")
         self.assertEqual((again.status, again.body), (304, b""))
-        newer = Page({**FILES, "page.js": b"export {1};"})
+        newer = Assets({**FILES, "page.js": b"export {1};"})
         self.assertEqual(self.ask("/page.js", f"If-None-Match: {etag}", page=newer).status, 200)
         other = self.ask("/page.js", 'If-Match: "other"')
         self.assertEqual((other.status, other.error_code), (412, "precondition-failed"))
@@ -86,7 +86,7 @@ class PageTests(SynchronousTestCase):
 
     def test_shipped_page(self) -> None:
         """The page as shipped: every file is served, and each that another one names is there."""
-        page = Page.load()
+        page = Assets.load()
         shipped = [entry for entry in resources.files("vidlink.page").iterdir() if entry.is_file()]
         served = [entry for entry in shipped if entry.name.endswith(tuple(TYPES))]
         self.assertIn("index.html", [entry.name for entry in served])

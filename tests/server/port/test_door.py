@@ -14,7 +14,7 @@ from vidlink.server.port.channel import Bounds
 from vidlink.server.port.door import NEWCOMERS_PER_TURN, Door
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
-from vidlink.server.port.site import Root, make_site
+from vidlink.server.port.site import Root, Site
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"
 
@@ -117,7 +117,7 @@ class SiteTests(SynchronousTestCase):
         self.clock = Turns()
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
         page = Empty()
-        self.site = make_site(Root(page, page, page, page, page), clock=self.clock, hosts=hosts)
+        self.site = Site(Root(page, page, page, page, page), clock=self.clock, hosts=hosts)
         self.inside = [self.connect() for _ in range(NEWCOMERS_PER_TURN)]
 
     def connect(self) -> Connection:

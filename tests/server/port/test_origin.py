@@ -31,16 +31,16 @@ class Case(SynchronousTestCase):
     def assert_hosts(self, rules: Hosts, ours: Iterable[str], foreign: Iterable[str]) -> None:
         """The rules admit `ours` and refuse `foreign`, over plain HTTP."""
         for host in ours:
-            rules.check([host], [], secure=False)
+            rules.check([host], [], is_secure=False)
         for host in foreign:
             with self.assertRaises(Misdirected, msg=host):
-                rules.check([host], [], secure=False)
+                rules.check([host], [], is_secure=False)
 
     def assert_foreign(self, rules: Hosts, host: str, origins: Iterable[str]) -> None:
         """The rules refuse each of `origins` at `host`, over plain HTTP."""
         for origin in origins:
             with self.assertRaises(ForeignOrigin, msg=origin):
-                rules.check([host], [origin], secure=False)
+                rules.check([host], [origin], is_secure=False)
 
 
 class HostTests(Case):
@@ -84,8 +84,8 @@ class HostTests(Case):
         rules = hosts("tcp:80:interface=127.0.0.1", "ssl:443:interface=127.0.0.1")
         self.assert_hosts(rules, ["localhost", "localhost:80"], [])
         rules = hosts("ssl:443:interface=127.0.0.1")
-        rules.check(["localhost"], [], secure=True)
-        self.assertRaises(Misdirected, rules.check, ["localhost"], [], secure=False)
+        rules.check(["localhost"], [], is_secure=True)
+        self.assertRaises(Misdirected, rules.check, ["localhost"], [], is_secure=False)
 
     def test_port_of_the_systems_choice(self) -> None:
         """Where the port is not known beforehand, any will do; the name still counts."""
@@ -146,7 +146,7 @@ class HostTests(Case):
         for rules in (hosts(LOOPBACK), hosts(ANYWHERE)):
             for values in bad:
                 with self.assertRaises(BadHeader, msg=repr(values)):
-                    rules.check(values, [], secure=False)
+                    rules.check(values, [], is_secure=False)
 
 
 class OriginTests(Case):
@@ -154,12 +154,12 @@ class OriginTests(Case):
 
     def test_no_browser(self) -> None:
         """A request without Origin is none of a browser's."""
-        hosts(LOOPBACK).check(["localhost:8080"], [], secure=False)
+        hosts(LOOPBACK).check(["localhost:8080"], [], is_secure=False)
 
     def test_own_page(self) -> None:
         """The page that was fetched from this very host may ask, however it is written."""
         rules = hosts(LOOPBACK, "tcp:80:interface=127.0.0.1", "ssl:443:interface=127.0.0.1")
-        for host, origin, secure in (
+        for host, origin, is_secure in (
             ("localhost:8080", "http://localhost:8080", False),
             ("[::1]:8080", "http://[::1]:8080", False),
             ("LocalHost:8080", "HTTP://LOCALHOST:8080", False),
@@ -168,7 +168,7 @@ class OriginTests(Case):
             ("localhost", "https://localhost", True),
             ("localhost:443", "https://localhost", True),
         ):
-            rules.check([host], [origin], secure)
+            rules.check([host], [origin], is_secure)
 
     def test_foreign_pages(self) -> None:
         """No other origin may, look-alikes included."""
@@ -211,14 +211,14 @@ class OriginTests(Case):
         """Two Origin headers are none of a browser's, even if both are ours."""
         own = "http://localhost:8080"
         with self.assertRaises(ForeignOrigin):
-            hosts(LOOPBACK).check(["localhost:8080"], [own, own], secure=False)
+            hosts(LOOPBACK).check(["localhost:8080"], [own, own], is_secure=False)
 
     def test_allowed_origin(self) -> None:
         """An origin that was allowed may ask under each of our names; its look-alikes may not."""
         rules = hosts(LOOPBACK, allowed=[PAGE + "/"])
         for host in ("127.0.0.1:8080", "vidlink.example.org"):
             for origin in (PAGE, PAGE + ":443"):
-                rules.check([host], [origin], secure=False)
+                rules.check([host], [origin], is_secure=False)
         alike = [
             "https://vidlink.example.org:444",
             "https://vidlink.example.org.",
@@ -241,7 +241,7 @@ class OriginTests(Case):
         """Whatever is sent, it is refused by name or it is ours; nothing else is raised."""
         host, origins = ("localhost:8080", [text]) if as_origin else (text, [])
         try:
-            hosts(LOOPBACK).check([host], origins, secure=False)
+            hosts(LOOPBACK).check([host], origins, is_secure=False)
         except (BadHeader, Misdirected, ForeignOrigin):
             return
         self.assertEqual((origins or [host])[0].lower().removeprefix("http://"), "localhost:8080")

@@ -18,15 +18,15 @@ from tests.server.api.test_bodies import ScriptedArchive, ScriptedBody
 from tests.server.sockets.opened import Answer, Connection
 from vidlink.relay.hub import Hub
 from vidlink.server.api.bodies import PIECE_BYTES
-from vidlink.server.api.history import History
-from vidlink.server.api.probes import Vitals
+from vidlink.server.api.history import Api
+from vidlink.server.api.probes import Probes
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
-from vidlink.server.port.assets import Page
+from vidlink.server.port.assets import Assets
 from vidlink.server.port.channel import Bounds
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
-from vidlink.server.port.site import build_root, make_site
+from vidlink.server.port.site import Root, Site
 
 HOST = b"Host: 127.0.0.1:8080\r\n"
 INDEX = b"<!doctype html><title>VidLink</title>" + b"." * 20_000
@@ -120,12 +120,12 @@ class SiteCase(SynchronousTestCase):
         store = MemoryStore(wall_clock_us=lambda: NOW_US)
         recorded(store, DESK)
         hub = Hub(self.clock.seconds)
-        self.history = History(store, hub, store, wall_clock_us=lambda: NOW_US)
+        self.history = Api(store, hub, store, document={}, wall_clock_us=lambda: NOW_US)
         health = Health(store, store, hub, self.clock.seconds)
-        self.vitals = Vitals(health, Metrics(hub, store, health, ()))
+        self.vitals = Probes(health, Metrics(hub, store, health, ()))
         self.scripted = Scripted()
         self.bounds = Bounds()
-        self.serve(Page({"index.html": INDEX}))
+        self.serve(Assets({"index.html": INDEX}))
 
     def serve(self, page: Resource) -> None:
         """Serve `page` beside the rest from now on."""
@@ -138,9 +138,9 @@ class SiteCase(SynchronousTestCase):
             webStatus=False,
         )
         websocket = WebSocketResource(factory)
-        root = build_root(self.history, self.vitals, page, websocket, websocket)
+        root = Root(self.history.resource(), self.vitals.resource(), page, websocket, websocket)
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
-        self.site = make_site(root, clock=self.clock, hosts=hosts)
+        self.site = Site(root, clock=self.clock, hosts=hosts)
         self.site.doStart()
         self.addCleanup(self.site.doStop)
 
@@ -658,8 +658,12 @@ class LogTests(SiteCase):
         """An answer that was cut off is not logged as if it had been sent."""
         body = ScriptedBody(4 * PIECE_BYTES, damaged_at=3 * PIECE_BYTES)
         archive = ScriptedArchive(body)
-        self.history = History(
-            archive, Hub(self.clock.seconds), MemoryStore(), wall_clock_us=lambda: NOW_US
+        self.history = Api(
+            archive,
+            Hub(self.clock.seconds),
+            MemoryStore(),
+            document={},
+            wall_clock_us=lambda: NOW_US,
         )
         self.serve(self.scripted)
         self.assertEqual(self.lines(get(DESK_PATH + "/segments/0-9")), [])

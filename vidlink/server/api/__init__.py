@@ -1,4 +1,4 @@
-"""The HTTP interface: requests into questions, values into JSON. Its paths are in :mod:`.history`.
+"""The HTTP interface, :class:`.history.Api`: requests into questions, values into answers.
 
 The answers are found in :mod:`vidlink.store.reading`; connections are :mod:`vidlink.server.port`.
 """

@@ -1,5 +1,5 @@
-"""How values and errors become HTTP answers: JSON, statuses, validators, caching, and the
-headers that are on every answer.
+"""HTTP answers from values and errors: JSON, statuses, validators, caching, and the headers that
+are on every answer.
 
 Media is answered in :mod:`vidlink.server.api.bodies`; which statuses there are is in
 :mod:`vidlink.errors` and :mod:`vidlink.server.api.refusals`.
@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import NOT_MODIFIED
 from twisted.web.server import Request
+from werkzeug import exceptions
 
 from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
 from vidlink.server.api.ranges import Conditions, is_current
-from vidlink.server.api.refusals import HttpError
+from vidlink.server.api.refusals import HttpError, MethodNotAllowed, NoSuchPath
 
 JSON = "application/json"
 #: The answer may be kept, and has to be asked for again before it is used.
@@ -27,7 +29,7 @@ CHECK_FIRST = "private, no-cache"
 FOR_EVER = "private, max-age=31536000, immutable"
 #: The answer is of this moment.
 NEVER = "no-store"
-#: What the page may load, and from where: nothing but what this server serves.
+#: The page may load nothing but what this server serves.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -95,12 +97,18 @@ def answer_json(request: Request, value: object) -> bytes:
 
 def answer_now(request: Request, value: object) -> bytes:
     """`value` as JSON, of this moment only."""
-    return _whole(request, to_json(value))
+    return answer_text(request, to_json(value), JSON)
 
 
 def answer_text(request: Request, data: bytes, content_type: str) -> bytes:
     """`data` as a text, of this moment only."""
-    return _whole(request, data, content_type)
+    headers = {
+        "Content-Type": content_type,
+        "Content-Length": str(len(data)),
+        "Cache-Control": NEVER,
+    }
+    set_headers(request, headers)
+    return data
 
 
 def answer_error(request: Request, error: BaseException) -> bytes:
@@ -121,7 +129,19 @@ def answer_error(request: Request, error: BaseException) -> bytes:
     request.setResponseCode(status)
     if isinstance(error, HttpError):
         set_headers(request, dict(error.headers))
-    return _whole(request, error_json(code, message))
+    return answer_text(request, error_json(code, message), JSON)
+
+
+def answer_failure(request: Any, failure: Failure) -> bytes:
+    """`failure` of a table of paths, or of what it called, as :func:`answer_error` has it."""
+    error = failure.value
+    assert error is not None, "a failure has a cause"
+    if isinstance(error, exceptions.MethodNotAllowed):
+        method = request.method.decode("ascii")
+        error = MethodNotAllowed(method[:20], error.valid_methods or ())
+    elif isinstance(error, exceptions.HTTPException):
+        error = NoSuchPath("there is nothing at this path")
+    return answer_error(request, error)
 
 
 def asker(request: Request) -> str:
@@ -151,18 +171,8 @@ def set_headers(request: Request, headers: dict[str, str]) -> None:
         request.setHeader(name.encode("ascii"), value.encode("ascii"))
 
 
-def _whole(request: Request, data: bytes, content_type: str = JSON) -> bytes:
-    headers = {
-        "Content-Type": content_type,
-        "Content-Length": str(len(data)),
-        "Cache-Control": NEVER,
-    }
-    set_headers(request, headers)
-    return data
-
-
 def escaped(text: bytes) -> str:
-    """What a client sent, for the log: one line, printable, and not too long."""
+    """Octets of a client's for the log: one line, printable, and not too long."""
     return repr(text[:_LONGEST_LOGGED])[2:-1]
 
 

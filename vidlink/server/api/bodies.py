@@ -27,7 +27,7 @@ from vidlink.server.api.answers import (
     not_modified,
     set_headers,
 )
-from vidlink.server.api.ranges import Part, is_current, requested_part
+from vidlink.server.api.ranges import ByteRange, is_current, requested_range
 
 PIECE_BYTES = 256 * 1024
 
@@ -51,8 +51,8 @@ class SmallBody:
 async def send_body(request: Request, body: IBody, headers: Mapping[str, str]) -> bytes:
     """Answer `request` with `body`, or with the range of it that is asked for.
 
-    `headers` go with every answer that has a body. Returns what is left to be written; raises
-    what :meth:`~vidlink.interfaces.IBody.read` raises as long as an error can still be answered.
+    `headers` go with every answer that has a body. Returns what is left to be written; an error of
+    :meth:`~vidlink.interfaces.IBody.read` is raised as long as it can still be answered.
     """
     asked = conditions(request)
     validators = {
@@ -63,8 +63,8 @@ async def send_body(request: Request, body: IBody, headers: Mapping[str, str]) -
         set_headers(request, validators)
         return not_modified(request)
     is_get = request.method == b"GET"
-    part = requested_part(asked, body.etag, body.size_bytes) if is_get else None
-    sent = part or Part(0, body.size_bytes - 1)
+    part = requested_range(asked, body.etag, body.size_bytes) if is_get else None
+    sent = part or ByteRange(0, body.size_bytes - 1)
     first_piece = await _read(body, sent) if is_get else b""
     set_headers(request, {**headers, **validators, "Accept-Ranges": "bytes"})
     set_headers(request, {"Content-Length": str(sent.size_bytes)})
@@ -78,7 +78,7 @@ async def send_body(request: Request, body: IBody, headers: Mapping[str, str]) -
     return b""
 
 
-async def _send_rest(request: Request, body: IBody, sent: Part, piece: bytes) -> None:
+async def _send_rest(request: Request, body: IBody, sent: ByteRange, piece: bytes) -> None:
     gate = _Gate()
     request.registerProducer(gate, True)
     place = sent.first
@@ -89,7 +89,7 @@ async def _send_rest(request: Request, body: IBody, sent: Part, piece: bytes) ->
             if place > sent.last:
                 return
             await gate.passed()
-            piece = await _read(body, Part(place, sent.last))
+            piece = await _read(body, ByteRange(place, sent.last))
     except CancelledError:
         raise
     except Exception as error:
@@ -104,7 +104,7 @@ async def _send_rest(request: Request, body: IBody, sent: Part, piece: bytes) ->
             request.unregisterProducer()
 
 
-async def _read(body: IBody, part: Part) -> bytes:
+async def _read(body: IBody, part: ByteRange) -> bytes:
     """The first piece of `part`; never fewer bytes than that."""
     wanted = min(PIECE_BYTES, part.size_bytes)
     piece = await body.read(part.first, wanted)

@@ -1,15 +1,16 @@
 """The HTTP interface under ``/api/v1``: what there is, what was recorded, and control for scripts.
 
-This is the table of its paths. What is asked for is read in :mod:`vidlink.server.api.parameters`,
-answered through :mod:`vidlink.server.api.answers` and :mod:`vidlink.server.api.bodies`; who may ask
-at all is settled before, in :mod:`vidlink.server.port.site`; what is asked about the server itself
-is in :mod:`vidlink.server.api.probes`. Importing this brings in Klein, and with it the reactor, so
-taps import it when the daemon is made.
+The table of its paths is one idea, and stands in one place. What is asked for is read in
+:mod:`vidlink.server.api.parameters`, answered through :mod:`vidlink.server.api.answers` and
+:mod:`vidlink.server.api.bodies`; who may ask at all is settled before, in
+:mod:`vidlink.server.port.site`; what is asked about the server itself is in
+:mod:`vidlink.server.api.probes`. Importing this brings in Klein, and with it the reactor, so taps
+import it when the daemon is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from klein import Klein
@@ -18,14 +19,25 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from vidlink.errors import NotFound
+from vidlink.httpjson import objects
+from vidlink.httpjson.kinds import Json
 from vidlink.interfaces import IArchive, IHub, IRetention
-from vidlink.model import Hold, SegmentQuery, SessionQuery
+from vidlink.model import (
+    Hold,
+    RecordingState,
+    Registration,
+    SegmentQuery,
+    SentinelState,
+    SentinelStatus,
+    SessionQuery,
+)
 from vidlink.model.clips import ClipQuery
-from vidlink.server.api import listings, openapi, parameters
+from vidlink.server.api import parameters
 from vidlink.server.api.answers import (
     CHECK_FIRST,
     JSON,
     answer_bytes,
+    answer_failure,
     answer_json,
     answer_now,
     asker,
@@ -33,33 +45,22 @@ from vidlink.server.api.answers import (
 )
 from vidlink.server.api.bodies import SmallBody, send_body
 from vidlink.server.api.media import PLAYLIST, VIDEO, clip_headers, film_headers
-from vidlink.server.api.parameters import (
-    MAX_DUE,
-    MAX_RANGE,
-    MAX_RECEIPTS,
-    MAX_SEGMENTS,
-    MAX_SESSIONS,
-    USUAL_DUE,
-    USUAL_RECEIPTS,
-    USUAL_SEGMENTS,
-    USUAL_SESSIONS,
-    Query,
-)
+from vidlink.server.api.parameters import Query
 from vidlink.server.api.refusals import BadParameter, DeletionOff
-from vidlink.server.api.routing import refused
 
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
 
 
-class History:
+class Api:
     """The HTTP interface.
 
     :param archive: the recording.
     :param hub: the live state.
     :param retention: what is kept of it.
+    :param document: this interface, described for programs.
     :param wall_clock_us: microseconds since the epoch.
-    :param allow_delete: whether anything may be deleted or held over HTTP.
+    :param can_delete: whether anything may be deleted or held over HTTP.
     """
 
     app = Klein()
@@ -72,15 +73,16 @@ class History:
         hub: IHub,
         retention: IRetention,
         *,
+        document: Json,
         wall_clock_us: Callable[[], int],
-        allow_delete: bool = False,
+        can_delete: bool = False,
     ) -> None:
         self._archive = archive
         self._retention = retention
-        self._allow_delete = allow_delete
+        self._can_delete = can_delete
         self._hub = hub
         self._wall_clock_us = wall_clock_us
-        self._document = to_json(openapi.document())
+        self._document = to_json(document)
 
     def resource(self) -> IResource:
         """The resource that answers every path of this interface; it is a leaf."""
@@ -94,22 +96,19 @@ class History:
 
     @app.route("/api/v1/me", methods=["GET"])
     def me(self, request: Request) -> bytes:
-        """What the one who asks may do."""
+        """The rights of the one who asks."""
         Query(request.uri)
-        value = {
-            "may": [one for one in listings.RIGHTS if self._allow_delete or one != "delete"],
-            "access": listings.ACCESS,
-            "serverTime": self._wall_clock_us(),
-        }
-        return answer_now(request, value)
+        may = tuple(one for one in objects.RIGHTS if self._can_delete or one != "delete")
+        me = objects.Me(may, objects.ACCESS, self._wall_clock_us())
+        return answer_now(request, objects.ME.dump(me))
 
     @app.route("/api/v1/sentinels", methods=["GET"])
     async def sentinels(self, request: Request) -> bytes:
         """Every Sentinel that is connected or was ever recorded."""
         Query(request.uri)
         recorded = await self._archive.sentinels()
-        known = listings.known_sentinels(self._hub.statuses(), recorded)
-        return answer_json(request, {"sentinels": [listings.sentinel_json(one) for one in known]})
+        known = objects.SentinelPage(_known_sentinels(self._hub.statuses(), recorded))
+        return answer_json(request, objects.SENTINELS.dump(known))
 
     @app.route("/api/v1/sessions", methods=["GET"])
     async def sessions(self, request: Request) -> bytes:
@@ -123,17 +122,17 @@ class History:
                 from_time_us=from_time_us,
                 to_time_us=to_time_us,
                 after=query.text("after"),
-                limit=query.limit(USUAL_SESSIONS, MAX_SESSIONS),
+                limit=query.limit(parameters.USUAL_SESSIONS, parameters.MAX_SESSIONS),
             )
         )
-        return answer_json(request, listings.sessions_json(page))
+        return answer_json(request, objects.SESSIONS.dump(page))
 
     @app.route(_SESSION, methods=["GET"])
     async def session(self, request: Request, sentinel: str, session: str) -> bytes:
         """One session."""
         Query(request.uri)
         record = await self._archive.session(*_ids(sentinel, session))
-        return answer_json(request, listings.session_json(record))
+        return answer_json(request, objects.SESSION.dump(record))
 
     @app.route(_SESSION + "/segments", methods=["GET"])
     async def segments(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -144,10 +143,11 @@ class History:
             from_time_us=from_time_us,
             to_time_us=to_time_us,
             after=query.sequence("after"),
-            limit=query.limit(USUAL_SEGMENTS, MAX_SEGMENTS),
+            limit=query.limit(parameters.USUAL_SEGMENTS, parameters.MAX_SEGMENTS),
         )
         page = await self._archive.segments(*_ids(sentinel, session), wanted)
-        return answer_json(request, listings.segments_json(sentinel, session, page))
+        found = objects.SegmentsOf(sentinel, session, page)
+        return answer_json(request, objects.SEGMENTS.dump(found))
 
     @app.route(_SESSION + "/init.mp4", methods=["GET"])
     async def init(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -191,18 +191,20 @@ class History:
 
     @app.route("/api/v1/retention", methods=["GET"])
     async def retention(self, request: Request) -> bytes:
-        """What is kept and for how long, and what would go now."""
+        """The policy, what there is, and what would go now."""
         query = Query(request.uri, ("limit",))
-        found = await self._retention.retention(query.limit(USUAL_DUE, MAX_DUE))
-        return answer_now(request, listings.retention_json(found))
+        found = await self._retention.retention(
+            query.limit(parameters.USUAL_DUE, parameters.MAX_DUE)
+        )
+        return answer_now(request, objects.RETENTION.dump(found))
 
     @app.route("/api/v1/receipts", methods=["GET"])
     async def receipts(self, request: Request) -> bytes:
-        """What was deleted, newest first, paged."""
+        """Receipts of what was deleted, newest first, paged."""
         query = Query(request.uri, ("after", "limit"))
-        limit = query.limit(USUAL_RECEIPTS, MAX_RECEIPTS)
+        limit = query.limit(parameters.USUAL_RECEIPTS, parameters.MAX_RECEIPTS)
         page = await self._retention.receipts(query.number("after"), limit)
-        return answer_json(request, listings.receipts_json(page))
+        return answer_json(request, objects.RECEIPTS.dump(page))
 
     @app.route(_SESSION, methods=["DELETE"])
     async def delete(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -210,7 +212,7 @@ class History:
         rehearse = Query(request.uri, ("dry-run",)).flag("dry-run")
         ids = self._ids_to_change(sentinel, session)
         receipt = await self._retention.delete(*ids, asker(request), rehearse=rehearse)
-        return answer_now(request, listings.receipt_json(receipt))
+        return answer_now(request, objects.RECEIPT.dump(receipt))
 
     @app.route(_SESSION + "/hold", methods=["PUT"])
     async def hold(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -243,16 +245,16 @@ class History:
         Query(request.uri)
         wanted_mhz = parameters.framerate_mhz(_json(request))
         taken_mhz = self._stream(sentinel).change_framerate(wanted_mhz)
-        value = {"sentinelId": sentinel, "framerate": listings.framerate(taken_mhz)}
-        return answer_now(request, value)
+        asked = objects.FramerateAsked(sentinel, taken_mhz)
+        return answer_now(request, objects.FRAMERATE_ASKED.dump(asked))
 
     @app.handle_errors(Exception)
     def refuse(self, request: Any, failure: Failure) -> bytes:
         """Every error of the above, and of the table itself."""
-        return refused(request, failure)
+        return answer_failure(request, failure)
 
     def _ids_to_change(self, sentinel: str, session: str) -> tuple[str, str]:
-        if not self._allow_delete:
+        if not self._can_delete:
             raise DeletionOff(
                 "nothing may be deleted or held over HTTP; if it should, start the server with "
                 "--allow-delete"
@@ -266,13 +268,33 @@ class History:
         return stream
 
 
+def _known_sentinels(
+    statuses: Iterable[SentinelStatus], recorded: Iterable[tuple[Registration, int | None]]
+) -> tuple[SentinelStatus, ...]:
+    """Every Sentinel once, by id: as the hub sees it, or else offline as history knows it."""
+    known = {
+        who.sentinel_id: SentinelStatus(
+            sentinel_id=who.sentinel_id,
+            name=who.name,
+            group=who.group,
+            state=SentinelState.OFFLINE,
+            session_id=None,
+            framerate_mhz=None,
+            last_segment_time_us=last_time_us,
+            recording=RecordingState.NONE,
+        )
+        for who, last_time_us in recorded
+    }
+    known.update((status.sentinel_id, status) for status in statuses)
+    return tuple(known[sentinel_id] for sentinel_id in sorted(known))
+
+
 def _ids(sentinel: str, session: str) -> tuple[str, str]:
     return parameters.sentinel_id(sentinel), parameters.session_id(session)
 
 
 def _held(request: Request, ids: tuple[str, str], hold: Hold | None) -> bytes:
-    value = {"sentinelId": ids[0], "sessionId": ids[1], **listings.hold_json(hold)}
-    return answer_now(request, value)
+    return answer_now(request, objects.HELD.dump(objects.Held(*ids, hold)))
 
 
 def _body(request: Request) -> bytes:
@@ -292,6 +314,8 @@ def _range(numbers: str) -> tuple[int, int]:
     last = parameters.sequence(end, "last") if dash else first
     if last < first:
         raise BadParameter("last", "must not be below first")
-    if last - first >= MAX_RANGE:
-        raise BadParameter("last", f"must be below first + {MAX_RANGE}; recording.mp4 has it all")
+    if last - first >= parameters.MAX_RANGE:
+        raise BadParameter(
+            "last", f"must be below first + {parameters.MAX_RANGE}; recording.mp4 has it all"
+        )
     return first, last

@@ -1,4 +1,4 @@
-"""What HTTP says beside media: its types, and the names under which films are saved.
+"""Headers of media: its types, and the names under which films are saved.
 
 The bytes are sent by :mod:`vidlink.server.api.bodies`.
 """

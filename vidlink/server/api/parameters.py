@@ -1,4 +1,4 @@
-"""What a request asks for, read strictly: path, query and JSON body to values.
+"""Requests read strictly: path, query and JSON body to values.
 
 Everything that is not understood is refused with what is wanted instead, because a misspelt
 bound that is silently ignored shows a person the wrong hour.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from vidlink.model import SEQUENCE_LIMIT, is_sentinel_id, is_session_id
@@ -28,9 +29,10 @@ MAX_RANGE = 1_000
 LONGEST_TEXT = 200
 #: Frames a second; whatever is asked for below is clamped.
 FASTEST = 1_000_000
-#: Times are below, in microseconds since the epoch.
-TIME_LIMIT_US = 2**63
+#: Times that are asked for are below, in microseconds since the epoch; recorded ones are smaller.
+QUERY_TIME_LIMIT_US = 2**63
 
+T = TypeVar("T")
 _INTEGER = re.compile("[0-9]{1,19}", re.ASCII)
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
@@ -51,9 +53,8 @@ class Query:
     """The query of one request; every parameter may be given once.
 
     :param target: the request's path and query, as sent.
-    :param known: the names that are taken.
-
-    Raises :exc:`~vidlink.server.api.refusals.BadParameter` for any other name.
+    :param known: the names that are understood.
+    :raises BadParameter: for any other name, and from each method for a value that is none.
     """
 
     def __init__(self, target: bytes, known: Collection[str] = ()) -> None:
@@ -77,13 +78,11 @@ class Query:
 
     def sentinel_id(self, name: str) -> str | None:
         """A sentinelId; None if it was not given."""
-        value = self._values.get(name)
-        return None if value is None else sentinel_id(value, name)
+        return self._read(name, sentinel_id)
 
     def time_us(self, name: str) -> int | None:
         """A time in microseconds since the epoch; None if it was not given."""
-        value = self._values.get(name)
-        return None if value is None else time_us(value, name)
+        return self._read(name, time_us)
 
     def time_range_us(self, begin: str = "from", end: str = "to") -> tuple[int | None, int | None]:
         """The times `begin` and `end`, the first not after the second."""
@@ -94,8 +93,7 @@ class Query:
 
     def sequence(self, name: str) -> int | None:
         """A sequence; None if it was not given."""
-        value = self._values.get(name)
-        return None if value is None else sequence(value, name)
+        return self._read(name, sequence)
 
     def flag(self, name: str) -> bool:
         """A parameter that is ``true`` or ``false``; False if it was not given."""
@@ -106,21 +104,16 @@ class Query:
 
     def number(self, name: str) -> int | None:
         """A number from 1 on; None if it was not given."""
-        value = self._values.get(name)
-        number = int(value) if value is not None and _INTEGER.fullmatch(value) else 0
-        if value is not None and not 1 <= number < MOST_NUMBER:
-            raise BadParameter(name, f"must be an integer from 1 to {MOST_NUMBER - 1}")
-        return None if value is None else number
+        return self._read(name, lambda text, name: _integer(text, name, 1, MOST_NUMBER - 1))
 
     def limit(self, default: int, most: int) -> int:
         """The parameter ``limit``: from 1 to `most`."""
-        value = self._values.get("limit")
-        if value is None:
-            return default
-        number = int(value) if _INTEGER.fullmatch(value) else 0
-        if not 1 <= number <= most:
-            raise BadParameter("limit", f"must be an integer from 1 to {most}")
-        return number
+        found = self._read("limit", lambda text, name: _integer(text, name, 1, most))
+        return default if found is None else found
+
+    def _read(self, name: str, read: Callable[[str, str], T]) -> T | None:
+        value = self._values.get(name)
+        return None if value is None else read(value, name)
 
 
 def sentinel_id(text: str, name: str = "sentinelId") -> str:
@@ -139,9 +132,13 @@ def session_id(text: str) -> str:
 
 def sequence(text: str, name: str = "sequence") -> int:
     """`text` as a sequence."""
-    number = int(text) if _INTEGER.fullmatch(text) else SEQUENCE_LIMIT
-    if number >= SEQUENCE_LIMIT:
-        raise BadParameter(name, f"must be an integer from 0 to {SEQUENCE_LIMIT - 1}")
+    return _integer(text, name, 0, SEQUENCE_LIMIT - 1)
+
+
+def _integer(text: str, name: str, least: int, most: int) -> int:
+    number = int(text) if _INTEGER.fullmatch(text) else least - 1
+    if not least <= number <= most:
+        raise BadParameter(name, f"must be an integer from {least} to {most}")
     return number
 
 
@@ -152,7 +149,7 @@ def time_us(text: str, name: str) -> int:
     """
     if _INTEGER.fullmatch(text):
         number = int(text)
-        if number < TIME_LIMIT_US:
+        if number < QUERY_TIME_LIMIT_US:
             return number
     match = _TIME.fullmatch(text)
     if match is None:
@@ -173,8 +170,9 @@ def time_us(text: str, name: str) -> int:
 def json_object(body: bytes, content_type: str | None) -> dict[str, object]:
     """The JSON object that `body` is.
 
-    Raises :exc:`~vidlink.server.api.refusals.WrongMediaType` unless it is said to be JSON: a form
-    of a foreign page can send anything but that.
+    :raises WrongMediaType: unless it is said to be JSON: a form of a foreign page can send anything
+        but that.
+    :raises BadParameter: if it is none.
     """
     if (content_type or "").partition(";")[0].strip().lower() != "application/json":
         raise WrongMediaType("the body must be JSON, with Content-Type: application/json")

@@ -13,17 +13,14 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
-from vidlink.server.api.answers import answer_now, answer_text
+from vidlink.server.api.answers import answer_failure, answer_now, answer_text
 from vidlink.server.api.parameters import Query
-from vidlink.server.api.routing import refused
 from vidlink.server.health.health import OK, Health
 from vidlink.server.health.metrics import CONTENT_TYPE, Metrics
 
-_UNAVAILABLE = 503
 
-
-class Vitals:
-    """What is asked about the server itself."""
+class Probes:
+    """The paths that tell of the server itself."""
 
     app = Klein()
 
@@ -48,7 +45,7 @@ class Vitals:
         checks = self._health.checks()
         is_ready = all(words == OK for words in checks.values())
         if not is_ready:
-            request.setResponseCode(_UNAVAILABLE)
+            request.setResponseCode(503)
         return answer_now(request, {"status": OK if is_ready else "trouble", "checks": checks})
 
     @app.route("/metrics", methods=["GET"])
@@ -60,4 +57,4 @@ class Vitals:
     @app.handle_errors(Exception)
     def refuse(self, request: Any, failure: Failure) -> bytes:
         """Every error of the above, and of the table itself."""
-        return refused(request, failure)
+        return answer_failure(request, failure)

@@ -1,4 +1,4 @@
-"""What only HTTP refuses, each with its status (RFC 9110 section 15.5), in one place.
+"""Refusals that only HTTP knows, each with its status (RFC 9110 section 15.5), in one place.
 
 The errors that HTTP shares with the rest are in :mod:`vidlink.errors`; how an error becomes an
 answer is in :mod:`vidlink.server.api.answers`.

@@ -1,4 +1,4 @@
-"""How the server does: the checks behind its alarms and probes, and its metrics.
+"""The server's health, :class:`.health.Health`: the checks behind alarms and probes, and metrics.
 
 The paths under which they are asked for are in :mod:`vidlink.server.api.probes`.
 """

@@ -1,4 +1,4 @@
-"""Whether the server does what it is for, and who is told when it does not.
+"""The checks that the server does what it is for, and who is told when it does not.
 
 Looked at once a second: the answers of ``/readyz``, the log and the alarm of Proctors come from
 here; what each Sentinel's row says comes from the store itself. Numbers are in
@@ -18,7 +18,7 @@ from vidlink.interfaces import IArchive, IVitals
 from vidlink.model import Cause, DiskSpace, RecordingHealth, SessionQuery
 from vidlink.relay.hub import Hub
 
-#: How often the disk is looked at, and how long it may take to answer.
+#: The disk is looked at so often, and may take so long to answer.
 LOOK_SECONDS = 5.0
 #: With less room than this on the disk, or than this part of it, the server is not ready.
 LEAST_FREE_BYTES = 256 * 1024 * 1024
@@ -40,7 +40,7 @@ _OURS = (Cause.QUEUE_FULL, Cause.DISK_FULL, Cause.WRITE_ERROR)
 
 
 class Health:
-    """What is well and what is not.
+    """The state of all that is checked, and its memory of trouble.
 
     :param vitals: the recording.
     :param archive: its reading side.
@@ -75,7 +75,7 @@ class Health:
         self.space: DiskSpace | None = None
         self._asked_seconds = float("-inf")
         self._is_asking = False
-        self._unreadable = False
+        self._is_unreadable = False
         self._begun_seconds: float | None = None
         self._bad_seconds = float("-inf")
         self._told_seconds = float("-inf")
@@ -87,14 +87,14 @@ class Health:
         return max(self._lags)
 
     def checks(self) -> dict[str, str]:
-        """What is looked at, and how it is: `OK`, or in words what is wrong, without names."""
+        """The checks by name: `OK`, or in words what is wrong, without names."""
         return self._checks(self._vitals.health())
 
     def _checks(self, health: RecordingHealth) -> dict[str, str]:
         store = recording = queue = OK
         if not health.is_open:
             store = "the recordings are not open"
-        elif self._unreadable:
+        elif self._is_unreadable:
             store = "the recordings cannot be read"
         if health.troubled or health.trouble is not None:
             why = "the disk does not keep up" if health.trouble is None else health.trouble.text
@@ -143,7 +143,7 @@ class Health:
             return self._archive.sessions(SessionQuery(limit=1))
 
         def done(failure: Any) -> None:
-            self._is_asking, self._unreadable = False, failure is not None
+            self._is_asking, self._is_unreadable = False, failure is not None
             if failure is not None and not failure.check(VidlinkError):
                 self._log.failure("the disk could not be looked at", failure)
 

@@ -1,4 +1,4 @@
-"""What ``/metrics`` says, for Prometheus; ``docs/reference/metrics.md`` lists it for people.
+"""The figures of ``/metrics``, for Prometheus; ``docs/reference/metrics.md`` lists them for people.
 
 Everything is counted elsewhere, as plain numbers, and looked at when it is asked for.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from enum import Enum
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -76,22 +77,30 @@ class Metrics(Collector):
         for name, words in checks.items():
             ready.add_metric([name], float(words == OK))
         yield ready
-        yield _gauge(
+        yield GaugeMetricFamily(
             "vidlink_event_loop_lag_seconds",
             "The longest that the event loop was late in the last minute.",
             self._health.lag_seconds,
         )
         space = self._health.space
         if space is not None:
-            yield _gauge("vidlink_disk_free_bytes", "Room on the disk.", space.free_bytes)
-            yield _gauge("vidlink_disk_size_bytes", "All of the disk.", space.total_bytes)
+            yield GaugeMetricFamily(
+                "vidlink_disk_free_bytes", "Room on the disk.", space.free_bytes
+            )
+            yield GaugeMetricFamily(
+                "vidlink_disk_size_bytes", "All of the disk.", space.total_bytes
+            )
 
     def _of_live(self) -> Iterator[Metric]:
         rows, tally = self._hub.statuses(), self._hub.tally
-        states = Counter(row.state.value for row in rows)
-        recordings = Counter(row.recording.value for row in rows)
-        yield _gauges("vidlink_sentinels", "Sentinels by state.", "state", SentinelState, states)
-        yield _gauges(
+        states, recordings = (
+            Counter(row.state for row in rows),
+            Counter(row.recording for row in rows),
+        )
+        told = "Sentinels by state."
+        yield _by_word(GaugeMetricFamily, "vidlink_sentinels", told, "state", SentinelState, states)
+        yield _by_word(
+            GaugeMetricFamily,
             "vidlink_sentinels_recording",
             "Sentinels by whether what they send reaches the disk.",
             "recording",
@@ -99,8 +108,8 @@ class Metrics(Collector):
             recordings,
         )
         count = sum(1 for _ in self._proctors)
-        yield _gauge("vidlink_proctors", "Proctors that are connected.", count)
-        yield _gauge(
+        yield GaugeMetricFamily("vidlink_proctors", "Proctors that are connected.", count)
+        yield GaugeMetricFamily(
             "vidlink_buffer_bytes", "Octets in all memory buffers.", self._hub.budget.used_bytes
         )
         received = "Segments that came from sentinels."
@@ -109,13 +118,13 @@ class Metrics(Collector):
         yield CounterMetricFamily("vidlink_late_segments", "Those that came late.", tally.late)
         jumped = "Sequences that were jumped over; some come late after all."
         yield CounterMetricFamily("vidlink_jumped_segments", jumped, tally.jumped)
-        skipped = {reason.value: number for reason, number in tally.skipped.items()}
-        yield _counters(
+        yield _by_word(
+            CounterMetricFamily,
             "vidlink_skipped_segments",
             "Segments that viewers were not sent, summed over viewers.",
             "reason",
             SkipReason,
-            skipped,
+            tally.skipped,
         )
 
     def _of_recording(self) -> Iterator[Metric]:
@@ -130,8 +139,7 @@ class Metrics(Collector):
             ("vidlink_missing_segments", "Sequences in them.", counts.missing),
             ("vidlink_recording_failures", "Writes and syncs that failed.", counts.failures),
         ):
-            numbers = {cause.value: number for cause, number in by_cause.items()}
-            yield _counters(name, told, "cause", Cause, numbers)
+            yield _by_word(CounterMetricFamily, name, told, "cause", Cause, by_cause)
         yield _histogram(
             "vidlink_recording_round_duration_seconds",
             "What it took to write and sync what had come in.",
@@ -157,26 +165,17 @@ class Metrics(Collector):
                 health.waiting_seconds,
             ),
         ):
-            yield _gauge(f"vidlink_recording_{name}", told, value)
+            yield GaugeMetricFamily(f"vidlink_recording_{name}", told, value)
 
 
-def _gauge(name: str, told: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, told, value)
-
-
-def _gauges(name: str, told: str, label: str, words: Any, values: Mapping[str, int]) -> Metric:
-    """One value for each of `words`, also where it is 0."""
-    family = GaugeMetricFamily(name, told, labels=[label])
+def _by_word(
+    kind: Any, name: str, told: str, label: str, words: type[Enum], values: Mapping[Any, int]
+) -> Metric:
+    """A family of `kind` that has one value for each of `words`, also where it is 0."""
+    family = kind(name, told, labels=[label])
     for word in words:
-        family.add_metric([word.value], values.get(word.value, 0))
-    return family
-
-
-def _counters(name: str, told: str, label: str, words: Any, values: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(name, told, labels=[label])
-    for word in words:
-        family.add_metric([word.value], values.get(word.value, 0))
-    return family
+        family.add_metric([word.value], values.get(word, 0))
+    return cast("Metric", family)
 
 
 def _histogram(name: str, told: str, times: Times) -> Metric:

@@ -29,7 +29,7 @@ TYPES: Mapping[str, str] = {
 
 
 @implementer(IResource)
-class Page(Resource):
+class Assets(Resource):
     """The page at ``/`` and its files beside it; there are no others to be found by any path.
 
     :param files: contents by name, ``index.html`` among them.
@@ -46,7 +46,7 @@ class Page(Resource):
         self._files[b"/"] = self._files[f"/{INDEX}".encode()]
 
     @classmethod
-    def load(cls, package: str = "vidlink.page") -> Page:
+    def load(cls, package: str = "vidlink.page") -> Assets:
         """The files of `package` as they are now."""
         return cls(
             {

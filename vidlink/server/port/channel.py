@@ -8,23 +8,23 @@ nothing is timed until the answer is there, unless the client stops taking it. O
 answered at a time. What a client sends meanwhile waits, up to `held_bytes` and one read more,
 after which its socket is not read; the next request's turn comes in another reactor turn, and
 not before the client has taken the last answer. An upgraded connection is its new owner's: no
-deadline is left on it.
+deadline is left on it. All of it is one idea: every bound holds in every state of the connection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
-from twisted.web.server import Request
+from twisted.web.server import Request, Site
 
 from vidlink.server.api.answers import JSON, NEVER, SECURITY_HEADERS, error_json
 from vidlink.server.api.refusals import (
@@ -35,15 +35,14 @@ from vidlink.server.api.refusals import (
     RequestTimeout,
     TargetTooLong,
 )
+from vidlink.server.port.door import Door
+from vidlink.server.port.origin import Hosts
 from vidlink.timer import Timer
-
-if TYPE_CHECKING:
-    from vidlink.server.port.site import Site
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much, and how long, a connection may cost.
+    """The most that a connection may cost, in octets and in time.
 
     `header_seconds` counts from the connection, or from the first byte of a later request;
     `stall_seconds` from when the client stops taking an answer until it has taken all of a piece;
@@ -61,17 +60,26 @@ class Bounds:
     held_bytes: int = 16 * 1024
 
 
+class Port(Protocol):
+    """The listening port that a connection came in at."""
+
+    reactor: IReactorTime
+    bounds: Bounds
+    door: Door
+    hosts: Hosts
+
+
 class Channel(HTTPChannel):
     """The server's side of one connection, until it is upgraded or closed."""
 
     _log = Logger()
-    factory: Site
+    factory: Port
     site: Site
     _is_idle = False
     #: The transport of one that has not been let in yet; None: it is in.
     _outside: Any = None
     _finished: Request | None = None
-    _refused = False
+    _was_refused = False
     _held_bytes = 0
 
     # What arrives.
@@ -87,14 +95,14 @@ class Channel(HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Read on; nothing more of a connection that was refused."""
-        if not self._refused:
+        if not self._was_refused:
             super().dataReceived(data)
             self._wait_for_request()
 
     def lineReceived(self, line: bytes) -> None:
         """A request line, or a line of a header."""
         bounds = self.factory.bounds
-        if self._refused:
+        if self._was_refused:
             return
         if not self.requests and len(line) > bounds.target_bytes:
             self._refuse_target()
@@ -129,7 +137,7 @@ class Channel(HTTPChannel):
 
     def rawDataReceived(self, data: bytes) -> None:
         """A body, or what comes while a request is being answered."""
-        if self._refused:
+        if self._was_refused:
             return
         if not self._handlingRequest:
             super().rawDataReceived(data)
@@ -141,7 +149,7 @@ class Channel(HTTPChannel):
 
     def allContentReceived(self) -> None:
         """A request is complete: answer it."""
-        if not self._refused:
+        if not self._was_refused:
             self._expect(None)
             super().allContentReceived()
 
@@ -157,9 +165,9 @@ class Channel(HTTPChannel):
 
     def refuse(self, error: HttpError) -> None:
         """Answer a request that cannot be read to its end, and close."""
-        if self._refused or self.transport is None:
+        if self._was_refused or self.transport is None:
             return
-        self._refused = True
+        self._was_refused = True
         self._expect(None)
         body = error_json(error.code, str(error))
         headers = Headers()
@@ -221,7 +229,7 @@ class Channel(HTTPChannel):
         super().connectionLost(reason)
 
     def _enter(self) -> None:
-        """It is let in: from now on it has to say what it wants."""
+        """Come in: from now on the connection has to say what it wants."""
         if self._outside is not None:
             self._outside.resumeProducing()
             self._outside = None
@@ -243,7 +251,7 @@ class Channel(HTTPChannel):
 
     def _wait_for_request(self) -> None:
         """See to it that a connection without a request to answer has a deadline."""
-        if self._handlingRequest or self._refused or self.transport is None:
+        if self._handlingRequest or self._was_refused or self.transport is None:
             return
         bounds = self.factory.bounds
         has_begun = bool(self.requests or self._buffer)

@@ -1,4 +1,4 @@
-"""How many newcomers are let in at a time, so that those who are in have their turn.
+"""The door of the port: so many newcomers at a time that those who are in have their turn.
 
 A handshake, a registration and the beginning of a session cost far more than a segment. A
 thousand Sentinels that come back at once would be taken in within one turn of the reactor, for
@@ -39,7 +39,7 @@ class Door:
         return False
 
     def leave(self, enter: Callable[[], None]) -> None:
-        """It has gone; does nothing if it does not wait."""
+        """Wait no more; does nothing for one that does not wait."""
         self._waiting.pop(enter, None)
 
     def _count(self) -> None:

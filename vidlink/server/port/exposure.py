@@ -16,8 +16,8 @@ from vidlink.errors import UserMistake
 #: The hosts under which a browser on the same machine finds a server on loopback.
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "[::1]", "localhost"})
 
-# What Twisted's parser of each kind of endpoint takes without a name: the places of port and
-# interface after the kind, and the interface that it takes when none is given.
+#: By the kind of an endpoint, what Twisted's parser takes without a name: the places of port and
+#: interface after the kind, and the interface that it takes when none is given.
 _KINDS: Mapping[str, tuple[int, int, str]] = {
     "tcp": (0, 1, ""),
     "ssl": (0, 4, ""),
@@ -28,7 +28,7 @@ _KINDS: Mapping[str, tuple[int, int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """What one endpoint string says.
+    """One endpoint string, read.
 
     `interface` is empty and `port` None where the string does not tell; port 0, which the
     system chooses, does not tell either.
@@ -57,14 +57,14 @@ class Listening:
         return cls(description, _is_loopback(interface), interface, number or None)
 
 
-def check_exposure(descriptions: Iterable[str], no_auth: bool) -> None:
+def check_exposure(descriptions: Iterable[str], is_meant: bool) -> None:
     """Check that a server without credentials listens where only its own machine reaches it.
 
-    Raises :exc:`~vidlink.errors.UserMistake` for the first endpoint that others may reach,
-    unless `no_auth` says that this is meant.
+    :param is_meant: that others may reach it is meant.
+    :raises UserMistake: unless `is_meant`, for the first endpoint that others may reach.
     """
     for description in descriptions:
-        if not no_auth and not Listening.parse(description).is_loopback:
+        if not is_meant and not Listening.parse(description).is_loopback:
             raise UserMistake(
                 f"{description} may be reached by others, and no credentials are set up: "
                 "listen on loopback (tcp:8080:interface=127.0.0.1), "

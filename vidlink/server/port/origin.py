@@ -40,7 +40,7 @@ class Authority:
 
     @classmethod
     def parse(cls, text: str) -> Authority | None:
-        """What `text` says, such as ``localhost:8080`` or ``[::1]``; None if it is none."""
+        """Read `text`, such as ``localhost:8080`` or ``[::1]``; None if it is none."""
         match = _AUTHORITY.fullmatch(text)
         if match is None or len(match["host"]) > _LONGEST_HOST:
             return None
@@ -52,7 +52,7 @@ class Authority:
 
     @property
     def is_address(self) -> bool:
-        """Whether the host is an address, so that no DNS answer can change what it means."""
+        """True if the host is an address, so that no DNS answer can change what it means."""
         if self.host.startswith("["):
             return True
         try:
@@ -84,9 +84,9 @@ class Origin:
         return cls(scheme, authority.host, authority.port or _SCHEMES[scheme])
 
     @classmethod
-    def of(cls, host: Authority, secure: bool) -> Origin:
-        """The origin of a page that was fetched from `host`, with TLS if `secure`."""
-        scheme = "https" if secure else "http"
+    def of(cls, host: Authority, is_secure: bool) -> Origin:
+        """The origin of a page that was fetched from `host`, with TLS if `is_secure`."""
+        scheme = "https" if is_secure else "http"
         return cls(scheme, host.host, host.port or _SCHEMES[scheme])
 
     def authorities(self) -> frozenset[Authority]:
@@ -117,31 +117,32 @@ class Hosts:
         self._names = LOOPBACK_NAMES.union(name for name in interfaces if name)
         self._ports = frozenset(place.port for place in listening)
 
-    def admits_host(self, host: Authority, secure: bool) -> bool:
-        """Whether a request that names `host`, over TLS if `secure`, is meant for this server."""
+    def admits_host(self, host: Authority, is_secure: bool) -> bool:
+        """True if a request for `host`, over TLS if `is_secure`, is meant for this server."""
         if host in self._named:
             return True
         if self._loopback_only:
-            port = host.port or _SCHEMES["https" if secure else "http"]
+            port = host.port or _SCHEMES["https" if is_secure else "http"]
             return host.host in self._names and not self._ports.isdisjoint({port, None})
         return not self._allowed or host.is_address or host.host in LOOPBACK_NAMES
 
-    def admits_origin(self, origin: Origin, host: Authority, secure: bool) -> bool:
-        """Whether a page of `origin` may ask what was asked of `host`, over TLS if `secure`."""
-        return origin in self._allowed or origin == Origin.of(host, secure)
+    def admits_origin(self, origin: Origin, host: Authority, is_secure: bool) -> bool:
+        """True if a page of `origin` may ask what was asked of `host`, over TLS if `is_secure`."""
+        return origin in self._allowed or origin == Origin.of(host, is_secure)
 
-    def check(self, hosts: Sequence[str], origins: Sequence[str], secure: bool) -> None:
+    def check(self, hosts: Sequence[str], origins: Sequence[str], is_secure: bool) -> None:
         """Check one request by all values of its ``Host`` and ``Origin`` headers.
 
-        No Origin means that no browser asks, and is fine. Raises
-        :exc:`~vidlink.server.api.refusals.BadHeader` unless there is exactly one valid Host,
-        :exc:`~vidlink.server.api.refusals.Misdirected` if it is not ours and
-        :exc:`~vidlink.server.api.refusals.ForeignOrigin` if the Origin is not.
+        No Origin means that no browser asks, and is fine.
+
+        :raises BadHeader: unless there is exactly one valid Host.
+        :raises Misdirected: if the Host is not ours.
+        :raises ForeignOrigin: if the Origin is not.
         """
         host = Authority.parse(hosts[0]) if len(hosts) == 1 else None
         if host is None:
             raise BadHeader("a request needs exactly one Host header with a host and maybe a port")
-        if not self.admits_host(host, secure):
+        if not self.admits_host(host, is_secure):
             raise Misdirected(
                 "this server is not known under that host; if it should be, "
                 "start it with --allow-origin and the address of its page"
@@ -149,7 +150,7 @@ class Hosts:
         if not origins:
             return
         origin = Origin.parse(origins[0]) if len(origins) == 1 else None
-        if origin is None or not self.admits_origin(origin, host, secure):
+        if origin is None or not self.admits_origin(origin, host, is_secure):
             raise ForeignOrigin(
                 "pages of another origin may not use this server; if this one should, "
                 "start the server with --allow-origin and the page's origin"

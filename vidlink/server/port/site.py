@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IReactorTime
@@ -27,10 +27,6 @@ from vidlink.server.port.channel import Bounds, Channel, peer_name
 from vidlink.server.port.door import Door
 from vidlink.server.port.origin import Hosts
 
-if TYPE_CHECKING:
-    from vidlink.server.api.history import History
-    from vidlink.server.api.probes import Vitals
-
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
@@ -38,7 +34,6 @@ class Request(server.Request):
     """One request, checked before anybody is asked for an answer."""
 
     channel: Channel
-    site: Site
     _body_bytes = 0
 
     def __init__(self, channel: Channel, *args: object, **named: object) -> None:
@@ -103,7 +98,9 @@ class Site(server.Site):
     """Makes the connections of one listening port.
 
     :param clock: times everything.
+    :param root: everything that is served.
     :param hosts: the Hosts and Origins that are ours.
+    :param bounds: of each connection; None: the usual ones.
     """
 
     _log = Logger()
@@ -111,12 +108,12 @@ class Site(server.Site):
     requestFactory = Request
 
     def __init__(
-        self, root: IResource, *, clock: IReactorTime, hosts: Hosts, bounds: Bounds
+        self, root: IResource, *, clock: IReactorTime, hosts: Hosts, bounds: Bounds | None = None
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
         self.hosts = hosts
-        self.bounds = bounds
+        self.bounds = bounds or Bounds()
         self.door = Door(clock)
 
     def getContentFile(self, length: int | None) -> BytesIO:
@@ -156,7 +153,7 @@ class Root(Resource):
     def __init__(
         self,
         api: IResource,
-        vitals: IResource,
+        probes: IResource,
         page: IResource,
         sentinel_ws: IResource,
         proctor_ws: IResource,
@@ -165,7 +162,7 @@ class Root(Resource):
         self._api = api
         self._page = page
         self._exact = {
-            **dict.fromkeys((b"/healthz", b"/readyz", b"/metrics"), vitals),
+            **dict.fromkeys((b"/healthz", b"/readyz", b"/metrics"), probes),
             b"/ws/sentinel": sentinel_ws,
             b"/ws/proctor": proctor_ws,
         }
@@ -176,21 +173,3 @@ class Root(Resource):
         resource = self._api if is_api else self._exact.get(request.path, self._page)
         answer: bytes | int = resource.render(request)
         return answer
-
-
-def build_root(
-    history: History,
-    vitals: Vitals,
-    page: IResource,
-    sentinel_ws: IResource,
-    proctor_ws: IResource,
-) -> Root:
-    """The whole tree: page, HTTP interface, and the WebSockets, each a resource of its own."""
-    return Root(history.resource(), vitals.resource(), page, sentinel_ws, proctor_ws)
-
-
-def make_site(
-    root: IResource, *, clock: IReactorTime, hosts: Hosts, bounds: Bounds | None = None
-) -> Site:
-    """The factory for a listening port that serves `root`."""
-    return Site(root, clock=clock, hosts=hosts, bounds=bounds or Bounds())

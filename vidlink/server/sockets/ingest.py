@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from zope.interface import implementer
 
 from vidlink.errors import TooFast
-from vidlink.interfaces import IHub, ISentinelPeer, IStore
+from vidlink.interfaces import ICodec, IHub, ISentinelPeer, IStore
 from vidlink.links.ingest.conversation import Ingest
 from vidlink.links.ingest.taking import REGISTRATION_SECONDS
 from vidlink.messages import Message
@@ -49,7 +49,7 @@ class IngestProtocol(LinkProtocol):
             )
         super().onClose(wasClean, code, reason)
 
-    def take(self, payload: bytes, is_binary: bool) -> None:
+    def hand_on(self, payload: bytes, is_binary: bool) -> None:
         """Decode, and keep the payload where it may be forwarded as it came."""
         message = self.codec.decode(payload, is_binary)
         frames = {}
@@ -98,9 +98,11 @@ class IngestFactory(LinkFactory):
         store: IStore,
         wall_clock_us: Callable[[], int],
         limits: Limits | None = None,
-        **link: Any,
+        *,
+        codecs: Iterable[ICodec],
+        clock: Any,
     ) -> None:
-        super().__init__(**link)
+        super().__init__(codecs, clock)
         self.hub = hub
         self.store = store
         self.wall_clock_us = wall_clock_us

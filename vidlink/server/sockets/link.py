@@ -1,4 +1,4 @@
-"""What both WebSocket ends of the server have in common: handshake, codec, orderly closing.
+"""Both WebSocket ends of the server: handshake, codec, orderly closing.
 
 What is said is decided in :mod:`vidlink.links`; this is the Autobahn side of it.
 """
@@ -95,12 +95,15 @@ class LinkProtocol(PacedProtocol):
         if self.state != self.STATE_OPEN:
             return
         try:
-            self.take(payload, isBinary)
+            self.hand_on(payload, isBinary)
         except PeerError as error:
             self.conversation.fail(error)
 
-    def take(self, payload: bytes, is_binary: bool) -> None:
-        """Decode `payload` and hand it to the conversation; may raise PeerError."""
+    def hand_on(self, payload: bytes, is_binary: bool) -> None:
+        """Decode `payload` and hand it to the conversation.
+
+        :raises PeerError: if it is no message, or none that may come now.
+        """
         self.conversation.received(self.codec.decode(payload, is_binary))
 
     def onMessageFrameBegin(self, length: int) -> None:

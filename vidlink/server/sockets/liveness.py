@@ -1,4 +1,4 @@
-"""Whether the peer of one connection is there, and takes what it is sent.
+"""The signs that the peer of one connection is there, and takes what it is sent.
 
 What comes of the answer, and the sockets, is :mod:`vidlink.server.sockets.link`.
 """
@@ -13,26 +13,26 @@ from typing import Any
 
 #: A peer that has said nothing for this long is sent a ping.
 PING_SECONDS = 10.0
-#: It is given up if it says nothing for so long after that.
+#: A peer that says nothing for so long after that is given up.
 PONG_SECONDS = 20.0
 #: A peer that takes nothing, not one octet, for this long while our buffer is full is closed.
 STALL_SECONDS = 30.0
 
-# Of Linux's `struct tcp_info`, which only ever grows at its end (tcp(7), linux/tcp.h):
-# tcpi_unacked, tcpi_bytes_acked and tcpi_notsent_bytes.
+#: Of Linux's `struct tcp_info`, which only ever grows at its end (tcp(7), linux/tcp.h):
+#: tcpi_unacked, tcpi_bytes_acked and tcpi_notsent_bytes.
 _TCP_INFO = Struct("=24xI92xQ16xI")
 
 
 @dataclass(frozen=True, slots=True)
 class Uptake:
-    """How many octets the peer's system has taken so far, and whether more wait in ours."""
+    """The octets that the peer's system has taken so far, and if more wait in ours."""
 
     taken_bytes: int
     is_behind: bool
 
 
 def uptake(transport: Any) -> Uptake | None:
-    """What the kernel knows of the connection under `transport`; None where it tells nothing."""
+    """The uptake of the connection under `transport`; None where the kernel tells nothing."""
     kernel = getattr(transport, "socket", None)
     if kernel is None or not hasattr(socket, "TCP_INFO"):
         return None
@@ -47,19 +47,19 @@ def uptake(transport: Any) -> Uptake | None:
 
 
 class Verdict(Enum):
-    """What is to be done about a peer now."""
+    """The judgement of a peer, and so what is to be done about it now."""
 
     FINE = auto()
     #: Send it a ping.
     ASK = auto()
-    #: It does not answer: it is not there any more.
+    #: The peer does not answer: it is not there any more.
     SILENT = auto()
-    #: It is there or not, but takes nothing.
+    #: The peer is there or not, but takes nothing.
     STUCK = auto()
 
 
 class Liveness:
-    """What is known of one peer.
+    """The memory of what one peer has said and taken.
 
     A ping waits its turn behind what is sent already. So while the peer goes on taking that,
     however slowly, its answer is not overdue; and while our own buffer is full no ping is sent,

@@ -1,4 +1,4 @@
-"""How many frames of one connection are taken at a time, so that the others have their turn.
+"""Frames of one connection in turns of a few, so that the other connections have theirs.
 
 A tiny frame costs far more than its octets: one read may hold ten thousand pings, and while they
 are answered everybody else waits. So many frames are taken in pieces with a rest after each, in
@@ -19,7 +19,7 @@ from vidlink.timer import Timer
 
 #: So many frames are taken before the others have their turn.
 FRAMES_PER_TURN = 32
-#: How long what came with them waits, and its socket is not read: 6,400 frames a second at most.
+#: So long waits what came with them, and its socket is not read: 6,400 frames a second at most.
 REST_SECONDS = 0.005
 
 
@@ -38,11 +38,11 @@ class PacedProtocol(WebSocketServerProtocol):
 
     @property
     def is_resting(self) -> bool:
-        """Whether something that has arrived waits to be taken."""
+        """True while something that has arrived waits to be taken."""
         return self._rest.is_running
 
     def dataReceived(self, data: bytes) -> None:
-        """What one read has brought, or one record of it."""
+        """Take the octets of one read, or of one record of it."""
         turn_seconds = self.factory.clock.seconds() - self._turn_seconds
         if turn_seconds >= REST_SECONDS and not self.is_resting:
             self._begin_turn()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import secrets
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from zope.interface import implementer
 
-from vidlink.interfaces import IProctorPeer
+from vidlink.interfaces import ICodec, IProctorPeer
 from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
 from vidlink.model import Frame
 from vidlink.relay.hub import Hub
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 
-#: What the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
+#: So much the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
 #: twice what it is told, for its own books.
 SEND_BUFFER_BYTES = 256 * 1024
 #: A frame is written in pieces of this, each when the transport has room.
@@ -34,8 +34,8 @@ class WatchProtocol(LinkProtocol):
 
     factory: WatchFactory
     conversation: Watch
-    _due = False
-    _leaves = False
+    _is_due = False
+    _is_leaving = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class WatchProtocol(LinkProtocol):
         super().onClose(wasClean, code, reason)
 
     def sendData(self, data: bytes, *how: Any, **named: Any) -> None:
-        """What Autobahn sends of itself comes after a frame that has begun, not within it."""
+        """Send what Autobahn says of itself after a frame that has begun, not within it."""
         if self._unwritten:
             self._unwritten.append(memoryview(data))
         else:
@@ -67,16 +67,16 @@ class WatchProtocol(LinkProtocol):
 
     def dropConnection(self, abort: bool = False) -> None:
         """Leave once all is written, the answer to the peer's close being the last of it."""
-        self._leaves = bool(self._unwritten) and not abort
-        if self._leaves:
+        self._is_leaving = bool(self._unwritten) and not abort
+        if self._is_leaving:
             self._linger_on()
         else:
             super().dropConnection(abort)
 
     def wake(self) -> None:
         """There is something to pull; it is done once, when this reactor turn is over."""
-        if not self._due and not self.is_paused:
-            self._due = True
+        if not self._is_due and not self.is_paused:
+            self._is_due = True
             self.factory.clock.callLater(0, self._flush)
 
     def resumeProducing(self) -> None:
@@ -85,7 +85,7 @@ class WatchProtocol(LinkProtocol):
         self._flush()
 
     def _flush(self) -> None:
-        self._due = False
+        self._is_due = False
         try:
             self._fill()
         except Exception:
@@ -97,7 +97,7 @@ class WatchProtocol(LinkProtocol):
         while not self.is_paused:
             if self._unwritten:
                 self._write_piece()
-            elif self._leaves:
+            elif self._is_leaving:
                 self.dropConnection()
             elif self.state == self.STATE_OPEN:
                 frame = self.conversation.pull()
@@ -133,8 +133,15 @@ class WatchFactory(LinkFactory):
     max_message_bytes = 64 * 1024
     links: set[WatchProtocol]
 
-    def __init__(self, hub: Hub, wall_clock_us: Callable[[], int], **link: Any) -> None:
-        super().__init__(**link)
+    def __init__(
+        self,
+        hub: Hub,
+        wall_clock_us: Callable[[], int],
+        *,
+        codecs: Iterable[ICodec],
+        clock: Any,
+    ) -> None:
+        super().__init__(codecs, clock)
         self.hub = hub
         self.wall_clock_us = wall_clock_us
 

@@ -9,9 +9,10 @@ the three together.
 from __future__ import annotations
 
 from vidlink import __version__
+from vidlink.httpjson.kinds import Json
 from vidlink.server.api.openapi.answers import HEADERS, RESPONSES
 from vidlink.server.api.openapi.paths import PARAMETERS, paths
-from vidlink.server.api.openapi.schemas import SCHEMAS, Json
+from vidlink.server.api.openapi.schemas import SCHEMAS
 
 _DESCRIPTION = """\
 What was recorded, what is there now, and control for scripts. Live pictures go over WebSocket.

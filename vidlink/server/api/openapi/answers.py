@@ -18,13 +18,14 @@ from vidlink.errors import (
     StoreError,
     VidlinkError,
 )
+from vidlink.httpjson.kinds import Json, ref
 from vidlink.server.api import answers, refusals
-from vidlink.server.api.openapi.schemas import Json, error, ref
+from vidlink.server.api.openapi.schemas import error
 
-Kind = type[VidlinkError]
+ErrorKind = type[VidlinkError]
 
-#: What any request may meet, wherever it goes.
-EVERYWHERE: tuple[Kind, ...] = (
+#: The errors that any request may meet, wherever it goes.
+EVERYWHERE: tuple[ErrorKind, ...] = (
     refusals.BadHeader,
     refusals.BadParameter,
     refusals.ForeignOrigin,
@@ -35,10 +36,10 @@ EVERYWHERE: tuple[Kind, ...] = (
     refusals.HeaderTooLarge,
     VidlinkError,
 )
-#: What looking something up may meet besides.
-LOOKED_UP: tuple[Kind, ...] = (NotFound, refusals.PreconditionFailed, StoreError)
+#: Those that looking something up may meet besides.
+LOOKED_UP: tuple[ErrorKind, ...] = (NotFound, refusals.PreconditionFailed, StoreError)
 #: Every error that an answer can report.
-_KINDS: tuple[Kind, ...] = (
+_KINDS: tuple[ErrorKind, ...] = (
     *EVERYWHERE,
     *LOOKED_UP,
     Damaged,
@@ -112,7 +113,7 @@ def succeeds(description: str, body: str, *names: str, caching: Iterable[str]) -
     }
 
 
-def errors(kinds: Iterable[Kind]) -> Json:
+def errors(kinds: Iterable[ErrorKind]) -> Json:
     """The answers that report `kinds`, by status."""
     statuses = sorted({kind.http_status for kind in kinds})
     return {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in statuses}
@@ -133,7 +134,7 @@ def _error(status: int) -> Json:
     }
 
 
-#: What reports an error, by name: one answer for each status.
+#: The reports of errors by name: one answer for each status.
 RESPONSES: Json = {
     f"Error{status}": _error(status) for status in sorted({kind.http_status for kind in _KINDS})
 }

@@ -1,4 +1,4 @@
-"""How one path of the HTTP interface is described: what it takes, and what it answers.
+"""The description of one path of the HTTP interface: what it takes, and what it answers.
 
 Which paths there are is in :mod:`vidlink.server.api.openapi.paths`.
 """
@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vidlink.errors import Damaged, NotFound, SentinelOffline, StoreError
+from vidlink.httpjson.kinds import Json
 from vidlink.server.api import refusals
 from vidlink.server.api.answers import CHECK_FIRST, FOR_EVER, JSON, NEVER
 from vidlink.server.api.media import VIDEO
 from vidlink.server.api.openapi.answers import (
     EVERYWHERE,
     LOOKED_UP,
-    Kind,
+    ErrorKind,
     errors,
     headers,
     succeeds,
 )
-from vidlink.server.api.openapi.schemas import Json
 from vidlink.server.health.metrics import CONTENT_TYPE
 
 #: Parameters that say when an answer is wanted, and which part of it.
@@ -28,7 +28,7 @@ _WHICH = ("Range", "IfRange")
 
 
 def momentary(
-    name: str, tag: str, summary: str, body: str, *kinds: Kind, taken: Sequence[str] = ()
+    name: str, tag: str, summary: str, body: str, *kinds: ErrorKind, taken: Sequence[str] = ()
 ) -> Json:
     """A path that tells how things are at this moment."""
     answers: Json = {"200": succeeds(summary, body, caching=(NEVER,))}
@@ -37,7 +37,7 @@ def momentary(
 
 
 def readiness() -> Json:
-    """Whether all is well; 503 says what is not."""
+    """The path that tells if all is well; 503 says what is not."""
     operation = momentary("readyz", "server", "All is well.", "Readiness")
     broken = succeeds("Something is not well.", "Readiness", caching=(NEVER,))
     operation["get"]["responses"]["503"] = broken
@@ -55,7 +55,7 @@ def metrics() -> Json:
 
 
 def listing(
-    name: str, tag: str, summary: str, body: str, taken: Sequence[str] = (), *kinds: Kind
+    name: str, tag: str, summary: str, body: str, taken: Sequence[str] = (), *kinds: ErrorKind
 ) -> Json:
     """A path that answers with JSON which a client may keep, but has to ask for again."""
     answers: Json = {
@@ -94,14 +94,14 @@ def media(
 
 
 def control(
-    name: str, status: int, summary: str, body: str, asked: Json, *, required: bool
+    name: str, status: int, summary: str, body: str, asked: Json, *, is_required: bool
 ) -> Json:
-    """What a method that tells a Sentinel something takes, as JSON, and answers."""
+    """A method that tells a Sentinel something: the JSON that it takes, and its answers."""
     answers: Json = {str(status): succeeds(summary, body, caching=(NEVER,))}
     kinds = (*EVERYWHERE, *LOOKED_UP[:1], SentinelOffline, refusals.WrongMediaType)
     answers.update(errors(kinds))
     operation = _operation(name, "control", summary, ("sentinelId",), answers)
-    operation["requestBody"] = {"required": required, "content": {JSON: {"schema": asked}}}
+    operation["requestBody"] = {"required": is_required, "content": {JSON: {"schema": asked}}}
     return operation
 
 
@@ -110,10 +110,10 @@ def keeping(
     summary: str,
     body: str,
     taken: Sequence[str],
-    *kinds: Kind,
+    *kinds: ErrorKind,
     asked: Json | None = None,
 ) -> Json:
-    """What a method that deletes or holds a session takes, maybe as JSON, and answers."""
+    """A method that deletes or holds a session: what it takes, maybe as JSON, and its answers."""
     answers: Json = {"200": succeeds(summary, body, caching=(NEVER,))}
     answers.update(errors((*EVERYWHERE, NotFound, StoreError, refusals.DeletionOff, *kinds)))
     operation = _operation(name, "recordings", summary, taken, answers)

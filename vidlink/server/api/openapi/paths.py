@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vidlink.errors import Damaged, NotFound, SessionHeld, SessionLive, StoreError
-from vidlink.server.api import refusals
+from vidlink.httpjson.kinds import Json, ref
+from vidlink.server.api import parameters, refusals
 from vidlink.server.api.media import PLAYLIST
 from vidlink.server.api.openapi.operations import (
     control,
@@ -14,27 +15,17 @@ from vidlink.server.api.openapi.operations import (
     momentary,
     readiness,
 )
-from vidlink.server.api.openapi.schemas import Json, ref
-from vidlink.server.api.parameters import (
-    FASTEST,
-    LONGEST_TEXT,
-    MAX_DUE,
-    MAX_RANGE,
-    MAX_RECEIPTS,
-    MAX_SEGMENTS,
-    MAX_SESSIONS,
-    TIME_LIMIT_US,
-    USUAL_DUE,
-    USUAL_RECEIPTS,
-    USUAL_SEGMENTS,
-    USUAL_SESSIONS,
-)
 
-_TEXT: Json = {"type": "string", "maxLength": LONGEST_TEXT}
+_TEXT: Json = {"type": "string", "maxLength": parameters.LONGEST_TEXT}
 _ANY: Json = {"type": "string"}
 _TIME: Json = {
     "anyOf": [
-        {"type": "integer", "format": "int64", "minimum": 0, "maximum": TIME_LIMIT_US - 1},
+        {
+            "type": "integer",
+            "format": "int64",
+            "minimum": 0,
+            "maximum": parameters.QUERY_TIME_LIMIT_US - 1,
+        },
         {"type": "string", "format": "date-time"},
     ]
 }
@@ -72,22 +63,23 @@ PARAMETERS: Json = {
     "last": _in_path(
         "last",
         ref("Sequence"),
-        f"The last of them; not below `first`, and below `first` + {MAX_RANGE}; `.mp4` may follow.",
+        f"The last of them; not below `first`, and below `first` + {parameters.MAX_RANGE}; "
+        "`.mp4` may follow.",
     ),
     "sentinel": _in_query("sentinel", ref("SentinelId"), "Only of this Sentinel."),
     "group": _in_query("group", _TEXT, "Only of Sentinels that were in this group then."),
     "from": _in_query("from", _TIME, "Only what is at this time or later; not after `to`."),
     "to": _in_query("to", _TIME, "Only what is before this time."),
     "afterSession": _in_query("after", _TEXT, "`next` of the page before, and nothing else."),
-    "sessionLimit": _limit(MAX_SESSIONS, USUAL_SESSIONS),
+    "sessionLimit": _limit(parameters.MAX_SESSIONS, parameters.USUAL_SESSIONS),
     "afterSegment": _in_query("after", ref("Sequence"), "Only higher sequences than this."),
-    "segmentLimit": _limit(MAX_SEGMENTS, USUAL_SEGMENTS),
+    "segmentLimit": _limit(parameters.MAX_SEGMENTS, parameters.USUAL_SEGMENTS),
     "lastOfFilm": _in_query("last", ref("Sequence"), "Nothing after this sequence."),
     "start": _in_query("start", _TIME, "From what is to be seen then on; not after `end`."),
     "end": _in_query("end", _TIME, "Only what was captured before this time."),
     "afterReceipt": _in_query("after", ref("ReceiptNumber"), "Only lower numbers than this."),
-    "receiptLimit": _limit(MAX_RECEIPTS, USUAL_RECEIPTS),
-    "dueLimit": _limit(MAX_DUE, USUAL_DUE),
+    "receiptLimit": _limit(parameters.MAX_RECEIPTS, parameters.USUAL_RECEIPTS),
+    "dueLimit": _limit(parameters.MAX_DUE, parameters.USUAL_DUE),
     "dryRun": _in_query(
         "dry-run", {"type": "boolean", "default": False}, "Only tell what would be deleted."
     ),
@@ -107,7 +99,7 @@ _FRAMERATE: Json = {
         "framerate": {
             "type": "number",
             "exclusiveMinimum": 0,
-            "maximum": FASTEST,
+            "maximum": parameters.FASTEST,
             "multipleOf": 0.001,
             "description": "Frames a second; clamped to what Sentinels capture at.",
         }
@@ -121,7 +113,7 @@ _REASON: Json = {
         "reason": {
             "type": "string",
             "minLength": 1,
-            "maxLength": LONGEST_TEXT,
+            "maxLength": parameters.LONGEST_TEXT,
             "description": "Why nobody may delete it.",
         }
     },
@@ -146,7 +138,7 @@ def _of_sentinels() -> Json:
         "The Sentinel is asked for a keyframe, outside its cadence.",
         "KeyframeAsked",
         _NOTHING,
-        required=False,
+        is_required=False,
     )
     framerate = control(
         "changeFramerate",
@@ -154,7 +146,7 @@ def _of_sentinels() -> Json:
         "The Sentinel is asked for another frame rate, now and in sessions to come.",
         "FramerateAsked",
         _FRAMERATE,
-        required=True,
+        is_required=True,
     )
     return {
         "/api/v1/sentinels": listing(

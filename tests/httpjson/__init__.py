@@ -1,0 +1,1 @@
+"""Tests of `vidlink.httpjson`; what a server answers by it is in ``tests.server.api``."""

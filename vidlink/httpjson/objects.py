@@ -1,0 +1,327 @@
+"""Every object of the HTTP interface, as a table: live state, recordings, and what is kept.
+
+Every field is always there, null where there is no value. That all of them stand together is one
+idea: they share fields, and whoever looks one up finds the others beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from vidlink import model
+from vidlink.httpjson.kinds import (
+    COUNT,
+    DURATION_MS,
+    FLAG,
+    FRAMERATE,
+    RECEIPT_NUMBER,
+    SECONDS,
+    SENTINEL_ID,
+    SEQUENCE,
+    SEQUENCE_OR_NULL,
+    SESSION_ID,
+    SHA256,
+    TEXT,
+    TIME_OR_NULL,
+    TIME_US,
+    TIMESCALE,
+    JsonKind,
+    many,
+    or_null,
+    words,
+)
+from vidlink.httpjson.table import Table
+
+#: The rights of whoever asks: without credentials all that the operator allows.
+RIGHTS = ("watch", "control", "delete")
+ACCESS = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """The rights of the one who asks (`watch`, `control`, `delete`), who has any at all, and the
+    server's time in microseconds since the epoch."""
+
+    may: tuple[str, ...]
+    access: str
+    server_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelPage:
+    """Every Sentinel, by id."""
+
+    sentinels: tuple[model.SentinelStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentsOf:
+    """One page of segments, and the session that they are of."""
+
+    sentinel_id: str
+    session_id: str
+    page: model.SegmentPage
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One session, and its hold if it has one."""
+
+    sentinel_id: str
+    session_id: str
+    hold: model.Hold | None
+
+
+@dataclass(frozen=True, slots=True)
+class FramerateAsked:
+    """Which frame rate (mHz) one Sentinel was asked for."""
+
+    sentinel_id: str
+    framerate_mhz: int
+
+
+def _hold(reason: str | None, time_us: int | None) -> model.Hold | None:
+    return None if reason is None or time_us is None else model.Hold(reason, time_us)
+
+
+_NEXT = "What to give as `after` for the next page."
+_IDS = (
+    ("sentinelId", "sentinel_id", SENTINEL_ID),
+    ("sessionId", "session_id", SESSION_ID),
+)
+_HOLD = (
+    (
+        "holdReason",
+        "hold.reason",
+        or_null(TEXT),
+        "Why nobody may delete it; null unless it is held.",
+    ),
+    ("heldTime", "hold.time_us", TIME_OR_NULL, "Since when it is held."),
+)
+
+ME = Table(
+    "Me",
+    "What the one who asks may do, and what time it is on the server.",
+    Me,
+    ("may", "may", many(JsonKind({"type": "string", "enum": list(RIGHTS)}, str))),
+    ("access", "access", JsonKind({"const": ACCESS}, TEXT.load), "Everybody may do everything."),
+    ("serverTime", "server_time_us", TIME_US, "Now."),
+)
+SENTINEL = Table(
+    "Sentinel",
+    "A Sentinel that is connected or was ever recorded.",
+    model.SentinelStatus,
+    ("sentinelId", "sentinel_id", SENTINEL_ID),
+    ("name", "name", TEXT, "What people see; may be empty."),
+    ("group", "group", TEXT, "What people sort by; may be empty."),
+    ("state", "state", words(model.SentinelState)),
+    ("sessionId", "session_id", or_null(SESSION_ID), "The live session."),
+    (
+        "framerate",
+        "framerate_mhz",
+        or_null(FRAMERATE),
+        "What was last asked of it, or what it sends.",
+    ),
+    (
+        "lastSegmentTime",
+        "last_segment_time_us",
+        TIME_OR_NULL,
+        "When its newest segment was captured.",
+    ),
+    (
+        "recording",
+        "recording",
+        words(model.RecordingState),
+        "Whether what it sends reaches the disk.",
+    ),
+)
+SENTINELS = Table(
+    "Sentinels",
+    "All Sentinels, by id.",
+    SentinelPage,
+    ("sentinels", "sentinels", many(SENTINEL.kind)),
+)
+SPAN = Table(
+    "Span",
+    "An unbroken run of recorded segments.",
+    model.Span,
+    ("first", "first", SEQUENCE),
+    ("last", "last", SEQUENCE),
+    ("startTime", "start_time_us", TIME_US, "When the first was captured."),
+    ("endTime", "end_time_us", TIME_US, "When the last is over."),
+    ("size", "size_bytes", COUNT, "Octets."),
+)
+GAP = Table(
+    "Gap",
+    "Something that is missing, and why.",
+    model.Gap,
+    ("first", "first", SEQUENCE_OR_NULL, "Null if only time is known to be missing."),
+    ("last", "last", SEQUENCE_OR_NULL),
+    ("cause", "cause", words(model.Cause)),
+    ("startTime", "start_time_us", TIME_OR_NULL, "Where it begins, if known."),
+    ("endTime", "end_time_us", TIME_OR_NULL, "Where it ends, if known."),
+    ("detail", "detail", TEXT, "The cause in words; may be empty."),
+)
+_SUMMARY = (
+    ("sentinelId", "session.sentinel_id", SENTINEL_ID),
+    ("sessionId", "session.session_id", SESSION_ID),
+    ("name", "session.name", TEXT, "The Sentinel's name then."),
+    ("group", "session.group", TEXT, "Its group then."),
+    ("software", "session.software", TEXT, "What it said that it runs."),
+    ("state", "state", words(model.SessionState)),
+    ("startedTime", "session.started_time_us", TIME_US, "When the server heard of it."),
+    ("endedTime", "ended_time_us", TIME_OR_NULL, "When it ended; null while it is live."),
+    ("endReason", "end_reason", TEXT, "Why, in words; empty while it is live."),
+    ("startTime", "start_time_us", TIME_OR_NULL, "When its first recorded segment was captured."),
+    ("endTime", "end_time_us", TIME_OR_NULL, "When its last recorded segment is over."),
+    ("firstSequence", "first_sequence", SEQUENCE_OR_NULL),
+    ("lastSequence", "last_sequence", SEQUENCE_OR_NULL),
+    ("segmentCount", "segment_count", COUNT, "How many segments are recorded."),
+    ("size", "size_bytes", COUNT, "Their octets, without the initialization segment."),
+    ("mime", "session.mime", TEXT, "Its type for a player, with codecs."),
+    ("width", "session.width", COUNT, "Pixels."),
+    ("height", "session.height", COUNT, "Pixels."),
+    ("timescale", "session.timescale", TIMESCALE, "Ticks a second of its media time."),
+    *_HOLD,
+)
+#: The initialization segment is elsewhere in the HTTP interface, and the track's number in it.
+_IN_SESSION: dict[str, Any] = {
+    "session": partial(model.Session, init=b"", track_id=0),
+    "hold": _hold,
+}
+SUMMARY = Table("Summary", "A session.", model.SessionRecord, *_SUMMARY, **_IN_SESSION)
+SESSION = Table(
+    "Session",
+    "A session, what there is of it and what is missing.",
+    model.SessionRecord,
+    *_SUMMARY,
+    ("spans", "spans", many(SPAN.kind)),
+    ("gaps", "gaps", many(GAP.kind)),
+    **_IN_SESSION,
+)
+SESSIONS = Table(
+    "Sessions",
+    "A page of sessions, newest first.",
+    model.SessionPage,
+    ("sessions", "sessions", many(SUMMARY.kind)),
+    ("next", "next", or_null(TEXT), _NEXT),
+)
+SEGMENT = Table(
+    "Segment",
+    "One recorded segment.",
+    model.SegmentRecord,
+    ("sequence", "sequence", SEQUENCE),
+    ("startTime", "start_time_us", TIME_US, "When it was captured."),
+    ("duration", "duration_ms", DURATION_MS, "How long it is shown, in milliseconds."),
+    ("keyframe", "keyframe", FLAG, "Whether a player can begin at it."),
+    ("framerate", "framerate_mhz", FRAMERATE),
+    ("size", "size_bytes", COUNT, "Octets."),
+    ("late", "late", FLAG, "It arrived after its time."),
+    (
+        "undecodable",
+        "undecodable",
+        FLAG,
+        "Something between it and the keyframe before it is missing.",
+    ),
+    ("mediaTime", "media_time", COUNT, "Its place on the session's media clock, in ticks."),
+    ("mediaDuration", "media_duration", COUNT, "Its duration in ticks."),
+    ("receivedTime", "received_time_us", TIME_US, "When the server had it."),
+    ("durable", "durable", FLAG, "False while it is only in memory."),
+)
+SEGMENTS = Table(
+    "Segments",
+    "A page of segments, by sequence.",
+    SegmentsOf,
+    *_IDS,
+    ("segments", "page.segments", many(SEGMENT.kind)),
+    ("gaps", "page.gaps", many(GAP.kind), "Those that touch this page."),
+    ("next", "page.next", SEQUENCE_OR_NULL, _NEXT),
+    page=model.SegmentPage,
+)
+HELD = Table("Held", "Whether a session is held.", Held, *_IDS, *_HOLD, hold=_hold)
+#: `Receipt.lost` has pairs, whose causes are words as they stand in the record.
+_LOST = Table(
+    "",
+    "What was missing for one cause.",
+    lambda cause, segments: (cause.value, segments),
+    ("cause", "cause", words(model.Cause)),
+    ("segments", "segments", COUNT, "How many."),
+)
+_LOST_PAIR = JsonKind(
+    _LOST.kind.schema, _LOST.load, lambda lost: {"cause": lost[0], "segments": lost[1]}
+)
+RECEIPT = Table(
+    "Receipt",
+    "What was deleted, or would be.",
+    model.Receipt,
+    ("number", "number", or_null(RECEIPT_NUMBER), "Null in a rehearsal."),
+    ("deletedTime", "deleted_time_us", TIME_OR_NULL, "When it was deleted; null in a rehearsal."),
+    ("reason", "reason", words(model.DeletionReason)),
+    ("by", "by", TEXT, "The address that asked, or `policy`."),
+    *_IDS,
+    ("name", "name", TEXT, "The Sentinel's name then."),
+    ("group", "group", TEXT, "Its group then."),
+    ("startedTime", "started_time_us", TIME_US, "When the server heard of the session."),
+    ("endedTime", "ended_time_us", TIME_OR_NULL, "When it ended."),
+    ("endReason", "end_reason", TEXT, "Why, in words."),
+    ("startTime", "start_time_us", TIME_OR_NULL, "When its first recorded segment was captured."),
+    ("endTime", "end_time_us", TIME_OR_NULL, "When its last recorded segment was over."),
+    ("firstSequence", "first_sequence", SEQUENCE_OR_NULL),
+    ("lastSequence", "last_sequence", SEQUENCE_OR_NULL),
+    ("segmentCount", "segment_count", COUNT, "How many segments were recorded."),
+    ("size", "size_bytes", COUNT, "Their octets."),
+    ("lost", "lost", many(_LOST_PAIR), "What was missing."),
+    ("parts", "parts", COUNT, "How many parts it had."),
+    ("recordsSha256", "records_sha256", SHA256, "SHA-256 of its index records, part after part."),
+)
+RECEIPTS = Table(
+    "Receipts",
+    "A page of receipts, newest first.",
+    model.ReceiptPage,
+    ("receipts", "receipts", many(RECEIPT.kind)),
+    ("next", "next", or_null(RECEIPT_NUMBER), _NEXT),
+)
+DUE = Table(
+    "",
+    "A session that would go.",
+    model.Due,
+    ("sentinelId", "candidate.sentinel_id", SENTINEL_ID),
+    ("sessionId", "candidate.session_id", SESSION_ID),
+    ("reason", "reason", words(model.DeletionReason)),
+    ("endedTime", "candidate.ended_time_us", TIME_OR_NULL, "When it ended."),
+    ("size", "candidate.size_bytes", COUNT, "What it takes."),
+    # What may go is over; the interface does not say in which state.
+    candidate=partial(model.Candidate, state=model.SessionState.ENDED),
+)
+RETENTION = Table(
+    "Retention",
+    "What is kept and for how long.",
+    model.Retention,
+    (
+        "retainSeconds",
+        "policy.max_age_us",
+        or_null(SECONDS),
+        "How long a session is kept after its end.",
+    ),
+    ("retainBytes", "policy.max_bytes", or_null(COUNT), "How much all sessions may take."),
+    ("minFreeBytes", "policy.min_free_bytes", or_null(COUNT), "How much the disk shall have left."),
+    ("rehearsal", "policy.is_rehearsal", FLAG, "Nothing is deleted by it."),
+    ("sessions", "totals.sessions", COUNT, "How many sessions there are."),
+    ("size", "totals.bytes", COUNT, "What they take, segments and index records."),
+    ("heldSessions", "totals.held_sessions", COUNT, "How many of them are held."),
+    ("heldSize", "totals.held_bytes", COUNT, "What those take."),
+    ("freeBytes", "free_bytes", COUNT, "What the disk has left."),
+    ("due", "due", many(DUE.kind), "What would go now, in this order."),
+    ("more", "is_more", FLAG, "More would go than is named."),
+    policy=model.Policy,
+    totals=model.Totals,
+)
+FRAMERATE_ASKED = Table(
+    "FramerateAsked",
+    "Who was asked for what.",
+    FramerateAsked,
+    _IDS[0],
+    ("framerate", "framerate_mhz", FRAMERATE),
+)
