@@ -9,8 +9,7 @@ from zope.interface import implementer
 
 from vidlink.errors import TooFast
 from vidlink.interfaces import IHub, ISentinelPeer, IStore
-from vidlink.links.ingest.conversation import Ingest
-from vidlink.links.ingest.taking import REGISTRATION_SECONDS
+from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
 from vidlink.messages import Message
 from vidlink.model import Limits
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
