@@ -67,7 +67,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
     "server": frozenset({"errors", "options", "relay.hub", "server.sockets", "server.health"}),
     "server.port": frozenset({"errors", "timer", "server.api"}),
-    "server.api": _BASE | {"server.api.openapi", "server.health"},
+    "server.api": _BASE | {"relay.hub", "server.api.openapi", "server.health"},
     "server.api.openapi": frozenset({"model", "errors", "server.api", "server.health"}),
     "server.sockets": _BASE
     | {"messages", "timer", "wire.framing", "links.ingest", "links.watch", "relay.hub"},
@@ -105,7 +105,7 @@ OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "disk": (_NETWORK, frozenset()),
     "wire": (_NETWORK, frozenset()),
     # A conversation waits for the store and the relay by their Deferreds.
-    "links": (_NETWORK, frozenset({"twisted.internet.defer"})),
+    "links": (_NETWORK, frozenset({"twisted.internet.defer", "twisted.python.failure"})),
     # A claim on an id is answered when the id's holder has been asked, so by a Deferred.
     "relay": (_NETWORK, frozenset({"twisted.internet.defer", "twisted.logger"})),
     "store": (

@@ -10,9 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from zope.interface import implementer
-
-from vidlink.interfaces import IBuffer, ICursor
+from vidlink.interfaces import IBuffer
 from vidlink.model import Arrival, SkipReason, Tier
 
 
@@ -25,7 +23,6 @@ class Hole:
     reason: SkipReason
 
 
-@implementer(ICursor)
 class Cursor:
     """A place in `buffer`, at first at `position`.
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from vidlink.errors import IdInUse, NoResources, VidlinkError
-from vidlink.interfaces import IFollower, IHub, IPublisher
+from vidlink.interfaces import IFollower, IPublisher
 from vidlink.model import Registration, SentinelStatus
 from vidlink.relay.alarms import Alarms
 from vidlink.relay.buffer import Budget, Buffer
@@ -23,7 +22,6 @@ PROBE_SECONDS = 2.0
 MAX_SENTINELS = 20_000
 
 
-@implementer(IHub)
 class Hub:
     """The server's live state.
 
@@ -65,12 +63,15 @@ class Hub:
         self._publish()
 
     def claim(self, registration: Registration, publisher: IPublisher) -> Deferred[Stream]:
-        """Take a Sentinel's place.
+        """Take a Sentinel's place; fires with its stream once it has it.
 
         The same process again takes over at once. Another process only if the older
         connection does not answer a ping: two machines with one id must not evict each other
         for ever, but a half-open connection must not keep its own Sentinel out either. A claim
         that is cancelled while the ping is out leaves everything as it was.
+
+        :raises IdInUse: if the older connection is alive.
+        :raises NoResources: if there is no room for one more Sentinel.
         """
         stream = self._streams.get(registration.sentinel_id)
         if stream is None:

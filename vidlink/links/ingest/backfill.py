@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+
+from twisted.python.failure import Failure
 
 from vidlink.bucket import Bucket
 from vidlink.errors import PeerError, RequestError, TooFast, VidlinkError
@@ -28,12 +29,15 @@ _LIST_BYTES, _ENTRY_BYTES, _RANGE_BYTES = 60 * 1024, 32, 24
 class Backfill:
     """The earlier sessions of one Sentinel that are being filled up on one connection.
 
+    :param allowed: what opening a session spends of.
     :param tell: tells the Sentinel that something about a session failed.
     :param fail: ends the connection.
     """
 
     def __init__(
         self,
+        sentinel: Registration,
+        allowed: Bucket,
         store: IStore,
         acks: Acks,
         limits: Limits,
@@ -41,6 +45,8 @@ class Backfill:
         tell: Callable[[VidlinkError, str], None],
         fail: Callable[[PeerError], None],
     ) -> None:
+        self._sentinel = sentinel
+        self._allowed = allowed
         self._store = store
         self._acks = acks
         self._limits = limits
@@ -48,10 +54,8 @@ class Backfill:
         self._fail = fail
         self._open: dict[str, Intake] = {}
 
-    def open(
-        self, sentinel: Registration, message: InitSegment, allowed: Bucket, now_us: int
-    ) -> None:
-        """Open a session for what comes late of it, by its init; each time spends of `allowed`.
+    def open(self, message: InitSegment, now_us: int) -> None:
+        """Open a session for what comes late of it, by its init.
 
         Raises :exc:`~vidlink.errors.PeerError` for an init that is none, or another than before,
         and when too many have been opened.
@@ -65,23 +69,24 @@ class Backfill:
             error = RequestError(f"{MAX_EARLIER} earlier sessions are open; finish one of them")
             self._tell(error, session_id)
             return
-        if not allowed.take():
+        if not self._allowed.take():
             raise TooFast("too many earlier sessions have been opened in too short a time")
-        intake = Intake.open(sentinel, message, self._limits, now_us, is_over=True)
+        intake = Intake.open(self._sentinel, message, self._limits, now_us, is_over=True)
         self._open[session_id] = intake
         self._acks.begin(session_id)
         opened = self._store.reopen(intake.session, partial(self._acks.durable, session_id))
         opened.addErrback(self._refused, intake)
 
-    def _refused(self, failure: Any, intake: Intake) -> None:
-        failure.trap(VidlinkError)
-        session_id = intake.session.session_id
+    def _refused(self, failure: Failure, intake: Intake) -> None:
+        error, session_id = failure.value, intake.session.session_id
+        if not isinstance(error, VidlinkError):
+            failure.raiseException()
         if self._open.get(session_id) is intake:
             self._forget(session_id)
-        if isinstance(failure.value, PeerError):
-            self._fail(failure.value)
+        if isinstance(error, PeerError):
+            self._fail(error)
         else:
-            self._tell(failure.value, session_id)
+            self._tell(error, session_id)
 
     def take(self, segment: Segment, arrived_seconds: float, received_time_us: int) -> None:
         """Record a late segment. Raises :exc:`~vidlink.errors.PeerError` for what is in it."""

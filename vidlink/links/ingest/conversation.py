@@ -1,16 +1,22 @@
 """The server's side of one Sentinel's conversation: registration, init, segments, acks.
 
-What it decides goes to the hub (live) and to the store (recording), side by side; what comes late
-of earlier sessions is :mod:`vidlink.links.ingest.backfill`. The socket is
-:mod:`vidlink.server.sockets.ingest`; what is checked of the media is in :mod:`vidlink.fmp4`.
+What it decides goes to the hub (live) and to the store (recording), side by side. The live session
+is :mod:`vidlink.links.ingest.live`, what comes late of earlier ones
+:mod:`vidlink.links.ingest.backfill`; the socket is :mod:`vidlink.server.sockets.ingest`.
+
+It is one idea: the states of the conversation, and what is done in each about what happens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from automat import NoTransition, TypeMachineBuilder
+from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vidlink.errors import (
@@ -24,7 +30,7 @@ from vidlink.errors import (
     RequestError,
     VidlinkError,
 )
-from vidlink.interfaces import IHub, IPublisher, ISentinelPeer, IStore
+from vidlink.interfaces import IPublisher, ISentinelPeer, IStore
 from vidlink.links.ingest.acks import Acks
 from vidlink.links.ingest.backfill import Backfill, wanted
 from vidlink.links.ingest.live import Live
@@ -40,34 +46,47 @@ from vidlink.messages import (
     Message,
     SentinelRegister,
     SentinelRegistered,
-    Tail,
     Wanted,
     limit_words,
 )
 from vidlink.model import Frame, InitSegment, Limits, Registration, Segment
+from vidlink.relay.hub import Hub
+from vidlink.relay.stream import Stream
 
 #: A Sentinel that has connected must register within this time.
 REGISTRATION_SECONDS = 10.0
 #: So long it waits for what is wanted of its tails; then it is registered without.
 LOOKUP_SECONDS = 5.0
 
+_AboutSession = InitSegment | DeclareGap | BackfillDone
+
 
 class _Inputs(Protocol):
     """What can happen to the conversation."""
 
     def register(self, message: SentinelRegister) -> None: ...
-    def seated(self, stream: Any) -> None: ...
-    def looked_up(self, resume: tuple[Wanted, ...]) -> None: ...
-    def refused(self, failure: Any) -> None: ...
-    def init(self, message: InitSegment) -> None: ...
-    def late_init(self, message: InitSegment) -> None: ...
+    def seated(self, message: SentinelRegister, stream: Stream) -> None: ...
+    def refused(self, failure: Failure) -> None: ...
+    def looked_up(self, seat: _Seat, resume: tuple[Wanted, ...]) -> None: ...
     def segment(self, message: Segment, frames: dict[str, Frame]) -> None: ...
-    def gap(self, message: DeclareGap) -> None: ...
-    def done(self, message: BackfillDone) -> None: ...
-    def clock(self, message: Clock) -> None: ...
-    def error(self, message: ErrorMessage) -> None: ...
+    def about_session(self, message: _AboutSession) -> None: ...
     def deadline(self) -> None: ...
+    def tick(self) -> None: ...
     def over(self, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """What a Sentinel has once its place in the hub is its own, since `since_seconds`.
+
+    `session_id` is of the session that it registered, which comes first.
+    """
+
+    session_id: str
+    stream: Stream
+    live: Live
+    backfill: Backfill
+    since_seconds: float
 
 
 @implementer(IPublisher)
@@ -84,7 +103,7 @@ class Ingest:
     def __init__(
         self,
         peer: ISentinelPeer,
-        hub: IHub,
+        hub: Hub,
         store: IStore,
         *,
         seconds: Callable[[], float],
@@ -99,16 +118,9 @@ class Ingest:
         self.wall_clock_us = wall_clock_us
         self.limits = limits
         self.allowed_id = sentinel_id
-        self.next_session_id = ""
-        self.claimed: Any = None
-        self.stream: Any = None
-        self.live: Live | None = None
         #: What the Sentinel said before it closed; None if it has not.
         self.farewell: ErrorMessage | None = None
         self.acks = Acks()
-        self.backfill = Backfill(store, self.acks, limits, tell=self.tell, fail=self.fail)
-        self.tails: tuple[Tail, ...] = ()
-        self.seated_seconds = float("inf")
         self._rate = Rate(seconds)
         self.asking = Asking(lambda request: self.peer.send(request), seconds)
         self._inputs = _build(self)
@@ -136,18 +148,13 @@ class Ingest:
         match message:
             case SentinelRegister():
                 self._inputs.register(message)
-            case InitSegment(late=True):
-                self._inputs.late_init(message)
-            case InitSegment():
-                self._inputs.init(message)
-            case DeclareGap():
-                self._inputs.gap(message)
-            case BackfillDone():
-                self._inputs.done(message)
+            case InitSegment() | DeclareGap() | BackfillDone():
+                self._inputs.about_session(message)
             case Clock():
-                self._inputs.clock(message)
+                now_us = self.wall_clock_us()
+                self.peer.send(Clock(message.t0, now_us, now_us))
             case ErrorMessage():
-                self._inputs.error(message)
+                self.farewell = self.farewell or message
             case _:
                 raise BadMessage(f"a sentinel does not send {type(message).__name__}")
 
@@ -157,8 +164,7 @@ class Ingest:
 
     def tick(self) -> None:
         """To be called about once a second: acks and keyframe requests that are due."""
-        if self.seconds() - self.seated_seconds >= LOOKUP_SECONDS:
-            self._inputs.looked_up(())
+        self._inputs.tick()
         for ack in self.acks.take(self.store.load):
             self.peer.send(ack)
         self.asking.tick()
@@ -189,7 +195,7 @@ class Ingest:
         """A newer connection of the same Sentinel takes over."""
         self.fail(Replaced("a newer connection has taken this sentinel's place"))
 
-    def probe(self, seconds: float) -> Any:
+    def probe(self, seconds: float) -> Deferred[bool]:
         """Fires with whether it answers a ping within `seconds`."""
         return self.peer.probe(seconds)
 
@@ -198,149 +204,144 @@ class Ingest:
         self.peer.send(ErrorMessage(error.code, str(error), about))
 
 
-def _register(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> None:
-    if ingest.allowed_id is not None and message.sentinel_id != ingest.allowed_id:
-        raise NotAllowed(f"this connection may only speak for {ingest.allowed_id}")
-    ingest.next_session_id = message.session_id
-    ingest.tails = message.resume
+def _claim(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> Deferred[None]:
+    sentinel_id = message.sentinel_id
     ingest.registration = Registration(
-        sentinel_id=message.sentinel_id,
+        sentinel_id=sentinel_id,
         instance_id=message.instance_id,
-        name=message.name or message.sentinel_id,
+        name=message.name or sentinel_id,
         group=message.group,
         software=message.software,
     )
-    ingest.claimed = ingest.hub.claim(ingest.registration, ingest)
-    ingest.claimed.addCallbacks(inputs.seated, inputs.refused)
+    claim: Deferred[Stream]
+    if ingest.allowed_id in (None, sentinel_id):
+        claim = ingest.hub.claim(ingest.registration, ingest)
+    else:
+        claim = fail(NotAllowed(f"this connection may only speak for {ingest.allowed_id}"))
+    return claim.addCallbacks(partial(inputs.seated, message), inputs.refused)
 
 
-def _seated(inputs: _Inputs, ingest: Ingest, stream: Any) -> None:
-    ingest.stream = stream
-    ingest.live = Live(
-        ingest.registration, stream, ingest.store, ingest.acks, ingest.limits, ingest.hub.tally
+def _take_seat(inputs: _Inputs, ingest: Ingest, message: SentinelRegister, stream: Stream) -> _Seat:
+    sentinel, store, acks, limits = ingest.registration, ingest.store, ingest.acks, ingest.limits
+    live = Live(sentinel, stream, store, acks, limits, ingest.hub.tally)
+    backfill = Backfill(
+        sentinel, stream.allowed_earlier, store, acks, limits, tell=ingest.tell, fail=ingest.fail
     )
-    ingest.seated_seconds = ingest.seconds()
+    seat = _Seat(message.session_id, stream, live, backfill, ingest.seconds())
     # By now the connection before has ended its session, so it may be asked for.
-    tails = [(tail.session_id, tail.first, tail.last) for tail in ingest.tails]
-    looking = ingest.store.tails(ingest.registration.sentinel_id, tails)
-    looking.addCallback(lambda found: inputs.looked_up(wanted(ingest.tails, found)))
+    tails = [(tail.session_id, tail.first, tail.last) for tail in message.resume]
+    looking = store.tails(sentinel.sentinel_id, tails)
+    looking.addCallback(lambda found: inputs.looked_up(seat, wanted(message.resume, found)))
+    return seat
 
 
-def _looked_up(inputs: _Inputs, ingest: Ingest, resume: tuple[Wanted, ...]) -> None:
-    ingest.seated_seconds = float("inf")
+def _registered(inputs: _Inputs, ingest: Ingest, seat: _Seat, resume: tuple[Wanted, ...]) -> _Seat:
     limits = limit_words(ingest.limits)
     ingest.peer.send(SentinelRegistered(ingest.wall_clock_us(), limits, resume))
+    return seat
 
 
-def _refused(inputs: _Inputs, ingest: Ingest, failure: Any) -> None:
-    failure.trap(PeerError)
+def _refused(inputs: _Inputs, ingest: Ingest, failure: Failure) -> None:
+    if not isinstance(failure.value, PeerError):
+        failure.raiseException()
     ingest.fail(failure.value)
 
 
-def _init(inputs: _Inputs, ingest: Ingest, message: InitSegment) -> None:
-    live = _check_speaker(ingest, message.sentinel_id)
-    if live.session_id is None and message.session_id != ingest.next_session_id:
-        raise BadMessage("the init is not of the session that was registered")
-    if not live.repeats(message):
-        live.begin(message, ingest.wall_clock_us())
+def _look_no_longer(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
+    if ingest.seconds() - seat.since_seconds >= LOOKUP_SECONDS:
+        inputs.looked_up(seat, ())
 
 
-def _late_init(inputs: _Inputs, ingest: Ingest, message: InitSegment) -> None:
-    if not _check_speaker(ingest, message.sentinel_id).repeats(message):
-        allowed = ingest.stream.allowed_earlier
-        ingest.backfill.open(ingest.registration, message, allowed, ingest.wall_clock_us())
-
-
-def _segment(inputs: _Inputs, ingest: Ingest, message: Segment, frames: dict[str, Frame]) -> None:
-    live = _check_speaker(ingest, message.sentinel_id)
+def _segment(
+    inputs: _Inputs, ingest: Ingest, seat: _Seat, message: Segment, frames: dict[str, Frame]
+) -> None:
+    _check_speaker(ingest, message.sentinel_id)
     ingest.hub.tally.received(message)
     now_seconds, now_us = ingest.seconds(), ingest.wall_clock_us()
-    if message.session_id == live.session_id:
-        taken = live.take(message, now_seconds, now_us, frames)
+    if message.session_id == seat.live.session_id:
+        taken = seat.live.take(message, now_seconds, now_us, frames)
         if taken is not None and not message.late:
             if message.keyframe:
                 ingest.asking.answered(KeyframeRequest)
             elif taken.undecodable:
                 ingest.request_keyframe()
     elif message.late:
-        ingest.backfill.take(message, now_seconds, now_us)
+        seat.backfill.take(message, now_seconds, now_us)
     else:
         raise BadMessage("a segment that is not late belongs to the newest init")
 
 
-def _gap(inputs: _Inputs, ingest: Ingest, message: DeclareGap) -> None:
-    if ingest.live is not None and message.session_id == ingest.live.session_id:
-        ingest.live.gap(message)
+def _about_session(inputs: _Inputs, ingest: Ingest, seat: _Seat, message: _AboutSession) -> None:
+    is_live = message.session_id == seat.live.session_id
+    match message:
+        case InitSegment():
+            _init(ingest, seat, message)
+        case DeclareGap():
+            (seat.live if is_live else seat.backfill).gap(message)
+        case BackfillDone() if is_live:
+            error = RequestError("the live session is not done before it has ended")
+            ingest.tell(error, message.session_id)
+        case BackfillDone():
+            seat.backfill.done(message.session_id)
+
+
+def _init(ingest: Ingest, seat: _Seat, message: InitSegment) -> None:
+    _check_speaker(ingest, message.sentinel_id)
+    if seat.live.repeats(message):
+        return
+    if message.late:
+        seat.backfill.open(message, ingest.wall_clock_us())
+    elif seat.live.session_id is None and message.session_id != seat.session_id:
+        raise BadMessage("the init is not of the session that was registered")
     else:
-        ingest.backfill.gap(message)
-
-
-def _done(inputs: _Inputs, ingest: Ingest, message: BackfillDone) -> None:
-    if ingest.live is not None and message.session_id == ingest.live.session_id:
-        error = RequestError("the live session is not done before it has ended")
-        ingest.tell(error, message.session_id)
-    else:
-        ingest.backfill.done(message.session_id)
-
-
-def _clock(inputs: _Inputs, ingest: Ingest, message: Clock) -> None:
-    now = ingest.wall_clock_us()
-    ingest.peer.send(Clock(message.t0, now, now))
-
-
-def _error(inputs: _Inputs, ingest: Ingest, message: ErrorMessage) -> None:
-    ingest.farewell = ingest.farewell or message
+        seat.live.begin(message, ingest.wall_clock_us())
 
 
 def _deadline(inputs: _Inputs, ingest: Ingest) -> None:
     ingest.fail(NoRegistration(f"no sentinel.register within {REGISTRATION_SECONDS:g} s"))
 
 
-def _over(inputs: _Inputs, ingest: Ingest, reason: str) -> None:
-    if ingest.claimed is not None:
-        ingest.claimed.cancel()
-    if ingest.live is not None:
-        ingest.live.end(reason, ingest.wall_clock_us())
-    ingest.backfill.close(reason, ingest.wall_clock_us())
-    if ingest.stream is not None:
-        ingest.stream.detach(ingest)
+def _withdraw(inputs: _Inputs, ingest: Ingest, claim: Deferred[None], reason: str) -> None:
+    claim.cancel()
 
 
-def _check_speaker(ingest: Ingest, sentinel_id: str) -> Live:
-    assert ingest.live is not None, "it is registered"
+def _leave(inputs: _Inputs, ingest: Ingest, seat: _Seat, reason: str) -> None:
+    seat.live.end(reason, ingest.wall_clock_us())
+    seat.backfill.close(reason, ingest.wall_clock_us())
+    seat.stream.detach(ingest)
+
+
+def _check_speaker(ingest: Ingest, sentinel_id: str) -> None:
     if sentinel_id != ingest.registration.sentinel_id:
         raise BadMessage(f"this connection speaks for {ingest.registration.sentinel_id}")
-    return ingest.live
 
 
 def _table() -> Callable[[Ingest], _Inputs]:
     """The states of a conversation, and what is done in each about what happens."""
     builder = TypeMachineBuilder(_Inputs, Ingest)
     connected = builder.state("connected")
-    claiming = builder.state("claiming")
-    registered = builder.state("registered")
+    claiming = builder.state("claiming", _claim)
+    looking = builder.state("looking", _take_seat)
+    registered = builder.state("registered", _registered)
     over = builder.state("over")
-    connected.upon(_Inputs.register).to(claiming)(_register)
-    connected.upon(_Inputs.clock).loop()(_clock)
+    connected.upon(_Inputs.register).to(claiming).returns(None)
     connected.upon(_Inputs.deadline).loop()(_deadline)
-    claiming.upon(_Inputs.seated).loop()(_seated)
-    claiming.upon(_Inputs.looked_up).to(registered)(_looked_up)
-    claiming.upon(_Inputs.refused).loop()(_refused)
-    registered.upon(_Inputs.segment).loop()(_segment)
+    connected.upon(_Inputs.over).to(over).returns(None)
+    claiming.upon(_Inputs.seated).to(looking).returns(None)
+    claiming.upon(_Inputs.refused, nodata=True).loop()(_refused)
+    claiming.upon(_Inputs.over).to(over)(_withdraw)
+    looking.upon(_Inputs.looked_up).to(registered).returns(None)
+    looking.upon(_Inputs.tick).loop()(_look_no_longer)
+    looking.upon(_Inputs.over).to(over)(_leave)
     registered.upon(_Inputs.looked_up).loop().returns(None)
-    registered.upon(_Inputs.init).loop()(_init)
-    registered.upon(_Inputs.late_init).loop()(_late_init)
-    registered.upon(_Inputs.gap).loop()(_gap)
-    registered.upon(_Inputs.done).loop()(_done)
-    for state in (claiming, registered):
-        state.upon(_Inputs.clock).loop()(_clock)
+    registered.upon(_Inputs.segment).loop()(_segment)
+    registered.upon(_Inputs.about_session).loop()(_about_session)
+    registered.upon(_Inputs.over).to(over)(_leave)
+    for state in (claiming, looking, registered, over):
         state.upon(_Inputs.deadline).loop().returns(None)
-    for state in (connected, claiming, registered):
-        state.upon(_Inputs.error).loop()(_error)
-        state.upon(_Inputs.over).to(over)(_over)
-    for word in ("register", "init", "late_init", "segment", "gap", "done", "clock", "error"):
-        over.upon(getattr(_Inputs, word)).loop().returns(None)
-    for word in ("refused", "looked_up", "deadline", "over"):
+    for idle in (connected, claiming, registered, over):
+        idle.upon(_Inputs.tick).loop().returns(None)
+    for word in ("register", "refused", "looked_up", "segment", "about_session", "over"):
         over.upon(getattr(_Inputs, word)).loop().returns(None)
     return builder.build()
 

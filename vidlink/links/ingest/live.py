@@ -7,7 +7,6 @@ them, and when, is :mod:`vidlink.links.ingest.conversation`.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from vidlink.errors import BadMessage, NotFound, RequestError, TooFast
 from vidlink.interfaces import IStore
@@ -15,19 +14,17 @@ from vidlink.links.ingest.acks import Acks
 from vidlink.links.ingest.intake import Intake
 from vidlink.messages import DeclareGap
 from vidlink.model import Arrival, Frame, InitSegment, Limits, Registration, Segment
+from vidlink.relay.stream import Stream
 from vidlink.relay.tally import Tally
 
 
 class Live:
-    """The live session on one connection, if there is one, and the next one after it.
-
-    :param stream: the Sentinel's :class:`~vidlink.relay.stream.Stream`.
-    """
+    """The live session on one connection, if there is one, and the next one after it."""
 
     def __init__(
         self,
         sentinel: Registration,
-        stream: Any,
+        stream: Stream,
         store: IStore,
         acks: Acks,
         limits: Limits,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from automat import NoTransition, TypeMachineBuilder
 from zope.interface import implementer
@@ -42,10 +42,9 @@ from vidlink.messages import (
     Unsubscribe,
 )
 from vidlink.model import Frame
+from vidlink.relay.hub import Hub
+from vidlink.relay.stream import Stream
 from vidlink.wire.framing import server_frame
-
-if TYPE_CHECKING:
-    from vidlink.relay.hub import Hub
 
 #: A Proctor that has connected must register within this time.
 REGISTRATION_SECONDS = 10.0
@@ -223,7 +222,7 @@ class Watch:
         self._turns.ready(sentinel_id)
         self.peer.wake()
 
-    def _stream(self, sentinel_id: str) -> Any:
+    def _stream(self, sentinel_id: str) -> Stream:
         stream = self.hub.stream(sentinel_id)
         if stream is None:
             raise NotFound(f"no sentinel {sentinel_id} is known")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from zope.interface import implementer
 
@@ -23,11 +22,9 @@ from vidlink.messages import (
 )
 from vidlink.model import Arrival, Frame, InitSegment
 from vidlink.relay.cursor import Cursor, Hole, join_latest, join_oldest, resume
+from vidlink.relay.stream import LiveSession, Stream
+from vidlink.relay.tally import Tally
 from vidlink.wire.framing import server_frame
-
-if TYPE_CHECKING:
-    from vidlink.relay.stream import LiveSession, Stream
-    from vidlink.relay.tally import Tally
 
 #: A join at a keyframe older than this asks for a new one, and shows what there is at once.
 FRESH_SECONDS = 2.0

@@ -18,9 +18,10 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from vidlink.errors import NotFound
-from vidlink.interfaces import IArchive, IHub, IRetention
+from vidlink.interfaces import IArchive, IRetention
 from vidlink.model import Hold, SegmentQuery, SessionQuery
 from vidlink.model.clips import ClipQuery
+from vidlink.relay.hub import Hub
 from vidlink.server.api import listings, openapi, parameters
 from vidlink.server.api.answers import (
     CHECK_FIRST,
@@ -69,7 +70,7 @@ class History:
     def __init__(
         self,
         archive: IArchive,
-        hub: IHub,
+        hub: Hub,
         retention: IRetention,
         *,
         wall_clock_us: Callable[[], int],

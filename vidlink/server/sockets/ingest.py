@@ -8,10 +8,11 @@ from typing import Any
 from zope.interface import implementer
 
 from vidlink.errors import TooFast
-from vidlink.interfaces import IHub, ISentinelPeer, IStore
+from vidlink.interfaces import ISentinelPeer, IStore
 from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
 from vidlink.messages import Message
 from vidlink.model import Limits
+from vidlink.relay.hub import Hub
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.framing import server_frame
 
@@ -93,7 +94,7 @@ class IngestFactory(LinkFactory):
 
     def __init__(
         self,
-        hub: IHub,
+        hub: Hub,
         store: IStore,
         wall_clock_us: Callable[[], int],
         limits: Limits | None = None,
