@@ -78,6 +78,7 @@ class Sending:
         self._seconds = seconds
         self._spool = spool
         self._began = began
+        self._peer: IServerPeer | None = None
         self._session: _Session | None = None
         self._due: tuple[int, str] | None = None
         self._choked = False
@@ -96,22 +97,23 @@ class Sending:
         session = self._session
         return (session.session_id, session.sent) if session and session.is_live else None
 
-    def begin(self, session_id: str = "") -> None:
-        """The next frame that is captured begins a session, of this id if there is one."""
-        self._choked = False
+    def begin(self, session_id: str = "", peer: IServerPeer | None = None) -> None:
+        """The next frame that is captured begins a session, of this id if there is one; what
+        follows is sent to `peer`, if there is one."""
+        self._peer, self._choked = peer, False
         self._due = self._capture.begin_session(), session_id or new_session_id()
 
     def lost(self) -> None:
         """The connection is gone: the session goes on without it."""
-        self._choked = False
+        self._peer, self._choked = None, False
         if self._session is not None:
             self._session.is_live = False
 
-    def take(self, frame: EncodedFrame, peer: IServerPeer | None) -> None:
+    def take(self, frame: EncodedFrame) -> None:
         """Keep a frame as the next segment of its session, and send it if there is a server."""
-        session = self._session
+        session, peer = self._session, self._peer
         if session is None or frame.epoch != session.epoch:
-            session = self._next(frame.epoch, peer)
+            session = self._next(frame.epoch)
         session.newest += 1
         segment = self._segment(frame, session)
         if len(segment.data) > self.max_segment_bytes:
@@ -141,12 +143,13 @@ class Sending:
         self._why = why
         self.tick()
 
-    def _next(self, epoch: int, peer: IServerPeer | None) -> _Session:
+    def _next(self, epoch: int) -> _Session:
         """The session of this epoch begins, and the one before it is over.
 
         The first session on a connection is the one that was registered; what was captured
         before that was, and comes only now, is of a session that is over already.
         """
+        peer = self._peer
         session_id, is_live = new_session_id(), peer is not None and self._due is None
         if self._due is not None and epoch >= self._due[0]:
             session_id, is_live = self._due[1], peer is not None
