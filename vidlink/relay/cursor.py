@@ -28,7 +28,7 @@ class Cursor:
 
     :param expected: the sequence that is due, so that what lies before the first delivery is
         accounted for; None if the first delivery may be any.
-    :param joined: whether the entry at `position` may be delivered although it is no keyframe
+    :param is_joined: whether the entry at `position` may be delivered although it is no keyframe
         (an exact resume).
     :param max_lag_seconds: a place that is further behind the newest entry jumps forward;
         None: only when it has left the buffer.
@@ -40,7 +40,7 @@ class Cursor:
         position: int,
         *,
         expected: int | None = None,
-        joined: bool = False,
+        is_joined: bool = False,
         tier: Tier = Tier.FULL,
         max_lag_seconds: float | None = None,
     ) -> None:
@@ -49,7 +49,7 @@ class Cursor:
         self._max_lag_seconds = max_lag_seconds
         self._place = position
         self._expected = expected
-        self.joined = joined
+        self.is_joined = is_joined
         self._reason: SkipReason | None = None
 
     def next(self) -> Arrival | Hole | None:
@@ -64,7 +64,7 @@ class Cursor:
             if hole is not None:
                 return hole
             self._place += 1
-            self.joined = True
+            self.is_joined = True
             self._expected = arrival.segment.sequence + 1
             if self.tier is Tier.FULL or arrival.segment.keyframe:
                 return arrival
@@ -73,11 +73,11 @@ class Cursor:
     def first_sequence(self) -> int | None:
         """The sequence that :meth:`next` would deliver first; None if nothing is there yet."""
         self._keep_up()
-        joined = self.joined
+        is_joined = self.is_joined
         for place in range(self._place, self.buffer.end):
             arrival: Arrival = self.buffer.at(place)
-            joined = joined and not arrival.undecodable
-            if arrival.segment.keyframe or (joined and self.tier is Tier.FULL):
+            is_joined = is_joined and not arrival.undecodable
+            if arrival.segment.keyframe or (is_joined and self.tier is Tier.FULL):
                 return arrival.segment.sequence
         return None
 
@@ -111,10 +111,10 @@ class Cursor:
         if arrival.segment.keyframe:
             return True
         if arrival.undecodable:
-            self.joined = False
-        if not self.joined:
+            self.is_joined = False
+        if not self.is_joined:
             self._reason = self._reason or SkipReason.UNDECODABLE
-        return self.joined
+        return self.is_joined
 
     def _hole_before(self, sequence: int) -> Hole | None:
         if self._expected is None or sequence <= self._expected:
@@ -145,7 +145,7 @@ class Cursor:
 
     def _jump(self, place: int) -> None:
         self._place = place
-        self.joined = False
+        self.is_joined = False
         self._reason = self._reason or SkipReason.LAG
 
 
@@ -176,12 +176,12 @@ def resume(buffer: IBuffer, sequence: int, tier: Tier, max_lag_seconds: float | 
     held: Arrival | None = buffer.at(place) if place < buffer.end else None
     exact = sequence == newest + 1 if held is None else held.segment.sequence == sequence
     # Nobody has seen anything before sequence 0: that is a beginning, and no going on.
-    joined = exact and sequence > 0 and not (held is not None and held.undecodable)
+    is_joined = exact and sequence > 0 and not (held is not None and held.undecodable)
     cursor = Cursor(
         buffer,
         place,
         expected=sequence,
-        joined=joined,
+        is_joined=is_joined,
         tier=tier,
         max_lag_seconds=max_lag_seconds,
     )

@@ -87,8 +87,8 @@ class Hub:
         )
         found = stream
 
-        def decide(alive: bool) -> Deferred[Stream]:
-            if found.publisher is rival and alive:
+        def decide(is_alive: bool) -> Deferred[Stream]:
+            if found.publisher is rival and is_alive:
                 return fail(self._clone(registration.sentinel_id))
             if found.publisher is not rival:
                 return self.claim(registration, publisher)

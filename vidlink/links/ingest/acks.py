@@ -35,7 +35,7 @@ class Acks:
     """
 
     def __init__(self) -> None:
-        self._due: dict[str, int] = {}
+        self._reached: dict[str, int] = {}
         self._open: dict[str, _Open] = {}
 
     def begin(self, session_id: str) -> None:
@@ -48,7 +48,7 @@ class Acks:
 
     def durable(self, session_id: str, sequence: int) -> None:
         """Everything of a session up to `sequence` is durable, or lost for good."""
-        self._due[session_id] = sequence
+        self._reached[session_id] = sequence
 
     def missing(self, session_id: str, first: int, last: int) -> None:
         """These sequences were jumped over, or came when there was no room for them."""
@@ -58,9 +58,9 @@ class Acks:
         elif len(holes) < MOST_HOLES:
             holes.append((first, last))
 
-    def take(self, load: float) -> list[Ack]:
+    def due(self, load: float) -> list[Ack]:
         """What is due; to be called about once a second."""
-        due, self._due = self._due, {}
+        due, self._reached = self._reached, {}
         missing: dict[str, tuple[Range, ...]] = {}
         for session_id, known in self._open.items():
             reached = known.reached = due.get(session_id, known.reached)

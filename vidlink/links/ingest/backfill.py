@@ -88,11 +88,11 @@ class Backfill:
         else:
             self._tell(error, session_id)
 
-    def take(self, segment: Segment, arrived_seconds: float, received_time_us: int) -> None:
+    def record(self, segment: Segment, arrived_seconds: float, received_time_us: int) -> None:
         """Record a late segment. Raises :exc:`~vidlink.errors.PeerError` for what is in it."""
         intake = self._find(segment.session_id)
         if intake is not None:
-            arrival = intake.take(segment, arrived_seconds, received_time_us, {})
+            arrival = intake.accept(segment, arrived_seconds, received_time_us, {})
             if arrival is not None and not self._store.append(segment.session_id, arrival):
                 self._acks.missing(segment.session_id, segment.sequence, segment.sequence)
 

@@ -33,8 +33,8 @@ from vidlink.errors import (
 from vidlink.interfaces import IPublisher, ISentinelPeer, IStore
 from vidlink.links.ingest.acks import Acks
 from vidlink.links.ingest.backfill import Backfill, wanted
-from vidlink.links.ingest.live import Live
-from vidlink.links.ingest.requests import Asking
+from vidlink.links.ingest.live import LiveFeed
+from vidlink.links.ingest.requests import Requests
 from vidlink.links.rate import Rate
 from vidlink.messages import (
     BackfillDone,
@@ -84,7 +84,7 @@ class _Seat:
 
     session_id: str
     stream: Stream
-    live: Live
+    live: LiveFeed
     backfill: Backfill
     since_seconds: float
 
@@ -122,7 +122,7 @@ class Ingest:
         self.farewell: ErrorMessage | None = None
         self.acks = Acks()
         self._rate = Rate(seconds)
-        self.asking = Asking(lambda request: self.peer.send(request), seconds)
+        self.requests = Requests(lambda request: self.peer.send(request), seconds)
         self._inputs = _build(self)
 
     def received(self, message: Message, frames: dict[str, Frame] | None = None) -> None:
@@ -165,9 +165,9 @@ class Ingest:
     def tick(self) -> None:
         """To be called about once a second: acks and keyframe requests that are due."""
         self._inputs.tick()
-        for ack in self.acks.take(self.store.load):
+        for ack in self.acks.due(self.store.load):
             self.peer.send(ack)
-        self.asking.tick()
+        self.requests.tick()
 
     def fail(self, error: PeerError) -> None:
         """End the conversation: the peer is told why, and viewers that the session is over."""
@@ -185,11 +185,11 @@ class Ingest:
 
     def request_keyframe(self) -> None:
         """Ask for an IDR; requests within a second become one."""
-        self.asking.ask(KeyframeRequest(self.registration.sentinel_id))
+        self.requests.ask(KeyframeRequest(self.registration.sentinel_id))
 
     def change_framerate(self, framerate_mhz: int) -> None:
         """Ask for another frame rate (mHz, already clamped); within a second the last one."""
-        self.asking.ask(FramerateChange(self.registration.sentinel_id, framerate_mhz))
+        self.requests.ask(FramerateChange(self.registration.sentinel_id, framerate_mhz))
 
     def replace(self) -> None:
         """A newer connection of the same Sentinel takes over."""
@@ -223,7 +223,7 @@ def _claim(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> Deferr
 
 def _take_seat(inputs: _Inputs, ingest: Ingest, message: SentinelRegister, stream: Stream) -> _Seat:
     sentinel, store, acks, limits = ingest.registration, ingest.store, ingest.acks, ingest.limits
-    live = Live(sentinel, stream, store, acks, limits, ingest.hub.tally)
+    live = LiveFeed(sentinel, stream, store, acks, limits, ingest.hub.tally)
     backfill = Backfill(
         sentinel, stream.allowed_earlier, store, acks, limits, tell=ingest.tell, fail=ingest.fail
     )
@@ -259,14 +259,14 @@ def _segment(
     ingest.hub.tally.received(message)
     now_seconds, now_us = ingest.seconds(), ingest.wall_clock_us()
     if message.session_id == seat.live.session_id:
-        taken = seat.live.take(message, now_seconds, now_us, frames)
-        if taken is not None and not message.late:
+        arrival = seat.live.accept(message, now_seconds, now_us, frames)
+        if arrival is not None and not message.late:
             if message.keyframe:
-                ingest.asking.answered(KeyframeRequest)
-            elif taken.undecodable:
+                ingest.requests.answered(KeyframeRequest)
+            elif arrival.undecodable:
                 ingest.request_keyframe()
     elif message.late:
-        seat.backfill.take(message, now_seconds, now_us)
+        seat.backfill.record(message, now_seconds, now_us)
     else:
         raise BadMessage("a segment that is not late belongs to the newest init")
 

@@ -45,7 +45,7 @@ class Intake:
         self._limits = limits
         self._last_sequence = SEQUENCE_LIMIT if is_over else -1
         self._last_media_time = -1
-        self._broken = True
+        self._is_broken = True
 
     @classmethod
     def open(
@@ -97,7 +97,7 @@ class Intake:
             raise NotMedia("the init of a session cannot change; begin a new session")
         return True
 
-    def take(
+    def accept(
         self,
         segment: Segment,
         arrived_seconds: float,
@@ -127,7 +127,7 @@ class Intake:
             media_duration=info.duration,
             arrived_seconds=arrived_seconds,
             received_time_us=received_time_us,
-            undecodable=self._broken and not segment.late,
+            undecodable=self._is_broken and not segment.late,
             frames=frames,
         )
 
@@ -159,8 +159,8 @@ class Intake:
         if media_time <= self._last_media_time:
             raise NotMedia(f"the media time of segment {segment.sequence} does not advance")
         if segment.keyframe:
-            self._broken = False
+            self._is_broken = False
         elif segment.sequence != self._last_sequence + 1:
-            self._broken = True
+            self._is_broken = True
         self._last_sequence = segment.sequence
         self._last_media_time = media_time

@@ -18,7 +18,7 @@ from vidlink.relay.stream import Stream
 from vidlink.relay.tally import Tally
 
 
-class Live:
+class LiveFeed:
     """The live session on one connection, if there is one, and the next one after it."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Live:
             self._stream.end(reason)
             self._store.end(session_id, reason, now_us)
 
-    def take(
+    def accept(
         self,
         segment: Segment,
         arrived_seconds: float,
@@ -94,17 +94,17 @@ class Live:
         intake = self._here()
         session_id, sequence = segment.session_id, segment.sequence
         expected = intake.last_sequence + 1
-        taken = intake.take(segment, arrived_seconds, received_time_us, frames)
-        if taken is None:
+        arrival = intake.accept(segment, arrived_seconds, received_time_us, frames)
+        if arrival is None:
             return None
         if sequence > expected and not segment.late:
             self._acks.missing(session_id, expected, sequence - 1)
             self._tally.jumped += sequence - expected
-        if not self._store.append(session_id, taken):
+        if not self._store.append(session_id, arrival):
             self._acks.missing(session_id, sequence, sequence)
         if not segment.late:
-            self._stream.push(taken)
-        return taken
+            self._stream.push(arrival)
+        return arrival
 
     def gap(self, message: DeclareGap) -> None:
         """Record what the Sentinel has lost. Raises :exc:`~vidlink.errors.BadMessage`."""

@@ -44,7 +44,7 @@ class ClockOffset:
         return time_us + round(self._offset_us)
 
 
-class Comparison:
+class ClockComparison:
     """The questions and answers of one connection.
 
     What was found before it may be hours old, and this machine may have slept since: what is

@@ -15,9 +15,10 @@ from automat import NoTransition, TypeMachineBuilder
 
 from vidlink.errors import BadMessage, PeerError, SessionSealed
 from vidlink.interfaces import ICapture, IServerPeer, ISpool
-from vidlink.links.uplink.clock import Comparison
-from vidlink.links.uplink.late import Delivery, DeliveryEvents
-from vidlink.links.uplink.live import Sending, SendingEvents, new_session_id
+from vidlink.links.uplink.clock import ClockComparison
+from vidlink.links.uplink.events import UplinkEvents
+from vidlink.links.uplink.late import LateDelivery
+from vidlink.links.uplink.live import LiveSending, new_session_id
 from vidlink.messages import (
     Ack,
     Clock,
@@ -33,20 +34,6 @@ from vidlink.model import EncodedFrame, Registration, clamp_framerate
 
 #: How often it is told that there is no server.
 OFFLINE_SECONDS = 60.0
-
-
-class UplinkEvents(SendingEvents, DeliveryEvents, Protocol):
-    """Who wants to know how the conversation goes."""
-
-    def on_registered(self) -> None:
-        """The server has accepted this Sentinel."""
-
-    def on_error(self, code: str, message: str) -> None:
-        """The server has said what is wrong."""
-
-    def on_offline(self, seconds: float, load: float) -> None:
-        """There has been no server for so long; the spool is so full (0.0 to 1.0). Said once a
-        minute."""
 
 
 class _Inputs(Protocol):
@@ -71,7 +58,7 @@ class _Connection:
     peer: IServerPeer
     session_id: str
     tails: tuple[Tail, ...]
-    comparison: Comparison
+    comparison: ClockComparison
 
     def compare_clocks(self) -> None:
         """Send `clock` if it is time; the answer corrects the times that segments carry."""
@@ -110,14 +97,14 @@ class Uplink:
         self.spool = spool
         self.seconds = seconds
         self.wall_clock_us = wall_clock_us
-        self.sending = Sending(
+        self.live = LiveSending(
             identity.sentinel_id, capture, events, seconds, spool, self._session_began
         )
-        self.delivery = Delivery(
+        self.late = LateDelivery(
             identity.sentinel_id,
             spool,
             events,
-            live=lambda: self.sending.live,
+            live=lambda: self.live.sent,
             seconds=seconds,
             call_later=call_later,
         )
@@ -137,7 +124,7 @@ class Uplink:
     def _begin_if_due(self) -> None:
         if self.seconds() >= self._first_seconds:
             self._first_seconds = float("inf")
-            self.sending.begin()
+            self.live.begin()
 
     def connected(self, peer: IServerPeer) -> None:
         """A connection is open."""
@@ -169,15 +156,15 @@ class Uplink:
 
     def initialized(self, init: bytes) -> None:
         """The encoder has a new initialization segment; the frames that follow build on it."""
-        self.sending.init = init
+        self.live.init = init
 
     def encoded(self, frame: EncodedFrame) -> None:
         """A frame has been encoded: it is kept, and sent if there is a connection."""
-        self.sending.take(frame)
+        self.live.send(frame)
 
     def drained(self) -> None:
         """The socket has taken everything: there may be room for what comes late."""
-        self.delivery.drained()
+        self.late.drained()
 
     def tick(self) -> None:
         """To be called about once a second."""
@@ -201,19 +188,19 @@ class Uplink:
 
     def check_finished(self) -> None:
         """Call whoever waits for the last acknowledgement, if it is here."""
-        live, finished = self.sending.live, self._finished
-        if finished is not None and (live is None or self.delivery.reached(live[0]) >= live[1]):
+        live, finished = self.live.sent, self._finished
+        if finished is not None and (live is None or self.late.reached(live[0]) >= live[1]):
             self._finished = None
             finished()
 
     def stream(self, connection: _Connection, message: SentinelRegistered) -> None:
         """The server has accepted us: the next frame begins the session."""
         self._first_seconds = float("inf")
-        sending = self.sending
+        sending = self.live
         limit = message.limits.get("maxSegmentBytes", sending.max_segment_bytes)
         sending.max_segment_bytes = limit
         self.events.on_registered()
-        self.delivery.begin(
+        self.late.begin(
             connection.peer,
             connection.tails,
             message.resume,
@@ -227,8 +214,8 @@ class Uplink:
         """There is no connection any more; what is captured is kept."""
         self._peer = None
         self._offline_seconds = self._told_seconds = self.seconds()
-        self.sending.lost()
-        self.delivery.stop()
+        self.live.lost()
+        self.late.stop()
         self.check_finished()
 
     def tell_offline(self) -> None:
@@ -241,10 +228,10 @@ class Uplink:
     def _session_began(self, before: tuple[str, int] | None) -> None:
         """A session has begun; the one `before` it is over at this sequence."""
         if before is not None:
-            self.delivery.over(*before)
-        live = self.sending.live
+            self.late.over(*before)
+        live = self.live.sent
         if live is not None:
-            self.delivery.began(live[0])
+            self.late.began(live[0])
 
 
 def _register(inputs: _Inputs, uplink: Uplink, peer: IServerPeer) -> _Connection:
@@ -252,8 +239,8 @@ def _register(inputs: _Inputs, uplink: Uplink, peer: IServerPeer) -> _Connection
     connection = _Connection(
         peer,
         new_session_id(),
-        uplink.delivery.tails(),
-        Comparison(uplink.seconds, uplink.wall_clock_us),
+        uplink.late.tails(),
+        ClockComparison(uplink.seconds, uplink.wall_clock_us),
     )
     connection.compare_clocks()
     identity = uplink.identity
@@ -294,28 +281,28 @@ def _framerate(inputs: _Inputs, uplink: Uplink, message: FramerateChange) -> Non
 
 def _clock(inputs: _Inputs, uplink: Uplink, connection: _Connection, message: Clock) -> None:
     if connection.comparison.answered(message):
-        uplink.sending.offset = connection.comparison.offset
+        uplink.live.offset = connection.comparison.offset
 
 
 def _ack(inputs: _Inputs, uplink: Uplink, message: Ack) -> None:
-    uplink.delivery.acknowledged(message)
+    uplink.late.acknowledged(message)
     uplink.check_finished()
 
 
 def _error(inputs: _Inputs, uplink: Uplink, message: ErrorMessage) -> None:
     if message.code != SessionSealed.code:
         uplink.events.on_error(message.code, message.message)
-    uplink.delivery.refused(message.code, message.about)
+    uplink.late.refused(message.code, message.about)
 
 
 def _tick(inputs: _Inputs, uplink: Uplink, connection: _Connection) -> None:
     connection.compare_clocks()
-    uplink.sending.tick()
-    uplink.delivery.tick()
+    uplink.live.tick()
+    uplink.late.tick()
 
 
 def _offline(inputs: _Inputs, uplink: Uplink) -> None:
-    uplink.sending.tick()
+    uplink.live.tick()
     uplink.tell_offline()
 
 

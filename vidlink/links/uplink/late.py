@@ -8,15 +8,16 @@ Here is what begins, ends and confirms a delivery; what is sent, and when, is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from vidlink.bucket import Allowance, Bucket
 from vidlink.errors import BadMessage, NotMedia, SessionGone, SessionSealed
 from vidlink.interfaces import IServerPeer, ISpool
 from vidlink.links.uplink.debt import Debt, Stage
 from vidlink.links.uplink.debts import Debts
-from vidlink.links.uplink.late_sending import Shipping, ShippingEvents
-from vidlink.links.uplink.resealed import Moving
+from vidlink.links.uplink.events import UplinkEvents
+from vidlink.links.uplink.late_sending import LateSending
+from vidlink.links.uplink.resealed import Resealing
 from vidlink.messages import Ack, Tail, Wanted
 
 #: So often an earlier session may be opened; the server closes who does not keep to this, on all
@@ -24,26 +25,7 @@ from vidlink.messages import Ack, Tail, Wanted
 OPENINGS = Allowance(burst=1_000, per_second=0.1)
 
 
-class DeliveryEvents(ShippingEvents, Protocol):
-    """Who wants to know how the delivery goes."""
-
-    def on_backfill(self, sessions: int, segments: int) -> None:
-        """So many earlier sessions, and segments that the server lacks of them, wait."""
-
-    def on_delivered(self, session_id: str, waiting: int) -> None:
-        """The server has all there is of an earlier session, and so many wait."""
-
-    def on_refused(self, session_id: str, segments: int) -> None:
-        """The server will never take so many segments of a session; they are given up."""
-
-    def on_moved(self, old_id: str, new_id: str) -> None:
-        """A session is sealed; what was still held of it is delivered as another one."""
-
-    def on_set_aside(self, session_id: str) -> None:
-        """The server closes whenever it is sent this session; it is not offered again."""
-
-
-class Delivery:
+class LateDelivery:
     """What is delivered late, from connection to connection.
 
     :param live: the session that is live, and its highest sequence that was sent, if there is.
@@ -55,7 +37,7 @@ class Delivery:
         self,
         sentinel_id: str,
         spool: ISpool,
-        events: DeliveryEvents,
+        events: UplinkEvents,
         *,
         live: Callable[[], tuple[str, int] | None],
         seconds: Callable[[], float],
@@ -67,10 +49,10 @@ class Delivery:
         self._live = live
         self._seconds = seconds
         self._call_later = call_later
-        self._moving = Moving(spool, call_later, self._moved)
-        self._debts = Debts(spool, self._moving.is_filling)
+        self._resealing = Resealing(spool, call_later, self._moved)
+        self._debts = Debts(spool, self._resealing.is_filling)
         self._openings = Bucket(OPENINGS, seconds)
-        self._shipping: Shipping | None = None
+        self._sending: LateSending | None = None
 
     def tails(self) -> tuple[Tail, ...]:
         """What is held of each session, the oldest first, as far as one message has room."""
@@ -91,7 +73,7 @@ class Delivery:
         Times that were not corrected when they were captured are now, by `offset_us`.
         """
         self.stop()
-        self._shipping = Shipping(
+        self._sending = LateSending(
             peer,
             self._sentinel_id,
             self._spool,
@@ -109,30 +91,30 @@ class Delivery:
 
     def stop(self) -> None:
         """The connection is gone: the next one begins anew."""
-        if self._shipping is not None:
-            self._shipping.stop()
-        self._shipping = None
+        if self._sending is not None:
+            self._sending.stop()
+        self._sending = None
         self._debts.clear()
 
     def began(self, session_id: str) -> None:
         """A session has begun live; from now on what is older may follow it."""
-        if self._shipping is not None:
+        if self._sending is not None:
             now = self._seconds()
             self._debts.holes = Debt(session_id, -1, False, stage=Stage.OPEN, moved_seconds=now)
-            self._shipping.schedule(0)
+            self._sending.schedule(0)
 
     def over(self, session_id: str, newest: int) -> None:
         """Nothing more is captured of this session."""
-        if self._shipping is not None:
-            self._shipping.settle(self._debts.over(session_id, newest, self._seconds()))
+        if self._sending is not None:
+            self._sending.settle(self._debts.over(session_id, newest, self._seconds()))
 
     def acknowledged(self, ack: Ack) -> None:
         """The server has more of a session than before, or lacks something of it."""
         self._spool.forget(ack.session_id, ack.sequence)
-        shipping = self._shipping
-        if shipping is None:
+        sending = self._sending
+        if sending is None:
             return
-        shipping.pace.heard(ack.load)
+        sending.pace.heard(ack.load)
         debt = self._debts.find(ack.session_id)
         if debt is not None and debt.stage is Stage.DONE:
             self._delivered(debt)
@@ -141,13 +123,13 @@ class Delivery:
             if debt.stage is Stage.OPEN:
                 for first, last in ack.missing:
                     debt.ranges.add(first, last)
-                shipping.settle(debt)
-        shipping.step()
+                sending.settle(debt)
+        sending.step()
 
     def refused(self, code: str, about: str | None) -> None:
         """The server has said that something is wrong with a session, or with all of it."""
         if about is None:
-            late = None if self._shipping is None else self._shipping.current
+            late = None if self._sending is None else self._sending.current
             is_about_media = code in (BadMessage.code, NotMedia.code)
             if late is not None and is_about_media and self._debts.strike(late):
                 self._events.on_set_aside(late.session_id)
@@ -163,7 +145,7 @@ class Delivery:
         else:
             debt.put_off(self._seconds())
             if code == SessionSealed.code and spooled is not None and debt.is_over:
-                self._moving.start(spooled)
+                self._resealing.start(spooled)
 
     def _delivered(self, debt: Debt) -> None:
         self._debts.remove(debt)
@@ -182,21 +164,21 @@ class Delivery:
 
     def tick(self) -> None:
         """To be called about once a second: what makes no headway is sent again."""
-        shipping = self._shipping
-        if shipping is None:
+        sending = self._sending
+        if sending is None:
             return
         now = self._seconds()
         _, sent = self._live() or ("", -1)
         for debt in self._debts:
-            if shipping.pace.is_held or shipping.is_sending(debt):
+            if sending.pace.is_held or sending.is_sending(debt):
                 debt.moved_seconds = now
             elif debt is self._debts.holes:
                 debt.push(sent, now)
             else:
                 debt.push(debt.newest if debt.is_over else debt.covered, now)
-        shipping.step()
+        sending.step()
 
     def drained(self) -> None:
         """The socket has taken everything: there may be room for more."""
-        if self._shipping is not None:
-            self._shipping.step()
+        if self._sending is not None:
+            self._sending.step()

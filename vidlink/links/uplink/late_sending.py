@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from vidlink.bucket import Bucket
 from vidlink.interfaces import IServerPeer, ISpool
 from vidlink.links.uplink.debt import NOT_HELD, Debt, Stage, gaps, holes
 from vidlink.links.uplink.debts import Debts
+from vidlink.links.uplink.events import UplinkEvents
 from vidlink.links.uplink.live import TOO_LARGE
 from vidlink.links.uplink.pace import Pace
 from vidlink.messages import BackfillDone, DeclareGap
@@ -28,14 +29,7 @@ LIVE_SECONDS = 2.0
 _SEGMENT_BYTES = 512
 
 
-class ShippingEvents(Protocol):
-    """Who wants to know what is lost."""
-
-    def on_lost(self, gap: DeclareGap) -> None:
-        """The server was told that these are lost."""
-
-
-class Shipping:
+class LateSending:
     """Sends what is owed, from the spool, to one peer.
 
     :param openings: how often an earlier session may be opened.
@@ -52,7 +46,7 @@ class Shipping:
         sentinel_id: str,
         spool: ISpool,
         debts: Debts,
-        events: ShippingEvents,
+        events: UplinkEvents,
         *,
         openings: Bucket,
         offset_us: int | None,

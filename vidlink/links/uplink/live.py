@@ -9,11 +9,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from vidlink.fmp4 import write_fragment
 from vidlink.interfaces import ICapture, IServerPeer, ISpool
 from vidlink.links.uplink.clock import ClockOffset
+from vidlink.links.uplink.events import UplinkEvents
 from vidlink.model import EncodedFrame, InitSegment, Limits, Segment
 
 #: Octets that may wait for the socket; beyond it frames are not sent live, up to the next
@@ -23,16 +23,6 @@ MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 DROPPED_SECONDS = 60.0
 #: Why a segment that the server would not take is missing.
 TOO_LARGE = "too-large"
-
-
-class SendingEvents(Protocol):
-    """Who wants to know how the sending goes."""
-
-    def on_session(self, session_id: str, is_live: bool) -> None:
-        """A session has begun, on a connection or without one."""
-
-    def on_dropped(self, count: int, why: str) -> None:
-        """So many frames were not sent live, or not at all, since this was last said."""
 
 
 @dataclass(slots=True)
@@ -51,7 +41,7 @@ class _Session:
     sent: int = -1
 
 
-class Sending:
+class LiveSending:
     """What one Sentinel captures, from connection to connection.
 
     :param seconds: the monotonic clock.
@@ -63,7 +53,7 @@ class Sending:
         self,
         sentinel_id: str,
         capture: ICapture,
-        events: SendingEvents,
+        events: UplinkEvents,
         seconds: Callable[[], float],
         spool: ISpool,
         began: Callable[[tuple[str, int] | None], None],
@@ -81,7 +71,7 @@ class Sending:
         self._peer: IServerPeer | None = None
         self._session: _Session | None = None
         self._due: tuple[int, str] | None = None
-        self._choked = False
+        self._is_choked = False
         self._dropped = 0
         self._why = ""
         self._told_seconds = float("-inf")
@@ -92,7 +82,7 @@ class Sending:
         return "" if self._session is None else self._session.session_id
 
     @property
-    def live(self) -> tuple[str, int] | None:
+    def sent(self) -> tuple[str, int] | None:
         """The session that is live on the connection, and its highest sequence that was sent."""
         session = self._session
         return (session.session_id, session.sent) if session and session.is_live else None
@@ -100,16 +90,16 @@ class Sending:
     def begin(self, session_id: str = "", peer: IServerPeer | None = None) -> None:
         """The next frame that is captured begins a session, of this id if there is one; what
         follows is sent to `peer`, if there is one."""
-        self._peer, self._choked = peer, False
+        self._peer, self._is_choked = peer, False
         self._due = self._capture.begin_session(), session_id or new_session_id()
 
     def lost(self) -> None:
         """The connection is gone: the session goes on without it."""
-        self._peer, self._choked = None, False
+        self._peer, self._is_choked = None, False
         if self._session is not None:
             self._session.is_live = False
 
-    def take(self, frame: EncodedFrame) -> None:
+    def send(self, frame: EncodedFrame) -> None:
         """Keep a frame as the next segment of its session, and send it if there is a server."""
         session, peer = self._session, self._peer
         if session is None or frame.epoch != session.epoch:
@@ -118,7 +108,7 @@ class Sending:
         segment = self._segment(frame, session)
         if len(segment.data) > self.max_segment_bytes:
             self._spool.drop(session.session_id, session.newest, session.newest, TOO_LARGE)
-            self._choked = True
+            self._is_choked = True
             self._tell(f"the server takes no segment of more than {self.max_segment_bytes} bytes")
             return
         self._spool.append(segment)
@@ -189,15 +179,15 @@ class Sending:
 
     def _has_room(self, frame: EncodedFrame, backlog_bytes: int) -> bool:
         """Whether this frame can be sent live."""
-        if not self._choked:
-            self._choked = backlog_bytes > MAX_BACKLOG_BYTES
-            return not self._choked
+        if not self._is_choked:
+            self._is_choked = backlog_bytes > MAX_BACKLOG_BYTES
+            return not self._is_choked
         if backlog_bytes > MAX_BACKLOG_BYTES // 2:
             return False
         if not frame.keyframe:
             self._capture.request_keyframe()
             return False
-        self._choked = False
+        self._is_choked = False
         return True
 
 

@@ -14,7 +14,7 @@ from vidlink.links.uplink.live import new_session_id
 from vidlink.model import Segment, SpooledSession
 
 
-class Moving:
+class Resealing:
     """Moves sessions, each once; segments keep their sequences and their times.
 
     :param call_later: `IReactorTime.callLater`: between one piece and the next others have a turn.
@@ -52,9 +52,9 @@ class Moving:
 
     def _go_on(self, old_id: str, first: int, last: int) -> None:
         reading = self._spool.read(old_id, first, last)
-        reading.addCallback(self._take, old_id, last)
+        reading.addCallback(self._move_in, old_id, last)
 
-    def _take(self, found: tuple[Segment, ...], old_id: str, last: int) -> None:
+    def _move_in(self, found: tuple[Segment, ...], old_id: str, last: int) -> None:
         new_id = self._new_ids[old_id]
         for segment in found:
             self._spool.append(replace(segment, session_id=new_id, late=False))

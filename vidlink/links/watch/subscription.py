@@ -57,7 +57,7 @@ class Subscription:
         self._on_news = on_news
         self._tally = tally
         self._outbox: deque[Frame] = deque()
-        self._init_wanted = False
+        self._is_init_wanted = False
         self._begin(request)
         stream.follow(self)
 
@@ -84,8 +84,8 @@ class Subscription:
                 if not self._enter():
                     return None
                 continue
-            if self._init_wanted:
-                self._init_wanted = False
+            if self._is_init_wanted:
+                self._is_init_wanted = False
                 return self._init(self._live)
             match self._cursor.next():
                 case Arrival() as arrival:
@@ -101,22 +101,22 @@ class Subscription:
 
         False if there is no session to send it of.
         """
-        self._init_wanted = self._live is not None or self._next() is not None
+        self._is_init_wanted = self._live is not None or self._next() is not None
         self._on_news()
-        return self._init_wanted
+        return self._is_init_wanted
 
     def _begin(self, request: Subscribe) -> None:
         self._request = request
         self._start: StartFrom | Place = request.start_from
         self._live: LiveSession | None = None
         self._cursor: Cursor | None = None
-        self._waiting = False
+        self._is_waiting = False
 
     def _enter(self) -> bool:
         """Begin with the next session, or say once that there is none; False if idle."""
         live = self._next()
         if live is None:
-            announced, self._waiting = self._waiting, True
+            announced, self._is_waiting = self._is_waiting, True
             if not announced:
                 self._say(Subscribed(self.stream.sentinel_id))
             return not announced
@@ -135,7 +135,7 @@ class Subscription:
                 first_sequence=self._cursor.first_sequence(),
             )
         )
-        self._init_wanted = self._init_wanted or not exact
+        self._is_init_wanted = self._is_init_wanted or not exact
         return True
 
     def _leave(self, live: LiveSession, cursor: Cursor) -> None:
@@ -149,7 +149,7 @@ class Subscription:
         )
         self._live = self._cursor = None
         self._start = StartFrom.LATEST
-        self._waiting = True
+        self._is_waiting = True
 
     def _next(self) -> LiveSession | None:
         """The session to begin with: the live one, or an ended one whose rest is asked for."""
@@ -169,8 +169,8 @@ class Subscription:
         start = self._start
         if isinstance(start, Place) and start.session_id == live.session.session_id:
             cursor = resume(buffer, start.sequence, request.tier, lag)
-            if cursor.joined or cursor.first_sequence() == start.sequence:
-                return cursor, cursor.joined
+            if cursor.is_joined or cursor.first_sequence() == start.sequence:
+                return cursor, cursor.is_joined
         elif start is StartFrom.OLDEST:
             return join_oldest(buffer, request.tier, lag), False
         else:
