@@ -1,4 +1,7 @@
-"""The ends of a connection, and what the conversations on it may ask for."""
+"""The ends of a connection, and what the conversations on it may ask for.
+
+The live side that they publish to is :mod:`.relay`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ class ISentinelPeer(Interface):
         """Say `error` in band and close with its code. A second call does nothing."""
 
     def probe(seconds: float) -> Deferred[bool]:
-        """Fires with whether the peer answers a ping within `seconds`; never fails."""
+        """Ping the peer; fires with True if it answers within `seconds`. Never fails."""
 
 
 class IProctorPeer(Interface):
@@ -50,7 +53,7 @@ class IServerPeer(Interface):
 
 
 class ICapture(Interface):
-    """What the uplink may ask of the capture thread; every call may come at any time."""
+    """The capture thread, as the uplink sees it; every call may come at any time."""
 
     def begin_session() -> int:
         """Start a session: the next frame is captured at once, is an IDR, has media time 0.
@@ -66,7 +69,7 @@ class ICapture(Interface):
 
 
 class IPublisher(Interface):
-    """What may be asked of a connected Sentinel."""
+    """A connected Sentinel, as the hub and its viewers see it."""
 
     registration = Attribute(""":class:`~vidlink.model.Registration`: who it is.""")
 
@@ -81,4 +84,4 @@ class IPublisher(Interface):
         """A newer connection takes over: close this one with 4409."""
 
     def probe(seconds: float) -> Deferred[bool]:
-        """Fires with whether it answers a ping within `seconds`; never fails."""
+        """Ping it; fires with True if it answers within `seconds`. Never fails."""

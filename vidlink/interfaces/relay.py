@@ -45,7 +45,10 @@ class IBuffer(Interface):
         `size_bytes`. A cap that this exceeds is kept at the next append or trim."""
 
     def at(position: int) -> Arrival:
-        """The entry at `position`; :exc:`IndexError` unless ``first <= position < end``."""
+        """The entry at `position`.
+
+        :raises IndexError: unless ``first <= position < end``.
+        """
 
     def newest_keyframe(at_or_after: int) -> int | None:
         """The newest position >= `at_or_after` where a viewer may join; None if none."""

@@ -32,7 +32,7 @@ class Budget:
         self.buffers = 0
 
     def allowance(self) -> int | None:
-        """How many octets one buffer may hold now; None while there is room for all."""
+        """The octets that one buffer may hold now; None while there is room for all."""
         if self.used_bytes <= self.total_bytes:
             return None
         return self.total_bytes // max(1, self.buffers)
@@ -91,7 +91,10 @@ class Buffer:
         self._grow(_weight(arrival) - before)
 
     def at(self, position: int) -> Arrival:
-        """The entry at `position`; :exc:`IndexError` unless ``first <= position < end``."""
+        """The entry at `position`.
+
+        :raises IndexError: unless ``first <= position < end``.
+        """
         if not self.first <= position < self.end:
             raise IndexError(position)
         return self._entries[position - self.first]
@@ -144,7 +147,7 @@ class Buffer:
 
 
 def _weight(arrival: Arrival) -> int:
-    """What an entry costs: its media, and each format in which it was encoded anew."""
+    """The cost of an entry in octets: its media, and each format in which it was encoded anew."""
     data = arrival.segment.data
     # A frame that came from the wire holds the media: they are a view into it.
     whole = data.obj if isinstance(data, memoryview) else data

@@ -53,7 +53,7 @@ class Cursor:
         self._reason: SkipReason | None = None
 
     def next(self) -> Arrival | Hole | None:
-        """What comes next, or None when there is nothing yet."""
+        """The next segment or hole; None when there is nothing yet."""
         self._keep_up()
         while self._place < self.buffer.end:
             arrival: Arrival = self.buffer.at(self._place)
@@ -82,7 +82,7 @@ class Cursor:
         return None
 
     def finish(self) -> Hole | None:
-        """What is left undelivered, as the last word of this cursor."""
+        """The hole that is left, as the last word of this cursor; None if nothing was held back."""
         last = self.buffer.newest_sequence
         owed = self._reason is not None or self._may_owe()
         self._place = self.buffer.end
@@ -93,7 +93,7 @@ class Cursor:
         return hole
 
     def _may_owe(self) -> bool:
-        """Whether sequences that are still due can be of this tier."""
+        """True if sequences that are still due can be of this tier."""
         buffer, place = self.buffer, self._place
         return (
             self.tier is Tier.FULL
@@ -107,7 +107,7 @@ class Cursor:
         self._jump(self.buffer.end if place is None else place)
 
     def _may_follow(self, arrival: Arrival) -> bool:
-        """Whether `arrival` decodes after what was delivered; says why not if it does not."""
+        """True if `arrival` decodes after what was delivered; if not, why is kept."""
         if arrival.segment.keyframe:
             return True
         if arrival.undecodable:

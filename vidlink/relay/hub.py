@@ -1,4 +1,7 @@
-"""Who publishes and who follows: all streams, and the rule for two Sentinels with one id."""
+"""All streams together: who publishes, who follows, and the rule for two Sentinels with one id.
+
+One of them is :mod:`vidlink.relay.stream`; their list is :mod:`vidlink.relay.roster`.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +124,7 @@ class Hub:
         self._readers.pop(reader, None)
 
     def tick(self) -> None:
-        """To be called about once a second: windows, states, changes of the list."""
+        """Move windows and states on, and publish the list; to be called about once a second."""
         for stream in self._streams.values():
             stream.tick()
         self._publish()

@@ -1,7 +1,7 @@
-"""What comes late: sessions before the live one, filled up on the same connection.
+"""Earlier sessions: what comes late of them, on the connection of the live one.
 
-It goes to the recording alone; live viewers see nothing of it. Who is speaking, and what comes
-late of the live session itself, is :mod:`vidlink.links.ingest.conversation`.
+All of it goes to the recording alone. What comes late of the live session itself is
+:mod:`vidlink.links.ingest.live`; who is speaking, :mod:`vidlink.links.ingest.conversation`.
 """
 
 from __future__ import annotations
@@ -57,8 +57,7 @@ class Backfill:
     def open(self, message: InitSegment, now_us: int) -> None:
         """Open a session for what comes late of it, by its init.
 
-        Raises :exc:`~vidlink.errors.PeerError` for an init that is none, or another than before,
-        and when too many have been opened.
+        :raises PeerError: if the init is none or another than before, or too many were opened.
         """
         session_id = message.session_id
         known = self._open.get(session_id)
@@ -89,7 +88,10 @@ class Backfill:
             self._tell(error, session_id)
 
     def record(self, segment: Segment, arrived_seconds: float, received_time_us: int) -> None:
-        """Record a late segment. Raises :exc:`~vidlink.errors.PeerError` for what is in it."""
+        """Record a late segment.
+
+        :raises PeerError: for what is in it.
+        """
         intake = self._find(segment.session_id)
         if intake is not None:
             arrival = intake.accept(segment, arrived_seconds, received_time_us, {})
@@ -97,13 +99,13 @@ class Backfill:
                 self._acks.missing(segment.session_id, segment.sequence, segment.sequence)
 
     def gap(self, message: DeclareGap) -> None:
-        """Record what the Sentinel has lost."""
+        """Record what the Sentinel has lost of an earlier session."""
         intake = self._find(message.session_id)
         if intake is not None:
             self._store.gap(message.session_id, intake.declared(message))
 
     def done(self, session_id: str) -> None:
-        """Nothing more of a session will ever come."""
+        """Seal a session: nothing more of it will ever come."""
         if self._find(session_id) is not None:
             self._forget(session_id)
             if not self._store.seal(session_id):
@@ -111,7 +113,7 @@ class Backfill:
                 self._tell(RequestError(error), session_id)
 
     def close(self, reason: str, now_us: int) -> None:
-        """The connection is over: what is open has ended once more, and is not sealed."""
+        """End once more what is open, and do not seal it: the connection is over."""
         sessions, self._open = self._open, {}
         for session_id in sessions:
             self._store.end(session_id, reason, now_us)
@@ -129,7 +131,7 @@ class Backfill:
 
 
 def wanted(tails: Iterable[Tail], found: Sequence[tuple[Range, ...] | None]) -> tuple[Wanted, ...]:
-    """What to ask for of `tails`, of which the store wants `found`, as far as there is room.
+    """The answer to `tails`, of which the store wants `found`, as far as there is room.
 
     A tail that is not named has not been looked at, or there was no room for it.
     """

@@ -62,7 +62,7 @@ _AboutSession = InitSegment | DeclareGap | BackfillDone
 
 
 class _Inputs(Protocol):
-    """What can happen to the conversation."""
+    """The events of the conversation."""
 
     def register(self, message: SentinelRegister) -> None: ...
     def seated(self, message: SentinelRegister, stream: Stream) -> None: ...
@@ -77,11 +77,9 @@ class _Inputs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Seat:
-    """What a Sentinel has once its place in the hub is its own, since `since_seconds`.
+    """A Sentinel's place in the hub and what goes with it, since `since_seconds`."""
 
-    `session_id` is of the session that it registered, which comes first.
-    """
-
+    #: The session that it registered, which comes first.
     session_id: str
     stream: Stream
     live: LiveFeed
@@ -126,7 +124,7 @@ class Ingest:
         self._inputs = _build(self)
 
     def received(self, message: Message, frames: dict[str, Frame] | None = None) -> None:
-        """Take one message; `frames` are what may be forwarded of it as it came.
+        """Do what one message asks; `frames` are what may be forwarded of it as it came.
 
         A mistake of the peer closes its connection; nothing is raised.
         """
@@ -159,11 +157,11 @@ class Ingest:
                 raise BadMessage(f"a sentinel does not send {type(message).__name__}")
 
     def deadline(self) -> None:
-        """It has not registered for :data:`REGISTRATION_SECONDS`."""
+        """Close, unless it has registered; :data:`REGISTRATION_SECONDS` have passed."""
         self._inputs.deadline()
 
     def tick(self) -> None:
-        """To be called about once a second: acks and keyframe requests that are due."""
+        """Send acks and requests that are due; to be called about once a second."""
         self._inputs.tick()
         for ack in self.acks.due(self.store.load):
             self.peer.send(ack)
@@ -196,11 +194,11 @@ class Ingest:
         self.fail(Replaced("a newer connection has taken this sentinel's place"))
 
     def probe(self, seconds: float) -> Deferred[bool]:
-        """Fires with whether it answers a ping within `seconds`."""
+        """Ping it; fires with True if it answers within `seconds`."""
         return self.peer.probe(seconds)
 
     def tell(self, error: VidlinkError, about: str) -> None:
-        """A request failed; the connection stays open."""
+        """Say that a request failed; the connection stays open."""
         self.peer.send(ErrorMessage(error.code, str(error), about))
 
 

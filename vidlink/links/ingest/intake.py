@@ -1,4 +1,4 @@
-"""What makes media acceptable: an init by its boxes, a segment also by its place in the session.
+"""The rules for media: an init by its boxes, a segment also by its place in the session.
 
 One intake belongs to one session; who is speaking is checked in
 :mod:`vidlink.links.ingest.conversation`.
@@ -34,7 +34,7 @@ KNOWN_CAUSES: dict[str, tuple[Cause, str]] = {
 class Intake:
     """The rules for sequence, media time and keyframe flag, for one session.
 
-    `is_over`: nothing of it is live any more, so every sequence has been passed.
+    :param is_over: nothing of it is live any more, so every sequence has been passed.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Intake:
     ) -> Intake:
         """The intake of the session that `message` begins.
 
-        Raises :exc:`~vidlink.errors.BadMessage` for its size,
-        :exc:`~vidlink.errors.NotMedia` for its boxes.
+        :raises BadMessage: for its size.
+        :raises NotMedia: for its boxes.
         """
         if len(message.data) > limits.max_init_bytes:
             raise BadMessage(f"an init is at most {limits.max_init_bytes} bytes")
@@ -87,9 +87,9 @@ class Intake:
         return self._last_sequence
 
     def repeats(self, message: InitSegment) -> bool:
-        """Whether `message` is this session's own init once more.
+        """True if `message` is this session's own init once more.
 
-        Raises :exc:`~vidlink.errors.NotMedia` for another init under the same session id.
+        :raises NotMedia: if it is another init under the same session id.
         """
         if message.session_id != self.session.session_id:
             return False
@@ -107,8 +107,10 @@ class Intake:
         """The segment with its stamps; None if it is the last one once more, and not as late:
         that one may be asked for again.
 
-        Raises :exc:`~vidlink.errors.BadMessage` for its sequence, size or time,
-        :exc:`~vidlink.errors.NotMedia` for its boxes.
+        :param arrived_seconds: by the monotonic clock.
+        :param received_time_us: by the wall clock.
+        :raises BadMessage: for its sequence, size or time.
+        :raises NotMedia: for its boxes.
         """
         if segment.sequence == self._last_sequence and not segment.late:
             return None
@@ -132,7 +134,10 @@ class Intake:
         )
 
     def declared(self, message: DeclareGap) -> Gap:
-        """The gap that the Sentinel declares; it must lie in what has been sent."""
+        """The gap that the Sentinel declares.
+
+        :raises BadMessage: if it does not lie in what has been sent.
+        """
         if message.last > self._last_sequence:
             raise BadMessage("a gap cannot lie in the future")
         cause, detail = KNOWN_CAUSES.get(message.cause, (Cause.DECLARED, message.cause))

@@ -44,17 +44,18 @@ class LiveFeed:
         return None if self._intake is None else self._intake.session.session_id
 
     def repeats(self, message: InitSegment) -> bool:
-        """Whether `message` is the live session's own init once more.
+        """True if `message` is the live session's own init once more.
 
-        Raises :exc:`~vidlink.errors.NotMedia` for another init under the same session id.
+        :raises ~vidlink.errors.NotMedia: if it is another init under the same session id.
         """
         return self._intake is not None and self._intake.repeats(message)
 
     def begin(self, message: InitSegment, now_us: int) -> None:
         """Begin a session by its init; the one before it ends.
 
-        Raises :exc:`~vidlink.errors.TooFast`, :exc:`~vidlink.errors.BadMessage` or
-        :exc:`~vidlink.errors.NotMedia`.
+        :raises TooFast: if too many have been begun.
+        :raises BadMessage: for its id or size.
+        :raises ~vidlink.errors.NotMedia: for its boxes.
         """
         if not self._stream.allowed_sessions.take():
             raise TooFast("too many sessions have been begun in too short a time")
@@ -72,7 +73,7 @@ class LiveFeed:
         self._stream.begin(intake.session, partial(self._store.recording, session_id))
 
     def end(self, reason: str, now_us: int) -> None:
-        """The live session, if any, is over for viewers and for the recording."""
+        """End the live session, if any, for viewers and for the recording."""
         session_id, self._intake = self.session_id, None
         if session_id is not None:
             self._acks.end(session_id)
@@ -88,8 +89,10 @@ class LiveFeed:
     ) -> Arrival | None:
         """Pass on a segment of the live session; None if it is the last one once more.
 
-        One that is late goes to the recording alone. Raises
-        :exc:`~vidlink.errors.BadMessage` or :exc:`~vidlink.errors.NotMedia`.
+        One that is late goes to the recording alone.
+
+        :raises BadMessage: for its sequence, size or time.
+        :raises ~vidlink.errors.NotMedia: for its boxes.
         """
         intake = self._here()
         session_id, sequence = segment.session_id, segment.sequence
@@ -107,7 +110,10 @@ class LiveFeed:
         return arrival
 
     def gap(self, message: DeclareGap) -> None:
-        """Record what the Sentinel has lost. Raises :exc:`~vidlink.errors.BadMessage`."""
+        """Record what the Sentinel has lost.
+
+        :raises BadMessage: if it has not been sent yet.
+        """
         self._store.gap(message.session_id, self._here().declared(message))
 
     def _here(self) -> Intake:

@@ -3,6 +3,8 @@
 What is captured becomes segments in :mod:`vidlink.links.uplink.live`; what comes late is
 :mod:`vidlink.links.uplink.late`. The socket and the reconnecting are
 :mod:`vidlink.sentinel.uplink`; the pictures come from :mod:`vidlink.sentinel.capture.capture`.
+
+It is one idea: the states of the conversation, and what is done in each about what happens.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ OFFLINE_SECONDS = 60.0
 
 
 class _Inputs(Protocol):
-    """What can happen to the conversation."""
+    """The events of the conversation."""
 
     def connected(self, peer: IServerPeer) -> None: ...
     def registered(self, message: SentinelRegistered) -> None: ...
@@ -132,7 +134,7 @@ class Uplink:
         self._inputs.connected(peer)
 
     def received(self, message: Message) -> None:
-        """Take one message; a mistake of the server ends the connection, nothing is raised."""
+        """Do what one message asks; a mistake of the server ends the connection."""
         try:
             match message:
                 case SentinelRegistered():
@@ -167,7 +169,7 @@ class Uplink:
         self.late.drained()
 
     def tick(self) -> None:
-        """To be called about once a second."""
+        """Do what is due; to be called about once a second."""
         self._begin_if_due()
         self._inputs.tick()
 

@@ -1,4 +1,4 @@
-"""Who wants to know how an uplink goes."""
+"""The role of whoever wants to know how an uplink goes; it is played by its log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vidlink.messages import DeclareGap
 
 
 class UplinkEvents(Protocol):
-    """What is told of the conversation as it happens; calls must be short and must not raise."""
+    """Told of the conversation as it happens; calls must be short and must not raise."""
 
     def on_registered(self) -> None:
         """The server has accepted this Sentinel."""

@@ -1,6 +1,6 @@
-"""What comes late: the tails of earlier sessions, and what was not sent live.
+"""Late delivery: the tails of earlier sessions, and what was not sent live.
 
-Here is what begins, ends and confirms a delivery; what is sent, and when, is
+Here a delivery begins, ends and is confirmed; what is sent, and when, is
 :mod:`vidlink.links.uplink.late_sending`, and what there is to be sent
 :mod:`vidlink.links.uplink.debts`. Frames become segments in :mod:`vidlink.links.uplink.live`.
 """
@@ -26,7 +26,7 @@ OPENINGS = Allowance(burst=1_000, per_second=0.1)
 
 
 class LateDelivery:
-    """What is delivered late, from connection to connection.
+    """The delivery of what was not sent live, from connection to connection.
 
     :param live: the session that is live, and its highest sequence that was sent, if there is.
     :param seconds: the monotonic clock.
@@ -55,7 +55,7 @@ class LateDelivery:
         self._sending: LateSending | None = None
 
     def tails(self) -> tuple[Tail, ...]:
-        """What is held of each session, the oldest first, as far as one message has room."""
+        """The tail of each session, the oldest first, as far as one message has room."""
         return self._debts.tails()
 
     def begin(
@@ -68,7 +68,7 @@ class LateDelivery:
         max_segment_bytes: int,
         unfinished_id: str,
     ) -> None:
-        """The server has answered which of the tails `named` it wants; see `Debts.begin`.
+        """Begin with what the server wants of the tails `named`; see `Debts.begin`.
 
         Times that were not corrected when they were captured are now, by `offset_us`.
         """
@@ -90,26 +90,26 @@ class LateDelivery:
             self._events.on_backfill(len(self._debts), segments)
 
     def stop(self) -> None:
-        """The connection is gone: the next one begins anew."""
+        """Stop, for the connection is gone; the next one begins anew."""
         if self._sending is not None:
             self._sending.stop()
         self._sending = None
         self._debts.clear()
 
     def began(self, session_id: str) -> None:
-        """A session has begun live; from now on what is older may follow it."""
+        """Note the session that has begun live; from now on what is older may follow it."""
         if self._sending is not None:
             now = self._seconds()
             self._debts.holes = Debt(session_id, -1, False, stage=Stage.OPEN, moved_seconds=now)
             self._sending.schedule(0)
 
     def over(self, session_id: str, newest: int) -> None:
-        """Nothing more is captured of this session."""
+        """Deliver the rest of a session of which nothing more is captured."""
         if self._sending is not None:
             self._sending.settle(self._debts.over(session_id, newest, self._seconds()))
 
     def acknowledged(self, ack: Ack) -> None:
-        """The server has more of a session than before, or lacks something of it."""
+        """Note that the server has more of a session than before, or lacks something of it."""
         self._spool.forget(ack.session_id, ack.sequence)
         sending = self._sending
         if sending is None:
@@ -127,7 +127,7 @@ class LateDelivery:
         sending.step()
 
     def refused(self, code: str, about: str | None) -> None:
-        """The server has said that something is wrong with a session, or with all of it."""
+        """Give in to what the server has said is wrong with a session, or with all of it."""
         if about is None:
             late = None if self._sending is None else self._sending.current
             is_about_media = code in (BadMessage.code, NotMedia.code)
@@ -152,18 +152,18 @@ class LateDelivery:
         self._events.on_delivered(debt.session_id, len(self._debts))
 
     def _moved(self, old_id: str, new_id: str, newest: int) -> None:
-        """What was held of a session that is sealed is another session's now."""
+        """Deliver as another session what was held of one that is sealed."""
         self._debts.forget(old_id)
         self._events.on_moved(old_id, new_id)
         self.over(new_id, newest)
 
     def reached(self, session_id: str) -> int:
-        """How far a session has been acknowledged on this connection; -1: not at all."""
+        """The sequence up to which a session is acknowledged on this connection; -1: none."""
         debt = self._debts.find(session_id)
         return -1 if debt is None else debt.reached
 
     def tick(self) -> None:
-        """To be called about once a second: what makes no headway is sent again."""
+        """Send again what makes no headway; to be called about once a second."""
         sending = self._sending
         if sending is None:
             return
@@ -179,6 +179,6 @@ class LateDelivery:
         sending.step()
 
     def drained(self) -> None:
-        """The socket has taken everything: there may be room for more."""
+        """Go on: the socket has taken everything."""
         if self._sending is not None:
             self._sending.step()

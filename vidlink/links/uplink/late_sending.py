@@ -1,4 +1,4 @@
-"""What comes late on one connection, piece by piece: live comes first.
+"""Late segments on one connection, piece by piece: live comes first.
 
 Only what the socket has room for at once is sent, no faster than :mod:`vidlink.links.uplink.pace`
 allows. What there is to be sent is :mod:`vidlink.links.uplink.debts`; what the server says about it
@@ -73,13 +73,13 @@ class LateSending:
         self._timer: Any = None
 
     def stop(self) -> None:
-        """The connection is gone."""
+        """Send nothing more: the connection is gone."""
         self._is_over = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
 
     def is_sending(self, debt: Debt) -> bool:
-        """Whether something of it has been read and waits to be sent."""
+        """True if something of it has been read and waits to be sent."""
         return debt is self.current and bool(self._batch)
 
     def step(self) -> None:
@@ -103,7 +103,7 @@ class LateSending:
             self._timer = self._call_later(seconds, self.step)
 
     def _has_work(self) -> bool:
-        """Whether there is something to send, and nothing waits for the socket."""
+        """True if there is something to send, and nothing waits for the socket."""
         if self._is_over or self._is_reading or not self._peer.is_idle:
             return False
         if self._debts.holes is None and self._seconds() - self._begun_seconds < LIVE_SECONDS:

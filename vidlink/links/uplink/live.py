@@ -27,22 +27,20 @@ TOO_LARGE = "too-large"
 
 @dataclass(slots=True)
 class _Session:
-    """The session that frames go into.
-
-    `clock` corrects its times from beginning to end, or nothing does; `sent` is the highest
-    sequence that was sent live.
-    """
+    """The session that frames go into."""
 
     session_id: str
     epoch: int
+    #: Corrects its times from beginning to end; None: nothing does.
     clock: ClockOffset | None
     is_live: bool
     newest: int = -1
+    #: The highest sequence that was sent live.
     sent: int = -1
 
 
 class LiveSending:
-    """What one Sentinel captures, from connection to connection.
+    """The frames that one Sentinel captures, from connection to connection.
 
     :param seconds: the monotonic clock.
     :param began: told when a session has begun, with the one before it and its highest sequence,
@@ -94,7 +92,7 @@ class LiveSending:
         self._due = self._capture.begin_session(), session_id or new_session_id()
 
     def lost(self) -> None:
-        """The connection is gone: the session goes on without it."""
+        """Go on with the session without a connection."""
         self._peer, self._is_choked = None, False
         if self._session is not None:
             self._session.is_live = False
@@ -122,7 +120,7 @@ class LiveSending:
             self._tell("the server does not take them fast enough; they are delivered later")
 
     def tick(self) -> None:
-        """To be called about once a second: what was not sent is told, if it is time."""
+        """Tell of what was not sent, if it is time; to be called about once a second."""
         if self._dropped and self._seconds() - self._told_seconds >= DROPPED_SECONDS:
             dropped, self._dropped = self._dropped, 0
             self._told_seconds = self._seconds()
@@ -178,7 +176,7 @@ class LiveSending:
         )
 
     def _has_room(self, frame: EncodedFrame, backlog_bytes: int) -> bool:
-        """Whether this frame can be sent live."""
+        """True if this frame can be sent live."""
         if not self._is_choked:
             self._is_choked = backlog_bytes > MAX_BACKLOG_BYTES
             return not self._is_choked

@@ -47,7 +47,7 @@ class Resealing:
         self._go_on(old_id, first, newest)
 
     def is_filling(self, session_id: str) -> bool:
-        """Whether more is to come of a session that something is moved to."""
+        """True while more is to come of a session that something is moved to."""
         return session_id in self._new_ids.values()
 
     def _go_on(self, old_id: str, first: int, last: int) -> None:

@@ -1,4 +1,8 @@
-"""What a Proctor is told of all Sentinels, whatever it is watching: their list, and alarms."""
+"""News of all Sentinels for one Proctor, whatever it is watching: their list, and alarms.
+
+Both are kept for all Proctors together, in :mod:`vidlink.relay.roster` and
+:mod:`vidlink.relay.alarms`.
+"""
 
 from __future__ import annotations
 

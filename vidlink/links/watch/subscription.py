@@ -1,6 +1,6 @@
 """One Proctor's following of one stream: from session to session, in order, by pulling.
 
-Which of several subscriptions is served next is :mod:`vidlink.links.watch.conversation`.
+Which of several subscriptions is served next is decided in :mod:`vidlink.links.watch.turns`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ FRESH_SECONDS = 2.0
 
 @implementer(IFollower)
 class Subscription:
-    """What one viewer is sent of one Sentinel; every call is bounded and never blocks.
+    """One viewer's share of one Sentinel's stream; every call is bounded and never blocks.
 
-    It follows the stream by itself, until :meth:`leave`.
+    A subscription follows the stream by itself, until :meth:`leave`.
 
     :param seconds: the monotonic clock.
     :param on_news: called whenever there may be something to pull; until then, once
@@ -180,7 +180,7 @@ class Subscription:
         return cursor, False
 
     def _is_fresh(self, live: LiveSession) -> bool:
-        """Whether a keyframe has come lately, or is what a session begins with."""
+        """True if a keyframe has come lately, or is what a session begins with."""
         buffer = live.buffer
         newest = buffer.newest_keyframe(buffer.first)
         if newest is None:
