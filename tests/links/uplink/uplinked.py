@@ -287,15 +287,7 @@ class Uplinked:
         """A connection is made; nothing has been delivered on it."""
         link = self.link = Link(self.clock)
         link.uplink = self.uplink
-        link.ingest = Ingest(
-            link.sentinel_end,
-            self.server.hub,
-            self.server.store,
-            seconds=self.clock.seconds,
-            wall_clock_us=self.server.now_us,
-            limits=self.limits,
-        )
-        self.server.ingests.append(link.ingest)
+        link.ingest = self.server.ingest(link.sentinel_end, self.limits)
         self.uplink.connected(link)
         return link
 

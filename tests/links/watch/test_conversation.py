@@ -256,15 +256,6 @@ class OrderTests(WatchCase):
         for start in (0, 3, 6):
             self.assertEqual({name for name, _ in given[start : start + 3]}, {"a", "b", "c"})
 
-    def test_a_busy_one(self) -> None:
-        """One with much to send does not keep the others waiting."""
-        self.subscribe("a", "b", "c")
-        for number in range(2, 10):
-            self.sentinels["a"].segment(number)
-        self.sentinels["b"].segment(2)
-        self.sentinels["c"].segment(2)
-        self.assertTrue({("b", 2), ("c", 2)} <= set(self.shown(room=4)))
-
     def test_focus(self) -> None:
         """The one in focus is served before all others."""
         self.subscribe("a", "b", "c")
@@ -484,16 +475,6 @@ class RequestTests(WatchCase):
             self.proctor.say(Clock(1))
             self.proctor.read()
         self.assert_open(self.proctor)
-
-    def test_others_go_on(self) -> None:
-        """One Proctor's mistake costs no other one anything."""
-        other = self.server.proctor()
-        other.say(Subscribe("a"))
-        other.read()
-        self.proctor.say(Ack(SECOND, 0))
-        self.assert_closed(self.proctor, 4400)
-        self.sentinels["a"].segment(2)
-        self.assertEqual([type(message) for message in other.read()], [Segment])
 
 
 class ReentrancyTests(WatchCase):
