@@ -41,7 +41,7 @@ class IntakeCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Nothing has been taken in yet."""
-        self.intake = Intake.open(SENTINEL, INIT, LIMITS, 7)
+        self.intake = Intake(SENTINEL, INIT, LIMITS, 7)
 
     def accept(
         self, sequence: int, *, keyframe: bool | None = None, late: bool = False, **wishes: int
@@ -74,7 +74,7 @@ class InitTests(IntakeCase):
         """The session keeps octets of its own, not a view into what the socket gave."""
         octets = bytearray(media.init_segment())
         message = InitSegment("desk-1", SESSION, memoryview(octets))
-        session = Intake.open(SENTINEL, message, LIMITS, 7).session
+        session = Intake(SENTINEL, message, LIMITS, 7).session
         octets[:] = bytes(len(octets))
         self.assertEqual(session.init, media.init_segment())
         self.assertIsInstance(session.init, bytes)
@@ -86,15 +86,15 @@ class InitTests(IntakeCase):
             message = InitSegment("desk-1", SESSION, media.init_segment(note))
             self.assertEqual(len(message.data), size)
             if is_fine:
-                Intake.open(SENTINEL, message, LIMITS, 7)
+                Intake(SENTINEL, message, LIMITS, 7)
             else:
-                self.assertRaises(BadMessage, Intake.open, SENTINEL, message, LIMITS, 7)
+                self.assertRaises(BadMessage, Intake, SENTINEL, message, LIMITS, 7)
 
     def test_not_media(self) -> None:
         """An init that is something else is refused."""
         for data in (b"x", media.segment(0), media.init_segment()[:-1]):
             message = InitSegment("desk-1", SESSION, data)
-            self.assertRaises(NotMedia, Intake.open, SENTINEL, message, LIMITS, 7)
+            self.assertRaises(NotMedia, Intake, SENTINEL, message, LIMITS, 7)
 
     def test_repeats(self) -> None:
         """The same init again is known again; another one under the same id is refused."""
@@ -172,7 +172,7 @@ class SequenceTests(IntakeCase):
     def test_of_a_session_that_is_over(self) -> None:
         """Of a session that is over any sequence may come late, in any order and again, and any
         may be declared lost."""
-        intake = Intake.open(SENTINEL, INIT, LIMITS, 7, is_over=True)
+        intake = Intake(SENTINEL, INIT, LIMITS, 7, is_over=True)
         for number in (2**32 - 1, 0, 3, 2, 2, 2**32 - 1):
             data = media.segment(number, keyframe=False, media_time=number)
             taken = intake.accept(said(number, data, keyframe=False, late=True), 5.0, 6, {})

@@ -70,7 +70,7 @@ class Backfill:
             return
         if not self._allowed.take():
             raise TooFast("too many earlier sessions have been opened in too short a time")
-        intake = Intake.open(self._sentinel, message, self._limits, now_us, is_over=True)
+        intake = Intake(self._sentinel, message, self._limits, now_us, is_over=True)
         self._open[session_id] = intake
         self._acks.begin(session_id)
         opened = self._store.reopen(intake.session, partial(self._acks.durable, session_id))

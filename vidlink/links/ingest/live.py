@@ -59,7 +59,7 @@ class LiveFeed:
         """
         if not self._stream.allowed_sessions.take():
             raise TooFast("too many sessions have been begun in too short a time")
-        intake = Intake.open(self._sentinel, message, self._limits, now_us)
+        intake = Intake(self._sentinel, message, self._limits, now_us)
         session_id = intake.session.session_id
         try:
             self._store.begin(intake.session, partial(self._acks.durable, session_id))

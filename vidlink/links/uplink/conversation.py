@@ -106,7 +106,6 @@ class Uplink:
             identity.sentinel_id,
             spool,
             events,
-            live=lambda: self.live.sent,
             seconds=seconds,
             call_later=call_later,
         )
@@ -300,7 +299,8 @@ def _error(inputs: _Inputs, uplink: Uplink, message: ErrorMessage) -> None:
 def _tick(inputs: _Inputs, uplink: Uplink, connection: _Connection) -> None:
     connection.compare_clocks()
     uplink.live.tick()
-    uplink.late.tick()
+    _, sent = uplink.live.sent or ("", -1)
+    uplink.late.tick(sent)
 
 
 def _offline(inputs: _Inputs, uplink: Uplink) -> None:

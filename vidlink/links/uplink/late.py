@@ -28,7 +28,6 @@ OPENINGS = Allowance(burst=1_000, per_second=0.1)
 class LateDelivery:
     """The delivery of what was not sent live, from connection to connection.
 
-    :param live: the session that is live, and its highest sequence that was sent, if there is.
     :param seconds: the monotonic clock.
     :param call_later: `IReactorTime.callLater`.
     """
@@ -39,14 +38,12 @@ class LateDelivery:
         spool: ISpool,
         events: UplinkEvents,
         *,
-        live: Callable[[], tuple[str, int] | None],
         seconds: Callable[[], float],
         call_later: Callable[..., Any],
     ) -> None:
         self._sentinel_id = sentinel_id
         self._spool = spool
         self._events = events
-        self._live = live
         self._seconds = seconds
         self._call_later = call_later
         self._resealing = Resealing(spool, call_later, self._moved)
@@ -162,13 +159,15 @@ class LateDelivery:
         debt = self._debts.find(session_id)
         return -1 if debt is None else debt.reached
 
-    def tick(self) -> None:
-        """Send again what makes no headway; to be called about once a second."""
+    def tick(self, sent: int) -> None:
+        """Send again what makes no headway; to be called about once a second.
+
+        :param sent: the highest sequence of the live session that was sent; -1: none.
+        """
         sending = self._sending
         if sending is None:
             return
         now = self._seconds()
-        _, sent = self._live() or ("", -1)
         for debt in self._debts:
             if sending.pace.is_held or sending.is_sending(debt):
                 debt.moved_seconds = now
