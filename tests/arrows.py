@@ -50,7 +50,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "relay": _BASE | {"bucket"},
     "links": frozenset({"errors", "bucket"}),
     "links.ingest": _BASE | {"messages", "bucket", "fmp4", "links", "relay"},
-    "links.uplink": _BASE | {"messages", "bucket", "fmp4"},
+    "links.uplink": _BASE | {"messages", "bucket", "timer", "fmp4"},
     # What all formats have in common; a format itself is for the taps to choose.
     "links.watch": _BASE | {"messages", "links", "relay", "wire.framing"},
     "store": _BASE | _STORE,
@@ -104,8 +104,12 @@ OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "fmp4": (_NETWORK, frozenset()),
     "disk": (_NETWORK, frozenset()),
     "wire": (_NETWORK, frozenset()),
-    # A conversation waits for the store and the relay by their Deferreds.
-    "links": (_NETWORK, frozenset({"twisted.internet.defer", "twisted.python.failure"})),
+    # A conversation waits for the store and the relay by their Deferreds, and for a clock.
+    "links": (
+        _NETWORK,
+        frozenset({"twisted.internet.defer", "twisted.internet.interfaces"})
+        | {"twisted.python.failure"},
+    ),
     # A claim on an id is answered when the id's holder has been asked, so by a Deferred.
     "relay": (_NETWORK, frozenset({"twisted.internet.defer", "twisted.logger"})),
     "store": (

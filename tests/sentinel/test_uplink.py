@@ -75,9 +75,8 @@ class UplinkTests(SynchronousTestCase):
             self.capture,
             UplinkEvents(URL, self.back_off),
             spool=MemorySpool(),
-            seconds=self.server.clock.seconds,
+            clock=self.server.clock,
             wall_clock_us=self.wall_clock_us,
-            call_later=self.server.clock.callLater,
         )
         self.uplink.initialized(encoded().init)
         self.number = 0
@@ -338,9 +337,8 @@ class UplinkTests(SynchronousTestCase):
             self.capture,
             UplinkEvents(URL, self.back_off),
             spool=MemorySpool(),
-            seconds=self.server.clock.seconds,
+            clock=self.server.clock,
             wall_clock_us=self.wall_clock_us,
-            call_later=self.server.clock.callLater,
         )
         with capturedLogs() as events:
             self.connect()

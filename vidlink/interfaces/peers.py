@@ -16,30 +16,31 @@ if TYPE_CHECKING:
     from vidlink.messages import Message
 
 
-class ISentinelPeer(Interface):
+class IPeer(Interface):
+    """One end of a connection, as the conversation on it sees it."""
+
+    def close(error: PeerError) -> None:
+        """Say `error` in band and close with its code. A second call does nothing."""
+
+
+class ISentinelPeer(IPeer):
     """The server's end of one Sentinel's connection, as its conversation sees it."""
 
     def send(message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""
 
-    def close(error: PeerError) -> None:
-        """Say `error` in band and close with its code. A second call does nothing."""
-
     def probe(seconds: float) -> Deferred[bool]:
         """Ping the peer; fires with True if it answers within `seconds`. Never fails."""
 
 
-class IProctorPeer(Interface):
+class IProctorPeer(IPeer):
     """The server's end of one Proctor's connection, as its conversation sees it."""
 
     def wake() -> None:
         """There is something to pull; at most one flush per reactor turn comes of it."""
 
-    def close(error: PeerError) -> None:
-        """Say `error` in band and close with its code. A second call does nothing."""
 
-
-class IServerPeer(Interface):
+class IServerPeer(IPeer):
     """The Sentinel's end of its connection to the server."""
 
     backlog_bytes = Attribute("""`int`: octets given to :meth:`send` that are not sent yet.""")
@@ -47,9 +48,6 @@ class IServerPeer(Interface):
 
     def send(message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""
-
-    def close(error: PeerError) -> None:
-        """Say `error` in band and close with its code. A second call does nothing."""
 
 
 class ICapture(Interface):

@@ -239,9 +239,8 @@ class Uplinked:
             self.capture,
             self.told,
             spool=self.spool,
-            seconds=self.clock.seconds,
+            clock=self.clock,
             wall_clock_us=lambda: self.server.now_us() - self.behind_us,
-            call_later=self.clock.callLater,
         )
         uplink.start(self.patience_seconds)
         return uplink

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from automat import NoTransition, TypeMachineBuilder
+from twisted.internet.interfaces import IReactorTime
 
 from vidlink.errors import BadMessage, PeerError, SessionSealed
 from vidlink.interfaces import ICapture, IServerPeer, ISpool
@@ -77,9 +78,8 @@ class Uplink:
     has it.
 
     :param identity: who this Sentinel is; `instance_id` random per process.
-    :param seconds: the monotonic clock.
+    :param clock: the monotonic clock, and what is to happen later.
     :param wall_clock_us: microseconds since the epoch; not to be set while it is used.
-    :param call_later: `IReactorTime.callLater` of the same clock.
     """
 
     def __init__(
@@ -89,26 +89,19 @@ class Uplink:
         events: UplinkEvents,
         *,
         spool: ISpool,
-        seconds: Callable[[], float],
+        clock: IReactorTime,
         wall_clock_us: Callable[[], int],
-        call_later: Callable[..., Any],
     ) -> None:
         self.identity = identity
         self.capture = capture
         self.events = events
         self.spool = spool
-        self.seconds = seconds
+        self.seconds = seconds = clock.seconds
         self.wall_clock_us = wall_clock_us
         self.live = LiveSending(
             identity.sentinel_id, capture, events, seconds, spool, self._session_began
         )
-        self.late = LateDelivery(
-            identity.sentinel_id,
-            spool,
-            events,
-            seconds=seconds,
-            call_later=call_later,
-        )
+        self.late = LateDelivery(identity.sentinel_id, spool, events, clock)
         self._first_seconds = float("inf")
         #: Whom :meth:`fail` closes, at once, also in the middle of something that happens.
         self._peer: IServerPeer | None = None

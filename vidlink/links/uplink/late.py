@@ -7,8 +7,7 @@ Here a delivery begins, ends and is confirmed; what is sent, and when, is
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from twisted.internet.interfaces import IReactorTime
 
 from vidlink.bucket import Allowance, Bucket
 from vidlink.errors import BadMessage, NotMedia, SessionGone, SessionSealed
@@ -26,27 +25,17 @@ OPENINGS = Allowance(burst=1_000, per_second=0.1)
 
 
 class LateDelivery:
-    """The delivery of what was not sent live, from connection to connection.
-
-    :param seconds: the monotonic clock.
-    :param call_later: `IReactorTime.callLater`.
-    """
+    """The delivery of what was not sent live, from connection to connection."""
 
     def __init__(
-        self,
-        sentinel_id: str,
-        spool: ISpool,
-        events: UplinkEvents,
-        *,
-        seconds: Callable[[], float],
-        call_later: Callable[..., Any],
+        self, sentinel_id: str, spool: ISpool, events: UplinkEvents, clock: IReactorTime
     ) -> None:
         self._sentinel_id = sentinel_id
         self._spool = spool
         self._events = events
-        self._seconds = seconds
-        self._call_later = call_later
-        self._resealing = Resealing(spool, call_later, self._moved)
+        self._clock = clock
+        self._seconds = seconds = clock.seconds
+        self._resealing = Resealing(spool, clock.callLater, self._moved)
         self._debts = Debts(spool, self._resealing.is_filling)
         self._openings = Bucket(OPENINGS, seconds)
         self._sending: LateSending | None = None
@@ -79,8 +68,7 @@ class LateDelivery:
             openings=self._openings,
             offset_us=offset_us,
             max_segment_bytes=max_segment_bytes,
-            seconds=self._seconds,
-            call_later=self._call_later,
+            clock=self._clock,
         )
         segments = self._debts.begin(named, answers, unfinished_id)
         if len(self._debts):

@@ -8,8 +8,8 @@ is taken by :mod:`vidlink.links.uplink.late`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
 
 from vidlink.bucket import Bucket
 from vidlink.interfaces import IServerPeer, ISpool
@@ -20,6 +20,7 @@ from vidlink.links.uplink.live import TOO_LARGE
 from vidlink.links.uplink.pace import Pace
 from vidlink.messages import BackfillDone, DeclareGap
 from vidlink.model import InitSegment, Segment
+from vidlink.timer import Timer
 
 #: An earlier session that may not be opened yet, because so many were, is tried again after this.
 OPENING_SECONDS = 10.0
@@ -36,8 +37,6 @@ class LateSending:
     :param offset_us: what times lack that were not corrected when they were captured; None:
         that is not known.
     :param max_segment_bytes: the server takes none that is larger.
-    :param seconds: the monotonic clock.
-    :param call_later: `IReactorTime.callLater`.
     """
 
     def __init__(
@@ -51,10 +50,9 @@ class LateSending:
         openings: Bucket,
         offset_us: int | None,
         max_segment_bytes: int,
-        seconds: Callable[[], float],
-        call_later: Callable[..., Any],
+        clock: IReactorTime,
     ) -> None:
-        self.pace = Pace(seconds)
+        self.pace = Pace(clock.seconds)
         self._peer = peer
         self._sentinel_id = sentinel_id
         self._spool = spool
@@ -63,20 +61,18 @@ class LateSending:
         self._openings = openings
         self._offset_us = offset_us
         self._max_segment_bytes = max_segment_bytes
-        self._seconds = seconds
-        self._call_later = call_later
-        self._begun_seconds = seconds()
+        self._seconds = clock.seconds
+        self._timer = Timer(clock)
+        self._begun_seconds = clock.seconds()
         self._batch: deque[Segment] = deque()
         #: The session of what was sent last, or is sent next.
         self.current: Debt | None = None
         self._is_reading = self._is_stepping = self._is_over = False
-        self._timer: Any = None
 
     def stop(self) -> None:
         """Send nothing more: the connection is gone."""
         self._is_over = True
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._timer.stop()
 
     def is_sending(self, debt: Debt) -> bool:
         """True if something of it has been read and waits to be sent."""
@@ -99,8 +95,8 @@ class LateSending:
 
     def schedule(self, seconds: float) -> None:
         """Go on after so long."""
-        if self._timer is None or not self._timer.active():
-            self._timer = self._call_later(seconds, self.step)
+        if not self._timer.is_running:
+            self._timer.start(seconds, self.step)
 
     def _has_work(self) -> bool:
         """True if there is something to send, and nothing waits for the socket."""
