@@ -342,17 +342,6 @@ class RequestTests(WatchCase):
         )
         self.assertEqual(self.sentinels["b"].heard, [])
 
-    def test_rate_is_shown_to_everybody(self) -> None:
-        """The rate that was asked for last stands in everybody's list."""
-        other = self.server.proctor()
-        self.proctor.say(FramerateChange("a", 1_000))
-        other.say(FramerateChange("a", 500))
-        self.server.second()
-        for proctor in (self.proctor, other):
-            proctor.read()
-            (news,) = proctor.all_heard(Sentinels)
-            self.assertEqual([row.framerate_mhz for row in news.sentinels], [500])
-
     def test_clock(self) -> None:
         """The server's time is told."""
         self.proctor.say(Clock(9))
