@@ -123,14 +123,14 @@ class Ingest:
         self.requests = Requests(lambda request: self.peer.send(request), seconds)
         self._inputs = _build(self)
 
-    def received(self, message: Message, frames: dict[str, Frame] | None = None) -> None:
-        """Do what one message asks; `frames` are what may be forwarded of it as it came.
+    def received(self, message: Message, frames: dict[str, Frame]) -> None:
+        """Do what one message asks; a mistake of the peer closes its connection.
 
-        A mistake of the peer closes its connection; nothing is raised.
+        :param frames: what may be forwarded of it as it came, by subprotocol.
         """
         try:
             if isinstance(message, Segment):
-                self._inputs.segment(message, frames or {})
+                self._inputs.segment(message, frames)
             else:
                 self._rate.count()
                 self._hand_over(message)
