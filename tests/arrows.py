@@ -54,7 +54,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "relay": _BASE | {"bucket"},
     "links": frozenset({"errors", "bucket"}),
     "links.ingest": _BASE | {"messages", "bucket", "fmp4", "links", "relay"},
-    "links.uplink": _BASE | {"messages", "bucket", "fmp4"},
+    "links.uplink": _BASE | {"messages", "bucket", "timer", "fmp4"},
     # What all formats have in common; a format itself is for the taps to choose.
     "links.watch": _BASE | {"messages", "links", "relay", "wire.framing"},
     "store": _BASE | _STORE,
@@ -71,7 +71,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
     "server": frozenset({"errors", "options", "relay.hub", "server.sockets", "server.health"}),
     "server.port": frozenset({"errors", "timer", "server.api.answers", "server.api.refusals"}),
-    "server.api": _BASE | {"httpjson", "server.health"},
+    "server.api": _BASE | {"httpjson", "relay.hub", "server.health"},
     "server.api.openapi": frozenset({"model", "errors", "httpjson", "server.api", "server.health"}),
     "server.sockets": _BASE
     | {"messages", "timer", "wire.framing", "links.ingest", "links.watch", "relay.hub"},
@@ -117,8 +117,12 @@ OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "fmp4": (_NETWORK, frozenset()),
     "disk": (_NETWORK, frozenset()),
     "wire": (_NETWORK, frozenset()),
-    # A conversation waits for the store and the relay by their Deferreds.
-    "links": (_NETWORK, frozenset({"twisted.internet.defer"})),
+    # A conversation waits for the store and the relay by their Deferreds, and for a clock.
+    "links": (
+        _NETWORK,
+        frozenset({"twisted.internet.defer", "twisted.internet.interfaces"})
+        | {"twisted.python.failure"},
+    ),
     # A claim on an id is answered when the id's holder has been asked, so by a Deferred.
     "relay": (_NETWORK, frozenset({"twisted.internet.defer", "twisted.logger"})),
     "store": (

@@ -186,7 +186,7 @@ class Backfill(RuleBasedStateMachine):
                     break
             else:
                 raise AssertionError(f"after {PATIENCE} s this waits: {waiting}")
-            self.live_id = self.all.uplink.sending.session_id
+            self.live_id = self.all.uplink.live.session_id
             self.all.cut()
 
     def check(self) -> None:

@@ -26,7 +26,7 @@ class DeletedTests(SynchronousTestCase):
         self.all.shoot(4)
         for _ in range(3):
             self.second()
-        self.session_id = self.all.uplink.sending.session_id
+        self.session_id = self.all.uplink.live.session_id
         self.all.cut()
         self.all.shoot(4, epoch=self.all.shot_epoch)
         self.second()
@@ -54,7 +54,7 @@ class DeletedTests(SynchronousTestCase):
         folder = folder_of(self.rig, a_session(0, sentinel_id=SENTINEL))
         self.assertFalse(os.path.exists(os.path.join(os.path.dirname(folder), self.session_id)))
         (live,) = self.successResultOf(self.rig.store.archive.sessions(SessionQuery())).sessions
-        self.assertEqual(live.session.session_id, self.all.uplink.sending.session_id)
+        self.assertEqual(live.session.session_id, self.all.uplink.live.session_id)
         self.assertGreater(live.segment_count, 0)
         (receipt,) = self.successResultOf(self.rig.store.keeping.receipts(None, 9)).receipts
         self.assertEqual((receipt.session_id, receipt.segment_count), (self.session_id, 4))

@@ -119,6 +119,7 @@ class LateTests(LateCase):
             self.second()
             proctor.read()
         sentinel.say(DeclareGap(OLD, 9, 9, "the spool was full"))
+        self.assertIs(self.record(OLD).state, SessionState.ENDED)
         sentinel.say(BackfillDone(OLD))
         sentinel.say(BackfillDone(UNHEARD))
         self.second()

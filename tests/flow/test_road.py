@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import media
 from tests.fakes.peers import FakeProctorPeer
-from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase, MemoryServer
+from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase
 from vidlink.fmp4 import iter_boxes, read_fragment, read_init
 from vidlink.messages import (
     FramerateChange,
@@ -25,7 +25,6 @@ from vidlink.model import (
     Cause,
     Gap,
     InitSegment,
-    RecordingState,
     Segment,
     SegmentQuery,
     SessionQuery,
@@ -286,32 +285,6 @@ class ControlTests(RoadCase):
         for proctor in crowd:
             (answer,) = [m for m in proctor.read() if isinstance(m, Segment)]
             self.assertEqual((answer.sequence, answer.keyframe), (1, True))
-
-
-class TroubleTests(RoadCase):
-    """A recording that does not keep up."""
-
-    def test_live_goes_on(self) -> None:
-        """With the recording full, live goes on, the list says so, and history has a gap."""
-        self.server = MemoryServer(commit_at_once=False, queue_segments=2)
-        sentinel = self.server.live()
-        viewer = self.watching("desk-1")
-        viewer.forget()
-        for number in range(5):
-            sentinel.segment(number)
-        self.server.second()
-        viewer.read()
-        self.assertEqual(sorted(self.seen(viewer, "desk-1", sentinel.session_id)), list(range(5)))
-        (row,) = viewer.all_heard(Sentinels)[-1].sentinels
-        self.assertEqual(row.recording, RecordingState.TROUBLE)
-        (gap,) = self.gaps("desk-1", sentinel.session_id)
-        self.assertEqual((gap.first, gap.last, gap.cause), (2, 4, Cause.QUEUE_FULL))
-        self.server.store.commit()
-        sentinel.segment(5)
-        self.server.second()
-        viewer.read()
-        (row,) = viewer.all_heard(Sentinels)[-1].sentinels
-        self.assertEqual(row.recording, RecordingState.OK)
 
 
 STEPS = st.lists(

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.fakes.media import EPOCH_US
 from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
 from tests.fakes.store import MemoryStore
-from vidlink.interfaces import ICodec
+from vidlink.interfaces import ICodec, ISentinelPeer
 from vidlink.links.ingest.conversation import Ingest
 from vidlink.links.watch.conversation import Watch
 from vidlink.model import Limits, Session
@@ -108,17 +108,22 @@ class MemoryServer:
     ) -> FakeSentinelPeer:
         """A Sentinel that has connected and said nothing yet."""
         peer = FakeSentinelPeer(codec, sentinel_id, instance_id)
-        peer.conversation = Ingest(
+        peer.conversation = self.ingest(peer, limits or Limits(), allowed_id)
+        return peer
+
+    def ingest(self, peer: ISentinelPeer, limits: Limits, allowed_id: str | None = None) -> Ingest:
+        """The conversation with a Sentinel that has connected."""
+        ingest = Ingest(
             peer,
             self.hub,
             self.store,
             seconds=self.clock.seconds,
             wall_clock_us=self.now_us,
-            limits=limits or Limits(),
+            limits=limits,
             sentinel_id=allowed_id,
         )
-        self.ingests.append(peer.conversation)
-        return peer
+        self.ingests.append(ingest)
+        return ingest
 
     def live(self, sentinel_id: str = "desk-1", **options: Any) -> FakeSentinelPeer:
         """A Sentinel that has begun its first session, and heard nothing since."""

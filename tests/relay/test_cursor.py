@@ -267,14 +267,14 @@ class ResumeTests(CursorCase):
     def test_exact(self) -> None:
         """A place that is still there is gone on from, keyframe or not."""
         cursor = resume(self.buffer("KddKdd"), 2, Tier.FULL, None)
-        self.assertTrue(cursor.joined)
+        self.assertTrue(cursor.is_joined)
         self.assertEqual(self.read(cursor), [2, 3, 4, 5])
 
     def test_next(self) -> None:
         """Who has seen everything waits for the next segment."""
         buffer = self.buffer("Kdd")
         cursor = resume(buffer, 3, Tier.FULL, None)
-        self.assertTrue(cursor.joined)
+        self.assertTrue(cursor.is_joined)
         self.assertEqual(self.read(cursor), [])
         self.add(buffer, "Kddd")
         self.assertEqual(self.read(cursor), [3])
@@ -285,13 +285,13 @@ class ResumeTests(CursorCase):
         cursor = resume(buffer, 0, Tier.FULL, None)
         self.add(buffer, "Kd")
         for beginning in (cursor, resume(buffer, 0, Tier.FULL, None)):
-            self.assertFalse(beginning.joined)
+            self.assertFalse(beginning.is_joined)
         self.assertEqual(self.read(cursor), [0, 1])
 
     def test_gone(self) -> None:
         """A place that has left the buffer: on from the newest keyframe, the rest is named."""
         cursor = resume(self.buffer("KddKddKd", keep=5), 1, Tier.FULL, None)
-        self.assertFalse(cursor.joined)
+        self.assertFalse(cursor.is_joined)
         self.assertEqual(self.read(cursor), [Hole(1, 5, LAG), 6, 7])
         cursor = resume(self.buffer("KKdKd", keep=4), 0, Tier.FULL, None)
         self.assertEqual(self.read(cursor), [Hole(0, 2, LAG), 3, 4])
@@ -308,7 +308,7 @@ class ResumeTests(CursorCase):
     def test_undecodable(self) -> None:
         """A place after a jump is gone on from at the next keyframe segment."""
         cursor = resume(self.buffer("Kd.uuKd"), 4, Tier.FULL, None)
-        self.assertFalse(cursor.joined)
+        self.assertFalse(cursor.is_joined)
         self.assertEqual(self.read(cursor), [Hole(4, 4, BROKEN), 5, 6])
 
     def test_never_came(self) -> None:
@@ -324,5 +324,5 @@ class ResumeTests(CursorCase):
     def test_beyond(self) -> None:
         """A sequence that is not known yet is no place: the viewer joins at the newest."""
         cursor = resume(self.buffer("KddKd"), 6, Tier.FULL, None)
-        self.assertFalse(cursor.joined)
+        self.assertFalse(cursor.is_joined)
         self.assertEqual(self.read(cursor), [3, 4])

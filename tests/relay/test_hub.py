@@ -1,15 +1,139 @@
-"""Tests of the hub's list: what is remembered, when readers hear of it, and its budget."""
+"""Tests of the hub: who has a Sentinel's place, who hears of the list, and the buffers' budget."""
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
 
 from tests.relay.arrivals import arrival
 from tests.relay.publishers import FakeFollower, FakePublisher
 from tests.relay.test_stream import session
+from vidlink.errors import IdInUse, NoResources
+from vidlink.interfaces import IPublisher
 from vidlink.model import RecordingState, Registration, SentinelState
-from vidlink.relay.hub import Hub
+from vidlink.relay.hub import PROBE_SECONDS, Hub
+from vidlink.relay.stream import Stream
+
+
+class ClaimTests(SynchronousTestCase):
+    """Who has a Sentinel's place, and who is known."""
+
+    def setUp(self) -> None:
+        """A hub on a clock that stands still, and a Sentinel that has its place."""
+        self.hub = Hub(Clock().seconds, max_sentinels=3)
+        self.older = FakePublisher("one")
+        self.stream = self.successResultOf(self.claim(self.older))
+
+    def claim(self, publisher: FakePublisher) -> Deferred[Stream]:
+        """Let `publisher` ask for its place."""
+        claim = self.hub.claim(publisher.registration, publisher)
+        return claim.addCallback(publisher.seated)
+
+    def test_publisher(self) -> None:
+        """The fake that these tests use has every member of its role."""
+        verifyObject(IPublisher, self.older)
+
+    def test_first_come(self) -> None:
+        """A Sentinel that nobody else speaks for has its place at once."""
+        self.assertIs(self.stream.publisher, self.older)
+        self.assertIs(self.hub.stream("desk-1"), self.stream)
+        self.assertIsNone(self.hub.stream("desk-2"))
+
+    def test_same_process_again(self) -> None:
+        """The same process on a new connection replaces the old one at once."""
+        newer = FakePublisher("one")
+        self.assertIs(self.successResultOf(self.claim(newer)), self.stream)
+        self.assertEqual(self.older.asked, ["replace"])
+        self.assertIs(self.stream.publisher, newer)
+
+    def test_place_is_free(self) -> None:
+        """Another process takes a place that has been left, without asking anybody."""
+        self.older.leave("disconnected")
+        newer = FakePublisher("two")
+        self.assertIs(self.successResultOf(self.claim(newer)), self.stream)
+        self.assertEqual(self.older.asked, [])
+
+    def test_two_machines_with_one_id(self) -> None:
+        """While the older answers, another process is refused and changes nothing but the log."""
+        newer = FakePublisher("two")
+        with capturedLogs() as events:
+            claim = self.claim(newer)
+        self.assertNoResult(claim)
+        self.assertEqual(self.older.asked, [("probe", PROBE_SECONDS)])
+        self.assertEqual([event["sentinel"] for event in events], ["desk-1"])
+        self.older.probes[0].callback(True)
+        self.failureResultOf(claim, IdInUse)
+        self.assertIs(self.stream.publisher, self.older)
+        self.assertEqual(newer.asked, [])
+
+    def test_older_is_dead(self) -> None:
+        """If the older does not answer, it is replaced."""
+        newer = FakePublisher("two")
+        claim = self.claim(newer)
+        self.older.probes[0].callback(False)
+        self.assertIs(self.successResultOf(claim), self.stream)
+        self.assertIn("replace", self.older.asked)
+        self.assertIs(self.stream.publisher, newer)
+
+    def test_older_goes_while_probed(self) -> None:
+        """If the older goes by itself meanwhile, the place is simply taken."""
+        newer = FakePublisher("two")
+        claim = self.claim(newer)
+        self.older.leave("disconnected")
+        self.older.probes[0].callback(False)
+        self.successResultOf(claim)
+        self.assertNotIn("replace", self.older.asked)
+        self.assertIs(self.stream.publisher, newer)
+
+    def test_older_is_succeeded_while_probed(self) -> None:
+        """If the older reconnects meanwhile, its new connection is the one to be asked."""
+        newer = FakePublisher("two")
+        claim = self.claim(newer)
+        again = FakePublisher("one")
+        self.successResultOf(self.claim(again))
+        self.older.probes[0].callback(False)
+        self.assertNoResult(claim)
+        self.assertEqual(again.asked, [("probe", PROBE_SECONDS)])
+        again.probes[0].callback(True)
+        self.failureResultOf(claim, IdInUse)
+        self.assertIs(self.stream.publisher, again)
+
+    def test_two_claims_at_once(self) -> None:
+        """Of two that wait for a dead one, one has the place and is asked for the other."""
+        second, third = FakePublisher("two"), FakePublisher("three")
+        claims = self.claim(second), self.claim(third)
+        for probe in self.older.probes:
+            probe.callback(False)
+        self.successResultOf(claims[0])
+        self.assertNoResult(claims[1])
+        second.probes[0].callback(True)
+        self.failureResultOf(claims[1], IdInUse)
+        self.assertIs(self.stream.publisher, second)
+
+    def test_left_too_late(self) -> None:
+        """A connection that has been replaced cannot take its successor's place with it."""
+        newer = FakePublisher("one")
+        self.successResultOf(self.claim(newer))
+        self.stream.detach(self.older)
+        self.assertIs(self.stream.publisher, newer)
+
+    def test_crowded(self) -> None:
+        """Beyond its number of Sentinels a hub takes no newcomer, but everybody it knows."""
+        for name in ("desk-2", "desk-3"):
+            self.successResultOf(self.claim(FakePublisher("one", name)))
+        self.failureResultOf(self.claim(FakePublisher("one", "desk-4")), NoResources)
+        self.assertIsNone(self.hub.stream("desk-4"))
+        self.successResultOf(self.claim(FakePublisher("one", "desk-2")))
+
+    def test_statuses(self) -> None:
+        """Everybody known is listed by id, connected or not."""
+        self.successResultOf(self.claim(FakePublisher("one", "a-desk")))
+        self.older.leave("disconnected")
+        rows = [(row.sentinel_id, row.state) for row in self.hub.statuses()]
+        self.assertEqual(rows, [("a-desk", SentinelState.LIVE), ("desk-1", SentinelState.OFFLINE)])
 
 
 class ListTests(SynchronousTestCase):

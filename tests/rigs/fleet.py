@@ -173,9 +173,8 @@ class Fleet:
             projector,
             events,
             spool=spool,
-            seconds=self.clock.seconds,
+            clock=self.clock,
             wall_clock_us=now_us,
-            call_later=self.clock.callLater,
         )
         factory = UplinkFactory(self.address.url, uplink, self.codec, back_off, self.clock)
         factory.setProtocolOptions(

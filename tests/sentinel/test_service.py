@@ -80,9 +80,8 @@ class StoppingTests(SynchronousTestCase):
             self.capture,
             UplinkEvents(URL, back_off),
             spool=MemorySpool(),
-            seconds=self.reactor.seconds,
+            clock=self.reactor,
             wall_clock_us=lambda: 0,
-            call_later=self.reactor.callLater,
         )
         codec = Joined().codecs[BINARY]
         factory = UplinkFactory(URL, uplink, codec, back_off, self.reactor)
@@ -137,9 +136,8 @@ class ConnectedTests(SynchronousTestCase):
             self.capture,
             UplinkEvents(URL, back_off),
             spool=MemorySpool(),
-            seconds=self.server.clock.seconds,
+            clock=self.server.clock,
             wall_clock_us=self.server.wall_clock_us,
-            call_later=self.server.clock.callLater,
         )
         codec = self.server.codecs[BINARY]
         factory = UplinkFactory(URL, self.uplink, codec, back_off, self.server.clock)

@@ -75,9 +75,8 @@ class UplinkTests(SynchronousTestCase):
             self.capture,
             UplinkEvents(URL, self.back_off),
             spool=MemorySpool(),
-            seconds=self.server.clock.seconds,
+            clock=self.server.clock,
             wall_clock_us=self.wall_clock_us,
-            call_later=self.server.clock.callLater,
         )
         self.uplink.initialized(encoded().init)
         self.number = 0
@@ -193,35 +192,35 @@ class UplinkTests(SynchronousTestCase):
         link = self.connect()
         peer = self.watch()
         self.send()
-        first = self.uplink.sending.session_id
+        first = self.uplink.live.session_id
         self.capture.epoch += 1
         self.number = 0
         other = encoded(width=128, height=96)
         self.uplink.initialized(other.init)
         self.send(data=annexb_to_avc(other.packets[0][0]))
-        self.assertNotEqual(self.uplink.sending.session_id, first)
+        self.assertNotEqual(self.uplink.live.session_id, first)
         self.assertEqual(link.state, link.STATE_OPEN)
         shown = [kind for kind in peer.kinds() if kind not in ("ProctorRegistered", "Sentinels")]
         once = ["InitSegment", "Segment"]
         self.assertEqual(shown[-6:], [*once, "SessionEnded", "Subscribed", *once])
-        self.assertEqual(self.segments(peer)[-1].session_id, self.uplink.sending.session_id)
+        self.assertEqual(self.segments(peer)[-1].session_id, self.uplink.live.session_id)
         self.assertEqual(self.segments(peer)[-1].sequence, 0)
 
     def test_reconnects_to_another_session(self) -> None:
         """After a lost connection the next one begins a session of its own."""
         link = self.connect()
         self.send()
-        first = self.uplink.sending.session_id
+        first = self.uplink.live.session_id
         link.transport.abortConnection()
         self.server.flush()
         self.send()
         self.number = 0
         self.connect()
         self.send()
-        self.assertNotEqual(self.uplink.sending.session_id, first)
+        self.assertNotEqual(self.uplink.live.session_id, first)
         live = self.server.hub.stream("desk-1").live  # type: ignore[union-attr]
         assert live is not None
-        self.assertEqual(live.session.session_id, self.uplink.sending.session_id)
+        self.assertEqual(live.session.session_id, self.uplink.live.session_id)
 
     def test_backlog_is_bounded(self) -> None:
         """A socket that takes nothing holds 8 MiB; then frames are dropped up to a keyframe."""
@@ -338,9 +337,8 @@ class UplinkTests(SynchronousTestCase):
             self.capture,
             UplinkEvents(URL, self.back_off),
             spool=MemorySpool(),
-            seconds=self.server.clock.seconds,
+            clock=self.server.clock,
             wall_clock_us=self.wall_clock_us,
-            call_later=self.server.clock.callLater,
         )
         with capturedLogs() as events:
             self.connect()

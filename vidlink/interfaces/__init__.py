@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from vidlink.interfaces.peers import ICapture, IProctorPeer, IPublisher, ISentinelPeer, IServerPeer
 from vidlink.interfaces.recording import LATE_LOAD, IArchive, IBody, IRetention, IStore, IVitals
-from vidlink.interfaces.relay import IBuffer, ICursor, IFollower, IHub
+from vidlink.interfaces.relay import IBuffer, IFollower
 from vidlink.interfaces.spool import ISpool
 from vidlink.interfaces.wire import ICodec
 
@@ -19,9 +19,7 @@ __all__ = [
     "IBuffer",
     "ICapture",
     "ICodec",
-    "ICursor",
     "IFollower",
-    "IHub",
     "IProctorPeer",
     "IPublisher",
     "IRetention",

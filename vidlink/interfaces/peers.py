@@ -1,4 +1,7 @@
-"""The ends of a connection, and what the conversations on it may ask for."""
+"""The ends of a connection, and what the conversations on it may ask for.
+
+The live side that they publish to is :mod:`.relay`.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +16,31 @@ if TYPE_CHECKING:
     from vidlink.messages import Message
 
 
-class ISentinelPeer(Interface):
+class IPeer(Interface):
+    """One end of a connection, as the conversation on it sees it."""
+
+    def close(error: PeerError) -> None:
+        """Say `error` in band and close with its code. A second call does nothing."""
+
+
+class ISentinelPeer(IPeer):
     """The server's end of one Sentinel's connection, as its conversation sees it."""
 
     def send(message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""
 
-    def close(error: PeerError) -> None:
-        """Say `error` in band and close with its code. A second call does nothing."""
-
     def probe(seconds: float) -> Deferred[bool]:
-        """Fires with whether the peer answers a ping within `seconds`; never fails."""
+        """Ping the peer; fires with True if it answers within `seconds`. Never fails."""
 
 
-class IProctorPeer(Interface):
+class IProctorPeer(IPeer):
     """The server's end of one Proctor's connection, as its conversation sees it."""
 
     def wake() -> None:
         """There is something to pull; at most one flush per reactor turn comes of it."""
 
-    def close(error: PeerError) -> None:
-        """Say `error` in band and close with its code. A second call does nothing."""
 
-
-class IServerPeer(Interface):
+class IServerPeer(IPeer):
     """The Sentinel's end of its connection to the server."""
 
     backlog_bytes = Attribute("""`int`: octets given to :meth:`send` that are not sent yet.""")
@@ -45,12 +49,9 @@ class IServerPeer(Interface):
     def send(message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""
 
-    def close(error: PeerError) -> None:
-        """Say `error` in band and close with its code. A second call does nothing."""
-
 
 class ICapture(Interface):
-    """What the uplink may ask of the capture thread; every call may come at any time."""
+    """The capture thread, as the uplink sees it; every call may come at any time."""
 
     def begin_session() -> int:
         """Start a session: the next frame is captured at once, is an IDR, has media time 0.
@@ -66,7 +67,7 @@ class ICapture(Interface):
 
 
 class IPublisher(Interface):
-    """What may be asked of a connected Sentinel."""
+    """A connected Sentinel, as the hub and its viewers see it."""
 
     registration = Attribute(""":class:`~vidlink.model.Registration`: who it is.""")
 
@@ -81,4 +82,4 @@ class IPublisher(Interface):
         """A newer connection takes over: close this one with 4409."""
 
     def probe(seconds: float) -> Deferred[bool]:
-        """Fires with whether it answers a ping within `seconds`; never fails."""
+        """Ping it; fires with True if it answers within `seconds`. Never fails."""

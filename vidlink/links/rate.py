@@ -1,4 +1,4 @@
-"""How fast a peer may talk; what is allowed is counted by :mod:`vidlink.bucket`."""
+"""The bound on how fast a peer may talk; spent and refilled by :mod:`vidlink.bucket`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MESSAGES = Allowance(burst=20_000, per_second=1_000.0)
 
 
 class Rate:
-    """What one connection may say.
+    """The messages of one connection, counted.
 
     :param seconds: the monotonic clock.
     """
@@ -22,6 +22,9 @@ class Rate:
         self._bucket = Bucket(MESSAGES, seconds)
 
     def count(self) -> None:
-        """One more message; raises :exc:`~vidlink.errors.TooFast` if it is one too many."""
+        """Count one more message.
+
+        :raises TooFast: if it is one too many.
+        """
         if not self._bucket.spend():
             raise TooFast(f"more than {MESSAGES.per_second:g} messages a second")

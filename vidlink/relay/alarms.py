@@ -1,5 +1,5 @@
-"""What every Proctor has to hear of, whatever it is watching: two Sentinels with one id, or a
-recording in trouble.
+"""Alarms that every Proctor has to hear of, whatever it is watching: two Sentinels with one id,
+or a recording in trouble.
 
 Each reader remembers one number: how many alarms there had been when it last looked.
 """
@@ -21,11 +21,12 @@ QUIET_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alarm:
-    """`error`, about one Sentinel, or about none (""); `frames` keeps it as encoded, by
-    subprotocol."""
+    """An error that everybody hears of."""
 
+    #: Whom it is about; empty: no Sentinel.
     sentinel_id: str
     error: VidlinkError
+    #: The alarm as encoded, by subprotocol.
     frames: dict[str, Frame] = field(default_factory=dict)
 
 

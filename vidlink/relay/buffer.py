@@ -32,7 +32,7 @@ class Budget:
         self.buffers = 0
 
     def allowance(self) -> int | None:
-        """How many octets one buffer may hold now; None while there is room for all."""
+        """The octets that one buffer may hold now; None while there is room for all."""
         if self.used_bytes <= self.total_bytes:
             return None
         return self.total_bytes // max(1, self.buffers)
@@ -62,8 +62,8 @@ class Buffer:
         self._budget = budget
         self._entries: deque[Arrival] = deque()
         self._keyframes: deque[int] = deque()
-        self._forced = False
-        self._closed = False
+        self._was_forced = False
+        self._is_closed = False
         budget.buffers += 1
 
     def append(self, arrival: Arrival) -> bool:
@@ -78,7 +78,7 @@ class Buffer:
         self.newest_sequence = arrival.segment.sequence
         self._grow(_weight(arrival))
         self.trim(arrival.arrived_seconds)
-        forced, self._forced = self._forced, False
+        forced, self._was_forced = self._was_forced, False
         return forced
 
     def keep(self, arrival: Arrival, name: str, frame: Frame) -> None:
@@ -91,7 +91,10 @@ class Buffer:
         self._grow(_weight(arrival) - before)
 
     def at(self, position: int) -> Arrival:
-        """The entry at `position`; :exc:`IndexError` unless ``first <= position < end``."""
+        """The entry at `position`.
+
+        :raises IndexError: unless ``first <= position < end``.
+        """
         if not self.first <= position < self.end:
             raise IndexError(position)
         return self._entries[position - self.first]
@@ -119,8 +122,8 @@ class Buffer:
 
     def close(self) -> None:
         """Let go of everything, for good; cursors still on it see that it is gone."""
-        if not self._closed:
-            self._closed = True
+        if not self._is_closed:
+            self._is_closed = True
             self._let_go(self.end)
             self._budget.buffers -= 1
 
@@ -129,7 +132,7 @@ class Buffer:
         cap = self._cap_bytes if allowance is None else min(allowance, self._cap_bytes)
         while self.size_bytes > cap and self.end - self.first > 1:
             self._let_go(self.first + 1)
-            self._forced = True
+            self._was_forced = True
 
     def _let_go(self, before: int) -> None:
         while self.first < before:
@@ -144,7 +147,7 @@ class Buffer:
 
 
 def _weight(arrival: Arrival) -> int:
-    """What an entry costs: its media, and each format in which it was encoded anew."""
+    """The cost of an entry in octets: its media, and each format in which it was encoded anew."""
     data = arrival.segment.data
     # A frame that came from the wire holds the media: they are a view into it.
     whole = data.obj if isinstance(data, memoryview) else data

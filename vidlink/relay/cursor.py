@@ -10,9 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from zope.interface import implementer
-
-from vidlink.interfaces import IBuffer, ICursor
+from vidlink.interfaces import IBuffer
 from vidlink.model import Arrival, SkipReason, Tier
 
 
@@ -25,13 +23,12 @@ class Hole:
     reason: SkipReason
 
 
-@implementer(ICursor)
 class Cursor:
     """A place in `buffer`, at first at `position`.
 
     :param expected: the sequence that is due, so that what lies before the first delivery is
         accounted for; None if the first delivery may be any.
-    :param joined: whether the entry at `position` may be delivered although it is no keyframe
+    :param is_joined: whether the entry at `position` may be delivered although it is no keyframe
         (an exact resume).
     :param max_lag_seconds: a place that is further behind the newest entry jumps forward;
         None: only when it has left the buffer.
@@ -43,7 +40,7 @@ class Cursor:
         position: int,
         *,
         expected: int | None = None,
-        joined: bool = False,
+        is_joined: bool = False,
         tier: Tier = Tier.FULL,
         max_lag_seconds: float | None = None,
     ) -> None:
@@ -52,11 +49,11 @@ class Cursor:
         self._max_lag_seconds = max_lag_seconds
         self._place = position
         self._expected = expected
-        self.joined = joined
+        self.is_joined = is_joined
         self._reason: SkipReason | None = None
 
     def next(self) -> Arrival | Hole | None:
-        """What comes next, or None when there is nothing yet."""
+        """The next segment or hole; None when there is nothing yet."""
         self._keep_up()
         while self._place < self.buffer.end:
             arrival: Arrival = self.buffer.at(self._place)
@@ -67,7 +64,7 @@ class Cursor:
             if hole is not None:
                 return hole
             self._place += 1
-            self.joined = True
+            self.is_joined = True
             self._expected = arrival.segment.sequence + 1
             if self.tier is Tier.FULL or arrival.segment.keyframe:
                 return arrival
@@ -76,16 +73,16 @@ class Cursor:
     def first_sequence(self) -> int | None:
         """The sequence that :meth:`next` would deliver first; None if nothing is there yet."""
         self._keep_up()
-        joined = self.joined
+        is_joined = self.is_joined
         for place in range(self._place, self.buffer.end):
             arrival: Arrival = self.buffer.at(place)
-            joined = joined and not arrival.undecodable
-            if arrival.segment.keyframe or (joined and self.tier is Tier.FULL):
+            is_joined = is_joined and not arrival.undecodable
+            if arrival.segment.keyframe or (is_joined and self.tier is Tier.FULL):
                 return arrival.segment.sequence
         return None
 
     def finish(self) -> Hole | None:
-        """What is left undelivered, as the last word of this cursor."""
+        """The hole that is left, as the last word of this cursor; None if nothing was held back."""
         last = self.buffer.newest_sequence
         owed = self._reason is not None or self._may_owe()
         self._place = self.buffer.end
@@ -96,7 +93,7 @@ class Cursor:
         return hole
 
     def _may_owe(self) -> bool:
-        """Whether sequences that are still due can be of this tier."""
+        """True if sequences that are still due can be of this tier."""
         buffer, place = self.buffer, self._place
         return (
             self.tier is Tier.FULL
@@ -110,14 +107,14 @@ class Cursor:
         self._jump(self.buffer.end if place is None else place)
 
     def _may_follow(self, arrival: Arrival) -> bool:
-        """Whether `arrival` decodes after what was delivered; says why not if it does not."""
+        """True if `arrival` decodes after what was delivered; if not, why is kept."""
         if arrival.segment.keyframe:
             return True
         if arrival.undecodable:
-            self.joined = False
-        if not self.joined:
+            self.is_joined = False
+        if not self.is_joined:
             self._reason = self._reason or SkipReason.UNDECODABLE
-        return self.joined
+        return self.is_joined
 
     def _hole_before(self, sequence: int) -> Hole | None:
         if self._expected is None or sequence <= self._expected:
@@ -148,7 +145,7 @@ class Cursor:
 
     def _jump(self, place: int) -> None:
         self._place = place
-        self.joined = False
+        self.is_joined = False
         self._reason = self._reason or SkipReason.LAG
 
 
@@ -179,12 +176,12 @@ def resume(buffer: IBuffer, sequence: int, tier: Tier, max_lag_seconds: float | 
     held: Arrival | None = buffer.at(place) if place < buffer.end else None
     exact = sequence == newest + 1 if held is None else held.segment.sequence == sequence
     # Nobody has seen anything before sequence 0: that is a beginning, and no going on.
-    joined = exact and sequence > 0 and not (held is not None and held.undecodable)
+    is_joined = exact and sequence > 0 and not (held is not None and held.undecodable)
     cursor = Cursor(
         buffer,
         place,
         expected=sequence,
-        joined=joined,
+        is_joined=is_joined,
         tier=tier,
         max_lag_seconds=max_lag_seconds,
     )

@@ -1,4 +1,7 @@
-"""Who publishes and who follows: all streams, and the rule for two Sentinels with one id."""
+"""All streams together: who publishes, who follows, and the rule for two Sentinels with one id.
+
+One of them is :mod:`vidlink.relay.stream`; their list is :mod:`vidlink.relay.roster`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,9 @@ from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from vidlink.errors import IdInUse, NoResources, VidlinkError
-from vidlink.interfaces import IFollower, IHub, IPublisher
+from vidlink.interfaces import IFollower, IPublisher
 from vidlink.model import Registration, SentinelStatus
 from vidlink.relay.alarms import Alarms
 from vidlink.relay.buffer import Budget, Buffer
@@ -23,7 +25,6 @@ PROBE_SECONDS = 2.0
 MAX_SENTINELS = 20_000
 
 
-@implementer(IHub)
 class Hub:
     """The server's live state.
 
@@ -65,12 +66,15 @@ class Hub:
         self._publish()
 
     def claim(self, registration: Registration, publisher: IPublisher) -> Deferred[Stream]:
-        """Take a Sentinel's place.
+        """Take a Sentinel's place; fires with its stream once it has it.
 
         The same process again takes over at once. Another process only if the older
         connection does not answer a ping: two machines with one id must not evict each other
         for ever, but a half-open connection must not keep its own Sentinel out either. A claim
         that is cancelled while the ping is out leaves everything as it was.
+
+        :raises IdInUse: if the older connection is alive.
+        :raises NoResources: if there is no room for one more Sentinel.
         """
         stream = self._streams.get(registration.sentinel_id)
         if stream is None:
@@ -86,8 +90,8 @@ class Hub:
         )
         found = stream
 
-        def decide(alive: bool) -> Deferred[Stream]:
-            if found.publisher is rival and alive:
+        def decide(is_alive: bool) -> Deferred[Stream]:
+            if found.publisher is rival and is_alive:
                 return fail(self._clone(registration.sentinel_id))
             if found.publisher is not rival:
                 return self.claim(registration, publisher)
@@ -120,7 +124,7 @@ class Hub:
         self._readers.pop(reader, None)
 
     def tick(self) -> None:
-        """To be called about once a second: windows, states, changes of the list."""
+        """Move windows and states on, and publish the list; to be called about once a second."""
         for stream in self._streams.values():
             stream.tick()
         self._publish()

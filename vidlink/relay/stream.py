@@ -41,22 +41,21 @@ MOVE_SECONDS = 1.0
 
 @dataclass(slots=True, eq=False)
 class LiveSession:
-    """A session in memory; `ended_reason` is None while its Sentinel is connected.
-
-    `recording` says whether it reaches the disk; `init_frames` keeps its initialization segment
-    as encoded, by subprotocol.
-    """
+    """A session in memory."""
 
     session: Session
     buffer: Buffer
+    #: Says whether it reaches the disk.
     recording: Callable[[], RecordingState]
     ended_seconds: float = 0.0
+    #: None while its Sentinel is connected.
     ended_reason: str | None = None
+    #: Its initialization segment as encoded, by subprotocol.
     init_frames: dict[str, Frame] = field(default_factory=dict)
 
 
 class Stream:
-    """What one Sentinel sends, and who follows it.
+    """The sessions of one Sentinel, as far as they are in memory, and who follows them.
 
     :param seconds: the monotonic clock.
     :param new_buffer: makes the memory buffer of a session.
@@ -84,7 +83,7 @@ class Stream:
         self._followers: dict[IFollower, None] = {}
 
     def attach(self, registration: Registration, publisher: IPublisher) -> None:
-        """`publisher` is this Sentinel's connection from now on."""
+        """Make `publisher` this Sentinel's connection from now on."""
         self.name = registration.name
         self.group = registration.group
         self.publisher = publisher
@@ -96,13 +95,13 @@ class Stream:
         )
 
     def detach(self, publisher: IPublisher) -> None:
-        """`publisher` has gone; does nothing if another has taken its place."""
+        """Let go of `publisher`; does nothing if another has taken its place."""
         if self.publisher is publisher:
             self.publisher = None
             self._log.info("{sentinel} is disconnected", sentinel=self.sentinel_id)
 
     def begin(self, session: Session, recording: Callable[[], RecordingState]) -> None:
-        """A session begins; one that is still live must have been ended before."""
+        """Begin a session; one that is still live must have been ended before."""
         self.live = LiveSession(session, self._new_buffer(), recording)
         self._heard_seconds = self._seconds()
         if self.wanted_framerate_mhz is not None and self.publisher is not None:
@@ -117,7 +116,7 @@ class Stream:
         self._stir()
 
     def push(self, arrival: Arrival) -> None:
-        """The live session's newest segment; followers hear of it in this very call."""
+        """Remember the live session's newest segment; followers hear of it in this very call."""
         live = self.live
         assert live is not None, "a segment comes after its session has begun"
         segment = arrival.segment
@@ -129,7 +128,7 @@ class Stream:
         self._stir()
 
     def end(self, reason: str) -> None:
-        """The live session is over; its buffer stays until the next one has been joined."""
+        """End the live session; its buffer stays until the next one has been joined."""
         if self.live is None:
             return
         self._forget_ended()
@@ -160,13 +159,16 @@ class Stream:
         self._followers.pop(follower, None)
 
     def request_keyframe(self) -> None:
-        """Ask for an IDR; raises :exc:`~vidlink.errors.SentinelOffline`."""
+        """Ask for an IDR.
+
+        :raises SentinelOffline: if the Sentinel is not connected.
+        """
         self._connected().request_keyframe()
 
     def change_framerate(self, framerate_mhz: int) -> int:
         """Ask for this rate, now and of the sessions to come; returns it as clamped.
 
-        Raises :exc:`~vidlink.errors.SentinelOffline`.
+        :raises SentinelOffline: if the Sentinel is not connected.
         """
         publisher = self._connected()
         self.wanted_framerate_mhz = clamp_framerate(framerate_mhz)
@@ -210,7 +212,7 @@ class Stream:
         return SentinelState.STALE if silence > patience else SentinelState.LIVE
 
     def _has_moved_on(self, now_seconds: float) -> bool:
-        """Whether viewers who keep up have left the ended session for the live one."""
+        """True if viewers who keep up have left the ended session for the live one."""
         if self.live is None:
             return False
         buffer = self.live.buffer

@@ -1,4 +1,4 @@
-"""What has been counted of the live side since the start, as plain numbers that only grow."""
+"""Counts of the live side since the start, as plain numbers that only grow."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from vidlink.model import Segment, SkipReason
 
 @dataclass(slots=True)
 class Tally:
-    """Segments and their octets as they came from Sentinels; how many of them came late, and how
-    many sequences were jumped over; and what viewers were not sent, by reason."""
+    """Segments and their octets as they came from Sentinels, and what viewers were not sent."""
 
     segments: int = 0
     size_bytes: int = 0
+    #: So many of the segments came late.
     late: int = 0
+    #: So many sequences were jumped over.
     jumped: int = 0
+    #: Sequences that viewers were not sent, by reason.
     skipped: Counter[SkipReason] = field(default_factory=Counter)
 
     def received(self, segment: Segment) -> None:
-        """A segment has come."""
+        """Count a segment that has come."""
         self.segments += 1
         self.size_bytes += len(segment.data)
         self.late += segment.late

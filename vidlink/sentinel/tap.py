@@ -139,9 +139,8 @@ def _assemble(options: Options) -> SentinelService:
         capture,
         events,
         spool=make_spool(options, events.on_trouble, clock),
-        seconds=clock.seconds,
+        clock=clock,
         wall_clock_us=now_us,
-        call_later=clock.callLater,
     )
     factory = UplinkFactory(address.url, uplink, codec, back_off, clock)
     factory.setProtocolOptions(

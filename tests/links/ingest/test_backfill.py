@@ -22,7 +22,6 @@ from vidlink.messages import (
     DeclareGap,
     ErrorMessage,
     SentinelRegistered,
-    Subscribe,
     Tail,
 )
 from vidlink.model import MAX_RANGES, InitSegment, Limits, SegmentQuery, SessionState
@@ -181,31 +180,6 @@ class ReferenceTests(SynchronousTestCase):
 
 class DeliveryTests(BackfillCase):
     """What comes late."""
-
-    def test_delivered(self) -> None:
-        """A session is filled up beside the live one, acknowledged, and sealed; who watches live
-        sees nothing of it."""
-        self.live()
-        proctor = self.server.proctor()
-        proctor.say(Subscribe("desk-1"))
-        proctor.read()
-        proctor.forget()
-        self.sentinel.init(FIRST, late=True)
-        for number in (3, 5, 2):
-            self.sentinel.late_segment(FIRST, number)
-        self.sentinel.say(DeclareGap(FIRST, 6, 8, "the spool was full"))
-        self.assertEqual(proctor.read(), [])
-        self.server.second()
-        self.assertIs(self.state(), SessionState.ENDED)
-        self.sentinel.segment(1)
-        self.sentinel.say(BackfillDone(FIRST))
-        self.server.second()
-        acks = [(ack.session_id, ack.sequence) for ack in self.sentinel.all_heard(Ack)]
-        self.assertEqual(acks, [(SECOND, 0), (FIRST, 8), (SECOND, 1), (FIRST, 8)])
-        self.assertIs(self.state(), SessionState.SEALED)
-        self.assertEqual(self.recorded(), [0, 1, 2, 3, 4, 5])
-        self.assertEqual(self.sentinel.all_heard(ErrorMessage), [])
-        self.assertEqual(self.server.hub.statuses()[0].session_id, SECOND)
 
     def test_unheard(self) -> None:
         """A session of which nothing was known is recorded, by either format, even before the

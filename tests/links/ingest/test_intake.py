@@ -41,19 +41,19 @@ class IntakeCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Nothing has been taken in yet."""
-        self.intake = Intake.open(SENTINEL, INIT, LIMITS, 7)
+        self.intake = Intake(SENTINEL, INIT, LIMITS, 7)
 
-    def take(
+    def accept(
         self, sequence: int, *, keyframe: bool | None = None, late: bool = False, **wishes: int
     ) -> Arrival | None:
         """Take in segment `sequence`; `wishes` are those of `media.segment`."""
         data = media.segment(sequence, keyframe=keyframe, **wishes)
         intra = media.is_keyframe(sequence) if keyframe is None else keyframe
-        return self.intake.take(said(sequence, data, keyframe=intra, late=late), 5.0, 6, {})
+        return self.intake.accept(said(sequence, data, keyframe=intra, late=late), 5.0, 6, {})
 
     def taken(self, sequence: int, **wishes: bool) -> Arrival:
         """The same, of a segment that is new."""
-        arrival = self.take(sequence, **wishes)
+        arrival = self.accept(sequence, **wishes)
         assert arrival is not None
         return arrival
 
@@ -74,7 +74,7 @@ class InitTests(IntakeCase):
         """The session keeps octets of its own, not a view into what the socket gave."""
         octets = bytearray(media.init_segment())
         message = InitSegment("desk-1", SESSION, memoryview(octets))
-        session = Intake.open(SENTINEL, message, LIMITS, 7).session
+        session = Intake(SENTINEL, message, LIMITS, 7).session
         octets[:] = bytes(len(octets))
         self.assertEqual(session.init, media.init_segment())
         self.assertIsInstance(session.init, bytes)
@@ -86,15 +86,15 @@ class InitTests(IntakeCase):
             message = InitSegment("desk-1", SESSION, media.init_segment(note))
             self.assertEqual(len(message.data), size)
             if is_fine:
-                Intake.open(SENTINEL, message, LIMITS, 7)
+                Intake(SENTINEL, message, LIMITS, 7)
             else:
-                self.assertRaises(BadMessage, Intake.open, SENTINEL, message, LIMITS, 7)
+                self.assertRaises(BadMessage, Intake, SENTINEL, message, LIMITS, 7)
 
     def test_not_media(self) -> None:
         """An init that is something else is refused."""
         for data in (b"x", media.segment(0), media.init_segment()[:-1]):
             message = InitSegment("desk-1", SESSION, data)
-            self.assertRaises(NotMedia, Intake.open, SENTINEL, message, LIMITS, 7)
+            self.assertRaises(NotMedia, Intake, SENTINEL, message, LIMITS, 7)
 
     def test_repeats(self) -> None:
         """The same init again is known again; another one under the same id is refused."""
@@ -112,7 +112,7 @@ class SequenceTests(IntakeCase):
         """What is taken carries the server's stamps, the boxes' times and the frames given."""
         frames = {"vidlink.v1.binary": Frame(b"head", b"payload")}
         segment = said(0, media.segment(0, duration=123), keyframe=True)
-        arrival = self.intake.take(segment, 5.0, 6, frames)
+        arrival = self.intake.accept(segment, 5.0, 6, frames)
         assert arrival is not None
         self.assertIs(arrival.segment, segment)
         self.assertIs(arrival.frames, frames)
@@ -149,17 +149,17 @@ class SequenceTests(IntakeCase):
         for it may have been asked for."""
         self.taken(0)
         self.taken(1)
-        self.assertIsNone(self.take(1))
-        self.assertIsNotNone(self.take(1, late=True))
-        self.assertIsNone(self.intake.take(said(1, b"junk", keyframe=True), 5.0, 6, {}))
+        self.assertIsNone(self.accept(1))
+        self.assertIsNotNone(self.accept(1, late=True))
+        self.assertIsNone(self.intake.accept(said(1, b"junk", keyframe=True), 5.0, 6, {}))
         self.assertFalse(self.taken(2).undecodable)
 
     def test_backwards(self) -> None:
         """A lower sequence is refused, unless it says that it is late."""
         self.taken(0)
         self.taken(5, keyframe=True)
-        self.assertRaises(BadMessage, self.take, 3)
-        self.assertIsNotNone(self.take(3, late=True))
+        self.assertRaises(BadMessage, self.accept, 3)
+        self.assertIsNotNone(self.accept(3, late=True))
 
     def test_late_disturbs_nothing(self) -> None:
         """A late segment fills its hole, and the order of the others is as if it had not come."""
@@ -172,10 +172,10 @@ class SequenceTests(IntakeCase):
     def test_of_a_session_that_is_over(self) -> None:
         """Of a session that is over any sequence may come late, in any order and again, and any
         may be declared lost."""
-        intake = Intake.open(SENTINEL, INIT, LIMITS, 7, is_over=True)
+        intake = Intake(SENTINEL, INIT, LIMITS, 7, is_over=True)
         for number in (2**32 - 1, 0, 3, 2, 2, 2**32 - 1):
             data = media.segment(number, keyframe=False, media_time=number)
-            taken = intake.take(said(number, data, keyframe=False, late=True), 5.0, 6, {})
+            taken = intake.accept(said(number, data, keyframe=False, late=True), 5.0, 6, {})
             assert taken is not None
             self.assertEqual((taken.media_time, taken.undecodable), (number, False))
         gap = intake.declared(DeclareGap(SESSION, 0, 2**32 - 1, "the spool is gone"))
@@ -184,15 +184,15 @@ class SequenceTests(IntakeCase):
     def test_late_from_the_future(self) -> None:
         """Nothing can be late that has not been passed yet."""
         self.taken(0)
-        self.assertRaises(BadMessage, self.take, 2, late=True)
+        self.assertRaises(BadMessage, self.accept, 2, late=True)
 
     def test_longest_jump(self) -> None:
         """A jump of a million is a gap, one of more a mistake; from the start as well."""
         self.taken(999_999, keyframe=True)
         self.taken(1_999_999, keyframe=True)
-        self.assertRaises(BadMessage, self.take, 3_000_000, keyframe=True)
+        self.assertRaises(BadMessage, self.accept, 3_000_000, keyframe=True)
         self.setUp()
-        self.assertRaises(BadMessage, self.take, 1_000_000, keyframe=True)
+        self.assertRaises(BadMessage, self.accept, 1_000_000, keyframe=True)
 
     @given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.booleans()), max_size=40))
     def test_any_order(self, offers: list[tuple[int, bool, bool]]) -> None:
@@ -201,7 +201,7 @@ class SequenceTests(IntakeCase):
         taken: list[Arrival] = []
         for sequence, keyframe, late in offers:
             try:
-                arrival = self.take(sequence, keyframe=keyframe, late=late)
+                arrival = self.accept(sequence, keyframe=keyframe, late=late)
             except PeerError:
                 continue
             if arrival is not None and not late:
@@ -225,9 +225,9 @@ class TimeTests(IntakeCase):
         last_start_us = TIME_LIMIT_US - 200_000
         segment = said(0, media.segment(0), keyframe=True)
         beyond = replace(segment, start_time_us=last_start_us)
-        self.assertRaises(BadMessage, self.intake.take, beyond, 5.0, 6, {})
+        self.assertRaises(BadMessage, self.intake.accept, beyond, 5.0, 6, {})
         within = replace(segment, start_time_us=last_start_us - 1)
-        self.assertIsNotNone(self.intake.take(within, 5.0, 6, {}))
+        self.assertIsNotNone(self.intake.accept(within, 5.0, 6, {}))
 
 
 class MediaTests(IntakeCase):
@@ -235,7 +235,7 @@ class MediaTests(IntakeCase):
 
     def refuse(self, segment: Segment, kind: type[PeerError] = NotMedia) -> None:
         """The intake refuses `segment`."""
-        self.assertRaises(kind, self.intake.take, segment, 5.0, 6, {})
+        self.assertRaises(kind, self.intake.accept, segment, 5.0, 6, {})
 
     def test_flag_lies(self) -> None:
         """A keyframe flag that is not that of the boxes is refused, either way."""
@@ -253,17 +253,17 @@ class MediaTests(IntakeCase):
 
     def test_media_time_stands_still(self) -> None:
         """Media time has to advance from segment to segment."""
-        self.take(0, media_time=500)
+        self.accept(0, media_time=500)
         for media_time in (500, 499):
-            self.assertRaises(NotMedia, self.take, 1, media_time=media_time)
-        self.take(1, media_time=501)
+            self.assertRaises(NotMedia, self.accept, 1, media_time=media_time)
+        self.accept(1, media_time=501)
 
     def test_late_in_media_time(self) -> None:
         """A late segment comes with the media time it had, and moves none."""
-        self.take(0)
-        self.take(5, keyframe=True)
-        self.assertIsNotNone(self.take(3, late=True))
-        self.assertRaises(NotMedia, self.take, 6, media_time=5 * media.FRAME_TICKS)
+        self.accept(0)
+        self.accept(5, keyframe=True)
+        self.assertIsNotNone(self.accept(3, late=True))
+        self.assertRaises(NotMedia, self.accept, 6, media_time=5 * media.FRAME_TICKS)
 
     def test_refused_leaves_no_trace(self) -> None:
         """What has been refused does not count as having come."""
@@ -277,7 +277,7 @@ class MediaTests(IntakeCase):
         exact = media.segment(0, filler_bytes=1 + spare)
         self.assertEqual(len(exact), 2_000)
         self.refuse(said(0, bytes(2_001), keyframe=True), BadMessage)
-        self.assertIsNotNone(self.intake.take(said(0, exact, keyframe=True), 5.0, 6, {}))
+        self.assertIsNotNone(self.intake.accept(said(0, exact, keyframe=True), 5.0, 6, {}))
 
     def test_large_late_one(self) -> None:
         """The limit holds for late segments too."""

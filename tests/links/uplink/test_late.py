@@ -45,7 +45,7 @@ class DeliveryCase(SynchronousTestCase):
         for count in counts:
             self.all.capture.begin_session()
             self.all.shoot(count)
-            ids.append(self.all.uplink.sending.session_id)
+            ids.append(self.all.uplink.live.session_id)
         return ids
 
     def live(self, seconds: int = 0) -> Link:
@@ -92,11 +92,11 @@ class OfflineTests(DeliveryCase):
     def test_before_there_was_a_server(self) -> None:
         """What was captured before there ever was a server is delivered whole, and sealed."""
         self.all.shoot(12)
-        session_id = self.all.uplink.sending.session_id
+        session_id = self.all.uplink.live.session_id
         self.live(5)
         self.assertEqual(self.recorded(session_id), list(range(12)))
         self.assertIs(self.record(session_id).state, SessionState.SEALED)
-        self.assertEqual(self.waiting(), [self.all.uplink.sending.session_id])
+        self.assertEqual(self.waiting(), [self.all.uplink.live.session_id])
         self.assertEqual(self.all.told.all("backfill"), [(1, 12)])
         self.assertEqual(self.all.told.all("delivered"), [(session_id, 0)])
 
@@ -122,14 +122,14 @@ class OfflineTests(DeliveryCase):
         """When the connection is lost the session goes on without it, and so does what comes of
         it only after the next one has been registered; all of it is delivered."""
         self.live(2)
-        session_id = self.all.uplink.sending.session_id
+        session_id = self.all.uplink.live.session_id
         self.all.cut()
         self.all.shoot(8)
         link = self.all.connect()
         self.all.shoot(3)
         self.all.carry()
         self.all.shoot(2, epoch=self.all.shot_epoch)
-        self.assertEqual(self.all.uplink.sending.session_id, session_id)
+        self.assertEqual(self.all.uplink.live.session_id, session_id)
         self.all.shoot()
         self.seconds(5)
         self.assertEqual(self.recorded(session_id), list(range(14)))
@@ -138,7 +138,7 @@ class OfflineTests(DeliveryCase):
         self.assertEqual(
             [(t.session_id, t.first, t.last) for t in register.resume], [(session_id, 1, 8)]
         )
-        self.assertEqual(self.all.uplink.sending.session_id, register.session_id)
+        self.assertEqual(self.all.uplink.live.session_id, register.session_id)
 
     def test_lost_before_it_began(self) -> None:
         """A connection that is lost before the first frame of its session changes nothing: the
@@ -195,7 +195,7 @@ class OfflineTests(DeliveryCase):
     def test_only_what_is_wanted(self) -> None:
         """What the server has already is not sent again."""
         self.live(2)
-        session_id = self.all.uplink.sending.session_id
+        session_id = self.all.uplink.live.session_id
         self.all.shoot(5)
         self.all.carry()
         self.all.cut()
@@ -222,7 +222,7 @@ class ChokedTests(DeliveryCase):
         and a viewer sees nothing late."""
         link = self.live(1)
         proctor = self.all.watch()
-        session_id = self.all.uplink.sending.session_id
+        session_id = self.all.uplink.live.session_id
         link.choked = True
         for _ in range(12):
             self.all.shoot(size=1 << 20)
@@ -324,7 +324,7 @@ class LossTests(DeliveryCase):
         """A frame that the server would not take is declared lost when it is asked for."""
         self.all.limits = Limits(max_segment_bytes=20_000)
         self.live(1)
-        session_id = self.all.uplink.sending.session_id
+        session_id = self.all.uplink.live.session_id
         self.all.shoot(size=20_000)
         self.all.shoot(2)
         self.seconds(4)
@@ -347,10 +347,10 @@ class LossTests(DeliveryCase):
         """What is asked for although it was acknowledged is declared lost, so that nobody waits
         for it."""
         self.live(2)
-        session_id = self.all.uplink.sending.session_id
+        session_id = self.all.uplink.live.session_id
         self.all.shoot(3)
         self.seconds(2)
-        debt = self.all.uplink.delivery._debts.holes
+        debt = self.all.uplink.late._debts.holes
         assert debt is not None
         debt.reached = 0
         self.all.uplink.received(Ack(session_id, 0, ((2, 2),)))
@@ -408,7 +408,7 @@ class AnswerTests(DeliveryCase):
         """A session that was sealed because its Sentinel was away for more than a day loses
         nothing: what is left of it is delivered as a session of its own, which names the first."""
         self.live(2)
-        session_id = self.all.uplink.sending.session_id
+        session_id = self.all.uplink.live.session_id
         self.all.cut()
         self.all.shoot(10)
         self.all.clock.advance(DAY_SECONDS + 1)
@@ -428,7 +428,7 @@ class AnswerTests(DeliveryCase):
         """What is left of a sealed session is not offered before all of it is there: else it
         would be sealed, and removed, while the rest is still on its way."""
         self.live(2)
-        session_id = self.all.uplink.sending.session_id
+        session_id = self.all.uplink.live.session_id
         self.all.cut()
         self.all.shoot(10)
         self.all.clock.advance(DAY_SECONDS + 1)
@@ -494,9 +494,9 @@ class AnswerTests(DeliveryCase):
             self.assertEqual(self.all.told.all("set_aside"), [])
             self.answered()
             # As if it had closed while the first was being sent.
-            shipping = self.all.uplink.delivery._shipping
+            shipping = self.all.uplink.late._sending
             assert shipping is not None
-            shipping.current = self.all.uplink.delivery._debts.find(one)
+            shipping.current = self.all.uplink.late._debts.find(one)
             self.all.uplink.received(ErrorMessage("not-media", "no boxes"))
             self.all.cut()
         self.assertEqual(self.all.told.all("set_aside"), [(one,)])
@@ -554,7 +554,7 @@ class ClockTests(DeliveryCase):
         connection finds; and one that begins without a connection has the last one found."""
         self.all = Uplinked(behind_us=5_000_000)
         self.live(1)
-        session_id = self.all.uplink.sending.session_id
+        session_id = self.all.uplink.live.session_id
         before_us = self.all.server.now_us()
         self.all.cut()
         self.all.shoot()
@@ -564,7 +564,7 @@ class ClockTests(DeliveryCase):
         listed = [time for time, _ in self.times(session_id)]
         self.assertAlmostEqual(listed[1], before_us, delta=300_000)
         self.assertAlmostEqual(self.times(second)[0][0], before_us, delta=300_000)
-        live = self.all.uplink.sending.session_id
+        live = self.all.uplink.live.session_id
         self.assertAlmostEqual(self.times(live)[0][0], before_us, delta=300_000)
 
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import media
 from tests.sentinel.spool.rig import SESSION, Rig, a_segment
-from vidlink.links.uplink.resealed import Moving
+from vidlink.links.uplink.resealed import Resealing
 
 COUNT, FILLER_BYTES = 500, 20_000
 
@@ -28,12 +28,12 @@ class PowerCutTests(SynchronousTestCase):
         self.rig.settle()
         self.calls: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self.moved: list[tuple[str, str, int]] = []
-        moving = Moving(
+        resealing = Resealing(
             self.rig.spool,
             lambda seconds, call, *given: self.calls.append((call, given)),
             lambda *told: self.moved.append(told),
         )
-        moving.start(self.rig.shown())
+        resealing.start(self.rig.shown())
 
     def after_a_cut(self) -> set[int]:
         """What the next process would find, if the power went now and took all that it may."""

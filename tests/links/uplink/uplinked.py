@@ -239,9 +239,8 @@ class Uplinked:
             self.capture,
             self.told,
             spool=self.spool,
-            seconds=self.clock.seconds,
+            clock=self.clock,
             wall_clock_us=lambda: self.server.now_us() - self.behind_us,
-            call_later=self.clock.callLater,
         )
         uplink.start(self.patience_seconds)
         return uplink
@@ -287,15 +286,7 @@ class Uplinked:
         """A connection is made; nothing has been delivered on it."""
         link = self.link = Link(self.clock)
         link.uplink = self.uplink
-        link.ingest = Ingest(
-            link.sentinel_end,
-            self.server.hub,
-            self.server.store,
-            seconds=self.clock.seconds,
-            wall_clock_us=self.server.now_us,
-            limits=self.limits,
-        )
-        self.server.ingests.append(link.ingest)
+        link.ingest = self.server.ingest(link.sentinel_end, self.limits)
         self.uplink.connected(link)
         return link
 

@@ -256,15 +256,6 @@ class OrderTests(WatchCase):
         for start in (0, 3, 6):
             self.assertEqual({name for name, _ in given[start : start + 3]}, {"a", "b", "c"})
 
-    def test_a_busy_one(self) -> None:
-        """One with much to send does not keep the others waiting."""
-        self.subscribe("a", "b", "c")
-        for number in range(2, 10):
-            self.sentinels["a"].segment(number)
-        self.sentinels["b"].segment(2)
-        self.sentinels["c"].segment(2)
-        self.assertTrue({("b", 2), ("c", 2)} <= set(self.shown(room=4)))
-
     def test_focus(self) -> None:
         """The one in focus is served before all others."""
         self.subscribe("a", "b", "c")
@@ -350,17 +341,6 @@ class RequestTests(WatchCase):
             self.sentinels["a"].heard, [KeyframeRequest("a"), FramerateChange("a", 5_000)]
         )
         self.assertEqual(self.sentinels["b"].heard, [])
-
-    def test_rate_is_shown_to_everybody(self) -> None:
-        """The rate that was asked for last stands in everybody's list."""
-        other = self.server.proctor()
-        self.proctor.say(FramerateChange("a", 1_000))
-        other.say(FramerateChange("a", 500))
-        self.server.second()
-        for proctor in (self.proctor, other):
-            proctor.read()
-            (news,) = proctor.all_heard(Sentinels)
-            self.assertEqual([row.framerate_mhz for row in news.sentinels], [500])
 
     def test_clock(self) -> None:
         """The server's time is told."""
@@ -484,16 +464,6 @@ class RequestTests(WatchCase):
             self.proctor.say(Clock(1))
             self.proctor.read()
         self.assert_open(self.proctor)
-
-    def test_others_go_on(self) -> None:
-        """One Proctor's mistake costs no other one anything."""
-        other = self.server.proctor()
-        other.say(Subscribe("a"))
-        other.read()
-        self.proctor.say(Ack(SECOND, 0))
-        self.assert_closed(self.proctor, 4400)
-        self.sentinels["a"].segment(2)
-        self.assertEqual([type(message) for message in other.read()], [Segment])
 
 
 class ReentrancyTests(WatchCase):

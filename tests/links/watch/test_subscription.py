@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.fakes import media
-from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
-from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase
-from vidlink.interfaces import ICodec
+from tests.fakes.peers import FakeProctorPeer
+from tests.links.memory import BINARY, FIRST, SECOND, LinkCase
 from vidlink.links.watch.subscription import FRESH_SECONDS
 from vidlink.messages import (
     ErrorMessage,
@@ -606,52 +605,13 @@ class AgainTests(SubscriptionCase):
 
 
 class FormatTests(SubscriptionCase):
-    """Sentinels and Proctors of different formats, and what they share."""
-
-    def show(self, sentinel: FakeSentinelPeer, codec: ICodec) -> FakeProctorPeer:
-        """A viewer that has been shown the first segments of `sentinel`."""
-        proctor = self.server.proctor(codec)
-        proctor.say(Subscribe(sentinel.sentinel_id))
-        proctor.read()
-        return proctor
-
-    def test_every_combination(self) -> None:
-        """Whatever either speaks, the viewer is given the same media, said in the same way."""
-        for number, spoken in enumerate((BINARY, JSON)):
-            sentinel = self.server.live(f"desk-of-{number}", codec=spoken)
-            sent = [sentinel.segment(0, filler_bytes=700), sentinel.segment(1)]
-            for heard in (BINARY, JSON):
-                viewer = self.show(sentinel, heard)
-                (init,) = viewer.all_heard(InitSegment)
-                self.assertEqual(bytes(init.data), media.init_segment())
-                self.assertEqual(
-                    viewer.all_heard(Segment),
-                    [sentinel.described(n, data) for n, data in enumerate(sent)],
-                )
+    """What is passed on as it came; pairs of formats are in ``tests/flow/test_formats``."""
 
     def test_forwarded(self) -> None:
         """A binary payload goes to viewers of that format as the very object that came."""
         self.sentinel.init()
         self.sentinel.segment(0)
-        viewer = self.show(self.sentinel, BINARY)
+        viewer = self.server.proctor(BINARY)
+        viewer.say(Subscribe("desk-1"))
+        viewer.read()
         self.assertIs(viewer.frames[-1].payload, self.sentinel.payloads[-1])
-
-    def test_shared(self) -> None:
-        """Viewers of one format are given the same frames, whoever sent in what format."""
-        for number, spoken in enumerate((BINARY, JSON)):
-            sentinel = self.server.live(f"desk-of-{number}", codec=spoken)
-            sentinel.segment(0)
-            for heard in (BINARY, JSON):
-                one, other = (self.show(sentinel, heard) for _ in range(2))
-                for mine, yours in zip(one.frames[1:], other.frames[1:], strict=True):
-                    self.assertIs(mine, yours)
-
-    def test_text_is_rewritten(self) -> None:
-        """What a Sentinel wrote as text is written anew: no field of its own gets through."""
-        sentinel = self.server.live("desk-2", codec=JSON)
-        payload, _ = JSON.encode(sentinel.described(0, media.segment(0)))
-        smuggled = payload[:-1] + b',"unknown":"smuggled"}'
-        sentinel.conversation.received(JSON.decode(smuggled, False), {})
-        self.assert_open(sentinel)
-        viewer = self.show(sentinel, JSON)
-        self.assertEqual(viewer.frames[-1].payload, payload)

@@ -1,6 +1,6 @@
-"""What a Sentinel is due to be told of its recording: how far it is durable, what is missing.
+"""Acknowledgements that are due: how far a recording is durable, and what is missing of it.
 
-No faster than once a second, whatever the store reports; it is sent by
+There is one in a second for each session, whatever the store reports; they are sent by
 :mod:`vidlink.links.ingest.conversation`.
 """
 
@@ -18,11 +18,9 @@ MOST_HOLES = 1_024
 
 @dataclass(slots=True)
 class _Open:
-    """A session that may be asked for what is missing of it.
+    """A session that may be asked for what is missing of it."""
 
-    `reached` is how far it was last acknowledged; None: not at all.
-    """
-
+    #: The sequence that was acknowledged last; None: none.
     reached: int | None = None
     holes: list[Range] = field(default_factory=list)
 
@@ -35,20 +33,20 @@ class Acks:
     """
 
     def __init__(self) -> None:
-        self._due: dict[str, int] = {}
+        self._reached: dict[str, int] = {}
         self._open: dict[str, _Open] = {}
 
     def begin(self, session_id: str) -> None:
-        """This session may be asked for what is missing of it."""
+        """Allow to ask for what is missing of a session."""
         self._open[session_id] = _Open()
 
     def end(self, session_id: str) -> None:
-        """It may not any more."""
+        """Ask for nothing of this session any more."""
         self._open.pop(session_id, None)
 
     def durable(self, session_id: str, sequence: int) -> None:
         """Everything of a session up to `sequence` is durable, or lost for good."""
-        self._due[session_id] = sequence
+        self._reached[session_id] = sequence
 
     def missing(self, session_id: str, first: int, last: int) -> None:
         """These sequences were jumped over, or came when there was no room for them."""
@@ -58,9 +56,12 @@ class Acks:
         elif len(holes) < MOST_HOLES:
             holes.append((first, last))
 
-    def take(self, load: float) -> list[Ack]:
-        """What is due; to be called about once a second."""
-        due, self._due = self._due, {}
+    def due(self, load: float) -> list[Ack]:
+        """The acknowledgements that are due; to be called about once a second.
+
+        :param load: how full the queue of the store is, 0.0 to 1.0.
+        """
+        due, self._reached = self._reached, {}
         missing: dict[str, tuple[Range, ...]] = {}
         for session_id, known in self._open.items():
             reached = known.reached = due.get(session_id, known.reached)

@@ -1,14 +1,15 @@
-"""What comes late: sessions before the live one, filled up on the same connection.
+"""Earlier sessions: what comes late of them, on the connection of the live one.
 
-It goes to the recording alone; live viewers see nothing of it. Who is speaking, and what comes
-late of the live session itself, is :mod:`vidlink.links.ingest.conversation`.
+All of it goes to the recording alone. What comes late of the live session itself is
+:mod:`vidlink.links.ingest.live`; who is speaking, :mod:`vidlink.links.ingest.conversation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+
+from twisted.python.failure import Failure
 
 from vidlink.bucket import Bucket
 from vidlink.errors import PeerError, RequestError, TooFast, VidlinkError
@@ -28,12 +29,15 @@ _LIST_BYTES, _ENTRY_BYTES, _RANGE_BYTES = 60 * 1024, 32, 24
 class Backfill:
     """The earlier sessions of one Sentinel that are being filled up on one connection.
 
+    :param allowed: what opening a session spends of.
     :param tell: tells the Sentinel that something about a session failed.
     :param fail: ends the connection.
     """
 
     def __init__(
         self,
+        sentinel: Registration,
+        allowed: Bucket,
         store: IStore,
         acks: Acks,
         limits: Limits,
@@ -41,6 +45,8 @@ class Backfill:
         tell: Callable[[VidlinkError, str], None],
         fail: Callable[[PeerError], None],
     ) -> None:
+        self._sentinel = sentinel
+        self._allowed = allowed
         self._store = store
         self._acks = acks
         self._limits = limits
@@ -48,13 +54,10 @@ class Backfill:
         self._fail = fail
         self._open: dict[str, Intake] = {}
 
-    def open(
-        self, sentinel: Registration, message: InitSegment, allowed: Bucket, now_us: int
-    ) -> None:
-        """Open a session for what comes late of it, by its init; each time spends of `allowed`.
+    def open(self, message: InitSegment, now_us: int) -> None:
+        """Open a session for what comes late of it, by its init.
 
-        Raises :exc:`~vidlink.errors.PeerError` for an init that is none, or another than before,
-        and when too many have been opened.
+        :raises PeerError: if the init is none or another than before, or too many were opened.
         """
         session_id = message.session_id
         known = self._open.get(session_id)
@@ -65,40 +68,44 @@ class Backfill:
             error = RequestError(f"{MAX_EARLIER} earlier sessions are open; finish one of them")
             self._tell(error, session_id)
             return
-        if not allowed.spend():
+        if not self._allowed.spend():
             raise TooFast("too many earlier sessions have been opened in too short a time")
-        intake = Intake.open(sentinel, message, self._limits, now_us, is_over=True)
+        intake = Intake(self._sentinel, message, self._limits, now_us, is_over=True)
         self._open[session_id] = intake
         self._acks.begin(session_id)
         opened = self._store.reopen(intake.session, partial(self._acks.durable, session_id))
         opened.addErrback(self._refused, intake)
 
-    def _refused(self, failure: Any, intake: Intake) -> None:
-        failure.trap(VidlinkError)
-        session_id = intake.session.session_id
+    def _refused(self, failure: Failure, intake: Intake) -> None:
+        error, session_id = failure.value, intake.session.session_id
+        if not isinstance(error, VidlinkError):
+            failure.raiseException()
         if self._open.get(session_id) is intake:
             self._forget(session_id)
-        if isinstance(failure.value, PeerError):
-            self._fail(failure.value)
+        if isinstance(error, PeerError):
+            self._fail(error)
         else:
-            self._tell(failure.value, session_id)
+            self._tell(error, session_id)
 
-    def take(self, segment: Segment, arrived_seconds: float, received_time_us: int) -> None:
-        """Record a late segment. Raises :exc:`~vidlink.errors.PeerError` for what is in it."""
+    def record(self, segment: Segment, arrived_seconds: float, received_time_us: int) -> None:
+        """Record a late segment.
+
+        :raises PeerError: for what is in it.
+        """
         intake = self._find(segment.session_id)
         if intake is not None:
-            arrival = intake.take(segment, arrived_seconds, received_time_us, {})
+            arrival = intake.accept(segment, arrived_seconds, received_time_us, {})
             if arrival is not None and not self._store.append(segment.session_id, arrival):
                 self._acks.missing(segment.session_id, segment.sequence, segment.sequence)
 
     def gap(self, message: DeclareGap) -> None:
-        """Record what the Sentinel has lost."""
+        """Record what the Sentinel has lost of an earlier session."""
         intake = self._find(message.session_id)
         if intake is not None:
             self._store.gap(message.session_id, intake.declared(message))
 
     def done(self, session_id: str) -> None:
-        """Nothing more of a session will ever come."""
+        """Seal a session: nothing more of it will ever come."""
         if self._find(session_id) is not None:
             self._forget(session_id)
             if not self._store.seal(session_id):
@@ -106,7 +113,7 @@ class Backfill:
                 self._tell(RequestError(error), session_id)
 
     def close(self, reason: str, now_us: int) -> None:
-        """The connection is over: what is open has ended once more, and is not sealed."""
+        """End once more what is open, and do not seal it: the connection is over."""
         sessions, self._open = self._open, {}
         for session_id in sessions:
             self._store.end(session_id, reason, now_us)
@@ -124,7 +131,7 @@ class Backfill:
 
 
 def wanted(tails: Iterable[Tail], found: Sequence[tuple[Range, ...] | None]) -> tuple[Wanted, ...]:
-    """What to ask for of `tails`, of which the store wants `found`, as far as there is room.
+    """The answer to `tails`, of which the store wants `found`, as far as there is room.
 
     A tail that is not named has not been looked at, or there was no room for it.
     """

@@ -1,32 +1,90 @@
 """The server's side of one Sentinel's conversation: registration, init, segments, acks.
 
-What it decides goes to the hub (live) and to the store (recording), side by side; what comes late
-of earlier sessions is :mod:`vidlink.links.ingest.backfill`. What is done about each message is
-:mod:`vidlink.links.ingest.taking`. The socket is :mod:`vidlink.server.sockets.ingest`; what is
-checked of the media is in :mod:`vidlink.fmp4`.
+What it decides goes to the hub (live) and to the store (recording), side by side. The live session
+is :mod:`vidlink.links.ingest.live`, what comes late of earlier ones
+:mod:`vidlink.links.ingest.backfill`; the socket is :mod:`vidlink.server.sockets.ingest`.
+
+It is one idea: the states of the conversation, and what is done in each about what happens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
-from automat import NoTransition
+from automat import NoTransition, TypeMachineBuilder
+from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vidlink.errors import BadMessage, GoingAway, NotFound, PeerError, Replaced, VidlinkError
-from vidlink.interfaces import IHub, IPublisher, ISentinelPeer, IStore
+from vidlink.errors import (
+    BadMessage,
+    GoingAway,
+    NoRegistration,
+    NotAllowed,
+    NotFound,
+    PeerError,
+    Replaced,
+    RequestError,
+    VidlinkError,
+)
+from vidlink.interfaces import IPublisher, ISentinelPeer, IStore
 from vidlink.links.ingest.acks import Acks
-from vidlink.links.ingest.backfill import Backfill
-from vidlink.links.ingest.live import Live
-from vidlink.links.ingest.requests import Asking
-from vidlink.links.ingest.taking import TAKES, machine
+from vidlink.links.ingest.backfill import Backfill, wanted
+from vidlink.links.ingest.live import LiveFeed
+from vidlink.links.ingest.requests import Requests
 from vidlink.links.rate import Rate
-from vidlink.messages import ErrorMessage, FramerateChange, KeyframeRequest, Message, Tail
-from vidlink.model import Frame, Limits, Registration, Segment
+from vidlink.messages import (
+    BackfillDone,
+    Clock,
+    DeclareGap,
+    ErrorMessage,
+    FramerateChange,
+    KeyframeRequest,
+    Message,
+    SentinelRegister,
+    SentinelRegistered,
+    Wanted,
+    limit_words,
+)
+from vidlink.model import Frame, InitSegment, Limits, Registration, Segment
+from vidlink.relay.hub import Hub
+from vidlink.relay.stream import Stream
 
+#: A Sentinel that has connected must register within this time.
+REGISTRATION_SECONDS = 10.0
 #: So long it waits for what is wanted of its tails; then it is registered without.
 LOOKUP_SECONDS = 5.0
+
+_AboutSession = InitSegment | DeclareGap | BackfillDone
+
+
+class _Inputs(Protocol):
+    """The events of the conversation."""
+
+    def register(self, message: SentinelRegister) -> None: ...
+    def seated(self, message: SentinelRegister, stream: Stream) -> None: ...
+    def refused(self, failure: Failure) -> None: ...
+    def looked_up(self, seat: _Seat, resume: tuple[Wanted, ...]) -> None: ...
+    def segment(self, message: Segment, frames: dict[str, Frame]) -> None: ...
+    def about_session(self, message: _AboutSession) -> None: ...
+    def deadline(self) -> None: ...
+    def tick(self) -> None: ...
+    def over(self, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """A Sentinel's place in the hub and what goes with it, since `since_seconds`."""
+
+    #: The session that it registered, which comes first.
+    session_id: str
+    stream: Stream
+    live: LiveFeed
+    backfill: Backfill
+    since_seconds: float
 
 
 @implementer(IPublisher)
@@ -43,7 +101,7 @@ class Ingest:
     def __init__(
         self,
         peer: ISentinelPeer,
-        hub: IHub,
+        hub: Hub,
         store: IStore,
         *,
         seconds: Callable[[], float],
@@ -58,52 +116,56 @@ class Ingest:
         self.wall_clock_us = wall_clock_us
         self.limits = limits
         self.allowed_id = sentinel_id
-        self.next_session_id = ""
-        self.claimed: Any = None
-        self.stream: Any = None
-        self.live: Live | None = None
         #: What the Sentinel said before it closed; None if it has not.
         self.farewell: ErrorMessage | None = None
         self.acks = Acks()
-        self.backfill = Backfill(store, self.acks, limits, tell=self.tell, fail=self.fail)
-        self.tails: tuple[Tail, ...] = ()
-        self.seated_seconds = float("inf")
         self._rate = Rate(seconds)
-        self._asking = Asking(lambda request: self.peer.send(request), seconds)
-        self._inputs = _machine(self)
+        self.requests = Requests(lambda request: self.peer.send(request), seconds)
+        self._inputs = _build(self)
 
-    def received(self, message: Message, frames: dict[str, Frame] | None = None) -> None:
-        """Take one message; `frames` are what may be forwarded of it as it came.
+    def received(self, message: Message, frames: dict[str, Frame]) -> None:
+        """Do what one message asks; a mistake of the peer closes its connection.
 
-        A mistake of the peer closes its connection; nothing is raised.
+        :param frames: what may be forwarded of it as it came, by subprotocol.
         """
         try:
-            take = TAKES.get(type(message))
-            if not isinstance(message, Segment):
+            if isinstance(message, Segment):
+                self._inputs.segment(message, frames)
+            else:
                 self._rate.count()
-            if take is None:
-                raise BadMessage(f"a sentinel does not send {type(message).__name__}")
-            try:
-                take(self._inputs, message, {} if frames is None else frames)
-            except NoTransition:
-                raise BadMessage(f"{type(message).__name__} is not allowed at this point") from None
+                self._hand_over(message)
+        except NoTransition:
+            self.fail(BadMessage(f"{type(message).__name__} is not allowed at this point"))
         except PeerError as error:
             self.fail(error)
         except NotFound:
             # The recording has ended every session: nothing is taken in any more.
             self.going_away()
 
+    def _hand_over(self, message: Message) -> None:
+        match message:
+            case SentinelRegister():
+                self._inputs.register(message)
+            case InitSegment() | DeclareGap() | BackfillDone():
+                self._inputs.about_session(message)
+            case Clock():
+                now_us = self.wall_clock_us()
+                self.peer.send(Clock(message.t0, now_us, now_us))
+            case ErrorMessage():
+                self.farewell = self.farewell or message
+            case _:
+                raise BadMessage(f"a sentinel does not send {type(message).__name__}")
+
     def deadline(self) -> None:
-        """It has not registered for :data:`~vidlink.links.ingest.taking.REGISTRATION_SECONDS`."""
+        """Close, unless it has registered; :data:`REGISTRATION_SECONDS` have passed."""
         self._inputs.deadline()
 
     def tick(self) -> None:
-        """To be called about once a second: acks and keyframe requests that are due."""
-        if self.seconds() - self.seated_seconds >= LOOKUP_SECONDS:
-            self._inputs.looked_up(())
-        for ack in self.acks.take(self.store.load):
+        """Send acks and requests that are due; to be called about once a second."""
+        self._inputs.tick()
+        for ack in self.acks.due(self.store.load):
             self.peer.send(ack)
-        self._asking.tick()
+        self.requests.tick()
 
     def fail(self, error: PeerError) -> None:
         """End the conversation: the peer is told why, and viewers that the session is over."""
@@ -121,27 +183,165 @@ class Ingest:
 
     def request_keyframe(self) -> None:
         """Ask for an IDR; requests within a second become one."""
-        self._asking.ask(KeyframeRequest(self.registration.sentinel_id))
+        self.requests.ask(KeyframeRequest(self.registration.sentinel_id))
 
     def change_framerate(self, framerate_mhz: int) -> None:
         """Ask for another frame rate (mHz, already clamped); within a second the last one."""
-        self._asking.ask(FramerateChange(self.registration.sentinel_id, framerate_mhz))
+        self.requests.ask(FramerateChange(self.registration.sentinel_id, framerate_mhz))
 
     def replace(self) -> None:
         """A newer connection of the same Sentinel takes over."""
         self.fail(Replaced("a newer connection has taken this sentinel's place"))
 
-    def probe(self, seconds: float) -> Any:
-        """Fires with whether it answers a ping within `seconds`."""
+    def probe(self, seconds: float) -> Deferred[bool]:
+        """Ping it; fires with True if it answers within `seconds`."""
         return self.peer.probe(seconds)
 
-    def keyframe_came(self) -> None:
-        """Whoever is waiting for an IDR has it."""
-        self._asking.answered(KeyframeRequest)
-
     def tell(self, error: VidlinkError, about: str) -> None:
-        """A request failed; the connection stays open."""
+        """Say that a request failed; the connection stays open."""
         self.peer.send(ErrorMessage(error.code, str(error), about))
 
 
-_machine = machine(Ingest)
+def _claim(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> Deferred[None]:
+    sentinel_id = message.sentinel_id
+    ingest.registration = Registration(
+        sentinel_id=sentinel_id,
+        instance_id=message.instance_id,
+        name=message.name or sentinel_id,
+        group=message.group,
+        software=message.software,
+    )
+    claim: Deferred[Stream]
+    if ingest.allowed_id in (None, sentinel_id):
+        claim = ingest.hub.claim(ingest.registration, ingest)
+    else:
+        claim = fail(NotAllowed(f"this connection may only speak for {ingest.allowed_id}"))
+    return claim.addCallbacks(partial(inputs.seated, message), inputs.refused)
+
+
+def _take_seat(inputs: _Inputs, ingest: Ingest, message: SentinelRegister, stream: Stream) -> _Seat:
+    sentinel, store, acks, limits = ingest.registration, ingest.store, ingest.acks, ingest.limits
+    live = LiveFeed(sentinel, stream, store, acks, limits, ingest.hub.tally)
+    backfill = Backfill(
+        sentinel, stream.allowed_earlier, store, acks, limits, tell=ingest.tell, fail=ingest.fail
+    )
+    seat = _Seat(message.session_id, stream, live, backfill, ingest.seconds())
+    # By now the connection before has ended its session, so it may be asked for.
+    tails = [(tail.session_id, tail.first, tail.last) for tail in message.resume]
+    looking = store.tails(sentinel.sentinel_id, tails)
+    looking.addCallback(lambda found: inputs.looked_up(seat, wanted(message.resume, found)))
+    return seat
+
+
+def _registered(inputs: _Inputs, ingest: Ingest, seat: _Seat, resume: tuple[Wanted, ...]) -> _Seat:
+    limits = limit_words(ingest.limits)
+    ingest.peer.send(SentinelRegistered(ingest.wall_clock_us(), limits, resume))
+    return seat
+
+
+def _refused(inputs: _Inputs, ingest: Ingest, failure: Failure) -> None:
+    if not isinstance(failure.value, PeerError):
+        failure.raiseException()
+    ingest.fail(failure.value)
+
+
+def _look_no_longer(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
+    if ingest.seconds() - seat.since_seconds >= LOOKUP_SECONDS:
+        inputs.looked_up(seat, ())
+
+
+def _segment(
+    inputs: _Inputs, ingest: Ingest, seat: _Seat, message: Segment, frames: dict[str, Frame]
+) -> None:
+    _check_speaker(ingest, message.sentinel_id)
+    ingest.hub.tally.received(message)
+    now_seconds, now_us = ingest.seconds(), ingest.wall_clock_us()
+    if message.session_id == seat.live.session_id:
+        arrival = seat.live.accept(message, now_seconds, now_us, frames)
+        if arrival is not None and not message.late:
+            if message.keyframe:
+                ingest.requests.answered(KeyframeRequest)
+            elif arrival.undecodable:
+                ingest.request_keyframe()
+    elif message.late:
+        seat.backfill.record(message, now_seconds, now_us)
+    else:
+        raise BadMessage("a segment that is not late belongs to the newest init")
+
+
+def _about_session(inputs: _Inputs, ingest: Ingest, seat: _Seat, message: _AboutSession) -> None:
+    is_live = message.session_id == seat.live.session_id
+    match message:
+        case InitSegment():
+            _init(ingest, seat, message)
+        case DeclareGap():
+            (seat.live if is_live else seat.backfill).gap(message)
+        case BackfillDone() if is_live:
+            error = RequestError("the live session is not done before it has ended")
+            ingest.tell(error, message.session_id)
+        case BackfillDone():
+            seat.backfill.done(message.session_id)
+
+
+def _init(ingest: Ingest, seat: _Seat, message: InitSegment) -> None:
+    _check_speaker(ingest, message.sentinel_id)
+    if seat.live.repeats(message):
+        return
+    if message.late:
+        seat.backfill.open(message, ingest.wall_clock_us())
+    elif seat.live.session_id is None and message.session_id != seat.session_id:
+        raise BadMessage("the init is not of the session that was registered")
+    else:
+        seat.live.begin(message, ingest.wall_clock_us())
+
+
+def _deadline(inputs: _Inputs, ingest: Ingest) -> None:
+    ingest.fail(NoRegistration(f"no sentinel.register within {REGISTRATION_SECONDS:g} s"))
+
+
+def _withdraw(inputs: _Inputs, ingest: Ingest, claim: Deferred[None], reason: str) -> None:
+    claim.cancel()
+
+
+def _leave(inputs: _Inputs, ingest: Ingest, seat: _Seat, reason: str) -> None:
+    seat.live.end(reason, ingest.wall_clock_us())
+    seat.backfill.close(reason, ingest.wall_clock_us())
+    seat.stream.detach(ingest)
+
+
+def _check_speaker(ingest: Ingest, sentinel_id: str) -> None:
+    if sentinel_id != ingest.registration.sentinel_id:
+        raise BadMessage(f"this connection speaks for {ingest.registration.sentinel_id}")
+
+
+def _table() -> Callable[[Ingest], _Inputs]:
+    """The states of a conversation, and what is done in each about what happens."""
+    builder = TypeMachineBuilder(_Inputs, Ingest)
+    connected = builder.state("connected")
+    claiming = builder.state("claiming", _claim)
+    looking = builder.state("looking", _take_seat)
+    registered = builder.state("registered", _registered)
+    over = builder.state("over")
+    connected.upon(_Inputs.register).to(claiming).returns(None)
+    connected.upon(_Inputs.deadline).loop()(_deadline)
+    connected.upon(_Inputs.over).to(over).returns(None)
+    claiming.upon(_Inputs.seated).to(looking).returns(None)
+    claiming.upon(_Inputs.refused, nodata=True).loop()(_refused)
+    claiming.upon(_Inputs.over).to(over)(_withdraw)
+    looking.upon(_Inputs.looked_up).to(registered).returns(None)
+    looking.upon(_Inputs.tick).loop()(_look_no_longer)
+    looking.upon(_Inputs.over).to(over)(_leave)
+    registered.upon(_Inputs.looked_up).loop().returns(None)
+    registered.upon(_Inputs.segment).loop()(_segment)
+    registered.upon(_Inputs.about_session).loop()(_about_session)
+    registered.upon(_Inputs.over).to(over)(_leave)
+    for state in (claiming, looking, registered, over):
+        state.upon(_Inputs.deadline).loop().returns(None)
+    for idle in (connected, claiming, registered, over):
+        idle.upon(_Inputs.tick).loop().returns(None)
+    for word in ("register", "refused", "looked_up", "segment", "about_session", "over"):
+        over.upon(getattr(_Inputs, word)).loop().returns(None)
+    return builder.build()
+
+
+_build = _table()

@@ -1,4 +1,4 @@
-"""What makes media acceptable: an init by its boxes, a segment also by its place in the session.
+"""The rules for media: an init by its boxes, a segment also by its place in the session.
 
 One intake belongs to one session; who is speaking is checked in
 :mod:`vidlink.links.ingest.conversation`.
@@ -7,7 +7,7 @@ One intake belongs to one session; who is speaking is checked in
 from __future__ import annotations
 
 from vidlink.errors import BadMessage, NotMedia
-from vidlink.fmp4 import MediaInfo, read_fragment, read_init
+from vidlink.fmp4 import read_fragment, read_init
 from vidlink.messages import DeclareGap
 from vidlink.model import (
     SEQUENCE_LIMIT,
@@ -32,40 +32,28 @@ KNOWN_CAUSES: dict[str, tuple[Cause, str]] = {
 
 
 class Intake:
-    """The rules for sequence, media time and keyframe flag, for one session.
+    """The rules for sequence, media time and keyframe flag, for the session of an init.
 
-    `is_over`: nothing of it is live any more, so every sequence has been passed.
+    :param message: the init; what the session is, is said by its boxes.
+    :param started_time_us: when the session has begun, by the wall clock.
+    :param is_over: nothing of it is live any more, so every sequence has been passed.
+    :raises BadMessage: for its size.
+    :raises NotMedia: for its boxes.
     """
 
     def __init__(
-        self, session: Session, media: MediaInfo, limits: Limits, *, is_over: bool = False
-    ) -> None:
-        self.session = session
-        self._media = media
-        self._limits = limits
-        self._last_sequence = SEQUENCE_LIMIT if is_over else -1
-        self._last_media_time = -1
-        self._broken = True
-
-    @classmethod
-    def open(
-        cls,
+        self,
         sentinel: Registration,
         message: InitSegment,
         limits: Limits,
         started_time_us: int,
         *,
         is_over: bool = False,
-    ) -> Intake:
-        """The intake of the session that `message` begins.
-
-        Raises :exc:`~vidlink.errors.BadMessage` for its size,
-        :exc:`~vidlink.errors.NotMedia` for its boxes.
-        """
+    ) -> None:
         if len(message.data) > limits.max_init_bytes:
             raise BadMessage(f"an init is at most {limits.max_init_bytes} bytes")
         media = read_init(message.data)
-        session = Session(
+        self.session = Session(
             sentinel_id=sentinel.sentinel_id,
             session_id=message.session_id,
             name=sentinel.name,
@@ -79,17 +67,17 @@ class Intake:
             timescale=media.timescale,
             track_id=media.track_id,
         )
-        return cls(session, media, limits, is_over=is_over)
-
-    @property
-    def last_sequence(self) -> int:
-        """The newest sequence of what is not late; -1 before the first one."""
-        return self._last_sequence
+        #: The newest sequence of what is not late; -1 before the first one.
+        self.last_sequence = SEQUENCE_LIMIT if is_over else -1
+        self._media = media
+        self._limits = limits
+        self._last_media_time = -1
+        self._is_broken = True
 
     def repeats(self, message: InitSegment) -> bool:
-        """Whether `message` is this session's own init once more.
+        """True if `message` is this session's own init once more.
 
-        Raises :exc:`~vidlink.errors.NotMedia` for another init under the same session id.
+        :raises NotMedia: if it is another init under the same session id.
         """
         if message.session_id != self.session.session_id:
             return False
@@ -97,7 +85,7 @@ class Intake:
             raise NotMedia("the init of a session cannot change; begin a new session")
         return True
 
-    def take(
+    def accept(
         self,
         segment: Segment,
         arrived_seconds: float,
@@ -107,10 +95,12 @@ class Intake:
         """The segment with its stamps; None if it is the last one once more, and not as late:
         that one may be asked for again.
 
-        Raises :exc:`~vidlink.errors.BadMessage` for its sequence, size or time,
-        :exc:`~vidlink.errors.NotMedia` for its boxes.
+        :param arrived_seconds: by the monotonic clock.
+        :param received_time_us: by the wall clock.
+        :raises BadMessage: for its sequence, size or time.
+        :raises NotMedia: for its boxes.
         """
-        if segment.sequence == self._last_sequence and not segment.late:
+        if segment.sequence == self.last_sequence and not segment.late:
             return None
         self._check_bounds(segment)
         self._check_sequence(segment)
@@ -127,13 +117,16 @@ class Intake:
             media_duration=info.duration,
             arrived_seconds=arrived_seconds,
             received_time_us=received_time_us,
-            undecodable=self._broken and not segment.late,
+            undecodable=self._is_broken and not segment.late,
             frames=frames,
         )
 
     def declared(self, message: DeclareGap) -> Gap:
-        """The gap that the Sentinel declares; it must lie in what has been sent."""
-        if message.last > self._last_sequence:
+        """The gap that the Sentinel declares.
+
+        :raises BadMessage: if it does not lie in what has been sent.
+        """
+        if message.last > self.last_sequence:
             raise BadMessage("a gap cannot lie in the future")
         cause, detail = KNOWN_CAUSES.get(message.cause, (Cause.DECLARED, message.cause))
         return Gap(message.first, message.last, cause, detail=detail)
@@ -146,21 +139,21 @@ class Intake:
 
     def _check_sequence(self, segment: Segment) -> None:
         if segment.late:
-            if segment.sequence > self._last_sequence:
+            if segment.sequence > self.last_sequence:
                 raise BadMessage("a late segment fills a hole; this one lies in the future")
-        elif segment.sequence < self._last_sequence:
+        elif segment.sequence < self.last_sequence:
             raise BadMessage(
-                f"sequence {segment.sequence} came after {self._last_sequence}, and not as late"
+                f"sequence {segment.sequence} came after {self.last_sequence}, and not as late"
             )
-        elif segment.sequence - self._last_sequence > self._limits.max_sequence_jump:
-            raise BadMessage(f"sequence jumped from {self._last_sequence} to {segment.sequence}")
+        elif segment.sequence - self.last_sequence > self._limits.max_sequence_jump:
+            raise BadMessage(f"sequence jumped from {self.last_sequence} to {segment.sequence}")
 
     def _advance(self, segment: Segment, media_time: int) -> None:
         if media_time <= self._last_media_time:
             raise NotMedia(f"the media time of segment {segment.sequence} does not advance")
         if segment.keyframe:
-            self._broken = False
-        elif segment.sequence != self._last_sequence + 1:
-            self._broken = True
-        self._last_sequence = segment.sequence
+            self._is_broken = False
+        elif segment.sequence != self.last_sequence + 1:
+            self._is_broken = True
+        self.last_sequence = segment.sequence
         self._last_media_time = media_time

@@ -7,7 +7,6 @@ them, and when, is :mod:`vidlink.links.ingest.conversation`.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from vidlink.errors import BadMessage, NotFound, RequestError, TooFast
 from vidlink.interfaces import IStore
@@ -15,19 +14,17 @@ from vidlink.links.ingest.acks import Acks
 from vidlink.links.ingest.intake import Intake
 from vidlink.messages import DeclareGap
 from vidlink.model import Arrival, Frame, InitSegment, Limits, Registration, Segment
+from vidlink.relay.stream import Stream
 from vidlink.relay.tally import Tally
 
 
-class Live:
-    """The live session on one connection, if there is one, and the next one after it.
-
-    :param stream: the Sentinel's :class:`~vidlink.relay.stream.Stream`.
-    """
+class LiveFeed:
+    """The live session on one connection, if there is one, and the next one after it."""
 
     def __init__(
         self,
         sentinel: Registration,
-        stream: Any,
+        stream: Stream,
         store: IStore,
         acks: Acks,
         limits: Limits,
@@ -47,21 +44,22 @@ class Live:
         return None if self._intake is None else self._intake.session.session_id
 
     def repeats(self, message: InitSegment) -> bool:
-        """Whether `message` is the live session's own init once more.
+        """True if `message` is the live session's own init once more.
 
-        Raises :exc:`~vidlink.errors.NotMedia` for another init under the same session id.
+        :raises ~vidlink.errors.NotMedia: if it is another init under the same session id.
         """
         return self._intake is not None and self._intake.repeats(message)
 
     def begin(self, message: InitSegment, now_us: int) -> None:
         """Begin a session by its init; the one before it ends.
 
-        Raises :exc:`~vidlink.errors.TooFast`, :exc:`~vidlink.errors.BadMessage` or
-        :exc:`~vidlink.errors.NotMedia`.
+        :raises TooFast: if too many have been begun.
+        :raises BadMessage: for its id or size.
+        :raises ~vidlink.errors.NotMedia: for its boxes.
         """
         if not self._stream.allowed_sessions.spend():
             raise TooFast("too many sessions have been begun in too short a time")
-        intake = Intake.open(self._sentinel, message, self._limits, now_us)
+        intake = Intake(self._sentinel, message, self._limits, now_us)
         session_id = intake.session.session_id
         try:
             self._store.begin(intake.session, partial(self._acks.durable, session_id))
@@ -75,14 +73,14 @@ class Live:
         self._stream.begin(intake.session, partial(self._store.recording, session_id))
 
     def end(self, reason: str, now_us: int) -> None:
-        """The live session, if any, is over for viewers and for the recording."""
+        """End the live session, if any, for viewers and for the recording."""
         session_id, self._intake = self.session_id, None
         if session_id is not None:
             self._acks.end(session_id)
             self._stream.end(reason)
             self._store.end(session_id, reason, now_us)
 
-    def take(
+    def accept(
         self,
         segment: Segment,
         arrived_seconds: float,
@@ -91,26 +89,31 @@ class Live:
     ) -> Arrival | None:
         """Pass on a segment of the live session; None if it is the last one once more.
 
-        One that is late goes to the recording alone. Raises
-        :exc:`~vidlink.errors.BadMessage` or :exc:`~vidlink.errors.NotMedia`.
+        One that is late goes to the recording alone.
+
+        :raises BadMessage: for its sequence, size or time.
+        :raises ~vidlink.errors.NotMedia: for its boxes.
         """
         intake = self._here()
         session_id, sequence = segment.session_id, segment.sequence
         expected = intake.last_sequence + 1
-        taken = intake.take(segment, arrived_seconds, received_time_us, frames)
-        if taken is None:
+        arrival = intake.accept(segment, arrived_seconds, received_time_us, frames)
+        if arrival is None:
             return None
         if sequence > expected and not segment.late:
             self._acks.missing(session_id, expected, sequence - 1)
             self._tally.jumped += sequence - expected
-        if not self._store.append(session_id, taken):
+        if not self._store.append(session_id, arrival):
             self._acks.missing(session_id, sequence, sequence)
         if not segment.late:
-            self._stream.push(taken)
-        return taken
+            self._stream.push(arrival)
+        return arrival
 
     def gap(self, message: DeclareGap) -> None:
-        """Record what the Sentinel has lost. Raises :exc:`~vidlink.errors.BadMessage`."""
+        """Record what the Sentinel has lost.
+
+        :raises BadMessage: if it has not been sent yet.
+        """
         self._store.gap(message.session_id, self._here().declared(message))
 
     def _here(self) -> Intake:

@@ -1,4 +1,4 @@
-"""What a Sentinel is asked for, no faster than it is good for.
+"""Requests to a Sentinel, no faster than it is good for.
 
 Any proctor may ask, and each request costs the Sentinel a keyframe. Who asks, and for what, is
 :mod:`vidlink.links.ingest.conversation`.
@@ -16,7 +16,7 @@ COALESCE_SECONDS = 1.0
 Request = FramerateChange | KeyframeRequest
 
 
-class Asking:
+class Requests:
     """Requests on their way to one Sentinel.
 
     The first of a kind goes out at once; of those that come too soon after it, only the last.
@@ -42,10 +42,10 @@ class Asking:
         self._send(request)
 
     def answered(self, kind: type[Request]) -> None:
-        """What waits of this kind is not needed any more."""
+        """Drop what waits of this kind: it is not needed any more."""
         self._waiting.pop(kind, None)
 
     def tick(self) -> None:
-        """To be called about once a second: what waits, if it is time."""
+        """Send what waits, if it is time; to be called about once a second."""
         for request in tuple(self._waiting.values()):
             self.ask(request)

@@ -1,4 +1,4 @@
-"""How far the Sentinel's wall clock is from the server's, from NTP's four stamps."""
+"""The difference between the Sentinel's wall clock and the server's, from NTP's four stamps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from vidlink.messages import Clock
 
 #: How often the clocks are compared.
 CLOCK_SECONDS = 60.0
-
 #: The correction moves by at most this part of the time that passes, so that the times of
 #: successive segments never run backwards and never jump.
 SLEW = 0.05
@@ -44,7 +43,7 @@ class ClockOffset:
         return time_us + round(self._offset_us)
 
 
-class Comparison:
+class ClockComparison:
     """The questions and answers of one connection.
 
     What was found before it may be hours old, and this machine may have slept since: what is
@@ -62,7 +61,7 @@ class Comparison:
         self._due_seconds = float("-inf")
 
     def question(self) -> Clock | None:
-        """What to ask now, at first and then once a minute; None: nothing."""
+        """The question that is due, at first and then once a minute; None: nothing."""
         now = self._seconds()
         if now < self._due_seconds:
             return None
@@ -70,7 +69,7 @@ class Comparison:
         return Clock(self._wall_clock_us())
 
     def answered(self, message: Clock) -> bool:
-        """Whether `message` is an answer, which is taken."""
+        """Measure by `message`; False if it is no answer."""
         if message.t1 is None or message.t2 is None:
             return False
         self.offset.measured(message.t0, message.t1, message.t2, self._wall_clock_us())

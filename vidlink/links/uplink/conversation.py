@@ -3,20 +3,25 @@
 What is captured becomes segments in :mod:`vidlink.links.uplink.live`; what comes late is
 :mod:`vidlink.links.uplink.late`. The socket and the reconnecting are
 :mod:`vidlink.sentinel.uplink`; the pictures come from :mod:`vidlink.sentinel.capture.capture`.
+
+It is one idea: the states of the conversation, and what is done in each about what happens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from automat import NoTransition, TypeMachineBuilder
+from twisted.internet.interfaces import IReactorTime
 
 from vidlink.errors import BadMessage, PeerError, SessionSealed
 from vidlink.interfaces import ICapture, IServerPeer, ISpool
-from vidlink.links.uplink.clock import Comparison
-from vidlink.links.uplink.late import Delivery, DeliveryEvents
-from vidlink.links.uplink.live import Sending, SendingEvents, new_session_id
+from vidlink.links.uplink.clock import ClockComparison
+from vidlink.links.uplink.events import UplinkEvents
+from vidlink.links.uplink.late import LateDelivery
+from vidlink.links.uplink.live import LiveSending, new_session_id
 from vidlink.messages import (
     Ack,
     Clock,
@@ -34,25 +39,12 @@ from vidlink.model import EncodedFrame, Registration, clamp_framerate
 OFFLINE_SECONDS = 60.0
 
 
-class UplinkEvents(SendingEvents, DeliveryEvents, Protocol):
-    """Who wants to know how the conversation goes."""
-
-    def on_registered(self) -> None:
-        """The server has accepted this Sentinel."""
-
-    def on_error(self, code: str, message: str) -> None:
-        """The server has said what is wrong."""
-
-    def on_offline(self, seconds: float, load: float) -> None:
-        """There has been no server for so long; the spool is so full (0.0 to 1.0). Said once a
-        minute."""
-
-
 class _Inputs(Protocol):
-    """What can happen to the conversation."""
+    """The events of the conversation."""
 
     def connected(self, peer: IServerPeer) -> None: ...
     def registered(self, message: SentinelRegistered) -> None: ...
+    def accepted(self, connection: _Connection, message: SentinelRegistered) -> None: ...
     def keyframe(self, message: KeyframeRequest) -> None: ...
     def framerate(self, message: FramerateChange) -> None: ...
     def clock(self, message: Clock) -> None: ...
@@ -60,6 +52,22 @@ class _Inputs(Protocol):
     def error(self, message: ErrorMessage) -> None: ...
     def tick(self) -> None: ...
     def lost(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """One connection to the server: the session that begins on it, and the tails it was told of."""
+
+    peer: IServerPeer
+    session_id: str
+    tails: tuple[Tail, ...]
+    comparison: ClockComparison
+
+    def compare_clocks(self) -> None:
+        """Send `clock` if it is time; the answer corrects the times that segments carry."""
+        question = self.comparison.question()
+        if question is not None:
+            self.peer.send(question)
 
 
 class Uplink:
@@ -70,9 +78,8 @@ class Uplink:
     has it.
 
     :param identity: who this Sentinel is; `instance_id` random per process.
-    :param seconds: the monotonic clock.
+    :param clock: the monotonic clock, and what is to happen later.
     :param wall_clock_us: microseconds since the epoch; not to be set while it is used.
-    :param call_later: `IReactorTime.callLater` of the same clock.
     """
 
     def __init__(
@@ -82,36 +89,25 @@ class Uplink:
         events: UplinkEvents,
         *,
         spool: ISpool,
-        seconds: Callable[[], float],
+        clock: IReactorTime,
         wall_clock_us: Callable[[], int],
-        call_later: Callable[..., Any],
     ) -> None:
         self.identity = identity
         self.capture = capture
         self.events = events
         self.spool = spool
-        self.seconds = seconds
+        self.seconds = seconds = clock.seconds
         self.wall_clock_us = wall_clock_us
-        self.sending = Sending(
+        self.live = LiveSending(
             identity.sentinel_id, capture, events, seconds, spool, self._session_began
         )
-        self.delivery = Delivery(
-            identity.sentinel_id,
-            spool,
-            events,
-            live=lambda: self.sending.live,
-            seconds=seconds,
-            call_later=call_later,
-        )
+        self.late = LateDelivery(identity.sentinel_id, spool, events, clock)
         self._first_seconds = float("inf")
+        #: Whom :meth:`fail` closes, at once, also in the middle of something that happens.
         self._peer: IServerPeer | None = None
-        self._is_registered = False
-        self._next_id = ""
-        self._tails: tuple[Tail, ...] = ()
-        self._comparison = Comparison(seconds, wall_clock_us)
         self._offline_seconds = self._told_seconds = seconds()
         self._finished: Callable[[], object] | None = None
-        self._inputs: _Inputs = _build(self)
+        self._inputs = _build(self)
 
     def start(self, patience_seconds: float = 0.0) -> None:
         """Begin the first session: live, or without a server if none has answered by then."""
@@ -122,19 +118,31 @@ class Uplink:
     def _begin_if_due(self) -> None:
         if self.seconds() >= self._first_seconds:
             self._first_seconds = float("inf")
-            self.sending.begin()
+            self.live.begin()
 
     def connected(self, peer: IServerPeer) -> None:
         """A connection is open."""
+        self._peer = peer
         self._inputs.connected(peer)
 
     def received(self, message: Message) -> None:
-        """Take one message; a mistake of the server ends the connection, nothing is raised."""
+        """Do what one message asks; a mistake of the server ends the connection."""
         try:
-            take = _TAKES.get(type(message))
-            if take is None:
-                raise BadMessage(f"a server does not send {type(message).__name__} here")
-            take(self._inputs, message)
+            match message:
+                case SentinelRegistered():
+                    self._inputs.registered(message)
+                case KeyframeRequest():
+                    self._inputs.keyframe(message)
+                case FramerateChange():
+                    self._inputs.framerate(message)
+                case Clock():
+                    self._inputs.clock(message)
+                case Ack():
+                    self._inputs.ack(message)
+                case ErrorMessage():
+                    self._inputs.error(message)
+                case _:
+                    raise BadMessage(f"a server does not send {type(message).__name__} here")
         except NoTransition:
             self.fail(BadMessage(f"{type(message).__name__} is not allowed at this point"))
         except PeerError as error:
@@ -142,18 +150,18 @@ class Uplink:
 
     def initialized(self, init: bytes) -> None:
         """The encoder has a new initialization segment; the frames that follow build on it."""
-        self.sending.init = init
+        self.live.init = init
 
     def encoded(self, frame: EncodedFrame) -> None:
         """A frame has been encoded: it is kept, and sent if there is a connection."""
-        self.sending.take(frame, self._peer if self._is_registered else None)
+        self.live.send(frame)
 
     def drained(self) -> None:
         """The socket has taken everything: there may be room for what comes late."""
-        self.delivery.drained()
+        self.late.drained()
 
     def tick(self) -> None:
-        """To be called about once a second."""
+        """Do what is due; to be called about once a second."""
         self._begin_if_due()
         self._inputs.tick()
 
@@ -174,69 +182,34 @@ class Uplink:
 
     def check_finished(self) -> None:
         """Call whoever waits for the last acknowledgement, if it is here."""
-        live = self.sending.live
-        if self._finished is None:
-            return
-        if live is None or not self._is_registered or self.delivery.reached(live[0]) >= live[1]:
-            finished, self._finished = self._finished, None
+        live, finished = self.live.sent, self._finished
+        if finished is not None and (live is None or self.late.reached(live[0]) >= live[1]):
+            self._finished = None
             finished()
 
-    def register(self, peer: IServerPeer) -> None:
-        """Compare clocks, and say who we are, which session comes, and what is held."""
-        self._peer = peer
-        self._comparison = Comparison(self.seconds, self.wall_clock_us)
-        self.compare_clocks()
-        self._next_id = new_session_id()
-        self._tails = self.delivery.tails()
-        identity = self.identity
-        peer.send(
-            SentinelRegister(
-                sentinel_id=identity.sentinel_id,
-                instance_id=identity.instance_id,
-                software=identity.software,
-                session_id=self._next_id,
-                name=identity.name,
-                group=identity.group,
-                resume=self._tails,
-            )
-        )
-
-    def compare_clocks(self) -> None:
-        """Send `clock` if it is time; the answer corrects the times that segments carry."""
-        question = self._comparison.question()
-        if question is not None and self._peer is not None:
-            self._peer.send(question)
-
-    def compared(self, message: Clock) -> None:
-        """The server has told its time: it counts for what begins on this connection, and also
-        after it, until there is the next one."""
-        if self._comparison.answered(message):
-            self.sending.offset = self._comparison.offset
-
-    def stream(self, message: SentinelRegistered) -> None:
+    def stream(self, connection: _Connection, message: SentinelRegistered) -> None:
         """The server has accepted us: the next frame begins the session."""
-        assert self._peer is not None, "there is a connection"
-        self._is_registered, self._first_seconds = True, float("inf")
-        sending = self.sending
+        self._first_seconds = float("inf")
+        sending = self.live
         limit = message.limits.get("maxSegmentBytes", sending.max_segment_bytes)
         sending.max_segment_bytes = limit
         self.events.on_registered()
-        self.delivery.begin(
-            self._peer,
-            self._tails,
+        self.late.begin(
+            connection.peer,
+            connection.tails,
             message.resume,
-            offset_us=self._comparison.offset.measured_us,
+            offset_us=connection.comparison.offset.measured_us,
             max_segment_bytes=limit,
             unfinished_id=sending.session_id,
         )
-        sending.begin(self._next_id)
+        sending.begin(connection.session_id, connection.peer)
 
     def forget(self) -> None:
         """There is no connection any more; what is captured is kept."""
-        self._peer, self._is_registered = None, False
+        self._peer = None
         self._offline_seconds = self._told_seconds = self.seconds()
-        self.sending.lost()
-        self.delivery.stop()
+        self.live.lost()
+        self.late.stop()
         self.check_finished()
 
     def tell_offline(self) -> None:
@@ -249,18 +222,47 @@ class Uplink:
     def _session_began(self, before: tuple[str, int] | None) -> None:
         """A session has begun; the one `before` it is over at this sequence."""
         if before is not None:
-            self.delivery.over(*before)
-        live = self.sending.live
+            self.late.over(*before)
+        live = self.live.sent
         if live is not None:
-            self.delivery.began(live[0])
+            self.late.began(live[0])
 
 
-def _connected(inputs: _Inputs, uplink: Uplink, peer: IServerPeer) -> None:
-    uplink.register(peer)
+def _register(inputs: _Inputs, uplink: Uplink, peer: IServerPeer) -> _Connection:
+    """Compare clocks, and say who we are, which session comes, and what is held."""
+    connection = _Connection(
+        peer,
+        new_session_id(),
+        uplink.late.tails(),
+        ClockComparison(uplink.seconds, uplink.wall_clock_us),
+    )
+    connection.compare_clocks()
+    identity = uplink.identity
+    peer.send(
+        SentinelRegister(
+            sentinel_id=identity.sentinel_id,
+            instance_id=identity.instance_id,
+            software=identity.software,
+            session_id=connection.session_id,
+            name=identity.name,
+            group=identity.group,
+            resume=connection.tails,
+        )
+    )
+    return connection
 
 
-def _registered(inputs: _Inputs, uplink: Uplink, message: SentinelRegistered) -> None:
-    uplink.stream(message)
+def _registered(
+    inputs: _Inputs, uplink: Uplink, connection: _Connection, message: SentinelRegistered
+) -> None:
+    inputs.accepted(connection, message)
+
+
+def _accepted(
+    inputs: _Inputs, uplink: Uplink, connection: _Connection, message: SentinelRegistered
+) -> _Connection:
+    uplink.stream(connection, message)
+    return connection
 
 
 def _keyframe(inputs: _Inputs, uplink: Uplink, message: KeyframeRequest) -> None:
@@ -271,66 +273,59 @@ def _framerate(inputs: _Inputs, uplink: Uplink, message: FramerateChange) -> Non
     uplink.capture.set_framerate(clamp_framerate(message.framerate_mhz))
 
 
-def _clock(inputs: _Inputs, uplink: Uplink, message: Clock) -> None:
-    uplink.compared(message)
+def _clock(inputs: _Inputs, uplink: Uplink, connection: _Connection, message: Clock) -> None:
+    if connection.comparison.answered(message):
+        uplink.live.offset = connection.comparison.offset
 
 
 def _ack(inputs: _Inputs, uplink: Uplink, message: Ack) -> None:
-    uplink.delivery.acknowledged(message)
+    uplink.late.acknowledged(message)
     uplink.check_finished()
 
 
 def _error(inputs: _Inputs, uplink: Uplink, message: ErrorMessage) -> None:
     if message.code != SessionSealed.code:
         uplink.events.on_error(message.code, message.message)
-    uplink.delivery.refused(message.code, message.about)
+    uplink.late.refused(message.code, message.about)
 
 
-def _tick(inputs: _Inputs, uplink: Uplink) -> None:
-    uplink.compare_clocks()
-    uplink.sending.tick()
-    uplink.delivery.tick()
+def _tick(inputs: _Inputs, uplink: Uplink, connection: _Connection) -> None:
+    connection.compare_clocks()
+    uplink.live.tick()
+    _, sent = uplink.live.sent or ("", -1)
+    uplink.late.tick(sent)
 
 
 def _offline(inputs: _Inputs, uplink: Uplink) -> None:
-    uplink.sending.tick()
+    uplink.live.tick()
     uplink.tell_offline()
 
 
-def _lost(inputs: _Inputs, uplink: Uplink) -> None:
+def _lost(inputs: _Inputs, uplink: Uplink, connection: _Connection) -> None:
     uplink.forget()
 
 
 def _table() -> Callable[[Uplink], _Inputs]:
     builder = TypeMachineBuilder(_Inputs, Uplink)
     offline = builder.state("offline")
-    registering = builder.state("registering")
-    streaming = builder.state("streaming")
-    offline.upon(_Inputs.connected).to(registering)(_connected)
-    registering.upon(_Inputs.registered).to(streaming)(_registered)
-    streaming.upon(_Inputs.keyframe).loop()(_keyframe)
-    streaming.upon(_Inputs.ack).loop()(_ack)
+    registering = builder.state("registering", _register)
+    streaming = builder.state("streaming", _accepted)
+    offline.upon(_Inputs.connected).to(registering).returns(None)
+    offline.upon(_Inputs.tick).loop()(_offline)
+    registering.upon(_Inputs.registered).loop()(_registered)
+    registering.upon(_Inputs.accepted).to(streaming).returns(None)
+    registering.upon(_Inputs.tick, nodata=True).loop()(_offline)
+    streaming.upon(_Inputs.keyframe, nodata=True).loop()(_keyframe)
+    streaming.upon(_Inputs.ack, nodata=True).loop()(_ack)
     streaming.upon(_Inputs.tick).loop()(_tick)
     for state in (registering, streaming):
-        state.upon(_Inputs.framerate).loop()(_framerate)
+        state.upon(_Inputs.framerate, nodata=True).loop()(_framerate)
         state.upon(_Inputs.clock).loop()(_clock)
-        state.upon(_Inputs.error).loop()(_error)
+        state.upon(_Inputs.error, nodata=True).loop()(_error)
         state.upon(_Inputs.lost).to(offline)(_lost)
-    for state in (offline, registering):
-        state.upon(_Inputs.tick).loop()(_offline)
-    offline.upon(_Inputs.lost).loop().returns(None)
-    for word in ("registered", "keyframe", "framerate", "clock", "ack", "error"):
+    for word in ("registered", "keyframe", "framerate", "clock", "ack", "error", "lost"):
         offline.upon(getattr(_Inputs, word)).loop().returns(None)
     return builder.build()
 
 
 _build = _table()
-
-_TAKES: dict[type, Callable[[_Inputs, Any], None]] = {
-    SentinelRegistered: lambda inputs, message: inputs.registered(message),
-    KeyframeRequest: lambda inputs, message: inputs.keyframe(message),
-    FramerateChange: lambda inputs, message: inputs.framerate(message),
-    Clock: lambda inputs, message: inputs.clock(message),
-    Ack: lambda inputs, message: inputs.ack(message),
-    ErrorMessage: lambda inputs, message: inputs.error(message),
-}

@@ -1,6 +1,7 @@
-"""What the server still lacks of one session, as far as the Sentinel knows.
+"""One session that the server has not all of, as far as the Sentinel knows.
 
-What is sent of it, and when, is :mod:`vidlink.links.uplink.late`.
+Which is sent next is :mod:`vidlink.links.uplink.debts`; how,
+:mod:`vidlink.links.uplink.late_sending`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ NOT_HELD = "not-held"
 
 
 class Stage(Enum):
-    """How far the delivery of a session is on this connection."""
+    """Stages in the delivery of a session on one connection."""
 
     WAITING = "waiting"
     #: Its `init` was sent; what is wanted follows.
@@ -34,19 +35,19 @@ class Stage(Enum):
 
 @dataclass(slots=True, eq=False)
 class Debt:
-    """What is to be sent of one session on this connection.
-
-    `newest` is its highest sequence; `is_over`: nothing more is captured of it. `wanted` is None
-    while all that is held of it is to be sent; `covered` is the last sequence up to which it was
-    found out what is to be sent. `reached` is what was acknowledged since it was opened.
-    """
+    """The part of one session that is to be sent on this connection."""
 
     session_id: str
+    #: The highest sequence.
     newest: int
+    #: Nothing more is captured of it.
     is_over: bool = True
+    #: None while all that is held of it is to be sent.
     wanted: Ranges | None = None
+    #: The last sequence up to which it was found out what is to be sent.
     covered: int = -1
     stage: Stage = Stage.WAITING
+    #: The sequence up to which it was acknowledged since it was opened.
     reached: int = -1
     not_before_seconds: float = float("-inf")
     moved_seconds: float = 0.0
@@ -55,7 +56,7 @@ class Debt:
     ranges: Ranges = field(default_factory=Ranges)
 
     def open(self, spooled: SpooledSession, now: float) -> None:
-        """Its `init` is sent: find out what has to follow."""
+        """Find out what has to follow the `init`, which is sent now."""
         self.stage, self.moved_seconds, self.reached = Stage.OPEN, now, -1
         self.ranges = Ranges() if self.wanted is None else self.wanted
         if self.wanted is None:
@@ -66,13 +67,13 @@ class Debt:
             self.grow(spooled.last)
 
     def grow(self, newest: int) -> None:
-        """More was captured of it since it was found out what is to be sent."""
+        """Add what was captured since it was found out what is to be sent."""
         if self.stage is Stage.OPEN:
             self.ranges.add(self.covered + 1, newest)
             self.covered = max(self.covered, newest)
 
     def put_off(self, now: float) -> None:
-        """The server does not take it now: all of it again, later."""
+        """Send all of it again, later: the server does not take it now."""
         if self.stage is not Stage.WAITING:
             self.not_before_seconds = now + self.patience_seconds
             self._lose_patience(now)
@@ -80,7 +81,7 @@ class Debt:
         self.ranges.clear()
 
     def acknowledged(self, sequence: int, now: float) -> None:
-        """Everything up to `sequence` is durable, or lost for good."""
+        """Note that everything up to `sequence` is durable, or lost for good."""
         if self.stage is Stage.WAITING:
             # It has just ended, and what was sent live of it is still being written.
             self.not_before_seconds = max(self.not_before_seconds, now + ENDING_SECONDS)
@@ -90,7 +91,7 @@ class Debt:
             self.ranges.discard(0, sequence)
 
     def push(self, sent: int, now: float) -> None:
-        """If nothing has come of what was sent, up to sequence `sent`, have it sent again."""
+        """Have what was sent, up to sequence `sent`, sent again if nothing has come of it."""
         if self.stage is Stage.WAITING or now - self.moved_seconds < self.patience_seconds:
             return
         if self.stage is Stage.DONE:
@@ -101,7 +102,7 @@ class Debt:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left but to say so."""
+        """True if nothing is left but to say so."""
         return self.stage is Stage.OPEN and self.is_over and self.reached >= self.newest
 
     def _lose_patience(self, now: float) -> None:
@@ -110,7 +111,7 @@ class Debt:
 
 
 def gaps(spooled: SpooledSession, first: int, last: int) -> Iterator[DeclareGap]:
-    """What of `first` to `last` was dropped, to be declared."""
+    """The gaps to declare for what was dropped of `first` to `last`."""
     for one in spooled.dropped:
         low, high = max(first, one.first), min(last, one.last)
         if low <= high:

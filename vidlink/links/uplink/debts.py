@@ -1,6 +1,6 @@
-"""What the server still lacks of all that was captured, and what of it comes next.
+"""The sessions that the server has not all of, and which of them comes next.
 
-One session is :mod:`vidlink.links.uplink.debt`; what is sent of it is
+One of them is :mod:`vidlink.links.uplink.debt`; what is sent of it is
 :mod:`vidlink.links.uplink.late`.
 """
 
@@ -27,13 +27,12 @@ _MOST = 1_024
 class Debts:
     """The sessions in the spool, as far as the server has not all of them.
 
-    `holes` is the live session: of it only what the server asks for again is owed.
-
     :param is_filling: whether a session has not all yet that is moved to it: until then it is
         not offered, for the server would seal it.
     """
 
     def __init__(self, spool: ISpool, is_filling: Callable[[str], bool]) -> None:
+        #: The live session: of it only what the server asks for again is owed.
         self.holes: Debt | None = None
         self._spool = spool
         self._is_filling = is_filling
@@ -41,7 +40,7 @@ class Debts:
         self._debts: dict[str, Debt] = {}
 
     def __len__(self) -> int:
-        """How many earlier sessions there are."""
+        """The number of earlier sessions."""
         return len(self._debts)
 
     def __iter__(self) -> Iterator[Debt]:
@@ -51,7 +50,7 @@ class Debts:
             yield self.holes
 
     def tails(self) -> tuple[Tail, ...]:
-        """What is held of each session, the oldest first, as far as one message has room."""
+        """The tail of each session, the oldest first, as far as one message has room."""
         room = _TAILS_BYTES
         named: list[Tail] = []
         for spooled in self._offered():
@@ -66,7 +65,7 @@ class Debts:
     def begin(
         self, named: tuple[Tail, ...], answers: tuple[Wanted, ...], unfinished_id: str
     ) -> int:
-        """The server has answered which of the tails `named` it wants; how many segments wait.
+        """Begin anew with what the server wants of the tails `named`; how many segments wait.
 
         Of what was not named, or not answered, all that is held is owed. Of the session
         `unfinished_id` more may still be captured.
@@ -90,12 +89,12 @@ class Debts:
         return segments
 
     def clear(self) -> None:
-        """Nothing is owed to anybody while there is no connection."""
+        """Owe nothing to anybody: there is no connection."""
         self._debts.clear()
         self.holes = None
 
     def find(self, session_id: str) -> Debt | None:
-        """What is owed of a session, the live one as well; None if nothing is."""
+        """The debt of a session, the live one as well; None if nothing is owed of it."""
         if self.holes is not None and self.holes.session_id == session_id:
             return self.holes
         return self._debts.get(session_id)
@@ -105,7 +104,7 @@ class Debts:
         return next((one for one in self._spool.sessions() if one.session_id == session_id), None)
 
     def over(self, session_id: str, newest: int, now: float) -> Debt:
-        """Nothing more is captured of a session."""
+        """Owe all of a session of which nothing more is captured."""
         debt = self._debts.get(session_id)
         if debt is None:
             debt = Debt(session_id, newest, not_before_seconds=now + ENDING_SECONDS)
@@ -115,18 +114,18 @@ class Debts:
         return debt
 
     def remove(self, debt: Debt) -> int:
-        """Nothing more is owed of it; how many segments were still held."""
+        """Owe nothing more of it, and keep nothing; how many segments were still held."""
         self._debts.pop(debt.session_id, None)
         spooled = self.spooled(debt.session_id)
         self._spool.remove(debt.session_id)
         return 0 if spooled is None else _count(spooled, None)
 
     def forget(self, session_id: str) -> None:
-        """A session is not there any more."""
+        """Owe nothing of a session that is not there any more."""
         self._debts.pop(session_id, None)
 
     def next(self, now: float) -> Debt | None:
-        """What comes next: holes of the live session, then the oldest session that can."""
+        """The debt that comes next: holes of the live session, then the oldest session that can."""
         if self.holes is not None and self.holes.ranges:
             return self.holes
         has_room = sum(debt.stage is Stage.OPEN for debt in self._debts.values()) < MAX_OPEN
@@ -138,7 +137,7 @@ class Debts:
         return None
 
     def strike(self, debt: Debt) -> bool:
-        """The server has closed because of what was sent; whether the session is set aside.
+        """Count that the server has closed because of this one; True if it is set aside now.
 
         It stays in the spool, but is not offered again by this process.
         """
@@ -155,7 +154,7 @@ class Debts:
 
 
 def _wanted(tail: Tail, missing: tuple[Range, ...]) -> Ranges:
-    """What the server wants of a tail; of very many holes it has named the lowest."""
+    """The ranges that the server wants of a tail; of very many it has named the lowest."""
     wanted = Ranges(missing)
     if len(missing) >= _MOST:
         wanted.add(missing[-1][1] + 1, tail.last)
@@ -163,7 +162,7 @@ def _wanted(tail: Tail, missing: tuple[Range, ...]) -> Ranges:
 
 
 def _count(spooled: SpooledSession, wanted: Ranges | None) -> int:
-    """How many segments that is, about: there may be holes in what is held."""
+    """The number of segments, about: there may be holes in what is held."""
     if wanted is not None:
         return sum(last - first + 1 for first, last in wanted)
     if spooled.first is None or spooled.last is None:

@@ -1,22 +1,22 @@
-"""What comes late: the tails of earlier sessions, and what was not sent live.
+"""Late delivery: the tails of earlier sessions, and what was not sent live.
 
-Here is what begins, ends and confirms a delivery; what is sent, and when, is
+Here a delivery begins, ends and is confirmed; what is sent, and when, is
 :mod:`vidlink.links.uplink.late_sending`, and what there is to be sent
 :mod:`vidlink.links.uplink.debts`. Frames become segments in :mod:`vidlink.links.uplink.live`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from twisted.internet.interfaces import IReactorTime
 
 from vidlink.bucket import Allowance, Bucket
 from vidlink.errors import BadMessage, NotMedia, SessionGone, SessionSealed
 from vidlink.interfaces import IServerPeer, ISpool
 from vidlink.links.uplink.debt import Debt, Stage
 from vidlink.links.uplink.debts import Debts
-from vidlink.links.uplink.late_sending import Shipping, ShippingEvents
-from vidlink.links.uplink.resealed import Moving
+from vidlink.links.uplink.events import UplinkEvents
+from vidlink.links.uplink.late_sending import LateSending
+from vidlink.links.uplink.resealed import Resealing
 from vidlink.messages import Ack, Tail, Wanted
 
 #: So often an earlier session may be opened; the server closes who does not keep to this, on all
@@ -24,56 +24,24 @@ from vidlink.messages import Ack, Tail, Wanted
 OPENINGS = Allowance(burst=1_000, per_second=0.1)
 
 
-class DeliveryEvents(ShippingEvents, Protocol):
-    """Who wants to know how the delivery goes."""
-
-    def on_backfill(self, sessions: int, segments: int) -> None:
-        """So many earlier sessions, and segments that the server lacks of them, wait."""
-
-    def on_delivered(self, session_id: str, waiting: int) -> None:
-        """The server has all there is of an earlier session, and so many wait."""
-
-    def on_refused(self, session_id: str, segments: int) -> None:
-        """The server will never take so many segments of a session; they are given up."""
-
-    def on_moved(self, old_id: str, new_id: str) -> None:
-        """A session is sealed; what was still held of it is delivered as another one."""
-
-    def on_set_aside(self, session_id: str) -> None:
-        """The server closes whenever it is sent this session; it is not offered again."""
-
-
-class Delivery:
-    """What is delivered late, from connection to connection.
-
-    :param live: the session that is live, and its highest sequence that was sent, if there is.
-    :param seconds: the monotonic clock.
-    :param call_later: `IReactorTime.callLater`.
-    """
+class LateDelivery:
+    """The delivery of what was not sent live, from connection to connection."""
 
     def __init__(
-        self,
-        sentinel_id: str,
-        spool: ISpool,
-        events: DeliveryEvents,
-        *,
-        live: Callable[[], tuple[str, int] | None],
-        seconds: Callable[[], float],
-        call_later: Callable[..., Any],
+        self, sentinel_id: str, spool: ISpool, events: UplinkEvents, clock: IReactorTime
     ) -> None:
         self._sentinel_id = sentinel_id
         self._spool = spool
         self._events = events
-        self._live = live
-        self._seconds = seconds
-        self._call_later = call_later
-        self._moving = Moving(spool, call_later, self._moved)
-        self._debts = Debts(spool, self._moving.is_filling)
+        self._clock = clock
+        self._seconds = seconds = clock.seconds
+        self._resealing = Resealing(spool, clock.callLater, self._moved)
+        self._debts = Debts(spool, self._resealing.is_filling)
         self._openings = Bucket(OPENINGS, seconds)
-        self._shipping: Shipping | None = None
+        self._sending: LateSending | None = None
 
     def tails(self) -> tuple[Tail, ...]:
-        """What is held of each session, the oldest first, as far as one message has room."""
+        """The tail of each session, the oldest first, as far as one message has room."""
         return self._debts.tails()
 
     def begin(
@@ -86,12 +54,12 @@ class Delivery:
         max_segment_bytes: int,
         unfinished_id: str,
     ) -> None:
-        """The server has answered which of the tails `named` it wants; see `Debts.begin`.
+        """Begin with what the server wants of the tails `named`; see `Debts.begin`.
 
         Times that were not corrected when they were captured are now, by `offset_us`.
         """
         self.stop()
-        self._shipping = Shipping(
+        self._sending = LateSending(
             peer,
             self._sentinel_id,
             self._spool,
@@ -100,39 +68,38 @@ class Delivery:
             openings=self._openings,
             offset_us=offset_us,
             max_segment_bytes=max_segment_bytes,
-            seconds=self._seconds,
-            call_later=self._call_later,
+            clock=self._clock,
         )
         segments = self._debts.begin(named, answers, unfinished_id)
         if len(self._debts):
             self._events.on_backfill(len(self._debts), segments)
 
     def stop(self) -> None:
-        """The connection is gone: the next one begins anew."""
-        if self._shipping is not None:
-            self._shipping.stop()
-        self._shipping = None
+        """Stop, for the connection is gone; the next one begins anew."""
+        if self._sending is not None:
+            self._sending.stop()
+        self._sending = None
         self._debts.clear()
 
     def began(self, session_id: str) -> None:
-        """A session has begun live; from now on what is older may follow it."""
-        if self._shipping is not None:
+        """Note the session that has begun live; from now on what is older may follow it."""
+        if self._sending is not None:
             now = self._seconds()
             self._debts.holes = Debt(session_id, -1, False, stage=Stage.OPEN, moved_seconds=now)
-            self._shipping.schedule(0)
+            self._sending.schedule(0)
 
     def over(self, session_id: str, newest: int) -> None:
-        """Nothing more is captured of this session."""
-        if self._shipping is not None:
-            self._shipping.settle(self._debts.over(session_id, newest, self._seconds()))
+        """Deliver the rest of a session of which nothing more is captured."""
+        if self._sending is not None:
+            self._sending.settle(self._debts.over(session_id, newest, self._seconds()))
 
     def acknowledged(self, ack: Ack) -> None:
-        """The server has more of a session than before, or lacks something of it."""
+        """Note that the server has more of a session than before, or lacks something of it."""
         self._spool.forget(ack.session_id, ack.sequence)
-        shipping = self._shipping
-        if shipping is None:
+        sending = self._sending
+        if sending is None:
             return
-        shipping.pace.heard(ack.load)
+        sending.pace.heard(ack.load)
         debt = self._debts.find(ack.session_id)
         if debt is not None and debt.stage is Stage.DONE:
             self._delivered(debt)
@@ -141,13 +108,13 @@ class Delivery:
             if debt.stage is Stage.OPEN:
                 for first, last in ack.missing:
                     debt.ranges.add(first, last)
-                shipping.settle(debt)
-        shipping.step()
+                sending.settle(debt)
+        sending.step()
 
     def refused(self, code: str, about: str | None) -> None:
-        """The server has said that something is wrong with a session, or with all of it."""
+        """Give in to what the server has said is wrong with a session, or with all of it."""
         if about is None:
-            late = None if self._shipping is None else self._shipping.current
+            late = None if self._sending is None else self._sending.current
             is_about_media = code in (BadMessage.code, NotMedia.code)
             if late is not None and is_about_media and self._debts.strike(late):
                 self._events.on_set_aside(late.session_id)
@@ -163,40 +130,42 @@ class Delivery:
         else:
             debt.put_off(self._seconds())
             if code == SessionSealed.code and spooled is not None and debt.is_over:
-                self._moving.start(spooled)
+                self._resealing.start(spooled)
 
     def _delivered(self, debt: Debt) -> None:
         self._debts.remove(debt)
         self._events.on_delivered(debt.session_id, len(self._debts))
 
     def _moved(self, old_id: str, new_id: str, newest: int) -> None:
-        """What was held of a session that is sealed is another session's now."""
+        """Deliver as another session what was held of one that is sealed."""
         self._debts.forget(old_id)
         self._events.on_moved(old_id, new_id)
         self.over(new_id, newest)
 
     def reached(self, session_id: str) -> int:
-        """How far a session has been acknowledged on this connection; -1: not at all."""
+        """The sequence up to which a session is acknowledged on this connection; -1: none."""
         debt = self._debts.find(session_id)
         return -1 if debt is None else debt.reached
 
-    def tick(self) -> None:
-        """To be called about once a second: what makes no headway is sent again."""
-        shipping = self._shipping
-        if shipping is None:
+    def tick(self, sent: int) -> None:
+        """Send again what makes no headway; to be called about once a second.
+
+        :param sent: the highest sequence of the live session that was sent; -1: none.
+        """
+        sending = self._sending
+        if sending is None:
             return
         now = self._seconds()
-        _, sent = self._live() or ("", -1)
         for debt in self._debts:
-            if shipping.pace.is_held or shipping.is_sending(debt):
+            if sending.pace.is_held or sending.is_sending(debt):
                 debt.moved_seconds = now
             elif debt is self._debts.holes:
                 debt.push(sent, now)
             else:
                 debt.push(debt.newest if debt.is_over else debt.covered, now)
-        shipping.step()
+        sending.step()
 
     def drained(self) -> None:
-        """The socket has taken everything: there may be room for more."""
-        if self._shipping is not None:
-            self._shipping.step()
+        """Go on: the socket has taken everything."""
+        if self._sending is not None:
+            self._sending.step()

@@ -1,4 +1,4 @@
-"""What comes late on one connection, piece by piece: live comes first.
+"""Late segments on one connection, piece by piece: live comes first.
 
 Only what the socket has room for at once is sent, no faster than :mod:`vidlink.links.uplink.pace`
 allows. What there is to be sent is :mod:`vidlink.links.uplink.debts`; what the server says about it
@@ -8,17 +8,19 @@ is taken by :mod:`vidlink.links.uplink.late`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol
+
+from twisted.internet.interfaces import IReactorTime
 
 from vidlink.bucket import Bucket
 from vidlink.interfaces import IServerPeer, ISpool
 from vidlink.links.uplink.debt import NOT_HELD, Debt, Stage, gaps, holes
 from vidlink.links.uplink.debts import Debts
+from vidlink.links.uplink.events import UplinkEvents
 from vidlink.links.uplink.live import TOO_LARGE
 from vidlink.links.uplink.pace import Pace
 from vidlink.messages import BackfillDone, DeclareGap
 from vidlink.model import InitSegment, Segment
+from vidlink.timer import Timer
 
 #: An earlier session that may not be opened yet, because so many were, is tried again after this.
 OPENING_SECONDS = 10.0
@@ -28,22 +30,13 @@ LIVE_SECONDS = 2.0
 _SEGMENT_BYTES = 512
 
 
-class ShippingEvents(Protocol):
-    """Who wants to know what is lost."""
-
-    def on_lost(self, gap: DeclareGap) -> None:
-        """The server was told that these are lost."""
-
-
-class Shipping:
+class LateSending:
     """Sends what is owed, from the spool, to one peer.
 
     :param openings: how often an earlier session may be opened.
     :param offset_us: what times lack that were not corrected when they were captured; None:
         that is not known.
     :param max_segment_bytes: the server takes none that is larger.
-    :param seconds: the monotonic clock.
-    :param call_later: `IReactorTime.callLater`.
     """
 
     def __init__(
@@ -52,15 +45,14 @@ class Shipping:
         sentinel_id: str,
         spool: ISpool,
         debts: Debts,
-        events: ShippingEvents,
+        events: UplinkEvents,
         *,
         openings: Bucket,
         offset_us: int | None,
         max_segment_bytes: int,
-        seconds: Callable[[], float],
-        call_later: Callable[..., Any],
+        clock: IReactorTime,
     ) -> None:
-        self.pace = Pace(seconds)
+        self.pace = Pace(clock.seconds)
         self._peer = peer
         self._sentinel_id = sentinel_id
         self._spool = spool
@@ -69,23 +61,21 @@ class Shipping:
         self._openings = openings
         self._offset_us = offset_us
         self._max_segment_bytes = max_segment_bytes
-        self._seconds = seconds
-        self._call_later = call_later
-        self._begun_seconds = seconds()
+        self._seconds = clock.seconds
+        self._timer = Timer(clock)
+        self._begun_seconds = clock.seconds()
         self._batch: deque[Segment] = deque()
         #: The session of what was sent last, or is sent next.
         self.current: Debt | None = None
         self._is_reading = self._is_stepping = self._is_over = False
-        self._timer: Any = None
 
     def stop(self) -> None:
-        """The connection is gone."""
+        """Send nothing more: the connection is gone."""
         self._is_over = True
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._timer.stop()
 
     def is_sending(self, debt: Debt) -> bool:
-        """Whether something of it has been read and waits to be sent."""
+        """True if something of it has been read and waits to be sent."""
         return debt is self.current and bool(self._batch)
 
     def step(self) -> None:
@@ -105,11 +95,11 @@ class Shipping:
 
     def schedule(self, seconds: float) -> None:
         """Go on after so long."""
-        if self._timer is None or not self._timer.active():
-            self._timer = self._call_later(seconds, self.step)
+        if not self._timer.is_running:
+            self._timer.start(seconds, self.step)
 
     def _has_work(self) -> bool:
-        """Whether there is something to send, and nothing waits for the socket."""
+        """True if there is something to send, and nothing waits for the socket."""
         if self._is_over or self._is_reading or not self._peer.is_idle:
             return False
         if self._debts.holes is None and self._seconds() - self._begun_seconds < LIVE_SECONDS:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from vidlink.fmp4 import write_fragment
 from vidlink.interfaces import ICapture, IServerPeer, ISpool
 from vidlink.links.uplink.clock import ClockOffset
+from vidlink.links.uplink.events import UplinkEvents
 from vidlink.model import EncodedFrame, InitSegment, Limits, Segment
 
 #: Octets that may wait for the socket; beyond it frames are not sent live, up to the next
@@ -25,34 +25,22 @@ DROPPED_SECONDS = 60.0
 TOO_LARGE = "too-large"
 
 
-class SendingEvents(Protocol):
-    """Who wants to know how the sending goes."""
-
-    def on_session(self, session_id: str, is_live: bool) -> None:
-        """A session has begun, on a connection or without one."""
-
-    def on_dropped(self, count: int, why: str) -> None:
-        """So many frames were not sent live, or not at all, since this was last said."""
-
-
 @dataclass(slots=True)
 class _Session:
-    """The session that frames go into.
-
-    `clock` corrects its times from beginning to end, or nothing does; `sent` is the highest
-    sequence that was sent live.
-    """
+    """The session that frames go into."""
 
     session_id: str
     epoch: int
+    #: Corrects its times from beginning to end; None: nothing does.
     clock: ClockOffset | None
     is_live: bool
     newest: int = -1
+    #: The highest sequence that was sent live.
     sent: int = -1
 
 
-class Sending:
-    """What one Sentinel captures, from connection to connection.
+class LiveSending:
+    """The frames that one Sentinel captures, from connection to connection.
 
     :param seconds: the monotonic clock.
     :param began: told when a session has begun, with the one before it and its highest sequence,
@@ -63,7 +51,7 @@ class Sending:
         self,
         sentinel_id: str,
         capture: ICapture,
-        events: SendingEvents,
+        events: UplinkEvents,
         seconds: Callable[[], float],
         spool: ISpool,
         began: Callable[[tuple[str, int] | None], None],
@@ -78,9 +66,10 @@ class Sending:
         self._seconds = seconds
         self._spool = spool
         self._began = began
+        self._peer: IServerPeer | None = None
         self._session: _Session | None = None
         self._due: tuple[int, str] | None = None
-        self._choked = False
+        self._is_choked = False
         self._dropped = 0
         self._why = ""
         self._told_seconds = float("-inf")
@@ -91,32 +80,33 @@ class Sending:
         return "" if self._session is None else self._session.session_id
 
     @property
-    def live(self) -> tuple[str, int] | None:
+    def sent(self) -> tuple[str, int] | None:
         """The session that is live on the connection, and its highest sequence that was sent."""
         session = self._session
         return (session.session_id, session.sent) if session and session.is_live else None
 
-    def begin(self, session_id: str = "") -> None:
-        """The next frame that is captured begins a session, of this id if there is one."""
-        self._choked = False
+    def begin(self, session_id: str = "", peer: IServerPeer | None = None) -> None:
+        """The next frame that is captured begins a session, of this id if there is one; what
+        follows is sent to `peer`, if there is one."""
+        self._peer, self._is_choked = peer, False
         self._due = self._capture.begin_session(), session_id or new_session_id()
 
     def lost(self) -> None:
-        """The connection is gone: the session goes on without it."""
-        self._choked = False
+        """Go on with the session without a connection."""
+        self._peer, self._is_choked = None, False
         if self._session is not None:
             self._session.is_live = False
 
-    def take(self, frame: EncodedFrame, peer: IServerPeer | None) -> None:
+    def send(self, frame: EncodedFrame) -> None:
         """Keep a frame as the next segment of its session, and send it if there is a server."""
-        session = self._session
+        session, peer = self._session, self._peer
         if session is None or frame.epoch != session.epoch:
-            session = self._next(frame.epoch, peer)
+            session = self._next(frame.epoch)
         session.newest += 1
         segment = self._segment(frame, session)
         if len(segment.data) > self.max_segment_bytes:
             self._spool.drop(session.session_id, session.newest, session.newest, TOO_LARGE)
-            self._choked = True
+            self._is_choked = True
             self._tell(f"the server takes no segment of more than {self.max_segment_bytes} bytes")
             return
         self._spool.append(segment)
@@ -130,7 +120,7 @@ class Sending:
             self._tell("the server does not take them fast enough; they are delivered later")
 
     def tick(self) -> None:
-        """To be called about once a second: what was not sent is told, if it is time."""
+        """Tell of what was not sent, if it is time; to be called about once a second."""
         if self._dropped and self._seconds() - self._told_seconds >= DROPPED_SECONDS:
             dropped, self._dropped = self._dropped, 0
             self._told_seconds = self._seconds()
@@ -141,12 +131,13 @@ class Sending:
         self._why = why
         self.tick()
 
-    def _next(self, epoch: int, peer: IServerPeer | None) -> _Session:
+    def _next(self, epoch: int) -> _Session:
         """The session of this epoch begins, and the one before it is over.
 
         The first session on a connection is the one that was registered; what was captured
         before that was, and comes only now, is of a session that is over already.
         """
+        peer = self._peer
         session_id, is_live = new_session_id(), peer is not None and self._due is None
         if self._due is not None and epoch >= self._due[0]:
             session_id, is_live = self._due[1], peer is not None
@@ -185,16 +176,16 @@ class Sending:
         )
 
     def _has_room(self, frame: EncodedFrame, backlog_bytes: int) -> bool:
-        """Whether this frame can be sent live."""
-        if not self._choked:
-            self._choked = backlog_bytes > MAX_BACKLOG_BYTES
-            return not self._choked
+        """True if this frame can be sent live."""
+        if not self._is_choked:
+            self._is_choked = backlog_bytes > MAX_BACKLOG_BYTES
+            return not self._is_choked
         if backlog_bytes > MAX_BACKLOG_BYTES // 2:
             return False
         if not frame.keyframe:
             self._capture.request_keyframe()
             return False
-        self._choked = False
+        self._is_choked = False
         return True
 
 

@@ -1,7 +1,7 @@
-"""How fast the Sentinel delivers what comes late, so that nothing live has to wait for it.
+"""The rate at which the Sentinel delivers what comes late, so that nothing live waits for it.
 
-Whether the socket has room is asked elsewhere (:mod:`vidlink.links.uplink.late`): on a slow link
-that decides, not the rate.
+Room in the socket is asked for in :mod:`vidlink.links.uplink.late_sending`: on a slow link that
+decides, not the rate.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Pace:
 
     @property
     def is_held(self) -> bool:
-        """Whether the server has no room for what comes late."""
+        """True while the server has no room for what comes late."""
         return self._seconds() < self._held_until_seconds
 
     def heard(self, load: float) -> None:
-        """The server has said how full its queue to the disk is."""
+        """Adapt to how full the server says its queue to the disk is (0.0 to 1.0)."""
         now = self._seconds()
         self._refill(now)
         self._held_until_seconds = now + HOLD_SECONDS if load >= LATE_LOAD else float("-inf")
@@ -54,7 +54,7 @@ class Pace:
             self._rate = max(FIRST_BYTES_PER_SECOND, min(MOST_BYTES_PER_SECOND, rate))
 
     def wait_seconds(self) -> float:
-        """How long nothing may be sent yet; 0: a chunk may be."""
+        """The time until a chunk may be sent; 0: now."""
         now = self._seconds()
         if now < self._held_until_seconds:
             return self._held_until_seconds - now
@@ -63,11 +63,11 @@ class Pace:
 
     @property
     def room_bytes(self) -> int:
-        """How large the chunk may be; one segment may be larger."""
+        """The bound on the next chunk, in octets; one segment may be larger."""
         return int(self._left)
 
     def spend(self, size_bytes: int) -> None:
-        """So much has been sent."""
+        """Count what has been sent."""
         self._left -= size_bytes
 
     def _refill(self, now: float) -> None:

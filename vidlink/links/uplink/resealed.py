@@ -14,7 +14,7 @@ from vidlink.links.uplink.live import new_session_id
 from vidlink.model import Segment, SpooledSession
 
 
-class Moving:
+class Resealing:
     """Moves sessions, each once; segments keep their sequences and their times.
 
     :param call_later: `IReactorTime.callLater`: between one piece and the next others have a turn.
@@ -47,14 +47,14 @@ class Moving:
         self._go_on(old_id, first, newest)
 
     def is_filling(self, session_id: str) -> bool:
-        """Whether more is to come of a session that something is moved to."""
+        """True while more is to come of a session that something is moved to."""
         return session_id in self._new_ids.values()
 
     def _go_on(self, old_id: str, first: int, last: int) -> None:
         reading = self._spool.read(old_id, first, last)
-        reading.addCallback(self._take, old_id, last)
+        reading.addCallback(self._move_in, old_id, last)
 
-    def _take(self, found: tuple[Segment, ...], old_id: str, last: int) -> None:
+    def _move_in(self, found: tuple[Segment, ...], old_id: str, last: int) -> None:
         new_id = self._new_ids[old_id]
         for segment in found:
             self._spool.append(replace(segment, session_id=new_id, late=False))

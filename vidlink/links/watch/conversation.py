@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from automat import NoTransition, TypeMachineBuilder
 from zope.interface import implementer
@@ -42,10 +42,9 @@ from vidlink.messages import (
     Unsubscribe,
 )
 from vidlink.model import Frame
+from vidlink.relay.hub import Hub
+from vidlink.relay.stream import Stream
 from vidlink.wire.framing import server_frame
-
-if TYPE_CHECKING:
-    from vidlink.relay.hub import Hub
 
 #: A Proctor that has connected must register within this time.
 REGISTRATION_SECONDS = 10.0
@@ -56,7 +55,7 @@ _Request = Subscribe | Unsubscribe | InitRequest | Focus | KeyframeRequest | Fra
 
 
 class _Inputs(Protocol):
-    """What can happen to the conversation."""
+    """The events of the conversation."""
 
     def register(self, message: ProctorRegister) -> None: ...
     def request(self, message: _Request) -> None: ...
@@ -100,7 +99,7 @@ class Watch:
         self._inputs: _Inputs = _build(self)
 
     def received(self, message: Message) -> None:
-        """Take one message. A mistake of the peer closes it, a failed request is answered."""
+        """Do what one message asks; a mistake closes the peer, a failed request is answered."""
         try:
             self._rate.count()
             if isinstance(message, ProctorRegister):
@@ -143,7 +142,10 @@ class Watch:
         self.fail(GoingAway("the server is shutting down"))
 
     def reply(self, message: Message) -> None:
-        """Queue an answer; a peer that lets :data:`MAX_REPLIES` of them pile up is closed."""
+        """Queue an answer.
+
+        :raises TooFast: if :data:`MAX_REPLIES` of them wait: the peer asks on without reading.
+        """
         if len(self._replies) >= MAX_REPLIES:
             raise TooFast(f"{MAX_REPLIES} answers wait to be read")
         self._replies.append(self.frame(message))
@@ -179,7 +181,10 @@ class Watch:
             subscription.leave()
 
     def send_init(self, message: InitRequest) -> None:
-        """The initialization segment of what is being shown, once more."""
+        """Send the initialization segment of what is being shown once more.
+
+        :raises NotFound: if there is none.
+        """
         subscription = self.subscriptions.get(message.sentinel_id)
         if subscription is None:
             raise NotFound(f"sentinel {message.sentinel_id} is not subscribed to")
@@ -223,7 +228,7 @@ class Watch:
         self._turns.ready(sentinel_id)
         self.peer.wake()
 
-    def _stream(self, sentinel_id: str) -> Any:
+    def _stream(self, sentinel_id: str) -> Stream:
         stream = self.hub.stream(sentinel_id)
         if stream is None:
             raise NotFound(f"no sentinel {sentinel_id} is known")

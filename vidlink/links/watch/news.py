@@ -1,16 +1,16 @@
-"""What a Proctor is told of all Sentinels, whatever it is watching: their list, and alarms."""
+"""News of all Sentinels for one Proctor, whatever it is watching: their list, and alarms.
+
+Both are kept for all Proctors together, in :mod:`vidlink.relay.roster` and
+:mod:`vidlink.relay.alarms`.
+"""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from vidlink.interfaces import ICodec
 from vidlink.messages import ErrorMessage, Message, Sentinels
 from vidlink.model import Frame
+from vidlink.relay.hub import Hub
 from vidlink.wire.framing import server_frame
-
-if TYPE_CHECKING:
-    from vidlink.relay.hub import Hub
 
 #: The version of the list of a Proctor that has not been sent it yet.
 NOTHING_SEEN = -1

@@ -1,13 +1,12 @@
 """One Proctor's following of one stream: from session to session, in order, by pulling.
 
-Which of several subscriptions is served next is :mod:`vidlink.links.watch.conversation`.
+Which of several subscriptions is served next is decided in :mod:`vidlink.links.watch.turns`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from zope.interface import implementer
 
@@ -23,11 +22,9 @@ from vidlink.messages import (
 )
 from vidlink.model import Arrival, Frame, InitSegment
 from vidlink.relay.cursor import Cursor, Hole, join_latest, join_oldest, resume
+from vidlink.relay.stream import LiveSession, Stream
+from vidlink.relay.tally import Tally
 from vidlink.wire.framing import server_frame
-
-if TYPE_CHECKING:
-    from vidlink.relay.stream import LiveSession, Stream
-    from vidlink.relay.tally import Tally
 
 #: A join at a keyframe older than this asks for a new one, and shows what there is at once.
 FRESH_SECONDS = 2.0
@@ -35,9 +32,9 @@ FRESH_SECONDS = 2.0
 
 @implementer(IFollower)
 class Subscription:
-    """What one viewer is sent of one Sentinel; every call is bounded and never blocks.
+    """One viewer's share of one Sentinel's stream; every call is bounded and never blocks.
 
-    It follows the stream by itself, until :meth:`leave`.
+    A subscription follows the stream by itself, until :meth:`leave`.
 
     :param seconds: the monotonic clock.
     :param on_news: called whenever there may be something to pull; until then, once
@@ -60,7 +57,7 @@ class Subscription:
         self._on_news = on_news
         self._tally = tally
         self._outbox: deque[Frame] = deque()
-        self._init_wanted = False
+        self._is_init_wanted = False
         self._begin(request)
         stream.follow(self)
 
@@ -87,8 +84,8 @@ class Subscription:
                 if not self._enter():
                     return None
                 continue
-            if self._init_wanted:
-                self._init_wanted = False
+            if self._is_init_wanted:
+                self._is_init_wanted = False
                 return self._init(self._live)
             match self._cursor.next():
                 case Arrival() as arrival:
@@ -104,22 +101,22 @@ class Subscription:
 
         False if there is no session to send it of.
         """
-        self._init_wanted = self._live is not None or self._next() is not None
+        self._is_init_wanted = self._live is not None or self._next() is not None
         self._on_news()
-        return self._init_wanted
+        return self._is_init_wanted
 
     def _begin(self, request: Subscribe) -> None:
         self._request = request
         self._start: StartFrom | Place = request.start_from
         self._live: LiveSession | None = None
         self._cursor: Cursor | None = None
-        self._waiting = False
+        self._is_waiting = False
 
     def _enter(self) -> bool:
         """Begin with the next session, or say once that there is none; False if idle."""
         live = self._next()
         if live is None:
-            announced, self._waiting = self._waiting, True
+            announced, self._is_waiting = self._is_waiting, True
             if not announced:
                 self._say(Subscribed(self.stream.sentinel_id))
             return not announced
@@ -138,7 +135,7 @@ class Subscription:
                 first_sequence=self._cursor.first_sequence(),
             )
         )
-        self._init_wanted = self._init_wanted or not exact
+        self._is_init_wanted = self._is_init_wanted or not exact
         return True
 
     def _leave(self, live: LiveSession, cursor: Cursor) -> None:
@@ -152,7 +149,7 @@ class Subscription:
         )
         self._live = self._cursor = None
         self._start = StartFrom.LATEST
-        self._waiting = True
+        self._is_waiting = True
 
     def _next(self) -> LiveSession | None:
         """The session to begin with: the live one, or an ended one whose rest is asked for."""
@@ -172,8 +169,8 @@ class Subscription:
         start = self._start
         if isinstance(start, Place) and start.session_id == live.session.session_id:
             cursor = resume(buffer, start.sequence, request.tier, lag)
-            if cursor.joined or cursor.first_sequence() == start.sequence:
-                return cursor, cursor.joined
+            if cursor.is_joined or cursor.first_sequence() == start.sequence:
+                return cursor, cursor.is_joined
         elif start is StartFrom.OLDEST:
             return join_oldest(buffer, request.tier, lag), False
         else:
@@ -183,7 +180,7 @@ class Subscription:
         return cursor, False
 
     def _is_fresh(self, live: LiveSession) -> bool:
-        """Whether a keyframe has come lately, or is what a session begins with."""
+        """True if a keyframe has come lately, or is what a session begins with."""
         buffer = live.buffer
         newest = buffer.newest_keyframe(buffer.first)
         if newest is None:

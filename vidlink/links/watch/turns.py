@@ -16,10 +16,10 @@ LEAD_BYTES = 256 * 1024
 
 
 class Source(Protocol):
-    """What may be served next."""
+    """A stream that may be served next."""
 
     def pull(self) -> Frame | None:
-        """Its next frame; None if it has nothing now."""
+        """The next frame; None if there is nothing now."""
 
 
 class Turns:
@@ -49,13 +49,13 @@ class Turns:
         self._lead = 0
 
     def add(self, name: str, source: Source) -> None:
-        """It takes part from now on, and may have something."""
+        """Let `source` take part from now on; it may have something."""
         self._sources[name] = source
         self._served[name] = self._now
         self.ready(name)
 
     def ready(self, name: str) -> None:
-        """It may have something; does nothing if that is known, or if it does not take part."""
+        """Ask this one again; does nothing if that is due anyway, or if it does not take part."""
         if name in self._ready or name not in self._sources:
             return
         self._places += 1
@@ -64,7 +64,7 @@ class Turns:
             heappush(self._queue, (*place, name))
 
     def remove(self, name: str) -> None:
-        """It takes part no more."""
+        """Let this one take part no more."""
         del self._sources[name], self._served[name]
         if self._ready.pop(name, None) is not None:
             self._queue = None

@@ -21,7 +21,7 @@ from twisted.web.server import Request
 from vidlink.errors import NotFound
 from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import Json
-from vidlink.interfaces import IArchive, IHub, IRetention
+from vidlink.interfaces import IArchive, IRetention
 from vidlink.model import (
     Hold,
     RecordingState,
@@ -32,6 +32,7 @@ from vidlink.model import (
     SessionQuery,
 )
 from vidlink.model.clips import ClipQuery
+from vidlink.relay.hub import Hub
 from vidlink.server.api import parameters
 from vidlink.server.api.answers import (
     CHECK_FIRST,
@@ -70,7 +71,7 @@ class Api:
     def __init__(
         self,
         archive: IArchive,
-        hub: IHub,
+        hub: Hub,
         retention: IRetention,
         *,
         document: Json,

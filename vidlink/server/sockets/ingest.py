@@ -8,11 +8,11 @@ from typing import Any
 from zope.interface import implementer
 
 from vidlink.errors import TooFast
-from vidlink.interfaces import ICodec, IHub, ISentinelPeer, IStore
-from vidlink.links.ingest.conversation import Ingest
-from vidlink.links.ingest.taking import REGISTRATION_SECONDS
+from vidlink.interfaces import ICodec, ISentinelPeer, IStore
+from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
 from vidlink.messages import Message
 from vidlink.model import Limits
+from vidlink.relay.hub import Hub
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.framing import server_frame
 
@@ -94,7 +94,7 @@ class IngestFactory(LinkFactory):
 
     def __init__(
         self,
-        hub: IHub,
+        hub: Hub,
         store: IStore,
         wall_clock_us: Callable[[], int],
         limits: Limits | None = None,
