@@ -43,6 +43,7 @@ from vidlink.model.media import (
     is_sentinel_id,
     is_session_id,
 )
+from vidlink.model.ranges import MAX_RANGES, Range, Ranges
 from vidlink.model.recorded import (
     Cause,
     Gap,
@@ -73,6 +74,7 @@ from vidlink.model.spooled import DroppedRange, SpooledSession
 __all__ = [
     "KEEP_ALL",
     "MAX_FRAMERATE_MHZ",
+    "MAX_RANGES",
     "MIN_FRAMERATE_MHZ",
     "SENTINEL_ID",
     "SEQUENCE_LIMIT",
@@ -93,6 +95,8 @@ __all__ = [
     "Limits",
     "Octets",
     "Policy",
+    "Range",
+    "Ranges",
     "Receipt",
     "ReceiptPage",
     "RecordingCounts",

@@ -34,8 +34,6 @@ from vidlink.wire.shapes import Either, Field, Interval, Many, Named, OrNull, Re
 EXACT_LIMIT = 2**53
 MAX_FRAMERATE_MHZ = 1_000_000
 MAX_DURATION_MS = 2**32 - 1
-#: Ranges of sequences in one list, and tails of sessions in one registration.
-MAX_RANGES = 1_024
 MAX_ROWS = 65_536
 
 SENTINEL_ID = matching(model.SENTINEL_ID)
@@ -52,7 +50,7 @@ FRAMERATE = Thousandths(1, MAX_FRAMERATE_MHZ)
 LAG = Thousandths(0, 3_600_000)
 SIZE = integer(1, 2**16 - 1)
 TIMESCALE = integer(1, 2**32 - 1)
-RANGES = Many(Interval(SEQUENCE), MAX_RANGES)
+RANGES = Many(Interval(SEQUENCE), model.MAX_RANGES)
 
 
 def _in_order(value: Any) -> Misfit | None:
@@ -130,14 +128,14 @@ TABLE: tuple[Said, ...] = (
         Field("group", "group", NAME),
         _SOFTWARE,
         _SESSION,
-        Field("resume", "resume", Many(_TAIL, MAX_RANGES)),
+        Field("resume", "resume", Many(_TAIL, model.MAX_RANGES)),
     ),
     _said(
         "registered",
         messages.SentinelRegistered,
         _SERVER_TIME,
         Field("limits", "limits", Named(LIMIT_NAME, integer(0, EXACT_LIMIT - 1), 64)),
-        Field("resume", "resume", Many(_WANTED, MAX_RANGES)),
+        Field("resume", "resume", Many(_WANTED, model.MAX_RANGES)),
     ),
     _said("init", model.InitSegment, _SENTINEL, _SESSION, _LATE, _DATA),
     _said(

@@ -7,9 +7,8 @@ from zope.interface.verify import verifyObject
 
 from vidlink.fmp4 import write_fragment
 from vidlink.interfaces import ISpool
-from vidlink.model import DroppedRange, Segment
+from vidlink.model import MAX_RANGES, DroppedRange, Segment
 from vidlink.sentinel.spool.memory import (
-    MAX_RANGES,
     MAX_SESSIONS,
     SEGMENT_BYTES,
     SESSION_BYTES,

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import media
 from tests.sentinel.spool.rig import Rig, a_segment
-from vidlink.model import DroppedRange, Segment
+from vidlink.model import MAX_RANGES, DroppedRange, Segment
 from vidlink.sentinel.spool import opening, spool, writer
 from vidlink.sentinel.spool.folder import MARKER
 from vidlink.sentinel.spool.layout import (
@@ -26,7 +26,7 @@ from vidlink.sentinel.spool.layout import (
     pack_segment,
     pack_state,
 )
-from vidlink.sentinel.spool.ranges import DAMAGED, FULL, MAX_RANGES
+from vidlink.sentinel.spool.ranges import DAMAGED, FULL
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "spool.md").read_text("utf-8")
 STATE = SavedState(

@@ -9,22 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vidlink.interfaces import LATE_LOAD
-from vidlink.messages import Ack, Range
-
-#: So many holes of a session may wait to be asked for; more are asked for when the Sentinel
-#: registers again.
-MOST_HOLES = 1_024
+from vidlink.messages import Ack
+from vidlink.model import MAX_RANGES, Range, Ranges
 
 
 @dataclass(slots=True)
 class _Open:
     """A session that may be asked for what is missing of it.
 
-    `reached` is how far it was last acknowledged; None: not at all.
+    `reached` is how far it was last acknowledged; None: not at all. Of `holes` there are at most
+    :data:`~vidlink.model.MAX_RANGES`; more are asked for when the Sentinel registers again.
     """
 
     reached: int | None = None
-    holes: list[Range] = field(default_factory=list)
+    holes: Ranges = field(default_factory=Ranges)
 
 
 class Acks:
@@ -53,10 +51,9 @@ class Acks:
     def missing(self, session_id: str, first: int, last: int) -> None:
         """These sequences were jumped over, or came when there was no room for them."""
         holes = self._open[session_id].holes
-        if holes and holes[-1][1] == first - 1:
-            holes[-1] = holes[-1][0], last
-        elif len(holes) < MOST_HOLES:
-            holes.append((first, last))
+        holes.add(first, last)
+        if len(holes) > MAX_RANGES:
+            holes.discard(*holes.highest)
 
     def take(self, load: float) -> list[Ack]:
         """What is due; to be called about once a second."""

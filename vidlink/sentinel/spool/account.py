@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import shift_producer_time
-from vidlink.model import DroppedRange, Segment, SpooledSession
+from vidlink.model import MAX_RANGES, DroppedRange, Segment, SpooledSession
 from vidlink.sentinel.spool.index import Index
 from vidlink.sentinel.spool.layout import SavedState
-from vidlink.sentinel.spool.ranges import FULL, MAX_RANGES, after, insert
+from vidlink.sentinel.spool.ranges import FULL, after, insert
 
 
 @dataclass(slots=True)

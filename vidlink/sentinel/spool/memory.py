@@ -11,20 +11,18 @@ from zope.interface import implementer
 
 from vidlink.fmp4 import shift_producer_time
 from vidlink.interfaces import ISpool
-from vidlink.model import DroppedRange, Segment, SpooledSession
+from vidlink.model import MAX_RANGES, DroppedRange, Segment, SpooledSession
 
 #: What is kept if nobody says otherwise: at 5 frames a second of 10 KB each, some 20 minutes.
 SPOOL_BYTES = 64 * 1024 * 1024
 #: So many sessions are kept, as many as one registration may name; beyond, the oldest goes.
-MAX_SESSIONS = 1_024
+MAX_SESSIONS = MAX_RANGES
 #: What a segment, and a session, count beside their octets.
 SEGMENT_BYTES, SESSION_BYTES = 512, 2_048
 #: One read gives no more than this, unless its first segment is larger.
 READ_BYTES = 1024 * 1024
 #: Why a range was dropped.
 SPOOL_FULL = "spool-full"
-#: So many dropped ranges are told apart in a session; of more, neighbours become one.
-MAX_RANGES = 1_024
 
 
 def _sequence(segment: Segment) -> int:

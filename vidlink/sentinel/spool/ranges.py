@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vidlink.model import DroppedRange
+from vidlink.model import DroppedRange, Ranges
 
 FULL = "spool-full"
 DAMAGED = "damaged"
-#: So many ranges are told apart in a session; of more, the oldest two become one.
-MAX_RANGES = 1_024
 
 
 def insert(dropped: Iterable[DroppedRange], more: DroppedRange) -> tuple[DroppedRange, ...]:
@@ -19,8 +17,9 @@ def insert(dropped: Iterable[DroppedRange], more: DroppedRange) -> tuple[Dropped
     Where two overlap, what was said first counts.
     """
     found = list(dropped)
-    for part in without(more, found):
-        found.append(part)
+    said = Ranges((one.first, one.last) for one in found)
+    for first, last in said.missing(more.first, more.last):
+        found.append(replace(more, first=first, last=last))
     found.sort(key=lambda one: one.first)
     merged: list[DroppedRange] = []
     for one in found:
@@ -29,23 +28,6 @@ def insert(dropped: Iterable[DroppedRange], more: DroppedRange) -> tuple[Dropped
         else:
             merged.append(one)
     return tuple(merged)
-
-
-def without(one: DroppedRange, others: Iterable[DroppedRange]) -> list[DroppedRange]:
-    """What of `one` is in none of `others`."""
-    left = [one]
-    for other in others:
-        cut = []
-        for piece in left:
-            if other.last < piece.first or other.first > piece.last:
-                cut.append(piece)
-                continue
-            if other.first > piece.first:
-                cut.append(replace(piece, last=other.first - 1))
-            if other.last < piece.last:
-                cut.append(replace(piece, first=other.last + 1))
-        left = cut
-    return left
 
 
 def after(dropped: Iterable[DroppedRange], sequence: int) -> tuple[DroppedRange, ...]:

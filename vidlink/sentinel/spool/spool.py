@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from vidlink.interfaces import ISpool
-from vidlink.model import Segment, SpooledSession
+from vidlink.model import MAX_RANGES, Segment, SpooledSession
 from vidlink.sentinel.spool.account import Shelf, Stored
 from vidlink.sentinel.spool.complaints import Complaints
 from vidlink.sentinel.spool.inbox import Desk, Read
@@ -25,7 +25,7 @@ from vidlink.sentinel.spool.report import Placed, Report
 #: A read gives this much at most, but one segment at least.
 READ_BYTES = 1024 * 1024
 #: So many sessions are kept, as many as one registration may name; beyond, the oldest goes.
-MAX_SESSIONS = 1_024
+MAX_SESSIONS = MAX_RANGES
 #: A chunk in which nothing is held, and which is larger than this, is worth another.
 LEAST_RENEWED_BYTES = 64 * 1024
 #: A file takes whole blocks.
