@@ -48,7 +48,7 @@ from vidlink.store.index.deletions import Stock
 from vidlink.store.looking import LookingBack
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.archive import Archive
-from vidlink.store.reading.wanted import Ranges, Tail, Tails
+from vidlink.store.reading.wanted import Tail, Tails, WantedRanges
 from vidlink.store.starting.recovery import END_REASON, Recovery
 from vidlink.store.writing.part import Shelf
 from vidlink.store.writing.thread import RemoverThread, WriterThread
@@ -293,7 +293,7 @@ class RecordingStore(LookingBack):
         """Start recording `session`."""
         self._ledger.begin(session, durable)
 
-    def tails(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[Ranges, ...]]:
+    def tails(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[WantedRanges, ...]]:
         """What is wanted of earlier sessions."""
         return self._tails.wanted(sentinel_id, tails)
 

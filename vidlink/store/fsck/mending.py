@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from vidlink.disk import Disk
-from vidlink.model import Cause, Gap
+from vidlink.model import Cause, Gap, Range, Ranges
 from vidlink.store.files.layout import (
     DAMAGED,
     RECORD_BYTES,
@@ -27,7 +27,6 @@ from vidlink.store.fsck.part import TORN, WHOLE, PartState
 from vidlink.store.fsck.session import LOST_REASON, SessionCheck
 from vidlink.store.index.database import Index
 from vidlink.store.index.sheets import sheet_of
-from vidlink.store.sequences.runs import Runs
 
 #: So many damaged ranges of a session are stated one by one; more are stated as one.
 MOST_STATED = 1_000
@@ -79,8 +78,8 @@ class Mending:
 
     def _mark(self, part: PartState) -> None:
         """Say in the record of each damaged segment that it is; take it back where it is not."""
-        places = [place for place, mark in enumerate(part.marks) if mark in (TORN, WHOLE)]
-        for first, last in _ranges(places):
+        places = (place for place, mark in enumerate(part.marks) if mark in (TORN, WHOLE))
+        for first, last in Ranges.of(places):
             for low in range(first, last + 1, _RECORDS_AT_ONCE):
                 count = min(_RECORDS_AT_ONCE, last + 1 - low)
                 offset = low * RECORD_BYTES
@@ -104,35 +103,20 @@ class Mending:
                 return
 
 
-def _lost(state: SessionCheck) -> Iterator[tuple[int, int]]:
+def _lost(state: SessionCheck) -> Iterator[Range]:
     """What was recorded, is not there any more, and has not been said to be damaged."""
-    there, known, stated = Runs(), Runs(), Runs()
-    for span in sorted((span for _, span in state.present), key=lambda span: span.first):
-        there.add(span.first, span.last)
+    there = Ranges((span.first, span.last) for _, span in state.present)
+    known = Ranges((span.first, span.last) for _, span in state.filed_spans)
+    stated = Ranges()
     for part in state.parts:
         for run in part.lost.runs:
             known.add(run.first, run.last)
-    for _, span in state.filed_spans:
-        known.add(span.first, span.last)
     for gap in state.file.gaps if state.file is not None else ():
         if gap.cause is Cause.DAMAGED and gap.first is not None:
             stated.add(gap.first, gap.first if gap.last is None else gap.last)
-    for run in known.runs:
-        for first, last in there.missing(run.first, run.last):
+    for low, high in known:
+        for first, last in there.missing(low, high):
             yield from stated.missing(first, last)
-
-
-def _ranges(places: list[int]) -> Iterator[tuple[int, int]]:
-    """Places side by side, as first and last."""
-    first = last = None
-    for place in places:
-        if last is not None and first is not None and place > last + 1:
-            yield first, last
-            first = place
-        first = place if first is None else first
-        last = place
-    if first is not None and last is not None:
-        yield first, last
 
 
 #: What a repair does about each kind; of the others it does nothing.

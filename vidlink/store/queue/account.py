@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from vidlink.model import Arrival, Gap, Hold, Session, SessionRecord, SessionState
+from vidlink.model import Arrival, Gap, Hold, Ranges, Session, SessionRecord, SessionState
 from vidlink.store.handover.orders import End, Past
 from vidlink.store.sequences import gaps as listing
 from vidlink.store.sequences.runs import Runs, widened
@@ -71,9 +71,7 @@ class Account:
         """Whether all that found no room has come again, or was declared lost."""
         if self.refused is None:
             return True
-        lost = Runs()
-        for first, last in listing.final_ranges(self.gaps):
-            lost.add(first, last)
+        lost = Ranges(listing.final_ranges(self.gaps))
         return not any(
             next(lost.missing(first, last), None)
             for first, last in self.taken.missing(*self.refused)

@@ -14,22 +14,19 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from vidlink.errors import VidlinkError
-from vidlink.model import SessionState
+from vidlink.model import MAX_RANGES, Range, Ranges, SessionState
 from vidlink.store.film.body import RunInPool
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.sequences import gaps as listing
-from vidlink.store.sequences.runs import Runs
 
 #: So often the log says that tails cannot be looked up: a thousand Sentinels may ask at once.
 QUIET_SECONDS = 60.0
-#: At most so many ranges are named of one tail, the lowest.
-MOST_RANGES = 1_024
 
 #: A session id, and the first and last sequence that can be had.
 Tail = tuple[str, int, int]
-#: Ranges of sequences; None where they could not be found out.
-Ranges = tuple[tuple[int, int], ...] | None
+#: The lowest ranges that are wanted of a tail; None where they could not be found out.
+WantedRanges = tuple[Range, ...] | None
 
 
 class Tails:
@@ -55,7 +52,7 @@ class Tails:
         self._told_seconds = float("-inf")
         self._withheld = 0
 
-    def wanted(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[Ranges, ...]]:
+    def wanted(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[WantedRanges, ...]]:
         """What is wanted of each of `tails`, in their order; never fails."""
         now_us = self._wall_clock_us()
         found = {tail: self._of_account(sentinel_id, tail, now_us) for tail in tails}
@@ -63,15 +60,15 @@ class Tails:
         if not others:
             return succeed(tuple(found[tail] for tail in tails))
 
-        def put_together(looked_up: list[Ranges]) -> tuple[Ranges, ...]:
+        def put_together(looked_up: list[WantedRanges]) -> tuple[WantedRanges, ...]:
             found.update(zip(others, looked_up, strict=True))
             return tuple(found[tail] for tail in tails)
 
-        def unknown(failure: Any) -> list[Ranges]:
+        def unknown(failure: Any) -> list[WantedRanges]:
             self._say(sentinel_id, len(others), failure)
             return [None] * len(others)
 
-        looking: Deferred[list[Ranges]] = self._run_in_pool(
+        looking: Deferred[list[WantedRanges]] = self._run_in_pool(
             self._look_up, sentinel_id, others, now_us
         )
         return looking.addErrback(unknown).addCallback(put_together)
@@ -90,7 +87,7 @@ class Tails:
         else:
             self._log.failure(text, failure, reason=failure.value, **what)
 
-    def _of_account(self, sentinel_id: str, tail: Tail, now_us: int) -> Ranges:
+    def _of_account(self, sentinel_id: str, tail: Tail, now_us: int) -> WantedRanges:
         """What the ledger says; None if it does not know the session."""
         session_id, first, last = tail
         account = self._ledger.account(session_id)
@@ -103,16 +100,16 @@ class Tails:
         if is_closed or account.session.sentinel_id != sentinel_id:
             return ()
         # What waits for the disk is not there yet: it would be lost with this process.
-        return tuple(islice(account.settled.missing(first, last), MOST_RANGES))
+        return tuple(islice(account.settled.missing(first, last), MAX_RANGES))
 
     # In the pool
 
-    def _look_up(self, sentinel_id: str, tails: list[Tail], now_us: int) -> list[Ranges]:
+    def _look_up(self, sentinel_id: str, tails: list[Tail], now_us: int) -> list[WantedRanges]:
         return [self._of_filed(sentinel_id, *tail, now_us) for tail in tails]
 
     def _of_filed(
         self, sentinel_id: str, session_id: str, first: int, last: int, now_us: int
-    ) -> Ranges:
+    ) -> WantedRanges:
         filed = self._catalog.find(session_id)
         if filed is None:
             return () if self._is_deleted(session_id) else ((first, last),)
@@ -120,9 +117,7 @@ class Tails:
         state = listing.state_at(record.state, record.ended_time_us, now_us)
         if state is not SessionState.ENDED or record.session.sentinel_id != sentinel_id:
             return ()
-        settled = Runs()
-        for span in self._catalog.spans(filed.row):
-            settled.add(span.first, span.last)
+        settled = Ranges((span.first, span.last) for span in self._catalog.spans(filed.row))
         for low, high in listing.final_ranges(self._catalog.gaps(filed.row)):
             settled.add(low, high)
-        return tuple(islice(settled.missing(first, last), MOST_RANGES))
+        return tuple(islice(settled.missing(first, last), MAX_RANGES))
