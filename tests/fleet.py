@@ -43,7 +43,8 @@ from vidlink.sentinel.tap import (
     Options,
     make_spool,
 )
-from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
+from vidlink.sentinel.uplink import UplinkFactory
+from vidlink.sentinel.uplink_log import UplinkLog
 from vidlink.server.service import raise_descriptor_limit
 
 ROOT = Path(__file__).parents[1]
@@ -163,7 +164,7 @@ class Fleet:
     def sentinel(self, sentinel_id: str) -> SentinelService:
         """One of them, put together as in :mod:`vidlink.sentinel.tap`."""
         back_off = BackOff(random.random)
-        events = UplinkEvents(self.address.url, back_off)
+        events = UplinkLog(self.address.url, back_off)
         now_us = steady_clock(wall_clock_us, time.monotonic)
         projector = Projector(self.film, self.framerate_mhz, self.clock, now_us)
         who = Registration(sentinel_id, secrets.token_urlsafe(18), sentinel_id, "fleet", "fleet/1")
@@ -185,7 +186,7 @@ class Fleet:
         )
         return SentinelService(projector, self.address, factory, back_off, self.clock)
 
-    def _spool(self, sentinel_id: str, events: UplinkEvents) -> ISpool:
+    def _spool(self, sentinel_id: str, events: UplinkLog) -> ISpool:
         options = Options()
         options["id"] = sentinel_id
         options["spool"] = None if self.spool == MEMORY else self.spool

@@ -35,7 +35,8 @@ from vidlink.sentinel.service import (
     SentinelService,
 )
 from vidlink.sentinel.spool.memory import MemorySpool
-from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
+from vidlink.sentinel.uplink import UplinkFactory
+from vidlink.sentinel.uplink_log import UplinkLog
 
 
 class StudioCapture(ScriptedCapture):
@@ -78,7 +79,7 @@ class StoppingTests(SynchronousTestCase):
         uplink = Uplink(
             Registration("desk-1", "one", "", "", "test/1"),
             self.capture,
-            UplinkEvents(URL, back_off),
+            UplinkLog(URL, back_off),
             spool=MemorySpool(),
             seconds=self.reactor.seconds,
             wall_clock_us=lambda: 0,
@@ -135,7 +136,7 @@ class ConnectedTests(SynchronousTestCase):
         self.uplink = Uplink(
             Registration("desk-1", "one", "", "", "test/1"),
             self.capture,
-            UplinkEvents(URL, back_off),
+            UplinkLog(URL, back_off),
             spool=MemorySpool(),
             seconds=self.server.clock.seconds,
             wall_clock_us=self.server.wall_clock_us,

@@ -30,10 +30,10 @@ from vidlink.model import EncodedFrame, Limits, Registration, Segment, SentinelS
 from vidlink.sentinel.spool.memory import MemorySpool
 from vidlink.sentinel.uplink import (
     LINGER_SECONDS,
-    UplinkEvents,
     UplinkFactory,
     UplinkProtocol,
 )
+from vidlink.sentinel.uplink_log import UplinkLog
 
 URL = "ws://127.0.0.1:8080/ws/sentinel"
 
@@ -73,7 +73,7 @@ class UplinkTests(SynchronousTestCase):
         self.uplink = Uplink(
             Registration("desk-1", "one", "Desk 1", "room", "test/1"),
             self.capture,
-            UplinkEvents(URL, self.back_off),
+            UplinkLog(URL, self.back_off),
             spool=MemorySpool(),
             seconds=self.server.clock.seconds,
             wall_clock_us=self.wall_clock_us,
@@ -336,7 +336,7 @@ class UplinkTests(SynchronousTestCase):
         self.uplink = Uplink(
             other,
             self.capture,
-            UplinkEvents(URL, self.back_off),
+            UplinkLog(URL, self.back_off),
             spool=MemorySpool(),
             seconds=self.server.clock.seconds,
             wall_clock_us=self.wall_clock_us,

@@ -29,7 +29,8 @@ from vidlink.sentinel.capture.roles import ISource
 from vidlink.sentinel.service import SentinelService
 from vidlink.sentinel.sources.choice import SOURCES, make_source
 from vidlink.sentinel.spool.memory import SPOOL_BYTES, MemorySpool
-from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
+from vidlink.sentinel.uplink import UplinkFactory
+from vidlink.sentinel.uplink_log import UplinkLog
 
 COMMAND = "twistd vidlink-sentinel"
 #: A server that says nothing, not even to a ping, is given up after the two together.
@@ -119,7 +120,7 @@ def _assemble(options: Options) -> SentinelService:
     codec = _codec(options["format"])
     address = read_address(options["server"], clock)
     back_off = BackOff(random.random)
-    events = UplinkEvents(address.url, back_off)
+    events = UplinkLog(address.url, back_off)
     now_us = steady_clock(wall_clock_us, time.monotonic)
     capture = Capture(
         _source(options),
