@@ -13,6 +13,7 @@ from zope.interface import implementer
 from tests.fmp4.media import encoded
 from tests.joined import BINARY, JSON, Joined, Peer
 from vidlink.dialling.backoff import LONGEST_SECONDS, UNREACHED_SECONDS, BackOff
+from vidlink.dialling.protocol import LINGER_SECONDS
 from vidlink.errors import BadMessage, GoingAway, NotMedia, Replaced, TooFast
 from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
 from vidlink.interfaces import ICapture
@@ -29,7 +30,6 @@ from vidlink.messages import (
 from vidlink.model import EncodedFrame, Limits, Registration, Segment, SentinelState
 from vidlink.sentinel.spool.memory import MemorySpool
 from vidlink.sentinel.uplink import (
-    LINGER_SECONDS,
     UplinkFactory,
     UplinkProtocol,
 )
