@@ -159,9 +159,10 @@ def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: A
     :raises UserMistake: the folder cannot be used.
     """
     if options["spool"] is None:
-        return MemorySpool(options["spool-bytes"] or SPOOL_BYTES, on_trouble)
+        size_bytes = options["spool-bytes"] or SPOOL_BYTES
+        return MemorySpool(size_bytes, on_trouble, monotonic=time.monotonic)
     try:
-        from vidlink.sentinel.spool import MOST_BYTES, open_spool
+        from vidlink.sentinel.spool.opening import MOST_BYTES, open_spool
     except ImportError as error:  # Windows has no locks as these
         raise UserMistake(f"--spool does not work on this system ({error}); do without") from error
     return open_spool(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import shift_producer_time
@@ -32,7 +33,7 @@ class Shelf:
     use.
     """
 
-    def __init__(self, init: bytes, state: SavedState) -> None:
+    def __init__(self, init: bytes, state: SavedState, chunks: Iterable[Stored] = ()) -> None:
         self.init = init
         self.session_id = state.session_id
         self.is_corrected = state.is_corrected
@@ -40,7 +41,7 @@ class Shelf:
         self.newest = state.newest
         self.acknowledged = state.acknowledged
         self.dropped = state.dropped
-        self.chunks: list[Stored] = []
+        self.chunks = list(chunks)
         self.waiting: dict[int, Segment] = {}
         self.is_broken = False
         self._begun = state.begun
@@ -188,7 +189,7 @@ class Shelf:
         self.is_broken = self.is_broken or is_broken
         # What was dropped right before is the same loss, also where numbers are left out.
         before = [one.last for one in self.dropped if one.last < first]
-        if before and not any(self._holds_between(before[-1], first)):
+        if before and not self._holds_between(before[-1], first):
             first = max(before[-1] + 1, -1 if self.acknowledged is None else self.acknowledged + 1)
         self.lose(first, last, FULL)
         return gone
@@ -209,6 +210,8 @@ class Shelf:
             del self.waiting[segment.sequence]
         return gone
 
-    def _holds_between(self, low: int, high: int) -> Iterator[bool]:
-        yield any(low < one < high for one in self.waiting)
-        yield from (bool(one.index.between(low + 1, high - 1, 0)) for one in self.chunks)
+    def _holds_between(self, low: int, high: int) -> bool:
+        lower = takewhile(lambda sequence: sequence < high, self.waiting)
+        return any(sequence > low for sequence in lower) or any(
+            one.index.between(low + 1, high - 1, 0) for one in self.chunks
+        )

@@ -7,11 +7,12 @@ from typing import Protocol
 
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
+from vidlink.sentinel.spool.account import Shelf, Stored
 from vidlink.sentinel.spool.complaints import Complaints
 from vidlink.sentinel.spool.folder import SpoolFolder, take_folder
 from vidlink.sentinel.spool.inbox import Desk
 from vidlink.sentinel.spool.recovery import Remains, find_sessions
-from vidlink.sentinel.spool.spool import DiskSpool
+from vidlink.sentinel.spool.spool import Spool
 from vidlink.sentinel.spool.thread import SpoolThread
 from vidlink.sentinel.spool.writer import Writer
 
@@ -45,7 +46,7 @@ def open_spool(
     memory_bytes: int = MEMORY_BYTES,
     make_runner: Callable[..., Runner] = SpoolThread,
     call_when_running: Callable[[Callable[[], object]], object] = lambda start: start(),
-) -> DiskSpool:
+) -> Spool:
     """The spool of `sentinel_id` in `folder`, with the sessions that are in it.
 
     `on_trouble` is called in the reactor's thread with a sentence when something cannot be kept
@@ -60,9 +61,9 @@ def open_spool(
     place = take_folder(folder, sentinel_id, disk)
     remains = _find(disk, place)
     desk = Desk()
-    spool = DiskSpool(
+    spool = Spool(
         desk,
-        remains,
+        map(_shelf, remains),
         most_bytes=most_bytes,
         memory_bytes=memory_bytes,
         complaints=Complaints(folder, on_trouble, monotonic),
@@ -85,6 +86,11 @@ def open_spool(
 
     call_when_running(make_runner(writer, desk, place.sign, done).start)
     return spool
+
+
+def _shelf(remains: Remains) -> Shelf:
+    chunks = (Stored(one.number, one.size_bytes, one.index) for one in remains.chunks)
+    return Shelf(remains.init, remains.state, chunks)
 
 
 def _find(disk: Disk, place: SpoolFolder) -> list[Remains]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vidlink.model import DroppedRange, Ranges
+from vidlink.model import DroppedRange
+from vidlink.model.ranges import missing
 
 FULL = "spool-full"
 DAMAGED = "damaged"
@@ -17,8 +18,8 @@ def insert(dropped: Iterable[DroppedRange], more: DroppedRange) -> tuple[Dropped
     Where two overlap, what was said first counts.
     """
     found = list(dropped)
-    said = Ranges((one.first, one.last) for one in found)
-    for first, last in said.missing(more.first, more.last):
+    said = [(one.first, one.last) for one in found]
+    for first, last in missing(said, more.first, more.last):
         found.append(replace(more, first=first, last=last))
     found.sort(key=lambda one: one.first)
     merged: list[DroppedRange] = []

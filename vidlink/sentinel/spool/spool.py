@@ -1,12 +1,12 @@
-"""The spool on disk as the uplink sees it (:class:`vidlink.interfaces.ISpool`).
+"""The spool as the uplink sees it (:class:`vidlink.interfaces.ISpool`).
 
 Everything here is called in the reactor's thread and none of it touches the disk, which is the
-business of `writer`. It is put together in `opening`.
+business of `writer`. It is put together in `opening`; one without a disk is in `memory`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred, succeed
@@ -19,7 +19,6 @@ from vidlink.sentinel.spool.complaints import Complaints
 from vidlink.sentinel.spool.inbox import Desk, Read
 from vidlink.sentinel.spool.layout import ENTRY_BYTES, SavedState
 from vidlink.sentinel.spool.ranges import DAMAGED, FULL
-from vidlink.sentinel.spool.recovery import Remains
 from vidlink.sentinel.spool.report import Placed, Report
 
 #: A read gives this much at most, but one segment at least.
@@ -33,24 +32,29 @@ _BLOCK_BYTES = 4_096
 
 
 @implementer(ISpool)
-class DiskSpool:
-    """The spool of one sentinel in a folder.
+class Spool:
+    """The spool of one Sentinel.
 
-    :param remains: what an earlier process has left.
+    :param shelves: the sessions that an earlier process has left, the oldest first.
+    :param most_bytes: what may be on the disk, and in memory together with that.
+    :param memory_bytes: what may wait in memory.
+    :param segment_bytes: what a segment that waits counts beside its octets.
     """
 
     def __init__(
         self,
         desk: Desk,
-        remains: list[Remains],
+        shelves: Iterable[Shelf],
         *,
         most_bytes: int,
         memory_bytes: int,
         complaints: Complaints,
+        segment_bytes: int = ENTRY_BYTES,
     ) -> None:
         self._desk = desk
         self._most_bytes = self._bound_bytes = most_bytes
         self._memory_bytes = min(memory_bytes, most_bytes)
+        self._segment_bytes = segment_bytes
         self._complaints = complaints
         self._shelves: dict[str, Shelf] = {}
         self._begun = 0
@@ -59,7 +63,7 @@ class DiskSpool:
         self._closing: list[Deferred[None]] = []
         self._flushing: list[tuple[Shelf, int, Deferred[None]]] = []
         self._closed = self._has_ended = False
-        for one in remains:
+        for one in shelves:
             self._restore(one)
         self._make_room()
 
@@ -100,7 +104,7 @@ class DiskSpool:
             return
         shelf.is_broken = False
         shelf.waiting[segment.sequence] = segment
-        self._waiting_bytes += _cost(segment)
+        self._waiting_bytes += self._cost(segment)
         self._desk.put(segment)
         self._make_room()
 
@@ -189,13 +193,12 @@ class DiskSpool:
             else:
                 self._flushing.append((shelf, last, flushed))
 
-    def _restore(self, remains: Remains) -> None:
-        shelf = Shelf(remains.init, remains.state)
-        shelf.chunks = [Stored(one.number, one.size_bytes, one.index) for one in remains.chunks]
+    def _restore(self, shelf: Shelf) -> None:
+        state = shelf.state()
         self._shelves[shelf.session_id] = shelf
-        self._begun = max(self._begun, remains.state.begun)
+        self._begun = max(self._begun, state.begun)
         self._stored_bytes += sum(_size(one) for one in shelf.chunks)
-        self._desk.begin(remains.init, remains.state, is_noted=True)
+        self._desk.begin(shelf.init, state, is_noted=True)
         self._clear(shelf)
 
     def _place(self, placed: Placed) -> None:
@@ -228,7 +231,7 @@ class DiskSpool:
     def _drop_waiting(self) -> bool:
         shelf = next((one for one in self._shelves.values() if one.waiting), None)
         if shelf is not None:
-            self._complaints.full("what waits for the disk has reached its bound")
+            self._complaints.full("its memory is full")
             self._dropped(shelf, shelf.drop_waiting())
         return shelf is not None
 
@@ -277,7 +280,10 @@ class DiskSpool:
             self._stored_bytes -= _size(chunk)
 
     def _waited(self, segments: list[Segment]) -> None:
-        self._waiting_bytes -= sum(_cost(one) for one in segments)
+        self._waiting_bytes -= sum(map(self._cost, segments))
+
+    def _cost(self, segment: Segment) -> int:
+        return self._segment_bytes + len(segment.data)
 
     def _read(self, shelf: Shelf, wish: Read, last: int) -> Deferred[tuple[Segment, ...]]:
         found: Deferred[tuple[Segment, ...]] = Deferred()
@@ -309,10 +315,6 @@ def _nobody(segments: list[Segment], damaged: list[int]) -> None:
 
 def _held_chunks(shelf: Shelf) -> Iterator[Stored]:
     return (one for one in shelf.chunks if len(one.index))
-
-
-def _cost(segment: Segment) -> int:
-    return ENTRY_BYTES + len(segment.data)
 
 
 def _size(chunk: Stored) -> int:
