@@ -10,7 +10,7 @@ from itertools import takewhile
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import shift_producer_time
 from vidlink.model import MAX_RANGES, DroppedRange, Segment, SpooledSession
-from vidlink.sentinel.spool.index import Index
+from vidlink.sentinel.spool.index import ChunkIndex
 from vidlink.sentinel.spool.layout import SavedState
 from vidlink.sentinel.spool.ranges import FULL, after, insert
 
@@ -21,12 +21,12 @@ class Stored:
 
     number: int
     size_bytes: int = 0
-    index: Index = field(default_factory=Index)
+    index: ChunkIndex = field(default_factory=ChunkIndex)
     #: It is counted as gone: it has been, or will be as soon as another is begun.
     is_doomed: bool = False
 
 
-class Shelf:
+class Account:
     """What is held: `chunks` on the disk, in order, and behind them what is `waiting` for it.
 
     `is_broken`: what would follow was dropped up to the newest, so that only a keyframe is of
@@ -144,7 +144,7 @@ class Shelf:
         for chunk in self.chunks:
             chunk.index.forget(sequence)
         self.dropped = after(self.dropped, sequence)
-        return self._take(0, sequence)
+        return self._stop_waiting(0, sequence)
 
     def waiting_between(self, first: int, last: int, most_bytes: int) -> list[Segment]:
         """What waits from `first` to `last`: at most `most_bytes` of it, but one at least."""
@@ -168,7 +168,7 @@ class Shelf:
         start_time_us = segment.start_time_us + self.offset_us
         return replace(segment, late=True, start_time_us=start_time_us, data=data)
 
-    def take_useless(self) -> list[Stored]:
+    def pop_useless(self) -> list[Stored]:
         """Take out the chunks of which nothing is held and before which nothing is; but not the
         newest, which has the state."""
         useless = []
@@ -197,9 +197,9 @@ class Shelf:
     def _let_go(self, first: int, last: int) -> list[Segment]:
         for chunk in self.chunks:
             chunk.index.discard(first, last)
-        return self._take(first, last)
+        return self._stop_waiting(first, last)
 
-    def _take(self, first: int, last: int) -> list[Segment]:
+    def _stop_waiting(self, first: int, last: int) -> list[Segment]:
         gone = []
         for segment in self.waiting.values():
             if segment.sequence > last:

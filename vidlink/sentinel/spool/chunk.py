@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from vidlink.disk import Disk, write_all
 from vidlink.model import Octets, Segment
-from vidlink.sentinel.spool.index import Index, end_of
+from vidlink.sentinel.spool.index import ChunkIndex, end_of
 from vidlink.sentinel.spool.layout import (
-    Place,
+    EntryPlace,
     SavedState,
     pack_index,
     pack_init,
@@ -50,10 +50,10 @@ class Chunk:
         self.number = number
         self.size_bytes = 0
         self._synced_bytes = 0
-        self.unsynced: list[Place] = []
+        self.unsynced: list[EntryPlace] = []
         self._disk = disk
         self._path = chunk_path(folder, number)
-        self._index = Index()
+        self._index = ChunkIndex()
         self._descriptor = disk.create(self._path)
         try:
             self._write([pack_init(init), pack_state(state)])
@@ -67,11 +67,11 @@ class Chunk:
     def append(self, segments: Sequence[Segment]) -> None:
         """Write these segments."""
         buffers: list[Octets] = []
-        places: list[Place] = []
+        places: list[EntryPlace] = []
         offset = self.size_bytes
         for segment in segments:
             buffers += (pack_segment(segment), segment.data)
-            place = Place(segment.sequence, offset, len(segment.data), segment.keyframe)
+            place = EntryPlace(segment.sequence, offset, len(segment.data), segment.keyframe)
             places.append(place)
             offset = end_of(place)
         self._write(buffers)
@@ -86,7 +86,7 @@ class Chunk:
         noted = pack_state(state)
         self._write([noted, pack_index([*self._index, *self.unsynced], len(noted))])
 
-    def sync(self) -> list[Place]:
+    def sync(self) -> list[EntryPlace]:
         """Make what was written survive a power cut; what of it are segments."""
         self._disk.fdatasync(self._descriptor)
         self._synced_bytes = self.size_bytes

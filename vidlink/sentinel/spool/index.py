@@ -6,10 +6,10 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
-from vidlink.sentinel.spool.layout import ENTRY_BYTES, Place
+from vidlink.sentinel.spool.layout import ENTRY_BYTES, EntryPlace
 
 
-class Index:
+class ChunkIndex:
     """The places of the segments that are still held; sequences strictly ascend."""
 
     def __init__(self) -> None:
@@ -22,17 +22,17 @@ class Index:
     def __len__(self) -> int:
         return len(self._sequences)
 
-    def __iter__(self) -> Iterator[Place]:
+    def __iter__(self) -> Iterator[EntryPlace]:
         return (self._at(number) for number in range(len(self)))
 
-    def add(self, place: Place) -> None:
+    def add(self, place: EntryPlace) -> None:
         """One more at the end; one that does not follow the last is passed over."""
         if len(self) and place.sequence <= self.last:
             return
         self._sequences.append(place.sequence)
         self._offsets.append(place.offset)
         self._sizes.append(place.size_bytes)
-        self._keyframes.append(place.keyframe)
+        self._keyframes.append(place.is_keyframe)
 
     def fill(
         self,
@@ -70,9 +70,9 @@ class Index:
         found = self._keyframes.find(1, bisect_right(self._sequences, sequence))
         return None if found < 0 else self._sequences[found]
 
-    def between(self, first: int, last: int, most_bytes: int) -> list[Place]:
+    def between(self, first: int, last: int, most_bytes: int) -> list[EntryPlace]:
         """What is held from `first` to `last`: at most `most_bytes` of it, but one at least."""
-        found: list[Place] = []
+        found: list[EntryPlace] = []
         for number in range(bisect_left(self._sequences, first), len(self)):
             place = self._at(number)
             most_bytes -= place.size_bytes
@@ -81,8 +81,8 @@ class Index:
             found.append(place)
         return found
 
-    def _at(self, number: int) -> Place:
-        return Place(
+    def _at(self, number: int) -> EntryPlace:
+        return EntryPlace(
             self._sequences[number],
             self._offsets[number],
             self._sizes[number],
@@ -94,6 +94,6 @@ class Index:
             del column[low:high]
 
 
-def end_of(place: Place) -> int:
+def end_of(place: EntryPlace) -> int:
     """Where the entry at `place` ends."""
     return place.offset + ENTRY_BYTES + place.size_bytes

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, succeed
 
 from vidlink.sentinel.spool.complaints import Complaints
-from vidlink.sentinel.spool.inbox import Desk
+from vidlink.sentinel.spool.inbox import Inbox
 from vidlink.sentinel.spool.spool import Spool
 
 #: What is kept if nobody says otherwise: at 5 frames a second of 10 KB each, some 20 minutes.
@@ -36,7 +36,7 @@ class MemorySpool(Spool):
         monotonic: Callable[[], float],
     ) -> None:
         super().__init__(
-            Desk(),
+            Inbox(),
             (),
             most_bytes=size_bytes,
             memory_bytes=size_bytes,
@@ -53,18 +53,18 @@ class MemorySpool(Spool):
         """Nothing is kept of this session."""
         super().remove(session_id)
         # No thread does it.
-        self._desk.take_removed()
+        self._inbox.collect_removed()
 
     def close(self) -> Deferred[None]:
         """Let go of everything, and say how much that was."""
         closed = super().close()
-        held = [len(one.waiting) for one in self._shelves.values() if one.waiting]
+        held = [len(one.waiting) for one in self._accounts.values() if one.waiting]
         if held:
             self._on_trouble(
                 f"{sum(held)} segments in {len(held)} sessions are lost: the server has not "
                 "acknowledged them, and they were in memory only"
             )
-        for session_id in tuple(self._shelves):
+        for session_id in tuple(self._accounts):
             self.remove(session_id)
         self.ended()
         return closed

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
-from vidlink.sentinel.spool.account import Shelf, Stored
+from vidlink.sentinel.spool.account import Account, Stored
 from vidlink.sentinel.spool.complaints import Complaints
 from vidlink.sentinel.spool.folder import SpoolFolder, take_folder
-from vidlink.sentinel.spool.inbox import Desk
+from vidlink.sentinel.spool.inbox import Inbox
 from vidlink.sentinel.spool.recovery import Remains, find_sessions
 from vidlink.sentinel.spool.spool import Spool
 from vidlink.sentinel.spool.thread import SpoolThread
@@ -60,17 +60,17 @@ def open_spool(
     disk = disk or Disk()
     place = take_folder(folder, sentinel_id, disk)
     remains = _find(disk, place)
-    desk = Desk()
+    inbox = Inbox()
     spool = Spool(
-        desk,
-        map(_shelf, remains),
+        inbox,
+        map(_account, remains),
         most_bytes=most_bytes,
         memory_bytes=memory_bytes,
         complaints=Complaints(folder, on_trouble, monotonic),
     )
     writer = Writer(
         place.path,
-        desk,
+        inbox,
         disk,
         chunk_bytes=max(LEAST_CHUNK_BYTES, min(CHUNK_BYTES, most_bytes // 16)),
         keep_free_bytes=min(KEEP_FREE_BYTES, disk.total_bytes(place.path) // 10),
@@ -84,13 +84,13 @@ def open_spool(
         place.release()
         call_in_reactor(spool.ended)
 
-    call_when_running(make_runner(writer, desk, place.sign, done).start)
+    call_when_running(make_runner(writer, inbox, place.sign, done).start)
     return spool
 
 
-def _shelf(remains: Remains) -> Shelf:
+def _account(remains: Remains) -> Account:
     chunks = (Stored(one.number, one.size_bytes, one.index) for one in remains.chunks)
-    return Shelf(remains.init, remains.state, chunks)
+    return Account(remains.init, remains.state, chunks)
 
 
 def _find(disk: Disk, place: SpoolFolder) -> list[Remains]:

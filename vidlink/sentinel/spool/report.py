@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vidlink.sentinel.spool.layout import Place
+from vidlink.sentinel.spool.layout import EntryPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Placed:
     session_id: str
     number: int
     size_bytes: int
-    places: list[Place]
+    places: list[EntryPlace]
 
 
 @dataclass(slots=True)
