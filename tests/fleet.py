@@ -35,7 +35,7 @@ from vidlink.plugins import find_codecs
 from vidlink.sentinel.capture.cadence import Cadence
 from vidlink.sentinel.capture.encoders import SOFTWARE, EncoderSettings
 from vidlink.sentinel.service import SentinelService
-from vidlink.sentinel.sources.picture import Pattern
+from vidlink.sentinel.sources.picture import PatternPicture
 from vidlink.sentinel.tap import (
     HANDSHAKE_SECONDS,
     PING_SECONDS,
@@ -65,7 +65,7 @@ class Film:
     def shoot(cls) -> Film:
         """Encode the test picture, as a Sentinel would."""
         encoder = EncoderSettings(SOFTWARE, *FILM_SIZE).open(*FILM_SIZE)
-        pattern = Pattern("fleet", *FILM_SIZE)
+        pattern = PatternPicture("fleet", *FILM_SIZE)
         began_us, step = wall_clock_us(), encoder.timescale // 5
         frames = tuple(
             encoder.encode(pattern.draw(began_us + 200_000 * n, n), step * n, n == 0)
@@ -130,8 +130,8 @@ class Projector:
 
     def _show(self) -> None:
         self._due = None
-        shot = self._cadence.take(self._clock.seconds())
-        self._place = 0 if shot.keyframe else self._place + 1
+        shot = self._cadence.place_shot(self._clock.seconds())
+        self._place = 0 if shot.is_keyframe else self._place + 1
         self._wait()
         if self._announced != shot.epoch:
             self._announced = shot.epoch
@@ -142,7 +142,7 @@ class Projector:
             start_time_us=self._now_us(),
             duration=shot.duration,
             duration_ms=shot.duration_ms,
-            keyframe=shot.keyframe,
+            keyframe=shot.is_keyframe,
             framerate_mhz=shot.framerate_mhz,
             data=self._film.frames[self._place % FILM_FRAMES],
         )

@@ -51,7 +51,7 @@ class UplinkProtocol(DialledProtocol):
     _log = Logger()
     factory: UplinkFactory
     backlog_bytes = 0
-    _paused = False
+    _is_paused = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class UplinkProtocol(DialledProtocol):
         if self.state != self.STATE_OPEN:
             return
         payload, is_binary = self.codec.encode(message)
-        if self._paused or self._queue:
+        if self._is_paused or self._queue:
             self._queue.append((payload, is_binary))
             self.backlog_bytes += len(payload)
         else:
@@ -90,7 +90,7 @@ class UplinkProtocol(DialledProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether neither this nor the transport has anything left to send."""
-        return not self._paused and not self._queue and self.state == self.STATE_OPEN
+        return not self._is_paused and not self._queue and self.state == self.STATE_OPEN
 
     def close(self, error: PeerError) -> None:
         """Say `error` in band and close with its code. A second call does nothing."""
@@ -100,12 +100,12 @@ class UplinkProtocol(DialledProtocol):
 
     def pauseProducing(self) -> None:
         """The transport is full."""
-        self._paused = True
+        self._is_paused = True
 
     def resumeProducing(self) -> None:
         """The transport is empty: what has waited goes first."""
-        self._paused = False
-        while self._queue and not self._paused and self.state == self.STATE_OPEN:
+        self._is_paused = False
+        while self._queue and not self._is_paused and self.state == self.STATE_OPEN:
             payload, is_binary = self._queue.popleft()
             self.backlog_bytes -= len(payload)
             self.sendMessage(payload, is_binary)
@@ -114,7 +114,7 @@ class UplinkProtocol(DialledProtocol):
 
     def stopProducing(self) -> None:
         """The transport is gone."""
-        self._paused = True
+        self._is_paused = True
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, or was refused in the handshake."""

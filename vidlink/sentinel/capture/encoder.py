@@ -31,12 +31,12 @@ from vidlink.fmp4 import (
 )
 from vidlink.sentinel.capture.roles import IEncoder
 
+#: Ticks a second. The usual clock of video, fine to 11 us, and the same at every frame rate.
 TIMESCALE = 90_000
-"""Ticks a second. The usual clock of video, fine to 11 us, and the same at every frame rate."""
 
 _NOMINAL_RATE = 5
+#: The number of BT.709 among colour primaries, transfers and matrices (ITU-T H.273).
 _BT709 = 1
-"""The number of BT.709 among colour primaries, transfers and matrices (ITU-T H.273)."""
 _UNSPECIFIED = 2
 _LARGE_HEIGHT = 720
 
@@ -91,7 +91,7 @@ class H264Encoder:
         except NotMedia as error:
             raise CaptureError(f"the encoder {name} gives no initialization: {error}") from None
         extradata = self._stream.codec_context.extradata or b""
-        self._lengths = extradata[:1] == b"\1"
+        self._has_lengths = extradata[:1] == b"\1"
 
     def _add_stream(self, name: str, options: dict[str, str]) -> VideoStream:
         stream = cast(VideoStream, self._container.add_stream(name, rate=_NOMINAL_RATE))
@@ -110,8 +110,8 @@ class H264Encoder:
         """Whether `picture` has the size that this encoder was opened for."""
         return (picture.width, picture.height) == self._source_size
 
-    def encode(self, picture: VideoFrame, media_time: int, keyframe: bool) -> bytes:
-        """Encode one picture, as an IDR if `keyframe` (the first is one whatever it says).
+    def encode(self, picture: VideoFrame, media_time: int, is_keyframe: bool) -> bytes:
+        """Encode one picture, as an IDR if `is_keyframe` (the first is one whatever it says).
 
         The encoder itself counts pictures, `_NOMINAL_RATE` a second, so that its rate control
         allows each the same however far apart they are; `media_time` may be anything.
@@ -125,12 +125,12 @@ class H264Encoder:
             frame = self._converted(picture)
             frame.pts, frame.time_base = self._pts, Fraction(1, TIMESCALE)
             self._pts += TIMESCALE // _NOMINAL_RATE
-            frame.pict_type = PictureType.I if keyframe else PictureType.NONE
+            frame.pict_type = PictureType.I if is_keyframe else PictureType.NONE
             packets = [bytes(packet) for packet in self._stream.encode(frame)]
             if len(packets) != 1:
                 raise CaptureError(f"it gave {len(packets)} packets for one picture")
-            units = split_avc(packets[0]) if self._lengths else split_annexb(packets[0])
-            return sample_of(units, self.init, keyframe)
+            units = split_avc(packets[0]) if self._has_lengths else split_annexb(packets[0])
+            return sample_of(units, self.init, is_keyframe)
         except (FFmpegError, ValueError, NotMedia, CaptureError) as error:
             raise CaptureError(f"the encoder {self.name} has failed: {error}") from None
 
@@ -154,14 +154,14 @@ class H264Encoder:
         )
 
 
-def sample_of(units: list[bytes], init: bytes, keyframe: bool) -> bytes:
+def sample_of(units: list[bytes], init: bytes, is_keyframe: bool) -> bytes:
     """Make an MP4 sample of what an encoder gave for one picture.
 
     Raises:
         CaptureError: it was to be a keyframe and is none, or it brings other parameters than
             stand in the initialization segment.
     """
-    if keyframe and IDR not in {unit_type(unit) for unit in units}:
+    if is_keyframe and IDR not in {unit_type(unit) for unit in units}:
         raise CaptureError("it makes no keyframe when told to")
     if any(unit_type(unit) in PARAMETER_SETS and unit not in init for unit in units):
         raise CaptureError("it has changed its parameters")

@@ -36,7 +36,7 @@ class IEncoder(Interface):
     init = Attribute("""`bytes`: the initialization segment; never changes.""")
     timescale = Attribute("""`int`: ticks a second of `media_time`.""")
 
-    def encode(picture: Any, media_time: int, keyframe: bool) -> bytes:
+    def encode(picture: Any, media_time: int, is_keyframe: bool) -> bytes:
         """One picture as length-prefixed NAL units (ISO/IEC 14496-15), never a frame late."""
 
     def fits(picture: Any) -> bool:

@@ -1,6 +1,6 @@
 """FFmpeg's inputs, opened so that whatever goes wrong is one clear line for a person.
 
-What is done with an open input is the business of the `source_*` modules beside this one.
+What is done with an open input is the business of the modules beside this one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from av.video.stream import VideoStream
 
 from vidlink.errors import UserMistake
 
+#: For inputs that come over a network; others do not ask.
 OPEN_SECONDS, READ_SECONDS = 10.0, 10.0
-"""For inputs that come over a network; others do not ask."""
 
 
 def reason(error: FFmpegError) -> str:

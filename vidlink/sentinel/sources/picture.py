@@ -89,7 +89,7 @@ def _crc16(data: bytes) -> int:
     return crc
 
 
-class Pattern:
+class PatternPicture:
     """Draws the test picture of one Sentinel: its id, clock and number on a moving ground.
 
     `width` and `height` are in pixels, even, and at least 128 x 72.
