@@ -49,11 +49,14 @@ class ProctorProtocol(DialledProtocol):
         self._is_leaving = False
 
     async def accepted(self) -> ProctorRegistered:
-        """Waits for the server's `registered`; ends the connection if that does not come."""
+        """The server's `registered`; waited for, and the connection ends if it does not come."""
         return await self._accepted
 
     def say(self, message: Message) -> None:
-        """Send `message`; raises what ended the connection if it is over."""
+        """Send `message`.
+
+        :raises VidlinkError: if the connection is over; the class says why it is.
+        """
         if self._why is not None:
             raise self._why
         if self.state != self.STATE_OPEN:
@@ -82,7 +85,7 @@ class ProctorProtocol(DialledProtocol):
         self.deadline.start(CONNECT_SECONDS, lambda: self._fail(Unreachable(late)))
 
     def connectionLost(self, reason: Failure) -> None:
-        """It is gone; where nothing was agreed upon, it matters why."""
+        """The connection is gone; where nothing was agreed upon, it matters why."""
         if not self.is_agreed:
             self._cause = reason.value
         super().connectionLost(reason)
@@ -94,7 +97,7 @@ class ProctorProtocol(DialledProtocol):
         super().dataReceived(data)
 
     def no_format(self) -> None:
-        """Whoever answers is no VidLink server."""
+        """End a connection to somebody who is no VidLink server."""
         self._fail(BadAnswer(f"{self.factory.url} does not speak VidLink"))
 
     def agreed(self) -> None:
@@ -102,7 +105,7 @@ class ProctorProtocol(DialledProtocol):
         self.sendMessage(*self.codec.encode(ProctorRegister(self.factory.software)))
 
     def not_understood(self, error: PeerError) -> None:
-        """End it at once."""
+        """End a connection to somebody who says what is no message."""
         self._fail(BadAnswer(f"{self.factory.url} says what cannot be read: {error}"))
 
     def received(self, message: Message, size_bytes: int) -> None:
@@ -159,7 +162,7 @@ class ProctorProtocol(DialledProtocol):
         self._fail(Unreachable(silent))
 
     def _fail(self, why: VidlinkError) -> None:
-        """End it at once, for this reason."""
+        """End the connection at once, for this reason."""
         self._why = why
         self._abort()
 

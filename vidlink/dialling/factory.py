@@ -1,4 +1,7 @@
-"""How a WebSocket is opened by whoever connects to the server; for sentinels and clients alike."""
+"""The WebSocket of sentinels and clients before it is open: formats offered, bounds, time-outs.
+
+One connection of it is :mod:`vidlink.dialling.protocol`.
+"""
 
 from __future__ import annotations
 

@@ -57,19 +57,19 @@ class DialledProtocol(WebSocketClientProtocol):
             self.received(message, len(payload))
 
     def no_format(self) -> None:
-        """The server speaks no format of ours."""
+        """Do something about a server that speaks no format of ours."""
         raise NotImplementedError
 
     def agreed(self) -> None:
-        """Server and we have a format."""
+        """Begin: a format is agreed on."""
         raise NotImplementedError
 
     def received(self, message: Message, size_bytes: int) -> None:
-        """The server has said `message`, in so many octets."""
+        """Do something about `message` of the server, of so many octets."""
         raise NotImplementedError
 
     def not_understood(self, error: PeerError) -> None:
-        """The server has said what is no message."""
+        """Do something about a server that says what is no message."""
         raise NotImplementedError
 
     def sendCloseFrame(self, *close: object, **named: object) -> None:

@@ -85,7 +85,7 @@ class Ranges:
 
 
 def missing(ranges: Iterable[Range], first: int, last: int) -> Iterator[Range]:
-    """What `ranges`, which ascend and do not overlap, leave open of `first` to `last`."""
+    """The ranges that `ranges`, which ascend and do not overlap, leave of `first` to `last`."""
     for low, high in ranges:
         if low > last:
             break

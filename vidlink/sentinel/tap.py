@@ -42,7 +42,7 @@ MIN_SPOOL_BYTES = 4 * 1024 * 1024
 
 
 class Options(OneLineOptions):
-    """What the operator may choose."""
+    """The options of a Sentinel."""
 
     command = COMMAND
     synopsis = "--id ID [options]"
@@ -92,9 +92,9 @@ class Options(OneLineOptions):
 
 
 def identity(options: Options, codec: ICodec) -> Registration:
-    """Who this process is: the id it was given, and an instance of its own.
+    """The name of this process: the id it was given, and an instance of its own.
 
-    :raises UserMistake: the name or the group cannot be sent.
+    :raises UserMistake: if the name or the group cannot be sent.
     """
     software = f"vidlink/{vidlink.__version__} ({platform.system()})"
     instance = secrets.token_urlsafe(18)
@@ -154,9 +154,9 @@ def _assemble(options: Options) -> SentinelService:
 
 
 def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: Any) -> ISpool:
-    """Where what is not acknowledged is kept.
+    """The spool that is asked for: a folder, or memory.
 
-    :raises UserMistake: the folder cannot be used.
+    :raises UserMistake: if the folder cannot be used.
     """
     if options["spool"] is None:
         size_bytes = options["spool-bytes"] or SPOOL_BYTES
@@ -177,9 +177,9 @@ def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: A
 
 
 def _source(options: Options) -> ISource:
-    """What is captured.
+    """The source that is asked for.
 
-    :raises UserMistake: it cannot be opened; found out now, while somebody is looking.
+    :raises UserMistake: if it cannot be opened; found out now, while somebody is looking.
     """
     source = make_source(
         options["source"],

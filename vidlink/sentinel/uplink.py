@@ -1,4 +1,7 @@
-"""The Sentinel's socket: reconnects for ever; the conversation is :mod:`vidlink.links.uplink`."""
+"""The Sentinel's socket; the conversation on it is :mod:`vidlink.links.uplink`.
+
+Format, messages and closing are :mod:`vidlink.dialling.protocol`'s; `service` reconnects for ever.
+"""
 
 from __future__ import annotations
 
@@ -58,12 +61,12 @@ class UplinkProtocol(DialledProtocol):
         self._queue: deque[tuple[bytes, bool]] = deque()
 
     def no_format(self) -> None:
-        """Whoever answers is no VidLink server; that may change."""
+        """Close a connection to somebody who is no VidLink server; that may change."""
         self.factory.complain("the server does not speak VidLink at this address")
         self.sendClose()
 
     def agreed(self) -> None:
-        """The conversation begins."""
+        """Begin the conversation."""
         keep_queue_short(self.transport)
         self.transport.registerProducer(self, True)
         self.factory.uplink.connected(self)
@@ -73,7 +76,7 @@ class UplinkProtocol(DialledProtocol):
         self.factory.uplink.received(message)
 
     def not_understood(self, error: PeerError) -> None:
-        """The conversation is over, and the server is told why."""
+        """End the conversation, and tell the server why."""
         self.factory.uplink.fail(error)
 
     def send(self, message: Message) -> None:
@@ -89,7 +92,7 @@ class UplinkProtocol(DialledProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether neither this nor the transport has anything left to send."""
+        """True if neither this nor the transport has anything left to send."""
         return not self._is_paused and not self._queue and self.state == self.STATE_OPEN
 
     def close(self, error: PeerError) -> None:

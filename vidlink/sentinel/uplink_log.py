@@ -89,7 +89,7 @@ class UplinkLog:
         )
 
     def on_set_aside(self, session_id: str) -> None:
-        """It is not the session's turn any more."""
+        """A session is not offered any more."""
         self._log.error(
             "the server closes whenever it is sent session {session}; it is set aside",
             session=session_id,

@@ -1,4 +1,4 @@
-"""When the next picture is due, and what it is: the decisions of the capture, without threads.
+"""The beat of the capture: when a picture is due and whether it is a keyframe, without threads.
 
 Times are seconds of a monotonic clock that the caller reads. Taking pictures is `capture`'s.
 """
@@ -90,14 +90,14 @@ class Cadence:
             self._due_seconds = max(now_seconds, self._last_seconds + self._period_seconds)
 
     def wait_seconds(self, now_seconds: float) -> float | None:
-        """How long until the next picture is due; None before the first session."""
+        """The time until the next picture is due; None before the first session."""
         if self.epoch == 0:
             return None
         wait = self._due_seconds - now_seconds
         return wait if wait > _GRAIN_SECONDS else 0.0
 
     def place_shot(self, now_seconds: float) -> Shot:
-        """The picture of `now_seconds` has been taken: what it is."""
+        """Place the picture that was taken at `now_seconds` in its session."""
         if self._began_seconds is None:
             self._began_seconds = now_seconds
             self._last_media_time = -1
@@ -121,7 +121,7 @@ class Cadence:
         )
 
     def failed(self, now_seconds: float) -> float:
-        """No picture could be taken. Returns how long to wait: longer each time."""
+        """Wait after a picture that could not be taken; so many seconds, longer each time."""
         wait = self._retry_seconds
         self._retry_seconds = min(2 * wait, LONGEST_RETRY_SECONDS)
         self._is_keyframe_wanted = True

@@ -1,7 +1,7 @@
 """The capture: a thread of its own that takes pictures, encodes them, and hands them over.
 
-When a picture is due and what it is decides `cadence`; where it comes from is `choice`'s and
-how it is encoded `encoder`'s business; who gets it is the uplink.
+`cadence` decides when a picture is due, :mod:`vidlink.sentinel.sources` gives it, `encoder` encodes
+it, and the uplink gets it by `frames`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from vidlink.sentinel.capture.roles import IEncoder, ISource
 
 
 class OpensEncoders(Protocol):
-    """What the capture needs to know of `encoders.EncoderSettings`."""
+    """The part of `encoders.EncoderSettings` that the capture needs."""
 
     def open(self, width: int, height: int) -> IEncoder:
-        """An encoder for pictures of this size; raises `CaptureError`."""
+        """An encoder for pictures of this size.
+
+        :raises ~vidlink.errors.CaptureError: if it cannot be opened.
+        """
 
 
 @implementer(ICapture)
@@ -40,8 +43,7 @@ class Capture:
     before its first frame; a picture of another size begins a new epoch by itself. A source
     or an encoder that fails is opened again, later each time; meanwhile there are no frames.
 
-    At most `frames.MAX_FRAMES` frames wait for the reactor; see `FrameQueue` for what happens
-    then.
+    At most `frames.MAX_FRAMES` frames wait for the reactor; `FrameQueue` says what happens then.
 
     :param on_init: takes a `MediaInit`; like the next two called in the reactor's thread.
     :param on_frame: takes an `EncodedFrame`.
@@ -143,7 +145,7 @@ class Capture:
         return False
 
     def step(self) -> bool:
-        """What the thread does whenever a picture is due; False if none is."""
+        """Take the picture that is due, as the thread does; False if none is."""
         with self._changed:
             if self._cadence.wait_seconds(self._monotonic()) != 0:
                 return False

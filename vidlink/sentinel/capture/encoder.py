@@ -56,8 +56,7 @@ class H264Encoder:
     :param pixel_format: what it takes: ``yuv420p`` or ``nv12``.
     :param source_size: width and height of the pictures that will come.
     :param size: width and height to encode them in.
-
-    Raises :exc:`~vidlink.errors.CaptureError` if it cannot be opened.
+    :raises CaptureError: if it cannot be opened.
     """
 
     timescale = TIMESCALE
@@ -107,7 +106,7 @@ class H264Encoder:
         return stream
 
     def fits(self, picture: VideoFrame) -> bool:
-        """Whether `picture` has the size that this encoder was opened for."""
+        """True if `picture` has the size that this encoder was opened for."""
         return (picture.width, picture.height) == self._source_size
 
     def encode(self, picture: VideoFrame, media_time: int, is_keyframe: bool) -> bytes:
@@ -116,9 +115,8 @@ class H264Encoder:
         The encoder itself counts pictures, `_NOMINAL_RATE` a second, so that its rate control
         allows each the same however far apart they are; `media_time` may be anything.
 
-        Raises:
-            CaptureError: the encoder has failed, holds the frame back, makes no keyframe, or
-                has changed the parameters that its initialization segment holds.
+        :raises CaptureError: if the encoder has failed, holds the frame back, makes no keyframe,
+            or has changed the parameters that its initialization segment holds.
         """
         try:
             # The frame may be the source's own, with the type it was decoded as: always set it.
@@ -155,11 +153,10 @@ class H264Encoder:
 
 
 def sample_of(units: list[bytes], init: bytes, is_keyframe: bool) -> bytes:
-    """Make an MP4 sample of what an encoder gave for one picture.
+    """Make an MP4 sample of the NAL units that an encoder gave for one picture.
 
-    Raises:
-        CaptureError: it was to be a keyframe and is none, or it brings other parameters than
-            stand in the initialization segment.
+    :raises CaptureError: if it was to be a keyframe and is none, or brings other parameters than
+        stand in the initialization segment.
     """
     if is_keyframe and IDR not in {unit_type(unit) for unit in units}:
         raise CaptureError("it makes no keyframe when told to")

@@ -1,4 +1,4 @@
-"""The bounded road from the capture's thread to the reactor's."""
+"""Encoded frames between the capture's thread and the reactor's: a bounded queue."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where pictures come from: `--source` made into an `ISource`.
+"""The choice of a source: `--source` made into an `ISource`.
 
-The kinds of source are in the modules beside this one.
+The kinds of source are the modules beside this one.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ def make_source(
 
     `sentinel_id` is written on the test picture; `platform` is `sys.platform`.
 
-    Raises:
-        UserMistake: there is no such source, or not on this machine.
+    :raises UserMistake: if there is no such source, or not on this machine.
     """
     kind, _, rest = text.partition(":")
     if kind == "screen" and not rest:

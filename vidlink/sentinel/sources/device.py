@@ -32,7 +32,7 @@ _LONGEST_SECONDS = 5.0
 
 
 class Throttle:
-    """How long to wait before a picture counts as shown, so that nothing is read too fast.
+    """Waits before a picture counts as shown, so that nothing is read too fast.
 
     A real device blocks until it has a picture, and is never waited for, whatever its clock
     says. An input that makes pictures as fast as they are read is held to their times.
@@ -45,7 +45,7 @@ class Throttle:
     def wait_seconds(
         self, picture_seconds: float, read_seconds: float, now_seconds: float
     ) -> float:
-        """How long to wait, at monotonic time `now_seconds`.
+        """The wait, at monotonic time `now_seconds`.
 
         `picture_seconds` is the time that the picture bears, `read_seconds` how long it took
         to read it.
@@ -79,8 +79,7 @@ class _Drain:
     def newest(self, wait_seconds: float) -> tuple[VideoFrame, float]:
         """The newest picture and when it was read; the first is waited for so long.
 
-        Raises:
-            CaptureError: the input has ended or failed, or gives nothing.
+        :raises CaptureError: if the input has ended or failed, or gives nothing.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._picture or self._trouble, wait_seconds)

@@ -43,7 +43,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Barcode:
-    """What is burnt into a picture: when it was taken, and the how manieth it is."""
+    """The bar code of a picture: when it was taken, and the how manieth it is."""
 
     time_ms: int
     number: int

@@ -51,7 +51,7 @@ class ScreenSource:
             self._opened_seconds = None
 
     def grab(self, now_seconds: float) -> VideoFrame:
-        """What is on the screen now."""
+        """The picture that is on the screen now."""
         self.open()
         if self._opened_seconds is None:
             self._opened_seconds = now_seconds

@@ -27,10 +27,9 @@ class Stored:
 
 
 class Account:
-    """What is held: `chunks` on the disk, in order, and behind them what is `waiting` for it.
+    """One session: `chunks` on the disk, in order, and behind them what is `waiting` for it.
 
-    `is_broken`: what would follow was dropped up to the newest, so that only a keyframe is of
-    use.
+    `is_broken`: everything up to the newest was dropped, so that only a keyframe is of use.
     """
 
     def __init__(self, init: bytes, state: SavedState, chunks: Iterable[Stored] = ()) -> None:
@@ -48,7 +47,7 @@ class Account:
         self._first_chunk = state.first_chunk
 
     def state(self) -> SavedState:
-        """What is to be on the disk beside the segments."""
+        """The state that is to be on the disk beside the segments."""
         return SavedState(
             self.session_id,
             self._begun,
@@ -61,7 +60,7 @@ class Account:
         )
 
     def shown(self) -> SpooledSession:
-        """What the uplink sees."""
+        """The session as the uplink sees it."""
         return SpooledSession(
             self.session_id,
             self.init,
@@ -94,7 +93,7 @@ class Account:
         return self.chunks[-1]
 
     def holds(self, sequence: int) -> bool:
-        """Whether this one is held."""
+        """True if this one is held."""
         return sequence in self.waiting or any(
             one.index.between(sequence, sequence, 0) for one in self.chunks
         )
@@ -104,15 +103,15 @@ class Account:
         return next((one for one in self.chunks if len(one.index)), None)
 
     def drop_chunk(self, chunk: Stored) -> list[Segment]:
-        """Lose what is held of `chunk`, the oldest, and on to the next keyframe; what of that
-        was waiting."""
+        """Lose what is held of `chunk`, the oldest, and on to the next keyframe; returns what of
+        that was waiting."""
         first, last = chunk.index.first, chunk.index.last
         following = self._keyframe_after(last)
         through = following - 1 if following is not None else self.newest or last
         return self._drop(first, through, following is None)
 
     def drop_waiting(self) -> list[Segment]:
-        """Lose the oldest that waits, up to the next keyframe; what that was."""
+        """Lose the oldest that waits, up to the next keyframe; returns what that was."""
         waiting = iter(self.waiting.values())
         first = next(waiting).sequence
         following = next((one.sequence for one in waiting if one.keyframe), None)
@@ -120,7 +119,7 @@ class Account:
         return self._drop(first, through, following is None)
 
     def drop(self, first: int, last: int, cause: str) -> list[Segment]:
-        """These are given up, unless they are acknowledged; what of them was waiting."""
+        """Give these up, unless they are acknowledged; returns what of them was waiting."""
         self.newest = last if self.newest is None else max(self.newest, last)
         first = max(first, -1 if self.acknowledged is None else self.acknowledged + 1)
         if first > last:
@@ -138,7 +137,7 @@ class Account:
             self.dropped = (merged, *self.dropped[2:])
 
     def forget(self, sequence: int) -> list[Segment]:
-        """Everything up to `sequence` is acknowledged; what of it was waiting."""
+        """Forget everything up to `sequence`, which is acknowledged; returns what of it waited."""
         if self.acknowledged is None or sequence > self.acknowledged:
             self.acknowledged = sequence
         for chunk in self.chunks:
@@ -147,7 +146,7 @@ class Account:
         return self._stop_waiting(0, sequence)
 
     def waiting_between(self, first: int, last: int, most_bytes: int) -> list[Segment]:
-        """What waits from `first` to `last`: at most `most_bytes` of it, but one at least."""
+        """Segments that wait, `first` to `last`: at most `most_bytes` of them, but one at least."""
         found: list[Segment] = []
         for sequence, segment in self.waiting.items():
             if sequence < first:

@@ -1,6 +1,6 @@
 """One chunk being written: entries appended to one file, which is never touched again later.
 
-Everything here is called in the spool's thread, may block, and raises :exc:`OSError`.
+Everything here is called in the spool's thread, may block, and fails with an `OSError`.
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ class Chunk:
         self._write([pack_state(state)])
 
     def seal(self, state: SavedState) -> None:
-        """Nothing more will be written: end it with the state and the index."""
+        """End the chunk with the state and the index; nothing more will be written."""
         noted = pack_state(state)
         self._write([noted, pack_index([*self._index, *self.unsynced], len(noted))])
 
     def sync(self) -> list[EntryPlace]:
-        """Make what was written survive a power cut; what of it are segments."""
+        """Make what was written survive a power cut; returns the places of its segments."""
         self._disk.fdatasync(self._descriptor)
         self._synced_bytes = self.size_bytes
         synced, self.unsynced = self.unsynced, []
@@ -100,7 +100,7 @@ class Chunk:
         self._disk.close(self._descriptor)
 
     def abandon(self) -> None:
-        """After an error: what is not known to be on disk will be written elsewhere."""
+        """Let go after an error; what is not known to be on disk is to be written elsewhere."""
         self.unsynced = []
         with contextlib.suppress(OSError):
             self.close()

@@ -1,4 +1,4 @@
-"""What crosses between the reactor's thread and the spool's: what is to be written, and reads.
+"""The inbox of the spool's thread: what the reactor's wants to have written, and read.
 
 Segments wait here until they are on the disk, and are read from here until then. The bound of
 what may wait is kept by whoever puts it here; everything else is one thing a session.
@@ -44,8 +44,7 @@ class Pending:
 
 
 class Inbox:
-    """Shared by both threads; no method waits for a disk, and only
-    :meth:`wait` waits at all."""
+    """The orders of the reactor's thread. No method waits for a disk; only :meth:`wait` waits."""
 
     def __init__(self) -> None:
         self._condition = Condition()
@@ -59,45 +58,45 @@ class Inbox:
     # For the reactor's thread
 
     def begin(self, init: bytes, state: SavedState, is_noted: bool) -> None:
-        """A session; `is_noted`: the disk has it already."""
+        """Begin a session; `is_noted`: the disk has it already."""
         with self._condition:
             self._pending[state.session_id] = Pending(init, state, is_noted=is_noted)
             if not is_noted:
                 self._touch(state.session_id)
 
     def put(self, segment: Segment) -> None:
-        """One more segment, to be written."""
+        """Have one more segment written."""
         with self._condition:
             self._pending[segment.session_id].waiting[segment.sequence] = segment
             self._touch(segment.session_id)
 
     def discard(self, session_id: str, sequences: list[int]) -> None:
-        """These need not be written any more, or are on the disk."""
+        """Let go of these, which need not be written any more, or are on the disk."""
         with self._condition:
             for sequence in sequences:
                 self._pending[session_id].waiting.pop(sequence, None)
 
     def note(self, state: SavedState) -> None:
-        """How things are with a session now."""
+        """Have the state of a session written."""
         with self._condition:
             pending = self._pending[state.session_id]
             pending.state, pending.is_noted = state, False
             self._touch(state.session_id)
 
     def doom(self, session_id: str, number: int) -> None:
-        """A chunk is of no use any more."""
+        """Have a chunk removed that is of no use any more."""
         with self._condition:
             self._pending[session_id].doomed.append(number)
             self._touch(session_id)
 
     def renew(self, session_id: str) -> None:
-        """Nothing in the newest chunk is held: begin another, so that it can go."""
+        """Have another chunk begun, so that the newest, of which nothing is held, can go."""
         with self._condition:
             self._pending[session_id].is_fresh_due = True
             self._touch(session_id)
 
     def remove(self, session_id: str) -> None:
-        """Nothing is to be kept of a session."""
+        """Have nothing kept of a session."""
         with self._condition:
             del self._pending[session_id]
             self._dirty.pop(session_id, None)
@@ -105,19 +104,19 @@ class Inbox:
             self._condition.notify()
 
     def ask(self, read: Read) -> None:
-        """Read this when there is time."""
+        """Have this read when there is time."""
         with self._condition:
             self._reads.append(read)
             self._condition.notify()
 
     def hurry(self) -> None:
-        """What was put here is to be synced as soon as it is written."""
+        """Have what was put here synced as soon as it is written."""
         with self._condition:
             self._is_sync_due = True
             self._condition.notify()
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Have the thread end; nothing more will come."""
         with self._condition:
             self.is_closing = True
             self._condition.notify()
@@ -143,7 +142,7 @@ class Inbox:
             )
 
     def collect_sync_due(self) -> bool:
-        """Whether what is written now is to be synced at once."""
+        """True if what is written now is to be synced at once."""
         with self._condition:
             is_due, self._is_sync_due = self._is_sync_due, False
             return is_due
@@ -166,7 +165,7 @@ class Inbox:
             return list(self._dirty)
 
     def state(self, session_id: str) -> SavedState | None:
-        """How things are with a session; None if it is removed."""
+        """The state of a session; None if it is removed."""
         with self._condition:
             pending = self._pending.get(session_id)
             return pending.state if pending else None
@@ -192,7 +191,7 @@ class Inbox:
             return work
 
     def retry(self, session_id: str, doomed: Iterable[int]) -> None:
-        """What was taken could not be done: it is to be done again."""
+        """Have done again what was collected and could not be done."""
         with self._condition:
             pending = self._pending.get(session_id)
             if pending is not None:

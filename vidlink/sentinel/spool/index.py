@@ -1,4 +1,4 @@
-"""What is held of one chunk, in memory: thirteen octets a segment, in the order of sequences."""
+"""The index of one chunk in memory: thirteen octets for each segment that is held."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ChunkIndex:
         return (self._at(number) for number in range(len(self)))
 
     def add(self, place: EntryPlace) -> None:
-        """One more at the end; one that does not follow the last is passed over."""
+        """Add one more at the end; one that does not follow the last is passed over."""
         if len(self) and place.sequence <= self.last:
             return
         self._sequences.append(place.sequence)
@@ -58,11 +58,11 @@ class ChunkIndex:
         return self._sequences[-1]
 
     def forget(self, sequence: int) -> None:
-        """Nothing up to `sequence` is held any more."""
+        """Take out everything up to `sequence`."""
         self._cut(0, bisect_right(self._sequences, sequence))
 
     def discard(self, first: int, last: int) -> None:
-        """Nothing from `first` to `last` is held any more."""
+        """Take out everything from `first` to `last`."""
         self._cut(bisect_left(self._sequences, first), bisect_right(self._sequences, last))
 
     def keyframe_after(self, sequence: int) -> int | None:
@@ -71,7 +71,7 @@ class ChunkIndex:
         return None if found < 0 else self._sequences[found]
 
     def between(self, first: int, last: int, most_bytes: int) -> list[EntryPlace]:
-        """What is held from `first` to `last`: at most `most_bytes` of it, but one at least."""
+        """Places held from `first` to `last`: at most `most_bytes` of them, but one at least."""
         found: list[EntryPlace] = []
         for number in range(bisect_left(self._sequences, first), len(self)):
             place = self._at(number)
@@ -95,5 +95,5 @@ class ChunkIndex:
 
 
 def end_of(place: EntryPlace) -> int:
-    """Where the entry at `place` ends."""
+    """The octet behind the entry at `place`."""
     return place.offset + ENTRY_BYTES + place.size_bytes

@@ -28,7 +28,7 @@ TRAILER = Struct("!4sI")
 
 
 class EntryKind(IntEnum):
-    """What an entry holds."""
+    """The content of an entry."""
 
     SEGMENT = 1
     INIT = 2
@@ -50,13 +50,13 @@ class Entry:
     check: int
 
     def holds(self, payload: Octets) -> bool:
-        """Whether `payload` is what was written behind this head."""
+        """True if `payload` is what was written behind this head."""
         return len(payload) == self.size_bytes and crc32(payload) == self.check
 
 
 @dataclass(frozen=True, slots=True)
 class EntryPlace:
-    """Where the entry of a segment begins in its chunk, and how long its payload is."""
+    """The place of a segment's entry in its chunk, and the size of its payload, in octets."""
 
     sequence: int
     offset: int
@@ -66,7 +66,7 @@ class EntryPlace:
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
-    """What is kept of a session beside its segments.
+    """The state of a session, kept beside its segments.
 
     `begun` puts sessions in order; chunks below `first_chunk` are gone because nothing in them
     was held any more.
@@ -163,7 +163,7 @@ def read_entry(data: Octets, place: int = 0) -> Entry | None:
 
 
 def next_entry(data: bytes, place: int) -> int | None:
-    """Where the next sound entry from `place` on begins; None if there is none."""
+    """The octet where the next sound entry from `place` on begins; None if there is none."""
     while (place := data.find(MAGIC, place)) >= 0:
         if read_entry(data, place) is not None:
             return place
@@ -172,13 +172,13 @@ def next_entry(data: bytes, place: int) -> int | None:
 
 
 def read_places(payload: bytes) -> tuple[tuple[int, ...], ...]:
-    """What an index lists: sequences, offsets, sizes, and whether each is a keyframe."""
+    """The columns of an index: sequences, offsets, sizes, and whether each is a keyframe."""
     records = PLACE.iter_unpack(payload[: len(payload) - TRAILER.size])
     return tuple(zip(*records, strict=True)) or ((), (), (), ())
 
 
 def read_state(payload: bytes) -> SavedState | None:
-    """What :func:`pack_state` wrote; None if it is anything else."""
+    """The state that :func:`pack_state` wrote; None if it is anything else."""
     try:
         known = json.loads(payload)
         state = SavedState(

@@ -46,11 +46,11 @@ class MemorySpool(Spool):
         self._on_trouble = on_trouble
 
     def flush(self, session_id: str) -> Deferred[None]:
-        """Nothing here outlives anything."""
+        """Fires at once: nothing here outlives anything."""
         return succeed(None)
 
     def remove(self, session_id: str) -> None:
-        """Nothing is kept of this session."""
+        """Keep nothing of a session."""
         super().remove(session_id)
         # No thread does it.
         self._inbox.collect_removed()

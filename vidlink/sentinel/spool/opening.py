@@ -28,7 +28,7 @@ KEEP_FREE_BYTES = 1024 * 1024 * 1024
 
 
 class Runner(Protocol):
-    """What does the writer's rounds."""
+    """The thread that does the writer's rounds, or whatever stands for it."""
 
     def start(self) -> None:
         """Begin."""
@@ -54,8 +54,7 @@ def open_spool(
     runs, because it reads. `call_when_running` has the thread started: not before the process
     has gone into the background, if it does, for threads do not go along.
 
-    Raises:
-        UserMistake: the folder cannot be used; the text says why and what to do.
+    :raises UserMistake: if the folder cannot be used; the text says why and what to do.
     """
     disk = disk or Disk()
     place = take_folder(folder, sentinel_id, disk)

@@ -1,4 +1,7 @@
-"""Ranges of sequences that are lost: put together, and cut at what is acknowledged."""
+"""Dropped ranges of one session, each with a cause: put together, and cut.
+
+Sets of sequences without causes are :class:`~vidlink.model.Ranges`.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def insert(dropped: Iterable[DroppedRange], more: DroppedRange) -> tuple[Dropped
 
 
 def after(dropped: Iterable[DroppedRange], sequence: int) -> tuple[DroppedRange, ...]:
-    """What of `dropped` lies behind `sequence`."""
+    """The part of `dropped` that lies behind `sequence`."""
     return tuple(
         replace(one, first=max(one.first, sequence + 1)) for one in dropped if one.last > sequence
     )

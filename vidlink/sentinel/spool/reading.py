@@ -18,7 +18,7 @@ _FINAL = frozenset({errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.
 
 
 class Reader:
-    """Answers what was asked for on the `inbox`; what fails for a passing reason, later."""
+    """Answers the reads in the `inbox`; what fails for a passing reason, later."""
 
     def __init__(
         self, folder: str, inbox: Inbox, disk: Disk, call_in_reactor: Callable[..., object]
@@ -30,7 +30,7 @@ class Reader:
         self._left: list[Read] = []
 
     def round(self) -> bool:
-        """Answer what can be answered; whether something is left."""
+        """Answer what can be answered; returns whether something is left."""
         reads, self._left = [*self._left, *self._inbox.collect_reads()], []
         for read in reads:
             try:

@@ -1,4 +1,4 @@
-"""What the spool's thread tells the reactor's."""
+"""The report of a round, from the spool's thread to the reactor's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Placed:
 
 @dataclass(slots=True)
 class Report:
-    """What a round has come to.
+    """The outcome of a round.
 
     `room_bytes` is how much more may be written before the file system is too full; `trouble`
     says what could not be written, and is empty if all could.

@@ -33,7 +33,7 @@ _MOST_BYTES = 64 * 1024 * 1024
 
 @dataclass(slots=True)
 class Found:
-    """What is in one chunk.
+    """The contents of one chunk.
 
     `holes` are the sequences before which something was lost, as far as is known; `is_cut` says
     that something may be lost behind the last.
@@ -49,7 +49,10 @@ class Found:
 
 
 def scan_chunk(disk: Disk, folder: str, number: int) -> Found:
-    """What is in chunk `number` of the session in `folder`; raises :exc:`OSError`."""
+    """Read chunk `number` of the session in `folder`.
+
+    :raises OSError: if it cannot be read.
+    """
     path = chunk_path(folder, number)
     descriptor = disk.open_for_reading(path)
     try:
@@ -131,7 +134,7 @@ def _add(entry: Entry, place: int, payload: bytes, found: Found) -> None:
 
 
 def reconcile(chunks: list[Found], state: SavedState) -> SavedState:
-    """Make the indexes of a session's `chunks` agree with its `state`; what that is now.
+    """Make the indexes of a session's `chunks` agree with its `state`; returns what that is now.
 
     What is acknowledged or dropped is not held, nothing is held twice, and what was lost without
     a word is remembered as damaged.

@@ -1,13 +1,13 @@
 """The spool as the uplink sees it (:class:`vidlink.interfaces.ISpool`).
 
 Everything here is called in the reactor's thread and none of it touches the disk, which is the
-business of `writer`. It is put together in `opening`; one without a disk is in `memory`.
+business of `writer`. The spool is put together in `opening`; one without a disk is in `memory`.
+What is held, what waits, and what goes at the bound is one idea, and stands together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -17,7 +17,7 @@ from vidlink.model import MAX_RANGES, Segment, SpooledSession
 from vidlink.sentinel.spool.account import Account, Stored
 from vidlink.sentinel.spool.complaints import Complaints
 from vidlink.sentinel.spool.inbox import Inbox, Read
-from vidlink.sentinel.spool.layout import ENTRY_BYTES, SavedState
+from vidlink.sentinel.spool.layout import ENTRY_BYTES, EntryPlace, SavedState
 from vidlink.sentinel.spool.ranges import DAMAGED, FULL
 from vidlink.sentinel.spool.report import Placed, Report
 
@@ -69,10 +69,9 @@ class Spool:
 
     @property
     def load(self) -> float:
-        """How full it is, 0.0 to 1.0: on the disk, or in memory if the disk takes nothing."""
-        held = self._waiting_bytes + sum(
-            chunk.size_bytes for one in self._accounts.values() for chunk in _held_chunks(one)
-        )
+        """The part of the bound that is used, 0.0 to 1.0; if the disk takes nothing, of memory."""
+        chunks = (chunk for one in self._accounts.values() for chunk in one.chunks)
+        held = self._waiting_bytes + sum(one.size_bytes for one in chunks if len(one.index))
         room = max(self._bound_bytes, self._memory_bytes)
         return min(1.0, max(held / room, self._waiting_bytes / self._memory_bytes))
 
@@ -81,7 +80,7 @@ class Spool:
         return tuple(one.shown() for one in self._accounts.values())
 
     def begin(self, session_id: str, init: bytes, is_corrected: bool) -> None:
-        """A new session; nothing if it has begun already."""
+        """Begin a session; nothing if it has begun already."""
         if session_id in self._accounts or self._is_closed:
             return
         while len(self._accounts) >= MAX_SESSIONS:
@@ -115,14 +114,13 @@ class Spool:
             self._dropped(account, account.drop(first, last, cause))
 
     def forget(self, session_id: str, sequence: int) -> None:
-        """Everything up to `sequence` is acknowledged."""
+        """Forget everything up to `sequence`: it is acknowledged."""
         account = self._accounts.get(session_id)
         if account is not None and sequence >= 0:
             self._dropped(account, account.forget(sequence))
 
     def correct(self, session_id: str, offset_us: int) -> None:
-        """From now on this session's times are read with `offset_us` added, if it is the first
-        that is said of it."""
+        """Read this session's times with `offset_us` added from now on; the first word counts."""
         account = self._accounts.get(session_id)
         if account is not None and not account.is_corrected:
             account.is_corrected, account.offset_us = True, offset_us
@@ -137,7 +135,7 @@ class Spool:
         for chunk in account.chunks:
             places = chunk.index.between(first, last, READ_BYTES)
             if places:
-                return self._read(account, Read(session_id, chunk.number, places, _nobody), last)
+                return self._read(account, chunk.number, places, last)
         return succeed(tuple(map(account.given, account.waiting_between(first, last, READ_BYTES))))
 
     def flush(self, session_id: str) -> Deferred[None]:
@@ -151,7 +149,7 @@ class Spool:
         return flushed
 
     def remove(self, session_id: str) -> None:
-        """Nothing is kept of it."""
+        """Keep nothing of a session."""
         account = self._accounts.pop(session_id, None)
         if account is not None:
             self._waited(list(account.waiting.values()))
@@ -170,14 +168,14 @@ class Spool:
         return done
 
     def ended(self) -> None:
-        """The thread has ended."""
+        """Finish closing: the thread has ended."""
         self._has_ended = True
         self._complaints.ended(sum(len(one.waiting) for one in self._accounts.values()))
         while self._closing:
             self._closing.pop().callback(None)
 
     def reported(self, report: Report) -> None:
-        """A round was done."""
+        """Hear what a round has come to."""
         for placed in report.placed:
             self._place(placed)
         self._bound_bytes = min(self._most_bytes, self._stored_bytes + max(0, report.room_bytes))
@@ -285,7 +283,9 @@ class Spool:
     def _cost(self, segment: Segment) -> int:
         return self._segment_bytes + len(segment.data)
 
-    def _read(self, account: Account, wish: Read, last: int) -> Deferred[tuple[Segment, ...]]:
+    def _read(
+        self, account: Account, number: int, places: list[EntryPlace], last: int
+    ) -> Deferred[tuple[Segment, ...]]:
         found: Deferred[tuple[Segment, ...]] = Deferred()
 
         def answer(segments: list[Segment], damaged: list[int]) -> None:
@@ -294,9 +294,9 @@ class Spool:
             if segments or not damaged:
                 found.callback(tuple(map(account.given, segments)))
             else:
-                self.read(account.session_id, wish.places[0].sequence, last).chainDeferred(found)
+                self.read(account.session_id, places[0].sequence, last).chainDeferred(found)
 
-        self._inbox.ask(replace(wish, answer=answer))
+        self._inbox.ask(Read(account.session_id, number, places, answer))
         return found
 
     def _lose(self, account: Account, sequence: int) -> None:
@@ -309,14 +309,6 @@ class Spool:
             self._clear(account)
 
 
-def _nobody(segments: list[Segment], damaged: list[int]) -> None:
-    """Takes the answer to a wish that was not made yet."""
-
-
-def _held_chunks(account: Account) -> Iterator[Stored]:
-    return (one for one in account.chunks if len(one.index))
-
-
 def _size(chunk: Stored) -> int:
-    """What a chunk takes on the disk."""
+    """The room that a chunk takes on the disk."""
     return -(-chunk.size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES

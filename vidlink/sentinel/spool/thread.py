@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 3.0
 class SpoolThread:
     """Calls `begin`, does rounds until the inbox is closed, then the last ones, then calls `done`.
 
-    An :exc:`OSError` of `begin` does not matter.
+    An `OSError` of `begin` does not matter.
     """
 
     _log = Logger()

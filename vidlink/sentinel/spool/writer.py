@@ -54,10 +54,10 @@ class Recording:
 
 
 class Writer:
-    """Does what lies on the `inbox`, in the `folder` of one sentinel.
+    """Does what is in the `inbox`, in the `folder` of one sentinel.
 
     Called in the spool's thread only. `keep_free_bytes` of the file system are left free. `tell`
-    takes each :class:`Report`, `answer` calls a function in the reactor's thread.
+    takes each :class:`Report`, `call_in_reactor` calls a function in the reactor's thread.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class Writer:
 
     @property
     def is_troubled(self) -> bool:
-        """Whether the last round could not do all it should."""
+        """True if the last round could not do all it should."""
         return bool(self._trouble)
 
     def round(self, is_last: bool = False) -> float | None:
-        """Read, remove and write what there is, and sync if it is time; how soon to come back
-        (None: when there is something to do)."""
+        """Read, remove and write what there is, and sync if it is time; returns the seconds until
+        the next round is due (None: when there is something to do)."""
         reads_left = self.reader.round()
         report = Report()
         self._gone += self._inbox.collect_removed()
@@ -132,7 +132,7 @@ class Writer:
         self._tell(report)
 
     def room_bytes(self) -> int:
-        """How much may be written before the file system is too full; it may be below 0."""
+        """Octets that may be written before the file system is too full; maybe below 0."""
         try:
             return self._disk.free_bytes(self._folder) - self._keep_free_bytes
         except OSError:
