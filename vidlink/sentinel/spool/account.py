@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
+from typing import Any
 
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import shift_producer_time
@@ -34,42 +35,38 @@ class Account:
 
     def __init__(self, init: bytes, state: SavedState, chunks: Iterable[Stored] = ()) -> None:
         self.init = init
-        self.session_id = state.session_id
-        self.is_corrected = state.is_corrected
-        self.offset_us = state.offset_us
-        self.newest = state.newest
-        self.acknowledged = state.acknowledged
-        self.dropped = state.dropped
+        #: What is to be on the disk beside the segments.
+        self.state = state
         self.chunks = list(chunks)
         self.waiting: dict[int, Segment] = {}
         self.is_broken = False
-        self._begun = state.begun
-        self._first_chunk = state.first_chunk
 
-    def state(self) -> SavedState:
-        """The state that is to be on the disk beside the segments."""
-        return SavedState(
-            self.session_id,
-            self._begun,
-            self.is_corrected,
-            self.offset_us,
-            self._first_chunk,
-            self.newest,
-            self.acknowledged,
-            self.dropped,
-        )
+    @property
+    def session_id(self) -> str:
+        """The session."""
+        return self.state.session_id
+
+    @property
+    def reached(self) -> int:
+        """The sequence up to which everything is acknowledged; -1 if nothing is."""
+        return -1 if self.state.acknowledged is None else self.state.acknowledged
+
+    def note(self, **known: Any) -> None:
+        """Change the state, whose fields are named."""
+        self.state = replace(self.state, **known)
 
     def shown(self) -> SpooledSession:
         """The session as the uplink sees it."""
+        state, first, last = self.state, self.first(), self._last()
         return SpooledSession(
-            self.session_id,
-            self.init,
-            self.is_corrected,
-            self.first(),
-            self._last(),
-            self.newest,
-            self.acknowledged,
-            self.dropped,
+            session_id=state.session_id,
+            init=self.init,
+            is_corrected=state.is_corrected,
+            first=first,
+            last=last,
+            newest=state.newest,
+            acknowledged=state.acknowledged,
+            dropped=state.dropped,
         )
 
     def first(self) -> int | None:
@@ -107,7 +104,7 @@ class Account:
         that was waiting."""
         first, last = chunk.index.first, chunk.index.last
         following = self._keyframe_after(last)
-        through = following - 1 if following is not None else self.newest or last
+        through = following - 1 if following is not None else self.state.newest or last
         return self._drop(first, through, following is None)
 
     def drop_waiting(self) -> list[Segment]:
@@ -115,13 +112,13 @@ class Account:
         waiting = iter(self.waiting.values())
         first = next(waiting).sequence
         following = next((one.sequence for one in waiting if one.keyframe), None)
-        through = following - 1 if following is not None else self.newest or first
+        through = following - 1 if following is not None else self.state.newest or first
         return self._drop(first, through, following is None)
 
     def drop(self, first: int, last: int, cause: str) -> list[Segment]:
         """Give these up, unless they are acknowledged; returns what of them was waiting."""
-        self.newest = last if self.newest is None else max(self.newest, last)
-        first = max(first, -1 if self.acknowledged is None else self.acknowledged + 1)
+        self.note(newest=max(last, self.state.newest or 0))
+        first = max(first, self.reached + 1)
         if first > last:
             return []
         self.lose(first, last, cause)
@@ -129,20 +126,19 @@ class Account:
 
     def lose(self, first: int, last: int, cause: str) -> None:
         """Remember that these are not there any more."""
-        self.dropped = insert(self.dropped, DroppedRange(first, last, cause))
-        if len(self.dropped) > MAX_RANGES:
-            low, high = self.dropped[0].first, self.dropped[1].last
+        dropped = insert(self.state.dropped, DroppedRange(first, last, cause))
+        if len(dropped) > MAX_RANGES:
+            low, high = dropped[0].first, dropped[1].last
             self._let_go(low, high)
-            merged = DroppedRange(low, high, self.dropped[1].cause)
-            self.dropped = (merged, *self.dropped[2:])
+            dropped = (DroppedRange(low, high, dropped[1].cause), *dropped[2:])
+        self.note(dropped=dropped)
 
     def forget(self, sequence: int) -> list[Segment]:
         """Forget everything up to `sequence`, which is acknowledged; returns what of it waited."""
-        if self.acknowledged is None or sequence > self.acknowledged:
-            self.acknowledged = sequence
+        dropped = after(self.state.dropped, sequence)
+        self.note(acknowledged=max(sequence, self.reached), dropped=dropped)
         for chunk in self.chunks:
             chunk.index.forget(sequence)
-        self.dropped = after(self.dropped, sequence)
         return self._stop_waiting(0, sequence)
 
     def waiting_between(self, first: int, last: int, most_bytes: int) -> list[Segment]:
@@ -159,12 +155,12 @@ class Account:
 
     def given(self, segment: Segment) -> Segment:
         """A segment as it is read: late, and by the server's clock as far as that is known."""
-        if not self.offset_us:
+        data, offset_us = segment.data, self.state.offset_us
+        if not offset_us:
             return replace(segment, late=True)
-        data = segment.data
         with suppress(NotMedia):
-            data = shift_producer_time(data, self.offset_us)
-        start_time_us = segment.start_time_us + self.offset_us
+            data = shift_producer_time(data, offset_us)
+        start_time_us = segment.start_time_us + offset_us
         return replace(segment, late=True, start_time_us=start_time_us, data=data)
 
     def pop_useless(self) -> list[Stored]:
@@ -173,7 +169,7 @@ class Account:
         useless = []
         while len(self.chunks) > 1 and not len(self.chunks[0].index):
             useless.append(self.chunks.pop(0))
-            self._first_chunk = self.chunks[0].number
+            self.note(first_chunk=self.chunks[0].number)
         return useless
 
     def _keyframe_after(self, sequence: int) -> int | None:
@@ -187,9 +183,9 @@ class Account:
         gone = self._let_go(first, last)
         self.is_broken = self.is_broken or is_broken
         # What was dropped right before is the same loss, also where numbers are left out.
-        before = [one.last for one in self.dropped if one.last < first]
+        before = [one.last for one in self.state.dropped if one.last < first]
         if before and not self._holds_between(before[-1], first):
-            first = max(before[-1] + 1, -1 if self.acknowledged is None else self.acknowledged + 1)
+            first = max(before[-1], self.reached) + 1
         self.lose(first, last, FULL)
         return gone
 

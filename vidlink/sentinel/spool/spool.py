@@ -96,10 +96,10 @@ class Spool:
         account = self._accounts.get(segment.session_id)
         if account is None or self._is_closed:
             return
-        account.newest = segment.sequence
+        account.note(newest=segment.sequence)
         if account.is_broken and not segment.keyframe:
             account.lose(segment.sequence, segment.sequence, FULL)
-            self._inbox.note(account.state())
+            self._inbox.note(account.state)
             return
         account.is_broken = False
         account.waiting[segment.sequence] = segment
@@ -122,9 +122,9 @@ class Spool:
     def correct(self, session_id: str, offset_us: int) -> None:
         """Read this session's times with `offset_us` added from now on; the first word counts."""
         account = self._accounts.get(session_id)
-        if account is not None and not account.is_corrected:
-            account.is_corrected, account.offset_us = True, offset_us
-            self._inbox.note(account.state())
+        if account is not None and not account.state.is_corrected:
+            account.note(is_corrected=True, offset_us=offset_us)
+            self._inbox.note(account.state)
 
     def read(self, session_id: str, first: int, last: int) -> Deferred[tuple[Segment, ...]]:
         """Held segments from `first` to `last`; those on the disk, and those that wait for it,
@@ -192,11 +192,10 @@ class Spool:
                 self._flushing.append((account, last, flushed))
 
     def _restore(self, account: Account) -> None:
-        state = account.state()
         self._accounts[account.session_id] = account
-        self._begun = max(self._begun, state.begun)
+        self._begun = max(self._begun, account.state.begun)
         self._stored_bytes += sum(_size(one) for one in account.chunks)
-        self._inbox.begin(account.init, state, is_noted=True)
+        self._inbox.begin(account.init, account.state, is_noted=True)
         self._clear(account)
 
     def _place(self, placed: Placed) -> None:
@@ -262,14 +261,14 @@ class Spool:
         """Something of a session is not held any more; `gone` of it was waiting."""
         self._waited(gone)
         self._inbox.discard(account.session_id, [one.sequence for one in gone])
-        self._inbox.note(account.state())
+        self._inbox.note(account.state)
         self._clear(account)
 
     def _clear(self, account: Account) -> None:
         """Chunks that are of no use any more go."""
         for chunk in account.pop_useless():
             self._doom(chunk)
-            self._inbox.note(account.state())
+            self._inbox.note(account.state)
             self._inbox.doom(account.session_id, chunk.number)
 
     def _doom(self, chunk: Stored) -> None:
@@ -305,7 +304,7 @@ class Spool:
             for chunk in account.chunks:
                 chunk.index.discard(sequence, sequence)
             account.lose(sequence, sequence, DAMAGED)
-            self._inbox.note(account.state())
+            self._inbox.note(account.state)
             self._clear(account)
 
 
