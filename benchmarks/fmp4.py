@@ -23,7 +23,7 @@ from vidlink.fmp4 import (
 from vidlink.fmp4.walk import read_any_fragment
 from vidlink.sentinel.capture.encoder import TIMESCALE
 from vidlink.sentinel.capture.encoders import EncoderSettings
-from vidlink.sentinel.sources.picture import Pattern
+from vidlink.sentinel.sources.picture import PatternPicture
 
 ROUNDS = 7
 ROUND_SECONDS = 0.1
@@ -121,7 +121,7 @@ def pictures() -> None:
             f"{f'encode {WIDTH}x{HEIGHT}: {name}':44} {middle * 1e3:10.2f} ms"
             f" {sorted(sizes)[len(sizes) // 2]:10} bytes"
         )
-    pattern = Pattern("desk-12", 1280, 720)
+    pattern = PatternPicture("desk-12", 1280, 720)
     cost = best_us(lambda: pattern.draw(1_700_000_000_000_000, 7)) / 1e3
     print(f"{'draw the test picture, 1280x720':44} {cost:10.2f} ms")
 

@@ -32,7 +32,8 @@ from typing import Any
 
 from vidlink.fmp4 import write_fragment
 from vidlink.model import Segment
-from vidlink.sentinel.spool import DiskSpool, open_spool
+from vidlink.sentinel.spool.opening import open_spool
+from vidlink.sentinel.spool.spool import Spool
 
 SESSION = "session-that-was0"
 COUNT = 50_000
@@ -46,7 +47,7 @@ class Spooled:
     def __init__(self, folder: Path) -> None:
         self._calls: queue.SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]]
         self._calls = queue.SimpleQueue()
-        self.spool: DiskSpool = open_spool(
+        self.spool: Spool = open_spool(
             str(folder),
             "desk-1",
             monotonic=time.monotonic,

@@ -102,6 +102,10 @@ class TreeTests(SynchronousTestCase):
         """A server runs where no FFmpeg is: nothing that it loads brings it in."""
         self.assertNotIn("av", loaded_by("vidlink.server.tap"))
 
+    def test_sentinel_without_disk(self) -> None:
+        """A Sentinel that keeps in memory runs where there are not the locks that a disk needs."""
+        self.assertNotIn("vidlink.disk", loaded_by("vidlink.sentinel.tap"))
+
     def test_client_without_pictures(self) -> None:
         """A program that imports the client needs no FFmpeg, nor do the commands that use it."""
         commands = ("export", "ls", "watch")

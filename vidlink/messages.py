@@ -12,10 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from vidlink.model import InitSegment, Limits, Segment, SentinelStatus, SkipReason, Tier
-
-#: An inclusive range of sequences.
-Range = tuple[int, int]
+from vidlink.model import InitSegment, Limits, Range, Segment, SentinelStatus, SkipReason, Tier
 
 
 @dataclass(frozen=True, slots=True)

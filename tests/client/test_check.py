@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.client.recorded import DESK, GATE, RecordedCase
 from tests.fakes import media
-from vidlink.client.check import ranges, read_recording
+from vidlink.client.check import read_recording
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import build_sidx
 
@@ -119,11 +119,6 @@ class WalkTests(SynchronousTestCase):
     def joined(self, sequences: list[int]) -> bytes:
         """Segments in a row."""
         return b"".join(media.segment(sequence) for sequence in sequences)
-
-    def test_ranges(self) -> None:
-        """Sequences as ranges."""
-        self.assertEqual(ranges([]), [])
-        self.assertEqual(ranges([1, 2, 3, 7, 9, 10]), [(1, 3), (7, 7), (9, 10)])
 
 
 class ServedTests(RecordedCase):

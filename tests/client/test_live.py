@@ -13,12 +13,12 @@ from tests.client.joining import BINARY, JSON, LiveCase
 from tests.fakes import media
 from vidlink.client.connection import (
     CONNECT_SECONDS,
-    LINGER_SECONDS,
     SILENCE_SECONDS,
     ProctorFactory,
 )
 from vidlink.client.formats import MAX_CONTROL_BYTES, viewer_codecs
 from vidlink.client.live import Live
+from vidlink.dialling.protocol import LINGER_SECONDS
 from vidlink.errors import BadAnswer, GoingAway, TooSlow, Unreachable
 from vidlink.messages import (
     ErrorMessage,
@@ -272,14 +272,21 @@ class EndTests(LiveCase):
         self.assertIn("nothing was heard", str(self.failureResultOf(waiting, Unreachable).value))
 
     def test_server_that_does_not_finish_a_close(self) -> None:
-        """A server that does not answer a close is cut off."""
-        live: Live = self.result_of(self.join())
-        self.server.pumps.clear()
-        waiting = self.start(live.close())
-        self.assertNoResult(waiting)
-        self.server.clock.advance(LINGER_SECONDS)
-        link: Any = live._link
-        self.assertTrue(link.transport.disconnecting)
+        """A server that does not answer a close, or closes and leaves it at that, is cut off,
+        whatever else it says."""
+        for begin in (
+            lambda live, link: self.assertNoResult(self.start(live.close())),
+            lambda live, link: link.dataReceived(b"\x88\x02\x03\xe9"),
+        ):
+            live: Live = self.result_of(self.join())
+            self.server.pumps.clear()
+            link: Any = live._link
+            begin(live, link)
+            self.server.clock.advance(LINGER_SECONDS - 0.1)
+            link.dataReceived(b"\x89\x00")
+            self.assertFalse(link.transport.disconnecting)
+            self.server.clock.advance(0.1)
+            self.assertTrue(link.transport.disconnecting)
 
 
 class RefusalTests(LiveCase):

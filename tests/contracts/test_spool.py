@@ -20,7 +20,7 @@ from zope.interface.verify import verifyObject
 
 from tests.fakes import media
 from tests.sentinel.spool.rig import OTHER, SESSION, Rig, a_segment
-from vidlink.fmp4 import shift_producer_time
+from vidlink.fmp4 import shift_producer_time, write_fragment
 from vidlink.interfaces import ISpool
 from vidlink.model import Segment, SpooledSession
 from vidlink.sentinel.spool.memory import MemorySpool
@@ -53,7 +53,7 @@ class Provider:
     is_lasting = False
 
     def __init__(self, most_bytes: int, told: list[str]) -> None:
-        self.spool: Any = MemorySpool(most_bytes, told.append)
+        self.spool: Any = MemorySpool(most_bytes, told.append, monotonic=lambda: 0.0)
 
     def settle(self) -> None:
         """Let everything come to rest."""
@@ -268,6 +268,23 @@ class SpoolContract(_Case):
         expected = [late(a_segment(one, OTHER), HOUR_US) for one in range(3)]
         self.assertEqual(self.provider.all(OTHER), expected)
         self.assertTrue(self.provider.shown(OTHER).is_corrected)
+
+    def test_segment_without_time_of_capture(self) -> None:
+        """Octets in which no time of capture can be moved, because there is none or because they
+        are no boxes, are read as they are; the segment is by the server's clock."""
+        self.begin(OTHER, False)
+        timeless = write_fragment(sequence=0, decode_time=0, duration=9, keyframe=True, data=b"x")
+        bare = [replace(a_segment(0, OTHER), data=timeless)]
+        bare.append(replace(a_segment(1, OTHER), data=b"no boxes at all"))
+        for segment in bare:
+            self.spool.append(segment)
+        self.spool.correct(OTHER, HOUR_US)
+        expected = [
+            replace(one, late=True, start_time_us=one.start_time_us + HOUR_US) for one in bare
+        ]
+        for _ in range(2):
+            self.assertEqual(self.provider.all(OTHER), expected)
+            self.provider.settle()
 
     def test_correct_from_the_beginning(self) -> None:
         """A session that went by the server's clock stays as it is."""

@@ -21,6 +21,7 @@ from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
 from vidlink.interfaces import LATE_LOAD, IStore, IVitals
 from vidlink.model import (
     KEEP_ALL,
+    MAX_RANGES,
     Arrival,
     Cause,
     DiskSpace,
@@ -38,8 +39,6 @@ from vidlink.model import (
 from vidlink.store.sequences.texts import as_text, is_text
 
 T = TypeVar("T")
-#: At most so many ranges are named of one tail, the lowest.
-_MOST_RANGES = 1_024
 
 
 @implementer(IStore, IVitals)
@@ -109,7 +108,7 @@ class MemoryStore(MemoryKeeping):
         is_over = not kept.is_open and kept.state_at(self._wall_clock_us()) is SessionState.ENDED
         if not is_over or kept.session.sentinel_id != sentinel_id:
             return ()
-        return tuple(islice(kept.missing(first, last), _MOST_RANGES))
+        return tuple(islice(kept.missing(first, last), MAX_RANGES))
 
     def reopen(self, session: Session, durable: Any) -> Deferred[None]:
         """Open an earlier session for what comes late."""

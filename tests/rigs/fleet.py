@@ -35,7 +35,7 @@ from vidlink.plugins import find_codecs
 from vidlink.sentinel.capture.cadence import Cadence
 from vidlink.sentinel.capture.encoders import SOFTWARE, EncoderSettings
 from vidlink.sentinel.service import SentinelService
-from vidlink.sentinel.sources.picture import Pattern
+from vidlink.sentinel.sources.picture import PatternPicture
 from vidlink.sentinel.tap import (
     HANDSHAKE_SECONDS,
     PING_SECONDS,
@@ -43,7 +43,8 @@ from vidlink.sentinel.tap import (
     Options,
     make_spool,
 )
-from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
+from vidlink.sentinel.uplink import UplinkFactory
+from vidlink.sentinel.uplink_log import UplinkLog
 from vidlink.server.service import raise_descriptor_limit
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +65,7 @@ class Film:
     def shoot(cls) -> Film:
         """Encode the test picture, as a Sentinel would."""
         encoder = EncoderSettings(SOFTWARE, *FILM_SIZE).open(*FILM_SIZE)
-        pattern = Pattern("fleet", *FILM_SIZE)
+        pattern = PatternPicture("fleet", *FILM_SIZE)
         began_us, step = wall_clock_us(), encoder.timescale // 5
         frames = tuple(
             encoder.encode(pattern.draw(began_us + 200_000 * n, n), step * n, n == 0)
@@ -129,8 +130,8 @@ class Projector:
 
     def _show(self) -> None:
         self._due = None
-        shot = self._cadence.take(self._clock.seconds())
-        self._place = 0 if shot.keyframe else self._place + 1
+        shot = self._cadence.place_shot(self._clock.seconds())
+        self._place = 0 if shot.is_keyframe else self._place + 1
         self._wait()
         if self._announced != shot.epoch:
             self._announced = shot.epoch
@@ -141,7 +142,7 @@ class Projector:
             start_time_us=self._now_us(),
             duration=shot.duration,
             duration_ms=shot.duration_ms,
-            keyframe=shot.keyframe,
+            keyframe=shot.is_keyframe,
             framerate_mhz=shot.framerate_mhz,
             data=self._film.frames[self._place % FILM_FRAMES],
         )
@@ -163,7 +164,7 @@ class Fleet:
     def sentinel(self, sentinel_id: str) -> SentinelService:
         """One of them, put together as in :mod:`vidlink.sentinel.tap`."""
         back_off = BackOff(random.random)
-        events = UplinkEvents(self.address.url, back_off)
+        events = UplinkLog(self.address.url, back_off)
         now_us = steady_clock(wall_clock_us, time.monotonic)
         projector = Projector(self.film, self.framerate_mhz, self.clock, now_us)
         who = Registration(sentinel_id, secrets.token_urlsafe(18), sentinel_id, "fleet", "fleet/1")
@@ -184,7 +185,7 @@ class Fleet:
         )
         return SentinelService(projector, self.address, factory, back_off, self.clock)
 
-    def _spool(self, sentinel_id: str, events: UplinkEvents) -> ISpool:
+    def _spool(self, sentinel_id: str, events: UplinkLog) -> ISpool:
         options = Options()
         options["id"] = sentinel_id
         options["spool"] = None if self.spool == MEMORY else self.spool

@@ -35,7 +35,8 @@ from vidlink.sentinel.service import (
     SentinelService,
 )
 from vidlink.sentinel.spool.memory import MemorySpool
-from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
+from vidlink.sentinel.uplink import UplinkFactory
+from vidlink.sentinel.uplink_log import UplinkLog
 
 
 class StudioCapture(ScriptedCapture):
@@ -78,8 +79,8 @@ class StoppingTests(SynchronousTestCase):
         uplink = Uplink(
             Registration("desk-1", "one", "", "", "test/1"),
             self.capture,
-            UplinkEvents(URL, back_off),
-            spool=MemorySpool(),
+            UplinkLog(URL, back_off),
+            spool=MemorySpool(monotonic=self.reactor.seconds),
             clock=self.reactor,
             wall_clock_us=lambda: 0,
         )
@@ -134,8 +135,8 @@ class ConnectedTests(SynchronousTestCase):
         self.uplink = Uplink(
             Registration("desk-1", "one", "", "", "test/1"),
             self.capture,
-            UplinkEvents(URL, back_off),
-            spool=MemorySpool(),
+            UplinkLog(URL, back_off),
+            spool=MemorySpool(monotonic=self.server.clock.seconds),
             clock=self.server.clock,
             wall_clock_us=self.server.wall_clock_us,
         )

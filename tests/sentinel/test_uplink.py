@@ -13,6 +13,7 @@ from zope.interface import implementer
 from tests.fmp4.media import encoded
 from tests.joined import BINARY, JSON, Joined, Peer
 from vidlink.dialling.backoff import LONGEST_SECONDS, UNREACHED_SECONDS, BackOff
+from vidlink.dialling.protocol import LINGER_SECONDS
 from vidlink.errors import BadMessage, GoingAway, NotMedia, Replaced, TooFast
 from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
 from vidlink.interfaces import ICapture
@@ -29,11 +30,10 @@ from vidlink.messages import (
 from vidlink.model import EncodedFrame, Limits, Registration, Segment, SentinelState
 from vidlink.sentinel.spool.memory import MemorySpool
 from vidlink.sentinel.uplink import (
-    LINGER_SECONDS,
-    UplinkEvents,
     UplinkFactory,
     UplinkProtocol,
 )
+from vidlink.sentinel.uplink_log import UplinkLog
 
 URL = "ws://127.0.0.1:8080/ws/sentinel"
 
@@ -73,8 +73,8 @@ class UplinkTests(SynchronousTestCase):
         self.uplink = Uplink(
             Registration("desk-1", "one", "Desk 1", "room", "test/1"),
             self.capture,
-            UplinkEvents(URL, self.back_off),
-            spool=MemorySpool(),
+            UplinkLog(URL, self.back_off),
+            spool=MemorySpool(monotonic=self.server.clock.seconds),
             clock=self.server.clock,
             wall_clock_us=self.wall_clock_us,
         )
@@ -335,8 +335,8 @@ class UplinkTests(SynchronousTestCase):
         self.uplink = Uplink(
             other,
             self.capture,
-            UplinkEvents(URL, self.back_off),
-            spool=MemorySpool(),
+            UplinkLog(URL, self.back_off),
+            spool=MemorySpool(monotonic=self.server.clock.seconds),
             clock=self.server.clock,
             wall_clock_us=self.wall_clock_us,
         )

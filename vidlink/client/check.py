@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,17 +40,6 @@ def read_recording(path: Path) -> Contents:
             memoryview(mapped) as data,
         ):
             return _Walk(data).contents()
-
-
-def ranges(sequences: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending sequences as ranges, both ends included."""
-    found: list[tuple[int, int]] = []
-    for sequence in sequences:
-        if found and sequence == found[-1][1] + 1:
-            found[-1] = found[-1][0], sequence
-        else:
-            found.append((sequence, sequence))
-    return found
 
 
 class _Walk:

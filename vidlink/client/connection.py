@@ -1,22 +1,22 @@
 """The socket of a client: Autobahn's, with an inbox for what it hears.
 
 It is joined to a server that may be slow, silent, or no VidLink at all; each has a deadline on
-the clock that is given.
+the clock that is given. What sentinels have in common with it is :mod:`vidlink.dialling.protocol`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketClientProtocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from vidlink.client.failures import broken, closed, refused, words
 from vidlink.client.inbox import ProctorInbox
 from vidlink.dialling.factory import DiallingFactory
+from vidlink.dialling.protocol import DialledProtocol
 from vidlink.errors import BadAnswer, PeerError, Unreachable, VidlinkError
 from vidlink.interfaces import ICodec
 from vidlink.messages import Clock, Message, ProctorRegister, ProctorRegistered
@@ -25,39 +25,38 @@ from vidlink.messages import Clock, Message, ProctorRegister, ProctorRegistered
 CONNECT_SECONDS = 30.0
 #: A server pings every 10 s; one of which nothing at all is heard for so long is given up.
 SILENCE_SECONDS = 35.0
-#: A server that does not do its part in closing is cut off after this.
-LINGER_SECONDS = 3.0
 #: How Autobahn says what a handshake was answered with.
 _STATUS = re.compile(r"\[([1-5][0-9]{2})\]", re.ASCII)
 
 
-class ProctorProtocol(WebSocketClientProtocol):
+class ProctorProtocol(DialledProtocol):
     """One connection: registers by itself; then `inbox` has what the server says.
 
     What is said to the server is small and goes out at once; nothing of it waits here.
     """
 
     factory: ProctorFactory
-    codec: ICodec
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__()
         self.inbox = ProctorInbox(self._pause, self._resume, max_bytes)
         self._accepted: Deferred[ProctorRegistered] = Deferred(lambda _: self._abort())
         self._over: Deferred[None] = Deferred()
+        #: What has ended the connection.
         self._why: BaseException | None = None
+        #: What the transport has ended with.
         self._cause: BaseException | None = None
-        self._timer: Any = None
         self._is_leaving = False
-        self._is_agreed = False
-        self._is_open = False
 
     async def accepted(self) -> ProctorRegistered:
-        """Waits for the server's `registered`; ends the connection if that does not come."""
+        """The server's `registered`; waited for, and the connection ends if it does not come."""
         return await self._accepted
 
     def say(self, message: Message) -> None:
-        """Send `message`; raises what ended the connection if it is over."""
+        """Send `message`.
+
+        :raises VidlinkError: if the connection is over; the class says why it is.
+        """
         if self._why is not None:
             raise self._why
         if self.state != self.STATE_OPEN:
@@ -73,7 +72,6 @@ class ProctorProtocol(WebSocketClientProtocol):
                 # Else the answer to our close would wait behind what nobody reads.
                 self.transport.resumeProducing()
                 self.sendClose(1000)
-                self._watch(LINGER_SECONDS)
         over: Deferred[None] = Deferred()
         if self._over.called:
             return
@@ -83,51 +81,49 @@ class ProctorProtocol(WebSocketClientProtocol):
     def connectionMade(self) -> None:
         """Connected; the handshake begins."""
         super().connectionMade()
-        self._watch(CONNECT_SECONDS)
+        late = f"{self.factory.url} has not answered within {CONNECT_SECONDS:g} s"
+        self.deadline.start(CONNECT_SECONDS, lambda: self._fail(Unreachable(late)))
 
     def connectionLost(self, reason: Failure) -> None:
-        """It is gone; where nothing was agreed upon, it matters why."""
-        if not self._is_agreed:
+        """The connection is gone; where nothing was agreed upon, it matters why."""
+        if not self.is_agreed:
             self._cause = reason.value
         super().connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:
         """The server is alive."""
-        if self._is_open and not self._is_leaving and not self.inbox.is_full:
-            self._watch(SILENCE_SECONDS)
+        if self._accepted.called and not self.inbox.is_full:
+            self._listen()
         super().dataReceived(data)
 
-    def onOpen(self) -> None:
-        """The handshake is done."""
-        self._is_agreed = True
-        codec = self.factory.codecs.get(self.websocket_protocol_in_use)
-        if codec is None:
-            self._fail(BadAnswer(f"{self.factory.url} does not speak VidLink"))
-            return
-        self.codec = codec
-        self.sendMessage(*codec.encode(ProctorRegister(self.factory.software)))
+    def no_format(self) -> None:
+        """End a connection to somebody who is no VidLink server."""
+        self._fail(BadAnswer(f"{self.factory.url} does not speak VidLink"))
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """One whole message."""
-        if self._is_leaving or self._why is not None:
-            return
-        try:
-            message = self.codec.decode(payload, isBinary)
-        except PeerError as error:
-            self._fail(BadAnswer(f"{self.factory.url} says what cannot be read: {error}"))
-            return
+    def agreed(self) -> None:
+        """Register."""
+        self.sendMessage(*self.codec.encode(ProctorRegister(self.factory.software)))
+
+    def not_understood(self, error: PeerError) -> None:
+        """End a connection to somebody who says what is no message."""
+        self._fail(BadAnswer(f"{self.factory.url} says what cannot be read: {error}"))
+
+    def received(self, message: Message, size_bytes: int) -> None:
+        """Keep what the server says for the reader."""
         if isinstance(message, ProctorRegistered):
-            self._is_open = True
-            self._watch(SILENCE_SECONDS)
+            self._listen()
             if not self._accepted.called:
                 self._accepted.callback(message)
         elif not isinstance(message, Clock):
-            self.inbox.put(message, len(payload))
+            self.inbox.put(message, size_bytes)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """One whole message; nothing is taken any more on a connection that is over for us."""
+        if not self._is_leaving and self._why is None:
+            super().onMessage(payload, isBinary)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, or was refused in the handshake."""
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
         if self._why is None:
             self._why = self._ending(reason)
         self.inbox.end(self._why)
@@ -138,46 +134,35 @@ class ProctorProtocol(WebSocketClientProtocol):
     def _ending(self, reason: str | None) -> VidlinkError:
         where = self.factory.url
         if self.remoteCloseCode is not None:
-            return closed(where, self.remoteCloseCode, self.remoteCloseReason)
-        status = None if self._is_agreed else _STATUS.search(reason or "")
+            return closed(where, self.closed_for, self.remoteCloseCode, self.remoteCloseReason)
+        status = None if self.is_agreed else _STATUS.search(reason or "")
         if status is not None:
             return refused(where, int(status[1]))
         if self._cause is not None:
             return Unreachable(f"cannot reach {where}: {words(self._cause)}")
-        return closed(where, None, None)
+        return closed(where, None, None, None)
 
     def _pause(self) -> None:
         # While nothing is read, silence is our own.
-        self._watch(None)
+        self.deadline.stop()
         self.transport.pauseProducing()
 
     def _resume(self) -> None:
         if not self._is_leaving and self._why is None:
-            self._watch(SILENCE_SECONDS)
+            self._listen()
             self.transport.resumeProducing()
 
-    def _watch(self, seconds: float | None) -> None:
-        """Give up after so long; None: never."""
-        if self._timer is not None and self._timer.active():
-            if seconds is not None:
-                self._timer.reset(seconds)
-                return
-            self._timer.cancel()
-        if seconds is not None:
-            self._timer = self.factory.clock.callLater(seconds, self._too_late)
+    def _listen(self) -> None:
+        """From now on the server may be silent for so long, unless the connection is closing."""
+        if self.state == self.STATE_OPEN:
+            self.deadline.start(SILENCE_SECONDS, self._silent)
 
-    def _too_late(self) -> None:
-        if self._is_leaving:
-            self._abort()
-        elif not self._is_open:
-            late = f"{self.factory.url} has not answered within {CONNECT_SECONDS:g} s"
-            self._fail(Unreachable(late))
-        else:
-            silent = f"nothing was heard of {self.factory.url} for {SILENCE_SECONDS:g} s"
-            self._fail(Unreachable(silent))
+    def _silent(self) -> None:
+        silent = f"nothing was heard of {self.factory.url} for {SILENCE_SECONDS:g} s"
+        self._fail(Unreachable(silent))
 
     def _fail(self, why: VidlinkError) -> None:
-        """End it at once, for this reason."""
+        """End the connection at once, for this reason."""
         self._why = why
         self._abort()
 
@@ -194,13 +179,11 @@ class ProctorFactory(DiallingFactory):
     """
 
     def __init__(
-        self, url: str, codecs: Sequence[ICodec], software: str, max_bytes: int, clock: Any
+        self, url: str, codecs: Iterable[ICodec], software: str, max_bytes: int, clock: Any
     ) -> None:
-        super().__init__(url, [codec.name for codec in codecs])
-        self.codecs = {codec.name: codec for codec in codecs}
+        super().__init__(url, codecs, clock)
         self.software = software
         self.max_bytes = max_bytes
-        self.clock = clock
 
     def buildProtocol(self, addr: object) -> ProctorProtocol:
         """The one connection."""

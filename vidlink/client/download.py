@@ -14,7 +14,7 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from vidlink.client.check import Contents, ranges, read_recording
+from vidlink.client.check import Contents, read_recording
 from vidlink.client.history import History
 from vidlink.client.partfile import PartFile, SessionClip
 from vidlink.dialling.backoff import BackOff
@@ -28,7 +28,7 @@ from vidlink.errors import (
     Unreachable,
     VidlinkError,
 )
-from vidlink.model import Gap, SegmentQuery, SegmentRecord
+from vidlink.model import Gap, Ranges, SegmentQuery, SegmentRecord
 from vidlink.model.clips import ClipQuery
 
 #: After so many attempts in a row that have brought nothing it is given up; the waits between
@@ -123,7 +123,7 @@ async def verify(history: History, part: PartFile) -> Downloaded:
         last=last,
         segment_count=len(contents.sequences),
         gaps=tuple(gap for gap in record.gaps if _touches(gap, wanted.clip, first, last)),
-        undecodable=tuple(ranges(one.sequence for one in listed if one.undecodable)),
+        undecodable=tuple(Ranges.of(one.sequence for one in listed if one.undecodable)),
     )
 
 
@@ -166,7 +166,7 @@ def _compare(contents: Contents, expected: list[int]) -> None:
 
 
 def _named(sequences: list[int]) -> str:
-    found = ranges(sequences)
+    found = list(Ranges.of(sequences))
     text = ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in found[:5])
     return text + (", ..." if len(found) > 5 else "")
 

@@ -54,7 +54,6 @@ _CLOSED_FOR: dict[type[PeerError], str] = {
     errors.NotAllowed: "this is not allowed",
     errors.BadMessage: "it does not understand what it was sent",
 }
-_CLOSINGS: dict[int, type[PeerError]] = {kind.close_code: kind for kind in errors.CLOSINGS}
 
 
 def spoken(text: str) -> str:
@@ -85,9 +84,11 @@ def refused(where: str, status: int) -> VidlinkError:
     return BadAnswer(f"{where} answers with status {status}, not as a VidLink server does")
 
 
-def closed(where: str, close_code: int | None, reason: str | None) -> VidlinkError:
-    """Why a WebSocket ended, by the close code that its server sent, if any."""
-    kind = None if close_code is None else _CLOSINGS.get(close_code)
+def closed(
+    where: str, kind: type[PeerError] | None, close_code: int | None, reason: str | None
+) -> VidlinkError:
+    """Why a WebSocket ended, by the close code that its server sent, if any; `kind` if it is one
+    of ours."""
     if kind is not None:
         return kind(f"{where} has closed the connection: {_CLOSED_FOR.get(kind, kind.code)}")
     if close_code is None:

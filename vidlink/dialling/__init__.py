@@ -1,3 +1,4 @@
-"""Whoever connects to a server: where it is and whom to trust, when to try again, and the WebSocket
-that is opened. What is said on it is decided in :mod:`vidlink.links` and :mod:`vidlink.client`.
+"""Connecting to a server, for sentinels and clients alike: its address and whom to trust, when to
+try again, and the WebSocket. The conversation on it is :mod:`vidlink.links`' and
+:mod:`vidlink.client`'s.
 """

@@ -1,4 +1,4 @@
-"""Where the server is: a URL or a client endpoint string, as a person wrote it.
+"""The address of a server, as a person wrote it: a URL or a client endpoint string.
 
 Sentinels and clients read it alike, so that what is trusted over TLS is decided once.
 """
@@ -26,7 +26,7 @@ _PORTS = {"ws": 80, "wss": 443}
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What to connect to (`endpoint`, an `IStreamClientEndpoint`) and what to ask for there.
+    """A server: `endpoint`, an `IStreamClientEndpoint` to connect to, and what to ask for there.
 
     `url` is that of the WebSocket, `base_url` that of the HTTP interface, without a slash at
     its end: ``/api/v1/me`` follows it.
@@ -41,7 +41,7 @@ def read_address(text: str, reactor: Any, path: str = SENTINEL_PATH) -> Address:
     """The address in `text`: ``ws://host:port``, ``https://host``, or a client endpoint string.
 
     :param path: of the WebSocket, :data:`SENTINEL_PATH` or :data:`PROCTOR_PATH`.
-    :raises UserMistake: it is neither.
+    :raises UserMistake: if it is neither.
     """
     read = _from_url if "://" in text else _from_endpoint
     return read(text, reactor, path)
@@ -103,7 +103,7 @@ def _fields(text: str) -> dict[str, str]:
 def _authority(text: str, host: str, port: int) -> str:
     """Host and port as a URL has them.
 
-    :raises UserMistake: there can be no such host or port.
+    :raises UserMistake: if there can be no such host or port.
     """
     if not 0 < port < 65_536:
         raise UserMistake(f"--server {text!r}: a port is from 1 to 65535, not {port}")

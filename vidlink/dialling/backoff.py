@@ -1,11 +1,11 @@
-"""How long to wait before the next attempt to reach the server; for sentinels and clients alike."""
+"""Waits between attempts to reach the server, for sentinels and clients alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-FIRST_SECONDS = 0.5
-LONGEST_SECONDS = 30.0
+#: The first wait, and the longest.
+FIRST_SECONDS, LONGEST_SECONDS = 0.5, 30.0
 #: The longest wait where nobody was there to be asked: it costs nobody anything, and once there
 #: is a network again people wait for their pictures.
 UNREACHED_SECONDS = 3.0
@@ -14,8 +14,8 @@ UNREACHED_SECONDS = 3.0
 class BackOff:
     """Waits that double, with jitter, until the server has accepted us.
 
-    It counts for itself: `ClientService` takes a TCP connection for success, so a handshake
-    that is refused would be tried again at full speed for ever.
+    Attempts are counted here, for `ClientService` takes a TCP connection for success, and a
+    handshake that is refused would be tried again at full speed for ever.
 
     :param random: gives a number in [0, 1).
     """
@@ -27,7 +27,7 @@ class BackOff:
         self._at_least_seconds = 0.0
 
     def next_seconds(self) -> float:
-        """How long to wait this time: between half and the whole of the current wait."""
+        """The wait of this time in seconds: between half and the whole of the current one."""
         longest = min(self._next_seconds, self._at_most_seconds)
         self._at_most_seconds = LONGEST_SECONDS
         self._next_seconds = min(2 * longest, LONGEST_SECONDS)

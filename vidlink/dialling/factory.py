@@ -1,23 +1,31 @@
-"""How a WebSocket is opened by whoever connects to the server; for sentinels and clients alike."""
+"""The WebSocket of sentinels and clients before it is open: formats offered, bounds, time-outs.
+
+One connection of it is :mod:`vidlink.dialling.protocol`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from autobahn.twisted.websocket import WebSocketClientFactory
+from twisted.internet.interfaces import IReactorTime
+
+from vidlink.interfaces import ICodec
 
 #: Autobahn bounds what is sent by the same number: a segment in base64 must fit.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
 
 class DiallingFactory(WebSocketClientFactory):
-    """Makes connections to the WebSocket at `url`, on which one of `formats` is spoken."""
+    """Makes connections to the WebSocket at `url`, on which one of `codecs` is spoken."""
 
     noisy = False
     host: str
 
-    def __init__(self, url: str, formats: Sequence[str]) -> None:
-        super().__init__(url, protocols=list(formats))
+    def __init__(self, url: str, codecs: Iterable[ICodec], clock: IReactorTime) -> None:
+        self.codecs = {codec.name: codec for codec in codecs}
+        self.clock = clock
+        super().__init__(url, protocols=list(self.codecs))
         if ":" in self.host:
             # Autobahn takes the brackets off, and Host needs them (RFC 9110 section 7.2).
             self.host = f"[{self.host}]"

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class ISpool(Interface):
-    """What a Sentinel keeps until the server has it for good, of all its sessions.
+    """Segments that a Sentinel keeps until the server has them for good, of all its sessions.
 
-    Bounded in octets. At the bound the oldest segments of the oldest session go first, up to
-    the next keyframe, and are remembered as dropped ranges, to be declared as gaps. Nothing
-    here raises because of a disk: what cannot be kept on it is kept in memory as far as the
+    They are bounded in octets. At the bound the oldest segments of the oldest session go first,
+    up to the next keyframe, and are remembered as dropped ranges, to be declared as gaps. Nothing
+    here fails because of a disk: what cannot be kept on it is kept in memory as far as the
     bound allows, and `on_trouble`, which a provider is made with, is told.
     """
 
-    load = Attribute("""`float`: how full it is, 0.0 to 1.0.""")
+    load = Attribute("""`float`: the part of the bound that is used, 0.0 to 1.0.""")
 
     def sessions() -> tuple[SpooledSession, ...]:
         """Every session that is not removed, the oldest first, also those of which nothing is
@@ -54,7 +54,7 @@ class ISpool(Interface):
         outlives, or is not held any more. A disk in trouble is waited for, if need be for ever."""
 
     def remove(session_id: str) -> None:
-        """The server has sealed it, or will never take it: nothing is kept of it."""
+        """Keep nothing of a session: the server has sealed it, or will never take it."""
 
     def close() -> Deferred[None]:
-        """Let go of it; on a disk everything is durable when this fires."""
+        """Let go of everything; on a disk it is durable when this fires."""

@@ -30,7 +30,6 @@ from vidlink.model.live import (
 from vidlink.model.media import (
     EXACT_LIMIT,
     MAX_FRAMERATE_MHZ,
-    MAX_RANGES,
     MIN_FRAMERATE_MHZ,
     SENTINEL_ID,
     SEQUENCE_LIMIT,
@@ -46,6 +45,7 @@ from vidlink.model.media import (
     is_sentinel_id,
     is_session_id,
 )
+from vidlink.model.ranges import MAX_RANGES, Range, Ranges
 from vidlink.model.recorded import (
     Cause,
     Gap,
@@ -100,6 +100,8 @@ __all__ = [
     "Limits",
     "Octets",
     "Policy",
+    "Range",
+    "Ranges",
     "Receipt",
     "ReceiptPage",
     "RecordingCounts",

@@ -15,8 +15,6 @@ SEQUENCE_LIMIT = 2**32
 EXACT_LIMIT = 2**53
 #: All times, also those of ends, are nearer to the epoch.
 TIME_LIMIT_US = EXACT_LIMIT
-#: Ranges of sequences in one list, and tails of sessions in one registration.
-MAX_RANGES = 1_024
 #: The rates that a Sentinel captures at: 0.2 to 5 frames a second.
 MIN_FRAMERATE_MHZ = 200
 MAX_FRAMERATE_MHZ = 5_000

@@ -58,7 +58,7 @@ class ReportingEndpoint:
         self._withheld = 0
 
     def __repr__(self) -> str:
-        """How Twisted names it in the log."""
+        """The name that Twisted has for it in the log."""
         return self._url
 
     def connect(self, factory: Any) -> Deferred[Any]:
@@ -89,7 +89,7 @@ class ReportingEndpoint:
 
 
 def _why(failure: Failure) -> str:
-    """In words, also where Twisted puts a whole failure into another one."""
+    """The reason in words, also where Twisted puts a whole failure into another one."""
     for inner in getattr(failure.value, "args", ())[:1]:
         if isinstance(inner, Failure):
             return inner.getErrorMessage()
@@ -97,7 +97,7 @@ def _why(failure: Failure) -> str:
 
 
 def _given_up(result: object, seconds: float) -> object:
-    """What comes of an attempt that was cancelled because it took too long."""
+    """The outcome of an attempt that was cancelled because it took too long."""
     if isinstance(result, Failure):
         raise ConnectTimeout(string=f"no answer within {seconds:g} s")
     return result

@@ -29,7 +29,8 @@ from vidlink.sentinel.capture.roles import ISource
 from vidlink.sentinel.service import SentinelService
 from vidlink.sentinel.sources.choice import SOURCES, make_source
 from vidlink.sentinel.spool.memory import SPOOL_BYTES, MemorySpool
-from vidlink.sentinel.uplink import UplinkEvents, UplinkFactory
+from vidlink.sentinel.uplink import UplinkFactory
+from vidlink.sentinel.uplink_log import UplinkLog
 
 COMMAND = "twistd vidlink-sentinel"
 #: A server that says nothing, not even to a ping, is given up after the two together.
@@ -41,7 +42,7 @@ MIN_SPOOL_BYTES = 4 * 1024 * 1024
 
 
 class Options(OneLineOptions):
-    """What the operator may choose."""
+    """The options of a Sentinel."""
 
     command = COMMAND
     synopsis = "--id ID [options]"
@@ -91,9 +92,9 @@ class Options(OneLineOptions):
 
 
 def identity(options: Options, codec: ICodec) -> Registration:
-    """Who this process is: the id it was given, and an instance of its own.
+    """The name of this process: the id it was given, and an instance of its own.
 
-    :raises UserMistake: the name or the group cannot be sent.
+    :raises UserMistake: if the name or the group cannot be sent.
     """
     software = f"vidlink/{vidlink.__version__} ({platform.system()})"
     instance = secrets.token_urlsafe(18)
@@ -119,7 +120,7 @@ def _assemble(options: Options) -> SentinelService:
     codec = _codec(options["format"])
     address = read_address(options["server"], clock)
     back_off = BackOff(random.random)
-    events = UplinkEvents(address.url, back_off)
+    events = UplinkLog(address.url, back_off)
     now_us = steady_clock(wall_clock_us, time.monotonic)
     capture = Capture(
         _source(options),
@@ -152,14 +153,15 @@ def _assemble(options: Options) -> SentinelService:
 
 
 def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: Any) -> ISpool:
-    """Where what is not acknowledged is kept.
+    """The spool that is asked for: a folder, or memory.
 
-    :raises UserMistake: the folder cannot be used.
+    :raises UserMistake: if the folder cannot be used.
     """
     if options["spool"] is None:
-        return MemorySpool(options["spool-bytes"] or SPOOL_BYTES, on_trouble)
+        size_bytes = options["spool-bytes"] or SPOOL_BYTES
+        return MemorySpool(size_bytes, on_trouble, monotonic=time.monotonic)
     try:
-        from vidlink.sentinel.spool import MOST_BYTES, open_spool
+        from vidlink.sentinel.spool.opening import MOST_BYTES, open_spool
     except ImportError as error:  # Windows has no locks as these
         raise UserMistake(f"--spool does not work on this system ({error}); do without") from error
     return open_spool(
@@ -174,9 +176,9 @@ def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: A
 
 
 def _source(options: Options) -> ISource:
-    """What is captured.
+    """The source that is asked for.
 
-    :raises UserMistake: it cannot be opened; found out now, while somebody is looking.
+    :raises UserMistake: if it cannot be opened; found out now, while somebody is looking.
     """
     source = make_source(
         options["source"],

@@ -1,4 +1,7 @@
-"""The Sentinel's socket: reconnects for ever; the conversation is :mod:`vidlink.links.uplink`."""
+"""The Sentinel's socket; the conversation on it is :mod:`vidlink.links.uplink`.
+
+Format, messages and closing are :mod:`vidlink.dialling.protocol`'s; `service` reconnects for ever.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,14 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketClientProtocol
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from vidlink.dialling.backoff import BackOff
 from vidlink.dialling.factory import DiallingFactory
+from vidlink.dialling.protocol import DialledProtocol
 from vidlink.errors import (
-    CLOSE_CODES,
     BadMessage,
     IdInUse,
     NotAllowed,
@@ -27,27 +29,22 @@ from vidlink.errors import (
 )
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink.conversation import Uplink
-from vidlink.messages import DeclareGap, ErrorMessage, Message
+from vidlink.messages import ErrorMessage, Message
 
 #: What the kernel may hold that is not on the way yet; left to itself it takes 4 MiB, which on
 #: a slow link is half a minute that a live segment would wait for what is late. Linux and macOS.
 UNSENT_BYTES = 64 * 1024
 UNSENT_OPTION: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-#: A connection that is closing, whoever began it, is cut off after this.
-LINGER_SECONDS = 3.0
 #: What the protocol itself closes with (RFC 6455 section 7.4.1): a frame that is none, text that
 #: is none, a message in too many frames, or one that is too long.
-BROKEN_CODES = {1002, 1007, 1008, 1009}
-#: After these the server is asked again no faster than once a minute: nothing changes sooner.
-PATIENT_CODES = BROKEN_CODES | {
-    kind.close_code
-    for kind in (IdInUse, Replaced, NotAllowed, NotAuthenticated, BadMessage, NotMedia, TooFast)
-}
+BROKEN_CODES = (1002, 1007, 1008, 1009)
+#: After these, too, the server is asked again no faster than once a minute: nothing changes sooner.
+PATIENT = (IdInUse, Replaced, NotAllowed, NotAuthenticated, BadMessage, NotMedia, TooFast)
 PATIENT_SECONDS = 60.0
 
 
 @implementer(IServerPeer, IPushProducer)
-class UplinkProtocol(WebSocketClientProtocol):
+class UplinkProtocol(DialledProtocol):
     """One connection to the server.
 
     What the socket has no room for waits here; the conversation reads :attr:`backlog_bytes`
@@ -57,38 +54,37 @@ class UplinkProtocol(WebSocketClientProtocol):
     _log = Logger()
     factory: UplinkFactory
     backlog_bytes = 0
-    _paused = False
-    _linger: Any = None
-    _open = False
+    _is_paused = False
 
     def __init__(self) -> None:
         super().__init__()
         self._queue: deque[tuple[bytes, bool]] = deque()
 
-    def onOpen(self) -> None:
-        """The handshake is done: the conversation begins."""
-        if self.websocket_protocol_in_use != self.factory.codec.name:
-            self.factory.complain("the server does not speak VidLink at this address")
-            self.sendClose()
-            return
-        self._open = True
+    def no_format(self) -> None:
+        """Close a connection to somebody who is no VidLink server; that may change."""
+        self.factory.complain("the server does not speak VidLink at this address")
+        self.sendClose()
+
+    def agreed(self) -> None:
+        """Begin the conversation."""
         keep_queue_short(self.transport)
         self.transport.registerProducer(self, True)
         self.factory.uplink.connected(self)
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """One whole message."""
-        try:
-            self.factory.uplink.received(self.factory.codec.decode(payload, isBinary))
-        except PeerError as error:
-            self.factory.uplink.fail(error)
+    def received(self, message: Message, size_bytes: int) -> None:
+        """Hand the message to the conversation."""
+        self.factory.uplink.received(message)
+
+    def not_understood(self, error: PeerError) -> None:
+        """End the conversation, and tell the server why."""
+        self.factory.uplink.fail(error)
 
     def send(self, message: Message) -> None:
         """Send `message`, now or when there is room; nothing once the connection is closing."""
         if self.state != self.STATE_OPEN:
             return
-        payload, is_binary = self.factory.codec.encode(message)
-        if self._paused or self._queue:
+        payload, is_binary = self.codec.encode(message)
+        if self._is_paused or self._queue:
             self._queue.append((payload, is_binary))
             self.backlog_bytes += len(payload)
         else:
@@ -96,29 +92,23 @@ class UplinkProtocol(WebSocketClientProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether neither this nor the transport has anything left to send."""
-        return not self._paused and not self._queue and self.state == self.STATE_OPEN
+        """True if neither this nor the transport has anything left to send."""
+        return not self._is_paused and not self._queue and self.state == self.STATE_OPEN
 
     def close(self, error: PeerError) -> None:
         """Say `error` in band and close with its code. A second call does nothing."""
         if self.state == self.STATE_OPEN:
-            self.sendMessage(*self.factory.codec.encode(ErrorMessage(error.code, str(error))))
+            self.sendMessage(*self.codec.encode(ErrorMessage(error.code, str(error))))
             self.sendCloseFrame(code=error.close_code, reasonUtf8=error.code.encode())
-
-    def sendCloseFrame(self, *close: Any, **named: Any) -> None:
-        """We begin to close, or answer; a server that does not do its part is cut off."""
-        super().sendCloseFrame(*close, **named)
-        if self._linger is None:
-            self._linger = self.factory.clock.callLater(LINGER_SECONDS, self._cut_off)
 
     def pauseProducing(self) -> None:
         """The transport is full."""
-        self._paused = True
+        self._is_paused = True
 
     def resumeProducing(self) -> None:
         """The transport is empty: what has waited goes first."""
-        self._paused = False
-        while self._queue and not self._paused and self.state == self.STATE_OPEN:
+        self._is_paused = False
+        while self._queue and not self._is_paused and self.state == self.STATE_OPEN:
             payload, is_binary = self._queue.popleft()
             self.backlog_bytes -= len(payload)
             self.sendMessage(payload, is_binary)
@@ -127,22 +117,17 @@ class UplinkProtocol(WebSocketClientProtocol):
 
     def stopProducing(self) -> None:
         """The transport is gone."""
-        self._paused = True
+        self._is_paused = True
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, or was refused in the handshake."""
-        if self._linger is not None and self._linger.active():
-            self._linger.cancel()
-        if self.remoteCloseCode in PATIENT_CODES:
+        if self.closed_for in PATIENT or self.remoteCloseCode in BROKEN_CODES:
             self.factory.back_off.at_least(PATIENT_SECONDS)
-        if self._open:
+        if self.is_agreed:
             self._log.info("disconnected from {url}: {why}", url=self.factory.url, why=_why(self))
             self.factory.uplink.lost()
         else:
             self.factory.complain(f"{self.factory.url} did not take the connection: {reason}")
-
-    def _cut_off(self) -> None:
-        self.transport.abortConnection()
 
 
 def keep_queue_short(transport: Any) -> None:
@@ -156,11 +141,10 @@ def keep_queue_short(transport: Any) -> None:
 
 def _why(link: UplinkProtocol) -> str:
     """Why a connection ended, for the log."""
-    code = link.remoteCloseCode
-    word = {number: name for name, number in CLOSE_CODES.items()}.get(code)
-    if code is None:
+    if link.remoteCloseCode is None:
         return "the connection broke"
-    return f"closed with {code}" + ("" if word is None else f" ({word})")
+    word = f" ({link.closed_for.code})" if link.closed_for else ""
+    return f"closed with {link.remoteCloseCode}{word}"
 
 
 class UplinkFactory(DiallingFactory):
@@ -172,101 +156,10 @@ class UplinkFactory(DiallingFactory):
     def __init__(
         self, url: str, uplink: Uplink, codec: ICodec, back_off: BackOff, clock: Any
     ) -> None:
-        super().__init__(url, [codec.name])
+        super().__init__(url, [codec], clock)
         self.uplink = uplink
-        self.codec = codec
         self.back_off = back_off
-        self.clock = clock
 
     def complain(self, text: str) -> None:
         """Something is wrong with the server; it will be tried again."""
-        self._log.warn("{text}", text=text)
-
-
-class UplinkEvents:
-    """Logs how the conversation goes, and lets the back-off know."""
-
-    _log = Logger()
-
-    def __init__(self, url: str, back_off: BackOff) -> None:
-        self._url = url
-        self._back_off = back_off
-
-    def on_registered(self) -> None:
-        """The server has accepted this Sentinel."""
-        self._back_off.reset()
-        self._log.info("registered at {url}", url=self._url)
-
-    def on_error(self, code: str, message: str) -> None:
-        """The server has said what is wrong."""
-        self._log.warn("the server says: {text} ({code})", text=message, code=code)
-
-    def on_offline(self, seconds: float, load: float) -> None:
-        """There is no server."""
-        self._log.info(
-            "offline for {minutes} min; the spool is {percent} % full",
-            minutes=round(seconds / 60),
-            percent=round(load * 100),
-        )
-
-    def on_session(self, session_id: str, is_live: bool) -> None:
-        """A session has begun."""
-        how = "" if is_live else ", without a server"
-        self._log.info("session {session} has begun{how}", session=session_id, how=how)
-
-    def on_dropped(self, count: int, why: str) -> None:
-        """Frames were not sent; said at once, and then once a minute."""
-        self._log.warn("{count} frames were not sent: {why}", count=count, why=why)
-
-    def on_backfill(self, sessions: int, segments: int) -> None:
-        """There is something to be delivered late."""
-        self._log.info(
-            "to be delivered late: {segments} segments; earlier sessions: {sessions}",
-            segments=segments,
-            sessions=sessions,
-        )
-
-    def on_delivered(self, session_id: str, waiting: int) -> None:
-        """One session is done with."""
-        self._log.info(
-            "session {session} is delivered and sealed; {what}",
-            session=session_id,
-            what=f"{waiting} to go" if waiting else "nothing is left",
-        )
-
-    def on_lost(self, gap: DeclareGap) -> None:
-        """Something will never be delivered."""
-        self._log.warn(
-            "segments {first} to {last} of session {session} are lost: {why}",
-            first=gap.first,
-            last=gap.last,
-            session=gap.session_id,
-            why=gap.cause,
-        )
-
-    def on_refused(self, session_id: str, segments: int) -> None:
-        """The server has closed the books on a session."""
-        self._log.warn(
-            "session {session} is not taken: {segments} segments of it are given up",
-            session=session_id,
-            segments=segments,
-        )
-
-    def on_moved(self, old_id: str, new_id: str) -> None:
-        """A session was sealed while we were cut off."""
-        self._log.info(
-            "session {old} is sealed; what is left of it is delivered as session {new}",
-            old=old_id,
-            new=new_id,
-        )
-
-    def on_set_aside(self, session_id: str) -> None:
-        """It is not the session's turn any more."""
-        self._log.error(
-            "the server closes whenever it is sent session {session}; it is set aside",
-            session=session_id,
-        )
-
-    def on_trouble(self, text: str) -> None:
-        """Nothing is captured, or it is again."""
         self._log.warn("{text}", text=text)

@@ -13,7 +13,6 @@ from tests.fakes.peers import FakeSentinelPeer
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase
 from vidlink.errors import RequestError
 from vidlink.interfaces import LATE_LOAD, ICodec
-from vidlink.links.ingest.acks import MOST_HOLES
 from vidlink.links.ingest.backfill import MAX_EARLIER, wanted
 from vidlink.links.ingest.conversation import LOOKUP_SECONDS
 from vidlink.messages import (
@@ -172,7 +171,7 @@ class ReferenceTests(SynchronousTestCase):
         for text in (
             f"up to {MAX_EARLIER} earlier sessions may be open",
             f"no longer than {LOOKUP_SECONDS:g} s",
-            f"with a `load` below {LATE_LOAD}, and at most {MOST_HOLES:,} of them",
+            f"with a `load` below {LATE_LOAD}, and at most {MAX_RANGES:,} of them",
             f"the lowest are named, at most {MAX_RANGES:,}",
         ):
             self.assertIn(text, words)

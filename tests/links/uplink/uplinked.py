@@ -225,7 +225,7 @@ class Uplinked:
         self.server = MemoryServer(store=store, clock=self.clock)
         self.capture = FakeCapture()
         self.told = Told()
-        self.spool = WatchedSpool(spool or MemorySpool(spool_bytes))
+        self.spool = WatchedSpool(spool or MemorySpool(spool_bytes, monotonic=self.clock.seconds))
         self.uplink = self._uplink()
         self.link: Link | None = None
         self.frames = 0

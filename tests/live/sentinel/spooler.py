@@ -14,7 +14,8 @@ from typing import Any
 
 from tests.fakes import media
 from tests.sentinel.spool.rig import SENTINEL, a_segment
-from vidlink.sentinel.spool import MOST_BYTES, DiskSpool, open_spool
+from vidlink.sentinel.spool.opening import MOST_BYTES, open_spool
+from vidlink.sentinel.spool.spool import Spool
 
 #: Octets beside the picture, so that a second fills some chunks.
 FILLER_BYTES = 30_000
@@ -28,7 +29,7 @@ class Desk:
         self.told: list[str] = []
         self._calls: queue.SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]]
         self._calls = queue.SimpleQueue()
-        self.spool: DiskSpool = open_spool(
+        self.spool: Spool = open_spool(
             folder,
             SENTINEL,
             monotonic=time.monotonic,

@@ -22,7 +22,7 @@ from vidlink.model import EncodedFrame
 from vidlink.sentinel.capture.capture import Capture
 from vidlink.sentinel.capture.encoders import EncoderSettings
 from vidlink.sentinel.capture.frames import MediaInit
-from vidlink.sentinel.sources.screen import LOOK_AGAIN_SECONDS, GrabSource
+from vidlink.sentinel.sources.screen import LOOK_AGAIN_SECONDS, ScreenSource
 
 PATIENCE_SECONDS = 60.0
 WHERE = (300, 200)
@@ -91,13 +91,13 @@ class ScreenSourceTests(SourceContract, SynchronousTestCase):
         self.screen = Screen()
         self.addCleanup(self.screen.end)
 
-    def make(self) -> GrabSource:
+    def make(self) -> ScreenSource:
         """A source of it."""
-        return GrabSource("x11grab", self.screen.display)
+        return ScreenSource("x11grab", self.screen.display)
 
-    def make_broken(self) -> GrabSource:
+    def make_broken(self) -> ScreenSource:
         """A screen that is not there."""
-        return GrabSource("x11grab", ":4711")
+        return ScreenSource("x11grab", ":4711")
 
     def test_shows_what_is_there_now(self) -> None:
         """Every picture, the very first included, is of the moment it was asked for."""
@@ -162,7 +162,7 @@ class ScreenCaptureTests(SynchronousTestCase):
         self.addCleanup(lambda: self.screen.end())
         self.heard: Queue[tuple[Callable[..., Any], tuple[Any, ...]]] = Queue()
         self.capture = Capture(
-            GrabSource("x11grab", self.screen.display),
+            ScreenSource("x11grab", self.screen.display),
             EncoderSettings("libx264", max_width=400),
             framerate_mhz=5_000,
             keyframe_interval_seconds=10.0,

@@ -32,7 +32,7 @@ class Film:
         before = len(self.shots)
         while (wait := self.cadence.wait_seconds(self.now)) is not None and self.now + wait < end:
             self.now += wait + late
-            self.shots.append((self.now - START, self.cadence.take(self.now)))
+            self.shots.append((self.now - START, self.cadence.place_shot(self.now)))
         self.now = max(self.now, end)
         return self.shots[before:]
 
@@ -42,7 +42,7 @@ class Film:
 
     def keyframes(self) -> list[float]:
         """When the keyframes were taken."""
-        return [round(time, 3) for time, shot in self.shots if shot.keyframe]
+        return [round(time, 3) for time, shot in self.shots if shot.is_keyframe]
 
 
 class BeatTests(SynchronousTestCase):
@@ -93,7 +93,7 @@ class BeatTests(SynchronousTestCase):
             wait = film.cadence.wait_seconds(film.now)
             assert wait is not None
             film.now += wait + delay
-            film.shots.append((film.now - START, film.cadence.take(film.now)))
+            film.shots.append((film.now - START, film.cadence.place_shot(film.now)))
         times = [time for time, _ in film.shots]
         gaps = [after - before for before, after in pairwise(times)]
         self.assertTrue(all(gap > 0.0985 for gap in gaps))
@@ -206,7 +206,7 @@ class KeyframeTests(SynchronousTestCase):
             film.begin()
             film.run(1.1)
             film.run(0.15, late=late)
-            self.assertEqual(film.shots[-1][1].keyframe, keyframe, late)
+            self.assertEqual(film.shots[-1][1].is_keyframe, keyframe, late)
 
     def test_late_by_the_declared_duration(self) -> None:
         """What counts is the duration declared for the picture before, at any rate."""
@@ -216,11 +216,11 @@ class KeyframeTests(SynchronousTestCase):
             film.begin()
             film.run(2.5 * period)
             film.now = START + film.shots[-1][0] + 1.45 * period
-            film.shots.append((0, film.cadence.take(film.now)))
-            self.assertFalse(film.shots[-1][1].keyframe)
+            film.shots.append((0, film.cadence.place_shot(film.now)))
+            self.assertFalse(film.shots[-1][1].is_keyframe)
             film.now += 1.55 * period
-            film.shots.append((0, film.cadence.take(film.now)))
-            self.assertTrue(film.shots[-1][1].keyframe)
+            film.shots.append((0, film.cadence.place_shot(film.now)))
+            self.assertTrue(film.shots[-1][1].is_keyframe)
 
 
 class SessionTests(SynchronousTestCase):
@@ -233,7 +233,7 @@ class SessionTests(SynchronousTestCase):
         film.run(12.0)
         self.assertEqual(film.begin(), 2)
         first, second = (shot for _, shot in film.run(6.0))
-        self.assertEqual((first.epoch, first.media_time, first.keyframe), (2, 0, True))
+        self.assertEqual((first.epoch, first.media_time, first.is_keyframe), (2, 0, True))
         self.assertEqual((second.epoch, second.media_time), (2, 5 * TIMESCALE))
 
     def test_media_time_is_the_clock(self) -> None:
@@ -254,7 +254,7 @@ class SessionTests(SynchronousTestCase):
         times = []
         for step in steps:
             film.now += step / 10_000
-            times.append(film.cadence.take(film.now).media_time)
+            times.append(film.cadence.place_shot(film.now).media_time)
         self.assertEqual(times[0], 0)
         self.assertTrue(all(a < b for a, b in pairwise(times)))
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.model import EncodedFrame
-from vidlink.sentinel.capture.frames import Handover, MediaInit
+from vidlink.sentinel.capture.frames import FrameQueue, MediaInit
 
 INIT = MediaInit(1, b"init", 90_000)
 
@@ -17,44 +17,44 @@ def frame(number: int, keyframe: bool) -> EncodedFrame:
     return EncodedFrame(1, number, 0, 18_000, 200, keyframe, 5_000, b"")
 
 
-def taken(handover: Handover) -> list[int]:
+def collected(queue: FrameQueue) -> list[int]:
     """The numbers of the frames that wait."""
-    return [each.media_time for _, each in handover.take()]
+    return [each.media_time for _, each in queue.collect()]
 
 
-class HandoverTests(SynchronousTestCase):
+class FrameQueueTests(SynchronousTestCase):
     """What waits, and what is dropped."""
 
     def test_in_order(self) -> None:
         """What is put in comes out in order, once, with the init it needs."""
-        handover = Handover(5)
+        queue = FrameQueue(5)
         for number in range(4):
-            self.assertTrue(handover.put(INIT, frame(number, number == 0)))
+            self.assertTrue(queue.put(INIT, frame(number, number == 0)))
         self.assertEqual(
-            handover.take(), [(INIT, frame(number, number == 0)) for number in range(4)]
+            queue.collect(), [(INIT, frame(number, number == 0)) for number in range(4)]
         )
-        self.assertEqual(handover.take(), [])
-        self.assertEqual(handover.dropped, 0)
+        self.assertEqual(queue.collect(), [])
+        self.assertEqual(queue.dropped, 0)
 
     def test_oldest_group_dropped(self) -> None:
         """At the bound the oldest keyframe goes, with all that builds on it."""
-        handover = Handover(5)
+        queue = FrameQueue(5)
         for number in range(6):
-            self.assertTrue(handover.put(INIT, frame(number, number in (0, 3))))
-        self.assertEqual(taken(handover), [3, 4, 5])
-        self.assertEqual(handover.dropped, 3)
+            self.assertTrue(queue.put(INIT, frame(number, number in (0, 3))))
+        self.assertEqual(collected(queue), [3, 4, 5])
+        self.assertEqual(queue.dropped, 3)
 
     def test_only_one_group(self) -> None:
         """If all that waits builds on one keyframe, a new one has to be made."""
-        handover = Handover(3)
+        queue = FrameQueue(3)
         for number in range(3):
-            handover.put(INIT, frame(number, number == 0))
-        self.assertFalse(handover.put(INIT, frame(3, False)))
-        self.assertFalse(handover.put(INIT, frame(4, False)))
-        self.assertTrue(handover.put(INIT, frame(5, True)))
-        self.assertTrue(handover.put(INIT, frame(6, False)))
-        self.assertEqual(taken(handover), [5, 6])
-        self.assertEqual(handover.dropped, 5)
+            queue.put(INIT, frame(number, number == 0))
+        self.assertFalse(queue.put(INIT, frame(3, False)))
+        self.assertFalse(queue.put(INIT, frame(4, False)))
+        self.assertTrue(queue.put(INIT, frame(5, True)))
+        self.assertTrue(queue.put(INIT, frame(6, False)))
+        self.assertEqual(collected(queue), [5, 6])
+        self.assertEqual(queue.dropped, 5)
 
     @given(
         st.lists(st.sampled_from(("put", "put", "put", "keyframe", "take")), max_size=80),
@@ -62,16 +62,16 @@ class HandoverTests(SynchronousTestCase):
     )
     def test_always_decodable(self, actions: list[str], bound: int) -> None:
         """Whatever happens: never more than the bound, and every frame follows what it needs."""
-        handover = Handover(bound)
+        queue = FrameQueue(bound)
         out: list[EncodedFrame] = []
         wanted = True
         for number, action in enumerate(actions):
             if action == "take":
-                waiting = [each for _, each in handover.take()]
+                waiting = [each for _, each in queue.collect()]
                 self.assertLessEqual(len(waiting), bound)
                 out += waiting
             else:
-                wanted = not handover.put(INIT, frame(number, wanted or action == "keyframe"))
+                wanted = not queue.put(INIT, frame(number, wanted or action == "keyframe"))
         numbers = [number for number, action in enumerate(actions) if action != "take"]
         order = {number: place for place, number in enumerate(numbers)}
         last = -1

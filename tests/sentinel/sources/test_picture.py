@@ -16,7 +16,7 @@ from vidlink.model import SENTINEL_ID
 from vidlink.sentinel.capture.encoder import TIMESCALE
 from vidlink.sentinel.capture.encoders import EncoderSettings
 from vidlink.sentinel.sources import glyphs
-from vidlink.sentinel.sources.picture import Barcode, Pattern, read_barcode
+from vidlink.sentinel.sources.picture import Barcode, PatternPicture, read_barcode
 
 NOW_US = 1_767_225_600_123_456
 
@@ -75,17 +75,17 @@ class BarcodeTests(SynchronousTestCase):
     )
     def test_round_trip(self, width: int, height: int, time_ms: int, number: int) -> None:
         """Whatever the size, time and number are read back."""
-        picture = Pattern("desk-12", width, height).draw(time_ms * 1000 + 999, number)
+        picture = PatternPicture("desk-12", width, height).draw(time_ms * 1000 + 999, number)
         self.assertEqual(read(picture), Barcode(time_ms, number))
 
     def test_as_documented(self) -> None:
         """A reader written from the documentation alone reads the same from RGB."""
-        picture = Pattern("desk-12", 640, 360).draw(NOW_US, 77)
+        picture = PatternPicture("desk-12", 640, 360).draw(NOW_US, 77)
         self.assertEqual(read_as_documented(picture), (NOW_US // 1000, 77))
 
     def test_numbers_wrap(self) -> None:
         """The number counts modulo 2^24."""
-        picture = Pattern("desk-12", 128, 72).draw(NOW_US, 2**24 + 5)
+        picture = PatternPicture("desk-12", 128, 72).draw(NOW_US, 2**24 + 5)
         self.assertEqual(read(picture), Barcode(NOW_US // 1000, 5))
 
     def test_after_encoding_and_scaling(self) -> None:
@@ -95,7 +95,7 @@ class BarcodeTests(SynchronousTestCase):
                 "libx264", max_width=max_width, bits_per_second=bits_per_second
             ).open(640, 360)
             self.addCleanup(encoder.close)
-            pattern, film = Pattern("desk-12", 640, 360), encoder.init
+            pattern, film = PatternPicture("desk-12", 640, 360), encoder.init
             for number in range(15):
                 time = number * TIMESCALE // 5
                 sample = encoder.encode(pattern.draw(NOW_US, number), time, number == 0)
@@ -110,7 +110,7 @@ class BarcodeTests(SynchronousTestCase):
 
     def test_damage(self) -> None:
         """With any one cell turned over there is no bar code."""
-        luma = Pattern("desk-12", 128, 72).draw(NOW_US, 77).planes[0]
+        luma = PatternPicture("desk-12", 128, 72).draw(NOW_US, 77).planes[0]
         for cell in range(96):
             data = bytearray(luma)
             row, column = divmod(cell, 32)
@@ -134,7 +134,7 @@ class PatternTests(SynchronousTestCase):
         """Title, time and number each change the picture above the bar code."""
 
         def top(title: str, time_us: int, number: int) -> bytes:
-            luma = Pattern(title, 640, 360).draw(time_us, number).planes[0]
+            luma = PatternPicture(title, 640, 360).draw(time_us, number).planes[0]
             return bytes(luma)[: luma.line_size * 315]
 
         pictures = {
@@ -148,14 +148,14 @@ class PatternTests(SynchronousTestCase):
 
     def test_moves(self) -> None:
         """The ground moves from one picture to the next, also where nothing is written."""
-        pattern = Pattern("x", 640, 360)
+        pattern = PatternPicture("x", 640, 360)
         rows = {bytes(pattern.draw(NOW_US, n).planes[0])[:640] for n in range(4)}
         self.assertEqual(len(rows), 4)
 
     def test_long_title(self) -> None:
         """The longest sentinelId is written or left out, and the bar code stays readable."""
         for size in ((128, 72), (640, 360), (1920, 1080)):
-            picture = Pattern("w" * 64, *size).draw(NOW_US, 1)
+            picture = PatternPicture("w" * 64, *size).draw(NOW_US, 1)
             self.assertEqual(read(picture), Barcode(NOW_US // 1000, 1))
 
 

@@ -11,11 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.sentinel.films import FRAMES, film, number_of
 from vidlink.errors import CaptureError, UserMistake
 from vidlink.sentinel.sources.choice import make_source
-from vidlink.sentinel.sources.device import DeviceSource, Pace
+from vidlink.sentinel.sources.device import DeviceSource, Throttle
 from vidlink.sentinel.sources.file import PATIENCE_SECONDS, FileSource
 from vidlink.sentinel.sources.pattern import PatternSource
 from vidlink.sentinel.sources.picture import read_barcode
-from vidlink.sentinel.sources.screen import GrabSource
+from vidlink.sentinel.sources.screen import ScreenSource
 
 START = 1_000.0
 
@@ -30,8 +30,8 @@ class ChoiceTests(SynchronousTestCase):
 
     def test_kinds(self) -> None:
         """Each kind of source by its name, the screen by platform."""
-        self.assertIsInstance(made("screen", DISPLAY=":7"), GrabSource)
-        self.assertIsInstance(made("screen", "win32"), GrabSource)
+        self.assertIsInstance(made("screen", DISPLAY=":7"), ScreenSource)
+        self.assertIsInstance(made("screen", "win32"), ScreenSource)
         self.assertIsInstance(made("screen", "darwin"), DeviceSource)
         self.assertIsInstance(made("test"), PatternSource)
         self.assertIsInstance(made("file:a:b.mp4"), FileSource)
@@ -132,7 +132,7 @@ class PatternSourceTests(SynchronousTestCase):
 
 
 class FileSourceTests(SynchronousTestCase):
-    """A file at its own pace: the picture that is due."""
+    """A file at its own throttle: the picture that is due."""
 
     def opened(self, data: bytes) -> FileSource:
         """A source of a file with these bytes."""
@@ -215,42 +215,42 @@ class FileSourceTests(SynchronousTestCase):
             self.shown(source, 1, 2)
 
 
-class PaceTests(SynchronousTestCase):
+class ThrottleTests(SynchronousTestCase):
     """How fast an input is read."""
 
     def test_synthetic(self) -> None:
         """What gives pictures at once is held to the times they bear."""
-        pace, now = Pace(), START
+        throttle, now = Throttle(), START
         for number in range(50):
             now += 0.001
-            now += pace.wait_seconds(number * 0.1, 0.001, now)
+            now += throttle.wait_seconds(number * 0.1, 0.001, now)
             self.assertApproximates(now - START, number * 0.1, 0.002)
 
     def test_device(self) -> None:
         """What blocks until it has a picture is never waited for, whatever its clock says."""
         for drift in (0.9, 1.0, 1.1):
-            pace, now = Pace(), START
+            throttle, now = Throttle(), START
             for number in range(100):
                 now += 0.04
-                self.assertEqual(pace.wait_seconds(number * 0.04 * drift, 0.04, now), 0.0)
+                self.assertEqual(throttle.wait_seconds(number * 0.04 * drift, 0.04, now), 0.0)
 
     def test_backlog(self) -> None:
         """After a stall what has piled up is read without waiting."""
-        pace, now = Pace(), START
+        throttle, now = Throttle(), START
         for number in range(10):
             now += 0.04
-            pace.wait_seconds(number * 0.04, 0.04, now)
+            throttle.wait_seconds(number * 0.04, 0.04, now)
         now += 0.5
-        waits = [pace.wait_seconds((10 + n) * 0.04, 0.0001, now) for n in range(10)]
+        waits = [throttle.wait_seconds((10 + n) * 0.04, 0.0001, now) for n in range(10)]
         self.assertEqual(waits, [0.0] * 10)
 
     def test_jumps(self) -> None:
         """Times that jump do not stop it for long."""
-        pace = Pace()
-        pace.wait_seconds(0.0, 0.001, START)
-        self.assertLessEqual(pace.wait_seconds(1_000_000.0, 0.001, START), 5.0)
-        self.assertEqual(pace.wait_seconds(3.0, 0.001, START + 1), 0.0)
-        self.assertApproximates(pace.wait_seconds(3.04, 0.001, START + 1), 0.04, 0.001)
+        throttle = Throttle()
+        throttle.wait_seconds(0.0, 0.001, START)
+        self.assertLessEqual(throttle.wait_seconds(1_000_000.0, 0.001, START), 5.0)
+        self.assertEqual(throttle.wait_seconds(3.0, 0.001, START + 1), 0.0)
+        self.assertApproximates(throttle.wait_seconds(3.04, 0.001, START + 1), 0.04, 0.001)
 
 
 class DeviceSourceTests(SynchronousTestCase):

@@ -10,9 +10,9 @@ from typing import Any
 from tests.fakes import media
 from tests.faulty_disk import FaultyDisk
 from vidlink.model import Segment, SpooledSession
-from vidlink.sentinel.spool import DiskSpool, open_spool
-from vidlink.sentinel.spool.inbox import Desk
-from vidlink.sentinel.spool.opening import MEMORY_BYTES, MOST_BYTES
+from vidlink.sentinel.spool.inbox import Inbox
+from vidlink.sentinel.spool.opening import MEMORY_BYTES, MOST_BYTES, open_spool
+from vidlink.sentinel.spool.spool import Spool
 from vidlink.sentinel.spool.writer import Writer
 
 SENTINEL = "desk-12"
@@ -45,11 +45,11 @@ class _ByHand:
     def __init__(
         self,
         writer: Writer,
-        desk: Desk,
+        inbox: Inbox,
         begin: Callable[[], object],
         done: Callable[[], object],
     ) -> None:
-        self.writer, self.desk, self.done = writer, desk, done
+        self.writer, self.inbox, self.done = writer, inbox, done
 
     def start(self) -> None:
         """Nothing happens by itself."""
@@ -81,7 +81,7 @@ class Rig:
             self._runner = _ByHand(*parts)
             return self._runner
 
-        self.spool: DiskSpool = open_spool(
+        self.spool: Spool = open_spool(
             self.folder,
             self.sentinel_id,
             most_bytes=self._bounds["most_bytes"],

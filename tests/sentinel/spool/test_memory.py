@@ -7,14 +7,10 @@ from zope.interface.verify import verifyObject
 
 from vidlink.fmp4 import write_fragment
 from vidlink.interfaces import ISpool
-from vidlink.model import DroppedRange, Segment
-from vidlink.sentinel.spool.memory import (
-    MAX_RANGES,
-    MAX_SESSIONS,
-    SEGMENT_BYTES,
-    SESSION_BYTES,
-    MemorySpool,
-)
+from vidlink.model import MAX_RANGES, DroppedRange, Segment
+from vidlink.sentinel.spool.complaints import AGAIN_SECONDS
+from vidlink.sentinel.spool.memory import SEGMENT_BYTES, MemorySpool
+from vidlink.sentinel.spool.spool import MAX_SESSIONS
 
 OLD, NEW = "session-that-was0", "session-that-is00"
 
@@ -36,12 +32,13 @@ class BoundTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make it."""
         self.told: list[str] = []
+        self.now = 0.0
         self.spool = self.make(10)
 
-    def make(self, segments: int, sessions: int = 1) -> MemorySpool:
+    def make(self, segments: int) -> MemorySpool:
         """A spool with just so much room."""
-        size = segments * (100 + SEGMENT_BYTES) + sessions * (SESSION_BYTES + 4)
-        spool = MemorySpool(size, self.told.append)
+        size = segments * (100 + SEGMENT_BYTES)
+        spool = MemorySpool(size, self.told.append, monotonic=lambda: self.now)
         verifyObject(ISpool, spool)
         return spool
 
@@ -70,7 +67,7 @@ class BoundTests(SynchronousTestCase):
     def test_oldest_session_goes_first(self) -> None:
         """The oldest session gives first, until nothing is held of it; the session itself stays,
         so that what is missing of it can be declared."""
-        self.spool = self.make(10, 2)
+        self.spool = self.make(10)
         self.spool.begin(OLD, b"init", True)
         self.fill(OLD, *range(7))
         self.spool.begin(NEW, b"init", True)
@@ -82,34 +79,39 @@ class BoundTests(SynchronousTestCase):
         self.assertEqual(summary(self.spool, NEW)[3], [])
 
     def test_more_than_all(self) -> None:
-        """A segment larger than the spool is dropped itself; nothing exceeds the bound."""
+        """A segment larger than the spool is dropped itself, and what follows up to the next
+        keyframe; nothing exceeds the bound."""
         self.spool.begin(OLD, b"init", True)
         self.fill(OLD, 0, 1)
         self.spool.append(segment(OLD, 2, size=10_000))
         self.assertEqual(summary(self.spool), (None, None, 2, [(0, 2)]))
-        self.fill(OLD, 3)
-        self.assertEqual(self.held(), [3])
+        self.fill(OLD, *range(3, 7))
+        self.assertEqual(summary(self.spool), (5, 6, 6, [(0, 4)]))
+        self.assertEqual(self.held(), [5, 6])
 
     def test_room_comes_back(self) -> None:
-        """What is acknowledged makes room; being full is said again after half of it was free."""
+        """What is acknowledged makes room; being full is said again, but once a minute at most."""
         self.spool.begin(OLD, b"init", True)
         self.fill(OLD, *range(11))
         self.spool.forget(OLD, 9)
         self.assertEqual(summary(self.spool), (10, 10, 10, []))
         self.fill(OLD, *range(11, 21))
+        self.assertEqual(len(self.told), 1)
+        self.now += AGAIN_SECONDS
+        self.fill(OLD, *range(21, 31))
         self.assertEqual(len(self.told), 2)
         self.spool.remove(OLD)
         self.assertEqual((self.spool.load, self.spool.sessions()), (0.0, ()))
 
     def test_lost_at_the_end(self) -> None:
         """When it is closed it says how much the server has not acknowledged, if anything."""
-        self.spool = self.make(10, 2)
+        self.spool = self.make(10)
         self.spool.begin(OLD, b"init", True)
         self.fill(OLD, 0, 1)
         self.spool.forget(OLD, 1)
         self.successResultOf(self.spool.close())
         self.assertEqual(self.told, [])
-        self.spool = self.make(10, 2)
+        self.spool = self.make(10)
         self.spool.begin(OLD, b"init", True)
         self.spool.begin(NEW, b"init", True)
         self.fill(OLD, 0, 1)
@@ -120,7 +122,7 @@ class BoundTests(SynchronousTestCase):
 
     def test_many_sessions(self) -> None:
         """The number of sessions is bounded as well."""
-        spool = MemorySpool(on_trouble=self.told.append)
+        spool = MemorySpool(on_trouble=self.told.append, monotonic=lambda: self.now)
         for number in range(MAX_SESSIONS + 3):
             spool.begin(f"session-number-{number:04}", b"init", True)
         known = spool.sessions()

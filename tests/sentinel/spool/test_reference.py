@@ -11,22 +11,22 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import media
 from tests.sentinel.spool.rig import Rig, a_segment
-from vidlink.model import DroppedRange, Segment
+from vidlink.model import MAX_RANGES, DroppedRange, Segment
 from vidlink.sentinel.spool import opening, spool, writer
 from vidlink.sentinel.spool.folder import MARKER
 from vidlink.sentinel.spool.layout import (
     ENTRY_BYTES,
     PLACE,
     TRAILER,
-    Kind,
-    Place,
+    EntryKind,
+    EntryPlace,
     SavedState,
     pack_index,
     pack_init,
     pack_segment,
     pack_state,
 )
-from vidlink.sentinel.spool.ranges import DAMAGED, FULL, MAX_RANGES
+from vidlink.sentinel.spool.ranges import DAMAGED, FULL
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "spool.md").read_text("utf-8")
 STATE = SavedState(
@@ -74,7 +74,7 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual(pack_state(STATE)[:ENTRY_BYTES], bytes_of("The head of this one"))
         data = media.segment(950)
         self.assertEqual(pack_segment(replace(SEGMENT, data=data)), bytes_of("A keyframe segment"))
-        places = [Place(950, 1_006, len(data), True), Place(951, 1_213, 160, False)]
+        places = [EntryPlace(950, 1_006, len(data), True), EntryPlace(951, 1_213, 160, False)]
         self.assertEqual(
             pack_index(places, len(pack_state(STATE))), bytes_of("An index of two segments")
         )
@@ -92,7 +92,7 @@ class ReferenceTests(SynchronousTestCase):
 
     def test_kinds(self) -> None:
         """Every kind of entry, and every cause, is named."""
-        for kind in Kind:
+        for kind in EntryKind:
             self.assertIn(f"| {kind.value} | {kind.name.lower()} |", PAGE)
         for cause in (FULL, DAMAGED):
             self.assertIn(f"| `{cause}` |", PAGE)

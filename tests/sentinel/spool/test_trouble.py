@@ -60,8 +60,10 @@ class RoundTests(TroubleCase):
         for number in range(3 * OPEN_CHUNKS):
             self.rig.spool.begin(f"session-number-{number:04}", INIT, True)
             self.rig.write()
-        pens = self.rig._runner.writer._pens.values()
-        self.assertLessEqual(sum(pen.chunk is not None for pen in pens), OPEN_CHUNKS)
+        recordings = self.rig._runner.writer._recordings.values()
+        self.assertLessEqual(
+            sum(recording.chunk is not None for recording in recordings), OPEN_CHUNKS
+        )
         self.rig.settle()
         self.rig.again()
         self.assertEqual(len(self.rig.spool.sessions()), 3 * OPEN_CHUNKS + 1)

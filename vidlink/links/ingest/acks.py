@@ -9,11 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vidlink.interfaces import LATE_LOAD
-from vidlink.messages import Ack, Range
-
-#: So many holes of a session may wait to be asked for; more are asked for when the Sentinel
-#: registers again.
-MOST_HOLES = 1_024
+from vidlink.messages import Ack
+from vidlink.model import MAX_RANGES, Range, Ranges
 
 
 @dataclass(slots=True)
@@ -22,7 +19,9 @@ class _Open:
 
     #: The sequence that was acknowledged last; None: none.
     reached: int | None = None
-    holes: list[Range] = field(default_factory=list)
+    #: At most :data:`~vidlink.model.MAX_RANGES`; more are asked for when the Sentinel registers
+    #: again.
+    holes: Ranges = field(default_factory=Ranges)
 
 
 class Acks:
@@ -51,10 +50,9 @@ class Acks:
     def missing(self, session_id: str, first: int, last: int) -> None:
         """These sequences were jumped over, or came when there was no room for them."""
         holes = self._open[session_id].holes
-        if holes and holes[-1][1] == first - 1:
-            holes[-1] = holes[-1][0], last
-        elif len(holes) < MOST_HOLES:
-            holes.append((first, last))
+        holes.add(first, last)
+        if len(holes) > MAX_RANGES:
+            holes.discard(*holes.highest)
 
     def due(self, load: float) -> list[Ack]:
         """The acknowledgements that are due; to be called about once a second.

@@ -16,8 +16,8 @@ from vidlink.errors import PeerError, RequestError, TooFast, VidlinkError
 from vidlink.interfaces import IStore
 from vidlink.links.ingest.acks import Acks
 from vidlink.links.ingest.intake import Intake
-from vidlink.messages import DeclareGap, Range, Tail, Wanted
-from vidlink.model import InitSegment, Limits, Registration, Segment
+from vidlink.messages import DeclareGap, Tail, Wanted
+from vidlink.model import InitSegment, Limits, Range, Registration, Segment
 
 #: So many earlier sessions may be open at a time on one connection.
 MAX_EARLIER = 8

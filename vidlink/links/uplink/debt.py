@@ -6,13 +6,12 @@ Which is sent next is :mod:`vidlink.links.uplink.debts`; how,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from vidlink.links.uplink.ranges import Ranges
-from vidlink.messages import DeclareGap, Range
-from vidlink.model import SpooledSession
+from vidlink.messages import DeclareGap
+from vidlink.model import Ranges, SpooledSession
 
 #: A session that makes no headway although all was sent is delivered again after this, and each
 #: time it does not, after twice as long.
@@ -116,13 +115,3 @@ def gaps(spooled: SpooledSession, first: int, last: int) -> Iterator[DeclareGap]
         low, high = max(first, one.first), min(last, one.last)
         if low <= high:
             yield DeclareGap(spooled.session_id, low, high, one.cause)
-
-
-def holes(sequences: Iterable[int], first: int, last: int) -> Iterator[Range]:
-    """The ranges from `first` to `last` without `sequences`, which ascend."""
-    for sequence in sequences:
-        if sequence > first:
-            yield first, sequence - 1
-        first = sequence + 1
-    if first <= last:
-        yield first, last

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 
 from vidlink.interfaces import ISpool
 from vidlink.links.uplink.debt import ENDING_SECONDS, Debt, Stage
-from vidlink.links.uplink.ranges import Ranges
-from vidlink.messages import Range, Tail, Wanted
-from vidlink.model import SpooledSession
+from vidlink.messages import Tail, Wanted
+from vidlink.model import MAX_RANGES, Range, Ranges, SpooledSession
 
 #: So many earlier sessions may be open at a time.
 MAX_OPEN = 8
@@ -20,8 +19,6 @@ MAX_OPEN = 8
 MAX_STRIKES = 3
 #: What the tails may take of a registration, of which 64 KiB are the most, and one beside its id.
 _TAILS_BYTES, _TAIL_BYTES = 56 * 1024, 64
-#: So many tails, and ranges of one, a message names.
-_MOST = 1_024
 
 
 class Debts:
@@ -57,7 +54,7 @@ class Debts:
             if spooled.first is None or spooled.last is None:
                 continue
             room -= len(spooled.session_id) + _TAIL_BYTES
-            if room < 0 or len(named) == _MOST:
+            if room < 0 or len(named) == MAX_RANGES:
                 break
             named.append(Tail(spooled.session_id, spooled.first, spooled.last))
         return tuple(named)
@@ -156,7 +153,7 @@ class Debts:
 def _wanted(tail: Tail, missing: tuple[Range, ...]) -> Ranges:
     """The ranges that the server wants of a tail; of very many it has named the lowest."""
     wanted = Ranges(missing)
-    if len(missing) >= _MOST:
+    if len(missing) >= MAX_RANGES:
         wanted.add(missing[-1][1] + 1, tail.last)
     return wanted
 

@@ -13,13 +13,13 @@ from twisted.internet.interfaces import IReactorTime
 
 from vidlink.bucket import Bucket
 from vidlink.interfaces import IServerPeer, ISpool
-from vidlink.links.uplink.debt import NOT_HELD, Debt, Stage, gaps, holes
+from vidlink.links.uplink.debt import NOT_HELD, Debt, Stage, gaps
 from vidlink.links.uplink.debts import Debts
 from vidlink.links.uplink.events import UplinkEvents
 from vidlink.links.uplink.live import TOO_LARGE
 from vidlink.links.uplink.pace import Pace
 from vidlink.messages import BackfillDone, DeclareGap
-from vidlink.model import InitSegment, Segment
+from vidlink.model import InitSegment, Ranges, Segment
 from vidlink.timer import Timer
 
 #: An earlier session that may not be opened yet, because so many were, is tried again after this.
@@ -152,7 +152,8 @@ class LateSending:
             last = found[-1].sequence if found else last
             debt.ranges.discard(first, last)
             self._batch, self.current = deque(found), debt
-            for low, high in holes((segment.sequence for segment in found), first, last):
+            held = Ranges.of(segment.sequence for segment in found)
+            for low, high in held.missing(first, last):
                 self._lose(debt, low, high)
         self.step()
 
@@ -181,14 +182,11 @@ class LateSending:
         """Declare what is not held, for the cause that the spool knows, if it knows one."""
         spooled = self._debts.spooled(debt.session_id)
         first = max(first, debt.reached + 1)
-        known = () if spooled is None else tuple(gaps(spooled, first, last))
-        for gap in known:
-            for low, high in holes((), first, gap.first - 1):
-                self._declare(DeclareGap(debt.session_id, low, high, NOT_HELD))
+        lost = [] if spooled is None else list(gaps(spooled, first, last))
+        for low, high in Ranges((gap.first, gap.last) for gap in lost).missing(first, last):
+            lost.append(DeclareGap(debt.session_id, low, high, NOT_HELD))
+        for gap in sorted(lost, key=lambda one: one.first):
             self._declare(gap)
-            first = gap.last + 1
-        for low, high in holes((), first, last):
-            self._declare(DeclareGap(debt.session_id, low, high, NOT_HELD))
 
     def _declare(self, gap: DeclareGap) -> None:
         self._peer.send(gap)

@@ -1,4 +1,4 @@
-"""When the next picture is due, and what it is: the decisions of the capture, without threads.
+"""The beat of the capture: when a picture is due and whether it is a keyframe, without threads.
 
 Times are seconds of a monotonic clock that the caller reads. Taking pictures is `capture`'s.
 """
@@ -11,8 +11,8 @@ from math import inf
 from vidlink.model import MAX_FRAMERATE_MHZ, clamp_framerate
 
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 30.0
+#: A shorter wait is none.
 _GRAIN_SECONDS = 0.001
-"""A shorter wait is none."""
 _SHORTEST_SECONDS = 1_000 / MAX_FRAMERATE_MHZ
 
 
@@ -24,7 +24,7 @@ class Shot:
     media_time: int
     duration: int
     duration_ms: int
-    keyframe: bool
+    is_keyframe: bool
     framerate_mhz: int
 
 
@@ -53,7 +53,7 @@ class Cadence:
         self._began_seconds: float | None = None
         self._due_seconds = 0.0
         self._retry_seconds = FIRST_RETRY_SECONDS
-        self._keyframe_wanted = True
+        self._is_keyframe_wanted = True
         self._last_seconds = -inf
         self._last_media_time = -1
         self._last_duration = 0
@@ -67,46 +67,46 @@ class Cadence:
         """Begin a session: its first picture is due now. Returns its epoch, from 1."""
         self.epoch += 1
         self._began_seconds = None
-        self._keyframe_wanted = True
+        self._is_keyframe_wanted = True
         self._due_seconds = now_seconds
         return self.epoch
 
     def request_keyframe(self, now_seconds: float) -> None:
         """The next picture is a keyframe, and is due as soon as may be."""
-        self._keyframe_wanted = True
-        if not self._failing:
+        self._is_keyframe_wanted = True
+        if not self._is_failing:
             soon = max(now_seconds, self._last_seconds + _SHORTEST_SECONDS)
             self._due_seconds = min(self._due_seconds, soon)
 
     def force_keyframe(self) -> None:
         """The next picture, when it is due, is a keyframe."""
-        self._keyframe_wanted = True
+        self._is_keyframe_wanted = True
 
     def set_framerate(self, framerate_mhz: int, now_seconds: float) -> None:
         """Change the beat (mHz, clamped); the next picture is a keyframe."""
         self._framerate_mhz = clamp_framerate(framerate_mhz)
-        self._keyframe_wanted = True
-        if self._began_seconds is not None and not self._failing:
+        self._is_keyframe_wanted = True
+        if self._began_seconds is not None and not self._is_failing:
             self._due_seconds = max(now_seconds, self._last_seconds + self._period_seconds)
 
     def wait_seconds(self, now_seconds: float) -> float | None:
-        """How long until the next picture is due; None before the first session."""
+        """The time until the next picture is due; None before the first session."""
         if self.epoch == 0:
             return None
         wait = self._due_seconds - now_seconds
         return wait if wait > _GRAIN_SECONDS else 0.0
 
-    def take(self, now_seconds: float) -> Shot:
-        """The picture of `now_seconds` has been taken: what it is."""
+    def place_shot(self, now_seconds: float) -> Shot:
+        """Place the picture that was taken at `now_seconds` in its session."""
         if self._began_seconds is None:
             self._began_seconds = now_seconds
             self._last_media_time = -1
             self._last_duration = 0
         elapsed = round((now_seconds - self._began_seconds) * self._timescale)
         media_time = max(elapsed, self._last_media_time + 1)
-        keyframe = self._is_keyframe(now_seconds, media_time)
-        if keyframe:
-            self._keyframe_wanted = False
+        is_keyframe = self._needs_keyframe(now_seconds, media_time)
+        if is_keyframe:
+            self._is_keyframe_wanted = False
             self._keyframe_seconds = now_seconds
         self._last_media_time = media_time
         self._last_duration = self._timescale * 1_000 // self._framerate_mhz
@@ -116,33 +116,33 @@ class Cadence:
             media_time=media_time,
             duration=self._last_duration,
             duration_ms=round(1_000_000 / self._framerate_mhz),
-            keyframe=keyframe,
+            is_keyframe=is_keyframe,
             framerate_mhz=self._framerate_mhz,
         )
 
     def failed(self, now_seconds: float) -> float:
-        """No picture could be taken. Returns how long to wait: longer each time."""
+        """Wait after a picture that could not be taken; so many seconds, longer each time."""
         wait = self._retry_seconds
         self._retry_seconds = min(2 * wait, LONGEST_RETRY_SECONDS)
-        self._keyframe_wanted = True
+        self._is_keyframe_wanted = True
         self._due_seconds = now_seconds + wait
         return wait
 
     @property
-    def _failing(self) -> bool:
+    def _is_failing(self) -> bool:
         return self._retry_seconds > FIRST_RETRY_SECONDS
 
-    def _is_keyframe(self, now_seconds: float, media_time: int) -> bool:
-        late = 2 * (media_time - self._last_media_time) > 3 * self._last_duration
+    def _needs_keyframe(self, now_seconds: float, media_time: int) -> bool:
+        is_late = 2 * (media_time - self._last_media_time) > 3 * self._last_duration
         age = now_seconds - self._keyframe_seconds
-        old = age + 0.75 * self._period_seconds > self._keyframe_interval_seconds
-        return self._keyframe_wanted or late or old
+        is_old = age + 0.75 * self._period_seconds > self._keyframe_interval_seconds
+        return self._is_keyframe_wanted or is_late or is_old
 
     def _beat(self, now_seconds: float) -> None:
         """Find the next slot after a picture at `now_seconds`."""
         period = self._period_seconds
         late = now_seconds - self._due_seconds
-        on_beat = -_GRAIN_SECONDS <= late < period / 2 and not self._failing
-        self._due_seconds = (self._due_seconds if on_beat else now_seconds) + period
+        is_on_beat = -_GRAIN_SECONDS <= late < period / 2 and not self._is_failing
+        self._due_seconds = (self._due_seconds if is_on_beat else now_seconds) + period
         self._last_seconds = now_seconds
         self._retry_seconds = FIRST_RETRY_SECONDS

@@ -1,7 +1,7 @@
 """The capture: a thread of its own that takes pictures, encodes them, and hands them over.
 
-When a picture is due and what it is decides `cadence`; where it comes from is `choice`'s and
-how it is encoded `encoder`'s business; who gets it is the uplink.
+`cadence` decides when a picture is due, :mod:`vidlink.sentinel.sources` gives it, `encoder` encodes
+it, and the uplink gets it by `frames`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from vidlink.interfaces import ICapture
 from vidlink.model import EncodedFrame
 from vidlink.sentinel.capture.cadence import Cadence
 from vidlink.sentinel.capture.encoder import TIMESCALE
-from vidlink.sentinel.capture.frames import Handover, MediaInit
+from vidlink.sentinel.capture.frames import FrameQueue, MediaInit
 from vidlink.sentinel.capture.roles import IEncoder, ISource
 
 
 class OpensEncoders(Protocol):
-    """What the capture needs to know of `encoder_choice.EncoderSettings`."""
+    """The part of `encoders.EncoderSettings` that the capture needs."""
 
     def open(self, width: int, height: int) -> IEncoder:
-        """An encoder for pictures of this size; raises `CaptureError`."""
+        """An encoder for pictures of this size.
+
+        :raises ~vidlink.errors.CaptureError: if it cannot be opened.
+        """
 
 
 @implementer(ICapture)
@@ -40,8 +43,7 @@ class Capture:
     before its first frame; a picture of another size begins a new epoch by itself. A source
     or an encoder that fails is opened again, later each time; meanwhile there are no frames.
 
-    At most `handover.MAX_FRAMES` frames wait for the reactor; see `Handover` for what happens
-    then.
+    At most `frames.MAX_FRAMES` frames wait for the reactor; `FrameQueue` says what happens then.
 
     :param on_init: takes a `MediaInit`; like the next two called in the reactor's thread.
     :param on_frame: takes an `EncodedFrame`.
@@ -78,15 +80,15 @@ class Capture:
         # Guards the cadence, which both threads use, and wakes the capture's.
         self._changed = threading.Condition()
         self._cadence = Cadence(framerate_mhz, keyframe_interval_seconds, TIMESCALE)
-        self._handover = Handover()
+        self._frames = FrameQueue()
         self._announced_epoch = 0
         self._encoder: IEncoder | None = None
         self._init = MediaInit(0, b"", TIMESCALE)
         self._troubled_seconds: float | None = None
         self._dropped = 0
         self._thread: threading.Thread | None = None
-        self._stopping = False
-        self._ended = False
+        self._is_stopping = False
+        self._has_ended = False
         self._waiting_for_end: list[Deferred[None]] = []
 
     def start(self) -> None:
@@ -97,12 +99,12 @@ class Capture:
 
     def stop(self) -> Deferred[None]:
         """End the thread; fires when source and encoder are closed. May be called twice."""
-        if self._thread is None or self._ended:
+        if self._thread is None or self._has_ended:
             return succeed(None)
         done: Deferred[None] = Deferred()
         self._waiting_for_end.append(done)
         with self._changed:
-            self._stopping = True
+            self._is_stopping = True
             self._changed.notify()
         return done
 
@@ -135,7 +137,7 @@ class Capture:
     def _wait_until_due(self) -> bool:
         """Wait for the next picture; False when it is time to stop."""
         with self._changed:
-            while not self._stopping:
+            while not self._is_stopping:
                 wait = self._cadence.wait_seconds(self._monotonic())
                 if wait is not None and wait <= 0:
                     return True
@@ -143,7 +145,7 @@ class Capture:
         return False
 
     def step(self) -> bool:
-        """What the thread does whenever a picture is due; False if none is."""
+        """Take the picture that is due, as the thread does; False if none is."""
         with self._changed:
             if self._cadence.wait_seconds(self._monotonic()) != 0:
                 return False
@@ -167,8 +169,8 @@ class Capture:
         if encoder is None or not encoder.fits(picture):
             encoder = self._renew_encoder(picture, now)
         with self._changed:
-            shot = self._cadence.take(now)
-        data = encoder.encode(picture, shot.media_time, shot.keyframe)
+            shot = self._cadence.place_shot(now)
+        data = encoder.encode(picture, shot.media_time, shot.is_keyframe)
         if self._init.epoch != shot.epoch:
             self._init = MediaInit(shot.epoch, encoder.init, encoder.timescale)
         frame = EncodedFrame(
@@ -177,11 +179,11 @@ class Capture:
             start_time_us=start_time_us,
             duration=shot.duration,
             duration_ms=shot.duration_ms,
-            keyframe=shot.keyframe,
+            keyframe=shot.is_keyframe,
             framerate_mhz=shot.framerate_mhz,
             data=data,
         )
-        if not self._handover.put(self._init, frame):
+        if not self._frames.put(self._init, frame):
             with self._changed:
                 self._cadence.force_keyframe()
         self._call_in_reactor(self._hand_over)
@@ -233,13 +235,13 @@ class Capture:
     # What follows runs in the reactor's thread.
 
     def _hand_over(self) -> None:
-        for init, frame in self._handover.take():
+        for init, frame in self._frames.collect():
             if init.epoch != self._announced_epoch:
                 self._announced_epoch = init.epoch
                 self._on_init(init)
             self._on_frame(frame)
-        if self._handover.dropped != self._dropped:
-            count = self._handover.dropped - self._dropped
+        if self._frames.dropped != self._dropped:
+            count = self._frames.dropped - self._dropped
             self._dropped += count
             self._log.warn("{count} frames were dropped: the reactor was too slow", count=count)
 
@@ -247,7 +249,7 @@ class Capture:
         self._log.failure("the capture failed", failure)
 
     def _end(self) -> None:
-        self._ended = True
+        self._has_ended = True
         waiting, self._waiting_for_end = self._waiting_for_end, []
         for done in waiting:
             done.callback(None)

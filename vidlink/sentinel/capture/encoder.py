@@ -31,12 +31,12 @@ from vidlink.fmp4 import (
 )
 from vidlink.sentinel.capture.roles import IEncoder
 
+#: Ticks a second. The usual clock of video, fine to 11 us, and the same at every frame rate.
 TIMESCALE = 90_000
-"""Ticks a second. The usual clock of video, fine to 11 us, and the same at every frame rate."""
 
 _NOMINAL_RATE = 5
+#: The number of BT.709 among colour primaries, transfers and matrices (ITU-T H.273).
 _BT709 = 1
-"""The number of BT.709 among colour primaries, transfers and matrices (ITU-T H.273)."""
 _UNSPECIFIED = 2
 _LARGE_HEIGHT = 720
 
@@ -56,8 +56,7 @@ class H264Encoder:
     :param pixel_format: what it takes: ``yuv420p`` or ``nv12``.
     :param source_size: width and height of the pictures that will come.
     :param size: width and height to encode them in.
-
-    Raises :exc:`~vidlink.errors.CaptureError` if it cannot be opened.
+    :raises CaptureError: if it cannot be opened.
     """
 
     timescale = TIMESCALE
@@ -91,7 +90,7 @@ class H264Encoder:
         except NotMedia as error:
             raise CaptureError(f"the encoder {name} gives no initialization: {error}") from None
         extradata = self._stream.codec_context.extradata or b""
-        self._lengths = extradata[:1] == b"\1"
+        self._has_lengths = extradata[:1] == b"\1"
 
     def _add_stream(self, name: str, options: dict[str, str]) -> VideoStream:
         stream = cast(VideoStream, self._container.add_stream(name, rate=_NOMINAL_RATE))
@@ -107,30 +106,29 @@ class H264Encoder:
         return stream
 
     def fits(self, picture: VideoFrame) -> bool:
-        """Whether `picture` has the size that this encoder was opened for."""
+        """True if `picture` has the size that this encoder was opened for."""
         return (picture.width, picture.height) == self._source_size
 
-    def encode(self, picture: VideoFrame, media_time: int, keyframe: bool) -> bytes:
-        """Encode one picture, as an IDR if `keyframe` (the first is one whatever it says).
+    def encode(self, picture: VideoFrame, media_time: int, is_keyframe: bool) -> bytes:
+        """Encode one picture, as an IDR if `is_keyframe` (the first is one whatever it says).
 
         The encoder itself counts pictures, `_NOMINAL_RATE` a second, so that its rate control
         allows each the same however far apart they are; `media_time` may be anything.
 
-        Raises:
-            CaptureError: the encoder has failed, holds the frame back, makes no keyframe, or
-                has changed the parameters that its initialization segment holds.
+        :raises CaptureError: if the encoder has failed, holds the frame back, makes no keyframe,
+            or has changed the parameters that its initialization segment holds.
         """
         try:
             # The frame may be the source's own, with the type it was decoded as: always set it.
             frame = self._converted(picture)
             frame.pts, frame.time_base = self._pts, Fraction(1, TIMESCALE)
             self._pts += TIMESCALE // _NOMINAL_RATE
-            frame.pict_type = PictureType.I if keyframe else PictureType.NONE
+            frame.pict_type = PictureType.I if is_keyframe else PictureType.NONE
             packets = [bytes(packet) for packet in self._stream.encode(frame)]
             if len(packets) != 1:
                 raise CaptureError(f"it gave {len(packets)} packets for one picture")
-            units = split_avc(packets[0]) if self._lengths else split_annexb(packets[0])
-            return sample_of(units, self.init, keyframe)
+            units = split_avc(packets[0]) if self._has_lengths else split_annexb(packets[0])
+            return sample_of(units, self.init, is_keyframe)
         except (FFmpegError, ValueError, NotMedia, CaptureError) as error:
             raise CaptureError(f"the encoder {self.name} has failed: {error}") from None
 
@@ -154,14 +152,13 @@ class H264Encoder:
         )
 
 
-def sample_of(units: list[bytes], init: bytes, keyframe: bool) -> bytes:
-    """Make an MP4 sample of what an encoder gave for one picture.
+def sample_of(units: list[bytes], init: bytes, is_keyframe: bool) -> bytes:
+    """Make an MP4 sample of the NAL units that an encoder gave for one picture.
 
-    Raises:
-        CaptureError: it was to be a keyframe and is none, or it brings other parameters than
-            stand in the initialization segment.
+    :raises CaptureError: if it was to be a keyframe and is none, or brings other parameters than
+        stand in the initialization segment.
     """
-    if keyframe and IDR not in {unit_type(unit) for unit in units}:
+    if is_keyframe and IDR not in {unit_type(unit) for unit in units}:
         raise CaptureError("it makes no keyframe when told to")
     if any(unit_type(unit) in PARAMETER_SETS and unit not in init for unit in units):
         raise CaptureError("it has changed its parameters")

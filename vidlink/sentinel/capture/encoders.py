@@ -1,4 +1,4 @@
-"""Which encoder: `--encoder`, `--bitrate` and `--max-size` made into an open `H264Encoder`.
+"""The choice of an encoder: `--encoder`, `--bitrate` and `--max-size` as an open `H264Encoder`.
 
 What each of FFmpeg's H.264 encoders must be told so that it gives every frame at once, a
 keyframe only when asked, and no more than its share of the network, stands in one table here.
@@ -69,7 +69,7 @@ _X264 = {
 
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
-    """How pictures are encoded.
+    """The encoder, the size and the rate for pictures.
 
     `name` is FFmpeg's name of an H.264 encoder, or ``auto``: hardware if some really works,
     else libx264. Pictures are scaled down to `max_width` x `max_height`, never up. Over a few
@@ -85,8 +85,7 @@ class EncoderSettings:
     def check(self) -> None:
         """Try the encoder out.
 
-        Raises:
-            UserMistake: it does not work here; the text lists those that do.
+        :raises UserMistake: if it does not work here; the text lists those that do.
         """
         if self.name == AUTO:
             usable = usable_hardware() is not None or _works(SOFTWARE)
@@ -100,8 +99,7 @@ class EncoderSettings:
     def open(self, width: int, height: int) -> H264Encoder:
         """Open an encoder for pictures of this size.
 
-        Raises:
-            CaptureError: it cannot be opened (any more).
+        :raises CaptureError: if it cannot be opened (any more).
         """
         hardware = usable_hardware() if self.name == AUTO else None
         if hardware is not None:
@@ -138,10 +136,9 @@ def _options(name: str, bits_per_second: int) -> dict[str, str]:
 
 
 def _pixel_format(name: str) -> str:
-    """What the encoder takes, of the two formats that hold the same: yuv420p and nv12.
+    """The format that the encoder takes, of two that hold the same: yuv420p and nv12.
 
-    Raises:
-        CaptureError: there is no such encoder of H.264, or it takes neither.
+    :raises CaptureError: if there is no such encoder of H.264, or it takes neither.
     """
     try:
         codec = Codec(name, "w")
@@ -155,7 +152,7 @@ def _pixel_format(name: str) -> str:
 
 
 def _works(name: str) -> bool:
-    """Whether an encoder gives every frame at once, and keyframes when told to."""
+    """Try whether an encoder gives every frame at once, and keyframes when told to."""
     width, height = _PROBE_SIZE
     try:
         encoder = EncoderSettings(name)._opened(name, width, height)

@@ -1,4 +1,4 @@
-"""The bounded road from the capture's thread to the reactor's."""
+"""Encoded frames between the capture's thread and the reactor's: a bounded queue."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from vidlink.model import EncodedFrame
 
+#: So many frames may wait for the reactor: ten seconds at five a second.
 MAX_FRAMES = 50
-"""So many frames may wait for the reactor: ten seconds at five a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class MediaInit:
     timescale: int
 
 
-class Handover:
+class FrameQueue:
     """Frames on their way, each with the initialization segment that it needs.
 
     At `bound` frames the oldest group of pictures (a keyframe and what builds on it) is
@@ -33,7 +33,7 @@ class Handover:
         self.dropped = 0
         self._bound = bound
         self._waiting: deque[tuple[MediaInit, EncodedFrame]] = deque()
-        self._broken = False
+        self._is_broken = False
         self._lock = threading.Lock()
 
     def put(self, init: MediaInit, frame: EncodedFrame) -> bool:
@@ -41,14 +41,14 @@ class Handover:
         with self._lock:
             if len(self._waiting) >= self._bound:
                 self._drop_oldest_group()
-            if self._broken and not frame.keyframe:
+            if self._is_broken and not frame.keyframe:
                 self.dropped += 1
                 return False
-            self._broken = False
+            self._is_broken = False
             self._waiting.append((init, frame))
             return True
 
-    def take(self) -> list[tuple[MediaInit, EncodedFrame]]:
+    def collect(self) -> list[tuple[MediaInit, EncodedFrame]]:
         """Everything that waits, oldest first."""
         with self._lock:
             waiting = list(self._waiting)
@@ -61,4 +61,4 @@ class Handover:
             self.dropped += 1
             if self._waiting and self._waiting[0][1].keyframe:
                 return
-        self._broken = True
+        self._is_broken = True

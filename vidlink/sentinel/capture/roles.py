@@ -1,4 +1,4 @@
-"""What source and encoder are for the capture; each has a contract suite in ``tests/contracts``.
+"""The roles of source and encoder in the capture; each has a contract suite in ``tests/contracts``.
 
 The roles that cross rooms are in :mod:`vidlink.interfaces`.
 """
@@ -11,7 +11,7 @@ from zope.interface import Attribute, Interface
 
 
 class ISource(Interface):
-    """Where pictures come from. Used in the capture thread only; calls may block.
+    """A source of pictures. Used in the capture thread only; calls may block.
 
     Pictures are :class:`av.VideoFrame`.
     """
@@ -19,12 +19,14 @@ class ISource(Interface):
     def open() -> None:
         """Get ready; does nothing while it is open.
 
-        Raises :exc:`~vidlink.errors.UserMistake` with what to do about it.
+        :raises ~vidlink.errors.UserMistake: if it cannot; the text says what to do about it.
         """
 
     def grab(now_seconds: float) -> Any:
-        """The picture of monotonic time `now_seconds`; raises
-        :exc:`~vidlink.errors.VidlinkError` when the source is gone."""
+        """The picture of monotonic time `now_seconds`.
+
+        :raises ~vidlink.errors.VidlinkError: if the source is gone.
+        """
 
     def close() -> None:
         """Let go of everything; may be called twice, and before :meth:`open`."""
@@ -36,11 +38,11 @@ class IEncoder(Interface):
     init = Attribute("""`bytes`: the initialization segment; never changes.""")
     timescale = Attribute("""`int`: ticks a second of `media_time`.""")
 
-    def encode(picture: Any, media_time: int, keyframe: bool) -> bytes:
+    def encode(picture: Any, media_time: int, is_keyframe: bool) -> bytes:
         """One picture as length-prefixed NAL units (ISO/IEC 14496-15), never a frame late."""
 
     def fits(picture: Any) -> bool:
-        """Whether `picture` can be encoded under this initialization segment."""
+        """True if `picture` can be encoded under this initialization segment."""
 
     def close() -> None:
         """Let go of the encoder; may be called twice."""

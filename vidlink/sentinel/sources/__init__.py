@@ -1,4 +1,4 @@
-"""Where pictures come from: a screen, a device, a file or a test pattern, by :mod:`.choice`.
+"""Sources of pictures: a screen, a device, a file or a test pattern, by :mod:`.choice`.
 
-When one is taken, and what becomes of it, is :mod:`vidlink.sentinel.capture`.
+Pictures are taken and encoded by :mod:`vidlink.sentinel.capture`.
 """

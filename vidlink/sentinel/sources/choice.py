@@ -1,6 +1,6 @@
-"""Where pictures come from: `--source` made into an `ISource`.
+"""The choice of a source: `--source` made into an `ISource`.
 
-The kinds of source are in the `source_*` modules beside this one.
+The kinds of source are the modules beside this one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vidlink.sentinel.capture.roles import ISource
 from vidlink.sentinel.sources.device import DeviceSource
 from vidlink.sentinel.sources.file import FileSource
 from vidlink.sentinel.sources.pattern import PatternSource
-from vidlink.sentinel.sources.screen import GrabSource
+from vidlink.sentinel.sources.screen import ScreenSource
 
 SOURCES = "screen, test, test:WIDTHxHEIGHT, file:PATH or device:FORMAT:INPUT"
 PATTERN_SIZE = (1280, 720)
@@ -40,8 +40,7 @@ def make_source(
 
     `sentinel_id` is written on the test picture; `platform` is `sys.platform`.
 
-    Raises:
-        UserMistake: there is no such source, or not on this machine.
+    :raises UserMistake: if there is no such source, or not on this machine.
     """
     kind, _, rest = text.partition(":")
     if kind == "screen" and not rest:
@@ -59,7 +58,7 @@ def make_source(
 
 def _screen(platform: str, environ: Mapping[str, str], monotonic: Callable[[], float]) -> ISource:
     if platform == "win32":
-        return GrabSource("gdigrab", "desktop")
+        return ScreenSource("gdigrab", "desktop")
     if platform == "darwin":
         options = {"capture_cursor": "1", "pixel_format": "nv12"}
         return DeviceSource("avfoundation", "Capture screen 0:none", options, monotonic=monotonic)
@@ -68,7 +67,7 @@ def _screen(platform: str, environ: Mapping[str, str], monotonic: Callable[[], f
         raise UserMistake(
             "there is no screen: DISPLAY is not set; start in a desktop session, or set it"
         )
-    return GrabSource("x11grab", display)
+    return ScreenSource("x11grab", display)
 
 
 def _size(text: str) -> tuple[int, int]:

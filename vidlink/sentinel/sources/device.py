@@ -20,19 +20,19 @@ from vidlink.errors import CaptureError, UserMistake
 from vidlink.sentinel.capture.roles import ISource
 from vidlink.sentinel.sources.ffmpeg import open_input, reason
 
+#: So long an input may take to its first picture.
 FIRST_PICTURE_SECONDS = 10.0
-"""So long an input may take to its first picture."""
+#: An input that gives nothing for so long is taken for dead.
 SILENCE_SECONDS = 10.0
-"""An input that gives nothing for so long is taken for dead."""
+#: So long `close` waits for the thread; one that hangs in a driver is left behind.
 JOIN_SECONDS = 2.0
-"""So long `close` waits for the thread; one that hangs in a driver is left behind."""
 _FALLBACK_FRAME_SECONDS = 0.04
 _LATE_SECONDS = 1.0
 _LONGEST_SECONDS = 5.0
 
 
-class Pace:
-    """How long to wait before a picture counts as shown, so that nothing is read too fast.
+class Throttle:
+    """Waits before a picture counts as shown, so that nothing is read too fast.
 
     A real device blocks until it has a picture, and is never waited for, whatever its clock
     says. An input that makes pictures as fast as they are read is held to their times.
@@ -45,7 +45,7 @@ class Pace:
     def wait_seconds(
         self, picture_seconds: float, read_seconds: float, now_seconds: float
     ) -> float:
-        """How long to wait, at monotonic time `now_seconds`.
+        """The wait, at monotonic time `now_seconds`.
 
         `picture_seconds` is the time that the picture bears, `read_seconds` how long it took
         to read it.
@@ -79,8 +79,7 @@ class _Drain:
     def newest(self, wait_seconds: float) -> tuple[VideoFrame, float]:
         """The newest picture and when it was read; the first is waited for so long.
 
-        Raises:
-            CaptureError: the input has ended or failed, or gives nothing.
+        :raises CaptureError: if the input has ended or failed, or gives nothing.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._picture or self._trouble, wait_seconds)
@@ -108,12 +107,12 @@ class _Drain:
                 self._changed.notify_all()
 
     def _read(self) -> None:
-        pace, last = Pace(), -self._frame_seconds
+        throttle, last = Throttle(), -self._frame_seconds
         began = self._monotonic()
         for picture in self._container.decode(video=0):
             read = self._monotonic()
             last = last + self._frame_seconds if picture.pts is None else picture.time
-            if self._stop.wait(pace.wait_seconds(last, read - began, read)):
+            if self._stop.wait(throttle.wait_seconds(last, read - began, read)):
                 return
             with self._changed:
                 self._picture, self._taken_seconds = picture, self._monotonic()

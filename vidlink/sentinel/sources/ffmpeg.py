@@ -1,6 +1,6 @@
 """FFmpeg's inputs, opened so that whatever goes wrong is one clear line for a person.
 
-What is done with an open input is the business of the `source_*` modules beside this one.
+What is done with an open input is decided in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from av.video.stream import VideoStream
 
 from vidlink.errors import UserMistake
 
+#: For inputs that come over a network; others do not ask.
 OPEN_SECONDS, READ_SECONDS = 10.0, 10.0
-"""For inputs that come over a network; others do not ask."""
 
 
 def reason(error: FFmpegError) -> str:
-    """What FFmpeg says is wrong, without its numbers and names of files."""
+    """The mistake as FFmpeg says it, without its numbers and names of files."""
     return (error.strerror or type(error).__name__).lower()
 
 
@@ -28,8 +28,7 @@ def open_input(
 
     `what` is how a person knows it, such as "the file x.mp4".
 
-    Raises:
-        UserMistake: it cannot be opened, or there is no video in it.
+    :raises UserMistake: if it cannot be opened, or there is no video in it.
     """
     try:
         container = av.open(

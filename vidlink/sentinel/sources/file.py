@@ -15,8 +15,8 @@ from vidlink.errors import UserMistake
 from vidlink.sentinel.capture.roles import ISource
 from vidlink.sentinel.sources.ffmpeg import open_input
 
+#: Asked again after more than this, a file goes on where it was, instead of decoding so much.
 PATIENCE_SECONDS = 12.0
-"""Asked again after more than this, a file goes on where it was, instead of decoding so much."""
 _FALLBACK_FRAME_SECONDS = 0.04
 
 
@@ -31,7 +31,7 @@ class FileSource:
         self._path = path
         self._container: InputContainer | None = None
         self._frame_seconds = _FALLBACK_FRAME_SECONDS
-        self._still = False
+        self._is_still = False
         self._pictures: Iterator[tuple[float, VideoFrame]] = iter(())
         self._shown: tuple[float, VideoFrame] | None = None
         self._coming: tuple[float, VideoFrame] | None = None
@@ -77,7 +77,7 @@ class FileSource:
                 self._coming = next(self._pictures, None)
                 continue
             length = self._shown[0] + self._frame_seconds
-            if self._still or length > due:
+            if self._is_still or length > due:
                 break
             # Rounds that were missed as a whole are not decoded.
             self._began_seconds += length * (due // length)
@@ -97,7 +97,7 @@ class FileSource:
             self.close()
             raise UserMistake(f"there is no picture that can be decoded in {what}")
         self._coming = next(self._pictures, None)
-        self._still = self._coming is None
+        self._is_still = self._coming is None
 
 
 def _play(container: InputContainer, frame_seconds: float) -> Iterator[tuple[float, VideoFrame]]:

@@ -7,8 +7,8 @@ bit of value 16.
 from __future__ import annotations
 
 GLYPH_WIDTH, GLYPH_HEIGHT = 5, 7
+#: From one glyph to the next, in dots.
 ADVANCE = GLYPH_WIDTH + 1
-"""From one glyph to the next, in dots."""
 
 _UNKNOWN = bytes.fromhex("1f11111111111f")
 _GLYPHS = {

@@ -8,7 +8,7 @@ from av import VideoFrame
 from zope.interface import implementer
 
 from vidlink.sentinel.capture.roles import ISource
-from vidlink.sentinel.sources.picture import Pattern
+from vidlink.sentinel.sources.picture import PatternPicture
 
 
 @implementer(ISource)
@@ -22,7 +22,7 @@ class PatternSource:
     def __init__(
         self, title: str, width: int, height: int, wall_clock_us: Callable[[], int]
     ) -> None:
-        self._pattern = Pattern(title, width, height)
+        self._pattern = PatternPicture(title, width, height)
         self._wall_clock_us = wall_clock_us
         self._number = 0
 

@@ -43,7 +43,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Barcode:
-    """What is burnt into a picture: when it was taken, and the how manieth it is."""
+    """The bar code of a picture: when it was taken, and the how manieth it is."""
 
     time_ms: int
     number: int
@@ -89,7 +89,7 @@ def _crc16(data: bytes) -> int:
     return crc
 
 
-class Pattern:
+class PatternPicture:
     """Draws the test picture of one Sentinel: its id, clock and number on a moving ground.
 
     `width` and `height` are in pixels, even, and at least 128 x 72.

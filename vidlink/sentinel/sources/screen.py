@@ -18,8 +18,8 @@ from vidlink.errors import CaptureError, UserMistake, VidlinkError
 from vidlink.sentinel.capture.roles import ISource
 from vidlink.sentinel.sources.ffmpeg import open_input, reason
 
+#: The size of a screen is read when the device is opened, so it is opened anew now and then.
 LOOK_AGAIN_SECONDS = 10.0
-"""The size of a screen is read when the device is opened, so it is opened anew now and then."""
 
 _OPTIONS = {
     "framerate": "1000",
@@ -31,7 +31,7 @@ _OPTIONS = {
 
 
 @implementer(ISource)
-class GrabSource:
+class ScreenSource:
     """The whole screen, grabbed at the moment it is asked for, mouse pointer included.
 
     :param format_name: FFmpeg's device, ``x11grab`` or ``gdigrab``.
@@ -51,7 +51,7 @@ class GrabSource:
             self._opened_seconds = None
 
     def grab(self, now_seconds: float) -> VideoFrame:
-        """What is on the screen now."""
+        """The picture that is on the screen now."""
         self.open()
         if self._opened_seconds is None:
             self._opened_seconds = now_seconds

@@ -1,6 +1,6 @@
 """One chunk being written: entries appended to one file, which is never touched again later.
 
-Everything here is called in the spool's thread, may block, and raises :exc:`OSError`.
+Everything here is called in the spool's thread, may block, and fails with an `OSError`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from vidlink.disk import Disk, write_all
 from vidlink.model import Octets, Segment
-from vidlink.sentinel.spool.index import Index, end_of
+from vidlink.sentinel.spool.index import ChunkIndex, end_of
 from vidlink.sentinel.spool.layout import (
-    Place,
+    EntryPlace,
     SavedState,
     pack_index,
     pack_init,
@@ -50,10 +50,10 @@ class Chunk:
         self.number = number
         self.size_bytes = 0
         self._synced_bytes = 0
-        self.unsynced: list[Place] = []
+        self.unsynced: list[EntryPlace] = []
         self._disk = disk
         self._path = chunk_path(folder, number)
-        self._index = Index()
+        self._index = ChunkIndex()
         self._descriptor = disk.create(self._path)
         try:
             self._write([pack_init(init), pack_state(state)])
@@ -67,11 +67,11 @@ class Chunk:
     def append(self, segments: Sequence[Segment]) -> None:
         """Write these segments."""
         buffers: list[Octets] = []
-        places: list[Place] = []
+        places: list[EntryPlace] = []
         offset = self.size_bytes
         for segment in segments:
             buffers += (pack_segment(segment), segment.data)
-            place = Place(segment.sequence, offset, len(segment.data), segment.keyframe)
+            place = EntryPlace(segment.sequence, offset, len(segment.data), segment.keyframe)
             places.append(place)
             offset = end_of(place)
         self._write(buffers)
@@ -82,12 +82,12 @@ class Chunk:
         self._write([pack_state(state)])
 
     def seal(self, state: SavedState) -> None:
-        """Nothing more will be written: end it with the state and the index."""
+        """End the chunk with the state and the index; nothing more will be written."""
         noted = pack_state(state)
         self._write([noted, pack_index([*self._index, *self.unsynced], len(noted))])
 
-    def sync(self) -> list[Place]:
-        """Make what was written survive a power cut; what of it are segments."""
+    def sync(self) -> list[EntryPlace]:
+        """Make what was written survive a power cut; returns the places of its segments."""
         self._disk.fdatasync(self._descriptor)
         self._synced_bytes = self.size_bytes
         synced, self.unsynced = self.unsynced, []
@@ -100,7 +100,7 @@ class Chunk:
         self._disk.close(self._descriptor)
 
     def abandon(self) -> None:
-        """After an error: what is not known to be on disk will be written elsewhere."""
+        """Let go after an error; what is not known to be on disk is to be written elsewhere."""
         self.unsynced = []
         with contextlib.suppress(OSError):
             self.close()

@@ -1,14 +1,15 @@
-"""Telling people about trouble: at once, then once a minute; and when the disk works again."""
+"""Words about trouble with a spool: at once, then once a minute; and when all is well again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+#: The same is not told sooner again.
 AGAIN_SECONDS = 60.0
 
 
 class Complaints:
-    """What is said about the spool in `folder`."""
+    """The words about the spool in `folder`."""
 
     def __init__(
         self, folder: str, on_trouble: Callable[[str], object], monotonic: Callable[[], float]
@@ -20,7 +21,7 @@ class Complaints:
         self._full_seconds: float | None = None
 
     def heard(self, trouble: str, waiting_bytes: int) -> None:
-        """How a round went; `trouble` is empty if all was well."""
+        """Tell that a round failed, or that all is well again; `trouble` is empty if it is."""
         if not trouble:
             if self._told_seconds is not None:
                 self._told_seconds = None
@@ -34,7 +35,7 @@ class Complaints:
             )
 
     def full(self, why: str) -> None:
-        """Something had to be dropped."""
+        """Tell that something had to be dropped."""
         if self._is_due(self._full_seconds):
             self._full_seconds = self._monotonic()
             self._on_trouble(
@@ -42,7 +43,7 @@ class Complaints:
             )
 
     def ended(self, waiting: int) -> None:
-        """So many segments were not on the disk at the end."""
+        """Tell that so many segments were not on the disk at the end, if any."""
         if waiting:
             self._on_trouble(
                 f"{waiting} segments are lost: the spool {self._folder} did not take them in time"

@@ -28,7 +28,10 @@ class SpoolFolder:
     lock: int
 
     def sign(self) -> None:
-        """Tell whoever finds it in use which process has it; raises :exc:`OSError`."""
+        """Tell whoever finds it in use which process has it.
+
+        :raises OSError: if it cannot be written.
+        """
         sign_lock(self.lock)
 
     def release(self) -> None:
@@ -39,8 +42,7 @@ class SpoolFolder:
 def take_folder(root: str, sentinel_id: str, disk: Disk) -> SpoolFolder:
     """Open the folder of `sentinel_id` in the spool at `root`; what is missing is begun.
 
-    Raises:
-        UserMistake: it cannot be used; the text says why and what to do.
+    :raises UserMistake: if it cannot be used; the text says why and what to do.
     """
     root = os.path.abspath(root)
     try:

@@ -1,4 +1,4 @@
-"""What crosses between the reactor's thread and the spool's: what is to be written, and reads.
+"""The inbox of the spool's thread: what the reactor's wants to have written, and read.
 
 Segments wait here until they are on the disk, and are read from here until then. The bound of
 what may wait is kept by whoever puts it here; everything else is one thing a session.
@@ -6,12 +6,12 @@ what may wait is kept by whoever puts it here; everything else is one thing a se
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from threading import Condition
 
 from vidlink.model import Segment
-from vidlink.sentinel.spool.layout import Place, SavedState
+from vidlink.sentinel.spool.layout import EntryPlace, SavedState
 
 #: What a read has come to: the segments, and the sequences that are damaged.
 Answer = Callable[[list[Segment], list[int]], object]
@@ -23,12 +23,12 @@ class Read:
 
     session_id: str
     number: int
-    places: list[Place]
+    places: list[EntryPlace]
     answer: Answer
 
 
 @dataclass(slots=True)
-class Sheet:
+class Pending:
     """One session, as the writer is to have it on disk.
 
     `doomed` are chunks of which nothing is held; `is_fresh_due` says that the chunk that is being
@@ -43,95 +43,82 @@ class Sheet:
     is_fresh_due: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What is to be done for a session now."""
-
-    init: bytes
-    state: SavedState
-    segments: list[Segment]
-    doomed: list[int]
-    is_noted: bool
-    is_fresh_due: bool
-
-
-class Desk:
-    """Shared by both threads; no method waits for a disk, and only
-    :meth:`wait` waits at all."""
+class Inbox:
+    """The orders of the reactor's thread. No method waits for a disk; only :meth:`wait` waits."""
 
     def __init__(self) -> None:
         self._condition = Condition()
-        self._sheets: dict[str, Sheet] = {}
+        self._pending: dict[str, Pending] = {}
         self._dirty: dict[str, None] = {}
         self._removed: list[str] = []
         self._reads: list[Read] = []
         self._is_sync_due = False
-        self.closing = False
+        self.is_closing = False
 
     # For the reactor's thread
 
     def begin(self, init: bytes, state: SavedState, is_noted: bool) -> None:
-        """A session; `is_noted`: the disk has it already."""
+        """Begin a session; `is_noted`: the disk has it already."""
         with self._condition:
-            self._sheets[state.session_id] = Sheet(init, state, is_noted=is_noted)
+            self._pending[state.session_id] = Pending(init, state, is_noted=is_noted)
             if not is_noted:
                 self._touch(state.session_id)
 
     def put(self, segment: Segment) -> None:
-        """One more segment, to be written."""
+        """Have one more segment written."""
         with self._condition:
-            self._sheets[segment.session_id].waiting[segment.sequence] = segment
+            self._pending[segment.session_id].waiting[segment.sequence] = segment
             self._touch(segment.session_id)
 
     def discard(self, session_id: str, sequences: list[int]) -> None:
-        """These need not be written any more, or are on the disk."""
+        """Let go of these, which need not be written any more, or are on the disk."""
         with self._condition:
             for sequence in sequences:
-                self._sheets[session_id].waiting.pop(sequence, None)
+                self._pending[session_id].waiting.pop(sequence, None)
 
     def note(self, state: SavedState) -> None:
-        """How things are with a session now."""
+        """Have the state of a session written."""
         with self._condition:
-            sheet = self._sheets[state.session_id]
-            sheet.state, sheet.is_noted = state, False
+            pending = self._pending[state.session_id]
+            pending.state, pending.is_noted = state, False
             self._touch(state.session_id)
 
     def doom(self, session_id: str, number: int) -> None:
-        """A chunk is of no use any more."""
+        """Have a chunk removed that is of no use any more."""
         with self._condition:
-            self._sheets[session_id].doomed.append(number)
+            self._pending[session_id].doomed.append(number)
             self._touch(session_id)
 
     def renew(self, session_id: str) -> None:
-        """Nothing in the newest chunk is held: begin another, so that it can go."""
+        """Have another chunk begun, so that the newest, of which nothing is held, can go."""
         with self._condition:
-            self._sheets[session_id].is_fresh_due = True
+            self._pending[session_id].is_fresh_due = True
             self._touch(session_id)
 
     def remove(self, session_id: str) -> None:
-        """Nothing is to be kept of a session."""
+        """Have nothing kept of a session."""
         with self._condition:
-            del self._sheets[session_id]
+            del self._pending[session_id]
             self._dirty.pop(session_id, None)
             self._removed.append(session_id)
             self._condition.notify()
 
     def ask(self, read: Read) -> None:
-        """Read this when there is time."""
+        """Have this read when there is time."""
         with self._condition:
             self._reads.append(read)
             self._condition.notify()
 
     def hurry(self) -> None:
-        """What was put here is to be synced as soon as it is written."""
+        """Have what was put here synced as soon as it is written."""
         with self._condition:
             self._is_sync_due = True
             self._condition.notify()
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Have the thread end; nothing more will come."""
         with self._condition:
-            self.closing = True
+            self.is_closing = True
             self._condition.notify()
 
     def _touch(self, session_id: str) -> None:
@@ -140,33 +127,33 @@ class Desk:
 
     # For the spool's thread
 
-    def wait(self, seconds: float | None, reads_only: bool) -> None:
-        """Return when there is something to do (`reads_only`: something to read), or after so
+    def wait(self, seconds: float | None, is_reading_only: bool) -> None:
+        """Return when there is something to do (`is_reading_only`: something to read), or after so
         many seconds (None: never)."""
         with self._condition:
             self._condition.wait_for(
                 lambda: bool(
                     self._reads
-                    or self.closing
+                    or self.is_closing
                     or self._removed
-                    or ((self._dirty or self._is_sync_due) and not reads_only)
+                    or ((self._dirty or self._is_sync_due) and not is_reading_only)
                 ),
                 seconds,
             )
 
-    def take_sync_due(self) -> bool:
-        """Whether what is written now is to be synced at once."""
+    def collect_sync_due(self) -> bool:
+        """True if what is written now is to be synced at once."""
         with self._condition:
             is_due, self._is_sync_due = self._is_sync_due, False
             return is_due
 
-    def take_reads(self) -> list[Read]:
+    def collect_reads(self) -> list[Read]:
         """Every read that was asked for."""
         with self._condition:
             reads, self._reads = self._reads, []
             return reads
 
-    def take_removed(self) -> list[str]:
+    def collect_removed(self) -> list[str]:
         """Every session that was removed."""
         with self._condition:
             removed, self._removed = self._removed, []
@@ -178,43 +165,36 @@ class Desk:
             return list(self._dirty)
 
     def state(self, session_id: str) -> SavedState | None:
-        """How things are with a session; None if it is removed."""
+        """The state of a session; None if it is removed."""
         with self._condition:
-            sheet = self._sheets.get(session_id)
-            return sheet.state if sheet else None
+            pending = self._pending.get(session_id)
+            return pending.state if pending else None
 
-    def take(self, session_id: str, after: int, most_bytes: int) -> Work | None:
-        """What is to be done for a session; of segments those behind `after`, not many more
-        than `most_bytes` of them. None if it is removed meanwhile."""
+    def collect(self, session_id: str, after: int, most_bytes: int) -> Pending | None:
+        """Everything that is to be done for a session; but of segments those behind `after`, and
+        not many more than `most_bytes` of them. None if it is removed meanwhile."""
         with self._condition:
-            sheet = self._sheets.get(session_id)
-            if sheet is None:
+            pending = self._pending.get(session_id)
+            if pending is None:
                 return None
-            segments: list[Segment] = []
-            for sequence, segment in sheet.waiting.items():
+            chosen: dict[int, Segment] = {}
+            for sequence, segment in pending.waiting.items():
                 if most_bytes <= 0:
                     break
                 if sequence > after:
-                    segments.append(segment)
+                    chosen[sequence] = segment
                     most_bytes -= len(segment.data)
             if most_bytes > 0:
                 self._dirty.pop(session_id, None)
-            work = Work(
-                sheet.init,
-                sheet.state,
-                segments,
-                sheet.doomed,
-                sheet.is_noted,
-                sheet.is_fresh_due,
-            )
-            sheet.doomed, sheet.is_noted, sheet.is_fresh_due = [], True, False
+            work = replace(pending, waiting=chosen)
+            pending.doomed, pending.is_noted, pending.is_fresh_due = [], True, False
             return work
 
-    def retry(self, session_id: str, doomed: list[int]) -> None:
-        """What was taken could not be done: it is to be done again."""
+    def retry(self, session_id: str, doomed: Iterable[int]) -> None:
+        """Have done again what was collected and could not be done."""
         with self._condition:
-            sheet = self._sheets.get(session_id)
-            if sheet is not None:
-                sheet.doomed += doomed
-                sheet.is_noted = False
+            pending = self._pending.get(session_id)
+            if pending is not None:
+                pending.doomed += doomed
+                pending.is_noted = False
                 self._dirty[session_id] = None

@@ -1,4 +1,4 @@
-"""What is held of one chunk, in memory: thirteen octets a segment, in the order of sequences."""
+"""The index of one chunk in memory: thirteen octets for each segment that is held."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
-from vidlink.sentinel.spool.layout import ENTRY_BYTES, Place
+from vidlink.sentinel.spool.layout import ENTRY_BYTES, EntryPlace
 
 
-class Index:
+class ChunkIndex:
     """The places of the segments that are still held; sequences strictly ascend."""
 
     def __init__(self) -> None:
@@ -22,17 +22,17 @@ class Index:
     def __len__(self) -> int:
         return len(self._sequences)
 
-    def __iter__(self) -> Iterator[Place]:
+    def __iter__(self) -> Iterator[EntryPlace]:
         return (self._at(number) for number in range(len(self)))
 
-    def add(self, place: Place) -> None:
-        """One more at the end; one that does not follow the last is passed over."""
+    def add(self, place: EntryPlace) -> None:
+        """Add one more at the end; one that does not follow the last is passed over."""
         if len(self) and place.sequence <= self.last:
             return
         self._sequences.append(place.sequence)
         self._offsets.append(place.offset)
         self._sizes.append(place.size_bytes)
-        self._keyframes.append(place.keyframe)
+        self._keyframes.append(place.is_keyframe)
 
     def fill(
         self,
@@ -58,11 +58,11 @@ class Index:
         return self._sequences[-1]
 
     def forget(self, sequence: int) -> None:
-        """Nothing up to `sequence` is held any more."""
+        """Take out everything up to `sequence`."""
         self._cut(0, bisect_right(self._sequences, sequence))
 
     def discard(self, first: int, last: int) -> None:
-        """Nothing from `first` to `last` is held any more."""
+        """Take out everything from `first` to `last`."""
         self._cut(bisect_left(self._sequences, first), bisect_right(self._sequences, last))
 
     def keyframe_after(self, sequence: int) -> int | None:
@@ -70,9 +70,9 @@ class Index:
         found = self._keyframes.find(1, bisect_right(self._sequences, sequence))
         return None if found < 0 else self._sequences[found]
 
-    def between(self, first: int, last: int, most_bytes: int) -> list[Place]:
-        """What is held from `first` to `last`: at most `most_bytes` of it, but one at least."""
-        found: list[Place] = []
+    def between(self, first: int, last: int, most_bytes: int) -> list[EntryPlace]:
+        """Places held from `first` to `last`: at most `most_bytes` of them, but one at least."""
+        found: list[EntryPlace] = []
         for number in range(bisect_left(self._sequences, first), len(self)):
             place = self._at(number)
             most_bytes -= place.size_bytes
@@ -81,8 +81,8 @@ class Index:
             found.append(place)
         return found
 
-    def _at(self, number: int) -> Place:
-        return Place(
+    def _at(self, number: int) -> EntryPlace:
+        return EntryPlace(
             self._sequences[number],
             self._offsets[number],
             self._sizes[number],
@@ -94,6 +94,6 @@ class Index:
             del column[low:high]
 
 
-def end_of(place: Place) -> int:
-    """Where the entry at `place` ends."""
+def end_of(place: EntryPlace) -> int:
+    """The octet behind the entry at `place`."""
     return place.offset + ENTRY_BYTES + place.size_bytes

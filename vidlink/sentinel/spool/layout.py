@@ -27,8 +27,8 @@ PLACE = Struct("!IIIB3x")
 TRAILER = Struct("!4sI")
 
 
-class Kind(IntEnum):
-    """What an entry holds."""
+class EntryKind(IntEnum):
+    """The content of an entry."""
 
     SEGMENT = 1
     INIT = 2
@@ -46,27 +46,27 @@ class Entry:
     start_time_us: int
     duration_ms: int
     framerate_mhz: int
-    keyframe: bool
+    is_keyframe: bool
     check: int
 
     def holds(self, payload: Octets) -> bool:
-        """Whether `payload` is what was written behind this head."""
+        """True if `payload` is what was written behind this head."""
         return len(payload) == self.size_bytes and crc32(payload) == self.check
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the entry of a segment begins in its chunk, and how long its payload is."""
+class EntryPlace:
+    """The place of a segment's entry in its chunk, and the size of its payload, in octets."""
 
     sequence: int
     offset: int
     size_bytes: int
-    keyframe: bool
+    is_keyframe: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
-    """What is kept of a session beside its segments.
+    """The state of a session, kept beside its segments.
 
     `begun` puts sessions in order; chunks below `first_chunk` are gone because nothing in them
     was held any more.
@@ -82,7 +82,7 @@ class SavedState:
     dropped: tuple[DroppedRange, ...] = ()
 
 
-def _pack(kind: Kind, payload: Octets, flags: int = 0, *numbers: int) -> bytes:
+def _pack(kind: EntryKind, payload: Octets, flags: int = 0, *numbers: int) -> bytes:
     sequence, start_time_us, duration_ms, framerate_mhz = numbers or (0, 0, 0, 0)
     body = _BODY.pack(
         MAGIC,
@@ -101,7 +101,7 @@ def _pack(kind: Kind, payload: Octets, flags: int = 0, *numbers: int) -> bytes:
 def pack_segment(segment: Segment) -> bytes:
     """The head of a segment's entry; `segment.data` follows it."""
     return _pack(
-        Kind.SEGMENT,
+        EntryKind.SEGMENT,
         segment.data,
         _KEYFRAME if segment.keyframe else 0,
         segment.sequence,
@@ -113,7 +113,7 @@ def pack_segment(segment: Segment) -> bytes:
 
 def pack_init(init: bytes) -> bytes:
     """The whole entry of an initialization segment."""
-    return _pack(Kind.INIT, init) + init
+    return _pack(EntryKind.INIT, init) + init
 
 
 def pack_state(state: SavedState) -> bytes:
@@ -130,18 +130,18 @@ def pack_state(state: SavedState) -> bytes:
         "dropped": dropped,
     }
     payload = json.dumps(known, separators=(",", ":")).encode("ascii")
-    return _pack(Kind.STATE, payload) + payload
+    return _pack(EntryKind.STATE, payload) + payload
 
 
-def pack_index(places: Iterable[Place], state_bytes: int) -> bytes:
+def pack_index(places: Iterable[EntryPlace], state_bytes: int) -> bytes:
     """The whole entry of the index, which ends a chunk; `state_bytes` stand before it."""
     records = b"".join(
-        PLACE.pack(one.sequence, one.offset, one.size_bytes, _KEYFRAME if one.keyframe else 0)
+        PLACE.pack(one.sequence, one.offset, one.size_bytes, _KEYFRAME if one.is_keyframe else 0)
         for one in places
     )
     tail_bytes = state_bytes + ENTRY_BYTES + len(records) + TRAILER.size
     payload = records + TRAILER.pack(TRAILER_MAGIC, tail_bytes)
-    return _pack(Kind.INDEX, payload) + payload
+    return _pack(EntryKind.INDEX, payload) + payload
 
 
 def read_entry(data: Octets, place: int = 0) -> Entry | None:
@@ -156,14 +156,14 @@ def read_entry(data: Octets, place: int = 0) -> Entry | None:
         _, kind, flags, sequence, size_bytes, start_time_us, duration_ms, framerate_mhz, check,
     ) = _BODY.unpack(body)
     # fmt: on
-    keyframe = bool(flags & _KEYFRAME)
+    is_keyframe = bool(flags & _KEYFRAME)
     return Entry(
-        kind, sequence, size_bytes, start_time_us, duration_ms, framerate_mhz, keyframe, check
+        kind, sequence, size_bytes, start_time_us, duration_ms, framerate_mhz, is_keyframe, check
     )
 
 
 def next_entry(data: bytes, place: int) -> int | None:
-    """Where the next sound entry from `place` on begins; None if there is none."""
+    """The octet where the next sound entry from `place` on begins; None if there is none."""
     while (place := data.find(MAGIC, place)) >= 0:
         if read_entry(data, place) is not None:
             return place
@@ -172,13 +172,13 @@ def next_entry(data: bytes, place: int) -> int | None:
 
 
 def read_places(payload: bytes) -> tuple[tuple[int, ...], ...]:
-    """What an index lists: sequences, offsets, sizes, and whether each is a keyframe."""
+    """The columns of an index: sequences, offsets, sizes, and whether each is a keyframe."""
     records = PLACE.iter_unpack(payload[: len(payload) - TRAILER.size])
     return tuple(zip(*records, strict=True)) or ((), (), (), ())
 
 
 def read_state(payload: bytes) -> SavedState | None:
-    """What :func:`pack_state` wrote; None if it is anything else."""
+    """The state that :func:`pack_state` wrote; None if it is anything else."""
     try:
         known = json.loads(payload)
         state = SavedState(

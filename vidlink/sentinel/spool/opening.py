@@ -7,11 +7,12 @@ from typing import Protocol
 
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
+from vidlink.sentinel.spool.account import Account, Stored
 from vidlink.sentinel.spool.complaints import Complaints
 from vidlink.sentinel.spool.folder import SpoolFolder, take_folder
-from vidlink.sentinel.spool.inbox import Desk
+from vidlink.sentinel.spool.inbox import Inbox
 from vidlink.sentinel.spool.recovery import Remains, find_sessions
-from vidlink.sentinel.spool.spool import DiskSpool
+from vidlink.sentinel.spool.spool import Spool
 from vidlink.sentinel.spool.thread import SpoolThread
 from vidlink.sentinel.spool.writer import Writer
 
@@ -27,7 +28,7 @@ KEEP_FREE_BYTES = 1024 * 1024 * 1024
 
 
 class Runner(Protocol):
-    """What does the writer's rounds."""
+    """The thread that does the writer's rounds, or whatever stands for it."""
 
     def start(self) -> None:
         """Begin."""
@@ -45,7 +46,7 @@ def open_spool(
     memory_bytes: int = MEMORY_BYTES,
     make_runner: Callable[..., Runner] = SpoolThread,
     call_when_running: Callable[[Callable[[], object]], object] = lambda start: start(),
-) -> DiskSpool:
+) -> Spool:
     """The spool of `sentinel_id` in `folder`, with the sessions that are in it.
 
     `on_trouble` is called in the reactor's thread with a sentence when something cannot be kept
@@ -53,23 +54,22 @@ def open_spool(
     runs, because it reads. `call_when_running` has the thread started: not before the process
     has gone into the background, if it does, for threads do not go along.
 
-    Raises:
-        UserMistake: the folder cannot be used; the text says why and what to do.
+    :raises UserMistake: if the folder cannot be used; the text says why and what to do.
     """
     disk = disk or Disk()
     place = take_folder(folder, sentinel_id, disk)
     remains = _find(disk, place)
-    desk = Desk()
-    spool = DiskSpool(
-        desk,
-        remains,
+    inbox = Inbox()
+    spool = Spool(
+        inbox,
+        map(_account, remains),
         most_bytes=most_bytes,
         memory_bytes=memory_bytes,
         complaints=Complaints(folder, on_trouble, monotonic),
     )
     writer = Writer(
         place.path,
-        desk,
+        inbox,
         disk,
         chunk_bytes=max(LEAST_CHUNK_BYTES, min(CHUNK_BYTES, most_bytes // 16)),
         keep_free_bytes=min(KEEP_FREE_BYTES, disk.total_bytes(place.path) // 10),
@@ -83,8 +83,13 @@ def open_spool(
         place.release()
         call_in_reactor(spool.ended)
 
-    call_when_running(make_runner(writer, desk, place.sign, done).start)
+    call_when_running(make_runner(writer, inbox, place.sign, done).start)
     return spool
+
+
+def _account(remains: Remains) -> Account:
+    chunks = (Stored(one.number, one.size_bytes, one.index) for one in remains.chunks)
+    return Account(remains.init, remains.state, chunks)
 
 
 def _find(disk: Disk, place: SpoolFolder) -> list[Remains]:

@@ -1,4 +1,7 @@
-"""Ranges of sequences that are lost: put together, and cut at what is acknowledged."""
+"""Dropped ranges of one session, each with a cause: put together, and cut.
+
+Sets of sequences without causes are :class:`~vidlink.model.Ranges`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from vidlink.model import DroppedRange
+from vidlink.model.ranges import missing
 
 FULL = "spool-full"
 DAMAGED = "damaged"
-#: So many ranges are told apart in a session; of more, the oldest two become one.
-MAX_RANGES = 1_024
 
 
 def insert(dropped: Iterable[DroppedRange], more: DroppedRange) -> tuple[DroppedRange, ...]:
@@ -19,8 +21,9 @@ def insert(dropped: Iterable[DroppedRange], more: DroppedRange) -> tuple[Dropped
     Where two overlap, what was said first counts.
     """
     found = list(dropped)
-    for part in without(more, found):
-        found.append(part)
+    said = [(one.first, one.last) for one in found]
+    for first, last in missing(said, more.first, more.last):
+        found.append(replace(more, first=first, last=last))
     found.sort(key=lambda one: one.first)
     merged: list[DroppedRange] = []
     for one in found:
@@ -31,25 +34,8 @@ def insert(dropped: Iterable[DroppedRange], more: DroppedRange) -> tuple[Dropped
     return tuple(merged)
 
 
-def without(one: DroppedRange, others: Iterable[DroppedRange]) -> list[DroppedRange]:
-    """What of `one` is in none of `others`."""
-    left = [one]
-    for other in others:
-        cut = []
-        for piece in left:
-            if other.last < piece.first or other.first > piece.last:
-                cut.append(piece)
-                continue
-            if other.first > piece.first:
-                cut.append(replace(piece, last=other.first - 1))
-            if other.last < piece.last:
-                cut.append(replace(piece, first=other.last + 1))
-        left = cut
-    return left
-
-
 def after(dropped: Iterable[DroppedRange], sequence: int) -> tuple[DroppedRange, ...]:
-    """What of `dropped` lies behind `sequence`."""
+    """The part of `dropped` that lies behind `sequence`."""
     return tuple(
         replace(one, first=max(one.first, sequence + 1)) for one in dropped if one.last > sequence
     )

@@ -9,29 +9,29 @@ from collections.abc import Callable
 from vidlink.disk import Disk
 from vidlink.model import Segment
 from vidlink.sentinel.spool.chunk import chunk_path
-from vidlink.sentinel.spool.inbox import Desk, Read
+from vidlink.sentinel.spool.inbox import Inbox, Read
 from vidlink.sentinel.spool.index import end_of
-from vidlink.sentinel.spool.layout import ENTRY_BYTES, Kind, Place, read_entry
+from vidlink.sentinel.spool.layout import ENTRY_BYTES, EntryKind, EntryPlace, read_entry
 
 #: These errors do not go away by waiting: what cannot be read for them is lost.
 _FINAL = frozenset({errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO})
 
 
 class Reader:
-    """Answers what was asked for on the `desk`; what fails for a passing reason, later."""
+    """Answers the reads in the `inbox`; what fails for a passing reason, later."""
 
     def __init__(
-        self, folder: str, desk: Desk, disk: Disk, call_in_reactor: Callable[..., object]
+        self, folder: str, inbox: Inbox, disk: Disk, call_in_reactor: Callable[..., object]
     ) -> None:
         self._folder = folder
-        self._desk = desk
+        self._inbox = inbox
         self._disk = disk
         self._call_in_reactor = call_in_reactor
         self._left: list[Read] = []
 
     def round(self) -> bool:
-        """Answer what can be answered; whether something is left."""
-        reads, self._left = [*self._left, *self._desk.take_reads()], []
+        """Answer what can be answered; returns whether something is left."""
+        reads, self._left = [*self._left, *self._inbox.collect_reads()], []
         for read in reads:
             try:
                 segments, damaged = self._fetch(read)
@@ -43,7 +43,7 @@ class Reader:
 
     def give_up(self) -> None:
         """Answer what is left with nothing."""
-        for read in [*self._left, *self._desk.take_reads()]:
+        for read in [*self._left, *self._inbox.collect_reads()]:
             self._call_in_reactor(read.answer, [], [])
         self._left = []
 
@@ -69,7 +69,7 @@ class Reader:
             self._disk.close(descriptor)
         return segments, damaged
 
-    def _segment(self, descriptor: int, place: Place, session_id: str) -> Segment | None:
+    def _segment(self, descriptor: int, place: EntryPlace, session_id: str) -> Segment | None:
         try:
             data = self._disk.pread(descriptor, place.offset, end_of(place) - place.offset)
         except OSError as error:
@@ -77,7 +77,7 @@ class Reader:
                 raise
             return None
         entry, payload = read_entry(data), data[ENTRY_BYTES:]
-        if entry is None or entry.kind != Kind.SEGMENT or entry.sequence != place.sequence:
+        if entry is None or entry.kind != EntryKind.SEGMENT or entry.sequence != place.sequence:
             return None
         if not entry.holds(payload):
             return None
@@ -88,7 +88,7 @@ class Reader:
             start_time_us=entry.start_time_us,
             duration_ms=entry.duration_ms,
             framerate_mhz=entry.framerate_mhz,
-            keyframe=entry.keyframe,
+            keyframe=entry.is_keyframe,
             data=payload,
             late=True,
         )

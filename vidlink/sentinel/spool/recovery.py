@@ -1,4 +1,4 @@
-"""What an earlier process has left in a sentinel's folder; found when the spool is opened.
+"""The sessions that an earlier process has left in a sentinel's folder, as a start finds them.
 
 Nothing is written and no segment of a sealed chunk is read, so it takes milliseconds.
 """
@@ -38,8 +38,7 @@ def find_sessions(disk: Disk, folder: str) -> list[Remains]:
 
     What is no session of ours is left alone.
 
-    Raises:
-        OSError: the folder cannot be read.
+    :raises OSError: if the folder cannot be read.
     """
     found: list[Remains] = []
     for name in sorted(os.listdir(folder)):
@@ -56,7 +55,10 @@ def find_sessions(disk: Disk, folder: str) -> list[Remains]:
 
 
 def remove_session(disk: Disk, folder: str) -> None:
-    """Remove the chunks in `folder`, and it if nothing else is in it; raises :exc:`OSError`."""
+    """Remove the chunks in `folder`, and the folder if nothing else is in it.
+
+    :raises OSError: if that fails; the next start tries again.
+    """
     for name in os.listdir(folder):
         if chunk_number(name) is not None:
             disk.remove(os.path.join(folder, name))

@@ -1,10 +1,10 @@
-"""What the spool's thread tells the reactor's."""
+"""The report of a round, from the spool's thread to the reactor's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vidlink.sentinel.spool.layout import Place
+from vidlink.sentinel.spool.layout import EntryPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +15,12 @@ class Placed:
     session_id: str
     number: int
     size_bytes: int
-    places: list[Place]
+    places: list[EntryPlace]
 
 
 @dataclass(slots=True)
 class Report:
-    """What a round has come to.
+    """The outcome of a round.
 
     `room_bytes` is how much more may be written before the file system is too full; `trouble`
     says what could not be written, and is empty if all could.

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from vidlink.disk import Disk
 from vidlink.model import DroppedRange
 from vidlink.sentinel.spool.chunk import chunk_path
-from vidlink.sentinel.spool.index import Index
+from vidlink.sentinel.spool.index import ChunkIndex
 from vidlink.sentinel.spool.layout import (
     ENTRY_BYTES,
     TRAILER,
     TRAILER_MAGIC,
     Entry,
-    Kind,
-    Place,
+    EntryKind,
+    EntryPlace,
     SavedState,
     next_entry,
     read_entry,
@@ -33,7 +33,7 @@ _MOST_BYTES = 64 * 1024 * 1024
 
 @dataclass(slots=True)
 class Found:
-    """What is in one chunk.
+    """The contents of one chunk.
 
     `holes` are the sequences before which something was lost, as far as is known; `is_cut` says
     that something may be lost behind the last.
@@ -41,7 +41,7 @@ class Found:
 
     number: int
     size_bytes: int
-    index: Index = field(default_factory=Index)
+    index: ChunkIndex = field(default_factory=ChunkIndex)
     state: SavedState | None = None
     lost: list[int] = field(default_factory=list)
     holes: list[int] = field(default_factory=list)
@@ -49,7 +49,10 @@ class Found:
 
 
 def scan_chunk(disk: Disk, folder: str, number: int) -> Found:
-    """What is in chunk `number` of the session in `folder`; raises :exc:`OSError`."""
+    """Read chunk `number` of the session in `folder`.
+
+    :raises OSError: if it cannot be read.
+    """
     path = chunk_path(folder, number)
     descriptor = disk.open_for_reading(path)
     try:
@@ -66,7 +69,7 @@ def read_init(disk: Disk, folder: str, number: int) -> bytes | None:
     descriptor = disk.open_for_reading(chunk_path(folder, number))
     try:
         entry = read_entry(disk.pread(descriptor, 0, ENTRY_BYTES))
-        if entry is None or entry.kind != Kind.INIT or entry.size_bytes > _MOST_BYTES:
+        if entry is None or entry.kind != EntryKind.INIT or entry.size_bytes > _MOST_BYTES:
             return None
         init = disk.pread(descriptor, ENTRY_BYTES, entry.size_bytes)
         return init if entry.holds(init) else None
@@ -84,11 +87,15 @@ def _read_tail(disk: Disk, descriptor: int, found: Found) -> bool:
         return False
     tail = disk.pread(descriptor, found.size_bytes - tail_bytes, tail_bytes)
     noted = read_entry(tail)
-    if noted is None or noted.kind != Kind.STATE:
+    if noted is None or noted.kind != EntryKind.STATE:
         return False
     place = ENTRY_BYTES + noted.size_bytes
     listed = read_entry(tail, place)
-    if listed is None or listed.kind != Kind.INDEX or not listed.holds(tail[place + ENTRY_BYTES :]):
+    if (
+        listed is None
+        or listed.kind != EntryKind.INDEX
+        or not listed.holds(tail[place + ENTRY_BYTES :])
+    ):
         return False
     found.index.fill(*read_places(tail[place + ENTRY_BYTES :]))
     payload = tail[ENTRY_BYTES:place]
@@ -107,27 +114,27 @@ def _walk(data: bytes, found: Found) -> None:
                 break
             place = following
             continue
-        if entry.kind == Kind.SEGMENT and hole:
+        if entry.kind == EntryKind.SEGMENT and hole:
             found.holes.append(entry.sequence)
             hole = False
         end = place + ENTRY_BYTES + entry.size_bytes
-        _take(entry, place, data[place + ENTRY_BYTES : end], found)
+        _add(entry, place, data[place + ENTRY_BYTES : end], found)
         place = end
     found.is_cut = hole
 
 
-def _take(entry: Entry, place: int, payload: bytes, found: Found) -> None:
+def _add(entry: Entry, place: int, payload: bytes, found: Found) -> None:
     if not entry.holds(payload):
-        if entry.kind == Kind.SEGMENT:
+        if entry.kind == EntryKind.SEGMENT:
             found.lost.append(entry.sequence)
-    elif entry.kind == Kind.SEGMENT:
-        found.index.add(Place(entry.sequence, place, entry.size_bytes, entry.keyframe))
-    elif entry.kind == Kind.STATE:
+    elif entry.kind == EntryKind.SEGMENT:
+        found.index.add(EntryPlace(entry.sequence, place, entry.size_bytes, entry.is_keyframe))
+    elif entry.kind == EntryKind.STATE:
         found.state = read_state(payload) or found.state
 
 
 def reconcile(chunks: list[Found], state: SavedState) -> SavedState:
-    """Make the indexes of a session's `chunks` agree with its `state`; what that is now.
+    """Make the indexes of a session's `chunks` agree with its `state`; returns what that is now.
 
     What is acknowledged or dropped is not held, nothing is held twice, and what was lost without
     a word is remembered as damaged.

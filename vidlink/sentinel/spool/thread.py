@@ -9,7 +9,7 @@ from threading import Thread
 
 from twisted.logger import Logger
 
-from vidlink.sentinel.spool.inbox import Desk
+from vidlink.sentinel.spool.inbox import Inbox
 from vidlink.sentinel.spool.writer import Writer
 
 #: So long a stop waits for a disk that fails.
@@ -17,9 +17,9 @@ PATIENCE_SECONDS = 3.0
 
 
 class SpoolThread:
-    """Calls `begin`, does rounds until the desk is closed, then the last ones, then calls `done`.
+    """Calls `begin`, does rounds until the inbox is closed, then the last ones, then calls `done`.
 
-    An :exc:`OSError` of `begin` does not matter.
+    An `OSError` of `begin` does not matter.
     """
 
     _log = Logger()
@@ -27,12 +27,12 @@ class SpoolThread:
     def __init__(
         self,
         writer: Writer,
-        desk: Desk,
+        inbox: Inbox,
         begin: Callable[[], object],
         done: Callable[[], object],
     ) -> None:
         self._writer = writer
-        self._desk = desk
+        self._inbox = inbox
         self._begin = begin
         self._done = done
         # A disk that never answers must not keep the process alive.
@@ -47,8 +47,8 @@ class SpoolThread:
             with contextlib.suppress(OSError):
                 self._begin()
             again: float | None = None
-            while not self._desk.closing:
-                self._desk.wait(again, self._writer.is_troubled)
+            while not self._inbox.is_closing:
+                self._inbox.wait(again, self._writer.is_troubled)
                 again = self._writer.round()
             self._writer.finish(PATIENCE_SECONDS, time.sleep)
         except BaseException:

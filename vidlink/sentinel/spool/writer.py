@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from vidlink.disk import Disk
 from vidlink.sentinel.spool.chunk import Chunk, chunk_path
-from vidlink.sentinel.spool.inbox import Desk, Work
+from vidlink.sentinel.spool.inbox import Inbox, Pending
 from vidlink.sentinel.spool.layout import SavedState
 from vidlink.sentinel.spool.reading import Reader
 from vidlink.sentinel.spool.recovery import GONE, remove_session
@@ -32,11 +32,11 @@ ROUND_BYTES = 4 * 1024 * 1024
 OPEN_CHUNKS = 8
 
 
-class Pen:
-    """Where the writing of one session is: the open chunk, and the highest sequences written
-    and synced."""
+class Recording:
+    """The writing of one session: its open chunk, and the highest sequences written and synced."""
 
-    def __init__(self, folder: str, next_number: int) -> None:
+    def __init__(self, session_id: str, folder: str, next_number: int) -> None:
+        self.session_id = session_id
         self.folder = folder
         self.next_number = next_number
         self.chunk: Chunk | None = None
@@ -45,18 +45,25 @@ class Pen:
         self.is_unsynced = False
         self.is_new = False
 
+    def noted(self, state: SavedState) -> SavedState:
+        """`state` as it may be written down: what is not written yet was not there."""
+        if self.written < 0:
+            return state
+        known = (self.written, state.acknowledged or 0, *(one.last for one in state.dropped[-1:]))
+        return replace(state, newest=max(known))
+
 
 class Writer:
-    """Does what lies on the `desk`, in the `folder` of one sentinel.
+    """Does what is in the `inbox`, in the `folder` of one sentinel.
 
     Called in the spool's thread only. `keep_free_bytes` of the file system are left free. `tell`
-    takes each :class:`Report`, `answer` calls a function in the reactor's thread.
+    takes each :class:`Report`, `call_in_reactor` calls a function in the reactor's thread.
     """
 
     def __init__(
         self,
         folder: str,
-        desk: Desk,
+        inbox: Inbox,
         disk: Disk,
         *,
         chunk_bytes: int,
@@ -67,14 +74,16 @@ class Writer:
         call_in_reactor: Callable[..., object],
     ) -> None:
         self._folder = folder
-        self._desk = desk
+        self._inbox = inbox
         self._disk = disk
         self._chunk_bytes = chunk_bytes
         self._keep_free_bytes = keep_free_bytes
         self._monotonic = monotonic
         self._tell = tell
-        self.reader = Reader(folder, desk, disk, call_in_reactor)
-        self._pens = {name: self._new_pen(name, number) for name, number in next_numbers.items()}
+        self.reader = Reader(folder, inbox, disk, call_in_reactor)
+        self._recordings: dict[str, Recording] = {}
+        for session_id, number in next_numbers.items():
+            self._begin(session_id, number)
         self._sync_at: float | None = None
         self._gone: list[str] = []
         #: What the last round could not do; empty if it did all it should.
@@ -82,31 +91,31 @@ class Writer:
 
     @property
     def is_troubled(self) -> bool:
-        """Whether the last round could not do all it should."""
+        """True if the last round could not do all it should."""
         return bool(self._trouble)
 
     def round(self, is_last: bool = False) -> float | None:
-        """Read, remove and write what there is, and sync if it is time; how soon to come back
-        (None: when there is something to do)."""
+        """Read, remove and write what there is, and sync if it is time; returns the seconds until
+        the next round is due (None: when there is something to do)."""
         reads_left = self.reader.round()
         report = Report()
-        self._gone += self._desk.take_removed()
+        self._gone += self._inbox.collect_removed()
         for session_id in list(self._gone):
             self._attempt(report, self._remove, session_id)
-        is_due = self._desk.take_sync_due() or is_last
-        for session_id in self._desk.dirty():
+        is_due = self._inbox.collect_sync_due() or is_last
+        for session_id in self._inbox.dirty():
             self._attempt(report, self._write, session_id, report)
         if is_due or (self._sync_at is not None and self._monotonic() >= self._sync_at):
             self._sync_at = None
-            for session_id in list(self._pens):
-                self._attempt(report, self._sync, session_id, report)
+            for recording in list(self._recordings.values()):
+                self._attempt(report, self._sync, recording, report)
         if report.placed or report.trouble or self.is_troubled:
             report.room_bytes = self.room_bytes()
             self._tell(report)
         self._trouble = report.trouble
         if self.is_troubled or reads_left:
             return RETRY_SECONDS
-        if self._desk.dirty():
+        if self._inbox.dirty():
             return 0.0
         return None if self._sync_at is None else max(0.0, self._sync_at - self._monotonic())
 
@@ -117,13 +126,13 @@ class Writer:
             if self.is_troubled:
                 sleep(PAUSE_SECONDS)
         report = Report(room_bytes=self.room_bytes(), trouble=self._trouble)
-        for session_id in list(self._pens):
-            self._attempt(report, self._seal, session_id, report)
+        for recording in list(self._recordings.values()):
+            self._attempt(report, self._seal, recording, report)
         self.reader.give_up()
         self._tell(report)
 
     def room_bytes(self) -> int:
-        """How much may be written before the file system is too full; it may be below 0."""
+        """Octets that may be written before the file system is too full; maybe below 0."""
         try:
             return self._disk.free_bytes(self._folder) - self._keep_free_bytes
         except OSError:
@@ -136,9 +145,9 @@ class Writer:
             report.trouble = report.trouble or (error.strerror or str(error))
 
     def _remove(self, session_id: str) -> None:
-        pen = self._pens.pop(session_id, None)
-        if pen is not None and pen.chunk is not None:
-            pen.chunk.abandon()
+        recording = self._recordings.pop(session_id, None)
+        if recording is not None and recording.chunk is not None:
+            recording.chunk.abandon()
         folder = os.path.join(self._folder, session_id)
         if os.path.isdir(folder):
             # Half of a session must not come back after a power cut.
@@ -148,152 +157,137 @@ class Writer:
         self._gone.remove(session_id)
 
     def _write(self, session_id: str, report: Report) -> None:
-        pen = self._pens.get(session_id) or self._new_pen(session_id, 0)
-        self._pens[session_id] = pen
-        work = self._desk.take(session_id, pen.written, ROUND_BYTES)
+        recording = self._recordings.get(session_id) or self._begin(session_id, 0)
+        work = self._inbox.collect(session_id, recording.written, ROUND_BYTES)
         if work is None:
             return
-        doomed = list(work.doomed)
+        doomed = work.doomed
         try:
             is_due = not work.is_noted or work.is_fresh_due
             if doomed:
-                self._remove_doomed(session_id, work, doomed, report)
+                self._remove_doomed(recording, work, doomed, report)
                 is_due = False
-            if is_due or work.segments:
+            if is_due or work.waiting:
                 self._check_room(work)
             if is_due:
-                self._note(session_id, work, report)
-            self._append(session_id, work, report)
+                self._note(recording, work, report)
+            self._append(recording, work, report)
         except OSError:
-            self._abandon(session_id, report)
-            self._desk.retry(session_id, doomed)
+            self._abandon(recording, report, doomed)
             raise
 
     def _remove_doomed(
-        self, session_id: str, work: Work, doomed: list[int], report: Report
+        self, recording: Recording, work: Pending, doomed: list[int], report: Report
     ) -> None:
         """Write down what became of the segments in these chunks, and remove them; where the
         disk is full they go first."""
         trouble: OSError | None = None
         try:
-            self._note(session_id, work, report)
-            self._sync(session_id, report)
+            self._note(recording, work, report)
+            self._sync(recording, report)
         except OSError as error:
             trouble = error
         while doomed:
-            self._disk.remove(chunk_path(self._pens[session_id].folder, doomed[-1]))
+            self._disk.remove(chunk_path(recording.folder, doomed[-1]))
             doomed.pop()
         if trouble is not None:
             # What was written and not synced comes again, before the segments of this work.
             raise trouble
 
-    def _check_room(self, work: Work) -> None:
-        needed = sum(len(segment.data) for segment in work.segments) + len(work.init)
+    def _check_room(self, work: Pending) -> None:
+        needed = sum(len(segment.data) for segment in work.waiting.values()) + len(work.init)
         if needed > self.room_bytes():
             raise OSError(errno.ENOSPC, "the file system is nearly full")
 
-    def _note(self, session_id: str, work: Work, report: Report) -> None:
+    def _note(self, recording: Recording, work: Pending, report: Report) -> None:
         """Write down how things are, in a fresh chunk if there is none or it is due."""
-        pen = self._pens[session_id]
         if work.is_fresh_due:
-            self._seal(session_id, report)
-        if pen.chunk is None:
-            self._open(session_id, work, report)
+            self._seal(recording, report)
+        if recording.chunk is None:
+            self._open(recording, work, report)
             return
-        try:
-            pen.chunk.note(_noted(pen, work.state))
-        except OSError:
-            self._abandon(session_id, report)
-            raise
-        self._touch(pen)
+        recording.chunk.note(recording.noted(work.state))
+        self._touch(recording)
 
-    def _append(self, session_id: str, work: Work, report: Report) -> None:
-        pen = self._pens[session_id]
-        rest = work.segments
+    def _append(self, recording: Recording, work: Pending, report: Report) -> None:
+        rest = list(work.waiting.values())
         while rest:
-            chunk = pen.chunk or self._open(session_id, work, report)
+            chunk = recording.chunk or self._open(recording, work, report)
             count, size = 0, chunk.size_bytes
             while count < len(rest) and (not count or size < self._chunk_bytes):
                 size += len(rest[count].data)
                 count += 1
             batch, rest = rest[:count], rest[count:]
             chunk.append(batch)
-            pen.written = batch[-1].sequence
-            self._touch(pen)
+            recording.written = batch[-1].sequence
+            self._touch(recording)
             if chunk.size_bytes >= self._chunk_bytes:
-                self._seal(session_id, report)
+                self._seal(recording, report)
 
-    def _open(self, session_id: str, work: Work, report: Report) -> Chunk:
-        pen = self._pens[session_id]
-        in_use = [name for name, one in self._pens.items() if one.chunk is not None]
+    def _open(self, recording: Recording, work: Pending, report: Report) -> Chunk:
+        in_use = [one for one in self._recordings.values() if one.chunk is not None]
         if len(in_use) >= OPEN_CHUNKS:
             self._seal(in_use[0], report)
-        self._disk.make_folders(pen.folder)
-        number, pen.next_number = pen.next_number, pen.next_number + 1
-        state = _noted(pen, work.state)
-        pen.chunk = Chunk(self._disk, pen.folder, number, work.init, state)
-        pen.is_new = True
-        self._touch(pen)
+        self._disk.make_folders(recording.folder)
+        number, recording.next_number = recording.next_number, recording.next_number + 1
+        state = recording.noted(work.state)
+        recording.chunk = Chunk(self._disk, recording.folder, number, work.init, state)
+        recording.is_new = True
+        self._touch(recording)
         # The last that was begun stands last.
-        self._pens[session_id] = self._pens.pop(session_id)
-        return pen.chunk
+        self._recordings[recording.session_id] = self._recordings.pop(recording.session_id)
+        return recording.chunk
 
-    def _touch(self, pen: Pen) -> None:
-        pen.is_unsynced = True
+    def _touch(self, recording: Recording) -> None:
+        recording.is_unsynced = True
         if self._sync_at is None:
             self._sync_at = self._monotonic() + SYNC_SECONDS
 
-    def _sync(self, session_id: str, report: Report) -> None:
-        pen = self._pens[session_id]
-        chunk = pen.chunk
-        if chunk is None or not pen.is_unsynced:
+    def _sync(self, recording: Recording, report: Report) -> None:
+        chunk = recording.chunk
+        if chunk is None or not recording.is_unsynced:
             return
         try:
             places = chunk.sync()
-            if pen.is_new:
-                self._disk.sync_folder(pen.folder)
+            if recording.is_new:
+                self._disk.sync_folder(recording.folder)
                 self._disk.sync_folder(self._folder)
         except OSError:
-            self._abandon(session_id, report)
-            self._desk.retry(session_id, [])
+            self._abandon(recording, report)
             raise
-        pen.is_unsynced = pen.is_new = False
-        pen.synced = places[-1].sequence if places else pen.synced
-        report.placed.append(Placed(session_id, chunk.number, chunk.size_bytes, places))
+        recording.is_unsynced = recording.is_new = False
+        recording.synced = places[-1].sequence if places else recording.synced
+        placed = Placed(recording.session_id, chunk.number, chunk.size_bytes, places)
+        report.placed.append(placed)
 
-    def _seal(self, session_id: str, report: Report) -> None:
+    def _seal(self, recording: Recording, report: Report) -> None:
         """End the open chunk of a session, if it has one."""
-        pen, state = self._pens[session_id], self._desk.state(session_id)
-        if pen.chunk is None or state is None:
+        state = self._inbox.state(recording.session_id)
+        if recording.chunk is None or state is None:
             return
         try:
-            pen.chunk.seal(_noted(pen, state))
+            recording.chunk.seal(recording.noted(state))
         except OSError:
-            self._abandon(session_id, report)
-            self._desk.retry(session_id, [])
+            self._abandon(recording, report)
             raise
-        pen.is_unsynced = True
-        self._sync(session_id, report)
-        pen.chunk.close()
-        pen.chunk = None
+        recording.is_unsynced = True
+        self._sync(recording, report)
+        recording.chunk.close()
+        recording.chunk = None
 
-    def _abandon(self, session_id: str, report: Report) -> None:
-        """What is not known to be on the disk is to be written again, elsewhere."""
-        pen = self._pens[session_id]
-        if pen.chunk is not None:
-            pen.chunk.abandon()
-            report.placed.append(Placed(session_id, pen.chunk.number, pen.chunk.size_bytes, []))
-            pen.chunk = None
-        pen.written = pen.synced
-        pen.is_unsynced = False
+    def _abandon(self, recording: Recording, report: Report, doomed: Sequence[int] = ()) -> None:
+        """Have what is not known to be on the disk written again, elsewhere; and chunks that are
+        `doomed` removed again."""
+        chunk, recording.chunk = recording.chunk, None
+        if chunk is not None:
+            chunk.abandon()
+            placed = Placed(recording.session_id, chunk.number, chunk.size_bytes, [])
+            report.placed.append(placed)
+        recording.written = recording.synced
+        recording.is_unsynced = False
+        self._inbox.retry(recording.session_id, doomed)
 
-    def _new_pen(self, session_id: str, next_number: int) -> Pen:
-        return Pen(os.path.join(self._folder, session_id), next_number)
-
-
-def _noted(pen: Pen, state: SavedState) -> SavedState:
-    """`state` as it may be written down: what is not written yet was not there."""
-    if pen.written < 0:
-        return state
-    known = (pen.written, state.acknowledged or 0, *(one.last for one in state.dropped[-1:]))
-    return replace(state, newest=max(known))
+    def _begin(self, session_id: str, next_number: int) -> Recording:
+        folder = os.path.join(self._folder, session_id)
+        recording = self._recordings[session_id] = Recording(session_id, folder, next_number)
+        return recording

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
-from vidlink.model import Cause, Gap
+from vidlink.model import Cause, Gap, Range, Ranges
 from vidlink.store.files.layout import (
     DAMAGED,
     RECORD_BYTES,
@@ -28,7 +28,6 @@ from vidlink.store.fsck.rebuild import Rebuild
 from vidlink.store.fsck.session import LOST_REASON, CheckedSession, SessionChecker
 from vidlink.store.index.database import Index
 from vidlink.store.index.rows import rows_of
-from vidlink.store.sequences.runs import Runs
 
 #: So many damaged ranges of a session are stated one by one; more are stated as one.
 MOST_STATED = 1_000
@@ -117,13 +116,10 @@ class Mending:
 
     def _mark(self, part: CheckedPart) -> None:
         """Say in the record of each damaged segment that it is; take it back where it is not."""
-        places = Runs()
-        for place, mark in enumerate(part.marks):
-            if mark in (TORN, WHOLE):
-                places.add(place, place)
-        for run in places.runs:
-            for low in range(run.first, run.last + 1, RECORDS_AT_ONCE):
-                count = min(RECORDS_AT_ONCE, run.last + 1 - low)
+        places = (place for place, mark in enumerate(part.marks) if mark in (TORN, WHOLE))
+        for first, last in Ranges.of(places):
+            for low in range(first, last + 1, RECORDS_AT_ONCE):
+                count = min(RECORDS_AT_ONCE, last + 1 - low)
                 offset = low * RECORD_BYTES
                 data = self._disk.read(part.records_path, offset, count * RECORD_BYTES)
                 marked = b"".join(
@@ -145,21 +141,19 @@ class Mending:
                 return
 
 
-def _lost(checked: CheckedSession) -> Iterator[tuple[int, int]]:
+def _lost(checked: CheckedSession) -> Iterator[Range]:
     """Sequences that were recorded, are gone, and have not been said to be damaged."""
-    there, known, stated = Runs(), Runs(), Runs()
-    for span in sorted((span for _, span in checked.present), key=lambda span: span.first):
-        there.add(span.first, span.last)
+    there = Ranges((span.first, span.last) for _, span in checked.present)
+    known = Ranges((span.first, span.last) for _, span in checked.filed_spans)
+    stated = Ranges()
     for part in checked.parts:
         for run in part.lost.runs:
             known.add(run.first, run.last)
-    for _, span in checked.filed_spans:
-        known.add(span.first, span.last)
     for gap in checked.file.gaps if checked.file is not None else ():
         if gap.cause is Cause.DAMAGED and gap.first is not None:
             stated.add(gap.first, gap.first if gap.last is None else gap.last)
-    for run in known.runs:
-        for first, last in there.missing(run.first, run.last):
+    for low, high in known:
+        for first, last in there.missing(low, high):
             yield from stated.missing(first, last)
 
 

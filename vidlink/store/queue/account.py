@@ -9,19 +9,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from vidlink.model import Arrival, Gap, Hold, Session, SessionRecord, SessionState
+from vidlink.model import (
+    MAX_RANGES,
+    Arrival,
+    Gap,
+    Hold,
+    Range,
+    Ranges,
+    Session,
+    SessionRecord,
+    SessionState,
+)
 from vidlink.store.handover.orders import End, Past
 from vidlink.store.sequences.gaps import explain, final_ranges
 from vidlink.store.sequences.life import Life, state_at
 from vidlink.store.sequences.runs import Runs, widened
 
-#: At most so many ranges are named of one tail, the lowest.
-MOST_RANGES = 1_024
-
 #: A session id, and the first and last sequence that can be had.
 Tail = tuple[str, int, int]
-#: Ranges of sequences; None where they could not be found out.
-Ranges = tuple[tuple[int, int], ...] | None
+#: The lowest ranges that are wanted of a tail; None where they could not be found out.
+WantedRanges = tuple[Range, ...] | None
 
 
 @dataclass(slots=True)
@@ -81,9 +88,7 @@ class Account:
         """True if all that found no room has come again, or was declared lost."""
         if self.refused is None:
             return True
-        lost = Runs()
-        for first, last in final_ranges(self.gaps):
-            lost.add(first, last)
+        lost = Ranges(final_ranges(self.gaps))
         return not any(
             next(lost.missing(first, last), None)
             for first, last in self.taken.missing(*self.refused)
@@ -118,7 +123,7 @@ class Account:
         stated = [gap.last for gap in self.gaps if gap.last is not None]
         return max([-1 if not runs else runs[-1].last, *stated])
 
-    def wanted(self, sentinel_id: str, first: int, last: int, now_us: int) -> Ranges:
+    def wanted(self, sentinel_id: str, first: int, last: int, now_us: int) -> WantedRanges:
         """The ranges from `first` to `last` that `sentinel_id` is asked to deliver.
 
         What waits for the disk is not there yet: it would be lost with this process.
@@ -128,7 +133,7 @@ class Account:
         is_closed = is_sealed or self.ending is None or self.ending.is_sealed
         if is_closed or self.session.sentinel_id != sentinel_id:
             return ()
-        return tuple(islice(self.settled.missing(first, last), MOST_RANGES))
+        return tuple(islice(self.settled.missing(first, last), MAX_RANGES))
 
     def record(self) -> SessionRecord:
         """The session as pages of sessions show it: without spans, gaps and init."""

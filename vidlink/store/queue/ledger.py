@@ -20,7 +20,7 @@ from vidlink.interfaces import IStore
 from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, Session
 from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.orders import Acknowledged, End, Past, Report
-from vidlink.store.queue.account import Account, Ranges, Tail
+from vidlink.store.queue.account import Account, Tail, WantedRanges
 from vidlink.store.queue.openings import Openings
 from vidlink.store.queue.refused import Refused
 from vidlink.store.queue.room import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
@@ -49,7 +49,7 @@ class Ledger:
         *,
         queue_bytes: int,
         queue_segments: int,
-        look_up_tails: Callable[[str, Sequence[Tail], int], Deferred[list[Ranges]]],
+        look_up_tails: Callable[[str, Sequence[Tail], int], Deferred[list[WantedRanges]]],
         seconds: Callable[[], float],
         wall_clock_us: Callable[[], int],
     ) -> None:
@@ -99,7 +99,7 @@ class Ledger:
         self._accounts[session_id] = account
         self._unstarted.add(account)
 
-    def tails(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[Ranges, ...]]:
+    def tails(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[WantedRanges, ...]]:
         """The ranges that are wanted of earlier sessions."""
         now_us = self._wall_clock_us()
         found = {
@@ -111,7 +111,7 @@ class Ledger:
         if not others:
             return succeed(tuple(found[tail] for tail in tails))
 
-        def put_together(looked_up: list[Ranges]) -> tuple[Ranges, ...]:
+        def put_together(looked_up: list[WantedRanges]) -> tuple[WantedRanges, ...]:
             found.update(zip(others, looked_up, strict=True))
             return tuple(found[tail] for tail in tails)
 

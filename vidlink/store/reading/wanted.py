@@ -14,15 +14,14 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from vidlink.errors import VidlinkError
-from vidlink.model import SessionState
+from vidlink.model import MAX_RANGES, Ranges, SessionState
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.deletions import Deletions
-from vidlink.store.queue.account import MOST_RANGES, Ranges, Tail
+from vidlink.store.queue.account import Tail, WantedRanges
 from vidlink.store.sequences.gaps import final_ranges
 from vidlink.store.sequences.life import state_at
-from vidlink.store.sequences.runs import Runs
 
 #: So often the log says that tails cannot be looked up: a thousand Sentinels may ask at once.
 QUIET_SECONDS = 60.0
@@ -50,10 +49,10 @@ class TailLookup:
 
     def wanted(
         self, sentinel_id: str, tails: Sequence[Tail], now_us: int
-    ) -> Deferred[list[Ranges]]:
+    ) -> Deferred[list[WantedRanges]]:
         """The ranges that are wanted of each of `tails`, in their order; never fails."""
 
-        def unknown(failure: Any) -> list[Ranges]:
+        def unknown(failure: Any) -> list[WantedRanges]:
             self._say(sentinel_id, len(tails), failure)
             return [None] * len(tails)
 
@@ -75,12 +74,12 @@ class TailLookup:
 
     # In the pool
 
-    def _look_up(self, sentinel_id: str, tails: Sequence[Tail], now_us: int) -> list[Ranges]:
+    def _look_up(self, sentinel_id: str, tails: Sequence[Tail], now_us: int) -> list[WantedRanges]:
         return [self._of_filed(sentinel_id, *tail, now_us) for tail in tails]
 
     def _of_filed(
         self, sentinel_id: str, session_id: str, first: int, last: int, now_us: int
-    ) -> Ranges:
+    ) -> WantedRanges:
         filed = self._catalog.find(session_id)
         if filed is None:
             is_hidden = self._locks.is_hidden(session_id)
@@ -90,9 +89,7 @@ class TailLookup:
         state = state_at(record.state, record.ended_time_us, now_us)
         if state is not SessionState.ENDED or record.session.sentinel_id != sentinel_id:
             return ()
-        settled = Runs()
-        for span in self._catalog.spans(filed.row):
-            settled.add(span.first, span.last)
+        settled = Ranges((span.first, span.last) for span in self._catalog.spans(filed.row))
         for low, high in final_ranges(self._catalog.gaps(filed.row)):
             settled.add(low, high)
-        return tuple(islice(settled.missing(first, last), MOST_RANGES))
+        return tuple(islice(settled.missing(first, last), MAX_RANGES))

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from vidlink.model import Span
+from vidlink.model import Range, Span
+from vidlink.model.ranges import missing
 from vidlink.store.sequences.window import SequenceWindow
 
 
@@ -135,18 +136,11 @@ class Runs:
         place = bisect_right(runs, sequence, key=lambda one: one.first)
         return place > 0 and sequence <= runs[place - 1].last
 
-    def missing(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+    def missing(self, first: int, last: int) -> Iterator[Range]:
         """The ranges of sequences from `first` to `last` that are not in the set, ascending."""
-        runs = self.runs
-        place = max(0, bisect_right(runs, first, key=lambda one: one.first) - 1)
-        for run in islice(runs, place, None):
-            if first > last or run.first > last:
-                break
-            if run.first > first:
-                yield first, run.first - 1
-            first = max(first, run.last + 1)
-        if first <= last:
-            yield first, last
+        place = max(0, bisect_right(self.runs, first, key=lambda one: one.first) - 1)
+        near = islice(self.runs, place, None)
+        return missing(((run.first, run.last) for run in near), first, last)
 
     @property
     def reached(self) -> int:
