@@ -24,7 +24,7 @@ from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.rows import rows_of
 from vidlink.store.sequences.runs import Runs, merge_spans
 
-#: What an earlier repair has put aside, and what a replacement leaves that was interrupted.
+#: Files that an earlier repair has put aside, and those that an interrupted replacement leaves.
 ASIDE = re.compile(r"part-[0-9]{4,}\.(mp4\.tail-[0-9]+-[0-9]+|idx\.before-[0-9]+)", re.ASCII)
 FRESH = re.compile(r"(session\.json|part-[0-9]{4,}\.idx)\.new", re.ASCII)
 LOST_REASON = "the description of the session was lost"

@@ -211,7 +211,7 @@ class Recovery:
     ) -> None:
         """Cut what was never synced, and end the session there."""
         try:
-            has_to_flush = self._durability.flushes_files
+            has_to_flush = self._durability.has_to_flush
             salvaged = Salvage(self._disk, folder, file, known).cut(has_to_flush)
         except OSError as error:
             # The others shall be recorded all the same.
@@ -238,7 +238,7 @@ class Recovery:
     def _end(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
         session = file.session
         folder = self._paths.session(session.sentinel_id, session.session_id)
-        flush_files = self._durability.flushes_files
+        flush_files = self._durability.has_to_flush
         self._disk.make_folders(folder)
         path = os.path.join(folder, SESSION_FILE)
         self._disk.replace(path, write_session(file), flush=flush_files)
