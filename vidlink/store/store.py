@@ -185,8 +185,8 @@ class RecordingStore:
         durability = choose_durability(self._durability, paths.root, self._disk)
         undo.callback(durability.close)
         # Where no `syncfs` covers the database, each commit has to reach the disk by itself.
-        synchronous = "FULL" if durability.flushes_files else "NORMAL"
-        index = Index(paths.index, folder.uuid, synchronous if durability.reaches_disk else "OFF")
+        synchronous = "FULL" if durability.has_to_flush else "NORMAL"
+        index = Index(paths.index, folder.uuid, synchronous if durability.has_sync else "OFF")
         undo.callback(index.close)
         now_us = self._wall_clock_us()
         try:

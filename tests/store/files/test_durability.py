@@ -44,7 +44,7 @@ class DurabilityTests(SynchronousTestCase):
         disk.has_syncfs = False
         found = self.chosen("disk", disk)
         self.assertIsInstance(found, FileDurability)
-        self.assertTrue(found.flushes_files)
+        self.assertTrue(found.has_to_flush)
 
     def test_not_trusted(self) -> None:
         """`syncfs` is not used where it is not known to report errors, such as on /proc."""

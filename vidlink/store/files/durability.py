@@ -37,10 +37,10 @@ class Durability:
     """
 
     name = "operating system"
-    #: Whether a file that is replaced must be flushed by itself.
-    flushes_files = False
-    #: Whether anything is synced at all.
-    reaches_disk = False
+    #: True if a file that is replaced must be flushed by itself.
+    has_to_flush = False
+    #: True if anything is synced at all.
+    has_sync = False
 
     def sync_session(self, descriptors: Iterable[int], folders: Iterable[str]) -> None:
         """Make one session's files and the names in these folders durable, if it is done so."""
@@ -56,8 +56,8 @@ class FileDurability(Durability):
     """`fdatasync` for each file, `fsync` for each folder with new names."""
 
     name = "fdatasync for each file"
-    flushes_files = True
-    reaches_disk = True
+    has_to_flush = True
+    has_sync = True
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -78,7 +78,7 @@ class FileSystemDurability(Durability):
     """
 
     name = "syncfs"
-    reaches_disk = True
+    has_sync = True
 
     def __init__(self, disk: Disk, root: str) -> None:
         self._disk = disk

@@ -22,7 +22,7 @@ from vidlink.store.files.paths import Paths
 
 _log = Logger()
 
-#: What may lie in a folder that we begin to use.
+#: Names that may lie in a folder that we begin to use.
 HARMLESS = frozenset({"lost+found", "lock", "vidlink-data.json.new"})
 
 

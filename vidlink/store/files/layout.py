@@ -6,7 +6,7 @@ The parts themselves are what Sentinels sent; receipts have a module of their ow
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from struct import Struct
 from typing import Any, NamedTuple
@@ -62,12 +62,14 @@ class IndexRecord(NamedTuple):
 
     def pack(self) -> bytes:
         """The octets of the record."""
-        return _packed(self)
+        body = _BODY.pack(*self)
+        return body + _CHECK.pack(crc32(body))
 
 
 def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
     """The record of a segment whose bytes begin at `offset` and have this CRC-32."""
-    return _packed(number_arrival(arrival, offset, check))
+    body = _BODY.pack(*number_arrival(arrival, offset, check))
+    return body + _CHECK.pack(crc32(body))
 
 
 def number_arrival(arrival: Arrival, offset: int, check: int) -> tuple[int, ...]:
@@ -90,11 +92,6 @@ def number_arrival(arrival: Arrival, offset: int, check: int) -> tuple[int, ...]
         arrival.received_time_us,
         flags,
     )
-
-
-def _packed(numbers: Iterable[int]) -> bytes:
-    body = _BODY.pack(*numbers)
-    return body + _CHECK.pack(crc32(body))
 
 
 def read_rows(data: bytes) -> Iterator[Row | None]:

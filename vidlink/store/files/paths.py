@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 #: Name of a part file or of its index: the number counts from 0, with at least four digits.
 _PART = re.compile(r"part-([0-9]{4,})\.(mp4|idx)", re.ASCII)
@@ -34,46 +33,25 @@ def part_numbers(names: Iterable[str]) -> list[int]:
     return sorted({number for name in names if (number := part_number(name)) is not None})
 
 
-@dataclass(frozen=True, slots=True)
 class Paths:
     """The data folder at `root`."""
 
-    root: str
-
-    @property
-    def marker(self) -> str:
-        """The file that says that the folder is ours, and in which format."""
-        return os.path.join(self.root, "vidlink-data.json")
-
-    @property
-    def lock(self) -> str:
-        """The file that the one process that uses the folder holds locked."""
-        return os.path.join(self.root, "lock")
-
-    @property
-    def index(self) -> str:
-        """The SQLite database."""
-        return os.path.join(self.root, "index.sqlite3")
-
-    @property
-    def recordings(self) -> str:
-        """The folder of all recordings, one folder in it for each Sentinel."""
-        return os.path.join(self.root, "recordings")
-
-    @property
-    def deleting(self) -> str:
-        """The folder of what has a receipt and is still to be removed."""
-        return os.path.join(self.root, "deleting")
-
-    @property
-    def receipts(self) -> str:
-        """The receipts of what was deleted."""
-        return os.path.join(self.root, "receipts.jsonl")
-
-    @property
-    def reserve(self) -> str:
-        """Room that is given up when there is no other for a receipt."""
-        return os.path.join(self.root, "reserve")
+    def __init__(self, root: str) -> None:
+        self.root = root
+        #: The file that says that the folder is ours, and in which format.
+        self.marker = os.path.join(root, "vidlink-data.json")
+        #: The file that the one process that uses the folder holds locked.
+        self.lock = os.path.join(root, "lock")
+        #: The SQLite database.
+        self.index = os.path.join(root, "index.sqlite3")
+        #: The folder of all recordings, one folder in it for each Sentinel.
+        self.recordings = os.path.join(root, "recordings")
+        #: The folder of what has a receipt and is still to be removed.
+        self.deleting = os.path.join(root, "deleting")
+        #: The receipts of what was deleted.
+        self.receipts = os.path.join(root, "receipts.jsonl")
+        #: Room that is given up when there is no other for a receipt.
+        self.reserve = os.path.join(root, "reserve")
 
     def session(self, sentinel_id: str, session_id: str) -> str:
         """The folder of one session; both ids have been checked against their patterns."""

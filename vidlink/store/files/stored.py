@@ -78,5 +78,5 @@ class StoredSession:
         raise Damaged("the initialization segment is not what was recorded")
 
 
-#: What is stored of a session, by the ids of its Sentinel and its own.
+#: Gives a stored session by the ids of its Sentinel and its own.
 LookUpStored = Callable[[str, str], StoredSession]

@@ -57,7 +57,7 @@ class Scene:
         self.starts_us = array("q")
         #: The places, in the other arrays, of the keyframes.
         self.keys = array("Q")
-        #: How many octets stand before the `moof` of each keyframe segment.
+        #: The octets before the `moof` of each keyframe segment.
         self.leads = array("I")
         #: The highest sequence that was offered, shown or not.
         self.seen: int = -1 if before is None else before.seen

@@ -107,7 +107,7 @@ class Check:
         known = self._known_before(folder)
         durability = choose_durability("disk", paths.root, self._disk)
         undo.callback(durability.close)
-        index = Index(paths.index, folder.uuid, "FULL" if durability.flushes_files else "NORMAL")
+        index = Index(paths.index, folder.uuid, "FULL" if durability.has_to_flush else "NORMAL")
         undo.callback(index.close)
         receipts = ReceiptFile(paths.receipts, self._disk, is_flushed=True)
         recovery = Recovery(

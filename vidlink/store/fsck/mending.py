@@ -157,7 +157,7 @@ def _lost(checked: CheckedSession) -> Iterator[Range]:
             yield from stated.missing(first, last)
 
 
-#: What a repair does about each kind; of the others it does nothing.
+#: The work of a repair on each kind; about the others it does nothing.
 _DONE = {
     FindingKind.DIFFERS: "the database was corrected",
     FindingKind.UNLISTED: "it was taken into the database",

@@ -21,10 +21,10 @@ from vidlink.store.files.stored import StoredSession
 from vidlink.store.fsck.findings import Finding, FindingKind
 from vidlink.store.fsck.part import CheckedPart, LaterParts, PartChecker
 from vidlink.store.index.catalog import Catalog, Filed
-from vidlink.store.index.rows import rows_of
+from vidlink.store.index.rows import record_of
 from vidlink.store.sequences.runs import Runs, merge_spans
 
-#: What an earlier repair has put aside, and what a replacement leaves that was interrupted.
+#: Files that an earlier repair has put aside, and those that an interrupted replacement leaves.
 ASIDE = re.compile(r"part-[0-9]{4,}\.(mp4\.tail-[0-9]+-[0-9]+|idx\.before-[0-9]+)", re.ASCII)
 FRESH = re.compile(r"(session\.json|part-[0-9]{4,}\.idx)\.new", re.ASCII)
 LOST_REASON = "the description of the session was lost"
@@ -244,12 +244,11 @@ def _differing(
     checked: CheckedSession, file: SessionFile, filed: Filed, found: list[tuple[int, Span]]
 ) -> list[str]:
     """The points in which the database differs from the folder of a sound session, but the hold."""
-    wanted = rows_of(file, filed.row, found).record
-    assert wanted is not None, "such a sheet is of a whole session"
+    spans = merge_spans(span for _, span in found)
+    wanted = record_of(file, spans)
     if not file.is_sealed and filed.record.state is SessionState.SEALED:
         # Its time was over; only the database says so.
         wanted = replace(wanted, state=SessionState.SEALED)
-    spans = merge_spans(span for _, span in found)
     filed_spans = merge_spans(span for _, span in checked.filed_spans)
     what = {
         "spans": spans != filed_spans,

@@ -51,7 +51,7 @@ _PUT_SPAN = "INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PUT_GAP = "INSERT OR REPLACE INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-#: What may stand in columns that have one of a few words, by table and column.
+#: The words of columns that have one of a few, by table and column.
 _WORDS = (
     ("sessions", "state", (*(state.value for state in SessionState), FILLING)),
     ("gaps", "cause", tuple(cause.value for cause in Cause)),

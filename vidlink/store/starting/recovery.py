@@ -71,7 +71,7 @@ class Recovery:
         #: The sessions that were closed, as the ids of Sentinel and session.
         self.closed: list[tuple[str, str]] = []
         self._to_end: list[tuple[SessionFile, int | None, Salvaged]] = []
-        self._sheets: list[SessionRows] = []
+        self._unsaved: list[SessionRows] = []
 
     def run(self) -> UsedIds:
         """Make everything agree; returns the ids that must not be used again.
@@ -211,7 +211,7 @@ class Recovery:
     ) -> None:
         """Cut what was never synced, and end the session there."""
         try:
-            has_to_flush = self._durability.flushes_files
+            has_to_flush = self._durability.has_to_flush
             salvaged = Salvage(self._disk, folder, file, known).cut(has_to_flush)
         except OSError as error:
             # The others shall be recorded all the same.
@@ -238,7 +238,7 @@ class Recovery:
     def _end(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
         session = file.session
         folder = self._paths.session(session.sentinel_id, session.session_id)
-        flush_files = self._durability.flushes_files
+        flush_files = self._durability.has_to_flush
         self._disk.make_folders(folder)
         path = os.path.join(folder, SESSION_FILE)
         self._disk.replace(path, write_session(file), flush=flush_files)
@@ -254,14 +254,14 @@ class Recovery:
         )
 
     def _add(self, file: SessionFile, row: int | None, salvaged: Salvaged) -> None:
-        self._sheets.append(rows_of(file, row, salvaged.spans))
+        self._unsaved.append(rows_of(file, row, salvaged.spans))
         self._save(_BATCH)
 
     def _save(self, most: int) -> None:
         """Put what has been found into the database if it is at least `most` sessions."""
-        if self._sheets and len(self._sheets) >= most:
-            self._index.save(self._sheets)
-            self._sheets = []
+        if self._unsaved and len(self._unsaved) >= most:
+            self._index.save(self._unsaved)
+            self._unsaved = []
 
     def _clear_away(self, folder: str) -> None:
         """Remove a folder without a readable description, unless something is recorded in it."""

@@ -105,7 +105,7 @@ class ClosedSessions:
             self._locks.release_from_writing(order.session_id)
             raise
         data = write_session(replace(file, hold=order.hold))
-        flush_files = self._durability.flushes_files
+        flush_files = self._durability.has_to_flush
         self._disk.replace(path, data, flush=flush_files)
         if flush_files:
             self._disk.sync_folder(folder)

@@ -93,7 +93,7 @@ class Description:
     def _put(self, file: SessionFile) -> None:
         gaps = tuple(self.gaps[number] for number in sorted(self.gaps))
         data = write_session(replace(file, gaps=gaps))
-        self._disk.replace(self._path, data, flush=self._durability.flushes_files)
+        self._disk.replace(self._path, data, flush=self._durability.has_to_flush)
 
 
 def _marked(past: Past) -> SessionFile:

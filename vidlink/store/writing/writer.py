@@ -268,7 +268,7 @@ class Writer:
 
     def _sync(self, touched: list[Recording], now: float) -> None:
         """Make the round durable; a session that could not be is not `touched` any more."""
-        if self._durability.flushes_files:
+        if self._durability.has_to_flush:
             for recording in tuple(touched):
                 try:
                     self._durability.sync_session(*recording.unsynced())
