@@ -119,6 +119,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     place.stop()
 
 
+@pytest.mark.quiet
 @pytest.mark.timeout(300)
 def test_everything_at_once(site: Site, tmp_path: Path) -> None:
     """Twenty Sentinels send far more than the buffers may hold, twenty viewers never read, others

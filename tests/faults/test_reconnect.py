@@ -18,6 +18,7 @@ REGISTERED_SECONDS = 25.0
 WAIT_MS = 500.0
 
 
+@pytest.mark.quiet
 @pytest.mark.timeout(300)
 def test_a_thousand_at_once(tmp_path: Path) -> None:
     """A thousand Sentinels come back at once, after their network was cut and after the server

@@ -2,7 +2,8 @@
 
 Below ``VIDLINK_TEST_CACHE``, or else the user's cache (XDG Base Directory Specification). A folder
 that was not made to its end is made anew; runs at the same time wait for one another. What could
-not be installed is not tried again in the same run: each test would wait for minutes for nothing.
+not be installed is not tried again by the same process: each test would wait for minutes for
+nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ CACHE = "VIDLINK_TEST_CACHE"
 #: What an installation may take, many times what it takes with a slow line.
 INSTALL_SECONDS = 300.0
 
-# What this run does without, and what was said of it.
+# What this process does without, and what was said of it.
 _done_without: dict[Path, SkipTest | Missing] = {}
 
 

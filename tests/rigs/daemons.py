@@ -17,7 +17,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -25,13 +27,21 @@ T = TypeVar("T")
 #: What a daemon may take to start, five times what it takes on a slow machine.
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+#: Below the ports that Linux gives to whoever connects.
+PORTS = range(10_000, 32_768)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on now.
+
+    Tests that run side by side hardly ever get the same one; and it is none of those that the
+    system gives to whoever connects, so it is still free when its server is started again.
+    """
+    while True:
+        port = SystemRandom().choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def until(

@@ -45,7 +45,7 @@ class OnceTests(SynchronousTestCase):
         self.assertEqual(self.made, [folder, folder])
 
     def test_not_to_be_had(self) -> None:
-        """What cannot be installed is not tried again in this run, and said again."""
+        """What cannot be installed is not tried again, and said again."""
         for required, kind in (("", SkipTest), ("all", Missing)):
 
             def fail(folder: Path, required: str = required) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import websocket
 
 from tests.rigs.daemons import Site
@@ -51,6 +52,7 @@ def flood(site: Site) -> bytes:
     return told
 
 
+@pytest.mark.quiet
 def test_proctor_in_a_loop(site: Site) -> None:
     """A Proctor that says 200,000 things in a row is closed with 4429 before it has got anywhere;
     it costs the server little, and a stream goes on meanwhile."""

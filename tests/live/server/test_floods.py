@@ -85,6 +85,7 @@ def _peak_bytes(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("is_secure", [False, True], ids=["tcp", "tls"])
 @pytest.mark.parametrize(
     "frames",

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.rigs.crowd import KERNEL_BYTES, KEYFRAME_BYTES, SERVER_BYTES, Crowd, join, sending
 from tests.rigs.daemons import Site, free_port
 from tests.rigs.frames import CLOSE, client_frame
@@ -18,6 +20,7 @@ from vidlink.server.sockets.link import LINGER_SECONDS
 from vidlink.server.sockets.liveness import STALL_SECONDS
 
 
+@pytest.mark.quiet
 def test_twenty_that_never_read(site: Site, tmp_path: Path) -> None:
     """Twenty viewers that never read, half of them over TLS, cost the server a bounded sum and
     five that do read nothing; after half a minute each is closed with 4431, and is told why."""
