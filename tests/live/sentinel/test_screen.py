@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from queue import Empty, Queue
+from random import SystemRandom
 from typing import Any
 
 from av import VideoFrame
@@ -32,11 +33,13 @@ class Screen:
 
     def __init__(self, size: str = "800x600", display: str | None = None) -> None:
         readable, writable = os.pipe()
-        # The server chooses a free number and says which; asked for one, it says that.
-        wanted = [] if display is None else [display]
+        # Left to itself it takes the lowest number, which is free also where another test is about
+        # to start its server again. It says the number when it is ready.
+        wanted = display or f":{SystemRandom().randrange(1_000, 30_000)}"
         self.process = subprocess.Popen(
-            [need("Xvfb"), *wanted, "-displayfd", str(writable), "-screen", "0", f"{size}x24",
-             "-nolisten", "tcp"],
+            [need("Xvfb"), wanted, "-displayfd", str(writable), "-screen", "0", f"{size}x24",
+             # Else it starts anew, and answers nobody meanwhile, when the last client has gone.
+             "-noreset", "-nolisten", "tcp"],
             pass_fds=(writable,),
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
