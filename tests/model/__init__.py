@@ -1,1 +1,1 @@
-"""Tests of the values VidLink speaks of."""
+"""Tests of the values of ``vidlink.model`` that do more than hold."""
