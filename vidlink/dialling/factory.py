@@ -11,9 +11,7 @@ from autobahn.twisted.websocket import WebSocketClientFactory
 from twisted.internet.interfaces import IReactorTime
 
 from vidlink.interfaces import ICodec
-
-#: Autobahn bounds what is sent by the same number: a segment in base64 must fit.
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+from vidlink.wire.bounds import MAX_MESSAGE_BYTES
 
 
 class DiallingFactory(WebSocketClientFactory):
@@ -33,6 +31,7 @@ class DiallingFactory(WebSocketClientFactory):
             version=18,
             failByDrop=False,
             tcpNoDelay=True,
+            # Autobahn bounds what is sent by the same numbers: a segment in base64 must fit.
             maxFramePayloadSize=MAX_MESSAGE_BYTES,
             maxMessagePayloadSize=MAX_MESSAGE_BYTES,
             # Autobahn's timers run on the global reactor; who wants them turns them on.
