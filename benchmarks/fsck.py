@@ -75,7 +75,7 @@ def make(root: str, size: int) -> str:
             part.write(one.data)
             times = one.start_time_us, arrival.media_time, one.duration_ms, one.framerate_mhz
             numbers = sequence, place, len(one.data), crc32(one.data)
-            record = IndexRecord(*numbers, *times, one.start_time_us, int(one.keyframe))
+            record = IndexRecord(*numbers, *times, one.start_time_us, int(one.is_keyframe))
             records.write(record.pack())
             place += len(one.data)
     ended = replace(describe(session), ended_time_us=NOW_US, end_reason="over")

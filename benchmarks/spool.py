@@ -118,7 +118,7 @@ def at_full_speed(folder: Path) -> None:
         for one in segments:
             sequence = start + one.sequence
             spooled.spool.append(
-                Segment("desk-1", SESSION, sequence, 0, 200, 5_000, one.keyframe, one.data)
+                Segment("desk-1", SESSION, sequence, 0, 200, 5_000, one.is_keyframe, one.data)
             )
         spooled.turn()
         if start:

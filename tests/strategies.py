@@ -110,7 +110,7 @@ MESSAGES: Mapping[type, st.SearchStrategy[Any]] = {
         sentinel_id=sentinel_ids,
         session_id=session_ids,
         data=media,
-        late=st.booleans(),
+        is_late=st.booleans(),
     ),
     Segment: st.builds(
         Segment,
@@ -120,9 +120,9 @@ MESSAGES: Mapping[type, st.SearchStrategy[Any]] = {
         start_time_us=times_us,
         duration_ms=st.integers(0, 2**32 - 1),
         framerate_mhz=framerates_mhz,
-        keyframe=st.booleans(),
+        is_keyframe=st.booleans(),
         data=media,
-        late=st.booleans(),
+        is_late=st.booleans(),
     ),
     messages.Ack: st.builds(
         messages.Ack,

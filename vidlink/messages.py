@@ -139,9 +139,9 @@ class ProctorRegistered:
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
-    """`sentinels`: the whole list (`full`), or what has changed since the last one."""
+    """`sentinels`: the whole list (`is_full`), or what has changed since the last one."""
 
-    full: bool
+    is_full: bool
     sentinels: tuple[SentinelStatus, ...]
 
 

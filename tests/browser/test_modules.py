@@ -140,8 +140,8 @@ def test_a_segment_reads_as_python_wrote_it(modules: Page, segment: Segment) -> 
         "startTimeUs": segment.start_time_us,
         "durationMs": segment.duration_ms,
         "framerate": segment.framerate_mhz / 1000,
-        "keyframe": segment.keyframe,
-        "late": segment.late,
+        "keyframe": segment.is_keyframe,
+        "late": segment.is_late,
         "data": text(bytes(segment.data)),
     }
 

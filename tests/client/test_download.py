@@ -15,8 +15,7 @@ from vidlink.client.download import MAX_ATTEMPTS, Downloaded, fetch, verify
 from vidlink.client.partfile import PartFile, SessionClip
 from vidlink.dialling.backoff import BackOff
 from vidlink.errors import Damaged, NotFound, Unreachable, UserMistake
-from vidlink.model import Session
-from vidlink.model.clips import ClipQuery
+from vidlink.model import ClipQuery, Session
 
 
 class DownloadTests(RecordedCase):

@@ -97,7 +97,7 @@ class FollowTests(LiveCase):
         self.assertEqual(skipped[0].first, 2)
         segment = next(event for event in events if isinstance(event, Segment))
         self.assertEqual(segment.sequence, skipped[-1].last + 1)
-        self.assertTrue(segment.keyframe)
+        self.assertTrue(segment.is_keyframe)
 
     def test_waits_grow(self) -> None:
         """It tries for ever, more and more slowly, and quickly again once it was in."""

@@ -24,12 +24,12 @@ from vidlink.errors import BadAnswer, NotFound
 from vidlink.httpjson.objects import SENTINEL, SESSION
 from vidlink.model import (
     Cause,
+    ClipQuery,
     SegmentQuery,
     SentinelState,
     SessionQuery,
     SessionState,
 )
-from vidlink.model.clips import ClipQuery
 
 
 class Sink:
@@ -126,7 +126,7 @@ class HistoryTests(HistoryCase):
         )
         there = [n for n in range(20) if n not in GATE_MISSING]
         self.assertEqual([segment.sequence for segment in found], there)
-        self.assertEqual([one.sequence for one in found if one.undecodable], [13, 14])
+        self.assertEqual([one.sequence for one in found if one.is_undecodable], [13, 14])
         page = self.result_of(
             self.history.segment_page(
                 GATE.sentinel_id, GATE.session_id, SegmentQuery(after=10, limit=2)

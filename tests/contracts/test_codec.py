@@ -83,7 +83,7 @@ class CodecContract(_Case):
         self.assertTrue(verifyClass(ICodec, type(self.codec)))
         self.assertRegex(self.codec.name, r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
         self.assertIsInstance(self.codec.rank, int)
-        self.assertIsInstance(self.codec.canonical, bool)
+        self.assertIsInstance(self.codec.is_canonical, bool)
 
     def test_roomier(self) -> None:
         """A format without a bound of its own is made with any other."""
@@ -192,7 +192,7 @@ class CodecContract(_Case):
         self.assertIn(type(message), MESSAGES)
         again = self.codec.encode(message)
         self.assertEqual(self.codec.decode(*again), message)
-        if is_binary and self.codec.canonical:
+        if is_binary and self.codec.is_canonical:
             self.assertEqual(again, (payload, True))
         return None
 

@@ -23,7 +23,7 @@ from tests.store.samples import (
 )
 from vidlink.errors import NotFound
 from vidlink.fmp4 import build_sidx
-from vidlink.model.clips import Clip, ClipQuery
+from vidlink.model import Clip, ClipQuery
 
 DAY_US = 24 * 60 * 60 * 1_000_000
 
@@ -236,9 +236,9 @@ class FilmContract(_Case):
         """A range cannot change any more once its session is sealed."""
         self.record(*range(12))
         self.end()
-        self.assertIs(self.clip(7)[0].final, False)
+        self.assertIs(self.clip(7)[0].is_final, False)
         self.now_us += DAY_US
-        self.assertIs(self.clip(7)[0].final, True)
+        self.assertIs(self.clip(7)[0].is_final, True)
 
     # The playlist
 
@@ -339,7 +339,7 @@ class FilmContract(_Case):
 
         def state() -> tuple[str, bool]:
             body = self.successResultOf(self.store.archive.playlist("desk-1", session_id))
-            return body.etag, body.final
+            return body.etag, body.is_final
 
         empty = state()
         self.record(*range(6))

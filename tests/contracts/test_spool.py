@@ -44,7 +44,7 @@ def late(segment: Segment, offset_us: int = 0) -> Segment:
     """A segment as it has to be read."""
     data = shift_producer_time(segment.data, offset_us)
     start_time_us = segment.start_time_us + offset_us
-    return replace(segment, data=data, start_time_us=start_time_us, late=True)
+    return replace(segment, data=data, start_time_us=start_time_us, is_late=True)
 
 
 class Provider:
@@ -280,7 +280,7 @@ class SpoolContract(_Case):
             self.spool.append(segment)
         self.spool.correct(OTHER, HOUR_US)
         expected = [
-            replace(one, late=True, start_time_us=one.start_time_us + HOUR_US) for one in bare
+            replace(one, is_late=True, start_time_us=one.start_time_us + HOUR_US) for one in bare
         ]
         for _ in range(2):
             self.assertEqual(self.provider.all(OTHER), expected)

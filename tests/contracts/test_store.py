@@ -423,7 +423,7 @@ class StoreContract(StoreCase):
         self.settle()
         self.assertEqual(self.shown(), shown)
         self.assertEqual(self.whole(self.media(0, 6)[0]), self.data(*range(7)))
-        late = [segment.late for segment in self.page().segments]
+        late = [segment.is_late for segment in self.page().segments]
         self.assertEqual(late, [False, False, True, True, False, True, True])
         self.assertTrue(self.whole(self.film()).endswith(self.data(*range(7))))
 
@@ -507,7 +507,7 @@ class StoreContract(StoreCase):
         self.reopen()
         self.late(5)
         self.settle()
-        self.assertIs(self.film().final, False)
+        self.assertIs(self.film().is_final, False)
         self.store.ledger.seal(session_id)
         self.assertEqual(self.wanted(), ((),))
         self.settle()
@@ -515,8 +515,8 @@ class StoreContract(StoreCase):
         shown = self.shown()
         self.assertEqual((shown.state, shown.end_reason), (SessionState.SEALED, "disconnected"))
         self.assertEqual([(gap.first, gap.last) for gap in shown.gaps], [(1, 2), (4, 4)])
-        self.assertIs(self.film().final, True)
-        self.assertIs(self.media(0, 9)[0].final, True)
+        self.assertIs(self.film().is_final, True)
+        self.assertIs(self.media(0, 9)[0].is_final, True)
         self.assertEqual(self.wanted(), ((),))
         with self.assertRaises(NotFound):
             self.late(1)
@@ -546,7 +546,7 @@ class StoreContract(StoreCase):
         for state in (SessionState.ENDED, SessionState.SEALED):
             self.assertIs(self.shown().state, state)
             self.assertIs(self.sessions().sessions[0].state, state)
-            self.assertIs(self.film().final, state is SessionState.SEALED)
+            self.assertIs(self.film().is_final, state is SessionState.SEALED)
             self.store.ledger.end(self.session.session_id, "lost", self.now_us)
             self.settle()
 
@@ -725,10 +725,10 @@ class StoreContract(StoreCase):
         self.settle()
         self.now_us = ended_us + DAY_US - 1
         self.assertIs(self.shown().state, SessionState.ENDED)
-        self.assertIs(self.film().final, False)
+        self.assertIs(self.film().is_final, False)
         self.now_us += 1
         self.assertIs(self.shown().state, SessionState.SEALED)
-        self.assertIs(self.film().final, True)
+        self.assertIs(self.film().is_final, True)
         self.assertEqual(self.shown().end_reason, "disconnected")
 
     def test_unknown_session(self) -> None:
@@ -846,20 +846,21 @@ class StoreContract(StoreCase):
                 start_time_us=EPOCH_US,
                 duration_ms=FRAME_MS,
                 framerate_mhz=5_000,
-                keyframe=True,
-                late=False,
-                undecodable=False,
+                is_keyframe=True,
+                is_late=False,
+                is_undecodable=False,
                 size_bytes=len(self.data(0)),
                 media_time=0,
                 media_duration=FRAME_TICKS,
                 received_time_us=EPOCH_US + 30_000,
-                durable=True,
+                is_durable=True,
             ),
         )
-        self.assertEqual((second.keyframe, second.late, second.durable), (False, True, False))
+        said = second.is_keyframe, second.is_late, second.is_durable
+        self.assertEqual(said, (False, True, False))
         self.assertEqual(second.media_time, FRAME_TICKS)
         self.settle()
-        self.assertEqual(self.page().segments[1], replace(second, durable=True))
+        self.assertEqual(self.page().segments[1], replace(second, is_durable=True))
 
     def test_segment_pages(self) -> None:
         """Pages of segments cover everything once, durable or waiting."""
@@ -912,15 +913,15 @@ class StoreContract(StoreCase):
         self.begin()
         self.record(0, 1, 3, 4, 5, 6)
         self.settle()
-        flags = [one.undecodable for one in self.page().segments]
+        flags = [one.is_undecodable for one in self.page().segments]
         self.assertEqual(flags, [False, False, True, True, False, False])
-        self.assertEqual([one.undecodable for one in self.page(after=4).segments], [False] * 2)
-        self.assertIs(self.page(after=3).segments[0].undecodable, True)
-        self.assertEqual([one.undecodable for one in self.page(after=5).segments], [False])
+        self.assertEqual([one.is_undecodable for one in self.page(after=4).segments], [False] * 2)
+        self.assertIs(self.page(after=3).segments[0].is_undecodable, True)
+        self.assertEqual([one.is_undecodable for one in self.page(after=5).segments], [False])
         self.record(2)
-        self.assertEqual({one.undecodable for one in self.page().segments}, {False})
+        self.assertEqual({one.is_undecodable for one in self.page().segments}, {False})
         self.settle()
-        self.assertEqual({one.undecodable for one in self.page().segments}, {False})
+        self.assertEqual({one.is_undecodable for one in self.page().segments}, {False})
 
     def test_gaps_of_a_page(self) -> None:
         """A page tells of the gaps between its segments, the last page of those behind too."""
@@ -966,14 +967,14 @@ class StoreContract(StoreCase):
         """Stored segments can never change; a range with holes may, until it is sealed."""
         self.begin()
         self.record(0, 1, 3)
-        self.assertIs(self.media(0, 1)[0].final, False)
+        self.assertIs(self.media(0, 1)[0].is_final, False)
         self.settle()
-        self.assertIs(self.media(0, 1)[0].final, True)
-        self.assertIs(self.media(0, 3)[0].final, False)
+        self.assertIs(self.media(0, 1)[0].is_final, True)
+        self.assertIs(self.media(0, 3)[0].is_final, False)
         self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()
         self.now_us = EPOCH_US + DAY_US
-        self.assertIs(self.media(0, 3)[0].final, True)
+        self.assertIs(self.media(0, 3)[0].is_final, True)
 
     def test_views(self) -> None:
         """Media may be views into larger buffers."""

@@ -14,6 +14,8 @@ from vidlink.errors import NotFound, RequestError, SessionHeld, SessionLive, Vid
 from vidlink.interfaces import IArchive, IBody, IRetention
 from vidlink.model import (
     Candidate,
+    Clip,
+    ClipQuery,
     DeletionReason,
     Hold,
     Policy,
@@ -28,7 +30,6 @@ from vidlink.model import (
     SessionRecord,
     Totals,
 )
-from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.deleting.policy import what_goes
 from vidlink.store.deleting.receipt import describe
 from vidlink.store.files.layout import size_of

@@ -15,6 +15,8 @@ from vidlink.fmp4 import build_sidx, iter_boxes, rebase_fragment
 from vidlink.interfaces import IBody
 from vidlink.model import (
     Arrival,
+    Clip,
+    ClipQuery,
     Gap,
     Hold,
     Octets,
@@ -26,7 +28,6 @@ from vidlink.model import (
     SessionState,
     Span,
 )
-from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.film.playlist import Playlist
 from vidlink.store.reading.segment_page import gaps_of_page
 from vidlink.store.sequences.gaps import FINAL_CAUSES, explain, final_ranges, sealed_gaps
@@ -40,11 +41,11 @@ from vidlink.store.sequences.times import media_ticks, segment_end_us
 class MemoryBody:
     """Bytes that are all there."""
 
-    def __init__(self, data: bytes, final: bool) -> None:
+    def __init__(self, data: bytes, is_final: bool) -> None:
         self.data = data
         self.size_bytes = len(data)
         self.etag = hashlib.blake2b(data, digest_size=16).hexdigest()
-        self.final = final
+        self.is_final = is_final
 
     def read(self, offset: int, size: int) -> Deferred[bytes]:
         """At most `size` octets from `offset`."""
@@ -226,7 +227,7 @@ class Kept:
         ]
         if not taken:
             raise NotFound("nothing that could be shown was captured in this time")
-        first = max(n for n in range(taken[0] + 1) if shown[n].segment.keyframe)
+        first = max(n for n in range(taken[0] + 1) if shown[n].segment.is_keyframe)
         clip = shown[first : taken[-1] + 1]
         ticks = clip[0].media_time
         over_us = segment_end_us(clip[-1].segment)
@@ -240,13 +241,17 @@ class Kept:
         is_over = self.state is not SessionState.LIVE
         for arrival in self.sorted():
             one = arrival.segment
-            if one.late and not sealed:
+            if one.is_late and not sealed:
                 continue
             if one.sequence in self.waiting:
                 is_over = False
                 continue
             playlist.offer(
-                one.sequence, arrival.media_time, one.duration_ms, one.start_time_us, one.keyframe
+                one.sequence,
+                arrival.media_time,
+                one.duration_ms,
+                one.start_time_us,
+                one.is_keyframe,
             )
         return MemoryBody(playlist.text(is_over=is_over or sealed), sealed)
 
@@ -295,7 +300,7 @@ def _decoded(arrivals: Iterable[Arrival]) -> Iterable[tuple[Arrival, bool]]:
     expected: int | None = None
     for arrival in arrivals:
         number = arrival.segment.sequence
-        undecodable = not arrival.segment.keyframe and number != expected
+        undecodable = not arrival.segment.is_keyframe and number != expected
         expected = None if undecodable else number + 1
         yield arrival, undecodable
 
@@ -307,14 +312,14 @@ def _listed(arrival: Arrival, undecodable: bool, durable: bool, timescale: int) 
         start_time_us=segment.start_time_us,
         duration_ms=segment.duration_ms,
         framerate_mhz=segment.framerate_mhz,
-        keyframe=segment.keyframe,
-        late=segment.late,
-        undecodable=undecodable,
+        is_keyframe=segment.is_keyframe,
+        is_late=segment.is_late,
+        is_undecodable=undecodable,
         size_bytes=len(segment.data),
         media_time=arrival.media_time,
         media_duration=media_ticks(segment.duration_ms, timescale),
         received_time_us=arrival.received_time_us,
-        durable=durable,
+        is_durable=durable,
     )
 
 
@@ -326,7 +331,7 @@ def _lead(arrival: Arrival) -> int:
 
 def _references(shown: list[Arrival], timescale: int) -> list[tuple[int, int, bool]]:
     """One entry of the `sidx` for each keyframe interval, from `moof` to `moof`."""
-    keys = [place for place, arrival in enumerate(shown) if arrival.segment.keyframe]
+    keys = [place for place, arrival in enumerate(shown) if arrival.segment.is_keyframe]
     newest = shown[-1]
     over = newest.media_time + media_ticks(newest.segment.duration_ms, timescale)
     starts = [*(shown[place].media_time for place in keys), over]

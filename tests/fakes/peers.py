@@ -118,7 +118,7 @@ class FakeSentinelPeer(_Peer):
         """The Sentinel sends these octets, whether or not its format would write them so."""
         self.payloads.append(payload)
         frames = {}
-        if is_binary and self.codec.canonical:
+        if is_binary and self.codec.is_canonical:
             frames[self.codec.name] = server_frame(payload, True)
         self.conversation.received(self.codec.decode(payload, is_binary), frames)
 
@@ -186,9 +186,9 @@ class FakeSentinelPeer(_Peer):
             start_time_us=media.start_time_us(sequence),
             duration_ms=media.FRAME_MS,
             framerate_mhz=framerate_mhz,
-            keyframe=media.is_keyframe(sequence) if keyframe is None else keyframe,
+            is_keyframe=media.is_keyframe(sequence) if keyframe is None else keyframe,
             data=data,
-            late=late,
+            is_late=late,
         )
 
 

@@ -133,8 +133,8 @@ class MemoryStore(MemoryKeeping):
         sequence = arrival.segment.sequence
         if sequence in kept.arrivals:
             return True
-        if self.load >= (LATE_LOAD if arrival.segment.late else 1):
-            if arrival.segment.late:
+        if self.load >= (LATE_LOAD if arrival.segment.is_late else 1):
+            if arrival.segment.is_late:
                 kept.refused.add(sequence)
             else:
                 kept.is_troubled = True

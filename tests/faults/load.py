@@ -230,7 +230,7 @@ class ScriptedLoad:
             start_time_us=time.time_ns() // 1_000,
             duration_ms=media.FRAME_MS,
             framerate_mhz=5_000,
-            keyframe=media.is_keyframe(sequence),
+            is_keyframe=media.is_keyframe(sequence),
             data=media.segment(sequence, filler_bytes=filler_bytes),
         )
 

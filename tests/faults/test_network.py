@@ -135,7 +135,7 @@ class Outage:
             newest: dict[tuple[str, str], int] = {}
             for message in viewer.heard:
                 if isinstance(message, Segment):
-                    assert not message.late
+                    assert not message.is_late
                     stream = message.sentinel_id, message.session_id
                     assert message.sequence > newest.get(stream, -1)
                     newest[stream] = message.sequence

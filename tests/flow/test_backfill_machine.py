@@ -191,7 +191,7 @@ class Backfill(RuleBasedStateMachine):
 
     def check(self) -> None:
         """Everything is recorded once and as it was, or a gap names it; nothing late was seen."""
-        assert not any(segment.late for segment in self.seen)
+        assert not any(segment.is_late for segment in self.seen)
         given_up = self.all.spool.given_up
         for session_id, captured in self.all.spool.captured.items():
             record = self.result(self.rig.store.archive.session(SENTINEL, session_id))

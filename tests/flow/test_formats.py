@@ -40,7 +40,7 @@ class CountingCodec:
 
     def __init__(self, codec: ICodec) -> None:
         self.codec = codec
-        self.name, self.rank, self.canonical = codec.name, codec.rank, codec.canonical
+        self.name, self.rank, self.is_canonical = codec.name, codec.rank, codec.is_canonical
         self.max_control_bytes = None
         self.encoded: Counter[type] = Counter()
 

@@ -115,7 +115,7 @@ class RoadTests(RoadCase):
             self.server.store.segments("desk-1", sentinel.session_id, SegmentQuery())
         )
         for number, row in enumerate(page.segments):
-            self.assertEqual((row.sequence, row.keyframe), (number, number == 0))
+            self.assertEqual((row.sequence, row.is_keyframe), (number, number == 0))
             self.assertEqual(row.start_time_us, media.start_time_us(number))
             self.assertEqual(row.framerate_mhz, 1_000 * (number + 1))
             self.assertEqual(row.media_time, number * media.FRAME_TICKS)
@@ -180,7 +180,7 @@ class RoadTests(RoadCase):
         session = sentinel.session_id
         self.assertEqual(self.history("desk-1", session, 0, 3), b"".join(sent[n] for n in range(4)))
         page = self.successResultOf(self.server.store.segments("desk-1", session, SegmentQuery()))
-        self.assertEqual([row.undecodable for row in page.segments], [False] * 5)
+        self.assertEqual([row.is_undecodable for row in page.segments], [False] * 5)
 
 
 class SessionTests(RoadCase):
@@ -284,7 +284,7 @@ class ControlTests(RoadCase):
         sentinel.segment(1, keyframe=True)
         for proctor in crowd:
             (answer,) = [m for m in proctor.read() if isinstance(m, Segment)]
-            self.assertEqual((answer.sequence, answer.keyframe), (1, True))
+            self.assertEqual((answer.sequence, answer.is_keyframe), (1, True))
 
 
 STEPS = st.lists(
@@ -386,7 +386,7 @@ class AnythingTests(RoadCase):
                 self.server.store.segments("desk-1", session_id, SegmentQuery())
             )
             self.assertEqual([row.sequence for row in page.segments], list(sent))
-            decodable = [row.sequence for row in page.segments if not row.undecodable]
+            decodable = [row.sequence for row in page.segments if not row.is_undecodable]
             self.assertEqual(decodable, self.decodable(sent))
             for number, data in sent.items():
                 self.assertEqual(self.history("desk-1", session_id, number, number), data)

@@ -78,7 +78,7 @@ class FFmpegTests(SynchronousTestCase):
     def test_a_fragment_per_frame(self) -> None:
         """Every fifth fragment is one to join at."""
         found = self.read("frag_every_frame")
-        self.assertEqual([info.keyframe for info in found], [n % 5 == 0 for n in range(12)])
+        self.assertEqual([info.is_keyframe for info in found], [n % 5 == 0 for n in range(12)])
         self.assertEqual([info.decode_time for info in found], [2_048 * n for n in range(12)])
 
     def test_sidx_before(self) -> None:
@@ -111,7 +111,7 @@ class PrecedenceTests(SynchronousTestCase):
         head = u32(0x02_003A, 1, 1, 30, 2, NOT_SYNC)
         info = self.read(u32(0x1, 2, 0), tfhd=head)
         self.assertEqual((info.duration, info.last_sample_duration), (60, 30))
-        self.assertFalse(info.keyframe)
+        self.assertFalse(info.is_keyframe)
 
     def test_run(self) -> None:
         """What the run says of each frame goes before both; composition offsets do not count."""
@@ -120,13 +120,13 @@ class PrecedenceTests(SynchronousTestCase):
         info = self.read(u32(0xF01, 2, 0) + table, tfhd=head)
         self.assertEqual(info.duration, 22)
         self.assertEqual(info.last_sample_duration, 12)
-        self.assertFalse(info.keyframe)
+        self.assertFalse(info.is_keyframe)
 
     def test_first_frame(self) -> None:
         """first_sample_flags goes before all."""
         for flags, keyframe in ((NOT_SYNC, False), (0x0200_0000, True)):
             info = self.read(u32(0x5, 2, 0, flags), tfhd=u32(0x02_0030, 1, 2, NOT_SYNC ^ flags))
-            self.assertEqual(info.keyframe, keyframe)
+            self.assertEqual(info.is_keyframe, keyframe)
 
     def test_old_times(self) -> None:
         """A decode time of 32 bits (version 0) is read as well."""

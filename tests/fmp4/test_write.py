@@ -66,7 +66,7 @@ class WriteFragmentTests(SynchronousTestCase):
         self.assertEqual(info.duration, duration)
         self.assertEqual(info.last_sample_duration, duration)
         self.assertEqual(info.sample_count, 1)
-        self.assertEqual(info.keyframe, keyframe)
+        self.assertEqual(info.is_keyframe, keyframe)
         self.assertEqual(info.producer_time_us, producer_time_us)
         self.assertEqual(fragment[info.moof_start + 4 : info.moof_start + 8], b"moof")
         self.assertTrue(fragment.endswith(data))

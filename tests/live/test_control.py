@@ -35,7 +35,7 @@ def test_formats_mix(site: Site, sentinel_format: str, proctor_format: str) -> N
     base = f"/api/v1/sentinels/desk-1/sessions/{session}"
     assert bytes(proctor.wait_for(InitSegment).data) == site.get(base + "/init.mp4")[2]
     first = proctor.wait_for(Segment)
-    assert first.keyframe
+    assert first.is_keyframe
     for segment in [first, *(proctor.wait_for(Segment) for _ in range(5))]:
         recorded = site.get(f"{base}/segments/{segment.sequence}")[2]
         assert bytes(segment.data) == recorded
@@ -54,17 +54,17 @@ def test_framerate_and_keyframes(site: Site) -> None:
     assert proctor.wait_for(Segment).framerate_mhz == 5_000
     proctor.say(FramerateChange("desk-1", 200))
     slow = proctor.wait_for(Segment, lambda segment: segment.framerate_mhz == 200)
-    assert slow.keyframe
+    assert slow.is_keyframe
     assert slow.duration_ms == 5_000
     asked = time.monotonic()
     proctor.say(KeyframeRequest("desk-1"))
     at_once = proctor.wait_for(Segment)
-    assert at_once.keyframe
+    assert at_once.is_keyframe
     # Not at the next beat, five seconds on: 0.2 s is usual.
     assert time.monotonic() - asked < 2.5
     proctor.say(FramerateChange("desk-1", 5_000))
     quick = proctor.wait_for(Segment, lambda segment: segment.framerate_mhz == 5_000)
-    assert quick.keyframe
+    assert quick.is_keyframe
     assert proctor.wait_for(Segment).sequence == quick.sequence + 1
     assert site.live_session("desk-1") == session
     segments = [message for message in proctor.heard if isinstance(message, Segment)]

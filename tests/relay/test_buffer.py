@@ -49,7 +49,7 @@ class Listed:
         """Drop what the window does not need."""
         edge = now - WINDOW
         old = [i for i, e in enumerate(self.entries) if e.arrived_seconds <= edge]
-        joins = [i for i in old if self.entries[i].segment.keyframe]
+        joins = [i for i in old if self.entries[i].segment.is_keyframe]
         keep = joins[-1] if joins else len(old)
         self.entries = self.entries[keep:]
 
@@ -58,7 +58,7 @@ class Listed:
         while weight(self.entries) > cap and len(self.entries) > 1:
             self.entries.pop(0)
             self.forced = True
-        if not any(entry.segment.keyframe for entry in self.entries):
+        if not any(entry.segment.is_keyframe for entry in self.entries):
             self.joinable = False
 
 
@@ -153,7 +153,7 @@ class BufferMachine(RuleBasedStateMachine):
             assert buffer.first == listed.came - len(entries)
             places = range(buffer.first, buffer.end)
             assert [buffer.at(place) for place in places] == entries
-            joins = [place for place in places if buffer.at(place).segment.keyframe]
+            joins = [place for place in places if buffer.at(place).segment.is_keyframe]
             for place in places:
                 later = [join for join in joins if join >= place]
                 assert buffer.oldest_keyframe(place) == min(later, default=None)

@@ -139,9 +139,9 @@ class StreamMachine(RuleBasedStateMachine):
                 continue
             place = self.came.index(thing)
             resumed = viewer.exact and thing.segment.sequence == viewer.due
-            if not thing.segment.keyframe:
+            if not thing.segment.is_keyframe:
                 assert viewer.cursor.tier is Tier.FULL
-                assert not thing.undecodable
+                assert not thing.is_undecodable
                 assert resumed or (place > 0 and previous is self.came[place - 1])
             previous = thing
 
@@ -160,7 +160,7 @@ class StreamMachine(RuleBasedStateMachine):
             for number in range(viewer.first_of(thing), viewer.last_of(thing) + 1)
         }
         for one in self.came:
-            if one.segment.keyframe or viewer.cursor.tier is Tier.FULL:
+            if one.segment.is_keyframe or viewer.cursor.tier is Tier.FULL:
                 assert one.segment.sequence < due or one.segment.sequence in told
         if viewer.given:
             began = viewer.first_of(viewer.given[0])
@@ -213,11 +213,11 @@ class CursorMachine(StreamMachine):
         """Where a viewer that wants to go on at `wanted` has to."""
         held = self.came[self.buffer.first : self.buffer.end]
         numbers = [one.segment.sequence for one in held]
-        keyframes = [one.segment.sequence for one in held if one.segment.keyframe]
+        keyframes = [one.segment.sequence for one in held if one.segment.is_keyframe]
         for one in held:
-            if one.segment.sequence == wanted and not one.undecodable:
+            if one.segment.sequence == wanted and not one.is_undecodable:
                 # Before sequence 0 there is nothing that it could build on.
-                return wanted if wanted or one.segment.keyframe else min(keyframes, default=None)
+                return wanted if wanted or one.segment.is_keyframe else min(keyframes, default=None)
         newest = self.came[-1].segment.sequence if self.came else -1
         has_gone = self.buffer.first > 0 and (not numbers or wanted < numbers[0])
         if wanted > newest + 1 or (has_gone and wanted <= newest):
@@ -252,7 +252,7 @@ class CursorMachine(StreamMachine):
         if not isinstance(before, Arrival) or viewer.cursor.tier is Tier.KEYFRAMES:
             return
         due = self.came.index(before) + 1
-        if due < self.buffer.first and not self.came[due].undecodable:
+        if due < self.buffer.first and not self.came[due].is_undecodable:
             place = self.buffer.newest_keyframe(self.buffer.first)
             newest = None if place is None else self.buffer.at(place).segment.sequence
             assert viewer.cursor.first_sequence() == newest
@@ -297,8 +297,8 @@ class PromptMachine(StreamMachine):
         assert SkipReason.LAG not in {hole.reason for hole in holes}
         began = False
         for one in self.came:
-            began = began or one.segment.keyframe
-            assert not began or one.undecodable or one in self.prompt.given
+            began = began or one.segment.is_keyframe
+            assert not began or one.is_undecodable or one in self.prompt.given
 
 
 class CursorTests(SynchronousTestCase):

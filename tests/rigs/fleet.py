@@ -142,7 +142,7 @@ class Projector:
             start_time_us=self._now_us(),
             duration=shot.duration,
             duration_ms=shot.duration_ms,
-            keyframe=shot.is_keyframe,
+            is_keyframe=shot.is_keyframe,
             framerate_mhz=shot.framerate_mhz,
             data=self._film.frames[self._place % FILM_FRAMES],
         )

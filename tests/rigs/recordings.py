@@ -33,7 +33,7 @@ def write_recording(data: Path, sequences: Iterable[int], number: int = 0) -> st
                 start_time_us=start_us,
                 duration_ms=media.FRAME_MS,
                 framerate_mhz=5_000,
-                keyframe=media.is_keyframe(sequence),
+                is_keyframe=media.is_keyframe(sequence),
                 data=media.segment(sequence),
             )
             time = sequence * media.FRAME_TICKS

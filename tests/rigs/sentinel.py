@@ -52,7 +52,7 @@ class LiveSentinel:
     def init(self, session_id: str | None = None) -> None:
         """Send the init of a session: of the live one, or of an earlier one as late."""
         which, data = session_id or self.session_id, media.init_segment()
-        self.say(InitSegment(self.sentinel_id, which, data, late=session_id is not None))
+        self.say(InitSegment(self.sentinel_id, which, data, is_late=session_id is not None))
 
     def segment(self, sequence: int, session_id: str | None = None) -> bytes:
         """Send a segment of the live session, or of an earlier one as late."""
@@ -64,10 +64,10 @@ class LiveSentinel:
             + sequence * media.FRAME_MS * 1_000,
             duration_ms=media.FRAME_MS,
             framerate_mhz=5_000,
-            keyframe=media.is_keyframe(sequence),
+            is_keyframe=media.is_keyframe(sequence),
             data=media.segment(sequence),
         )
-        self.say(replace(said, late=session_id is not None))
+        self.say(replace(said, is_late=session_id is not None))
         return bytes(said.data)
 
     def _began_us(self, session_id: str) -> int:

@@ -183,7 +183,7 @@ class ConnectedTests(SynchronousTestCase):
             start_time_us=self.server.wall_clock_us(),
             duration=18_000,
             duration_ms=200,
-            keyframe=True,
+            is_keyframe=True,
             framerate_mhz=5_000,
             data=annexb_to_avc(encoded().packets[0][0]),
         )

@@ -102,7 +102,7 @@ class UplinkTests(SynchronousTestCase):
             start_time_us=self.wall_clock_us(),
             duration=18_000,
             duration_ms=200,
-            keyframe=keyframe,
+            is_keyframe=keyframe,
             framerate_mhz=5_000,
             data=annexb_to_avc(packet),
         )
@@ -229,17 +229,17 @@ class UplinkTests(SynchronousTestCase):
         link.pauseProducing()
         big = b"\x00\x00\x00\x01" + b"\x01" * (1024 * 1024)
         for _ in range(30):
-            self.uplink.encoded(self.picture(data=big, keyframe=False))
+            self.uplink.encoded(self.picture(data=big, is_keyframe=False))
         self.assertLess(link.backlog_bytes, MAX_BACKLOG_BYTES + 2 * len(big))
         self.assertGreater(link.backlog_bytes, MAX_BACKLOG_BYTES // 2)
         self.capture.asked.clear()
         link.resumeProducing()
         self.assertEqual(link.backlog_bytes, 0)
-        self.uplink.encoded(self.picture(keyframe=False))
+        self.uplink.encoded(self.picture(is_keyframe=False))
         self.assertEqual(self.capture.asked, ["keyframe"])
         self.number = 35
         self.uplink.encoded(
-            self.picture(data=annexb_to_avc(encoded().packets[0][0]), keyframe=True)
+            self.picture(data=annexb_to_avc(encoded().packets[0][0]), is_keyframe=True)
         )
         self.assertEqual(self.capture.asked, ["keyframe"])
 
@@ -257,7 +257,7 @@ class UplinkTests(SynchronousTestCase):
         self.send()
         with capturedLogs() as events:
             for _ in range(5):
-                self.send(data=b"\x00\x00\x00\x01" + b"\x01" * 20_000, keyframe=True)
+                self.send(data=b"\x00\x00\x00\x01" + b"\x01" * 20_000, is_keyframe=True)
             self.assertEqual([count for count, _ in self.drops(events)], [1])
             self.assertIn("20000 bytes", self.drops(events)[0][1])
             for _ in range(round(DROPPED_SECONDS)):
@@ -271,7 +271,7 @@ class UplinkTests(SynchronousTestCase):
         # Not delivered yet: the server would ask for one, too.
         self.uplink.encoded(self.picture(data=annexb_to_avc(encoded().packets[1][0])))
         self.assertEqual(self.capture.asked, ["keyframe"])
-        self.send(data=annexb_to_avc(encoded().packets[0][0]), keyframe=True)
+        self.send(data=annexb_to_avc(encoded().packets[0][0]), is_keyframe=True)
         self.assertEqual([segment.sequence for segment in self.segments(peer)], [0, 7])
         self.assertEqual(link.state, link.STATE_OPEN)
 
@@ -283,7 +283,7 @@ class UplinkTests(SynchronousTestCase):
         with capturedLogs() as events:
             for _ in range(12):
                 self.uplink.encoded(
-                    self.picture(data=b"\x00\x00\x00\x01" + bytes(1 << 20), keyframe=False)
+                    self.picture(data=b"\x00\x00\x00\x01" + bytes(1 << 20), is_keyframe=False)
                 )
         ((count, why),) = self.drops(events)
         self.assertEqual(count, 1)

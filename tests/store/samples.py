@@ -65,9 +65,9 @@ def an_arrival(
         start_time_us=start_us,
         duration_ms=FRAME_MS,
         framerate_mhz=5_000,
-        keyframe=is_key,
+        is_keyframe=is_key,
         data=data,
-        late=late,
+        is_late=late,
     )
     return Arrival(
         segment=segment,
@@ -75,7 +75,7 @@ def an_arrival(
         media_duration=FRAME_TICKS,
         arrived_seconds=sequence * FRAME_MS / 1_000,
         received_time_us=start_us + 30_000,
-        undecodable=undecodable,
+        is_undecodable=undecodable,
     )
 
 

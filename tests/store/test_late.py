@@ -230,9 +230,9 @@ class FileTests(LateCase):
         self.rig.settle()
         self.rig.store.ledger.seal(self.session.session_id)
         self.assertIs(self.shown().state, SessionState.ENDED, "it is not on disk yet")
-        self.assertIs(self.film().final, False)
+        self.assertIs(self.film().is_final, False)
         self.rig.settle()
-        self.assertIs(self.film().final, True)
+        self.assertIs(self.film().is_final, True)
         self.assertIs(self.description()["sealed"], True)
         self.assertEqual(self.in_database("state"), ["sealed"])
         self.rig.store.stop()
@@ -266,7 +266,7 @@ class FileTests(LateCase):
         self.assertNotEqual(open_one.etag, film.etag)
         self.end()
         self.assertEqual(self.film().etag, open_one.etag)
-        self.assertIs(self.film().final, False)
+        self.assertIs(self.film().is_final, False)
 
     def film(self) -> Any:
         """The film as it is now."""

@@ -39,7 +39,7 @@ class MediaTests(SynchronousTestCase):
         for number in (0, 7, 10, 4_000_000_000):
             info = read_fragment(segment(number), media)
             self.assertEqual(info.sequence, number)
-            self.assertEqual(info.keyframe, is_keyframe(number))
+            self.assertEqual(info.is_keyframe, is_keyframe(number))
             self.assertEqual(info.decode_time, number * FRAME_TICKS)
             self.assertEqual(info.duration, FRAME_TICKS)
             self.assertEqual(info.producer_time_us, start_time_us(number))
@@ -49,7 +49,7 @@ class MediaTests(SynchronousTestCase):
         info = read_fragment(
             segment(3, keyframe=True, media_time=77, duration=5), read_init(init_segment())
         )
-        self.assertEqual((info.keyframe, info.decode_time, info.duration), (True, 77, 5))
+        self.assertEqual((info.is_keyframe, info.decode_time, info.duration), (True, 77, 5))
         plain = len(segment(3))
         self.assertGreaterEqual(len(segment(3, filler_bytes=5_000)), plain + 5_000)
 

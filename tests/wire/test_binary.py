@@ -82,9 +82,9 @@ class BinaryTests(SynchronousTestCase):
             start_time_us=-2,
             duration_ms=0x05060708,
             framerate_mhz=200,
-            keyframe=True,
+            is_keyframe=True,
             data=b"moof",
-            late=True,
+            is_late=True,
         )
         expected = bytes.fromhex("02 03 07 10 05060708 00000000 01020304 fffffffffffffffe 000000c8")
         self.assertEqual(CODEC.encode(segment), (expected + DESK + SESSION + b"moof", True))
@@ -100,8 +100,8 @@ class BinaryTests(SynchronousTestCase):
         for flags in (0, KEYFRAME, LATE, KEYFRAME | LATE):
             message = CODEC.decode(payload(flags=flags), True)
             assert isinstance(message, Segment)
-            self.assertIs(message.keyframe, flags & KEYFRAME != 0)
-            self.assertIs(message.late, flags & LATE != 0)
+            self.assertIs(message.is_keyframe, flags & KEYFRAME != 0)
+            self.assertIs(message.is_late, flags & LATE != 0)
 
     def test_not_copied(self) -> None:
         """Media are a view into what came."""

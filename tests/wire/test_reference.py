@@ -219,8 +219,8 @@ class ExampleTests(SynchronousTestCase):
             "flags: keyframe ",
         ):
             self.assertIn(number, notes)
-        self.assertTrue(message.keyframe)
-        self.assertFalse(message.late)
+        self.assertTrue(message.is_keyframe)
+        self.assertFalse(message.is_late)
 
     def test_octets_of_the_json_example(self) -> None:
         """The example of a segment in JSON is the same segment as the one in octets."""

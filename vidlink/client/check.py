@@ -64,10 +64,10 @@ class _Walk:
                 raise NotMedia(f"segment {info.sequence} follows {sequences[-1]} at byte {start}")
             if info.decode_time <= time:
                 raise NotMedia(f"segment {info.sequence} goes back in time at byte {start}")
-            if jumped and not info.keyframe:
+            if jumped and not info.is_keyframe:
                 raise NotMedia(f"segment {info.sequence} cannot be decoded where it stands")
             for place in self._marks.keys() & {start, start + info.moof_start}:
-                if self._marks.pop(place) != info.decode_time or not info.keyframe:
+                if self._marks.pop(place) != info.decode_time or not info.is_keyframe:
                     raise NotMedia(f"the index is wrong about segment {info.sequence}")
             sequences.append(info.sequence)
             time = info.decode_time

@@ -25,7 +25,7 @@ from vidlink.messages import Clock, Message, ProctorRegister, ProctorRegistered
 CONNECT_SECONDS = 30.0
 #: A server pings every 10 s; one of which nothing at all is heard for so long is given up.
 SILENCE_SECONDS = 35.0
-#: How Autobahn says what a handshake was answered with.
+#: Autobahn's words for what a handshake was answered with.
 _STATUS = re.compile(r"\[([1-5][0-9]{2})\]", re.ASCII)
 
 
@@ -42,9 +42,9 @@ class ProctorProtocol(DialledProtocol):
         self.inbox = ProctorInbox(self._pause, self._resume, max_bytes)
         self._accepted: Deferred[ProctorRegistered] = Deferred(lambda _: self._abort())
         self._over: Deferred[None] = Deferred()
-        #: What has ended the connection.
+        #: The error that has ended the connection.
         self._why: BaseException | None = None
-        #: What the transport has ended with.
+        #: The failure that the transport has ended with.
         self._cause: BaseException | None = None
         self._is_leaving = False
 

@@ -28,8 +28,7 @@ from vidlink.errors import (
     Unreachable,
     VidlinkError,
 )
-from vidlink.model import Gap, Ranges, SegmentQuery, SegmentRecord
-from vidlink.model.clips import ClipQuery
+from vidlink.model import ClipQuery, Gap, Ranges, SegmentQuery, SegmentRecord
 
 #: After so many attempts in a row that have brought nothing it is given up; the waits between
 #: them add up to about two minutes.
@@ -113,7 +112,7 @@ async def verify(history: History, part: PartFile) -> Downloaded:
         raise Damaged("nothing of it can be shown")
     wanted, first = part.wanted, contents.sequences[0]
     listed = await _listed(history, wanted, first)
-    _compare(contents, [one.sequence for one in listed if not one.undecodable])
+    _compare(contents, [one.sequence for one in listed if not one.is_undecodable])
     record = await history.session(wanted.sentinel_id, wanted.session_id)
     last = contents.sequences[-1]
     return Downloaded(
@@ -123,7 +122,7 @@ async def verify(history: History, part: PartFile) -> Downloaded:
         last=last,
         segment_count=len(contents.sequences),
         gaps=tuple(gap for gap in record.gaps if _touches(gap, wanted.clip, first, last)),
-        undecodable=tuple(Ranges.of(one.sequence for one in listed if one.undecodable)),
+        undecodable=tuple(Ranges.of(one.sequence for one in listed if one.is_undecodable)),
     )
 
 

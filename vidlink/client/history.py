@@ -23,6 +23,7 @@ from vidlink.dialling.address import PROCTOR_PATH, read_address
 from vidlink.errors import BadAnswer
 from vidlink.httpjson import objects
 from vidlink.model import (
+    ClipQuery,
     Hold,
     Receipt,
     ReceiptPage,
@@ -35,7 +36,6 @@ from vidlink.model import (
     SessionQuery,
     SessionRecord,
 )
-from vidlink.model.clips import ClipQuery
 
 MAX_INIT_BYTES = 1024 * 1024
 #: All of a session.

@@ -16,7 +16,7 @@ from typing import Any
 
 from vidlink.client.history import Film
 from vidlink.errors import UserMistake
-from vidlink.model.clips import ClipQuery
+from vidlink.model import ClipQuery
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from vidlink.client import History
 from vidlink.client.partfile import SessionClip
 from vidlink.commands.words import stamp
 from vidlink.errors import NotFound
-from vidlink.model import SessionQuery, SessionRecord, SessionState
-from vidlink.model.clips import ClipQuery
+from vidlink.model import ClipQuery, SessionQuery, SessionRecord, SessionState
 
 _PAGE = 1_000
 

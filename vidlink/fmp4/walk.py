@@ -45,7 +45,7 @@ class FragmentInfo:
 
     `sequence` is that of `mfhd`; `decode_time` (of `tfdt`), `duration` (of all frames
     together) and `last_sample_duration` count in the timescale of the initialization segment;
-    `keyframe` says that the first frame is a sync sample; `moof_start` is a place in the bytes;
+    `is_keyframe` says that the first frame is a sync sample; `moof_start` is a place in the bytes;
     `producer_time_us` is the wall clock of `prft`, if there is one.
     """
 
@@ -54,7 +54,7 @@ class FragmentInfo:
     duration: int
     last_sample_duration: int
     sample_count: int
-    keyframe: bool
+    is_keyframe: bool
     moof_start: int
     producer_time_us: int | None
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from vidlink.model import (
         Arrival,
+        Clip,
+        ClipQuery,
         DiskSpace,
         Gap,
         Hold,
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
         SessionQuery,
         SessionRecord,
     )
-    from vidlink.model.clips import Clip, ClipQuery
 
 #: Nothing late is recorded while the queue is fuller than this: the rest is for what is live.
 LATE_LOAD = 0.5
@@ -201,7 +202,7 @@ class IBody(Interface):
 
     size_bytes = Attribute("""`int`: how many octets there are.""")
     etag = Attribute("""`str`: a strong validator without quotes (RFC 9110 section 8.8.3).""")
-    final = Attribute("""`bool`: whether these bytes can never change.""")
+    is_final = Attribute("""`bool`: whether these bytes can never change.""")
 
     def read(offset: int, size: int) -> Deferred[bytes]:
         """Fires with at most `size` octets from `offset`, fewer only at the end.

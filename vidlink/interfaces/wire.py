@@ -21,7 +21,7 @@ class ICodec(Interface):
     rank = Attribute(
         """`int`: the server's preference among the formats a peer offers; the lowest wins."""
     )
-    canonical = Attribute(
+    is_canonical = Attribute(
         """`bool`: whether a binary payload that :meth:`decode` accepts is byte for byte what
         :meth:`encode` gives for the result, so that it may be forwarded as it came."""
     )

@@ -42,7 +42,7 @@ class InitSegment:
     sentinel_id: str
     session_id: str
     data: Octets
-    late: bool = False
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class Segment:
     start_time_us: int
     duration_ms: int
     framerate_mhz: int
-    keyframe: bool
+    is_keyframe: bool
     data: Octets
-    late: bool = False
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class EncodedFrame:
     start_time_us: int
     duration: int
     duration_ms: int
-    keyframe: bool
+    is_keyframe: bool
     framerate_mhz: int
     data: bytes
 
@@ -103,7 +103,7 @@ class Arrival:
 
     `media_time` (``tfdt``) and `media_duration` count in the session's timescale;
     `arrived_seconds` is the server's monotonic clock, `received_time_us` its wall clock.
-    `undecodable` says that a sequence jump lies between this segment and the keyframe it
+    `is_undecodable` says that a sequence jump lies between this segment and the keyframe it
     builds on. `frames` keeps what was encoded of it, by subprotocol.
     """
 
@@ -112,5 +112,5 @@ class Arrival:
     media_duration: int
     arrived_seconds: float
     received_time_us: int
-    undecodable: bool = False
+    is_undecodable: bool = False
     frames: dict[str, Frame] = field(default_factory=dict)

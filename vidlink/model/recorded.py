@@ -112,7 +112,7 @@ class SessionRecord:
 class SegmentRecord:
     """One recorded segment as a listing shows it.
 
-    `durable` is False while it is only in memory. `media_time` and `media_duration` count in
+    `is_durable` is False while it is only in memory. `media_time` and `media_duration` count in
     the session's timescale.
     """
 
@@ -120,14 +120,14 @@ class SegmentRecord:
     start_time_us: int
     duration_ms: int
     framerate_mhz: int
-    keyframe: bool
-    late: bool
-    undecodable: bool
+    is_keyframe: bool
+    is_late: bool
+    is_undecodable: bool
     size_bytes: int
     media_time: int
     media_duration: int
     received_time_us: int
-    durable: bool
+    is_durable: bool
 
 
 @dataclass(frozen=True, slots=True)

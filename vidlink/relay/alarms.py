@@ -37,7 +37,7 @@ class Alarms:
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
-        #: How many there have been, ever.
+        #: The number of all that there have been, ever.
         self.count = 0
         self._seconds = seconds
         self._newest: deque[Alarm] = deque(maxlen=MAX_ALARMS)

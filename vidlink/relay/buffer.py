@@ -13,7 +13,7 @@ from zope.interface import implementer
 from vidlink.interfaces import IBuffer
 from vidlink.model import Arrival, Frame
 
-#: What an entry costs beside its media: counted too, so that a flood of tiny segments is bounded.
+#: The cost of an entry beside its media, counted too: so a flood of tiny segments is bounded.
 ENTRY_BYTES = 1024
 
 
@@ -71,7 +71,7 @@ class Buffer:
 
         True if since the last one a cap has forced out what the window would keep.
         """
-        if arrival.segment.keyframe:
+        if arrival.segment.is_keyframe:
             self._keyframes.append(self.end)
         self._entries.append(arrival)
         self.end += 1

@@ -66,7 +66,7 @@ class Cursor:
             self._place += 1
             self.is_joined = True
             self._expected = arrival.segment.sequence + 1
-            if self.tier is Tier.FULL or arrival.segment.keyframe:
+            if self.tier is Tier.FULL or arrival.segment.is_keyframe:
                 return arrival
         return None
 
@@ -76,8 +76,8 @@ class Cursor:
         is_joined = self.is_joined
         for place in range(self._place, self.buffer.end):
             arrival: Arrival = self.buffer.at(place)
-            is_joined = is_joined and not arrival.undecodable
-            if arrival.segment.keyframe or (is_joined and self.tier is Tier.FULL):
+            is_joined = is_joined and not arrival.is_undecodable
+            if arrival.segment.is_keyframe or (is_joined and self.tier is Tier.FULL):
                 return arrival.segment.sequence
         return None
 
@@ -108,9 +108,9 @@ class Cursor:
 
     def _may_follow(self, arrival: Arrival) -> bool:
         """True if `arrival` decodes after what was delivered; if not, why is kept."""
-        if arrival.segment.keyframe:
+        if arrival.segment.is_keyframe:
             return True
-        if arrival.undecodable:
+        if arrival.is_undecodable:
             self.is_joined = False
         if not self.is_joined:
             self._reason = self._reason or SkipReason.UNDECODABLE
@@ -176,7 +176,7 @@ def resume(buffer: IBuffer, sequence: int, tier: Tier, max_lag_seconds: float | 
     held: Arrival | None = buffer.at(place) if place < buffer.end else None
     exact = sequence == newest + 1 if held is None else held.segment.sequence == sequence
     # Nobody has seen anything before sequence 0: that is a beginning, and no going on.
-    is_joined = exact and sequence > 0 and not (held is not None and held.undecodable)
+    is_joined = exact and sequence > 0 and not (held is not None and held.is_undecodable)
     cursor = Cursor(
         buffer,
         place,

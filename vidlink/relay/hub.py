@@ -19,7 +19,7 @@ from vidlink.relay.roster import Roster
 from vidlink.relay.stream import Stream
 from vidlink.relay.tally import Tally
 
-#: How long the older of two Sentinels with one id may take to show that it is alive.
+#: The time that the older of two Sentinels with one id has to show that it is alive.
 PROBE_SECONDS = 2.0
 #: Sentinels remembered, connected or not; a newcomer beyond it is refused.
 MAX_SENTINELS = 20_000

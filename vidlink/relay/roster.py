@@ -17,7 +17,7 @@ class Roster:
 
     def __init__(self) -> None:
         self.version = 0
-        #: What was encoded of :meth:`since`, by subprotocol and version; of this version only.
+        #: The payloads of :meth:`since`, by subprotocol and version; of this version only.
         self.frames: dict[tuple[str, int], Frame] = {}
         self._rows: dict[str, tuple[int, SentinelStatus]] = {}
 

@@ -28,13 +28,13 @@ from vidlink.relay.buffer import Buffer
 #: Without a segment for this long, or for this many frame times, a Sentinel is stale.
 STALE_SECONDS = 3.0
 STALE_FRAMES = 3
-#: How often a Sentinel may begin a session, whether on one connection or on many: each is a
+#: The sessions that a Sentinel may begin, whether on one connection or on many: each is a
 #: folder on disk.
 SESSIONS = Allowance(burst=30, per_second=0.1)
-#: How often it may open an earlier one for what comes late: all that one registration may name,
+#: The earlier ones that it may open for what comes late: all that one registration may name,
 #: and again no faster than it may begin them.
 EARLIER_SESSIONS = Allowance(burst=1_024, per_second=0.1)
-#: How long viewers have, once the next session can be joined, to be sent the end of the one
+#: The time that viewers have, once the next session can be joined, to be sent the end of the one
 #: before. Both may come in one piece, and nobody is too slow who has not been served yet.
 MOVE_SECONDS = 1.0
 

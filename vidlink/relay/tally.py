@@ -25,4 +25,4 @@ class Tally:
         """Count a segment that has come."""
         self.segments += 1
         self.size_bytes += len(segment.data)
-        self.late += segment.late
+        self.late += segment.is_late

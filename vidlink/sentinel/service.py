@@ -34,7 +34,7 @@ FIRST_SECONDS = 2.0
 CONNECT_SECONDS = 8.0
 #: That it cannot be reached is told at once, and then so often, with the number of attempts.
 TOLD_SECONDS = 60.0
-#: How long stopping may take: until the capture thread has ended, the last segments are
+#: The seconds that stopping may take: until the capture thread has ended, the last segments are
 #: acknowledged, and the connection and the spool are closed; and all of it together.
 CAPTURE_SECONDS, ACKNOWLEDGED_SECONDS, STOP_SECONDS = 2.0, 2.0, 5.0
 

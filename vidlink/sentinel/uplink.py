@@ -31,12 +31,13 @@ from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink.conversation import Uplink
 from vidlink.messages import ErrorMessage, Message
 
-#: What the kernel may hold that is not on the way yet; left to itself it takes 4 MiB, which on
-#: a slow link is half a minute that a live segment would wait for what is late. Linux and macOS.
+#: The octets that the kernel may hold that are not on the way yet; left to itself it takes 4 MiB,
+#: which on a slow link is half a minute that a live segment would wait for what is late. Linux and
+#: macOS.
 UNSENT_BYTES = 64 * 1024
 UNSENT_OPTION: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-#: What the protocol itself closes with (RFC 6455 section 7.4.1): a frame that is none, text that
-#: is none, a message in too many frames, or one that is too long.
+#: The codes that the protocol itself closes with (RFC 6455 section 7.4.1): a frame that is none,
+#: text that is none, a message in too many frames, or one that is too long.
 BROKEN_CODES = (1002, 1007, 1008, 1009)
 #: After these, too, the server is asked again no faster than once a minute: nothing changes sooner.
 PATIENT = (IdInUse, Replaced, NotAllowed, NotAuthenticated, BadMessage, NotMedia, TooFast)

@@ -55,7 +55,7 @@ class BinaryCodec:
 
     name = "vidlink.v1.binary"
     rank = 0
-    canonical = True
+    is_canonical = True
 
     def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
         self.max_control_bytes = max_control_bytes
@@ -131,7 +131,7 @@ def _encode_segment(segment: Segment) -> bytes:
     try:
         header = HEADER.pack(
             SEGMENT,
-            (KEYFRAME if segment.keyframe else 0) | (LATE if segment.late else 0),
+            (KEYFRAME if segment.is_keyframe else 0) | (LATE if segment.is_late else 0),
             sentinel_size,
             session_size,
             segment.duration_ms,
@@ -147,7 +147,7 @@ def _encode_segment(segment: Segment) -> bytes:
 def _encode_init(init: InitSegment) -> bytes:
     sentinel_size, session_size, ids = _id_octets(init.sentinel_id, init.session_id)
     _check_data(init.data)
-    flags = LATE if init.late else 0
+    flags = LATE if init.is_late else 0
     header = HEADER.pack(INIT, flags, sentinel_size, session_size, 0, 0, 0, 0)
     return b"".join((header, ids, init.data))
 

@@ -26,7 +26,7 @@ class CborCodec:
 
     name = "vidlink.v1.cbor"
     rank = 1
-    canonical = False
+    is_canonical = False
 
     def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
         self.max_control_bytes = max_control_bytes

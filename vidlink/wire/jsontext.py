@@ -29,7 +29,7 @@ class JsonCodec:
 
     name = "vidlink.v1.json"
     rank = 3
-    canonical = False
+    is_canonical = False
 
     def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
         self.max_control_bytes = max_control_bytes

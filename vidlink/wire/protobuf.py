@@ -50,7 +50,7 @@ class ProtobufCodec:
 
     name = "vidlink.v1.protobuf"
     rank = 2
-    canonical = False
+    is_canonical = False
 
     def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
         self.max_control_bytes = max_control_bytes

@@ -74,7 +74,7 @@ _SOFTWARE = Field("software", "software", NAME)
 _SERVER_TIME = Field("serverTime", "server_time_us", TIME_US)
 _DATA = Field("data", "data", OCTETS)
 _FRAMERATE = Field("framerate", "framerate_mhz", FRAMERATE)
-_LATE = Field("late", "late", FLAG)
+_LATE = Field("late", "is_late", FLAG)
 
 _TAIL = Record(messages.Tail, (_SESSION, _FIRST, _LAST), _in_order)
 _WANTED = Record(messages.Wanted, (_SESSION, Field("missing", "missing", RANGES)))
@@ -146,7 +146,7 @@ TABLE: tuple[Said, ...] = (
         _SEQUENCE,
         Field("startTime", "start_time_us", TIME_US),
         Field("duration", "duration_ms", DURATION_MS),
-        Field("keyframe", "keyframe", FLAG),
+        Field("keyframe", "is_keyframe", FLAG),
         _FRAMERATE,
         _LATE,
         _DATA,
@@ -191,7 +191,7 @@ TABLE: tuple[Said, ...] = (
     _said(
         "sentinels",
         messages.Sentinels,
-        Field("full", "full", FLAG),
+        Field("full", "is_full", FLAG),
         Field("sentinels", "sentinels", Many(_STATUS, MAX_ROWS)),
     ),
     _said(

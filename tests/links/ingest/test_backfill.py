@@ -340,10 +340,10 @@ class RefusalTests(BackfillCase):
         good = self.sentinel.described(2, media.segment(2), late=True)
         for bad, code in (
             (replace(good, data=media.segment(3)), 4422),
-            (replace(good, keyframe=True), 4422),
+            (replace(good, is_keyframe=True), 4422),
             (replace(good, data=b"junk"), 4422),
             (replace(good, start_time_us=2**53 - 1), 4400),
-            (replace(good, late=False), 4400),
+            (replace(good, is_late=False), 4400),
         ):
             self.setUp()
             self.sentinel.init(FIRST, late=True)
@@ -355,7 +355,7 @@ class RefusalTests(BackfillCase):
         """The limits hold for what comes late."""
         for init, code in ((b"junk", 4422), (media.init_segment(bytes(2_000)), 4400)):
             sentinel = self.limited(Limits(max_segment_bytes=1_000, max_init_bytes=2_000))
-            sentinel.say(InitSegment("desk-2", UNHEARD, init, late=True))
+            sentinel.say(InitSegment("desk-2", UNHEARD, init, is_late=True))
             self.assert_closed(sentinel, code)
         sentinel = self.limited(Limits(max_segment_bytes=1_000))
         sentinel.init(UNHEARD, late=True)

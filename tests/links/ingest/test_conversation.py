@@ -60,7 +60,7 @@ class IngestCase(LinkCase):
         """What the recording lists of a session: whether each sequence is undecodable."""
         query = SegmentQuery()
         page = self.successResultOf(self.server.store.segments("desk-1", session_id, query))
-        return {row.sequence: row.undecodable for row in page.segments}
+        return {row.sequence: row.is_undecodable for row in page.segments}
 
 
 #: Everything that can happen to a conversation.
@@ -485,7 +485,7 @@ class SegmentTests(IngestCase):
         rival = self.server.live("desk-2")
         for message in (
             InitSegment("desk-2", SECOND, media.init_segment()),
-            InitSegment("desk-2", SECOND, media.init_segment(), late=True),
+            InitSegment("desk-2", SECOND, media.init_segment(), is_late=True),
             replace(self.sentinel.described(0, media.segment(0)), sentinel_id="desk-2"),
         ):
             self.setUp()
@@ -558,7 +558,7 @@ class KeyframeTests(IngestCase):
         self.assertEqual(self.requests(), 1)
         live = self.stream.live
         assert live is not None
-        self.assertTrue(live.buffer.at(2).undecodable)
+        self.assertTrue(live.buffer.at(2).is_undecodable)
         self.assertEqual(self.recorded(), {0: False, 1: False, 3: True})
 
     def test_jump_to_a_keyframe(self) -> None:

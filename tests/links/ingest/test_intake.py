@@ -121,28 +121,28 @@ class SequenceTests(IntakeCase):
 
     def test_in_order(self) -> None:
         """Segments in their order decode, from the first keyframe segment on."""
-        decodable = [not self.taken(number).undecodable for number in range(12)]
+        decodable = [not self.taken(number).is_undecodable for number in range(12)]
         self.assertEqual(decodable, [True] * 12)
 
     def test_begins_without_a_keyframe(self) -> None:
         """What comes before the first keyframe segment does not decode."""
-        self.assertTrue(self.taken(8).undecodable)
-        self.assertTrue(self.taken(9).undecodable)
-        self.assertFalse(self.taken(10).undecodable)
+        self.assertTrue(self.taken(8).is_undecodable)
+        self.assertTrue(self.taken(9).is_undecodable)
+        self.assertFalse(self.taken(10).is_undecodable)
 
     def test_jump(self) -> None:
         """After a jump nothing decodes up to the next keyframe segment."""
         self.taken(0)
         self.assertEqual(
-            [self.taken(number).undecodable for number in (2, 3, 9, 10, 11)],
+            [self.taken(number).is_undecodable for number in (2, 3, 9, 10, 11)],
             [True, True, True, False, False],
         )
 
     def test_jump_to_a_keyframe(self) -> None:
         """A jump to a keyframe segment breaks nothing."""
         self.taken(0)
-        self.assertFalse(self.taken(10).undecodable)
-        self.assertFalse(self.taken(11).undecodable)
+        self.assertFalse(self.taken(10).is_undecodable)
+        self.assertFalse(self.taken(11).is_undecodable)
 
     def test_duplicate(self) -> None:
         """The last segment once more is dropped, whatever is in it; not if it comes as late,
@@ -152,7 +152,7 @@ class SequenceTests(IntakeCase):
         self.assertIsNone(self.accept(1))
         self.assertIsNotNone(self.accept(1, late=True))
         self.assertIsNone(self.intake.accept(said(1, b"junk", keyframe=True), 5.0, 6, {}))
-        self.assertFalse(self.taken(2).undecodable)
+        self.assertFalse(self.taken(2).is_undecodable)
 
     def test_backwards(self) -> None:
         """A lower sequence is refused, unless it says that it is late."""
@@ -166,8 +166,8 @@ class SequenceTests(IntakeCase):
         self.taken(0)
         self.taken(5, keyframe=True)
         late = self.taken(3, late=True)
-        self.assertFalse(late.undecodable)
-        self.assertFalse(self.taken(6).undecodable)
+        self.assertFalse(late.is_undecodable)
+        self.assertFalse(self.taken(6).is_undecodable)
 
     def test_of_a_session_that_is_over(self) -> None:
         """Of a session that is over any sequence may come late, in any order and again, and any
@@ -177,7 +177,7 @@ class SequenceTests(IntakeCase):
             data = media.segment(number, keyframe=False, media_time=number)
             taken = intake.accept(said(number, data, keyframe=False, late=True), 5.0, 6, {})
             assert taken is not None
-            self.assertEqual((taken.media_time, taken.undecodable), (number, False))
+            self.assertEqual((taken.media_time, taken.is_undecodable), (number, False))
         gap = intake.declared(DeclareGap(SESSION, 0, 2**32 - 1, "the spool is gone"))
         self.assertEqual((gap.first, gap.last), (0, 2**32 - 1))
 
@@ -211,8 +211,8 @@ class SequenceTests(IntakeCase):
         decodes = False
         previous = -1
         for arrival, number in zip(taken, numbers, strict=True):
-            decodes = arrival.segment.keyframe or (decodes and number == previous + 1)
-            self.assertEqual(arrival.undecodable, not decodes)
+            decodes = arrival.segment.is_keyframe or (decodes and number == previous + 1)
+            self.assertEqual(arrival.is_undecodable, not decodes)
             previous = number
 
 
@@ -269,7 +269,7 @@ class MediaTests(IntakeCase):
         """What has been refused does not count as having come."""
         self.taken(0)
         self.refuse(said(1, b"junk", keyframe=False))
-        self.assertFalse(self.taken(1).undecodable)
+        self.assertFalse(self.taken(1).is_undecodable)
 
     def test_too_large(self) -> None:
         """A segment over the limit is refused before it is looked at; one at it is not."""

@@ -171,7 +171,7 @@ class OfflineTests(DeliveryCase):
         self.all.clock.advance(LIVE_SECONDS / 2)
         self.all.shoot()
         self.all.clock.advance(0)
-        kinds = [(type(one), getattr(one, "late", None)) for one in link.sent]
+        kinds = [(type(one), getattr(one, "is_late", None)) for one in link.sent]
         first = kinds.index((InitSegment, True))
         self.assertEqual(kinds[first - 2 : first], [(InitSegment, False), (Segment, False)])
         self.all.cut()
@@ -185,7 +185,7 @@ class OfflineTests(DeliveryCase):
         open than the server allows."""
         ids = self.offline(*[2] * (MAX_OPEN + 4))
         link = self.live(8)
-        told = [one for one in link.sent if isinstance(one, (InitSegment, Segment)) and one.late]
+        told = [one for one in link.sent if isinstance(one, (InitSegment, Segment)) and one.is_late]
         self.assertEqual(list(dict.fromkeys(one.session_id for one in told)), ids)
         for session_id in ids:
             self.assertEqual(self.recorded(session_id), [0, 1])
@@ -235,7 +235,7 @@ class ChokedTests(DeliveryCase):
         self.seconds(12)
         self.assertEqual(self.recorded(session_id), list(range(15)))
         seen = [one for one in proctor.read() if isinstance(one, Segment)]
-        self.assertEqual([one.late for one in seen], [False] * len(seen))
+        self.assertEqual([one.is_late for one in seen], [False] * len(seen))
         self.assertEqual(seen[-1].sequence, 14)
         self.assertNotEqual(self.all.late(), [])
 

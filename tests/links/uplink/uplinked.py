@@ -274,7 +274,7 @@ class Uplinked:
                     start_time_us=self.server.now_us() - self.behind_us,
                     duration=media.FRAME_TICKS,
                     duration_ms=media.FRAME_MS,
-                    keyframe=keyframe,
+                    is_keyframe=keyframe,
                     framerate_mhz=5_000,
                     data=b"frame %8d" % self.frames + bytes(size),
                 )
@@ -357,5 +357,5 @@ class Uplinked:
         return [
             (message.session_id, message.sequence)
             for message in self.link.sent
-            if isinstance(message, Segment) and message.late
+            if isinstance(message, Segment) and message.is_late
         ]

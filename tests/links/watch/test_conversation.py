@@ -193,7 +193,7 @@ class ListTests(WatchCase):
         self.assertEqual(self.listed(), [])
         self.server.second()
         (news,) = self.listed()
-        self.assertFalse(news.full)
+        self.assertFalse(news.is_full)
         self.assertEqual(
             [(row.sentinel_id, row.state) for row in news.sentinels],
             [("b", SentinelState.OFFLINE)],

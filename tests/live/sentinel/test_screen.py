@@ -211,7 +211,7 @@ class ScreenCaptureTests(SynchronousTestCase):
         init = self.until(lambda each: isinstance(each, MediaInit))
         self.assertEqual((init.epoch, read_init(init.data).width), (1, 400))
         self.assertEqual(read_init(init.data).height, 300)
-        self.until(lambda each: isinstance(each, EncodedFrame) and not each.keyframe)
+        self.until(lambda each: isinstance(each, EncodedFrame) and not each.is_keyframe)
         self.screen.end()
         self.until(lambda each: isinstance(each, str) and "trying again" in each)
         self.screen = Screen("320x240", self.screen.display)

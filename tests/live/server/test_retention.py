@@ -56,7 +56,7 @@ class Sender(LiveSentinel):
                 start_time_us=media.start_time_us(sequence),
                 duration_ms=media.FRAME_MS,
                 framerate_mhz=5_000,
-                keyframe=media.is_keyframe(sequence),
+                is_keyframe=media.is_keyframe(sequence),
                 data=data,
             )
         )

@@ -93,7 +93,7 @@ class Told:
                 due, restarts = message.last + 1, True
             else:
                 assert message.sequence == due
-                assert message.keyframe or not restarts
+                assert message.is_keyframe or not restarts
                 assert bytes(message.data) == self.sender.sent[due]
                 due, restarts = due + 1, False
 

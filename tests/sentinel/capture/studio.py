@@ -136,7 +136,7 @@ def film(init: bytes, shot: list[EncodedFrame]) -> bytes:
     return init + b"".join(
         write_fragment(
             sequence=number, decode_time=frame.media_time, duration=frame.duration,
-            keyframe=frame.keyframe, data=frame.data, producer_time_us=frame.start_time_us,
+            keyframe=frame.is_keyframe, data=frame.data, producer_time_us=frame.start_time_us,
         )
         for number, frame in enumerate(shot)
     )  # fmt: skip

@@ -77,10 +77,10 @@ class FrameTests(SynchronousTestCase):
         studio.capture.request_keyframe()
         heard += studio.run(5.0)
         shot = frames(heard)
-        self.assertEqual(sum(frame.keyframe for frame in shot), 4)
+        self.assertEqual(sum(frame.is_keyframe for frame in shot), 4)
         for frame in shot:
             kinds = {unit_type(unit) for unit in split_avc(frame.data)}
-            self.assertEqual(IDR in kinds, frame.keyframe)
+            self.assertEqual(IDR in kinds, frame.is_keyframe)
 
     def test_keyframe_at_once(self) -> None:
         """A keyframe asked for at 0.2 a second comes in the same instant."""
@@ -89,7 +89,7 @@ class FrameTests(SynchronousTestCase):
         studio.run(7.3)
         studio.capture.request_keyframe()
         (frame,) = studio.run(0.01)
-        self.assertTrue(frame.keyframe)
+        self.assertTrue(frame.is_keyframe)
         self.assertEqual(frame.media_time, round(7.3 * 90_000))
 
     def test_sessions(self) -> None:
@@ -100,7 +100,7 @@ class FrameTests(SynchronousTestCase):
         self.assertEqual(studio.capture.begin_session(), 2)
         second, frame = studio.run(0.01)
         self.assertEqual((second.epoch, second.data), (2, first.data))
-        self.assertEqual((frame.epoch, frame.media_time, frame.keyframe), (2, 0, True))
+        self.assertEqual((frame.epoch, frame.media_time, frame.is_keyframe), (2, 0, True))
         self.assertEqual(studio.source.opened, 1)
 
 
@@ -115,7 +115,7 @@ class SizeTests(SynchronousTestCase):
         studio.source.size = (96, 64)
         init, frame, *_ = studio.run(1.0)
         self.assertEqual((init.epoch, read_init(init.data).width), (2, 96))
-        self.assertEqual((frame.epoch, frame.media_time, frame.keyframe), (2, 0, True))
+        self.assertEqual((frame.epoch, frame.media_time, frame.is_keyframe), (2, 0, True))
         self.assertEqual(studio.capture.begin_session(), 3)
         self.assertEqual(len(frames(before)), 5)
 
@@ -138,7 +138,7 @@ class SizeTests(SynchronousTestCase):
         after = studio.run(1.0)
         self.assertEqual(inits(after), [])
         shot = frames(before + after)
-        self.assertEqual([n for n, frame in enumerate(shot) if frame.keyframe], [0, 5])
+        self.assertEqual([n for n, frame in enumerate(shot) if frame.is_keyframe], [0, 5])
         shown = decoded(film(inits(before)[0].data, shot))
         self.assertEqual(len(shown), len(shot))
 
@@ -163,7 +163,7 @@ class TroubleTests(SynchronousTestCase):
         self.assertEqual(troubles(heard), ["there are pictures again, after 7 s"])
         self.assertEqual(inits(heard), [])
         first = frames(heard)[0]
-        self.assertEqual((first.epoch, first.keyframe), (1, True))
+        self.assertEqual((first.epoch, first.is_keyframe), (1, True))
         self.assertEqual(first.media_time, 8 * 90_000)
         self.assertEqual(studio.source.opened, 4)
 
@@ -177,7 +177,7 @@ class TroubleTests(SynchronousTestCase):
         )
         studio.source.broken = None
         init, frame, *_ = [each for each in studio.run(1.0) if not isinstance(each, str)]
-        self.assertEqual((init.epoch, frame.media_time, frame.keyframe), (1, 0, True))
+        self.assertEqual((init.epoch, frame.media_time, frame.is_keyframe), (1, 0, True))
 
     def test_bug(self) -> None:
         """An error in the program is logged with its traceback, and the capture goes on."""
@@ -214,7 +214,7 @@ class TroubleTests(SynchronousTestCase):
         studio.source.size = (64, 48)
         heard = studio.run(2.0)
         self.assertEqual(inits(heard), [])
-        self.assertTrue(frames(heard)[0].keyframe)
+        self.assertTrue(frames(heard)[0].is_keyframe)
 
 
 class SlowReactorTests(SynchronousTestCase):
@@ -240,7 +240,7 @@ class SlowReactorTests(SynchronousTestCase):
         studio.turn()
         late = list(studio.heard)
         self.assertLessEqual(len(frames(late)), MAX_FRAMES)
-        self.assertTrue(frames(late)[0].keyframe)
+        self.assertTrue(frames(late)[0].is_keyframe)
         init = inits(heard)[0].data
         self.assertEqual(len(decoded(film(init, frames(late)))), len(frames(late)))
         (warning,) = [e for e in events if e.get("log_namespace", "").endswith("Capture")]

@@ -77,6 +77,6 @@ class FrameQueueTests(SynchronousTestCase):
         last = -1
         for each in out:
             follows = order[each.media_time] == last + 1
-            self.assertTrue(each.keyframe or follows)
+            self.assertTrue(each.is_keyframe or follows)
             self.assertGreater(order[each.media_time], last)
             last = order[each.media_time]

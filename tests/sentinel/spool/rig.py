@@ -36,7 +36,7 @@ def a_segment(
         start_time_us=media.start_time_us(sequence),
         duration_ms=media.FRAME_MS,
         framerate_mhz=5_000,
-        keyframe=is_keyframe,
+        is_keyframe=is_keyframe,
         data=media.segment(sequence, keyframe=is_keyframe, filler_bytes=filler_bytes),
     )
 

@@ -177,6 +177,6 @@ class BoundTests(SynchronousTestCase):
                 sequence=0, decode_time=0, duration=9, keyframe=True, data=b"x",
                 producer_time_us=10**15 + shift_us,
             )  # fmt: skip
-            self.assertEqual((one.start_time_us, one.late), (10**15 + shift_us, True))
+            self.assertEqual((one.start_time_us, one.is_late), (10**15 + shift_us, True))
             self.assertEqual(one.data, moved)
             self.assertTrue(self.spool.sessions()[0].is_corrected)

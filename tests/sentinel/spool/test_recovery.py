@@ -48,7 +48,7 @@ class RecoveryCase(SynchronousTestCase):
         found = self.rig.read()
         for one in found:
             made = a_segment(one.sequence, filler_bytes=self.filler_bytes)
-            self.assertEqual(one, replace(made, late=True))
+            self.assertEqual(one, replace(made, is_late=True))
         return [one.sequence for one in found]
 
     def lost(self) -> set[int]:

@@ -198,7 +198,7 @@ class ScriptedBody:
     """
 
     etag = "scripted"
-    final = False
+    is_final = False
 
     def __init__(self, size_bytes: int, damaged_at: int | None = None, held: bool = False) -> None:
         self.size_bytes = size_bytes

@@ -47,7 +47,7 @@ from vidlink.wire.schema import from_plain, to_plain
 class LiteralsCodec:
     name = "zone.example.literals"
     rank = -1
-    canonical = False
+    is_canonical = False
 
     def encode(self, message):
         plain = to_plain(message)
@@ -76,7 +76,7 @@ def segment(sequence: int) -> Segment:
         start_time_us=media.start_time_us(sequence),
         duration_ms=media.FRAME_MS,
         framerate_mhz=5_000,
-        keyframe=media.is_keyframe(sequence),
+        is_keyframe=media.is_keyframe(sequence),
         data=media.segment(sequence),
     )
 

@@ -94,7 +94,7 @@ class WatchingTests(SynchronousTestCase):
         """A viewer that comes late gets everything from the newest keyframe on, at once."""
         sent = self.send(8)
         peer = self.viewer()
-        keyframe = max(segment.sequence for segment in sent if segment.keyframe)
+        keyframe = max(segment.sequence for segment in sent if segment.is_keyframe)
         self.assertEqual(self.seen(peer), sent[keyframe:])
 
     def test_slow_viewer_costs_nothing(self) -> None:
@@ -113,7 +113,7 @@ class WatchingTests(SynchronousTestCase):
         self.server.flush()
         got = self.seen(slow)
         self.assertEqual(got[-1], sent[-1])
-        self.assertTrue(got[0].keyframe)
+        self.assertTrue(got[0].is_keyframe)
         skipped = [message for message in slow.heard if isinstance(message, Skipped)]
         self.assertEqual(len(skipped), 1)
         self.assertEqual(got[0].sequence, skipped[0].last + 1)

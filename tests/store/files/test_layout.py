@@ -64,15 +64,15 @@ class RecordTests(SynchronousTestCase):
             start_time_us=start,
             duration_ms=duration,
             framerate_mhz=rate,
-            keyframe=key,
-            late=late,
+            is_keyframe=key,
+            is_late=late,
         )
         arrival = replace(
             arrival,
             segment=segment,
             media_time=media_time,
             received_time_us=received,
-            undecodable=undecodable,
+            is_undecodable=undecodable,
         )
         data = pack_record(arrival, offset, check)
         self.assertEqual(len(data), RECORD_BYTES)

@@ -23,7 +23,7 @@ from vidlink.fmp4 import (
     annexb_to_avc,
     write_fragment,
 )
-from vidlink.model.clips import ClipQuery
+from vidlink.model import ClipQuery
 from vidlink.store.files.paths import part_file
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.footage import Footage, Reference, Scene, references

@@ -12,8 +12,7 @@ from tests.fmp4.media import encoded
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_TICKS, FRAME_US, a_session, an_arrival
 from vidlink.fmp4 import sidx_size
-from vidlink.model import SegmentQuery
-from vidlink.model.clips import ClipQuery
+from vidlink.model import ClipQuery, SegmentQuery
 
 SEGMENTS = 180_000
 KEYFRAME_EVERY = 50

@@ -266,7 +266,7 @@ class PageTests(ReadingCase):
         self.rig.settle()
         for after, expected in ((698, False), (650, False), (700, True), (1_400, True)):
             page = self.got("segments", SegmentQuery(after=after, limit=1))
-            self.assertIs(page.segments[0].undecodable, expected, after)
+            self.assertIs(page.segments[0].is_undecodable, expected, after)
 
     def test_keyframe_very_far_back(self) -> None:
         """Where the keyframe is too far back to be looked for, what was known counts."""
@@ -281,7 +281,7 @@ class PageTests(ReadingCase):
         self.rig.settle()
         for after, expected in ((4_000, False), (4_120, False), (4_160, True)):
             page = self.got("segments", SegmentQuery(after=after, limit=1))
-            self.assertIs(page.segments[0].undecodable, expected, after)
+            self.assertIs(page.segments[0].is_undecodable, expected, after)
 
 
 class Pool:
@@ -331,7 +331,7 @@ class BetweenTests(SynchronousTestCase):
 
     def listed(self, asked: Deferred[Any]) -> list[tuple[int, bool]]:
         """The sequences of a page and whether they are durable."""
-        return [(one.sequence, one.durable) for one in self.successResultOf(asked).segments]
+        return [(one.sequence, one.is_durable) for one in self.successResultOf(asked).segments]
 
     def test_nothing_is_read_in_the_reactor(self) -> None:
         """Whatever touches the disk happens in the pool: asked alone, nothing is read."""

@@ -65,7 +65,7 @@ class ThreadTests(SynchronousTestCase):
         page = self.successResultOf(
             self.store.archive.segments("desk-1", session.session_id, SegmentQuery())
         )
-        self.assertEqual({segment.durable for segment in page.segments}, {True})
+        self.assertEqual({segment.is_durable for segment in page.segments}, {True})
 
     def test_stop(self) -> None:
         """A stop writes everything, ends every session, ends the thread, and lets the folder

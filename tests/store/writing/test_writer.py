@@ -334,7 +334,7 @@ class FaultTests(WritingCase):
             self.store.writer.round()
             listed = self.store.archive.segments("desk-1", self.session.session_id, SegmentQuery())
             segments = self.successResultOf(listed).segments
-            self.assertEqual([one.durable for one in segments], [True, False, False])
+            self.assertEqual([one.is_durable for one in segments], [True, False, False])
             self.assert_stored(0)
             self.disk.room_bytes = None
             self.retry()

@@ -21,8 +21,8 @@ from vidlink.model import InitSegment, Limits, Range, Registration, Segment
 
 #: So many earlier sessions may be open at a time on one connection.
 MAX_EARLIER = 8
-#: What the list of wanted tails may take of a text, of which 64 KiB are the most; and what one
-#: of its entries takes beside its id, and one range.
+#: The octets that the list of wanted tails may take of a text, of which 64 KiB are the most; and
+#: those that one of its entries takes beside its id, and one range.
 _LIST_BYTES, _ENTRY_BYTES, _RANGE_BYTES = 60 * 1024, 32, 24
 
 

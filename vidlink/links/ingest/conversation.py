@@ -116,7 +116,7 @@ class Ingest:
         self.wall_clock_us = wall_clock_us
         self.limits = limits
         self.allowed_id = sentinel_id
-        #: What the Sentinel said before it closed; None if it has not.
+        #: The Sentinel's words before it closed; None if it has said nothing.
         self.farewell: ErrorMessage | None = None
         self.acks = Acks()
         self._rate = Rate(seconds)
@@ -258,12 +258,12 @@ def _segment(
     now_seconds, now_us = ingest.seconds(), ingest.wall_clock_us()
     if message.session_id == seat.live.session_id:
         arrival = seat.live.accept(message, now_seconds, now_us, frames)
-        if arrival is not None and not message.late:
-            if message.keyframe:
+        if arrival is not None and not message.is_late:
+            if message.is_keyframe:
                 ingest.requests.answered(KeyframeRequest)
-            elif arrival.undecodable:
+            elif arrival.is_undecodable:
                 ingest.request_keyframe()
-    elif message.late:
+    elif message.is_late:
         seat.backfill.record(message, now_seconds, now_us)
     else:
         raise BadMessage("a segment that is not late belongs to the newest init")
@@ -287,7 +287,7 @@ def _init(ingest: Ingest, seat: _Seat, message: InitSegment) -> None:
     _check_speaker(ingest, message.sentinel_id)
     if seat.live.repeats(message):
         return
-    if message.late:
+    if message.is_late:
         seat.backfill.open(message, ingest.wall_clock_us())
     elif seat.live.session_id is None and message.session_id != seat.session_id:
         raise BadMessage("the init is not of the session that was registered")

@@ -100,16 +100,16 @@ class Intake:
         :raises BadMessage: for its sequence, size or time.
         :raises NotMedia: for its boxes.
         """
-        if segment.sequence == self.last_sequence and not segment.late:
+        if segment.sequence == self.last_sequence and not segment.is_late:
             return None
         self._check_bounds(segment)
         self._check_sequence(segment)
         info = read_fragment(segment.data, self._media)
         if info.sequence != segment.sequence:
             raise NotMedia(f"segment {segment.sequence} carries {info.sequence} in its mfhd")
-        if info.keyframe != segment.keyframe:
+        if info.is_keyframe != segment.is_keyframe:
             raise NotMedia(f"the keyframe flag of segment {segment.sequence} is wrong")
-        if not segment.late:
+        if not segment.is_late:
             self._advance(segment, info.decode_time)
         return Arrival(
             segment=segment,
@@ -117,7 +117,7 @@ class Intake:
             media_duration=info.duration,
             arrived_seconds=arrived_seconds,
             received_time_us=received_time_us,
-            undecodable=self._is_broken and not segment.late,
+            is_undecodable=self._is_broken and not segment.is_late,
             frames=frames,
         )
 
@@ -138,7 +138,7 @@ class Intake:
             raise BadMessage(f"segment {segment.sequence} ends at a time that is none")
 
     def _check_sequence(self, segment: Segment) -> None:
-        if segment.late:
+        if segment.is_late:
             if segment.sequence > self.last_sequence:
                 raise BadMessage("a late segment fills a hole; this one lies in the future")
         elif segment.sequence < self.last_sequence:
@@ -151,7 +151,7 @@ class Intake:
     def _advance(self, segment: Segment, media_time: int) -> None:
         if media_time <= self._last_media_time:
             raise NotMedia(f"the media time of segment {segment.sequence} does not advance")
-        if segment.keyframe:
+        if segment.is_keyframe:
             self._is_broken = False
         elif segment.sequence != self.last_sequence + 1:
             self._is_broken = True

@@ -100,12 +100,12 @@ class LiveFeed:
         arrival = intake.accept(segment, arrived_seconds, received_time_us, frames)
         if arrival is None:
             return None
-        if sequence > expected and not segment.late:
+        if sequence > expected and not segment.is_late:
             self._acks.missing(session_id, expected, sequence - 1)
             self._tally.jumped += sequence - expected
         if not self._store.append(session_id, arrival):
             self._acks.missing(session_id, sequence, sequence)
-        if not segment.late:
+        if not segment.is_late:
             self._stream.push(arrival)
         return arrival
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from vidlink.messages import Clock
 
-#: How often the clocks are compared.
+#: The time between two comparisons of the clocks.
 CLOCK_SECONDS = 60.0
 #: The correction moves by at most this part of the time that passes, so that the times of
 #: successive segments never run backwards and never jump.

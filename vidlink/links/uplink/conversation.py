@@ -35,7 +35,7 @@ from vidlink.messages import (
 )
 from vidlink.model import EncodedFrame, Registration, clamp_framerate
 
-#: How often it is told that there is no server.
+#: The time between two words to the log that there is no server.
 OFFLINE_SECONDS = 60.0
 
 

@@ -17,7 +17,8 @@ from vidlink.model import MAX_RANGES, Range, Ranges, SpooledSession
 MAX_OPEN = 8
 #: A session in whose delivery the server has closed so often for what was sent is set aside.
 MAX_STRIKES = 3
-#: What the tails may take of a registration, of which 64 KiB are the most, and one beside its id.
+#: The octets that the tails may take of a registration, of which 64 KiB are the most; and those
+#: that one of them takes beside its id.
 _TAILS_BYTES, _TAIL_BYTES = 56 * 1024, 64
 
 

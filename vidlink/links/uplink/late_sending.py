@@ -26,7 +26,7 @@ from vidlink.timer import Timer
 OPENING_SECONDS = 10.0
 #: So long the first live segment is waited for.
 LIVE_SECONDS = 2.0
-#: What a segment counts beside its octets.
+#: The octets that a segment counts beside its own.
 _SEGMENT_BYTES = 512
 
 
@@ -130,7 +130,7 @@ class LateSending:
         if spooled is None:
             self._debts.remove(debt)
             return
-        self._peer.send(InitSegment(self._sentinel_id, debt.session_id, spooled.init, late=True))
+        self._peer.send(InitSegment(self._sentinel_id, debt.session_id, spooled.init, is_late=True))
         self.current = debt
         debt.open(spooled, now)
         for gap in gaps(spooled, 0, debt.newest):

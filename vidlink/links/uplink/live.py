@@ -160,7 +160,7 @@ class LiveSending:
             sequence=session.newest,
             decode_time=frame.media_time,
             duration=frame.duration,
-            keyframe=frame.keyframe,
+            keyframe=frame.is_keyframe,
             data=frame.data,
             producer_time_us=start_time_us,
         )
@@ -171,7 +171,7 @@ class LiveSending:
             start_time_us=start_time_us,
             duration_ms=frame.duration_ms,
             framerate_mhz=frame.framerate_mhz,
-            keyframe=frame.keyframe,
+            is_keyframe=frame.is_keyframe,
             data=data,
         )
 
@@ -182,7 +182,7 @@ class LiveSending:
             return not self._is_choked
         if backlog_bytes > MAX_BACKLOG_BYTES // 2:
             return False
-        if not frame.keyframe:
+        if not frame.is_keyframe:
             self._capture.request_keyframe()
             return False
         self._is_choked = False

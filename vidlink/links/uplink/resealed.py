@@ -57,7 +57,7 @@ class Resealing:
     def _move_in(self, found: tuple[Segment, ...], old_id: str, last: int) -> None:
         new_id = self._new_ids[old_id]
         for segment in found:
-            self._spool.append(replace(segment, session_id=new_id, late=False))
+            self._spool.append(replace(segment, session_id=new_id, is_late=False))
         if found:
             # Until it is safe there, it is not forgotten here.
             flushing = self._spool.flush(new_id)

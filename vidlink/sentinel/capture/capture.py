@@ -179,7 +179,7 @@ class Capture:
             start_time_us=start_time_us,
             duration=shot.duration,
             duration_ms=shot.duration_ms,
-            keyframe=shot.is_keyframe,
+            is_keyframe=shot.is_keyframe,
             framerate_mhz=shot.framerate_mhz,
             data=data,
         )

@@ -41,7 +41,7 @@ class FrameQueue:
         with self._lock:
             if len(self._waiting) >= self._bound:
                 self._drop_oldest_group()
-            if self._is_broken and not frame.keyframe:
+            if self._is_broken and not frame.is_keyframe:
                 self.dropped += 1
                 return False
             self._is_broken = False
@@ -59,6 +59,6 @@ class FrameQueue:
         while self._waiting:
             self._waiting.popleft()
             self.dropped += 1
-            if self._waiting and self._waiting[0][1].keyframe:
+            if self._waiting and self._waiting[0][1].is_keyframe:
                 return
         self._is_broken = True

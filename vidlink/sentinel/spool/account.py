@@ -35,7 +35,7 @@ class Account:
 
     def __init__(self, init: bytes, state: SavedState, chunks: Iterable[Stored] = ()) -> None:
         self.init = init
-        #: What is to be on the disk beside the segments.
+        #: The state that is to be on the disk beside the segments.
         self.state = state
         self.chunks = list(chunks)
         self.waiting: dict[int, Segment] = {}
@@ -111,7 +111,7 @@ class Account:
         """Lose the oldest that waits, up to the next keyframe; returns what that was."""
         waiting = iter(self.waiting.values())
         first = next(waiting).sequence
-        following = next((one.sequence for one in waiting if one.keyframe), None)
+        following = next((one.sequence for one in waiting if one.is_keyframe), None)
         through = following - 1 if following is not None else self.state.newest or first
         return self._drop(first, through, following is None)
 
@@ -157,11 +157,11 @@ class Account:
         """A segment as it is read: late, and by the server's clock as far as that is known."""
         data, offset_us = segment.data, self.state.offset_us
         if not offset_us:
-            return replace(segment, late=True)
+            return replace(segment, is_late=True)
         with suppress(NotMedia):
             data = shift_producer_time(data, offset_us)
         start_time_us = segment.start_time_us + offset_us
-        return replace(segment, late=True, start_time_us=start_time_us, data=data)
+        return replace(segment, is_late=True, start_time_us=start_time_us, data=data)
 
     def pop_useless(self) -> list[Stored]:
         """Take out the chunks of which nothing is held and before which nothing is; but not the
@@ -177,7 +177,7 @@ class Account:
             found = chunk.index.keyframe_after(sequence)
             if found is not None:
                 return found
-        return next((one.sequence for one in self.waiting.values() if one.keyframe), None)
+        return next((one.sequence for one in self.waiting.values() if one.is_keyframe), None)
 
     def _drop(self, first: int, last: int, is_broken: bool) -> list[Segment]:
         gone = self._let_go(first, last)

@@ -71,7 +71,7 @@ class Chunk:
         offset = self.size_bytes
         for segment in segments:
             buffers += (pack_segment(segment), segment.data)
-            place = EntryPlace(segment.sequence, offset, len(segment.data), segment.keyframe)
+            place = EntryPlace(segment.sequence, offset, len(segment.data), segment.is_keyframe)
             places.append(place)
             offset = end_of(place)
         self._write(buffers)

@@ -16,7 +16,7 @@ from vidlink.errors import UserMistake
 from vidlink.sentinel.spool.layout import FORMAT
 
 MARKER = "vidlink-spool.json"
-#: What may lie in a folder that we begin to use.
+#: The names that may lie in a folder that we begin to use.
 _HARMLESS = frozenset({"lost+found", f"{MARKER}.new"})
 
 

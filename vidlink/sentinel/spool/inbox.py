@@ -13,7 +13,7 @@ from threading import Condition
 from vidlink.model import Segment
 from vidlink.sentinel.spool.layout import EntryPlace, SavedState
 
-#: What a read has come to: the segments, and the sequences that are damaged.
+#: The outcome of a read: the segments, and the sequences that are damaged.
 Answer = Callable[[list[Segment], list[int]], object]
 
 

@@ -103,7 +103,7 @@ def pack_segment(segment: Segment) -> bytes:
     return _pack(
         EntryKind.SEGMENT,
         segment.data,
-        _KEYFRAME if segment.keyframe else 0,
+        _KEYFRAME if segment.is_keyframe else 0,
         segment.sequence,
         segment.start_time_us,
         segment.duration_ms,

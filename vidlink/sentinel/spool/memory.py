@@ -14,9 +14,9 @@ from vidlink.sentinel.spool.complaints import Complaints
 from vidlink.sentinel.spool.inbox import Inbox
 from vidlink.sentinel.spool.spool import Spool
 
-#: What is kept if nobody says otherwise: at 5 frames a second of 10 KB each, some 20 minutes.
+#: The octets kept if nobody says otherwise: at 5 frames a second of 10 KB each, some 20 minutes.
 SPOOL_BYTES = 64 * 1024 * 1024
-#: What a segment counts beside its octets.
+#: The octets that a segment counts beside its own.
 SEGMENT_BYTES = 512
 
 

@@ -16,9 +16,9 @@ from vidlink.sentinel.spool.spool import Spool
 from vidlink.sentinel.spool.thread import SpoolThread
 from vidlink.sentinel.spool.writer import Writer
 
-#: What may be on the disk, unless told otherwise.
+#: The octets that may be on the disk, unless told otherwise.
 MOST_BYTES = 4 * 1024 * 1024 * 1024
-#: What may wait in memory for a disk that does not take it.
+#: The octets that may wait in memory for a disk that does not take them.
 MEMORY_BYTES = 64 * 1024 * 1024
 #: One file takes this much, and never more than a sixteenth of what the spool may.
 CHUNK_BYTES = 4 * 1024 * 1024

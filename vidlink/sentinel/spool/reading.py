@@ -88,7 +88,7 @@ class Reader:
             start_time_us=entry.start_time_us,
             duration_ms=entry.duration_ms,
             framerate_mhz=entry.framerate_mhz,
-            keyframe=entry.is_keyframe,
+            is_keyframe=entry.is_keyframe,
             data=payload,
-            late=True,
+            is_late=True,
         )

@@ -97,7 +97,7 @@ class Spool:
         if account is None or self._is_closed:
             return
         account.note(newest=segment.sequence)
-        if account.is_broken and not segment.keyframe:
+        if account.is_broken and not segment.is_keyframe:
             account.lose(segment.sequence, segment.sequence, FULL)
             self._inbox.note(account.state)
             return

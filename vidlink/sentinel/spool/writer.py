@@ -86,7 +86,7 @@ class Writer:
             self._begin(session_id, number)
         self._sync_at: float | None = None
         self._gone: list[str] = []
-        #: What the last round could not do; empty if it did all it should.
+        #: The failure of the last round, in words; empty if it did all it should.
         self._trouble = ""
 
     @property

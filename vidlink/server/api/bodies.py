@@ -36,7 +36,7 @@ PIECE_BYTES = 256 * 1024
 class SmallBody:
     """Bytes that are at hand and never change, such as an initialization segment."""
 
-    final = True
+    is_final = True
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -57,7 +57,7 @@ async def send_body(request: Request, body: IBody, headers: Mapping[str, str]) -
     asked = conditions(request)
     validators = {
         "ETag": f'"{body.etag}"',
-        "Cache-Control": FOR_EVER if body.final else CHECK_FIRST,
+        "Cache-Control": FOR_EVER if body.is_final else CHECK_FIRST,
     }
     if is_current(asked, body.etag):
         set_headers(request, validators)

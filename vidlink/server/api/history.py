@@ -23,6 +23,7 @@ from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import Json
 from vidlink.interfaces import IArchive, IRetention
 from vidlink.model import (
+    ClipQuery,
     Hold,
     RecordingState,
     Registration,
@@ -31,7 +32,6 @@ from vidlink.model import (
     SentinelStatus,
     SessionQuery,
 )
-from vidlink.model.clips import ClipQuery
 from vidlink.relay.hub import Hub
 from vidlink.server.api import parameters
 from vidlink.server.api.answers import (

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from vidlink.model import SessionRecord
-from vidlink.model.clips import Clip
+from vidlink.model import Clip, SessionRecord
 
 VIDEO = "video/mp4"
 PLAYLIST = "application/vnd.apple.mpegurl"

@@ -53,7 +53,7 @@ class IngestProtocol(LinkProtocol):
         """Decode, and keep the payload where it may be forwarded as it came."""
         message = self.codec.decode(payload, is_binary)
         frames = {}
-        if is_binary and self.codec.canonical:
+        if is_binary and self.codec.is_canonical:
             frames[self.codec.name] = server_frame(payload, True)
         self.conversation.received(message, frames)
 

@@ -75,10 +75,10 @@ def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
 def number_arrival(arrival: Arrival, offset: int, check: int) -> tuple[int, ...]:
     """The numbers of the record of a segment, in the order of an :class:`IndexRecord`."""
     segment = arrival.segment
-    flags = KEYFRAME if segment.keyframe else 0
-    if segment.late:
+    flags = KEYFRAME if segment.is_keyframe else 0
+    if segment.is_late:
         flags |= LATE
-    if arrival.undecodable:
+    if arrival.is_undecodable:
         flags |= UNDECODABLE
     return (
         segment.sequence,

@@ -117,7 +117,7 @@ class Segments:
         duration_ms = min(_U32 - 1, (info.duration * 1_000 + scale // 2) // scale)
         frame = info.last_sample_duration
         rate_mhz = min(_U32 - 1, (scale * 1_000 + frame // 2) // frame) if frame else 0
-        flags = UNVERIFIED | (KEYFRAME if info.keyframe else 0)
+        flags = UNVERIFIED | (KEYFRAME if info.is_keyframe else 0)
         place = offset, len(data), crc32(data)
         times = start_us, info.decode_time, duration_ms, rate_mhz, start_us
         return IndexRecord(info.sequence, *place, *times, flags)

@@ -20,7 +20,10 @@ from vidlink.store.files.records import SessionRecords, count_records
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """The session in `folder`. Everything may block, and raises :exc:`OSError`."""
+    """The session in `folder`. Everything may block.
+
+    :raises OSError: from every method, if the disk fails.
+    """
 
     disk: Disk
     folder: str

@@ -23,14 +23,14 @@ class Body:
     """Sections one after the other; reading them is done in the pool."""
 
     def __init__(
-        self, sections: Sequence[Section], *, etag: str, final: bool, run_in_pool: RunInPool
+        self, sections: Sequence[Section], *, etag: str, is_final: bool, run_in_pool: RunInPool
     ) -> None:
         self._sections = sections
         self._ends = list(accumulate(section.size_bytes for section in sections))
         self._run_in_pool = run_in_pool
         self.size_bytes = self._ends[-1]
         self.etag = etag
-        self.final = final
+        self.is_final = is_final
 
     def read(self, offset: int, size: int) -> Deferred[bytes]:
         """At most `size` octets from `offset`."""

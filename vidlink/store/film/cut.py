@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from vidlink.errors import NotFound
-from vidlink.model.clips import Clip, ClipQuery
+from vidlink.model import Clip, ClipQuery
 from vidlink.store.film.footage import Footage
 from vidlink.store.sequences.times import end_us
 

@@ -16,8 +16,7 @@ from zlib import crc32
 
 from vidlink.errors import Damaged, NotMedia
 from vidlink.fmp4 import build_sidx, rebase_fragment
-from vidlink.model import Arrival, Octets, Session
-from vidlink.model.clips import Clip, ClipQuery
+from vidlink.model import Arrival, Clip, ClipQuery, Octets, Session
 from vidlink.store.files.layout import KEYFRAME
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.sections import Change, MemorySection, Section, StoredSection
@@ -184,10 +183,10 @@ def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[S
         if one.sequence <= scene.seen or (last is not None and one.sequence > last):
             continue
         if tail.offer(
-            one.sequence, arrival.media_time, one.duration_ms, one.keyframe, one.start_time_us
+            one.sequence, arrival.media_time, one.duration_ms, one.is_keyframe, one.start_time_us
         ):
             tail.places.add(0, 0, len(one.data), crc32(one.data))
-            if one.keyframe:
+            if one.is_keyframe:
                 tail.leads.append(lead_of(one.data))
             pieces.append(one.data)
     return tail, pieces

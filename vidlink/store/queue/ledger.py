@@ -144,7 +144,7 @@ class Ledger:
         if sequence in account.taken:
             return True
         check_arrival(arrival)
-        is_late = arrival.segment.late
+        is_late = arrival.segment.is_late
         if not self._room.has(size, is_late=is_late) or not (
             account.is_handed_over or self._unstarted.hand_over(account)
         ):

@@ -32,7 +32,7 @@ class Refused:
         if number is not None and account.gaps[number].last == sequence - 1:
             gap = account.gaps[number] = replace(account.gaps[number], last=sequence)
             counts.missing[gap.cause] += 1
-        elif segment.late:
+        elif segment.is_late:
             account.refuse(sequence)
             counts.refused_late += 1
         else:

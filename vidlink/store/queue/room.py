@@ -112,5 +112,5 @@ def to_keep(arrival: Arrival) -> Arrival:
         arrival.media_duration,
         arrival.arrived_seconds,
         arrival.received_time_us,
-        arrival.undecodable,
+        arrival.is_undecodable,
     )

@@ -17,6 +17,8 @@ from zope.interface import implementer
 from vidlink.errors import NotFound, StoreError
 from vidlink.interfaces import IArchive, IBody
 from vidlink.model import (
+    Clip,
+    ClipQuery,
     Gap,
     Registration,
     SegmentPage,
@@ -26,7 +28,6 @@ from vidlink.model import (
     SessionRecord,
     SessionState,
 )
-from vidlink.model.clips import Clip, ClipQuery
 from vidlink.store.files.sections import MemorySection, Section
 from vidlink.store.files.stored import LookUpStored, StoredSession
 from vidlink.store.film.body import Body
@@ -106,7 +107,7 @@ class Archive:
             media = read_media(view, first, last)
             is_final = media.is_durable and not media.missing
             is_final = is_final or view.state is SessionState.SEALED
-            return self._body(media.sections, media.etag, final=is_final), media.missing
+            return self._body(media.sections, media.etag, is_final=is_final), media.missing
 
         return self._with_view(sentinel_id, session_id, read)
 
@@ -137,12 +138,12 @@ class Archive:
             is_sealed = view.state is SessionState.SEALED
             # Only what is durable is listed, so that nothing has to be taken back.
             is_over = view.state is not SessionState.LIVE and all(
-                arrival.segment.late for arrival in view.waiting
+                arrival.segment.is_late for arrival in view.waiting
             )
             text, etag = self._reels.reel(view.stored).playlist(
                 view.session, view.counts, is_over=is_over, is_sealed=is_sealed
             )
-            return self._body((MemorySection([text]),), etag, final=is_sealed)
+            return self._body((MemorySection([text]),), etag, is_final=is_sealed)
 
         return self._with_view(sentinel_id, session_id, read)
 
@@ -155,10 +156,10 @@ class Archive:
         reel = self._reels.reel(view.stored)
         film = reel.film(session, view.counts, view.waiting, last, query)
         is_final = view.state is SessionState.SEALED
-        return self._body(film.sections, film.etag, final=is_final), film.clip
+        return self._body(film.sections, film.etag, is_final=is_final), film.clip
 
-    def _body(self, sections: tuple[Section, ...], etag: str, *, final: bool) -> IBody:
-        return Body(sections, etag=etag, final=final, run_in_pool=self._run_in_pool)
+    def _body(self, sections: tuple[Section, ...], etag: str, *, is_final: bool) -> IBody:
+        return Body(sections, etag=etag, is_final=is_final, run_in_pool=self._run_in_pool)
 
     def _with_view(
         self, sentinel_id: str, session_id: str, read: Callable[[View], T]

@@ -97,7 +97,7 @@ def _is_decodable(
     segment: SegmentRecord, records: SessionRecords, waiting: Iterable[Arrival]
 ) -> bool:
     """True if no sequence is missing between `segment` and the keyframe before it."""
-    if segment.keyframe:
+    if segment.is_keyframe:
         return True
     for reach in _LOOK_BACK:
         low, high = segment.sequence - reach, segment.sequence - 1
@@ -107,7 +107,7 @@ def _is_decodable(
         }
         for arrival in waiting:
             if low <= arrival.segment.sequence <= high:
-                before[arrival.segment.sequence] = arrival.segment.keyframe
+                before[arrival.segment.sequence] = arrival.segment.is_keyframe
         place = high
         while place in before:
             if before[place]:
@@ -115,7 +115,7 @@ def _is_decodable(
             place -= 1
         if place >= low:
             return False
-    return not segment.undecodable
+    return not segment.is_undecodable
 
 
 def _marked(shown: list[SegmentRecord], is_decodable: bool) -> tuple[SegmentRecord, ...]:
@@ -123,12 +123,12 @@ def _marked(shown: list[SegmentRecord], is_decodable: bool) -> tuple[SegmentReco
     marked: list[SegmentRecord] = []
     expected = shown[0].sequence if is_decodable else -1
     for segment in shown:
-        undecodable = not segment.keyframe and segment.sequence != expected
+        undecodable = not segment.is_keyframe and segment.sequence != expected
         expected = -1 if undecodable else segment.sequence + 1
         marked.append(
             segment
-            if segment.undecodable is undecodable
-            else replace(segment, undecodable=undecodable)
+            if segment.is_undecodable is undecodable
+            else replace(segment, is_undecodable=undecodable)
         )
     return tuple(marked)
 
@@ -141,12 +141,12 @@ def _listed(numbers: Iterable[int], timescale: int, *, is_durable: bool) -> Segm
         start_time_us=start_us,
         duration_ms=duration_ms,
         framerate_mhz=rate_mhz,
-        keyframe=bool(flags & KEYFRAME),
-        late=bool(flags & LATE),
-        undecodable=bool(flags & UNDECODABLE),
+        is_keyframe=bool(flags & KEYFRAME),
+        is_late=bool(flags & LATE),
+        is_undecodable=bool(flags & UNDECODABLE),
         size_bytes=size,
         media_time=media_time,
         media_duration=media_ticks(duration_ms, timescale),
         received_time_us=received_us,
-        durable=is_durable,
+        is_durable=is_durable,
     )

@@ -110,7 +110,7 @@ class Recording:
         if not self._is_marked:
             return size
         # Late segments may come in any order; each step back would begin a part.
-        if any(arrival.segment.late for arrival in self._todo):
+        if any(arrival.segment.is_late for arrival in self._todo):
             self._todo = deque(sorted(self._todo, key=lambda arrival: arrival.segment.sequence))
         self._parts.begin()
         while self._todo and size < budget_bytes:
