@@ -1,7 +1,7 @@
 """Every object of the HTTP interface, as a table: live state, recordings, and what is kept.
 
-Every field is always there, null where there is no value. That all of them stand together is one
-idea: they share fields, and whoever looks one up finds the others beside it.
+Every field is always there, null where there is no value. The tables are one idea: they share
+fields, and whoever looks one up finds the others beside it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The table is :data:`TABLE`; ``docs/reference/wire.md`` says the same for people. To make
 bytes of a dict is a format's business (:mod:`vidlink.wire.jsontext`), except that the media of
-:mod:`vidlink.wire.binary` have a header of their own.
+:mod:`vidlink.wire.binary` have a header of their own. The table is one idea, whole in one place.
 """
 
 from __future__ import annotations
