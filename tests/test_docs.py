@@ -1,4 +1,4 @@
-"""Tests of the documentation: its options are those of the commands, and its tests are there."""
+"""Tests of the documentation: its options are those of the commands, and its paths are there."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reference" / "options.md"
 ROW = re.compile(r"\| `--([a-z-]+)( [^`]+)?` \| (?:`([^`]*)`)? *\| ")
 
-#: A file or folder of the tests.
-TEST = re.compile(r"tests/[\w/]+(?:\.py)?")
+#: A file or folder of the tree.
+PATH = re.compile(r"(?<![\w/])(?:tests|vidlink|benchmarks)/[a-z_][\w/]*(?:\.\w+)?")
+#: A row of a table that begins with such a path, which the modules in it stand beside.
+ROW_OF_PATH = re.compile(r"^\| `(vidlink/[\w/]*)[\w.]*`.*", re.MULTILINE)
+MODULE = re.compile(r"`(\w+\.py)`")
 
 # What every command of Twisted's understands, said once at the top of the page.
 EVERYWHERE = {"help", "version"}
@@ -64,13 +67,24 @@ class OptionsPageTests(SynchronousTestCase):
         self.compare("twistd vidlink-sentinel", SentinelOptions())
 
 
-class TestPathsTests(SynchronousTestCase):
-    """The tests that a page names as its witnesses."""
+class PathsTests(SynchronousTestCase):
+    """The modules and tests that a page names."""
 
     def test_are_there(self) -> None:
         """Whatever a page names is a file or a folder of the tree."""
         pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
-        named = {(page, path) for page in pages for path in TEST.findall(page.read_text("utf-8"))}
-        self.assertGreater(len(named), 10)
+        named = {(page, path) for page in pages for path in PATH.findall(page.read_text("utf-8"))}
+        self.assertGreater(len(named), 50)
         lost = [(page.name, path) for page, path in named if not (ROOT / path).exists()]
         self.assertEqual(lost, [])
+
+    def test_stand_together(self) -> None:
+        """A module that is named beside a folder, or beside another module, lies with it."""
+        text = (ROOT / "docs" / "design" / "flow.md").read_text("utf-8")
+        named = [
+            ROOT / row[1].rpartition("/")[0] / name
+            for row in ROW_OF_PATH.finditer(text)
+            for name in MODULE.findall(row[0])
+        ]
+        self.assertGreater(len(named), 20)
+        self.assertEqual([path for path in named if not path.exists()], [])
