@@ -14,6 +14,7 @@ from vidlink.messages import Message
 from vidlink.model import Limits
 from vidlink.relay.hub import Hub
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
+from vidlink.wire.bounds import MAX_MESSAGE_BYTES
 from vidlink.wire.framing import server_frame
 
 #: Messages to a Sentinel that may wait for it to read; one that asks on without is closed.
@@ -89,7 +90,7 @@ class IngestFactory(LinkFactory):
 
     protocol = IngestProtocol
     registration_seconds = REGISTRATION_SECONDS
-    max_message_bytes = 16 * 1024 * 1024
+    max_message_bytes = MAX_MESSAGE_BYTES
     links: set[IngestProtocol]
 
     def __init__(

@@ -15,6 +15,7 @@ from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
 from vidlink.model import Frame
 from vidlink.relay.hub import Hub
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
+from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
 #: So much the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
 #: twice what it is told, for its own books.
@@ -130,7 +131,7 @@ class WatchFactory(LinkFactory):
 
     protocol = WatchProtocol
     registration_seconds = REGISTRATION_SECONDS
-    max_message_bytes = 64 * 1024
+    max_message_bytes = MAX_CONTROL_BYTES
     links: set[WatchProtocol]
 
     def __init__(
