@@ -86,7 +86,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "sentinel.spool": _BASE | {"fmp4", "disk"},
     "sentinel.tap": _BASE | _PUT_TOGETHER | _SENTINEL | {"messages", "dialling"},
     # A client reads what a server writes, in every format; it knows nothing of what is behind.
-    "client": _BASE | {"messages", "wire", "httpjson", "fmp4", "dialling", "timer", "plugins"},
+    "client": _BASE
+    | {"messages", "wire", "httpjson", "fmp4", "dialling", "timer", "disk", "plugins"},
     "commands": _BASE
     | _PUT_TOGETHER
     | {

@@ -136,20 +136,19 @@ class Follow:
             self._start = Place(event.session_id, event.sequence + 1)
         elif isinstance(event, Subscribed):
             self._is_known = True
-        elif isinstance(event, ErrorMessage) and self._is_not_found(event):
-            if not self._is_known:
-                raise NotFound(event.message)
-            self._is_unheard_of = True
-            return Subscribed(self.sentinel_id)
-        elif isinstance(event, Sentinels) and self._is_unheard_of and self._is_in(event):
+        elif isinstance(event, ErrorMessage):
+            if (event.code, event.about) == (NotFound.code, self.sentinel_id):
+                if not self._is_known:
+                    raise NotFound(event.message)
+                self._is_unheard_of = True
+                return Subscribed(self.sentinel_id)
+        elif (
+            isinstance(event, Sentinels)
+            and self._is_unheard_of
+            and any(row.sentinel_id == self.sentinel_id for row in event.sentinels)
+        ):
             self._subscribe(live)
         return event
-
-    def _is_not_found(self, event: ErrorMessage) -> bool:
-        return event.code == NotFound.code and event.about == self.sentinel_id
-
-    def _is_in(self, event: Sentinels) -> bool:
-        return any(row.sentinel_id == self.sentinel_id for row in event.sentinels)
 
 
 def follow(

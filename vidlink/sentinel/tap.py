@@ -124,7 +124,7 @@ def _assemble(options: Options) -> SentinelService:
     now_us = steady_clock(wall_clock_us, time.monotonic)
     capture = Capture(
         _source(options),
-        _encoder_settings(options),
+        _encoder_settings(options).open,
         framerate_mhz=round(options["fps"] * 1000),
         keyframe_interval_seconds=options["keyframe-interval"],
         on_init=lambda init: uplink.initialized(init.data),

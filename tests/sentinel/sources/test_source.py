@@ -9,12 +9,12 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.sentinel.films import FRAMES, film, number_of
+from tests.sentinel.sources.barcodes import read_barcode
 from vidlink.errors import CaptureError, UserMistake
 from vidlink.sentinel.sources.choice import make_source
 from vidlink.sentinel.sources.device import DeviceSource, Throttle
 from vidlink.sentinel.sources.file import PATIENCE_SECONDS, FileSource
 from vidlink.sentinel.sources.pattern import PatternSource
-from vidlink.sentinel.sources.picture import read_barcode
 from vidlink.sentinel.sources.screen import ScreenSource
 
 START = 1_000.0

@@ -40,9 +40,7 @@ class News:
         frame = roster.frames.get(place)
         if frame is None:
             full = self._list_version == NOTHING_SEEN
-            frame = message_frame(
-                self._codec, Sentinels(full, roster.since(self._list_version))
-            )
+            frame = message_frame(self._codec, Sentinels(full, roster.since(self._list_version)))
             roster.frames[place] = frame
         self._list_version = roster.version
         return frame

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import SENTINEL_ID, TEXT, Json
 from vidlink.httpjson.table import Table, record
-from vidlink.model import SENTINEL_ID as SENTINEL_ID_PATTERN
 from vidlink.model import EXACT_LIMIT, SEQUENCE_LIMIT, SESSION_ID, TIME_LIMIT_US
+from vidlink.model import SENTINEL_ID as SENTINEL_ID_PATTERN
 from vidlink.server.api import parameters
 
 
