@@ -10,12 +10,12 @@ from twisted.test.iosim import FakeTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.fmp4.media import encoded
+from tests.fmp4.media import annexb_to_avc, encoded
 from tests.joined import BINARY, JSON, Joined, Peer
 from vidlink.dialling.backoff import LONGEST_SECONDS, UNREACHED_SECONDS, BackOff
 from vidlink.dialling.protocol import LINGER_SECONDS
 from vidlink.errors import BadMessage, GoingAway, NotMedia, Replaced, TooFast
-from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
+from vidlink.fmp4 import read_fragment, read_init
 from vidlink.interfaces import ICapture
 from vidlink.links.uplink.conversation import Uplink
 from vidlink.links.uplink.live import DROPPED_SECONDS, MAX_BACKLOG_BYTES

@@ -185,6 +185,7 @@ def _source(options: Options) -> ISource:
         sentinel_id=options["id"],
         platform=sys.platform,
         environ=os.environ,
+        wall_clock_us=wall_clock_us,
     )
     source.open()
     source.close()

@@ -85,7 +85,8 @@ class IngestFactory(LinkFactory):
 
     The other parameters are those of :class:`~vidlink.server.sockets.link.LinkFactory`.
 
-    :param wall_clock_us: microseconds since the epoch.
+    :param store: where what comes is recorded.
+    :param limits: what a Sentinel may send; None: the usual.
     """
 
     protocol = IngestProtocol
@@ -103,10 +104,8 @@ class IngestFactory(LinkFactory):
         codecs: Iterable[ICodec],
         clock: Any,
     ) -> None:
-        super().__init__(codecs, clock)
-        self.hub = hub
+        super().__init__(hub, wall_clock_us, codecs=codecs, clock=clock)
         self.store = store
-        self.wall_clock_us = wall_clock_us
         self.limits = limits or Limits()
 
     def converse(self, peer: IngestProtocol) -> Ingest:
