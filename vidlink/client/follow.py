@@ -15,14 +15,13 @@ from twisted.internet.task import deferLater
 
 from vidlink.client.inbox import MAX_BYTES
 from vidlink.client.live import Event, Live, connect
-from vidlink.dialling.backoff import BackOff
+from vidlink.dialling.backoff import PATIENT_SECONDS, BackOff
 from vidlink.errors import NotAllowed, NotAuthenticated, NotFound, UserMistake, VidlinkError
 from vidlink.messages import ErrorMessage, Place, Sentinels, StartFrom, Subscribed
 from vidlink.model import Segment, Tier
 
 #: After these the server is asked again no faster than once a minute: nothing changes sooner.
 _PATIENT = (NotAllowed, NotAuthenticated)
-_PATIENT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class Follow:
 
     def _lost(self, error: VidlinkError) -> Lost:
         if isinstance(error, _PATIENT):
-            self._back_off.at_least(_PATIENT_SECONDS)
+            self._back_off.at_least(PATIENT_SECONDS)
         self._pause_seconds = self._back_off.next_seconds()
         return Lost(error, self._pause_seconds)
 
