@@ -14,10 +14,11 @@ from collections.abc import Callable
 from av import VideoFrame
 
 from vidlink.fmp4 import (
-    annexb_to_avc,
     build_sidx,
+    join_avc,
     read_fragment,
     read_init,
+    split_annexb,
     write_fragment,
 )
 from vidlink.fmp4.walk import read_any_fragment
@@ -84,7 +85,7 @@ def segments() -> None:
         "read it (our layout)": lambda: read_fragment(segment, media),
         "read it box by box (any layout)": lambda: read_any_fragment(segment, media),
         "read an initialization segment": lambda: read_init(encoder.init),
-        f"start codes to lengths, {len(packet)} bytes": lambda: annexb_to_avc(packet),
+        f"start codes to lengths, {len(packet)} bytes": lambda: join_avc(split_annexb(packet)),
         "index of ten hours (3,600 entries)": lambda: build_sidx(
             track_id=1, timescale=TIMESCALE, earliest=0, references=hours
         ),

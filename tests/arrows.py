@@ -53,8 +53,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "httpjson": frozenset({"model", "wire.kinds", "wire.schema"}),
     "relay": _BASE | {"bucket"},
     "links": frozenset({"errors", "bucket"}),
-    "links.ingest": _BASE | {"messages", "bucket", "fmp4", "links", "relay"},
-    "links.uplink": _BASE | {"messages", "bucket", "timer", "fmp4"},
+    "links.ingest": _BASE | {"messages", "bucket", "fmp4", "wire.bounds", "links", "relay"},
+    "links.uplink": _BASE | {"messages", "bucket", "timer", "fmp4", "wire.bounds"},
     # What all formats have in common; a format itself is for the taps to choose.
     "links.watch": _BASE | {"messages", "links", "relay", "wire.framing"},
     "store": _BASE | _STORE,
@@ -74,7 +74,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "server.api": _BASE | {"httpjson", "relay.hub", "server.health"},
     "server.api.openapi": frozenset({"model", "errors", "httpjson", "server.api", "server.health"}),
     "server.sockets": _BASE
-    | {"messages", "timer", "wire.framing", "links.ingest", "links.watch", "relay.hub"},
+    | {"messages", "timer", "wire.bounds", "wire.framing"}
+    | {"links.ingest", "links.watch", "relay.hub"},
     "server.health": _BASE | {"relay.hub"},
     "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store"},
     "sentinel": _BASE
@@ -85,7 +86,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "sentinel.spool": _BASE | {"fmp4", "disk"},
     "sentinel.tap": _BASE | _PUT_TOGETHER | _SENTINEL | {"messages", "dialling"},
     # A client reads what a server writes, in every format; it knows nothing of what is behind.
-    "client": _BASE | {"messages", "wire", "httpjson", "fmp4", "dialling", "timer", "plugins"},
+    "client": _BASE
+    | {"messages", "wire", "httpjson", "fmp4", "dialling", "timer", "disk", "plugins"},
     "commands": _BASE
     | _PUT_TOGETHER
     | {

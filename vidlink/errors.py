@@ -241,5 +241,3 @@ CLOSINGS: tuple[type[PeerError], ...] = (
     NoResources,
     GoingAway,
 )
-#: Close codes by error code, for documents, and for a peer that only sees the number.
-CLOSE_CODES: dict[str, int] = {kind.code: kind.close_code for kind in CLOSINGS}

@@ -16,7 +16,7 @@ from vidlink.client.connection import (
     SILENCE_SECONDS,
     ProctorFactory,
 )
-from vidlink.client.formats import MAX_CONTROL_BYTES, viewer_codecs
+from vidlink.client.formats import viewer_codecs
 from vidlink.client.live import Live
 from vidlink.dialling.protocol import LINGER_SECONDS
 from vidlink.errors import BadAnswer, GoingAway, TooSlow, Unreachable
@@ -38,6 +38,7 @@ from vidlink.model import (
     Tier,
 )
 from vidlink.plugins import find_codecs
+from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES
 
 
 class LiveTests(LiveCase):
@@ -181,8 +182,8 @@ class LiveTests(LiveCase):
         self.assertEqual(len(viewer_codecs()), len(find_codecs()))
         for codec in viewer_codecs():
             payload, is_binary = codec.encode(message)
-            self.assertGreater(len(payload), 64 * 1024)
-            self.assertLess(len(payload), MAX_CONTROL_BYTES)
+            self.assertGreater(len(payload), MAX_CONTROL_BYTES)
+            self.assertLess(len(payload), MAX_MESSAGE_BYTES)
             self.assertEqual(codec.decode(payload, is_binary), message)
 
 

@@ -18,6 +18,7 @@ import vidlink
 from vidlink.commands import ls, words
 from vidlink.errors import UserMistake
 from vidlink.model import Cause, Gap, SentinelState, SkipReason
+from vidlink.model.clips import stamp
 
 NOON_US = int(datetime(2026, 7, 1, 12, 0, tzinfo=UTC).timestamp()) * 1_000_000
 
@@ -70,9 +71,9 @@ class WordsTests(SynchronousTestCase):
         """Times are shown by this machine's zone, and in names by UTC."""
         self.assertEqual(words.moment(NOON_US), "2026-07-01 14:00:00")
         self.assertEqual(words.moment(None), "-")
-        self.assertEqual(words.stamp(NOON_US), "20260701T120000Z")
+        self.assertEqual(stamp(NOON_US), "20260701T120000Z")
         for far_us in (2**62, -(2**62)):
-            self.assertIn(str(far_us), words.moment(far_us) + words.stamp(far_us))
+            self.assertIn(str(far_us), words.moment(far_us) + stamp(far_us))
 
     def test_read(self) -> None:
         """Times are read with a zone, by this machine's without one, and as microseconds."""

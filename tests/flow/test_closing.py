@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import media
 from tests.joined import Joined, Peer
-from vidlink.errors import CLOSE_CODES
+from vidlink.errors import CLOSINGS
 from vidlink.links.rate import MESSAGES
 from vidlink.messages import (
     Ack,
@@ -29,7 +29,7 @@ from vidlink.relay.stream import SESSIONS
 from vidlink.server.sockets.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
 from vidlink.server.sockets.liveness import STALL_SECONDS
 
-WORDS = {code: word for word, code in CLOSE_CODES.items()}
+WORDS = {kind.close_code: kind.code for kind in CLOSINGS}
 #: What the protocol closes with by itself (RFC 6455 section 7.4.1), without a word before.
 BY_PROTOCOL = (1002, 1007, 1008, 1009)
 #: What comes with credentials.

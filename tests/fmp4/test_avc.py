@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fmp4.media import encoded
+from tests.fmp4.media import annexb_to_avc, encoded
 from vidlink.errors import NotMedia
-from vidlink.fmp4 import annexb_to_avc, split_annexb, split_avc
+from vidlink.fmp4 import split_annexb, split_avc
 
 UNITS = st.builds(
     # Emulation prevention: no unit holds 00 00 01 or ends in 00 (14496-10, 7.4.1).

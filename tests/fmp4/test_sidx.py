@@ -10,16 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fmp4.media import TIMESCALE, decoded, encoded
+from tests.fmp4.media import TIMESCALE, annexb_to_avc, decoded, encoded, sidx_size
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import (
     MAX_REFERENCE_BYTES,
     MAX_REFERENCE_DURATION,
     SegmentIndex,
-    annexb_to_avc,
     build_sidx,
     read_sidx,
-    sidx_size,
     write_fragment,
 )
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fmp4.media import TIMESCALE, decoded, encoded
-from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init, write_fragment
+from tests.fmp4.media import TIMESCALE, annexb_to_avc, decoded, encoded
+from vidlink.fmp4 import read_fragment, read_init, write_fragment
 
 U32 = st.integers(0, 2**32 - 1)
 WALL_US = st.integers(-60_000_000_000_000, 4_233_000_000_000_000)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from av import VideoFrame
 
-from tests.fmp4.media import TIMESCALE, encoded
-from vidlink.fmp4 import annexb_to_avc, write_fragment
+from tests.fmp4.media import TIMESCALE, annexb_to_avc, encoded
+from vidlink.fmp4 import write_fragment
 
 FRAMES = 12
 FRAME_SECONDS = 0.2

@@ -18,12 +18,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.fmp4.media import encoded
+from tests.fmp4.media import annexb_to_avc, encoded
 from tests.joined import BINARY, Joined, Peer
 from tests.sentinel.test_uplink import URL, ScriptedCapture
 from vidlink.dialling.address import Address, read_address
 from vidlink.dialling.backoff import UNREACHED_SECONDS, BackOff
-from vidlink.fmp4 import annexb_to_avc
 from vidlink.links.uplink.conversation import Uplink
 from vidlink.messages import SentinelRegister
 from vidlink.model import EncodedFrame, Registration

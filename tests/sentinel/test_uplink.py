@@ -8,15 +8,14 @@ from dataclasses import replace
 from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.test.iosim import FakeTransport
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
-from tests.fmp4.media import encoded
+from tests.fmp4.media import annexb_to_avc, encoded
 from tests.joined import BINARY, JSON, Joined, Peer
+from tests.links.uplink.uplinked import FakeCapture
 from vidlink.dialling.backoff import LONGEST_SECONDS, UNREACHED_SECONDS, BackOff
 from vidlink.dialling.protocol import LINGER_SECONDS
 from vidlink.errors import BadMessage, GoingAway, NotMedia, Replaced, TooFast
-from vidlink.fmp4 import annexb_to_avc, read_fragment, read_init
-from vidlink.interfaces import ICapture
+from vidlink.fmp4 import read_fragment, read_init
 from vidlink.links.uplink.conversation import Uplink
 from vidlink.links.uplink.live import DROPPED_SECONDS, MAX_BACKLOG_BYTES
 from vidlink.messages import (
@@ -38,27 +37,13 @@ from vidlink.sentinel.uplink_log import UplinkLog
 URL = "ws://127.0.0.1:8080/ws/sentinel"
 
 
-@implementer(ICapture)
-class ScriptedCapture:
-    """Remembers what it was asked for."""
-
-    def __init__(self) -> None:
-        self.epoch = 0
-        self.asked: list[object] = []
+class ScriptedCapture(FakeCapture):
+    """Remembers when a session was begun, too."""
 
     def begin_session(self) -> int:
-        """Count epochs."""
-        self.epoch += 1
+        """Remember."""
         self.asked.append("session")
-        return self.epoch
-
-    def request_keyframe(self) -> None:
-        """Remember."""
-        self.asked.append("keyframe")
-
-    def set_framerate(self, framerate_mhz: int) -> None:
-        """Remember."""
-        self.asked.append(framerate_mhz)
+        return super().begin_session()
 
 
 class UplinkTests(SynchronousTestCase):

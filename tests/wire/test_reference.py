@@ -337,7 +337,7 @@ class TableTests(SynchronousTestCase):
         """Every close code is there with its word, and no other one."""
         (table,) = (table for table in tables(PAGE) if table[0][0] == "close code")
         written = {row[1].strip("`"): int(row[0]) for row in table[1:]}
-        self.assertEqual(written, errors.CLOSE_CODES)
+        self.assertEqual(written, {kind.code: kind.close_code for kind in errors.CLOSINGS})
 
     def test_error_codes(self) -> None:
         """The errors that leave the connection open are those of requests."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from vidlink.client.failures import broken, closed, refused, words
@@ -81,8 +81,7 @@ class ProctorProtocol(DialledProtocol):
     def connectionMade(self) -> None:
         """Connected; the handshake begins."""
         super().connectionMade()
-        late = f"{self.factory.url} has not answered within {CONNECT_SECONDS:g} s"
-        self.deadline.start(CONNECT_SECONDS, lambda: self._fail(Unreachable(late)))
+        self.deadline.start(CONNECT_SECONDS, lambda: self._fail(self.factory.late()))
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone; where nothing was agreed upon, it matters why."""
@@ -191,22 +190,24 @@ class ProctorFactory(DiallingFactory):
         link.factory = self
         return link
 
+    def late(self) -> Unreachable:
+        """The error of a server that has not answered in time."""
+        return Unreachable(f"{self.url} has not answered within {CONNECT_SECONDS:g} s")
+
     async def reach(self, endpoint: Any) -> ProctorProtocol:
         """Connect.
 
         :raises Unreachable: nobody answers, or not in time.
         """
+
+        def give_up(*_: object) -> NoReturn:
+            raise self.late()
+
         connecting: Deferred[Any] = endpoint.connect(self)
-        timer = self.clock.callLater(CONNECT_SECONDS, connecting.cancel)
         try:
-            link: ProctorProtocol = await connecting
+            link: ProctorProtocol = await connecting.addTimeout(
+                CONNECT_SECONDS, self.clock, give_up
+            )
         except Exception as error:
-            meant = broken(self.url, error)
-            if isinstance(meant, CancelledError) and not timer.active():
-                late = f"{self.url} has not answered within {CONNECT_SECONDS:g} s"
-                raise Unreachable(late) from None
-            raise meant from None
-        finally:
-            if timer.active():
-                timer.cancel()
+            raise broken(self.url, error) from None
         return link

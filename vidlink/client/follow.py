@@ -15,14 +15,13 @@ from twisted.internet.task import deferLater
 
 from vidlink.client.inbox import MAX_BYTES
 from vidlink.client.live import Event, Live, connect
-from vidlink.dialling.backoff import BackOff
+from vidlink.dialling.backoff import PATIENT_SECONDS, BackOff
 from vidlink.errors import NotAllowed, NotAuthenticated, NotFound, UserMistake, VidlinkError
 from vidlink.messages import ErrorMessage, Place, Sentinels, StartFrom, Subscribed
 from vidlink.model import Segment, Tier
 
 #: After these the server is asked again no faster than once a minute: nothing changes sooner.
 _PATIENT = (NotAllowed, NotAuthenticated)
-_PATIENT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class Follow:
 
     def _lost(self, error: VidlinkError) -> Lost:
         if isinstance(error, _PATIENT):
-            self._back_off.at_least(_PATIENT_SECONDS)
+            self._back_off.at_least(PATIENT_SECONDS)
         self._pause_seconds = self._back_off.next_seconds()
         return Lost(error, self._pause_seconds)
 
@@ -136,20 +135,19 @@ class Follow:
             self._start = Place(event.session_id, event.sequence + 1)
         elif isinstance(event, Subscribed):
             self._is_known = True
-        elif isinstance(event, ErrorMessage) and self._is_not_found(event):
-            if not self._is_known:
-                raise NotFound(event.message)
-            self._is_unheard_of = True
-            return Subscribed(self.sentinel_id)
-        elif isinstance(event, Sentinels) and self._is_unheard_of and self._is_in(event):
+        elif isinstance(event, ErrorMessage):
+            if (event.code, event.about) == (NotFound.code, self.sentinel_id):
+                if not self._is_known:
+                    raise NotFound(event.message)
+                self._is_unheard_of = True
+                return Subscribed(self.sentinel_id)
+        elif (
+            isinstance(event, Sentinels)
+            and self._is_unheard_of
+            and any(row.sentinel_id == self.sentinel_id for row in event.sentinels)
+        ):
             self._subscribe(live)
         return event
-
-    def _is_not_found(self, event: ErrorMessage) -> bool:
-        return event.code == NotFound.code and event.about == self.sentinel_id
-
-    def _is_in(self, event: Sentinels) -> bool:
-        return any(row.sentinel_id == self.sentinel_id for row in event.sentinels)
 
 
 def follow(

@@ -6,9 +6,7 @@ from typing import Any
 
 from vidlink.interfaces import ICodec
 from vidlink.plugins import find_codecs
-
-#: The list of a large server is longer than any message that a server takes.
-MAX_CONTROL_BYTES = 16 * 1024 * 1024
+from vidlink.wire.bounds import MAX_MESSAGE_BYTES
 
 
 def viewer_codecs() -> tuple[ICodec, ...]:
@@ -24,4 +22,4 @@ def _roomy(codec: ICodec) -> ICodec:
     kind: Any = type(codec)
     # A format of somebody else's may not say.
     has_bound = getattr(codec, "max_control_bytes", None) is None
-    return codec if has_bound else kind(max_control_bytes=MAX_CONTROL_BYTES)
+    return codec if has_bound else kind(max_control_bytes=MAX_MESSAGE_BYTES)

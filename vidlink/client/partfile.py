@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from vidlink.client.history import Film
+from vidlink.disk import Disk
 from vidlink.errors import UserMistake
 from vidlink.model import ClipQuery
 
@@ -49,8 +50,9 @@ class PartFile:
         self.offset = 0
         self.etag: str | None = None
         self.size_bytes: int | None = None
-        self._descriptor = self._do(self._open)
-        self._do(self._resume)
+        with self._writing():
+            self._descriptor = self._open()
+            self._resume()
 
     @property
     def is_whole(self) -> bool:
@@ -60,22 +62,36 @@ class PartFile:
     def begin(self, film: Film) -> None:
         """Bytes will come: note of what, and let go of what they replace."""
         self.etag, self.size_bytes, self.offset = film.etag, film.size_bytes, film.offset
-        self._do(lambda: os.ftruncate(self._descriptor, film.offset))
-        self._do(lambda: self._note_path.write_text(json.dumps(self._note()), "utf-8"))
+        note = {"wanted": asdict(self.wanted), "etag": self.etag, "size": self.size_bytes}
+        with self._writing():
+            os.ftruncate(self._descriptor, film.offset)
+            self._note_path.write_text(json.dumps(note), "utf-8")
 
     def write(self, data: bytes) -> None:
         """Write the next bytes."""
-        self._do(lambda: self._write(data))
+        rest = memoryview(data)
+        with self._writing():
+            while rest:
+                # The kernel may take less than it is given, such as before the disk is full.
+                size = os.pwrite(self._descriptor, rest, self.offset)
+                self.offset += size
+                rest = rest[size:]
         self._on_bytes(len(data))
 
     def finish(self) -> None:
         """Put the file, whole and right, durably where it belongs."""
-        self._do(self._finish)
+        with self._writing():
+            os.fsync(self._descriptor)
+            os.replace(self.part_path, self.path)
+            self._note_path.unlink(missing_ok=True)
+            Disk().sync_folder(str(self.path.parent))
+            self.close()
 
     def forget(self) -> None:
         """Let the next run begin anew: what has come is of no use."""
         self.offset = 0
-        self._do(lambda: self._note_path.unlink(missing_ok=True))
+        with self._writing():
+            self._note_path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of it; what has come stays. May be called twice."""
@@ -107,38 +123,12 @@ class PartFile:
         if _is_same(begun, self.wanted) and held <= size:
             self.wanted, self.etag, self.size_bytes, self.offset = begun, etag, size, held
 
-    def _note(self) -> dict[str, Any]:
-        return {"wanted": asdict(self.wanted), "etag": self.etag, "size": self.size_bytes}
-
-    def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            # The kernel may take less than it is given, such as before the disk is full.
-            size = os.pwrite(self._descriptor, rest, self.offset)
-            self.offset += size
-            rest = rest[size:]
-
-    def _finish(self) -> None:
-        os.fsync(self._descriptor)
-        os.replace(self.part_path, self.path)
-        self._note_path.unlink(missing_ok=True)
-        sync_folder(self.path.parent)
-        self.close()
-
-    def _do(self, act: Callable[[], Any]) -> Any:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            return act()
+            yield
         except OSError as error:
             raise UserMistake(f"cannot write {self.part_path}: {error.strerror}") from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_same(begun: SessionClip, wanted: SessionClip) -> bool:

@@ -76,9 +76,13 @@ class Splice:
             return b""
         data = bytearray(segment.data)
         info = read_fragment(bytes(data), self._media)
-        if self._is_there(segment):
-            return b""
-        if not self._follows(segment):
+        # None: of another session than the one before.
+        step = None
+        if self._place is not None and segment.session_id == self._place[0]:
+            step = segment.sequence - self._place[1]
+            if step <= 0:
+                return b""
+        if step != 1 and (step is None or self._tier is not Tier.KEYFRAMES):
             self._ticks_off = info.decode_time - self.end_ticks
         try:
             rebase_fragment(memoryview(data), self._ticks_off, self._media.timescale)
@@ -87,15 +91,3 @@ class Splice:
         self._place = segment.session_id, segment.sequence
         self.end_ticks = info.decode_time - self._ticks_off + info.duration
         return bytes(data)
-
-    def _is_there(self, segment: Segment) -> bool:
-        if self._place is None or segment.session_id != self._place[0]:
-            return False
-        return segment.sequence <= self._place[1]
-
-    def _follows(self, segment: Segment) -> bool:
-        """True if its time goes on from the one before."""
-        if self._place is None or segment.session_id != self._place[0]:
-            return False
-        step = segment.sequence - self._place[1]
-        return step == 1 or (step > 1 and self._tier is Tier.KEYFRAMES)

@@ -57,6 +57,21 @@ class AskingOptions(AnywhereOptions):
         super().__init__()
         self["server"] = os.environ.get(VARIABLE) or self["server"]
 
+    def check_names(self) -> None:
+        """Check whichever of sentinel, session and group there is.
+
+        :raises UserMistake: if it cannot be the name of one.
+        """
+        sentinel, session, group = map(self.get, ("sentinel", "session", "group"))
+        if sentinel is not None and not is_sentinel_id(sentinel):
+            raise UserMistake(f"{sentinel!r} is no sentinel's id; 'vidlink ls' lists them")
+        if session is not None and not is_session_id(session):
+            raise UserMistake(f"{session!r} is no session's id; 'vidlink ls SENTINEL' lists them")
+        try:
+            NAME.dump(group or "")
+        except Misfit as misfit:
+            raise UserMistake(f"--group takes {misfit.expected}, not {excerpt(group)}") from None
+
 
 class RangeOptions(AskingOptions):
     """The same for a command that takes a range of time."""
@@ -76,35 +91,3 @@ class RangeOptions(AskingOptions):
                 self[name] = read_moment(self[name], f"--{name}")
         if None not in (self["from"], self["to"]) and self["from"] >= self["to"]:
             raise UserMistake("--from has to be before --to")
-
-
-def checked_sentinel(text: str) -> str:
-    """`text`, if it may name a Sentinel.
-
-    :raises UserMistake: if it may not.
-    """
-    if not is_sentinel_id(text):
-        raise UserMistake(f"{text!r} is no sentinel's id; 'vidlink ls' lists them")
-    return text
-
-
-def checked_group(text: str) -> str:
-    """`text`, if it may name a group.
-
-    :raises UserMistake: if it may not.
-    """
-    try:
-        NAME.dump(text)
-    except Misfit as misfit:
-        raise UserMistake(f"--group takes {misfit.expected}, not {excerpt(text)}") from None
-    return text
-
-
-def checked_session(text: str) -> str:
-    """`text`, if it may name a session.
-
-    :raises UserMistake: if it may not.
-    """
-    if not is_session_id(text):
-        raise UserMistake(f"{text!r} is no session's id; 'vidlink ls SENTINEL' lists them")
-    return text

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.commands.asking import AskingOptions, checked_sentinel, checked_session
-from vidlink.commands.output import tell
-from vidlink.commands.running import complain, run_with_history
+from vidlink.commands.asking import AskingOptions
+from vidlink.commands.running import asking, complain
 from vidlink.commands.words import count, moment, read_moment, size
 from vidlink.errors import (
     Answered,
@@ -45,25 +45,15 @@ class Options(AskingOptions):
 
     def parseArgs(self, sentinel: str = "", session: str | None = None) -> None:
         """A sentinel, and maybe one of its sessions."""
-        self["sentinel"] = checked_sentinel(sentinel)
-        self["session"] = None if session is None else checked_session(session)
+        self["sentinel"], self["session"] = sentinel, session
 
     def postOptions(self) -> None:
         """Either a session or a time."""
+        self.check_names()
         if self["before"] is not None:
             self["before"] = read_moment(self["before"], "--before")
         if (self["session"] is None) == (self["before"] is None):
             raise UserMistake("name a session, or give --before a time")
-
-
-def run(options: Options) -> int:
-    """Delete what is wanted; a line on standard output for each receipt.
-
-    :raises VidlinkError: if there is no such session, or no server, or it does not allow it.
-    """
-    return run_with_history(
-        options["server"], lambda history, _: delete_all(options, history, tell, _agrees)
-    )
 
 
 async def delete_all(
@@ -142,3 +132,6 @@ def _agrees(question: str) -> bool:
         raise UserMistake("nobody can be asked here; give --yes if this is meant")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+run = asking(partial(delete_all, agrees=_agrees))

@@ -14,12 +14,7 @@ from twisted.internet.defer import CancelledError
 from vidlink.client import History
 from vidlink.client.download import Downloaded, fetch, verify
 from vidlink.client.partfile import PartFile
-from vidlink.commands.asking import (
-    RangeOptions,
-    checked_group,
-    checked_sentinel,
-    checked_session,
-)
+from vidlink.commands.asking import RangeOptions
 from vidlink.commands.output import tell
 from vidlink.commands.plan import Job, Wish, plan
 from vidlink.commands.progress import Progress
@@ -60,12 +55,7 @@ class Options(RangeOptions):
         """Check all of it."""
         if (self["sentinel"] is None) == (self["group"] is None):
             raise UserMistake("say which SENTINEL, or which --group, and not both")
-        if self["sentinel"] is not None:
-            checked_sentinel(self["sentinel"])
-        if self["group"] is not None:
-            checked_group(self["group"])
-        if self["session"] is not None:
-            checked_session(self["session"])
+        self.check_names()
         self.read_range()
 
     def wish(self) -> Wish:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.commands.asking import AskingOptions, checked_sentinel, checked_session
-from vidlink.commands.output import tell
-from vidlink.commands.running import run_with_history
+from vidlink.commands.asking import AskingOptions
+from vidlink.commands.running import asking
 from vidlink.commands.words import moment, shown
 from vidlink.errors import Answered, UserMistake
 
@@ -31,22 +30,13 @@ class Options(AskingOptions):
 
     def parseArgs(self, sentinel: str = "", session: str = "") -> None:
         """A sentinel and one of its sessions."""
-        self["sentinel"] = checked_sentinel(sentinel)
-        self["session"] = checked_session(session)
+        self["sentinel"], self["session"] = sentinel, session
 
     def postOptions(self) -> None:
         """A reason has to be one."""
+        self.check_names()
         if not 0 < len(self["reason"]) <= 200:
             raise UserMistake("--reason takes 1 to 200 characters")
-
-
-def run(options: Options) -> int:
-    """Hold or release it.
-
-    :raises ~vidlink.errors.VidlinkError: if there is no such session, or no server, or it does
-        not allow it.
-    """
-    return run_with_history(options["server"], lambda history, _: hold(options, history, tell))
 
 
 async def hold(options: Options, history: History, put: Callable[[str], None]) -> int:
@@ -62,3 +52,6 @@ async def hold(options: Options, history: History, put: Callable[[str], None]) -
     else:
         put(f"{session_id} is held since {moment(found.time_us)}: {shown(found.reason)}")
     return 0
+
+
+run = asking(hold)

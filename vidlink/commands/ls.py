@@ -9,9 +9,8 @@ from dataclasses import replace
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.commands.asking import RangeOptions, checked_group, checked_sentinel
-from vidlink.commands.output import tell
-from vidlink.commands.running import run_with_history
+from vidlink.commands.asking import RangeOptions
+from vidlink.commands.running import asking
 from vidlink.commands.table import Row, put_table
 from vidlink.commands.words import age, gap_lines, length, missing_words, moment, rate, shown, size
 from vidlink.errors import NotFound, UserMistake
@@ -71,22 +70,11 @@ class Options(RangeOptions):
 
     def postOptions(self) -> None:
         """Check all of it."""
-        if self["sentinel"] is not None:
-            checked_sentinel(self["sentinel"])
-        if self["group"] is not None:
-            checked_group(self["group"])
+        self.check_names()
         self.read_range()
         self.number("limit", int, 0, MAX_SESSIONS)
         if self["from"] is not None or self["to"] is not None:
             self["sessions"] = 1
-
-
-def run(options: Options) -> int:
-    """List what is wanted on standard output.
-
-    :raises ~vidlink.errors.VidlinkError: if there is no such Sentinel, or no server.
-    """
-    return run_with_history(options["server"], lambda history, _: list_all(options, history, tell))
 
 
 async def list_all(options: Options, history: History, put: Callable[[str], None]) -> int:
@@ -180,3 +168,6 @@ def session_row(record: SessionRecord, now_us: int) -> Row:
         size(record.size_bytes),
         missing_words(record.gaps),
     )
+
+
+run = asking(list_all)

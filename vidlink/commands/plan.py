@@ -8,9 +8,9 @@ from pathlib import Path
 
 from vidlink.client import History
 from vidlink.client.partfile import SessionClip
-from vidlink.commands.words import stamp
 from vidlink.errors import NotFound
 from vidlink.model import ClipQuery, SessionQuery, SessionRecord, SessionState
+from vidlink.model.clips import stamp
 
 _PAGE = 1_000
 

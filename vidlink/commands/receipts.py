@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.commands.asking import AskingOptions, checked_sentinel
-from vidlink.commands.output import tell
+from vidlink.commands.asking import AskingOptions
 from vidlink.commands.retention import REASONS
-from vidlink.commands.running import run_with_history
+from vidlink.commands.running import asking
 from vidlink.commands.table import Row, put_table
 from vidlink.commands.words import moment, shown, size
 from vidlink.httpjson.objects import RECEIPT
@@ -36,19 +35,12 @@ class Options(AskingOptions):
 
     def parseArgs(self, sentinel: str | None = None) -> None:
         """A sentinel, whose receipts alone are listed then."""
-        self["sentinel"] = None if sentinel is None else checked_sentinel(sentinel)
+        self["sentinel"] = sentinel
 
     def postOptions(self) -> None:
-        """Check the limit."""
+        """Check all of it."""
+        self.check_names()
         self.number("limit", int, 0, MAX_RECEIPTS)
-
-
-def run(options: Options) -> int:
-    """List them on standard output.
-
-    :raises ~vidlink.errors.VidlinkError: if there is no server.
-    """
-    return run_with_history(options["server"], lambda history, _: list_all(options, history, tell))
 
 
 async def list_all(options: Options, history: History, put: Callable[[str], None]) -> int:
@@ -83,3 +75,6 @@ def _row(receipt: Receipt) -> Row:
         REASONS[receipt.reason],
         shown(receipt.by),
     )
+
+
+run = asking(list_all)

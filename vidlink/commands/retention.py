@@ -8,8 +8,7 @@ from typing import ClassVar
 
 from vidlink.client import History
 from vidlink.commands.asking import AskingOptions
-from vidlink.commands.output import tell
-from vidlink.commands.running import run_with_history
+from vidlink.commands.running import asking
 from vidlink.commands.table import put_table
 from vidlink.commands.words import count, length, moment, size
 from vidlink.httpjson.objects import DUE
@@ -43,14 +42,6 @@ class Options(AskingOptions):
     def postOptions(self) -> None:
         """Check the limit."""
         self.number("limit", int, 1, 1_000)
-
-
-def run(options: Options) -> int:
-    """Show it on standard output.
-
-    :raises ~vidlink.errors.VidlinkError: if there is no server.
-    """
-    return run_with_history(options["server"], lambda history, _: show(options, history, tell))
 
 
 async def show(options: Options, history: History, put: Callable[[str], None]) -> int:
@@ -99,3 +90,6 @@ def policy_lines(found: Retention) -> list[str]:
         f"there are {count(totals.sessions, 'session')}{held}, {size(totals.bytes)}; "
         f"the disk has {size(found.free_bytes)} left",
     ]
+
+
+run = asking(show)

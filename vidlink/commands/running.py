@@ -12,10 +12,12 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 from vidlink.client import History, open_history
-from vidlink.commands.output import log_warnings
+from vidlink.commands.output import log_warnings, tell
 from vidlink.daemon import prepare
 
 Main = Callable[[Any], Coroutine[Deferred[Any], Any, int]]
+#: Takes one line.
+Put = Callable[[str], None]
 
 #: As a shell has it for what SIGINT has ended.
 INTERRUPTED = 130
@@ -53,6 +55,18 @@ def run_with_history(server: str, work: Callable[[History, Any], Coroutine[Any, 
             await history.close()
 
     return run_in_reactor(main)
+
+
+def asking(work: Callable[[Any, History, Put], Coroutine[Any, Any, int]]) -> Callable[[Any], int]:
+    """The command that does ``work(options, history, put)``, and puts on standard output.
+
+    :raises ~vidlink.errors.VidlinkError: when it runs: as `work` does, and without a server.
+    """
+
+    def run(options: Any) -> int:
+        return run_with_history(options["server"], lambda history, _: work(options, history, tell))
+
+    return run
 
 
 class _Run:

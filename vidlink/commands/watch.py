@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from twisted.internet.defer import CancelledError, Deferred
 
 from vidlink.client import Lost, OtherPicture, Splice, follow, open_history
-from vidlink.commands.asking import AskingOptions, checked_sentinel
+from vidlink.commands.asking import AskingOptions
 from vidlink.commands.pipe import NobodyReads, Pipe
 from vidlink.commands.running import complain, run_in_reactor
 from vidlink.commands.words import SKIPPED, age, count, shown
@@ -53,7 +53,7 @@ class Options(AskingOptions):
         """Check all of it."""
         if not self["sentinel"]:
             raise UserMistake("say which sentinel; 'vidlink ls' lists them")
-        checked_sentinel(self["sentinel"])
+        self.check_names()
         self.number("seconds", float, 0, MAX_SECONDS)
         self.word("tier", Tier)
         self.word("from", StartFrom)

@@ -85,14 +85,6 @@ def moment(time_us: int | None) -> str:
         return f"{time_us} us"
 
 
-def stamp(time_us: int) -> str:
-    """A time for a file's name: ``20260701T093000Z``."""
-    try:
-        return (_EPOCH + time_us * _MICROSECOND).strftime("%Y%m%dT%H%M%SZ")
-    except OverflowError:
-        return f"{time_us}us"
-
-
 def shown(text: str) -> str:
     """`text` of somebody else's, without what a terminal would obey."""
     return UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -9,6 +9,8 @@ FIRST_SECONDS, LONGEST_SECONDS = 0.5, 30.0
 #: The longest wait where nobody was there to be asked: it costs nobody anything, and once there
 #: is a network again people wait for their pictures.
 UNREACHED_SECONDS = 3.0
+#: The shortest wait after an answer that will not be another one sooner.
+PATIENT_SECONDS = 60.0
 
 
 class BackOff:

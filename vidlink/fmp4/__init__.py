@@ -7,7 +7,6 @@ Here belongs whatever knows the layout of a box; standard library only. Pictures
 from vidlink.fmp4.avc import (
     IDR,
     PARAMETER_SETS,
-    annexb_to_avc,
     join_avc,
     split_annexb,
     split_avc,
@@ -24,7 +23,6 @@ from vidlink.fmp4.sidx import (
     SegmentIndex,
     build_sidx,
     read_sidx,
-    sidx_size,
 )
 from vidlink.fmp4.walk import FragmentInfo
 from vidlink.fmp4.write import write_fragment
@@ -38,7 +36,6 @@ __all__ = [
     "FragmentInfo",
     "MediaInfo",
     "SegmentIndex",
-    "annexb_to_avc",
     "build_sidx",
     "iter_boxes",
     "join_avc",
@@ -49,7 +46,6 @@ __all__ = [
     "rebase_fragment",
     "sample_description",
     "shift_producer_time",
-    "sidx_size",
     "split_annexb",
     "split_avc",
     "unit_type",

@@ -64,11 +64,3 @@ def join_avc(units: list[bytes]) -> bytes:
         if unit[0] & 31 not in _LEFT_OUT:
             pieces += len(unit).to_bytes(4, "big"), unit
     return b"".join(pieces)
-
-
-def annexb_to_avc(packet: bytes) -> bytes:
-    """One encoder packet in Annex B form as one MP4 sample; see `join_avc` for what is left out.
-
-    :raises NotMedia: if it does not begin with a start code.
-    """
-    return join_avc(split_annexb(packet))

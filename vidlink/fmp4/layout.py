@@ -12,9 +12,9 @@ VERSION_1 = 0x0100_0000
 DEFAULT_BASE_IS_MOOF = 0x02_0000
 OFFSET_DURATION_SIZE_FLAGS = 0x701
 #: Sample flags (8.8.3.1) of an IDR: depends on no other frame.
-SYNC = 0x0200_0000
+SYNC_FLAGS = 0x0200_0000
 #: Sample flags of any other frame: depends on others, is no sync sample.
-NOT_SYNC = 0x0101_0000
+NON_SYNC_FLAGS = 0x0101_0000
 
 #: Header; version and flags, track, NTP seconds, NTP fraction, decode time.
 PRFT = Struct(">QIIIIQ")

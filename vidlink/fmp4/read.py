@@ -10,7 +10,7 @@ from __future__ import annotations
 from vidlink.fmp4 import layout
 from vidlink.fmp4.init import MediaInfo
 from vidlink.fmp4.ntp import us_from_ntp
-from vidlink.fmp4.walk import MAX_MEDIA_TIME, NOT_SYNC, FragmentInfo, read_any_fragment
+from vidlink.fmp4.walk import MAX_MEDIA_TIME, NON_SYNC_BIT, FragmentInfo, read_any_fragment
 from vidlink.model import Octets
 
 # fmt: off
@@ -63,7 +63,7 @@ def _read_own(data: Octets, media: MediaInfo) -> FragmentInfo | None:
         duration,
         duration,
         1,
-        not sample_flags & NOT_SYNC,
+        not sample_flags & NON_SYNC_BIT,
         layout.PRFT.size,
         us_from_ntp(seconds, fraction),
     )

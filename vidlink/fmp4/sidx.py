@@ -41,11 +41,6 @@ class SegmentIndex:
     references: tuple[tuple[int, int, bool], ...]
 
 
-def sidx_size(count: int) -> int:
-    """The size in bytes of what `build_sidx` gives for `count` references."""
-    return _HEAD.size + _ENTRY.size * _entries(count)
-
-
 def build_sidx(
     *,
     track_id: int,
@@ -110,17 +105,9 @@ def read_sidx(box: Octets) -> SegmentIndex:
     return SegmentIndex(track_id, timescale, earliest, offset, references)
 
 
-def _merged_together(count: int) -> int:
-    return max(1, -(-count // MAX_ENTRIES))
-
-
-def _entries(count: int) -> int:
-    return -(-count // _merged_together(count))
-
-
 def _merge(references: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
-    together = _merged_together(len(references))
-    if together == 1:
+    together = -(-len(references) // MAX_ENTRIES)
+    if together <= 1:
         return references
     groups = (references[i : i + together] for i in range(0, len(references), together))
     return [(sum(r[0] for r in group), sum(r[1] for r in group), group[0][2]) for group in groups]

@@ -24,7 +24,7 @@ MAX_BEFORE_MOOF = 16
 
 _BEFORE_MOOF = frozenset((b"styp", b"prft", b"sidx", b"emsg"))
 #: The bit of the sample flags (8.8.3.1) that says: not a place to begin.
-NOT_SYNC = 0x0001_0000
+NON_SYNC_BIT = 0x0001_0000
 
 _TFHD_BASE_OFFSET, _TFHD_DESCRIPTION = 0x01, 0x02
 _TFHD_DURATION, _TFHD_SIZE, _TFHD_FLAGS, _TFHD_OPTIONAL = 0x08, 0x10, 0x20, 0x3B
@@ -241,4 +241,4 @@ def _run(
         (sample_flags,) = _U32(data, table - 4)
     elif flags & _TRUN_FLAGS:
         sample_flags = values[column]
-    return count, length, duration, not sample_flags & NOT_SYNC, place, total
+    return count, length, duration, not sample_flags & NON_SYNC_BIT, place, total

@@ -30,7 +30,7 @@ def write_fragment(
         bits, `decode_time` 64.
     """
     size = len(data)
-    flags = layout.SYNC if keyframe else layout.NOT_SYNC
+    flags = layout.SYNC_FLAGS if keyframe else layout.NON_SYNC_FLAGS
     # fmt: off
     head = layout.MOOF.pack(
         layout.MOOF_HEADER,

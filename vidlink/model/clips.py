@@ -1,8 +1,11 @@
-"""A time range of a recording, as it is asked for and as it is found."""
+"""A time range of a recording, as it is asked for and as it is found, and in the name of a file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +33,11 @@ class Clip:
     start_time_us: int
     end_time_us: int
     rebased_ticks: int
+
+
+def stamp(time_us: int) -> str:
+    """A time for a file's name, such as ``20260701T093000Z``; any number will do."""
+    try:
+        return (_EPOCH + timedelta(microseconds=time_us)).strftime("%Y%m%dT%H%M%SZ")
+    except OverflowError:
+        return f"{time_us}us"

@@ -124,7 +124,7 @@ def _assemble(options: Options) -> SentinelService:
     now_us = steady_clock(wall_clock_us, time.monotonic)
     capture = Capture(
         _source(options),
-        _encoder_settings(options),
+        _encoder_settings(options).open,
         framerate_mhz=round(options["fps"] * 1000),
         keyframe_interval_seconds=options["keyframe-interval"],
         on_init=lambda init: uplink.initialized(init.data),
@@ -185,6 +185,7 @@ def _source(options: Options) -> ISource:
         sentinel_id=options["id"],
         platform=sys.platform,
         environ=os.environ,
+        wall_clock_us=wall_clock_us,
     )
     source.open()
     source.close()

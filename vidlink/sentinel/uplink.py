@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vidlink.dialling.backoff import BackOff
+from vidlink.dialling.backoff import PATIENT_SECONDS, BackOff
 from vidlink.dialling.factory import DiallingFactory
 from vidlink.dialling.protocol import DialledProtocol
 from vidlink.errors import (
@@ -41,7 +41,6 @@ UNSENT_OPTION: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 BROKEN_CODES = (1002, 1007, 1008, 1009)
 #: After these, too, the server is asked again no faster than once a minute: nothing changes sooner.
 PATIENT = (IdInUse, Replaced, NotAllowed, NotAuthenticated, BadMessage, NotMedia, TooFast)
-PATIENT_SECONDS = 60.0
 
 
 @implementer(IServerPeer, IPushProducer)

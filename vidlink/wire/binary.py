@@ -24,7 +24,7 @@ from vidlink.model import (
     is_sentinel_id,
     is_session_id,
 )
-from vidlink.wire.bounds import MAX_CONTROL_BYTES
+from vidlink.wire.bounds import BoundedCodec
 from vidlink.wire.kinds import excerpt
 from vidlink.wire.schema import (
     MAX_SAID_FRAMERATE_MHZ,
@@ -46,19 +46,12 @@ _HEADER_SIZE = HEADER.size
 
 
 @implementer(ICodec)
-class BinaryCodec:
-    """``vidlink.v1.binary``.
-
-    :param max_control_bytes: the longest text taken; more than the default is for viewers,
-        because the list of a large server is longer.
-    """
+class BinaryCodec(BoundedCodec):
+    """``vidlink.v1.binary``."""
 
     name = "vidlink.v1.binary"
     rank = 0
     is_canonical = True
-
-    def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
-        self.max_control_bytes = max_control_bytes
 
     def encode(self, message: Message) -> tuple[bytes, bool]:
         """Media as binary frame, everything else as text."""

@@ -10,3 +10,14 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 16
 #: Maps, lists and their elements in a message that is larger than control may be.
 MAX_MEDIA_PARTS = 256
+
+
+class BoundedCodec:
+    """The bound of a message without media, which all formats here have.
+
+    :param max_control_bytes: the longest such message taken; more than the default is for
+        viewers, because the list of a large server is longer.
+    """
+
+    def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
+        self.max_control_bytes = max_control_bytes

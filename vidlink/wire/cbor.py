@@ -11,25 +11,18 @@ from zope.interface import implementer
 from vidlink.errors import BadMessage
 from vidlink.interfaces import ICodec
 from vidlink.messages import Message
-from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
+from vidlink.wire.bounds import MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES, BoundedCodec
 from vidlink.wire.schema import MEDIA_WORDS, from_plain, to_plain, word_of
 from vidlink.wire.strictcbor import load_cbor
 
 
 @implementer(ICodec)
-class CborCodec:
-    """``vidlink.v1.cbor``.
-
-    :param max_control_bytes: the longest message taken that is not media; more than the default
-        is for viewers, because the list of a large server is longer.
-    """
+class CborCodec(BoundedCodec):
+    """``vidlink.v1.cbor``."""
 
     name = "vidlink.v1.cbor"
     rank = 1
     is_canonical = False
-
-    def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
-        self.max_control_bytes = max_control_bytes
 
     def encode(self, message: Message) -> tuple[bytes, bool]:
         """The map of `message`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from struct import Struct
 
 from vidlink.interfaces import ICodec
+from vidlink.messages import Message
 from vidlink.model import Frame, Octets
 
 _FIN = 0x80
@@ -25,6 +26,11 @@ def server_frame(payload: Octets, is_binary: bool) -> Frame:
     if size < 1 << 16:
         return Frame(_MEDIUM.pack(first, 126, size), payload)
     return Frame(_LONG.pack(first, 127, size), payload)
+
+
+def message_frame(codec: ICodec, message: Message) -> Frame:
+    """`message` from a server, in the format of `codec`."""
+    return server_frame(*codec.encode(message))
 
 
 def negotiate(offered: Sequence[str], codecs: Iterable[ICodec]) -> ICodec | None:

@@ -13,26 +13,19 @@ from zope.interface import implementer
 from vidlink.errors import BadMessage
 from vidlink.interfaces import ICodec
 from vidlink.messages import Message
-from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
+from vidlink.wire.bounds import MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES, BoundedCodec
 from vidlink.wire.kinds import ABSENT, excerpt
 from vidlink.wire.schema import MEDIA_WORDS, from_plain, to_plain, word_of
 from vidlink.wire.strictjson import dump_json, load_json
 
 
 @implementer(ICodec)
-class JsonCodec:
-    """``vidlink.v1.json``.
-
-    :param max_control_bytes: the longest text taken that is not media; more than the default
-        is for viewers, because the list of a large server is longer.
-    """
+class JsonCodec(BoundedCodec):
+    """``vidlink.v1.json``."""
 
     name = "vidlink.v1.json"
     rank = 3
     is_canonical = False
-
-    def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
-        self.max_control_bytes = max_control_bytes
 
     def encode(self, message: Message) -> tuple[bytes, bool]:
         """The text of `message`."""

@@ -17,7 +17,7 @@ from vidlink.errors import BadMessage
 from vidlink.interfaces import ICodec
 from vidlink.messages import Message
 from vidlink.wire import vidlink_pb2
-from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
+from vidlink.wire.bounds import MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES, BoundedCodec
 from vidlink.wire.protoshapes import Shape
 from vidlink.wire.schema import MEDIA_WORDS, TABLE, Said, load_said, to_plain
 from vidlink.wire.strictproto import fields
@@ -41,19 +41,12 @@ _HAS_MEDIA = {
 
 
 @implementer(ICodec)
-class ProtobufCodec:
-    """``vidlink.v1.protobuf``.
-
-    :param max_control_bytes: the longest message taken that is not media; more than the default
-        is for viewers, because the list of a large server is longer.
-    """
+class ProtobufCodec(BoundedCodec):
+    """``vidlink.v1.protobuf``."""
 
     name = "vidlink.v1.protobuf"
     rank = 2
     is_canonical = False
-
-    def __init__(self, max_control_bytes: int = MAX_CONTROL_BYTES) -> None:
-        self.max_control_bytes = max_control_bytes
 
     def encode(self, message: Message) -> tuple[bytes, bool]:
         """The envelope of `message`."""

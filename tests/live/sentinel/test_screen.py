@@ -163,7 +163,7 @@ class ScreenCaptureTests(SynchronousTestCase):
         self.heard: Queue[tuple[Callable[..., Any], tuple[Any, ...]]] = Queue()
         self.capture = Capture(
             ScreenSource("x11grab", self.screen.display),
-            EncoderSettings("libx264", max_width=400),
+            EncoderSettings("libx264", max_width=400).open,
             framerate_mhz=5_000,
             keyframe_interval_seconds=10.0,
             on_init=lambda init: self.told.append(init),

@@ -85,7 +85,7 @@ class Studio:
         self.reactor: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self.capture = Capture(
             self.source,
-            self.encoders,
+            self.encoders.open,
             framerate_mhz=framerate_mhz,
             keyframe_interval_seconds=keyframe_interval_seconds,
             on_init=self.heard.append,

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fmp4.media import frames_of
+from tests.sentinel.sources.barcodes import crc16, read_barcode
 from vidlink.fmp4 import write_fragment
 from vidlink.model import SENTINEL_ID
 from vidlink.sentinel.capture.encoder import TIMESCALE
 from vidlink.sentinel.capture.encoders import EncoderSettings
 from vidlink.sentinel.sources import glyphs
-from vidlink.sentinel.sources.picture import Barcode, PatternPicture, read_barcode
+from vidlink.sentinel.sources.picture import Barcode, PatternPicture
 
 NOW_US = 1_767_225_600_123_456
 
@@ -25,15 +26,6 @@ def read(picture: VideoFrame) -> Barcode | None:
     """The bar code of a picture."""
     luma = picture.planes[0]
     return read_barcode(bytes(luma), picture.width, picture.height, luma.line_size)
-
-
-def crc16(data: bytes) -> int:
-    """CRC-16 as the documentation describes it, by long division."""
-    remainder = int.from_bytes(data, "big") << 16 ^ 0xFFFF << 8 * len(data)
-    for bit in range(8 * len(data) + 15, 15, -1):
-        if remainder >> bit & 1:
-            remainder ^= 0x11021 << bit - 16
-    return remainder
 
 
 def read_as_documented(picture: VideoFrame) -> tuple[int, int] | None:

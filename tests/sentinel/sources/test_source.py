@@ -9,12 +9,13 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.sentinel.films import FRAMES, film, number_of
+from tests.sentinel.sources.barcodes import read_barcode
+from vidlink.daemon import wall_clock_us
 from vidlink.errors import CaptureError, UserMistake
 from vidlink.sentinel.sources.choice import make_source
 from vidlink.sentinel.sources.device import DeviceSource, Throttle
 from vidlink.sentinel.sources.file import PATIENCE_SECONDS, FileSource
 from vidlink.sentinel.sources.pattern import PatternSource
-from vidlink.sentinel.sources.picture import read_barcode
 from vidlink.sentinel.sources.screen import ScreenSource
 
 START = 1_000.0
@@ -22,7 +23,13 @@ START = 1_000.0
 
 def made(text: str, platform: str = "linux", **environ: str) -> Any:
     """What `--source` makes of `text`."""
-    return make_source(text, sentinel_id="desk-12", platform=platform, environ=environ)
+    return make_source(
+        text,
+        sentinel_id="desk-12",
+        platform=platform,
+        environ=environ,
+        wall_clock_us=wall_clock_us,
+    )
 
 
 class ChoiceTests(SynchronousTestCase):

@@ -90,7 +90,7 @@ class Rig:
             call_in_reactor=lambda function, *given: function(*given),
             on_trouble=self.told.append,
             disk=self.disk,
-            make_runner=make,
+            make_thread=make,
         )
 
     def write(self) -> float | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fmp4.media import encoded
+from tests.fmp4.media import annexb_to_avc, encoded
 from tests.joined import BINARY, JSON, Joined, Peer, PeerFactory
-from vidlink.fmp4 import annexb_to_avc, write_fragment
+from vidlink.fmp4 import write_fragment
 from vidlink.messages import (
     ErrorMessage,
     FramerateChange,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fmp4.media import TIMESCALE, decoded, encoded
+from tests.fmp4.media import TIMESCALE, annexb_to_avc, decoded, encoded
 from tests.store.recorded import folder_of, part_numbers, read_part
 from tests.store.rig import Rig
 from tests.store.samples import FRAME_TICKS, a_session, an_arrival
@@ -20,7 +20,6 @@ from vidlink.errors import Damaged
 from vidlink.fmp4 import (
     MAX_REFERENCE_BYTES,
     MAX_REFERENCE_DURATION,
-    annexb_to_avc,
     write_fragment,
 )
 from vidlink.model import ClipQuery

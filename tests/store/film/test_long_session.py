@@ -8,10 +8,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.faulty_disk import FaultyDisk
-from tests.fmp4.media import encoded
+from tests.fmp4.media import encoded, sidx_size
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_TICKS, FRAME_US, a_session, an_arrival
-from vidlink.fmp4 import sidx_size
 from vidlink.model import ClipQuery, SegmentQuery
 
 SEGMENTS = 180_000

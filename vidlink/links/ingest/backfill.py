@@ -18,12 +18,13 @@ from vidlink.links.ingest.acks import Acks
 from vidlink.links.ingest.intake import Intake
 from vidlink.messages import DeclareGap, Tail, Wanted
 from vidlink.model import InitSegment, Limits, Range, Registration, Segment
+from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
 #: So many earlier sessions may be open at a time on one connection.
 MAX_EARLIER = 8
-#: The octets that the list of wanted tails may take of a text, of which 64 KiB are the most; and
-#: those that one of its entries takes beside its id, and one range.
-_LIST_BYTES, _ENTRY_BYTES, _RANGE_BYTES = 60 * 1024, 32, 24
+#: The octets that the list of wanted tails may take of a text; and those that one of its entries
+#: takes beside its id, and one range.
+_LIST_BYTES, _ENTRY_BYTES, _RANGE_BYTES = MAX_CONTROL_BYTES - 4 * 1024, 32, 24
 
 
 class Backfill:

@@ -12,14 +12,15 @@ from vidlink.interfaces import ISpool
 from vidlink.links.uplink.debt import ENDING_SECONDS, Debt, Stage
 from vidlink.messages import Tail, Wanted
 from vidlink.model import MAX_RANGES, Range, Ranges, SpooledSession
+from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
 #: So many earlier sessions may be open at a time.
 MAX_OPEN = 8
 #: A session in whose delivery the server has closed so often for what was sent is set aside.
 MAX_STRIKES = 3
-#: The octets that the tails may take of a registration, of which 64 KiB are the most; and those
-#: that one of them takes beside its id.
-_TAILS_BYTES, _TAIL_BYTES = 56 * 1024, 64
+#: The octets that the tails may take of a registration; and those that one of them takes beside
+#: its id.
+_TAILS_BYTES, _TAIL_BYTES = MAX_CONTROL_BYTES - 8 * 1024, 64
 
 
 class Debts:

@@ -44,7 +44,7 @@ from vidlink.messages import (
 from vidlink.model import Frame
 from vidlink.relay.hub import Hub
 from vidlink.relay.stream import Stream
-from vidlink.wire.framing import server_frame
+from vidlink.wire.framing import message_frame
 
 #: A Proctor that has connected must register within this time.
 REGISTRATION_SECONDS = 10.0
@@ -148,12 +148,8 @@ class Watch:
         """
         if len(self._replies) >= MAX_REPLIES:
             raise TooFast(f"{MAX_REPLIES} answers wait to be read")
-        self._replies.append(self.frame(message))
+        self._replies.append(message_frame(self._codec, message))
         self.peer.wake()
-
-    def frame(self, message: Message) -> Frame:
-        """`message` in this Proctor's format."""
-        return server_frame(*self._codec.encode(message))
 
     def subscribe(self, message: Subscribe) -> None:
         """Follow a Sentinel, or follow it otherwise than before."""

@@ -7,10 +7,10 @@ Both are kept for all Proctors together, in :mod:`vidlink.relay.roster` and
 from __future__ import annotations
 
 from vidlink.interfaces import ICodec
-from vidlink.messages import ErrorMessage, Message, Sentinels
+from vidlink.messages import ErrorMessage, Sentinels
 from vidlink.model import Frame
 from vidlink.relay.hub import Hub
-from vidlink.wire.framing import server_frame
+from vidlink.wire.framing import message_frame
 
 #: The version of the list of a Proctor that has not been sent it yet.
 NOTHING_SEEN = -1
@@ -40,7 +40,7 @@ class News:
         frame = roster.frames.get(place)
         if frame is None:
             full = self._list_version == NOTHING_SEEN
-            frame = self._frame(Sentinels(full, roster.since(self._list_version)))
+            frame = message_frame(self._codec, Sentinels(full, roster.since(self._list_version)))
             roster.frames[place] = frame
         self._list_version = roster.version
         return frame
@@ -52,8 +52,5 @@ class News:
         frame = alarm.frames.get(self._codec.name)
         if frame is None:
             error = ErrorMessage(alarm.error.code, str(alarm.error), alarm.sentinel_id or None)
-            frame = alarm.frames[self._codec.name] = self._frame(error)
+            frame = alarm.frames[self._codec.name] = message_frame(self._codec, error)
         return frame
-
-    def _frame(self, message: Message) -> Frame:
-        return server_frame(*self._codec.encode(message))

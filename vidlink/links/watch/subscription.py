@@ -24,7 +24,7 @@ from vidlink.model import Arrival, Frame, InitSegment
 from vidlink.relay.cursor import Cursor, Hole, join_latest, join_oldest, resume
 from vidlink.relay.stream import LiveSession, Stream
 from vidlink.relay.tally import Tally
-from vidlink.wire.framing import server_frame
+from vidlink.wire.framing import message_frame
 
 #: A join at a keyframe older than this asks for a new one, and shows what there is at once.
 FRESH_SECONDS = 2.0
@@ -191,7 +191,7 @@ class Subscription:
         """The segment in this viewer's format, encoded once for all viewers of it."""
         frame = arrival.frames.get(self._codec.name)
         if frame is None:
-            frame = self._frame(arrival.segment)
+            frame = message_frame(self._codec, arrival.segment)
             live.buffer.keep(arrival, self._codec.name, frame)
         return frame
 
@@ -200,19 +200,18 @@ class Subscription:
         if frame is None:
             session = live.session
             message = InitSegment(session.sentinel_id, session.session_id, session.init)
-            frame = live.init_frames[self._codec.name] = self._frame(message)
+            frame = message_frame(self._codec, message)
+            live.init_frames[self._codec.name] = frame
         return frame
 
     def _skipped(self, hole: Hole) -> Frame:
         assert self._live is not None
         session = self._live.session
         self._tally.skipped[hole.reason] += hole.last - hole.first + 1
-        return self._frame(
-            Skipped(session.sentinel_id, session.session_id, hole.first, hole.last, hole.reason)
+        return message_frame(
+            self._codec,
+            Skipped(session.sentinel_id, session.session_id, hole.first, hole.last, hole.reason),
         )
 
     def _say(self, message: Message) -> None:
-        self._outbox.append(self._frame(message))
-
-    def _frame(self, message: Message) -> Frame:
-        return server_frame(*self._codec.encode(message))
+        self._outbox.append(message_frame(self._codec, message))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from av import VideoFrame
 from twisted.internet.defer import Deferred, succeed
@@ -25,16 +24,6 @@ from vidlink.sentinel.capture.frames import FrameQueue, MediaInit
 from vidlink.sentinel.capture.roles import IEncoder, ISource
 
 
-class OpensEncoders(Protocol):
-    """The part of `encoders.EncoderSettings` that the capture needs."""
-
-    def open(self, width: int, height: int) -> IEncoder:
-        """An encoder for pictures of this size.
-
-        :raises ~vidlink.errors.CaptureError: if it cannot be opened.
-        """
-
-
 @implementer(ICapture)
 class Capture:
     """Takes pictures of `source` at a steady rate and encodes them, from `start` to `stop`.
@@ -45,6 +34,8 @@ class Capture:
 
     At most `frames.MAX_FRAMES` frames wait for the reactor; `FrameQueue` says what happens then.
 
+    :param open_encoder: gives an encoder for pictures of this width and height, as
+        `encoders.EncoderSettings` does, or raises `CaptureError`.
     :param on_init: takes a `MediaInit`; like the next two called in the reactor's thread.
     :param on_frame: takes an `EncodedFrame`.
     :param on_trouble: takes a sentence for a person: what fails, and when it works again.
@@ -58,7 +49,7 @@ class Capture:
     def __init__(
         self,
         source: ISource,
-        encoder_settings: OpensEncoders,
+        open_encoder: Callable[[int, int], IEncoder],
         *,
         framerate_mhz: int,
         keyframe_interval_seconds: float,
@@ -70,7 +61,7 @@ class Capture:
         wall_clock_us: Callable[[], int],
     ) -> None:
         self._source = source
-        self._encoder_settings = encoder_settings
+        self._open_encoder = open_encoder
         self._on_init = on_init
         self._on_frame = on_frame
         self._on_trouble = on_trouble
@@ -195,7 +186,7 @@ class Capture:
         begins; the same one as before goes on with a keyframe.
         """
         self._close_encoder()
-        encoder = self._encoder = self._encoder_settings.open(picture.width, picture.height)
+        encoder = self._encoder = self._open_encoder(picture.width, picture.height)
         with self._changed:
             self._cadence.force_keyframe()
             if self._init.epoch == self._cadence.epoch and self._init.data != encoder.init:

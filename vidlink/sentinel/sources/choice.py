@@ -23,17 +23,13 @@ PATTERN_SIZE = (1280, 720)
 _SMALLEST, _LARGEST = (128, 72), (7680, 4320)
 
 
-def _wall_clock_us() -> int:
-    return time.time_ns() // 1_000
-
-
 def make_source(
     text: str,
     *,
     sentinel_id: str,
     platform: str,
     environ: Mapping[str, str],
-    wall_clock_us: Callable[[], int] = _wall_clock_us,
+    wall_clock_us: Callable[[], int],
     monotonic: Callable[[], float] = time.monotonic,
 ) -> ISource:
     """Make the source that `text` names: one of `SOURCES`. Nothing is opened yet.

@@ -35,7 +35,6 @@ SYNC = 0xB2
 TIME_LIMIT_MS = 1 << 48
 NUMBER_LIMIT = 1 << 24
 BLACK, WHITE = 16, 235
-_THRESHOLD = 125
 _BAND_ROW, _BAND_ROWS = 21, 24
 _PERIOD = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,32 +46,6 @@ class Barcode:
 
     time_ms: int
     number: int
-
-
-def read_barcode(
-    luma: bytes | memoryview, width: int, height: int, stride: int | None = None
-) -> Barcode | None:
-    """Read the bar code of a picture from its luma plane, one byte a pixel.
-
-    `stride` is the distance of two rows in bytes (default: `width`). None if there is no
-    bar code, or it cannot be read.
-    """
-    stride = width if stride is None else stride
-    bits = 0
-    for row in range(ROWS):
-        top = (4 * (_BAND_ROW + row) + 1) * height // (4 * _BAND_ROWS)
-        bottom = max(top + 1, (4 * (_BAND_ROW + row) + 3) * height // (4 * _BAND_ROWS))
-        for column in range(COLUMNS):
-            left = (4 * column + 1) * width // (4 * COLUMNS)
-            right = max(left + 1, (4 * column + 3) * width // (4 * COLUMNS))
-            total = sum(
-                sum(luma[y * stride + left : y * stride + right]) for y in range(top, bottom)
-            )
-            bits = bits << 1 | (total > _THRESHOLD * (right - left) * (bottom - top))
-    payload, check = bits >> 16 & (1 << 72) - 1, bits & 0xFFFF
-    if bits >> 88 != SYNC or _crc16(payload.to_bytes(9, "big")) != check:
-        return None
-    return Barcode(payload >> 24, payload & NUMBER_LIMIT - 1)
 
 
 def _barcode_bits(code: Barcode) -> int:

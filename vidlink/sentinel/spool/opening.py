@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any
 
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
@@ -13,7 +13,7 @@ from vidlink.sentinel.spool.folder import SpoolFolder, take_folder
 from vidlink.sentinel.spool.inbox import Inbox
 from vidlink.sentinel.spool.recovery import Remains, find_sessions
 from vidlink.sentinel.spool.spool import Spool
-from vidlink.sentinel.spool.thread import SpoolThread
+from vidlink.sentinel.spool.thread import spool_thread
 from vidlink.sentinel.spool.writer import Writer
 
 #: The octets that may be on the disk, unless told otherwise.
@@ -27,13 +27,6 @@ LEAST_CHUNK_BYTES = 64 * 1024
 KEEP_FREE_BYTES = 1024 * 1024 * 1024
 
 
-class Runner(Protocol):
-    """The thread that does the writer's rounds, or whatever stands for it."""
-
-    def start(self) -> None:
-        """Begin."""
-
-
 def open_spool(
     folder: str,
     sentinel_id: str,
@@ -44,7 +37,7 @@ def open_spool(
     on_trouble: Callable[[str], object],
     disk: Disk | None = None,
     memory_bytes: int = MEMORY_BYTES,
-    make_runner: Callable[..., Runner] = SpoolThread,
+    make_thread: Callable[..., Any] = spool_thread,
     call_when_running: Callable[[Callable[[], object]], object] = lambda start: start(),
 ) -> Spool:
     """The spool of `sentinel_id` in `folder`, with the sessions that are in it.
@@ -83,7 +76,7 @@ def open_spool(
         place.release()
         call_in_reactor(spool.ended)
 
-    call_when_running(make_runner(writer, inbox, place.sign, done).start)
+    call_when_running(make_thread(writer, inbox, place.sign, done).start)
     return spool
 
 

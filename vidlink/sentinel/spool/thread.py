@@ -15,44 +15,32 @@ from vidlink.sentinel.spool.writer import Writer
 #: So long a stop waits for a disk that fails.
 PATIENCE_SECONDS = 3.0
 
+_log = Logger()
 
-class SpoolThread:
-    """Calls `begin`, does rounds until the inbox is closed, then the last ones, then calls `done`.
 
-    An `OSError` of `begin` does not matter.
+def spool_thread(
+    writer: Writer, inbox: Inbox, begin: Callable[[], object], done: Callable[[], object]
+) -> Thread:
+    """The thread, which is not started yet.
+
+    It calls `begin`, an `OSError` of which does not matter, does rounds until the inbox is closed,
+    then the last ones, then calls `done`.
     """
 
-    _log = Logger()
-
-    def __init__(
-        self,
-        writer: Writer,
-        inbox: Inbox,
-        begin: Callable[[], object],
-        done: Callable[[], object],
-    ) -> None:
-        self._writer = writer
-        self._inbox = inbox
-        self._begin = begin
-        self._done = done
-        # A disk that never answers must not keep the process alive.
-        self._thread = Thread(target=self._run, name="vidlink-spool", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def _run(self) -> None:
+    def run() -> None:
         try:
             with contextlib.suppress(OSError):
-                self._begin()
+                begin()
             again: float | None = None
-            while not self._inbox.is_closing:
-                self._inbox.wait(again, self._writer.is_troubled)
-                again = self._writer.round()
-            self._writer.finish(PATIENCE_SECONDS, time.sleep)
+            while not inbox.is_closing:
+                inbox.wait(again, writer.is_troubled)
+                again = writer.round()
+            writer.finish(PATIENCE_SECONDS, time.sleep)
         except BaseException:
-            self._log.failure("the spool's thread has ended: nothing more is kept on disk")
+            _log.failure("the spool's thread has ended: nothing more is kept on disk")
             raise
         finally:
-            self._done()
+            done()
+
+    # A disk that never answers must not keep the process alive.
+    return Thread(target=run, name="vidlink-spool", daemon=True)

@@ -5,14 +5,11 @@ The bytes are sent by :mod:`vidlink.server.api.bodies`.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 from vidlink.model import Clip, SessionRecord
+from vidlink.model.clips import stamp
 
 VIDEO = "video/mp4"
 PLAYLIST = "application/vnd.apple.mpegurl"
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def film_headers(sentinel_id: str, record: SessionRecord) -> dict[str, str]:
@@ -20,12 +17,12 @@ def film_headers(sentinel_id: str, record: SessionRecord) -> dict[str, str]:
     start_us = record.start_time_us
     if start_us is None:
         start_us = record.session.started_time_us
-    return _headers(f"{sentinel_id}-{_stamp(start_us)}.mp4")
+    return _headers(f"{sentinel_id}-{stamp(start_us)}.mp4")
 
 
 def clip_headers(sentinel_id: str, clip: Clip) -> dict[str, str]:
     """Of a time range of a recording; its name has the time of its first and its last frame."""
-    name = f"{sentinel_id}-{_stamp(clip.start_time_us)}-{_stamp(clip.end_time_us)}.mp4"
+    name = f"{sentinel_id}-{stamp(clip.start_time_us)}-{stamp(clip.end_time_us)}.mp4"
     return _headers(name) | {
         "VidLink-Start": str(clip.start_time_us),
         "VidLink-Rebased": str(clip.rebased_ticks),
@@ -34,11 +31,3 @@ def clip_headers(sentinel_id: str, clip: Clip) -> dict[str, str]:
 
 def _headers(name: str) -> dict[str, str]:
     return {"Content-Type": VIDEO, "Content-Disposition": f'attachment; filename="{name}"'}
-
-
-def _stamp(time_us: int) -> str:
-    """A time for a file's name, such as ``20260701T093000Z``; any number will do."""
-    try:
-        return (_EPOCH + timedelta(microseconds=time_us)).strftime("%Y%m%dT%H%M%SZ")
-    except OverflowError:
-        return f"{time_us}us"

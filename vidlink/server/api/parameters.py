@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
-from vidlink.model import SEQUENCE_LIMIT, is_sentinel_id, is_session_id
+from vidlink.model import EXACT_LIMIT, SEQUENCE_LIMIT, is_sentinel_id, is_session_id
 from vidlink.server.api.refusals import BadParameter, WrongMediaType
 
 #: At most so many are on one page, and so many unless a request says.
@@ -21,8 +21,6 @@ MAX_SESSIONS, USUAL_SESSIONS = 1_000, 100
 MAX_SEGMENTS, USUAL_SEGMENTS = 5_000, 1_000
 MAX_RECEIPTS, USUAL_RECEIPTS = 1_000, 100
 MAX_DUE, USUAL_DUE = 1_000, 100
-#: Receipts are counted below.
-MOST_NUMBER = 2**53
 #: One request for several segments may span so many sequences, because each hole among them is
 #: named in a header, and clients take headers of 16 KiB.
 MAX_RANGE = 1_000
@@ -104,7 +102,7 @@ class Query:
 
     def number(self, name: str) -> int | None:
         """A number from 1 on; None if it was not given."""
-        return self._read(name, lambda text, name: _integer(text, name, 1, MOST_NUMBER - 1))
+        return self._read(name, lambda text, name: _integer(text, name, 1, EXACT_LIMIT - 1))
 
     def limit(self, default: int, most: int) -> int:
         """The parameter ``limit``: from 1 to `most`."""

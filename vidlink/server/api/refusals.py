@@ -14,10 +14,8 @@ from vidlink.errors import NotFound, RequestError
 class HttpError(RequestError):
     """A request that is answered with an error, and the headers that its status calls for."""
 
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """Header names and values that go with the answer."""
-        return ()
+    #: Header names and values that go with the answer.
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class BadHeader(HttpError):
@@ -60,13 +58,10 @@ class MethodNotAllowed(HttpError):
     http_status = 405
 
     def __init__(self, method: str, allowed: Iterable[str]) -> None:
-        self.allowed = ", ".join(sorted(allowed))
-        super().__init__(f"{method} is not possible here; what is: {self.allowed}")
-
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """``Allow``, RFC 9110 section 10.2.1."""
-        return (("Allow", self.allowed),)
+        possible = ", ".join(sorted(allowed))
+        super().__init__(f"{method} is not possible here; what is: {possible}")
+        # RFC 9110 section 10.2.1.
+        self.headers = (("Allow", possible),)
 
 
 class RequestTimeout(HttpError):
@@ -111,13 +106,9 @@ class RangeNotSatisfiable(HttpError):
     http_status = 416
 
     def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
         super().__init__(f"the range begins at or after the end; there are {size_bytes} bytes")
-
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """``Content-Range`` with the size alone, RFC 9110 section 14.4."""
-        return (("Content-Range", f"bytes */{self.size_bytes}"),)
+        # The size alone, RFC 9110 section 14.4.
+        self.headers = (("Content-Range", f"bytes */{size_bytes}"),)
 
 
 class Misdirected(HttpError):

@@ -14,6 +14,7 @@ from vidlink.messages import Message
 from vidlink.model import Limits
 from vidlink.relay.hub import Hub
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
+from vidlink.wire.bounds import MAX_MESSAGE_BYTES
 from vidlink.wire.framing import server_frame
 
 #: Messages to a Sentinel that may wait for it to read; one that asks on without is closed.
@@ -84,12 +85,13 @@ class IngestFactory(LinkFactory):
 
     The other parameters are those of :class:`~vidlink.server.sockets.link.LinkFactory`.
 
-    :param wall_clock_us: microseconds since the epoch.
+    :param store: where what comes is recorded.
+    :param limits: what a Sentinel may send; None: the usual.
     """
 
     protocol = IngestProtocol
     registration_seconds = REGISTRATION_SECONDS
-    max_message_bytes = 16 * 1024 * 1024
+    max_message_bytes = MAX_MESSAGE_BYTES
     links: set[IngestProtocol]
 
     def __init__(
@@ -102,10 +104,8 @@ class IngestFactory(LinkFactory):
         codecs: Iterable[ICodec],
         clock: Any,
     ) -> None:
-        super().__init__(codecs, clock)
-        self.hub = hub
+        super().__init__(hub, wall_clock_us, codecs=codecs, clock=clock)
         self.store = store
-        self.wall_clock_us = wall_clock_us
         self.limits = limits or Limits()
 
     def converse(self, peer: IngestProtocol) -> Ingest:

@@ -19,6 +19,7 @@ from zope.interface import implementer
 from vidlink.errors import PeerError, TooSlow
 from vidlink.interfaces import ICodec
 from vidlink.messages import ErrorMessage
+from vidlink.relay.hub import Hub
 from vidlink.server.sockets.liveness import STALL_SECONDS, Liveness, Verdict, uptake
 from vidlink.server.sockets.paced import PacedProtocol
 from vidlink.timer import Timer
@@ -214,6 +215,7 @@ class LinkProtocol(PacedProtocol):
 class LinkFactory(WebSocketServerFactory):
     """Makes the connections of one path, and knows those that are open.
 
+    :param wall_clock_us: microseconds since the epoch.
     :param codecs: the formats spoken, best first.
     :param clock: `IReactorTime`, for deadlines.
     """
@@ -223,8 +225,12 @@ class LinkFactory(WebSocketServerFactory):
     max_message_bytes: int
     max_frames_per_message = MAX_FRAMES_PER_MESSAGE
 
-    def __init__(self, codecs: Iterable[ICodec], clock: Any) -> None:
+    def __init__(
+        self, hub: Hub, wall_clock_us: Callable[[], int], *, codecs: Iterable[ICodec], clock: Any
+    ) -> None:
         super().__init__()
+        self.hub = hub
+        self.wall_clock_us = wall_clock_us
         self.codecs: Sequence[ICodec] = tuple(codecs)
         self.subprotocols = ", ".join(codec.name for codec in self.codecs)
         self.clock = clock

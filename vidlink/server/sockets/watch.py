@@ -5,16 +5,15 @@ from __future__ import annotations
 import secrets
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from zope.interface import implementer
 
-from vidlink.interfaces import ICodec, IProctorPeer
+from vidlink.interfaces import IProctorPeer
 from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
 from vidlink.model import Frame
-from vidlink.relay.hub import Hub
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
+from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
 #: So much the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
 #: twice what it is told, for its own books.
@@ -121,29 +120,12 @@ class WatchProtocol(LinkProtocol):
 
 
 class WatchFactory(LinkFactory):
-    """Makes the connections of ``/ws/proctor``.
-
-    The other parameters are those of :class:`~vidlink.server.sockets.link.LinkFactory`.
-
-    :param wall_clock_us: microseconds since the epoch.
-    """
+    """Makes the connections of ``/ws/proctor``."""
 
     protocol = WatchProtocol
     registration_seconds = REGISTRATION_SECONDS
-    max_message_bytes = 64 * 1024
+    max_message_bytes = MAX_CONTROL_BYTES
     links: set[WatchProtocol]
-
-    def __init__(
-        self,
-        hub: Hub,
-        wall_clock_us: Callable[[], int],
-        *,
-        codecs: Iterable[ICodec],
-        clock: Any,
-    ) -> None:
-        super().__init__(codecs, clock)
-        self.hub = hub
-        self.wall_clock_us = wall_clock_us
 
     def converse(self, peer: WatchProtocol) -> Watch:
         """The conversation of a new connection."""

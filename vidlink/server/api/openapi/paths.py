@@ -17,7 +17,6 @@ from vidlink.server.api.openapi.operations import (
 )
 
 _TEXT: Json = {"type": "string", "maxLength": parameters.LONGEST_TEXT}
-_ANY: Json = {"type": "string"}
 _TIME: Json = {
     "anyOf": [
         {
@@ -31,22 +30,16 @@ _TIME: Json = {
 }
 
 
+def _in_query(name: str, schema: Json, description: str, where: str = "query") -> Json:
+    return {"name": name, "in": where, "schema": schema, "description": description}
+
+
 def _in_path(name: str, schema: Json, description: str) -> Json:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "schema": schema,
-        "description": description,
-    }
-
-
-def _in_query(name: str, schema: Json, description: str) -> Json:
-    return {"name": name, "in": "query", "schema": schema, "description": description}
+    return {**_in_query(name, schema, description, "path"), "required": True}
 
 
 def _in_header(name: str, description: str) -> Json:
-    return {"name": name, "in": "header", "schema": _ANY, "description": description}
+    return _in_query(name, {"type": "string"}, description, "header")
 
 
 def _limit(most: int, usual: int) -> Json:
@@ -91,34 +84,20 @@ PARAMETERS: Json = {
 
 _SESSION = "/api/v1/sentinels/{sentinelId}/sessions/{sessionId}"
 _IDS = ("sentinelId", "sessionId")
-_FRAMERATE: Json = {
-    "type": "object",
-    "required": ["framerate"],
-    "additionalProperties": False,
-    "properties": {
-        "framerate": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "maximum": parameters.FASTEST,
-            "multipleOf": 0.001,
-            "description": "Frames a second; clamped to what Sentinels capture at.",
-        }
-    },
-}
-_REASON: Json = {
-    "type": "object",
-    "required": ["reason"],
-    "additionalProperties": False,
-    "properties": {
-        "reason": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": parameters.LONGEST_TEXT,
-            "description": "Why nobody may delete it.",
-        }
-    },
-}
 _NOTHING: Json = {"type": "object", "additionalProperties": False}
+_FRAMERATE: Json = {
+    "type": "number",
+    "exclusiveMinimum": 0,
+    "maximum": parameters.FASTEST,
+    "multipleOf": 0.001,
+    "description": "Frames a second; clamped to what Sentinels capture at.",
+}
+_REASON: Json = {**_TEXT, "minLength": 1, "description": "Why nobody may delete it."}
+
+
+def _only(name: str, schema: Json) -> Json:
+    """An object of one property."""
+    return {**_NOTHING, "required": [name], "properties": {name: schema}}
 
 
 def _of_server() -> Json:
@@ -145,7 +124,7 @@ def _of_sentinels() -> Json:
         200,
         "The Sentinel is asked for another frame rate, now and in sessions to come.",
         "FramerateAsked",
-        _FRAMERATE,
+        _only("framerate", _FRAMERATE),
         is_required=True,
     )
     return {
@@ -231,7 +210,7 @@ def _of_keeping() -> Json:
                 "Held",
                 _IDS,
                 refusals.WrongMediaType,
-                asked=_REASON,
+                asked=_only("reason", _REASON),
             ),
             "delete": keeping("releaseSession", "The session is held no more.", "Held", _IDS),
         },

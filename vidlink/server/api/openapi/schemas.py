@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import SENTINEL_ID, TEXT, Json
 from vidlink.httpjson.table import Table, record
+from vidlink.model import EXACT_LIMIT, SEQUENCE_LIMIT, SESSION_ID, TIME_LIMIT_US
 from vidlink.model import SENTINEL_ID as SENTINEL_ID_PATTERN
-from vidlink.model import SEQUENCE_LIMIT, SESSION_ID, TIME_LIMIT_US
 from vidlink.server.api import parameters
 
 
@@ -58,7 +58,7 @@ SCHEMAS: Json = {
     "ReceiptNumber": {
         "type": "integer",
         "minimum": 1,
-        "maximum": parameters.MOST_NUMBER - 1,
+        "maximum": EXACT_LIMIT - 1,
         "description": "Receipts are counted from 1 on.",
     },
     "KeyframeAsked": record({"sentinelId": SENTINEL_ID.schema}, "Who was asked."),
