@@ -113,6 +113,20 @@ class ClaimTests(SynchronousTestCase):
         self.failureResultOf(claims[1], IdInUse)
         self.assertIs(self.stream.publisher, second)
 
+    def test_withdrawn(self) -> None:
+        """A claim that is withdrawn while the older is asked leaves everything as it was."""
+        for alive in (True, False):
+            newer = FakePublisher("two")
+            claim = self.claim(newer)
+            claim.addErrback(lambda failure: None)
+            claim.cancel()
+            probe = self.older.probes.pop()
+            if not probe.called:
+                probe.callback(alive)
+            self.assertIs(self.stream.publisher, self.older)
+            self.assertNotIn("replace", self.older.asked)
+            self.assertEqual(self.hub.statuses()[0].name, "Desk 1")
+
     def test_left_too_late(self) -> None:
         """A connection that has been replaced cannot take its successor's place with it."""
         newer = FakePublisher("one")

@@ -258,6 +258,17 @@ class ControlTests(StreamCase):
         self.push(1, framerate_mhz=5_000)
         self.assertEqual(self.stream.status().framerate_mhz, 500)
 
+    def test_of_every_session(self) -> None:
+        """A rate once asked for is asked of every session to come, on any connection."""
+        self.begin()
+        self.stream.change_framerate(500)
+        self.publisher.leave("disconnected")
+        successor = FakePublisher()
+        self.stream.attach(successor.registration, successor)
+        self.assertEqual(successor.asked, [])
+        self.begin(SECOND)
+        self.assertEqual(successor.asked, [500])
+
     def test_not_asked_for(self) -> None:
         """A Sentinel whose rate nobody has touched is told none."""
         self.begin()

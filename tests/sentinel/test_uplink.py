@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.test.iosim import FakeTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -98,6 +99,25 @@ class UplinkTests(SynchronousTestCase):
         """One frame from the capture thread."""
         self.uplink.encoded(self.picture(**changes))
         self.server.flush()
+
+    def test_another_kind_of_server(self) -> None:
+        """A server of something else, which greets at once, is left with a word in the log."""
+
+        class Chat(WebSocketServerProtocol):
+            def onOpen(self) -> None:
+                self.sendMessage(b"welcome")
+
+        chat = WebSocketServerFactory()
+        chat.protocol = Chat
+        codec = self.server.codecs[BINARY]
+        factory = UplinkFactory(URL, self.uplink, codec, self.back_off, self.server.clock)
+        with capturedLogs() as events:
+            link = self.server.join(chat, factory)
+            self.server.clock.advance(LINGER_SECONDS)
+        self.assertTrue(link.wasClean)
+        said = "does not speak VidLink"
+        self.assertEqual([said in formatEvent(one) for one in events if "log_failure" in one], [])
+        self.assertTrue(any(said in formatEvent(one) for one in events))
 
     def watch(self) -> Peer:
         """A viewer of it."""

@@ -21,5 +21,5 @@ def _roomy(codec: ICodec) -> ICodec:
     """The same format for long lists, unless it has a bound of its own."""
     kind: Any = type(codec)
     # A format of somebody else's may not say.
-    has_bound = getattr(codec, "max_control_bytes", None) is None
-    return codec if has_bound else kind(max_control_bytes=MAX_MESSAGE_BYTES)
+    is_bound_by_us = getattr(codec, "max_control_bytes", None) is not None
+    return kind(max_control_bytes=MAX_MESSAGE_BYTES) if is_bound_by_us else codec

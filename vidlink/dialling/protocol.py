@@ -48,7 +48,9 @@ class DialledProtocol(WebSocketClientProtocol):
         self.agreed()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """One whole message."""
+        """One whole message; what is said in no format of ours is passed over."""
+        if not self.is_agreed:
+            return
         try:
             message = self.codec.decode(payload, isBinary)
         except PeerError as error:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from tests.fakes import media
 from tests.fakes.peers import FakeSentinelPeer
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase
 from vidlink.interfaces import IPublisher, ISentinelPeer
+from vidlink.links.ingest.conversation import LOOKUP_SECONDS
 from vidlink.messages import (
     Ack,
     BackfillDone,
@@ -291,6 +294,25 @@ class RegistrationTests(LinkCase):
         self.assert_closed(clone, 1001)
         first.answer(False)
         self.assert_open(first)
+
+    def test_lookup_that_fails(self) -> None:
+        """A fault of ours in finding out what is wanted of tails keeps nobody out, and whoever
+        was let in by then leaves the place as ever."""
+
+        def broken(sentinel_id: str, tails: object) -> Deferred[Any]:
+            raise ValueError(sentinel_id)
+
+        self.patch(self.server.store, "tails", broken)
+        sentinel = self.server.sentinel()
+        sentinel.register(FIRST)
+        self.assertEqual(sentinel.heard, [])
+        self.server.clock.advance(LOOKUP_SECONDS)
+        sentinel.conversation.tick()
+        self.assertEqual(len(sentinel.all_heard(SentinelRegistered)), 1)
+        sentinel.vanish()
+        self.assertEqual(self.server.hub.statuses()[0].state, SentinelState.OFFLINE)
+        gc.collect()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_going_away(self) -> None:
         """At shutdown it is told, and its session ends for viewers and recording."""

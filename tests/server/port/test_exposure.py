@@ -61,13 +61,13 @@ class ExposureTests(SynchronousTestCase):
 
     def test_own_machine(self) -> None:
         """Loopback addresses and Unix sockets may be listened on, however they are spelled."""
-        check_exposure(LOOPBACK, is_meant=False)
+        check_exposure(LOOPBACK, is_open_to_all=False)
 
     def test_others(self) -> None:
         """What others may reach, or what nobody can tell, is refused with one line of advice."""
         for description in OPEN:
             with self.assertRaises(UserMistake) as caught:
-                check_exposure(["tcp:8080:interface=127.0.0.1", description], is_meant=False)
+                check_exposure(["tcp:8080:interface=127.0.0.1", description], is_open_to_all=False)
             text = str(caught.exception)
             self.assertTrue(text.startswith(description))
             self.assertIn("--no-auth", text)
@@ -76,7 +76,7 @@ class ExposureTests(SynchronousTestCase):
 
     def test_meant(self) -> None:
         """With ``--no-auth`` it is the user's word that counts."""
-        check_exposure(OPEN, is_meant=True)
+        check_exposure(OPEN, is_open_to_all=True)
 
     def test_ports(self) -> None:
         """The port is known where the string says one; 0 leaves it to the system."""

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from automat import NoTransition, TypeMachineBuilder
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -213,7 +213,7 @@ def _claim(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> Deferr
     )
     claim: Deferred[Stream]
     if ingest.allowed_id in (None, sentinel_id):
-        claim = ingest.hub.claim(ingest.registration, ingest)
+        claim = maybeDeferred(ingest.hub.claim, ingest.registration, ingest)
     else:
         claim = fail(NotAllowed(f"this connection may only speak for {ingest.allowed_id}"))
     return claim.addCallbacks(partial(inputs.seated, message), inputs.refused)
@@ -228,7 +228,8 @@ def _take_seat(inputs: _Inputs, ingest: Ingest, message: SentinelRegister, strea
     seat = _Seat(message.session_id, stream, live, backfill, ingest.seconds())
     # By now the connection before has ended its session, so it may be asked for.
     tails = [(tail.session_id, tail.first, tail.last) for tail in message.resume]
-    looking = store.tails(sentinel.sentinel_id, tails)
+    # Whatever fails, there is a seat by then that has to be left again.
+    looking = maybeDeferred(store.tails, sentinel.sentinel_id, tails)
     looking.addCallback(lambda found: inputs.looked_up(seat, wanted(message.resume, found)))
     return seat
 

@@ -51,7 +51,7 @@ class Debt:
     not_before_seconds: float = float("-inf")
     moved_seconds: float = 0.0
     patience_seconds: float = PATIENCE_SECONDS
-    #: The message that is to be sent now.
+    #: The sequences that are to be sent now.
     ranges: Ranges = field(default_factory=Ranges)
 
     def open(self, spooled: SpooledSession, now: float) -> None:

@@ -121,7 +121,7 @@ class Cadence:
         )
 
     def failed(self, now_seconds: float) -> float:
-        """Wait after a picture that could not be taken; so many seconds, longer each time."""
+        """Note that a picture could not be taken; returns the seconds to wait, more each time."""
         wait = self._retry_seconds
         self._retry_seconds = min(2 * wait, LONGEST_RETRY_SECONDS)
         self._is_keyframe_wanted = True

@@ -21,12 +21,16 @@ SEGMENT_BYTES = 512
 
 
 class MemorySpool(Spool):
-    """Keeps at most `size_bytes` of segments, and what there is beside them.
+    """Keeps at most `size_bytes` of segments, and sessions with their initialization segments.
+
+    Of sessions there are as many as in any spool; they do not count.
 
     :param on_trouble: takes a sentence for a person: that the spool is full, at most once a
         minute, and how much is lost when it is closed.
     :param monotonic: the clock, in seconds.
     """
+
+    _full_words = "its memory is full"
 
     def __init__(
         self,

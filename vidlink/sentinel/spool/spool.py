@@ -41,6 +41,8 @@ class Spool:
     :param segment_bytes: what a segment that waits counts beside its octets.
     """
 
+    _full_words = "what waits for the disk has reached its bound"
+
     def __init__(
         self,
         inbox: Inbox,
@@ -228,7 +230,7 @@ class Spool:
     def _drop_waiting(self) -> bool:
         account = next((one for one in self._accounts.values() if one.waiting), None)
         if account is not None:
-            self._complaints.full("its memory is full")
+            self._complaints.full(self._full_words)
             self._dropped(account, account.drop_waiting())
         return account is not None
 

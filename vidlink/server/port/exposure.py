@@ -57,14 +57,14 @@ class Listening:
         return cls(description, _is_loopback(interface), interface, number or None)
 
 
-def check_exposure(descriptions: Iterable[str], is_meant: bool) -> None:
+def check_exposure(descriptions: Iterable[str], is_open_to_all: bool) -> None:
     """Check that a server without credentials listens where only its own machine reaches it.
 
-    :param is_meant: that others may reach it is meant.
-    :raises UserMistake: unless `is_meant`, for the first endpoint that others may reach.
+    :param is_open_to_all: True if the operator wants everybody let in.
+    :raises UserMistake: unless `is_open_to_all`, for the first endpoint that others may reach.
     """
     for description in descriptions:
-        if not is_meant and not Listening.parse(description).is_loopback:
+        if not is_open_to_all and not Listening.parse(description).is_loopback:
             raise UserMistake(
                 f"{description} may be reached by others, and no credentials are set up: "
                 "listen on loopback (tcp:8080:interface=127.0.0.1), "
