@@ -107,8 +107,10 @@ class MemoryKeeping:
         """The bytes of segments `first` to `last`, and what is missing of them."""
         return self._of(sentinel_id, session_id, lambda kept, now: kept.media(now, first, last))
 
-    def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
-        """``recording.mp4``."""
+    def film(
+        self, sentinel_id: str, session_id: str, last: int | None
+    ) -> Deferred[tuple[IBody, int]]:
+        """``recording.mp4``, and when the recording begins."""
         return self._of(sentinel_id, session_id, lambda kept, now: kept.film(now, last))
 
     def clip(

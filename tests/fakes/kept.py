@@ -206,10 +206,12 @@ class Kept:
         final = sealed or (stored and not missing)
         return MemoryBody(_joined(found), final), tuple(missing)
 
-    def film(self, now_us: int, last: int | None) -> IBody:
-        """``recording.mp4``."""
+    def film(self, now_us: int, last: int | None) -> tuple[IBody, int]:
+        """``recording.mp4``, and when the recording begins."""
         film = self._film(self._shown(last), 0)
-        return MemoryBody(film, self.state_at(now_us) is SessionState.SEALED)
+        arrivals = self.sorted()
+        first_us = arrivals[0].segment.start_time_us if arrivals else self.session.started_time_us
+        return MemoryBody(film, self.state_at(now_us) is SessionState.SEALED), first_us
 
     def clip(self, now_us: int, query: ClipQuery) -> tuple[IBody, Clip]:
         """A time range of ``recording.mp4``."""

@@ -441,7 +441,7 @@ class FaultTests(WritingCase):
             self.store.archive.segments("desk-1", self.session.session_id, SegmentQuery())
         )
         self.assertEqual([segment.sequence for segment in page.segments], [0, 1, 2])
-        film = self.successResultOf(
+        film, _ = self.successResultOf(
             self.store.archive.film("desk-1", self.session.session_id, None)
         )
         media = self.store.archive.media("desk-1", self.session.session_id, 0, 9)

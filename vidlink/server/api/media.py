@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from vidlink.model import Clip, SessionRecord
+from vidlink.model import Clip
 
 VIDEO = "video/mp4"
 PLAYLIST = "application/vnd.apple.mpegurl"
@@ -15,11 +15,8 @@ PLAYLIST = "application/vnd.apple.mpegurl"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def film_headers(sentinel_id: str, record: SessionRecord) -> dict[str, str]:
+def film_headers(sentinel_id: str, start_us: int) -> dict[str, str]:
     """Of the recording of a session; its name has the time of its first frame."""
-    start_us = record.start_time_us
-    if start_us is None:
-        start_us = record.session.started_time_us
     return _headers(f"{sentinel_id}-{_stamp(start_us)}.mp4")
 
 

@@ -42,6 +42,12 @@ def state_at(state: SessionState, ended_time_us: int | None, now_us: int) -> Ses
     return state
 
 
+def start_us(record: SessionRecord) -> int:
+    """The time of the first thing recorded of a session, or else of its beginning."""
+    first_us = record.start_time_us
+    return record.session.started_time_us if first_us is None else first_us
+
+
 def extent_us(record: SessionRecord) -> tuple[int, int]:
     """The time from the first to the last thing known of a session."""
     begins = record.session.started_time_us
