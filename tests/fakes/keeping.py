@@ -34,9 +34,9 @@ from vidlink.store.deleting.policy import what_goes
 from vidlink.store.deleting.receipt import describe
 from vidlink.store.files.layout import size_of
 from vidlink.store.handover.removals import Removal
+from vidlink.store.index.catalog import clamp_limit
+from vidlink.store.queue.room import as_text
 from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
-from vidlink.store.sequences.pages import clamp_limit
-from vidlink.store.sequences.texts import as_text
 from vidlink.store.sequences.times import segment_end_us
 
 T = TypeVar("T")

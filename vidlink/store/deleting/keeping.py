@@ -25,11 +25,10 @@ from vidlink.store.handover.inbox import CallInReactor, Inbox, RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Report, SetHold
 from vidlink.store.handover.removals import Removal, Removals
-from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.deletions import Deletions
+from vidlink.store.index.catalog import Catalog, clamp_limit
+from vidlink.store.index.deletions import candidates, newest_receipts, totals
 from vidlink.store.queue.ledger import Ledger
-from vidlink.store.sequences.pages import clamp_limit
-from vidlink.store.sequences.texts import as_text
+from vidlink.store.queue.room import as_text
 
 #: Among so many of each state the plan is made; it names no more than that.
 MOST_PLANNED = 10_000
@@ -69,7 +68,6 @@ class Keeping:
         self._disk = disk
         self._ledger = ledger
         self._catalog = catalog
-        self._stock = Deletions(catalog)
         self._receipts = receipts
         self._locks = locks
         self._inbox = inbox
@@ -166,7 +164,7 @@ class Keeping:
         return self._run_in_pool(self._page, before, clamp_limit(limit))
 
     def _page(self, before: int | None, limit: int) -> ReceiptPage:
-        lines = self._stock.receipts(before, limit + 1)
+        lines = newest_receipts(self._catalog, before, limit + 1)
         found: list[Receipt] = []
         for number, place, size in lines[:limit]:
             try:
@@ -180,21 +178,21 @@ class Keeping:
         return self._run_in_pool(self._plan, clamp_limit(limit))
 
     def _plan(self, limit: int) -> Retention:
-        totals = self._stock.totals()
+        total = totals(self._catalog)
         try:
             free_bytes = self._disk.free_bytes(self._paths.root)
         except OSError as error:
             raise StoreError(f"the disk does not say what it has: {error.strerror}") from error
         goes = what_goes(
             self._policy,
-            () if self._policy.is_off else self._stock.candidates(MOST_PLANNED),
-            total_bytes=totals.bytes,
+            () if self._policy.is_off else candidates(self._catalog, MOST_PLANNED),
+            total_bytes=total.bytes,
             free_bytes=free_bytes,
             now_us=self._wall_clock_us(),
         )
         due = [one for one, _ in zip(goes, range(limit + 1), strict=False)]
         is_more = len(due) > limit
-        return Retention(self._policy, totals, free_bytes, tuple(due[:limit]), is_more)
+        return Retention(self._policy, total, free_bytes, tuple(due[:limit]), is_more)
 
     def stop(self) -> None:
         """Tell whoever waits that nobody answers any more."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vidlink.model import Candidate, DeletionReason, Due, Policy, SessionState
-from vidlink.store.sequences.life import state_at
+from vidlink.store.sequences.times import state_at
 
 
 def in_order(candidates: Iterable[Candidate], now_us: int) -> list[Candidate]:

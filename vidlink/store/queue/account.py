@@ -22,8 +22,8 @@ from vidlink.model import (
 )
 from vidlink.store.handover.orders import End, Past
 from vidlink.store.sequences.gaps import explain, final_ranges
-from vidlink.store.sequences.life import Life, state_at
 from vidlink.store.sequences.runs import Runs, widened
+from vidlink.store.sequences.times import Life, state_at
 
 #: A session id, and the first and last sequence that can be had.
 Tail = tuple[str, int, int]

@@ -23,12 +23,17 @@ from vidlink.store.handover.orders import Acknowledged, End, Past, Report
 from vidlink.store.queue.account import Account, Tail, WantedRanges
 from vidlink.store.queue.openings import Openings
 from vidlink.store.queue.refused import Refused
-from vidlink.store.queue.room import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
+from vidlink.store.queue.room import (
+    ROOM_AGAIN,
+    Room,
+    as_text,
+    check_arrival,
+    check_session,
+    to_keep,
+)
 from vidlink.store.queue.unstarted import Unstarted
 from vidlink.store.queue.vitals import RecordingVitals
-from vidlink.store.sequences.gaps import sealed_gaps
-from vidlink.store.sequences.statements import put_statement
-from vidlink.store.sequences.texts import as_text
+from vidlink.store.sequences.gaps import put_statement, sealed_gaps
 from vidlink.store.sequences.times import segment_end_us
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from vidlink.model import Arrival, Gap
 from vidlink.store.queue.account import Account
 from vidlink.store.queue.vitals import RecordingVitals
-from vidlink.store.sequences.statements import put_statement
+from vidlink.store.sequences.gaps import put_statement
 
 
 class Refused:

@@ -34,14 +34,13 @@ from vidlink.store.film.body import Body
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
-from vidlink.store.index.catalog import Catalog, Filed
+from vidlink.store.index.catalog import Catalog, Filed, clamp_limit
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.media import read_media
 from vidlink.store.reading.segment_page import read_page
 from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
 from vidlink.store.reading.view import View, view_account
-from vidlink.store.sequences.life import Life, start_us, state_at
-from vidlink.store.sequences.pages import clamp_limit
+from vidlink.store.sequences.times import Life, start_us, state_at
 from vidlink.store.sequences.window import WHOLE, SequenceWindow
 
 T = TypeVar("T")

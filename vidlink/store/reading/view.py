@@ -13,7 +13,7 @@ from vidlink.model import Arrival, Gap, Session, SessionState
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.queue.account import Account
-from vidlink.store.sequences.life import start_us
+from vidlink.store.sequences.times import start_us
 from vidlink.store.sequences.window import SequenceWindow
 
 

@@ -1,12 +1,13 @@
 """Rounds: what has come in is written, listed and synced, and only then acknowledged.
 
-This is one idea: the steps of a round, whose order is the promise. One thread calls
-:meth:`Writer.round` (`thread`), or a test does. A round's part in one session is in `recording`;
-its report is read by `queue.ledger`.
+This is one idea: the steps of a round, whose order is the promise. One thread is in
+:meth:`Writer.run`, or a test calls :meth:`Writer.round`. A round's part in one session is in
+`recording`; its report is read by `queue.ledger`.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -16,7 +17,7 @@ from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
 from vidlink.model import Arrival, Cause, Session, Trouble
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.folder import DataFolder
-from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.inbox import PATIENCE_SECONDS, Inbox
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import (
     Begin,
@@ -92,6 +93,21 @@ class Writer:
         self._index_trouble: Trouble | None = None
         self._has_dropped = False
         self._report = Report()
+
+    def run(self, done: Callable[[], object]) -> None:
+        """Do rounds until `inbox` is closed, then the last ones, then call `done`."""
+        try:
+            again: float | None = None
+            while not self._inbox.is_closing:
+                if again != 0.0:
+                    self._inbox.wait(again, ROUND_SECONDS, ROUND_BYTES)
+                again = self.round()
+            self.finish(PATIENCE_SECONDS, time.sleep)
+        except BaseException:
+            self._log.failure("the writer of recordings has ended: nothing is recorded any more")
+            raise
+        finally:
+            done()
 
     def round(self) -> float | None:
         """Accept what has come in, and do one round.
