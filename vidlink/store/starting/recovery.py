@@ -19,11 +19,7 @@ from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, Span, is_sentinel_id, is_session_id
 from vidlink.store.files.durability import Durability
-from vidlink.store.files.layout import (
-    RECORD_BYTES,
-    SessionFile,
-    write_session,
-)
+from vidlink.store.files.layout import RECORD_BYTES, SessionFile, write_session
 from vidlink.store.files.paths import SESSION_FILE, Paths, part_number
 from vidlink.store.files.pieces import PieceReader
 from vidlink.store.files.receipts import ReceiptFile
