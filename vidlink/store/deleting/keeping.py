@@ -7,7 +7,7 @@ done in the pool.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -32,14 +32,6 @@ from vidlink.store.queue.room import as_text
 
 #: Among so many of each state the plan is made; it names no more than that.
 MOST_PLANNED = 10_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """Somebody waits for a hold to become durable."""
-
-    order: SetHold
-    answer: Deferred[Hold | None]
 
 
 @implementer(IRetention)
@@ -76,7 +68,8 @@ class Keeping:
         self._call_in_reactor = call_in_reactor
         self._run_in_pool = run_in_pool
         self._wall_clock_us = wall_clock_us
-        self._asked: list[_Asked] = []
+        #: Orders about holds that are not durable yet, and who waits for each.
+        self._asked: list[tuple[SetHold, Deferred[Hold | None]]] = []
         self._deleting: set[Deferred[Receipt]] = set()
         self._is_stopped = False
 
@@ -94,10 +87,7 @@ class Keeping:
             return fail(StoreError("the recording is closed"))
         answer: Deferred[Receipt] = Deferred()
         self._deleting.add(answer)
-
-        def tell(outcome: Receipt | VidlinkError | None) -> None:
-            self._call_in_reactor(self._deleted, answer, outcome)
-
+        tell = partial(self._call_in_reactor, self._deleted, answer)
         reason = DeletionReason.ASKED
         order = Removal(sentinel_id, session_id, reason, as_text(by), rehearse, tell)
         self._removals.ask(order)
@@ -133,7 +123,7 @@ class Keeping:
 
     def _hold(self, order: SetHold) -> Deferred[Hold | None]:
         answer: Deferred[Hold | None] = Deferred()
-        self._asked.append(_Asked(order, answer))
+        self._asked.append((order, answer))
         self._inbox.put(order)
         return answer
 
@@ -149,15 +139,15 @@ class Keeping:
 
     def _answer(self, order: SetHold, error: VidlinkError | None) -> None:
         """Tell who asked for this, and who asked before: what they wanted has been overtaken."""
-        places = [place for place, asked in enumerate(self._asked) if asked.order is order]
+        places = [place for place, (asked, _) in enumerate(self._asked) if asked is order]
         stop = places[0] + 1 if places else 0
-        done = [one for one in self._asked[:stop] if one.order.session_id == order.session_id]
+        done = [one for one in self._asked[:stop] if one[0].session_id == order.session_id]
         self._asked = [one for one in self._asked if one not in done]
-        for asked in done:
+        for asked, answer in done:
             if error is None:
-                asked.answer.callback(asked.order.hold)
+                answer.callback(asked.hold)
             else:
-                asked.answer.errback(error)
+                answer.errback(error)
 
     def receipts(self, before: int | None, limit: int) -> Deferred[ReceiptPage]:
         """One page of receipts, newest first."""
@@ -199,6 +189,6 @@ class Keeping:
         self._is_stopped = True
         asked, self._asked = self._asked, []
         deleting, self._deleting = self._deleting, set()
-        waiting: list[Deferred[Any]] = [*(one.answer for one in asked), *deleting]
+        waiting: list[Deferred[Any]] = [*(answer for _, answer in asked), *deleting]
         for answer in waiting:
             answer.errback(StoreError("the recording is closed"))

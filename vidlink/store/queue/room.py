@@ -42,11 +42,6 @@ class Room:
             1.0, max(self.size_bytes / self._most_bytes, self.segments / self._most_segments)
         )
 
-    @property
-    def is_empty(self) -> bool:
-        """True if nothing waits."""
-        return not self.size_bytes
-
     def has(self, size_bytes: int, *, is_late: bool = False) -> bool:
         """Tell whether there is room for so much; for what is late, a part of the room only."""
         if is_late:

@@ -29,7 +29,7 @@ def read_page(view: View, query: SegmentQuery) -> SegmentPage:
     """
     limit = clamp_limit(query.limit)
     timescale = view.session.timescale
-    with view.records() as records:
+    with view.stored.records(view.counts) as records:
         found: dict[int, SegmentRecord] = {}
         for _, (*numbers, _) in records.page(query, limit + 1):
             found[numbers[0]] = _listed(numbers, timescale, is_durable=True)

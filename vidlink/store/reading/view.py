@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vidlink.model import Arrival, Gap, Session, SessionState
-from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.queue.account import Account
 from vidlink.store.sequences.times import start_us
@@ -35,10 +34,6 @@ class View:
     waiting: tuple[Arrival, ...]
     init: Callable[[], bytes]
     gaps: Callable[[SequenceWindow], tuple[Gap, ...]]
-
-    def records(self) -> SessionRecords:
-        """The index records that count, to be used in a ``with``."""
-        return self.stored.records(self.counts)
 
 
 def view_account(account: Account, stored: StoredSession) -> View:

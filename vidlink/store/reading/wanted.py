@@ -55,7 +55,10 @@ class TailLookup:
             self._say(sentinel_id, len(tails), failure)
             return [None] * len(tails)
 
-        return self._run_in_pool(self._look_up, sentinel_id, tails, now_us).addErrback(unknown)
+        def look_up() -> list[WantedRanges]:
+            return [self._of_filed(sentinel_id, *tail, now_us) for tail in tails]
+
+        return self._run_in_pool(look_up).addErrback(unknown)
 
     def _say(self, sentinel_id: str, count: int, failure: Any) -> None:
         now = self._seconds()
@@ -70,11 +73,6 @@ class TailLookup:
             self._log.error(text, reason=failure.value, **what)
         else:
             self._log.failure(text, failure, reason=failure.value, **what)
-
-    # In the pool
-
-    def _look_up(self, sentinel_id: str, tails: Sequence[Tail], now_us: int) -> list[WantedRanges]:
-        return [self._of_filed(sentinel_id, *tail, now_us) for tail in tails]
 
     def _of_filed(
         self, sentinel_id: str, session_id: str, first: int, last: int, now_us: int

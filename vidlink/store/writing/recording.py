@@ -92,7 +92,7 @@ class Recording:
     @property
     def is_finished(self) -> bool:
         """True if its end has been written and now is synced."""
-        return self._description.is_closed and self.rows.is_listed
+        return self._description.closed is not None and self.rows.is_listed
 
     # One round
 

@@ -180,7 +180,9 @@ class Writer:
             case End(session_id=session_id) if session_id in recordings:
                 recordings[session_id].ending = order
             case End(session_id=session_id):
-                self._forget(session_id)
+                # Nothing is opened for it any more; it may have been refused already.
+                others = (one for one in self._to_reopen if one.session.session_id != session_id)
+                self._to_reopen = deque(others)
                 return
             case Reopen():
                 self._to_reopen.append(order)
@@ -192,11 +194,6 @@ class Writer:
 
     def _recording(self, session: Session, past: Past | None = None) -> Recording:
         return Recording(session, self._folder.paths, self._open_parts, self._durability, past)
-
-    def _forget(self, session_id: str) -> None:
-        """Open a session no more; it may have been refused already."""
-        orders = self._to_reopen
-        self._to_reopen = deque(one for one in orders if one.session.session_id != session_id)
 
     def _reopen_some(self) -> None:
         """Open sessions for what comes late, as many as a round has time for."""
@@ -258,7 +255,6 @@ class Writer:
         return bool(touched) and (budget <= 0 or len(touched) >= most)
 
     def _save(self, touched: Iterable[Recording], now: float) -> None:
-        """Tell the database."""
         if self._index_retry_seconds > now:
             return
         found: list[tuple[Recording, SessionRows]] = []
