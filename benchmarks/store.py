@@ -257,7 +257,7 @@ def measure_long_session(folder: Path) -> None:
         )
         return found[0]
 
-    film = step("open the film", lambda: store.archive.film(*ids, None))
+    film, _ = step("open the film", lambda: store.archive.film(*ids, None))
     step("its first 64 KiB", lambda: film.read(0, PIECE_BYTES))
     step("64 KiB in the middle", lambda: film.read(film.size_bytes // 2, PIECE_BYTES))
     share = sum(sizes) / film.size_bytes

@@ -108,9 +108,8 @@ class StoreCase(_Case):
 
     def film(self, last: int | None = None) -> Any:
         """The body of ``recording.mp4``."""
-        return self.successResultOf(
-            self.store.archive.film("desk-1", self.session.session_id, last)
-        )
+        found = self.store.archive.film("desk-1", self.session.session_id, last)
+        return self.successResultOf(found)[0]
 
 
 class StoreContract(StoreCase):
@@ -1042,6 +1041,19 @@ class StoreContract(StoreCase):
         self.assertEqual(self.whole(self.film()), INIT)
         self.settle()
         self.assertEqual(self.whole(self.film()), INIT)
+
+    def test_film_begins(self) -> None:
+        """A film says when the recording begins, with whatever was recorded first."""
+        self.begin()
+        ids = "desk-1", self.session.session_id
+        asked = self.store.archive.film(*ids, None)
+        self.assertEqual(self.successResultOf(asked)[1], self.session.started_time_us)
+        self.record(1, 2)
+        for _ in range(2):
+            first_us = self.successResultOf(self.store.archive.session(*ids)).start_time_us
+            asked = self.store.archive.film(*ids, 1)
+            self.assertEqual(self.successResultOf(asked)[1], first_us)
+            self.settle()
 
     def test_film_is_pinned(self) -> None:
         """A film up to a sequence stays as it is, bytes and validator, while more comes."""

@@ -34,9 +34,9 @@ from vidlink.store.deleting.policy import what_goes
 from vidlink.store.deleting.receipt import describe
 from vidlink.store.files.layout import size_of
 from vidlink.store.handover.removals import Removal
+from vidlink.store.index.catalog import clamp_limit
+from vidlink.store.queue.room import as_text
 from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
-from vidlink.store.sequences.pages import clamp_limit
-from vidlink.store.sequences.texts import as_text
 from vidlink.store.sequences.times import segment_end_us
 
 T = TypeVar("T")
@@ -107,8 +107,10 @@ class MemoryKeeping:
         """The bytes of segments `first` to `last`, and what is missing of them."""
         return self._of(sentinel_id, session_id, lambda kept, now: kept.media(now, first, last))
 
-    def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
-        """``recording.mp4``."""
+    def film(
+        self, sentinel_id: str, session_id: str, last: int | None
+    ) -> Deferred[tuple[IBody, int]]:
+        """``recording.mp4``, and when the recording begins."""
         return self._of(sentinel_id, session_id, lambda kept, now: kept.film(now, last))
 
     def clip(

@@ -29,12 +29,11 @@ from vidlink.model import (
     Span,
 )
 from vidlink.store.film.playlist import Playlist
+from vidlink.store.index.catalog import clamp_limit
 from vidlink.store.reading.segment_page import gaps_of_page
 from vidlink.store.sequences.gaps import FINAL_CAUSES, explain, final_ranges, sealed_gaps
-from vidlink.store.sequences.life import Life, state_at
-from vidlink.store.sequences.pages import clamp_limit
 from vidlink.store.sequences.runs import merge_spans
-from vidlink.store.sequences.times import media_ticks, segment_end_us
+from vidlink.store.sequences.times import Life, media_ticks, segment_end_us, state_at
 
 
 @implementer(IBody)
@@ -183,7 +182,7 @@ class Kept:
             for arrival, undecodable in shown
         )
         gaps = self.record(now_us, has_details=True).gaps
-        return SegmentPage(records, gaps_of_page(gaps, query.after, last, low, high), last)
+        return SegmentPage(records, gaps_of_page(gaps, query, last), last)
 
     def media(
         self, now_us: int, first: int, last: int
@@ -206,10 +205,12 @@ class Kept:
         final = sealed or (stored and not missing)
         return MemoryBody(_joined(found), final), tuple(missing)
 
-    def film(self, now_us: int, last: int | None) -> IBody:
-        """``recording.mp4``."""
+    def film(self, now_us: int, last: int | None) -> tuple[IBody, int]:
+        """``recording.mp4``, and when the recording begins."""
         film = self._film(self._shown(last), 0)
-        return MemoryBody(film, self.state_at(now_us) is SessionState.SEALED)
+        arrivals = self.sorted()
+        first_us = arrivals[0].segment.start_time_us if arrivals else self.session.started_time_us
+        return MemoryBody(film, self.state_at(now_us) is SessionState.SEALED), first_us
 
     def clip(self, now_us: int, query: ClipQuery) -> tuple[IBody, Clip]:
         """A time range of ``recording.mp4``."""

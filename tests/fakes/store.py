@@ -36,7 +36,7 @@ from vidlink.model import (
     is_sentinel_id,
     is_session_id,
 )
-from vidlink.store.sequences.texts import as_text, is_text
+from vidlink.store.queue.room import as_text
 
 T = TypeVar("T")
 
@@ -88,7 +88,8 @@ class MemoryStore(MemoryKeeping):
     def _check(self, session: Session) -> None:
         if not (is_sentinel_id(session.sentinel_id) and is_session_id(session.session_id)):
             raise RequestError("this is not the id of a sentinel and of a session")
-        if not is_text(session.name + session.group + session.software + session.mime):
+        texts = session.name + session.group + session.software + session.mime
+        if as_text(texts) != texts:
             raise RequestError("the texts of a session have to be Unicode")
 
     def tails(

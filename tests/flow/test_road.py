@@ -97,9 +97,8 @@ class RoadTests(RoadCase):
         """The recording as one film is the init, an index, and the segments as sent."""
         sentinel = self.server.live()
         sent = b"".join(sentinel.segment(number) for number in range(25))
-        film = self.whole(
-            self.successResultOf(self.server.store.film("desk-1", sentinel.session_id, None))
-        )
+        found = self.server.store.film("desk-1", sentinel.session_id, None)
+        film = self.whole(self.successResultOf(found)[0])
         init = media.init_segment()
         self.assertEqual(film[: len(init)], init)
         self.assertEqual(film[-len(sent) :], sent)

@@ -7,7 +7,7 @@ from zlib import crc32
 
 from tests.store.rig import Rig
 from vidlink.model import Session
-from vidlink.store.files.layout import Row, read_rows
+from vidlink.store.files.layout import RecordNumbers, read_numbers
 from vidlink.store.files.paths import part_file, part_number, records_file
 
 
@@ -22,13 +22,13 @@ def part_numbers(rig: Rig, session: Session) -> list[int]:
     return sorted(number for number in names if number is not None)
 
 
-def read_part(rig: Rig, session: Session, number: int) -> tuple[bytes, list[Row]]:
+def read_part(rig: Rig, session: Session, number: int) -> tuple[bytes, list[RecordNumbers]]:
     """A part and its records, all of which have to be sound."""
     folder = folder_of(rig, session)
     with open(os.path.join(folder, part_file(number)), "rb") as part:
         data = part.read()
     with open(os.path.join(folder, records_file(number)), "rb") as records:
-        rows = list(read_rows(records.read()))
+        rows = list(read_numbers(records.read()))
     assert None not in rows, f"a record of part {number} is damaged"
     return data, [row for row in rows if row is not None]
 

@@ -18,9 +18,9 @@ from vidlink.store.files.layout import read_session
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reel
 from vidlink.store.queue.account import Account
-from vidlink.store.sequences import statements
+from vidlink.store.sequences import gaps
+from vidlink.store.sequences.gaps import put_statement
 from vidlink.store.sequences.runs import Runs
-from vidlink.store.sequences.statements import put_statement
 from vidlink.store.writing import parts, writer
 
 
@@ -133,24 +133,24 @@ class StatementTests(BoundCase):
     def test_nothing_is_forgotten(self, ranges: list[tuple[int, int]]) -> None:
         """Whatever is stated is within a statement, of which there are never more than the
         bound, and of which none but the last changes."""
-        self.patch(statements, "MOST_GAPS", 6)
-        gaps: list[Gap] = []
+        self.patch(gaps, "MOST_GAPS", 6)
+        stated: list[Gap] = []
         for first, more in ranges:
-            before = list(gaps)
+            before = list(stated)
             gap = Gap(first, first + more, Cause.DECLARED)
-            number = put_statement(gaps, gap)
-            self.assertEqual(number, len(gaps) - 1)
-            self.assertEqual(gaps[:number], before[:number])
-            found = gaps[number]
+            number = put_statement(stated, gap)
+            self.assertEqual(number, len(stated) - 1)
+            self.assertEqual(stated[:number], before[:number])
+            found = stated[number]
             assert found.first is not None
             assert found.last is not None
             self.assertTrue(found.first <= first and first + more <= found.last)
             self.assertIn(found.cause, (Cause.DECLARED, Cause.MISSING))
-            self.assertLessEqual(len(gaps), 6)
+            self.assertLessEqual(len(stated), 6)
 
     def test_refused_at_the_bound(self) -> None:
         """What is refused when no more statements are kept is named too, at the end as well."""
-        self.patch(statements, "MOST_GAPS", 3)
+        self.patch(gaps, "MOST_GAPS", 3)
         for sequence in (10, 20, 30):
             self.rig.store.ledger.gap(
                 self.session.session_id, Gap(sequence, sequence, Cause.DECLARED)

@@ -256,9 +256,7 @@ class FileTests(LateCase):
 
     def test_etag(self) -> None:
         """A film changes its validator when something falls into its middle."""
-        film = self.successResultOf(
-            self.rig.store.archive.film("desk-1", self.session.session_id, None)
-        )
+        film = self.film()
         self.reopen()
         self.late(2, 3)
         self.rig.settle()
@@ -270,9 +268,8 @@ class FileTests(LateCase):
 
     def film(self) -> Any:
         """The film as it is now."""
-        return self.successResultOf(
-            self.rig.store.archive.film("desk-1", self.session.session_id, None)
-        )
+        film = self.rig.store.archive.film("desk-1", self.session.session_id, None)
+        return self.successResultOf(film)[0]
 
     def test_many_at_once(self) -> None:
         """However many sessions are opened at once, each is, some in every round."""

@@ -32,7 +32,7 @@ from vidlink.store.files.pieces import PIECE_BYTES
 from vidlink.store.files.receipts import read_receipt, write_receipt
 from vidlink.store.fsck.findings import NOTES, FindingKind
 from vidlink.store.index.schema import SCHEMA_FORMAT
-from vidlink.store.sequences.statements import MOST_GAPS
+from vidlink.store.sequences.gaps import MOST_GAPS
 from vidlink.store.starting.salvage import MOST_TAIL_BYTES
 from vidlink.store.store import INDEX_BYTES, OPEN_PARTS, QUEUE_BYTES, QUEUE_SEGMENTS
 from vidlink.store.writing.parts import MOST_PARTS

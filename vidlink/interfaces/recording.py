@@ -150,9 +150,9 @@ class IArchive(Interface):
         """The bytes of segments `first` to `last` as received, in order, and the ranges of
         sequences that are missing; :exc:`~vidlink.errors.NotFound` if all are."""
 
-    def film(sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
+    def film(sentinel_id: str, session_id: str, last: int | None) -> Deferred[tuple[IBody, int]]:
         """``recording.mp4``: initialization segment, `sidx`, every decodable segment up to
-        sequence `last` (None: all there is now)."""
+        sequence `last` (None: all there is now); and when the recording begins, in microseconds."""
 
     def clip(sentinel_id: str, session_id: str, query: ClipQuery) -> Deferred[tuple[IBody, Clip]]:
         """A time range of it; :exc:`~vidlink.errors.NotFound` if nothing in it can be shown."""

@@ -26,7 +26,6 @@ from vidlink.model import KEEP_ALL, DiskSpace, Policy, RecordingHealth
 from vidlink.store.deleting.keeping import Keeping
 from vidlink.store.deleting.remover import Remover
 from vidlink.store.deleting.reserve import Reserve
-from vidlink.store.deleting.thread import delete_until_closed
 from vidlink.store.files.durability import choose_durability
 from vidlink.store.files.folder import DataFolder, take_folder
 from vidlink.store.files.paths import Paths
@@ -44,7 +43,6 @@ from vidlink.store.reading.archive import Archive
 from vidlink.store.reading.wanted import TailLookup
 from vidlink.store.starting.recovery import END_REASON, Recovery
 from vidlink.store.writing.part import OpenParts
-from vidlink.store.writing.thread import write_until_closed
 from vidlink.store.writing.writer import Writer
 
 QUEUE_BYTES = 256 * 1024 * 1024
@@ -115,7 +113,7 @@ class RecordingStore:
         self._inbox = Inbox()
         self._locks = SessionLocks()
         self._removals = Removals()
-        # As absolute as it is given: the process may go to another folder before it opens this.
+        # As it is given: a daemon goes to another folder before it opens this, and not after.
         paths = Paths(os.path.normpath(path))
         self._catalog = Catalog(paths.index)
         self._receipts = ReceiptFile(paths.receipts, self._disk, is_flushed=durability == "disk")
@@ -230,10 +228,9 @@ class RecordingStore:
         """Begin to write, and to delete, in a thread each; without it, rounds are done by whoever
         calls ``writer.round()`` and ``remover.round()``."""
         self._has_threads = True
-        deleting = _thread("remover", delete_until_closed, self.remover, self._removals)
+        deleting = _thread("remover", self.remover.run)
         deleting.start()
-        done = partial(self._wrote_everything, deleting)
-        _thread("writer", write_until_closed, self.writer, self._inbox, done).start()
+        _thread("writer", self.writer.run, partial(self._wrote_everything, deleting)).start()
 
     def stop(self) -> Deferred[None]:
         """End live sessions, write and sync everything, and close; fires when done.

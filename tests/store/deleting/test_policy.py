@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.model import Candidate, DeletionReason, Due, Policy, SessionState
 from vidlink.store.deleting.policy import in_order, what_goes
-from vidlink.store.sequences.life import SEALING_US
+from vidlink.store.sequences.times import SEALING_US
 
 HOUR_US = 3_600_000_000
 NOW_US = 1_000 * HOUR_US

@@ -162,7 +162,7 @@ class DeletedTests(RemoverCase):
         """A download that is under way ends with an error, and gives nothing that is wrong."""
         session = self.sessions[0]
         film = self.rig.store.archive.film("desk-1", session.session_id, None)
-        body = self.successResultOf(film)
+        body, _ = self.successResultOf(film)
         self.successResultOf(body.read(0, 150))
         self.delete(session)
         self.rig.settle()

@@ -20,7 +20,7 @@ from vidlink.store.files.layout import (
     SessionFile,
     describe,
     pack_record,
-    read_rows,
+    read_numbers,
     read_session,
     write_session,
 )
@@ -76,7 +76,7 @@ class RecordTests(SynchronousTestCase):
         )
         data = pack_record(arrival, offset, check)
         self.assertEqual(len(data), RECORD_BYTES)
-        (row,) = read_rows(data)
+        (row,) = read_numbers(data)
         assert row is not None
         bits = KEYFRAME * key | LATE * late | UNDECODABLE * undecodable
         size = len(segment.data)
@@ -91,7 +91,7 @@ class RecordTests(SynchronousTestCase):
         for bit in range(RECORD_BYTES * 8):
             bad = bytearray(records[1])
             bad[bit // 8] ^= 1 << bit % 8
-            first, second, third = read_rows(records[0] + bytes(bad) + records[2])
+            first, second, third = read_numbers(records[0] + bytes(bad) + records[2])
             self.assertEqual([row[0] for row in (first, third) if row], [0, 2])
             padding = range(58, 60)
             if bit // 8 not in padding:
@@ -100,8 +100,8 @@ class RecordTests(SynchronousTestCase):
     def test_torn_end(self) -> None:
         """Half a record at the end is none, and zeros are none."""
         record = pack_record(an_arrival(a_session(), 0), 24, 1)
-        self.assertEqual(len(list(read_rows(record + record[:-1]))), 1)
-        self.assertEqual(list(read_rows(bytes(RECORD_BYTES))), [None])
+        self.assertEqual(len(list(read_numbers(record + record[:-1]))), 1)
+        self.assertEqual(list(read_numbers(bytes(RECORD_BYTES))), [None])
 
 
 class SessionFileTests(SynchronousTestCase):

@@ -141,7 +141,7 @@ class ReelTests(SynchronousTestCase):
 
     def film(self, last: int | None = None) -> bytes:
         """All of the film."""
-        body = self.successResultOf(
+        body, _ = self.successResultOf(
             self.store.archive.film("desk-1", self.session.session_id, last)
         )
         data: bytes = self.successResultOf(body.read(0, body.size_bytes))
@@ -185,13 +185,13 @@ class ReelTests(SynchronousTestCase):
             fresh = self.rig.killed(self.mktemp())
             self.addCleanup(fresh.close)
             found = fresh.store.archive.film("desk-1", self.session.session_id, None)
-            body = self.successResultOf(found)
+            body, _ = self.successResultOf(found)
             self.assertEqual(self.successResultOf(body.read(0, body.size_bytes)), grown)
             self.assertEqual(body.etag, self.etag())
 
     def etag(self) -> str:
         """The validator of the film."""
-        body = self.successResultOf(
+        body, _ = self.successResultOf(
             self.store.archive.film("desk-1", self.session.session_id, None)
         )
         etag: str = body.etag
@@ -200,7 +200,7 @@ class ReelTests(SynchronousTestCase):
     def test_an_old_body_stays(self) -> None:
         """A body that is being read is not disturbed by what comes after it."""
         self.record(*range(6))
-        body = self.successResultOf(
+        body, _ = self.successResultOf(
             self.store.archive.film("desk-1", self.session.session_id, None)
         )
         before = self.film()
@@ -215,7 +215,7 @@ class ReelTests(SynchronousTestCase):
         self.record(*range(12))
         (number,) = part_numbers(self.rig, self.session)
         os.remove(os.path.join(folder_of(self.rig, self.session), part_file(number)))
-        film = self.successResultOf(
+        film, _ = self.successResultOf(
             self.store.archive.film("desk-1", self.session.session_id, None)
         )
         asked = self.store.archive.clip("desk-1", self.session.session_id, ClipQuery(0))
@@ -303,7 +303,7 @@ class PlayerTests(SynchronousTestCase):
     def film(self) -> bytes:
         """All of the film."""
         found = self.rig.store.archive.film("desk-1", self.session.session_id, None)
-        body = self.successResultOf(found)
+        body, _ = self.successResultOf(found)
         data: bytes = self.successResultOf(body.read(0, body.size_bytes))
         return data
 

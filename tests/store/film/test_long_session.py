@@ -61,7 +61,7 @@ class LongSessionTests(SynchronousTestCase):
     def test_little_is_read(self) -> None:
         """A player that opens the film, reads its index and seeks twice costs less than 5 % of
         it; a time range and a page of segments cost their own size, a playlist once the records."""
-        film = self.got("film", None)
+        film, _ = self.got("film", None)
         size = len(an_arrival(self.session, 1, frame=FRAME).segment.data)
         index_bytes = sidx_size(SEGMENTS // KEYFRAME_EVERY)
         head = len(self.session.init) + index_bytes
@@ -81,7 +81,7 @@ class LongSessionTests(SynchronousTestCase):
         self.assertLess(self.disk.read_bytes, film.size_bytes // 20)
 
         self.disk.read_bytes = 0
-        again = self.got("film", None)
+        again, _ = self.got("film", None)
         self.assertEqual(again.etag, film.etag)
         self.assertLess(self.disk.read_bytes, 10_000)
 

@@ -69,7 +69,8 @@ class RepairTests(CheckedCase):
         )
         self.assertEqual(missing, ((5, 5),))
         self.assertEqual(self.successResultOf(body.read(0, body.size_bytes)), self.bytes_of(4, 6))
-        film = self.successResultOf(rig.store.archive.film("desk-1", self.session.session_id, None))
+        film_asked = rig.store.archive.film("desk-1", self.session.session_id, None)
+        film, _ = self.successResultOf(film_asked)
         self.assertIn(self.bytes_of(10, 11), self.successResultOf(film.read(0, film.size_bytes)))
 
     def test_stated_once(self) -> None:

@@ -86,11 +86,11 @@ class DamageTests(ReadingCase):
 
     def test_damage_inside_a_film(self) -> None:
         """A film is served up to the damage and behind it, and the damage never is."""
-        whole = self.got("film", None)
+        whole, _ = self.got("film", None)
         good = self.successResultOf(whole.read(0, whole.size_bytes))
         _, rows = read_part(self.rig, self.session, 0)
         self.flip("part-0000.mp4", rows[5][1] + 3)
-        film = self.got("film", None)
+        film, _ = self.got("film", None)
         self.assertEqual(film.etag, whole.etag)
         shift = whole.size_bytes - os.path.getsize(self.path("part-0000.mp4"))
         start, stop = rows[5][1] + shift, rows[6][1] + shift
@@ -373,7 +373,7 @@ class BetweenTests(SynchronousTestCase):
         body, missing = self.successResultOf(media)
         self.assertEqual(missing, ((4, 9),))
         data = b"".join(an_arrival(self.session, number).segment.data for number in range(4))
-        for section in (body, self.successResultOf(film)):
+        for section in (body, self.successResultOf(film)[0]):
             read = section.read(section.size_bytes - len(data), len(data))
             self.pool.go()
             self.assertEqual(self.successResultOf(read), data)

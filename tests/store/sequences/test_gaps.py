@@ -15,7 +15,7 @@ from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_US, a_session, an_arrival
 from vidlink.model import Cause, Gap, SegmentQuery, SessionRecord, SessionState, Span
 from vidlink.store.sequences.gaps import SILENT_US, explain, sealed_gaps
-from vidlink.store.sequences.life import SEALING_US, Life
+from vidlink.store.sequences.times import SEALING_US, Life
 
 
 class EndTests(SynchronousTestCase):

@@ -1,10 +1,10 @@
-"""Tests of the small values of `vidlink.store.sequences`: bounds of pages, media time."""
+"""Tests of small values of the store: bounds of pages, media time."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.store.sequences.pages import MAX_PAGE, clamp_limit
+from vidlink.store.index.catalog import MAX_PAGE, clamp_limit
 from vidlink.store.sequences.times import media_ticks
 
 

@@ -24,7 +24,7 @@ from vidlink.model import (
     SessionState,
 )
 from vidlink.store.files.layout import RECORD_BYTES
-from vidlink.store.sequences.life import SEALING_US
+from vidlink.store.sequences.times import SEALING_US
 from vidlink.store.starting.salvage import MOST_TAIL_BYTES
 
 

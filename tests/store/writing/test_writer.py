@@ -441,7 +441,7 @@ class FaultTests(WritingCase):
             self.store.archive.segments("desk-1", self.session.session_id, SegmentQuery())
         )
         self.assertEqual([segment.sequence for segment in page.segments], [0, 1, 2])
-        film = self.successResultOf(
+        film, _ = self.successResultOf(
             self.store.archive.film("desk-1", self.session.session_id, None)
         )
         media = self.store.archive.media("desk-1", self.session.session_id, 0, 9)
@@ -464,6 +464,31 @@ class FaultTests(WritingCase):
         del self.disk.errors["create"]
         self.retry()
         self.assertEqual(sorted(stored(self.rig, session)), [0])
+
+    def test_no_memory_for_a_moment(self) -> None:
+        """A segment that was just being put into its part when something else than the disk
+        failed is written with the next round."""
+
+        class Heavy(bytes):
+            is_too_much = False
+
+            def __len__(self) -> int:
+                if self.is_too_much:
+                    raise MemoryError
+                return super().__len__()
+
+        arrival = an_arrival(self.session, 0)
+        data = Heavy(arrival.segment.data)
+        arrival = replace(arrival, segment=replace(arrival.segment, data=data))
+        self.store.ledger.append(self.session.session_id, arrival)
+        data.is_too_much = True
+        self.store.writer.round()
+        self.assertEqual(self.durable, [])
+        data.is_too_much = False
+        self.retry()
+        self.assertEqual(self.durable, [0])
+        self.assert_stored(0)
+        self.flushLoggedErrors(MemoryError)
 
     def test_only_the_failing_session_suffers(self) -> None:
         """An error of one session's files does not hold up another's."""

@@ -179,9 +179,8 @@ class Api:
         if wanted.start_time_us is not None or wanted.end_time_us is not None:
             body, clip = await self._archive.clip(*ids, wanted)
             return await send_body(request, body, clip_headers(sentinel, clip))
-        record = await self._archive.session(*ids)
-        body = await self._archive.film(*ids, wanted.last)
-        return await send_body(request, body, film_headers(sentinel, record))
+        body, start_us = await self._archive.film(*ids, wanted.last)
+        return await send_body(request, body, film_headers(sentinel, start_us))
 
     @app.route(_SESSION + "/index.m3u8", methods=["GET"])
     async def playlist(self, request: Request, sentinel: str, session: str) -> bytes:

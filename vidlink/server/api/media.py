@@ -5,18 +5,15 @@ The bytes are sent by :mod:`vidlink.server.api.bodies`.
 
 from __future__ import annotations
 
-from vidlink.model import Clip, SessionRecord
+from vidlink.model import Clip
 from vidlink.model.clips import stamp
 
 VIDEO = "video/mp4"
 PLAYLIST = "application/vnd.apple.mpegurl"
 
 
-def film_headers(sentinel_id: str, record: SessionRecord) -> dict[str, str]:
+def film_headers(sentinel_id: str, start_us: int) -> dict[str, str]:
     """Of the recording of a session; its name has the time of its first frame."""
-    start_us = record.start_time_us
-    if start_us is None:
-        start_us = record.session.started_time_us
     return _headers(f"{sentinel_id}-{stamp(start_us)}.mp4")
 
 

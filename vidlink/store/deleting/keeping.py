@@ -7,7 +7,7 @@ done in the pool.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -25,22 +25,13 @@ from vidlink.store.handover.inbox import CallInReactor, Inbox, RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Report, SetHold
 from vidlink.store.handover.removals import Removal, Removals
-from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.deletions import Deletions
+from vidlink.store.index.catalog import Catalog, clamp_limit
+from vidlink.store.index.deletions import candidates, newest_receipts, totals
 from vidlink.store.queue.ledger import Ledger
-from vidlink.store.sequences.pages import clamp_limit
-from vidlink.store.sequences.texts import as_text
+from vidlink.store.queue.room import as_text
 
 #: Among so many of each state the plan is made; it names no more than that.
 MOST_PLANNED = 10_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """Somebody waits for a hold to become durable."""
-
-    order: SetHold
-    answer: Deferred[Hold | None]
 
 
 @implementer(IRetention)
@@ -69,7 +60,6 @@ class Keeping:
         self._disk = disk
         self._ledger = ledger
         self._catalog = catalog
-        self._stock = Deletions(catalog)
         self._receipts = receipts
         self._locks = locks
         self._inbox = inbox
@@ -78,7 +68,8 @@ class Keeping:
         self._call_in_reactor = call_in_reactor
         self._run_in_pool = run_in_pool
         self._wall_clock_us = wall_clock_us
-        self._asked: list[_Asked] = []
+        #: Orders about holds that are not durable yet, and who waits for each.
+        self._asked: list[tuple[SetHold, Deferred[Hold | None]]] = []
         self._deleting: set[Deferred[Receipt]] = set()
         self._is_stopped = False
 
@@ -96,10 +87,7 @@ class Keeping:
             return fail(StoreError("the recording is closed"))
         answer: Deferred[Receipt] = Deferred()
         self._deleting.add(answer)
-
-        def tell(outcome: Receipt | VidlinkError | None) -> None:
-            self._call_in_reactor(self._deleted, answer, outcome)
-
+        tell = partial(self._call_in_reactor, self._deleted, answer)
         reason = DeletionReason.ASKED
         order = Removal(sentinel_id, session_id, reason, as_text(by), rehearse, tell)
         self._removals.ask(order)
@@ -135,7 +123,7 @@ class Keeping:
 
     def _hold(self, order: SetHold) -> Deferred[Hold | None]:
         answer: Deferred[Hold | None] = Deferred()
-        self._asked.append(_Asked(order, answer))
+        self._asked.append((order, answer))
         self._inbox.put(order)
         return answer
 
@@ -151,22 +139,22 @@ class Keeping:
 
     def _answer(self, order: SetHold, error: VidlinkError | None) -> None:
         """Tell who asked for this, and who asked before: what they wanted has been overtaken."""
-        places = [place for place, asked in enumerate(self._asked) if asked.order is order]
+        places = [place for place, (asked, _) in enumerate(self._asked) if asked is order]
         stop = places[0] + 1 if places else 0
-        done = [one for one in self._asked[:stop] if one.order.session_id == order.session_id]
+        done = [one for one in self._asked[:stop] if one[0].session_id == order.session_id]
         self._asked = [one for one in self._asked if one not in done]
-        for asked in done:
+        for asked, answer in done:
             if error is None:
-                asked.answer.callback(asked.order.hold)
+                answer.callback(asked.hold)
             else:
-                asked.answer.errback(error)
+                answer.errback(error)
 
     def receipts(self, before: int | None, limit: int) -> Deferred[ReceiptPage]:
         """One page of receipts, newest first."""
         return self._run_in_pool(self._page, before, clamp_limit(limit))
 
     def _page(self, before: int | None, limit: int) -> ReceiptPage:
-        lines = self._stock.receipts(before, limit + 1)
+        lines = newest_receipts(self._catalog, before, limit + 1)
         found: list[Receipt] = []
         for number, place, size in lines[:limit]:
             try:
@@ -180,27 +168,27 @@ class Keeping:
         return self._run_in_pool(self._plan, clamp_limit(limit))
 
     def _plan(self, limit: int) -> Retention:
-        totals = self._stock.totals()
+        total = totals(self._catalog)
         try:
             free_bytes = self._disk.free_bytes(self._paths.root)
         except OSError as error:
             raise StoreError(f"the disk does not say what it has: {error.strerror}") from error
         goes = what_goes(
             self._policy,
-            () if self._policy.is_off else self._stock.candidates(MOST_PLANNED),
-            total_bytes=totals.bytes,
+            () if self._policy.is_off else candidates(self._catalog, MOST_PLANNED),
+            total_bytes=total.bytes,
             free_bytes=free_bytes,
             now_us=self._wall_clock_us(),
         )
         due = [one for one, _ in zip(goes, range(limit + 1), strict=False)]
         is_more = len(due) > limit
-        return Retention(self._policy, totals, free_bytes, tuple(due[:limit]), is_more)
+        return Retention(self._policy, total, free_bytes, tuple(due[:limit]), is_more)
 
     def stop(self) -> None:
         """Tell whoever waits that nobody answers any more."""
         self._is_stopped = True
         asked, self._asked = self._asked, []
         deleting, self._deleting = self._deleting, set()
-        waiting: list[Deferred[Any]] = [*(one.answer for one in asked), *deleting]
+        waiting: list[Deferred[Any]] = [*(answer for _, answer in asked), *deleting]
         for answer in waiting:
             answer.errback(StoreError("the recording is closed"))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vidlink.model import Candidate, DeletionReason, Due, Policy, SessionState
-from vidlink.store.sequences.life import state_at
+from vidlink.store.sequences.times import state_at
 
 
 def in_order(candidates: Iterable[Candidate], now_us: int) -> list[Candidate]:
@@ -44,18 +44,15 @@ def what_goes(
     `total_bytes` is what all recordings take, candidates or not. `is_full`: a write has failed
     for lack of room, so at least one goes where room is to be kept, whatever `free_bytes` says.
     """
-    old_us = None if policy.max_age_us is None else now_us - policy.max_age_us
-    young: list[Candidate] = []
-    for one in in_order(candidates, now_us):
-        if old_us is None or one.ended_time_us is None or one.ended_time_us > old_us:
-            young.append(one)
-            continue
-        total_bytes -= one.size_bytes
-        free_bytes += one.size_bytes
-        is_full = False
-        yield Due(one, DeletionReason.AGE)
-    for one in young:
-        if policy.max_bytes is not None and total_bytes > policy.max_bytes:
+
+    def is_old(one: Candidate) -> bool:
+        age_us, ended_us = policy.max_age_us, one.ended_time_us
+        return age_us is not None and ended_us is not None and ended_us <= now_us - age_us
+
+    for one in sorted(in_order(candidates, now_us), key=is_old, reverse=True):
+        if is_old(one):
+            reason = DeletionReason.AGE
+        elif policy.max_bytes is not None and total_bytes > policy.max_bytes:
             reason = DeletionReason.BYTES
         elif policy.min_free_bytes is not None and (is_full or free_bytes < policy.min_free_bytes):
             reason = DeletionReason.SPACE

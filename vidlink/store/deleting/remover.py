@@ -37,9 +37,9 @@ from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Forget, SetHold
 from vidlink.store.handover.removals import FULL, Removal, Removals
 from vidlink.store.index.catalog import Catalog, Filed
-from vidlink.store.index.deletions import Deletions
+from vidlink.store.index.deletions import candidates, last_receipt, totals
 from vidlink.store.sequences.gaps import explain
-from vidlink.store.sequences.life import Life, state_at
+from vidlink.store.sequences.times import Life, state_at
 
 #: The policy is looked at so often;
 ROUND_SECONDS = 60.0
@@ -58,7 +58,7 @@ POLICY = "policy"
 class Remover:
     """Deletes what it is asked to, and what `policy` lets go.
 
-    One thread calls :meth:`round`, or a test does.
+    One thread is in :meth:`run`, or a test calls :meth:`round`.
     """
 
     _log = Logger()
@@ -82,9 +82,8 @@ class Remover:
         self._paths = folder.paths
         self._disk = disk
         self._catalog = catalog
-        self._stock = Deletions(catalog)
         self._receipts = receipts
-        self._number = self._stock.last_receipt()
+        self._number = last_receipt(catalog)
         self._locks = locks
         self._inbox = inbox
         self._removals = removals
@@ -100,6 +99,16 @@ class Remover:
         self._is_stuck = False
         self._complaint = ""
         self._has_begun = False
+
+    def run(self) -> None:
+        """Do rounds until `removals` is closed."""
+        while not self._removals.is_closing:
+            seconds = LOOK_SECONDS
+            try:
+                seconds = self.round()
+            except Exception:
+                self._log.failure("a round of deleting failed; the next one comes")
+            self._removals.wait(seconds)
 
     def round(self) -> float:
         """Do what there is to do; returns after how many seconds to look again."""
@@ -277,12 +286,12 @@ class Remover:
 
     def _due(self, free_bytes: int, is_full: bool) -> list[Due]:
         try:
-            found = self._stock.candidates(MOST_LOOKED_AT + len(self._passed_over))
+            found = candidates(self._catalog, MOST_LOOKED_AT + len(self._passed_over))
             goes = what_goes(
                 self._policy,
                 [one for one in found if one.session_id not in self._passed_over],
                 # It costs a look at every row of the database, which only this bound needs.
-                total_bytes=0 if self._policy.max_bytes is None else self._stock.totals().bytes,
+                total_bytes=0 if self._policy.max_bytes is None else totals(self._catalog).bytes,
                 free_bytes=free_bytes,
                 now_us=self._wall_clock_us(),
                 is_full=is_full,

@@ -30,7 +30,10 @@ class Reserve:
         size = self._size()
         missing = RESERVE_BYTES - size
         try:
-            if missing > 0 and self._disk.free_bytes(self._folder) > 2 * RESERVE_BYTES:
+            if (
+                missing > 0
+                and self._disk.free_bytes(os.path.dirname(self._path)) > 2 * RESERVE_BYTES
+            ):
                 self._disk.append(self._path, os.urandom(missing), flush=False)
         except OSError as error:
             self._log.debug("no room is kept for receipts: {reason}", reason=str(error))
@@ -42,10 +45,6 @@ class Reserve:
     def give_all(self) -> None:
         """Give up all of it."""
         self._cut(0)
-
-    @property
-    def _folder(self) -> str:
-        return os.path.dirname(self._path)
 
     def _cut(self, size: int) -> bool:
         if self._size() <= size:

@@ -171,7 +171,6 @@ def _identify(paths: Paths, disk: Disk) -> str:
 
 
 def _read_marker(paths: Paths, disk: Disk) -> str:
-    """The id that the marker has."""
     data = disk.read(paths.marker, 0, 65_536)
     try:
         known = json.loads(data)

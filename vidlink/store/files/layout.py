@@ -16,6 +16,8 @@ from vidlink.errors import StoreError
 from vidlink.model import Arrival, Cause, Gap, Hold, Session, is_sentinel_id, is_session_id
 
 FORMAT = 1
+#: Beyond what the widest numbers of a record can hold, without and with a sign.
+U32, I63 = 2**32, 2**63
 
 RECORD_BYTES = 64
 #: No ``session.json`` is longer.
@@ -29,7 +31,7 @@ KEYFRAME, LATE, UNDECODABLE, UNVERIFIED, DAMAGED = 1, 2, 4, 8, 16
 
 #: A record as plain numbers: those of an :class:`IndexRecord`, and the check of the record itself.
 #: Who looks at all of a long session spares the time for objects.
-Row = tuple[int, int, int, int, int, int, int, int, int, int, int]
+RecordNumbers = tuple[int, int, int, int, int, int, int, int, int, int, int]
 _FLAGS, _OWN_CHECK = 9, 10
 
 
@@ -94,7 +96,7 @@ def number_arrival(arrival: Arrival, offset: int, check: int) -> tuple[int, ...]
     )
 
 
-def read_rows(data: bytes) -> Iterator[Row | None]:
+def read_numbers(data: bytes) -> Iterator[RecordNumbers | None]:
     """Every whole record in `data`; None in the place of one that does not count.
 
     Those are the ones that are damaged, and those of segments that are known to be.
@@ -109,7 +111,7 @@ def read_records(data: bytes) -> Iterator[IndexRecord | None]:
         yield None if row is None else IndexRecord(*row[:_OWN_CHECK])
 
 
-def _whole(data: bytes) -> Iterator[Row | None]:
+def _whole(data: bytes) -> Iterator[RecordNumbers | None]:
     view = memoryview(data)[: len(data) - len(data) % RECORD_BYTES]
     start = 0
     for row in _RECORD.iter_unpack(view):
@@ -157,15 +159,14 @@ def describe(session: Session) -> SessionFile:
 
 
 _TEXTS = ("sentinel_id", "session_id", "name", "group", "software", "mime")
-_U32, _I63 = 2**32, 2**63
 #: Each number of a session, and the lowest and the highest that it may be: what is beyond them is
 #: in no database, or would be divided by.
 _NUMBERS = {
-    "started_time_us": (-_I63, _I63 - 1),
-    "width": (0, _U32 - 1),
-    "height": (0, _U32 - 1),
-    "timescale": (1, _U32 - 1),
-    "track_id": (0, _U32 - 1),
+    "started_time_us": (-I63, I63 - 1),
+    "width": (0, U32 - 1),
+    "height": (0, U32 - 1),
+    "timescale": (1, U32 - 1),
+    "track_id": (0, U32 - 1),
 }
 #: Larger ones are refused when they come.
 _MOST_INIT_BYTES = 16 * 1024 * 1024
@@ -207,7 +208,7 @@ def read_session(data: bytes) -> SessionFile:
         return SessionFile(
             session=Session(init=b"", **values),
             init_size_bytes=_number(known["init_size_bytes"], 0, _MOST_INIT_BYTES),
-            init_check=_number(known["init_crc32"], 0, _U32 - 1),
+            init_check=_number(known["init_crc32"], 0, U32 - 1),
             ended_time_us=None if ended is None else _number(ended["time_us"]),
             end_reason="" if ended is None else _text(ended["reason"]),
             gaps=tuple(_gap_from_json(gap) for gap in known.get("gaps", ())),
@@ -229,7 +230,7 @@ def typed(value: Any, kind: type) -> Any:
     return value
 
 
-def _number(value: Any, lowest: int = -_I63, highest: int = _I63 - 1) -> int:
+def _number(value: Any, lowest: int = -I63, highest: int = I63 - 1) -> int:
     number: int = typed(value, int)
     if not lowest <= number <= highest:
         raise ValueError(f"{number} is not from {lowest} to {highest}")
@@ -264,8 +265,8 @@ def _gap_from_json(known: dict[str, Any]) -> Gap:
         for name, lowest in (
             ("first", 0),
             ("last", 0),
-            ("start_time_us", -_I63),
-            ("end_time_us", -_I63),
+            ("start_time_us", -I63),
+            ("end_time_us", -I63),
         )
     }
     first, last = values["first"], values["last"]

@@ -116,6 +116,7 @@ class ReceiptFile:
 
     def read(self, place: int, size: int) -> Receipt:
         """The receipt in that place.
+
         :raises StoreError: if no receipt stands there.
         """
         return read_receipt(self._disk.read(self.path, place, size))

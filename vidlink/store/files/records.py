@@ -14,7 +14,7 @@ from itertools import islice
 
 from vidlink.disk import Disk
 from vidlink.model import SegmentQuery
-from vidlink.store.files.layout import RECORD_BYTES, Row, read_rows
+from vidlink.store.files.layout import RECORD_BYTES, RecordNumbers, read_numbers
 from vidlink.store.files.paths import part_number, records_file
 
 _SEQUENCE, _START_TIME = 0, 4
@@ -41,12 +41,12 @@ class PartRecords:
         """Let go of the file."""
         self._disk.close(self._descriptor)
 
-    def rows(self, low: int, high: int, chunk: int = _CHUNK) -> Iterator[Row]:
+    def rows(self, low: int, high: int, chunk: int = _CHUNK) -> Iterator[RecordNumbers]:
         """The records from place `low` up to `high` without it, read `chunk` at a time."""
         while low < high:
             count = min(chunk, high - low)
             data = self._disk.pread(self._descriptor, low * RECORD_BYTES, count * RECORD_BYTES)
-            for row in read_rows(data):
+            for row in read_numbers(data):
                 if row is not None:
                     yield row
             if len(data) < count * RECORD_BYTES:
@@ -65,11 +65,11 @@ class PartRecords:
                 low = place + 1
         return low
 
-    def _from(self, low: int, high: int) -> tuple[int, Row | None]:
+    def _from(self, low: int, high: int) -> tuple[int, RecordNumbers | None]:
         """The first sound record from `low` up to `high`, and its place."""
         for place in range(low, high):
             data = self._disk.pread(self._descriptor, place * RECORD_BYTES, RECORD_BYTES)
-            for row in read_rows(data):
+            for row in read_numbers(data):
                 if row is not None:
                     return place, row
         return high, None
@@ -100,7 +100,7 @@ class SessionRecords:
         while self._parts:
             self._parts.pop().close()
 
-    def page(self, query: SegmentQuery, count: int) -> list[tuple[int, Row]]:
+    def page(self, query: SegmentQuery, count: int) -> list[tuple[int, RecordNumbers]]:
         """The first `count` records that `query` asks for, each with the number of its part."""
         after = -1 if query.after is None else query.after
 
@@ -115,17 +115,17 @@ class SessionRecords:
 
         return list(islice(self._within(bounds, min(count, _CHUNK)), count))
 
-    def between(self, first: int, last: int) -> Iterator[tuple[int, Row]]:
+    def between(self, first: int, last: int) -> Iterator[tuple[int, RecordNumbers]]:
         """The records of sequences `first` to `last`, each with the number of its part."""
         return self._within(
             lambda part: (part.find(_SEQUENCE, first), part.find(_SEQUENCE, last + 1))
         )
 
-    def beyond(self, counts: Mapping[int, int]) -> Iterator[tuple[int, Row]]:
+    def beyond(self, counts: Mapping[int, int]) -> Iterator[tuple[int, RecordNumbers]]:
         """The records behind the first `counts` of each part."""
         return self._within(lambda part: (counts.get(part.number, 0), part.count))
 
-    def _within(self, bounds: Bounds, chunk: int = _CHUNK) -> Iterator[tuple[int, Row]]:
+    def _within(self, bounds: Bounds, chunk: int = _CHUNK) -> Iterator[tuple[int, RecordNumbers]]:
         """The records between the `bounds` of each part, by sequence.
 
         A part is only open while its records are due: a session may have more parts than a
@@ -146,9 +146,9 @@ class SessionRecords:
         waiting.sort(reverse=True)
         return self._merged(waiting, chunk)
 
-    def _merged(self, waiting: list[_Stretch], chunk: int) -> Iterator[tuple[int, Row]]:
+    def _merged(self, waiting: list[_Stretch], chunk: int) -> Iterator[tuple[int, RecordNumbers]]:
         """All rows by sequence; of two with the same sequence the one in the later part."""
-        heap: list[tuple[int, int, Row, PartRecords, Iterator[Row]]] = []
+        heap: list[tuple[int, int, RecordNumbers, PartRecords, Iterator[RecordNumbers]]] = []
         previous = -1
         while heap or waiting:
             while waiting and (not heap or waiting[-1][0] <= heap[0][0]):

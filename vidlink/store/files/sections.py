@@ -164,17 +164,11 @@ class StoredSection:
             if self._stored.is_gone:
                 raise NotFound("the session has been deleted meanwhile") from None
             raise Damaged(f"a part of the recording cannot be read: {error.strerror}") from error
-        view = memoryview(data)
+        view = memoryview(data if self._change is None else bytearray(data))
         for number in range(first, last + 1):
             low, high = places.size_of_first(number) - start, places.ends[number] - start
-            if high > len(data) or crc32(view[low:high]) != places.checks[number]:
+            if high > len(view) or crc32(view[low:high]) != places.checks[number]:
                 raise Damaged("a segment in this place is not what was recorded")
-        return data if self._change is None else self._changed(data, first, last, self._change)
-
-    def _changed(self, data: bytes, first: int, last: int, change: Change) -> Octets:
-        places = self._places
-        start = places.size_of_first(first)
-        view = memoryview(bytearray(data))
-        for number in range(first, last + 1):
-            change(view[places.size_of_first(number) - start : places.ends[number] - start])
+            if self._change is not None:
+                self._change(view[low:high])
         return view

@@ -13,15 +13,13 @@ from zlib import crc32
 
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import FragmentInfo, MediaInfo, read_fragment, read_init
-from vidlink.store.files.layout import KEYFRAME, UNVERIFIED, IndexRecord
+from vidlink.store.files.layout import I63, KEYFRAME, U32, UNVERIFIED, IndexRecord
 from vidlink.store.files.pieces import PieceReader
 
 #: Larger ones are refused when they come: such a size is that of no segment.
 MOST_SEGMENT_BYTES = 64 * 1024 * 1024
 _MOST_INIT_BYTES = 1024 * 1024
 _MOST_BOXES = 32
-_I63 = 2**63
-_U32 = 2**32
 _SHORT = Struct(">I4s")
 _LONG = Struct(">Q")
 #: With these kinds a segment begins.
@@ -65,62 +63,53 @@ def holds_segments(part: PieceReader) -> bool:
     return False
 
 
-class Segments:
-    """The segments that lie side by side in `part` from `start` up to `end`.
+def read_segments(
+    part: PieceReader, start: int, end: int, media: MediaInfo, started_time_us: int | None
+) -> Iterator[IndexRecord]:
+    """A record for each segment of those that lie side by side in `part` from `start` to `end`."""
+    while start < end:
+        size = _segment_size(part, start, end)
+        data = part.read(start, size) if size else b""
+        if not data or len(data) < size:
+            return
+        try:
+            info = read_fragment(data, media)
+        except NotMedia:
+            return
+        yield _record(info, media, started_time_us or 0, start, data)
+        start += size
 
-    After the iteration `stopped` is the place behind the last whole one.
-    """
 
-    def __init__(
-        self, part: PieceReader, start: int, end: int, media: MediaInfo, started_time_us: int | None
-    ) -> None:
-        self._part = part
-        self._end = end
-        self._media = media
-        self._started_us = started_time_us
-        self.stopped = start
+def _segment_size(part: PieceReader, start: int, end: int) -> int:
+    """The size of the segment that begins there; 0 if none does that ends before `end`."""
+    place = start
+    for _ in range(_MOST_BOXES):
+        kind, box_end = _box(part, place)
+        if box_end > end or box_end - start > MOST_SEGMENT_BYTES:
+            return 0
+        if kind == b"mdat":
+            return box_end - start
+        if kind not in _HEADS:
+            return 0
+        place = box_end
+    return 0
 
-    def __iter__(self) -> Iterator[IndexRecord]:
-        """A record for each of them."""
-        while self.stopped < self._end:
-            size = self._size(self.stopped)
-            data = self._part.read(self.stopped, size) if size else b""
-            if not data or len(data) < size:
-                return
-            try:
-                info = read_fragment(data, self._media)
-            except NotMedia:
-                return
-            offset, self.stopped = self.stopped, self.stopped + size
-            yield self._record(info, offset, data)
 
-    def _size(self, start: int) -> int:
-        """The size of the segment that begins there; 0 if none does that ends before `end`."""
-        place = start
-        for _ in range(_MOST_BOXES):
-            kind, end = _box(self._part, place)
-            if end > self._end or end - start > MOST_SEGMENT_BYTES:
-                return 0
-            if kind == b"mdat":
-                return end - start
-            if kind not in _HEADS:
-                return 0
-            place = end
-        return 0
-
-    def _record(self, info: FragmentInfo, offset: int, data: bytes) -> IndexRecord:
-        scale = self._media.timescale
-        start_us = info.producer_time_us
-        if start_us is None:
-            start_us = (self._started_us or 0) + info.decode_time * 1_000_000 // scale
-        start_us = max(-_I63, min(_I63 - 1, start_us))
-        duration_ms = min(_U32 - 1, (info.duration * 1_000 + scale // 2) // scale)
-        frame = info.last_sample_duration
-        rate_mhz = min(_U32 - 1, (scale * 1_000 + frame // 2) // frame) if frame else 0
-        flags = UNVERIFIED | (KEYFRAME if info.is_keyframe else 0)
-        place = offset, len(data), crc32(data)
-        times = start_us, info.decode_time, duration_ms, rate_mhz, start_us
-        return IndexRecord(info.sequence, *place, *times, flags)
+def _record(
+    info: FragmentInfo, media: MediaInfo, started_us: int, offset: int, data: bytes
+) -> IndexRecord:
+    scale = media.timescale
+    start_us = info.producer_time_us
+    if start_us is None:
+        start_us = started_us + info.decode_time * 1_000_000 // scale
+    start_us = max(-I63, min(I63 - 1, start_us))
+    duration_ms = min(U32 - 1, (info.duration * 1_000 + scale // 2) // scale)
+    frame = info.last_sample_duration
+    rate_mhz = min(U32 - 1, (scale * 1_000 + frame // 2) // frame) if frame else 0
+    flags = UNVERIFIED | (KEYFRAME if info.is_keyframe else 0)
+    place = offset, len(data), crc32(data)
+    times = start_us, info.decode_time, duration_ms, rate_mhz, start_us
+    return IndexRecord(info.sequence, *place, *times, flags)
 
 
 def _box(part: PieceReader, place: int) -> tuple[bytes, int]:

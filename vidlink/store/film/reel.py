@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from threading import Lock
 from zlib import crc32
 
+from vidlink.disk import Disk
 from vidlink.errors import Damaged, NotMedia
-from vidlink.fmp4 import build_sidx, rebase_fragment
+from vidlink.fmp4 import build_sidx, moof_offset, rebase_fragment
 from vidlink.model import Arrival, Clip, ClipQuery, Octets, Session
 from vidlink.store.files.layout import KEYFRAME
 from vidlink.store.files.records import SessionRecords
@@ -23,9 +24,10 @@ from vidlink.store.files.sections import Change, MemorySection, Section, StoredS
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.cut import Cut, clip_of, cut
 from vidlink.store.film.footage import Footage, Scene, references
-from vidlink.store.film.leads import SegmentPlace, lead_of, read_leads
 from vidlink.store.film.playlist import Playlist
 
+#: Part, offset and size of a segment.
+_Place = tuple[int, int, int]
 #: So many films of one session, up to different sequences, keep their heads.
 _MOST_HEADS = 8
 
@@ -134,7 +136,7 @@ class Reel:
         """Put what is behind the `known` records into the scene; False if it is no end of it."""
         scene = self._scene
         offer, place = scene.offer, scene.places.add
-        keys: list[SegmentPlace] = []
+        keys: list[_Place] = []
         for part, row in records.beyond(known):
             sequence, offset, size, check, start_us, media_time, duration_ms, _, _, flags, _ = row
             if sequence <= scene.seen:
@@ -144,7 +146,7 @@ class Reel:
                 place(part, offset, size, check)
                 if is_key:
                     keys.append((part, offset, size))
-        scene.leads.extend(read_leads(self._stored, keys))
+        scene.leads.extend(_read_leads(self._stored, keys))
         return True
 
     def _head(self, session: Session, footage: Footage, taken: Cut) -> tuple[bytes, str]:
@@ -175,6 +177,39 @@ class Reel:
         return made
 
 
+def _read_leads(stored: StoredSession, places: Iterable[_Place]) -> list[int]:
+    """The octets before the `moof` of each of these keyframe segments, such as a `prft`.
+
+    The index of a film has to point there. FFmpeg, and with it Chromium, takes a place in the
+    index for that of a `moof`; where it is not, it reads fragments twice after a seek, and shows
+    wrong pictures. Records do not say it, so the first bytes of the segments are read. What
+    cannot be read counts as 0: the film is still there, and says so where it is read.
+    """
+    descriptors: dict[int, int] = {}
+    found: list[int] = []
+    try:
+        for part, offset, size in places:
+            try:
+                if part not in descriptors:
+                    descriptors[part] = stored.open_part(part)
+                found.append(moof_offset(_reading(stored.disk, descriptors[part], offset), size))
+            except OSError:
+                found.append(0)
+    finally:
+        for descriptor in descriptors.values():
+            stored.disk.close(descriptor)
+    return found
+
+
+def _lead_of(segment: Octets) -> int:
+    """The octets before the `moof` of a segment in memory."""
+    return moof_offset(lambda place, count: segment[place : place + count], len(segment))
+
+
+def _reading(disk: Disk, descriptor: int, offset: int) -> Callable[[int, int], Octets]:
+    return lambda place, count: disk.pread(descriptor, offset + place, count)
+
+
 def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[Scene, list[Octets]]:
     """The segments that wait behind everything in `scene`, and their bytes."""
     tail, pieces = Scene(before=scene), list[Octets]()
@@ -187,7 +222,7 @@ def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[S
         ):
             tail.places.add(0, 0, len(one.data), crc32(one.data))
             if one.is_keyframe:
-                tail.leads.append(lead_of(one.data))
+                tail.leads.append(_lead_of(one.data))
             pieces.append(one.data)
     return tail, pieces
 

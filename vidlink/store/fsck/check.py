@@ -71,17 +71,15 @@ class Check:
         :raises StoreError: if it cannot be read.
         """
         try:
-            folder = inspect_folder(self._root, self._disk)
-            try:
-                with copied_database(folder.paths, folder.uuid) as found:
-                    if isinstance(found, Finding):
-                        self._say(found)
-                        self._check_sessions(folder.paths, None, None)
-                    else:
-                        index, catalog = found
-                        self._check_sessions(folder.paths, index, catalog)
-            finally:
-                folder.release()
+            with ExitStack() as undo:
+                folder = inspect_folder(self._root, self._disk)
+                undo.callback(folder.release)
+                found = undo.enter_context(copied_database(folder.paths, folder.uuid))
+                if isinstance(found, Finding):
+                    self._say(found)
+                    self._check_sessions(folder.paths, None, None)
+                else:
+                    self._check_sessions(folder.paths, *found)
         except OSError as error:
             raise _cannot(self._root, error) from error
 
@@ -121,7 +119,7 @@ class Check:
             )
         catalog = Catalog(paths.index)
         undo.callback(catalog.close)
-        mending = Mending(self._disk, index, now_us, self._came, is_rebuilding=is_rebuilding)
+        mending = Mending(self._disk, index, now_us, self._came, is_rebuilding)
         self._check_sessions(paths, index, catalog, mending, known)
         durability.sync_all()
 
@@ -157,7 +155,8 @@ class Check:
             checked = checker.check(sentinel_id, session_id)
             if mending is not None:
                 if known is not None and session_id not in known and checked.filed is not None:
-                    checked.take_in()
+                    text = "the database did not know this session"
+                    checked.find(FindingKind.UNLISTED, text, mended="taken in")
                 checked = mending.mend(checker, checked)
             self._say_all(checked)
         if index is not None and catalog is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
@@ -34,6 +34,7 @@ MOST_STATED = 1_000
 DETAIL = "found by vidlink fsck"
 
 
+@dataclass(frozen=True, slots=True)
 class Mending:
     """Mends one session after the other, in the folders and in `index`.
 
@@ -41,20 +42,11 @@ class Mending:
     are made anew. With `is_rebuilding`, all that are lost are.
     """
 
-    def __init__(
-        self,
-        disk: Disk,
-        index: Index,
-        now_us: int,
-        came: Callable[[int], None],
-        *,
-        is_rebuilding: bool,
-    ) -> None:
-        self._disk = disk
-        self._index = index
-        self._now_us = now_us
-        self._came = came
-        self._is_rebuilding = is_rebuilding
+    disk: Disk
+    index: Index
+    now_us: int
+    came: Callable[[int], None]
+    is_rebuilding: bool
 
     def mend(self, checker: SessionChecker, checked: CheckedSession) -> CheckedSession:
         """Do what can be done; what cannot be mended is a finding that says so."""
@@ -73,8 +65,8 @@ class Mending:
         is_changed = False
         for part in checked.parts:
             if part.unknown or part.records_bytes is None or BAD in part.marks or part.rest_bytes:
-                work = Rebuild(self._disk, file, part, self._now_us, self._came)
-                is_changed |= work.run(is_rebuilding=self._is_rebuilding)
+                work = Rebuild(self.disk, file, part, self.now_us, self.came)
+                is_changed |= work.run(is_rebuilding=self.is_rebuilding)
         if not is_changed:
             return checked
         again = checker.check(checked.sentinel_id, checked.session_id)
@@ -93,12 +85,12 @@ class Mending:
         wanted = self._stated(checked, file)
         if wanted != file or not checked.is_described:
             path = os.path.join(checked.folder, SESSION_FILE)
-            self._disk.replace(path, write_session(wanted), flush=True)
-            self._disk.sync_folder(checked.folder)
+            self.disk.replace(path, write_session(wanted), flush=True)
+            self.disk.sync_folder(checked.folder)
         for part in checked.parts:
             self._mark(part)
         row = None if checked.filed is None else checked.filed.row
-        self._index.save([rows_of(wanted, row, checked.present)])
+        self.index.save([rows_of(wanted, row, checked.present)])
         checked.findings = [_mended(one, None) for one in checked.findings]
         for part in checked.parts:
             part.findings = [_mended(one, part) for one in part.findings]
@@ -121,13 +113,13 @@ class Mending:
             for low in range(first, last + 1, RECORDS_AT_ONCE):
                 count = min(RECORDS_AT_ONCE, last + 1 - low)
                 offset = low * RECORD_BYTES
-                data = self._disk.read(part.records_path, offset, count * RECORD_BYTES)
+                data = self.disk.read(part.records_path, offset, count * RECORD_BYTES)
                 marked = b"".join(
                     record._replace(flags=record.flags ^ DAMAGED).pack()
                     for record in read_records(data)
                     if record is not None
                 )
-                self._disk.overwrite(part.records_path, offset, marked)
+                self.disk.overwrite(part.records_path, offset, marked)
 
     def _restore_init(self, checked: CheckedSession, file: SessionFile, part: CheckedPart) -> None:
         """Put a sound copy from another part over an initialization segment that is not."""
@@ -135,8 +127,8 @@ class Mending:
             return
         for other in checked.parts:
             if other.has_init:
-                data = self._disk.read(other.path, 0, file.init_size_bytes)
-                self._disk.overwrite(part.path, 0, data)
+                data = self.disk.read(other.path, 0, file.init_size_bytes)
+                self.disk.overwrite(part.path, 0, data)
                 part.has_init = True
                 return
 

@@ -10,7 +10,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from vidlink.disk import Disk, write_all
@@ -18,11 +18,12 @@ from vidlink.errors import NotMedia
 from vidlink.fmp4 import MediaInfo, read_init
 from vidlink.store.files.layout import RECORD_BYTES, IndexRecord, SessionFile, read_records
 from vidlink.store.files.pieces import PIECE_BYTES, PieceReader
-from vidlink.store.files.segments import Segments
+from vidlink.store.files.segments import read_segments
 from vidlink.store.fsck.findings import FindingKind
 from vidlink.store.fsck.part import BAD, RECORDS_AT_ONCE, CheckedPart
 
 
+@dataclass(slots=True)
 class Rebuild:
     """The work on one part of the session that `file` describes.
 
@@ -31,24 +32,16 @@ class Rebuild:
     :raises OSError: from every method, if the disk fails.
     """
 
-    def __init__(
-        self,
-        disk: Disk,
-        file: SessionFile,
-        part: CheckedPart,
-        now_us: int,
-        came: Callable[[int], None],
-    ) -> None:
-        self._disk = disk
-        self._file = file
-        self._part = part
-        self._now_us = now_us
-        self._came = came
-        #: The new records, packed: there may be as many as a part has segments.
-        self._made = bytearray()
-        self._newest: IndexRecord | None = None
-        #: Where what is no segment begins at the end of the part.
-        self._tail = part.part_bytes or 0
+    disk: Disk
+    file: SessionFile
+    part: CheckedPart
+    now_us: int
+    came: Callable[[int], None]
+    #: The new records, packed: there may be as many as a part has segments.
+    made: bytearray = field(default_factory=bytearray, init=False)
+    newest: IndexRecord | None = field(default=None, init=False)
+    #: Where what is no segment begins at the end of the part.
+    tail: int = field(default=0, init=False)
 
     def run(self, *, is_rebuilding: bool) -> bool:
         """Do what can be done; returns whether the part has to be looked at again.
@@ -56,60 +49,56 @@ class Rebuild:
         Without `is_rebuilding` only a tail that does not begin with a segment is put aside,
         and a record that is not whole is cut.
         """
-        part = self._part
+        part = self.part
         if part.part_bytes is None or not part.has_init:
             return False
-        with PieceReader(self._disk, part.path, self._came) as reader:
-            media = self._media(reader)
-            if media is None:
+        self.tail = part.part_bytes
+        with PieceReader(self.disk, part.path, self.came) as reader:
+            try:
+                media = read_init(reader.read(0, self.file.init_size_bytes))
+            except NotMedia:
                 return False
             for start, end in part.unknown:
                 self._read(reader, media, start, end)
-            if self._made and not is_rebuilding:
+            if self.made and not is_rebuilding:
                 return False
             is_changed = self._write_records() if is_rebuilding else self._cut_record()
-            if self._tail < part.part_bytes and part.records_bytes is not None:
+            if self.tail < part.part_bytes and part.records_bytes is not None:
                 self._put_aside(reader)
                 is_changed = True
         return is_changed
 
-    def _media(self, reader: PieceReader) -> MediaInfo | None:
-        try:
-            return read_init(reader.read(0, self._file.init_size_bytes))
-        except NotMedia:
-            return None
-
     def _read(self, reader: PieceReader, media: MediaInfo, start: int, end: int) -> None:
         """Make records of the segments that lie there."""
         place = start
-        for record in Segments(reader, start, end, media, self._file.session.started_time_us):
-            if not _ascends(self._newest, record):
+        for record in read_segments(reader, start, end, media, self.file.session.started_time_us):
+            if not _ascends(self.newest, record):
                 break
-            self._newest = record
-            self._made += record.pack()
+            self.newest = record
+            self.made += record.pack()
             place = record.end
-        if end == self._part.part_bytes:
-            self._tail = place
+        if end == self.part.part_bytes:
+            self.tail = place
 
     def _write_records(self) -> bool:
         """Put old and new ones, in the order of the part, in the place of what was there."""
-        part, count = self._part, len(self._made) // RECORD_BYTES
+        part, count = self.part, len(self.made) // RECORD_BYTES
         if not count and part.records_bytes is not None:
             return self._cut_record()
         fresh = f"{part.records_path}.new"
-        self._disk.remove(fresh)
-        descriptor = self._disk.create(fresh)
+        self.disk.remove(fresh)
+        descriptor = self.disk.create(fresh)
         try:
             merged = self._merged()
             while piece := list(islice(merged, RECORDS_AT_ONCE)):
-                write_all(self._disk, descriptor, [b"".join(piece)])
-            self._disk.fdatasync(descriptor)
+                write_all(self.disk, descriptor, [b"".join(piece)])
+            self.disk.fdatasync(descriptor)
         finally:
-            self._disk.close(descriptor)
+            self.disk.close(descriptor)
         if part.records_bytes and (BAD in part.marks or part.records_bytes % RECORD_BYTES):
-            os.link(part.records_path, f"{part.records_path}.before-{self._now_us}")
+            os.link(part.records_path, f"{part.records_path}.before-{self.now_us}")
         os.replace(fresh, part.records_path)
-        self._disk.sync_folder(os.path.dirname(part.path))
+        self.disk.sync_folder(os.path.dirname(part.path))
         part.records_bytes = part.records_bytes or 0
         noun = "record was" if count == 1 else "records were"
         self._say(
@@ -120,7 +109,7 @@ class Rebuild:
 
     def _merged(self) -> Iterator[bytes]:
         """The records as they will be: a new one only where it keeps the order."""
-        made = deque(one for one in read_records(bytes(self._made)) if one is not None)
+        made = deque(one for one in read_records(bytes(self.made)) if one is not None)
         newest: IndexRecord | None = None
         for old in self._old():
             while made and made[0].offset < old.offset:
@@ -137,52 +126,52 @@ class Rebuild:
 
     def _old(self) -> Iterator[IndexRecord]:
         """The records that were there and are sound."""
-        part = self._part
+        part = self.part
         for low in range(0, part.count, RECORDS_AT_ONCE):
             size = min(RECORDS_AT_ONCE, part.count - low) * RECORD_BYTES
-            data = self._disk.read(part.records_path, low * RECORD_BYTES, size)
+            data = self.disk.read(part.records_path, low * RECORD_BYTES, size)
             for place, record in enumerate(read_records(data), low):
                 if record is not None and part.marks[place] != BAD:
                     yield record
 
     def _cut_record(self) -> bool:
         """Cut what there is of a record that is not whole."""
-        part = self._part
+        part = self.part
         if not (part.records_bytes or 0) % RECORD_BYTES:
             return False
-        self._disk.truncate(part.records_path, part.count * RECORD_BYTES)
-        self._disk.flush(part.records_path)
+        self.disk.truncate(part.records_path, part.count * RECORD_BYTES)
+        self.disk.flush(part.records_path)
         self._say({FindingKind.TAIL}, "cut to whole records")
         return True
 
     def _put_aside(self, reader: PieceReader) -> None:
         """Move what is no segment at the end of the part into a file of its own."""
-        part, size = self._part, reader.size_bytes
-        aside = f"{part.path}.tail-{self._tail}-{self._now_us}"
-        descriptor = self._disk.create(aside)
+        part, size = self.part, reader.size_bytes
+        aside = f"{part.path}.tail-{self.tail}-{self.now_us}"
+        descriptor = self.disk.create(aside)
         try:
-            for place in range(self._tail, size, PIECE_BYTES):
+            for place in range(self.tail, size, PIECE_BYTES):
                 data = reader.read(place, min(PIECE_BYTES, size - place))
-                write_all(self._disk, descriptor, [data])
-            self._disk.fdatasync(descriptor)
+                write_all(self.disk, descriptor, [data])
+            self.disk.fdatasync(descriptor)
         finally:
-            self._disk.close(descriptor)
-        if self._disk.size(aside) != size - self._tail:
+            self.disk.close(descriptor)
+        if self.disk.size(aside) != size - self.tail:
             raise OSError(errno.EIO, "the end of a part cannot be read, and is left where it is")
-        self._disk.sync_folder(os.path.dirname(part.path))
-        self._disk.truncate(part.path, self._tail)
-        self._disk.flush(part.path)
-        count = size - self._tail
+        self.disk.sync_folder(os.path.dirname(part.path))
+        self.disk.truncate(part.path, self.tail)
+        self.disk.flush(part.path)
+        count = size - self.tail
         text = f"{count:,} octets that are no segment were put aside as {os.path.basename(aside)}"
         self._say({FindingKind.TAIL}, text)
 
     def _say(self, kinds: set[FindingKind], text: str) -> None:
         """Say of the findings of these kinds that they are mended."""
-        self._part.findings = [
+        self.part.findings = [
             replace(one, mended=f"{one.mended}; {text}" if one.mended else text)
             if one.kind in kinds
             else one
-            for one in self._part.findings
+            for one in self.part.findings
         ]
 
 

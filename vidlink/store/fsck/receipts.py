@@ -15,7 +15,7 @@ from vidlink.store.fsck.findings import Finding, FindingKind
 from vidlink.store.handover.orders import Forget
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
-from vidlink.store.index.deletions import Deletions
+from vidlink.store.index.deletions import every_receipt
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ def check_receipts(file: ReceiptFile, catalog: Catalog | None) -> CheckedReceipt
     :raises OSError, StoreError: if one of them cannot be read.
     """
     checked = CheckedReceipts()
-    rows = {} if catalog is None else Deletions(catalog).every_receipt()
+    rows = {} if catalog is None else every_receipt(catalog)
     end_bytes = max((place + size for _, place, size in rows.values()), default=0)
     for order in _read(file, checked):
         checked.numbers[order.session_id] = order.number

@@ -16,7 +16,7 @@ from vidlink.model import Gap, Session, SessionState, Span
 from vidlink.store.files.layout import SessionFile
 from vidlink.store.files.paths import SESSION_FILE, Paths, part_file, part_number, part_numbers
 from vidlink.store.files.pieces import PieceReader
-from vidlink.store.files.segments import Segments, read_head
+from vidlink.store.files.segments import read_head, read_segments
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.fsck.findings import Finding, FindingKind
 from vidlink.store.fsck.part import CheckedPart, LaterParts, PartChecker
@@ -50,14 +50,10 @@ class CheckedSession:
     parts: list[CheckedPart] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def find(self, kind: FindingKind, text: str) -> None:
+    def find(self, kind: FindingKind, text: str, mended: str = "") -> None:
         """Add a finding of the session as a whole."""
-        self.findings.append(Finding(kind, text, self.sentinel_id, self.session_id))
-
-    @property
-    def is_unfinished(self) -> bool:
-        """True if it was being written to when the server stopped."""
-        return self.file is not None and self.file.is_unfinished
+        ids = self.sentinel_id, self.session_id
+        self.findings.append(Finding(kind, text, *ids, mended=mended))
 
     @property
     def every_finding(self) -> list[Finding]:
@@ -68,12 +64,6 @@ class CheckedSession:
     def is_readable(self) -> bool:
         """True if all of it could be looked at."""
         return all(one.kind is not FindingKind.UNREADABLE for one in self.every_finding)
-
-    def take_in(self) -> None:
-        """Add that the database did not know it before the repair began."""
-        text = "the database did not know this session"
-        ids = self.sentinel_id, self.session_id
-        self.findings.append(Finding(FindingKind.UNLISTED, text, *ids, mended="taken in"))
 
     def remember(self, before: CheckedSession) -> None:
         """Tell also of what was found `before` and has been mended since."""
@@ -104,20 +94,18 @@ def _spans(parts: Iterable[tuple[int, Runs]]) -> list[tuple[int, Span]]:
     return sorted(found, key=lambda one: (one[0], one[1].first))
 
 
+@dataclass(frozen=True, slots=True)
 class SessionChecker:
     """Checks sessions below `paths`; `came` is told of every octet that is read."""
 
-    def __init__(
-        self, paths: Paths, disk: Disk, catalog: Catalog | None, came: Callable[[int], None]
-    ) -> None:
-        self._paths = paths
-        self._disk = disk
-        self._catalog = catalog
-        self._came = came
+    paths: Paths
+    disk: Disk
+    catalog: Catalog | None
+    came: Callable[[int], None]
 
     def check(self, sentinel_id: str, session_id: str) -> CheckedSession:
         """Look at all of the session in this folder, and change nothing."""
-        folder = self._paths.session(sentinel_id, session_id)
+        folder = self.paths.session(sentinel_id, session_id)
         checked = CheckedSession(sentinel_id, session_id, folder)
         try:
             names = sorted(os.listdir(folder))
@@ -142,7 +130,7 @@ class SessionChecker:
                 checked.find(FindingKind.STRAY, f"{name} is {what}, and is left alone")
 
     def _look_up(self, checked: CheckedSession) -> None:
-        catalog = self._catalog
+        catalog = self.catalog
         if catalog is None:
             return
         filed = catalog.session(checked.sentinel_id, checked.session_id)
@@ -156,7 +144,7 @@ class SessionChecker:
     def _describe(self, checked: CheckedSession, parts: list[int]) -> None:
         """Find out what the session is: from its file, else from elsewhere."""
         try:
-            file = StoredSession(self._disk, checked.folder).read_file()
+            file = StoredSession(self.disk, checked.folder).read_file()
         except (OSError, StoreError) as error:
             is_gone = isinstance(error, FileNotFoundError)
             reason = f"{SESSION_FILE} is not there" if is_gone else str(error)
@@ -171,9 +159,9 @@ class SessionChecker:
 
     def is_described(self, sentinel_id: str, session_id: str) -> bool:
         """True if this folder has the description of this session."""
-        folder = self._paths.session(sentinel_id, session_id)
+        folder = self.paths.session(sentinel_id, session_id)
         try:
-            StoredSession(self._disk, folder).read_file()
+            StoredSession(self.disk, folder).read_file()
         except (OSError, StoreError):
             return False
         return True
@@ -183,12 +171,12 @@ class SessionChecker:
         for number in parts:
             try:
                 with PieceReader(
-                    self._disk, os.path.join(checked.folder, part_file(number)), self._came
+                    self.disk, os.path.join(checked.folder, part_file(number)), self.came
                 ) as part:
                     head = read_head(part)
                     if head is None:
                         continue
-                    first = Segments(part, head.size_bytes, part.size_bytes, head.media, None)
+                    first = read_segments(part, head.size_bytes, part.size_bytes, head.media, None)
                     begun_us = next((record.start_time_us for record in first), 0)
             except OSError:
                 continue
@@ -221,7 +209,7 @@ class SessionChecker:
             if file.is_unfinished and number >= (file.filling_from or 0):
                 spans = [span for part, span in checked.filed_spans if part == number]
                 synced = sum(span.last - span.first + 1 for span in spans)
-            check = PartChecker(self._disk, checked.folder, number, file, later, self._came, synced)
+            check = PartChecker(self.disk, checked.folder, number, file, later, self.came, synced)
             part = check.run()
             later.add(part)
             checked.parts.insert(0, part)

@@ -17,10 +17,6 @@ from vidlink.model import DeletionReason, Receipt
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-def _nobody(outcome: object) -> None:
-    """Nobody waits for it."""
-
-
 @dataclass(slots=True)
 class Removal:
     """A session that is to be deleted, and who is told; a rehearsal only makes the receipt.
@@ -33,7 +29,7 @@ class Removal:
     reason: DeletionReason
     by: str
     is_rehearsal: bool = False
-    answer: Callable[[Receipt | VidlinkError | None], object] = _nobody
+    answer: Callable[[Receipt | VidlinkError | None], object] = lambda outcome: None
     receipt: Receipt | None = None
     #: Its files are gone; the database may still know it.
     is_gone: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,8 @@ from vidlink.store.index.database import COLUMNS, FILLING, connect
 from vidlink.store.sequences.runs import merge_spans
 from vidlink.store.sequences.window import SequenceWindow
 
+#: At most so many sessions, segments or receipts are on one page.
+MAX_PAGE = 10_000
 #: So many connections are kept for the next reader.
 _MOST_IDLE = 8
 _COLUMNS = ", ".join(COLUMNS)
@@ -77,15 +79,14 @@ class Catalog:
 
     def sentinels(self) -> list[tuple[Registration, int, int | None]]:
         """Every Sentinel, when its newest session began, and the newest time recorded of it."""
-        with self.connection() as connection:
-            rows = connection.execute(
-                "SELECT sentinel_id, name, group_name, software, started_time_us, end_time_us "
-                "FROM sentinels"
-            )
-            return [
-                (Registration(sentinel_id, "", name, group, software), started, end)
-                for sentinel_id, name, group, software, started, end in rows
-            ]
+        rows = self.fetch(
+            "SELECT sentinel_id, name, group_name, software, started_time_us, end_time_us "
+            "FROM sentinels"
+        )
+        return [
+            (Registration(sentinel_id, "", name, group, software), started, end)
+            for sentinel_id, name, group, software, started, end in rows
+        ]
 
     def sessions(
         self,
@@ -151,11 +152,8 @@ class Catalog:
 
     def find(self, session_id: str) -> Filed | None:
         """One session, whichever Sentinel's it is; None if there is none."""
-        with self.connection() as connection:
-            row = connection.execute(
-                f"SELECT id, {_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)
-            ).fetchone()
-        return None if row is None else _as_filed(row)
+        wanted = f"SELECT id, {_COLUMNS} FROM sessions WHERE session_id = ?"
+        return next(map(_as_filed, self.fetch(wanted, session_id)), None)
 
     def spans(self, row: int) -> tuple[Span, ...]:
         """The unbroken spans of a session, parts put together."""
@@ -163,54 +161,60 @@ class Catalog:
 
     def part_spans(self, row: int) -> list[tuple[int, Span]]:
         """The unbroken spans of a session, each with the part that it is in."""
-        with self.connection() as connection:
-            rows = connection.execute(
-                "SELECT part, first, last, start_time_us, end_time_us, size_bytes FROM spans "
-                "WHERE session = ? ORDER BY part, first",
-                (row,),
-            ).fetchall()
+        rows = self.fetch(
+            "SELECT part, first, last, start_time_us, end_time_us, size_bytes FROM spans "
+            "WHERE session = ? ORDER BY part, first",
+            row,
+        )
         return [(part, Span(*values)) for part, *values in rows]
 
     def spans_near(self, row: int, window: SequenceWindow) -> tuple[Span, ...]:
         """The unbroken spans in `window`, and the next to it on both sides."""
-        with self.connection() as connection:
-            rows = connection.execute(
-                "SELECT first, last, start_time_us, end_time_us, size_bytes FROM spans "
-                "WHERE session = :row AND first BETWEEN coalesce("
-                "(SELECT max(first) FROM spans WHERE session = :row AND first <= :low), 0) "
-                "AND coalesce("
-                "(SELECT min(first) FROM spans WHERE session = :row AND first > :high), :high)",
-                {"row": row, "low": window.low, "high": _or_most(window.high)},
-            ).fetchall()
+        high = _or_most(window.high)
+        rows = self.fetch(
+            "SELECT first, last, start_time_us, end_time_us, size_bytes FROM spans "
+            "WHERE session = ? AND first BETWEEN coalesce("
+            "(SELECT max(first) FROM spans WHERE session = ? AND first <= ?), 0) "
+            "AND coalesce((SELECT min(first) FROM spans WHERE session = ? AND first > ?), ?)",
+            *(row, row, window.low, row, high, high),
+        )
         return merge_spans(Span(*values) for values in rows)
 
     def gaps(self, row: int, low: int = 0, high: int | None = None) -> tuple[Gap, ...]:
         """The statements about gaps from `low` to `high`, and of time, as they came."""
-        with self.connection() as connection:
-            rows = connection.execute(
-                "SELECT first, last, cause, start_time_us, end_time_us, detail FROM gaps "
-                "WHERE session = ? AND (first IS NULL OR (coalesce(last, first) >= ? "
-                "AND first <= ?)) ORDER BY number",
-                (row, low, _or_most(high)),
-            ).fetchall()
+        rows = self.fetch(
+            "SELECT first, last, cause, start_time_us, end_time_us, detail FROM gaps "
+            "WHERE session = ? AND (first IS NULL OR (coalesce(last, first) >= ? "
+            "AND first <= ?)) ORDER BY number",
+            row,
+            low,
+            _or_most(high),
+        )
         return tuple(
             Gap(first, last, Cause(cause), start, end, detail)
             for first, last, cause, start, end, detail in rows
         )
+
+    def fetch(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """All rows that an SQL statement gives with these values."""
+        with self.connection() as connection:
+            return connection.execute(statement, values).fetchall()
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
         """A connection for a ``with``; what SQLite says in it is said as an error of the store."""
         if not self._most_idle:
             raise StoreError("the recording is closed")
+        connection: sqlite3.Connection | None = None
         try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = _try(lambda: connect(self._path, synchronous=None))
-        try:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = connect(self._path, synchronous=None)
             yield connection
         except sqlite3.Error as error:
-            connection.close()
+            if connection is not None:
+                connection.close()
             raise StoreError(f"the index cannot be read: {error}") from error
         self._idle.append(connection)
         self._trim()
@@ -220,11 +224,9 @@ class Catalog:
             self._idle.popleft().close()
 
 
-def _try(open_it: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
-    try:
-        return open_it()
-    except sqlite3.Error as error:
-        raise StoreError(f"the index cannot be read: {error}") from error
+def clamp_limit(limit: int) -> int:
+    """The number that a page may hold when `limit` are asked for."""
+    return max(1, min(MAX_PAGE, limit))
 
 
 def _or_most(sequence: int | None) -> int:

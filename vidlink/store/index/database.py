@@ -11,13 +11,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Any
 
 from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, SessionRecord, SessionState, Span
 from vidlink.store.handover.orders import Forget, SetHold
 from vidlink.store.index.rows import SessionRows
 from vidlink.store.index.schema import FORGET, SCHEMA, SCHEMA_FORMAT, SET_HOLD
-from vidlink.store.sequences.life import SEALING_US, extent_us
+from vidlink.store.sequences.times import SEALING_US, extent_us
 
 #: The columns of `sessions` that a record fills, in order.
 COLUMNS = (
@@ -172,15 +173,12 @@ class Index:
 
     def known(self) -> set[str]:
         """The ids of all sessions."""
-        with self._reported("read"):
-            rows = self._connected().execute("SELECT session_id FROM sessions")
-            return {session_id for (session_id,) in rows}
+        return {session_id for (session_id,) in self._fetch("SELECT session_id FROM sessions")}
 
     def receipts_end(self) -> int:
         """Up to where ``receipts.jsonl`` is known, in octets."""
-        with self._reported("read"):
-            rows = self._connected().execute("SELECT max(place + size_bytes) FROM receipts")
-            return int(rows.fetchone()[0] or 0)
+        ((end,),) = self._fetch("SELECT max(place + size_bytes) FROM receipts")
+        return int(end or 0)
 
     def receipted(self) -> list[int]:
         """The hash of each session id that has a receipt: there may be millions."""
@@ -190,12 +188,13 @@ class Index:
 
     def open_sessions(self) -> list[tuple[str, str]]:
         """The sessions that were being written to, as the ids of Sentinel and session."""
+        return self._fetch(
+            "SELECT sentinel_id, session_id FROM sessions WHERE state IN ('live', ?)", FILLING
+        )
+
+    def _fetch(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._reported("read"):
-            rows = self._connected().execute(
-                "SELECT sentinel_id, session_id FROM sessions WHERE state IN ('live', ?)",
-                (FILLING,),
-            )
-            return rows.fetchall()
+            return self._connected().execute(statement, values).fetchall()
 
     def close(self) -> None:
         """Let go of the database; may be called twice."""

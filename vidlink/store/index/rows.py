@@ -7,7 +7,7 @@ database by `database`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vidlink.model import Gap, SessionRecord, SessionState, Span
 from vidlink.store.files.layout import SessionFile
@@ -62,5 +62,8 @@ def rows_of(
     where the database has the session already.
     """
     record = record_of(file, merge_spans(span for _, span in part_spans))
+    if record.state is SessionState.LIVE:
+        # Nobody writes to it any more, even where that could not be written down.
+        record = replace(record, state=SessionState.ENDED)
     gaps = list(enumerate(file.gaps))
     return SessionRows(file, record, row, list(part_spans), gaps, is_complete=True)

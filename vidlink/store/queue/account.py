@@ -22,8 +22,8 @@ from vidlink.model import (
 )
 from vidlink.store.handover.orders import End, Past
 from vidlink.store.sequences.gaps import explain, final_ranges
-from vidlink.store.sequences.life import Life, state_at
-from vidlink.store.sequences.runs import Runs, widened
+from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.times import Life, state_at
 
 #: A session id, and the first and last sequence that can be had.
 Tail = tuple[str, int, int]
@@ -78,10 +78,6 @@ class Account:
         """Settle what nobody will deliver any more, by these durable statements."""
         for first, last in final_ranges(gaps):
             self.settled.add(first, last)
-
-    def refuse(self, sequence: int) -> None:
-        """Remember that something came late and found no room."""
-        self.refused = widened(self.refused, sequence)
 
     @property
     def is_whole(self) -> bool:

@@ -23,12 +23,17 @@ from vidlink.store.handover.orders import Acknowledged, End, Past, Report
 from vidlink.store.queue.account import Account, Tail, WantedRanges
 from vidlink.store.queue.openings import Openings
 from vidlink.store.queue.refused import Refused
-from vidlink.store.queue.room import ROOM_AGAIN, Room, check_arrival, check_session, to_keep
+from vidlink.store.queue.room import (
+    ROOM_AGAIN,
+    Room,
+    as_text,
+    check_arrival,
+    check_session,
+    to_keep,
+)
 from vidlink.store.queue.unstarted import Unstarted
 from vidlink.store.queue.vitals import RecordingVitals
-from vidlink.store.sequences.gaps import sealed_gaps
-from vidlink.store.sequences.statements import put_statement
-from vidlink.store.sequences.texts import as_text
+from vidlink.store.sequences.gaps import put_statement, sealed_gaps
 from vidlink.store.sequences.times import segment_end_us
 
 
@@ -37,8 +42,8 @@ class Ledger:
     """Every session that is not wholly on disk, and the bound of what waits.
 
     At `queue_bytes` or `queue_segments` a segment is refused, which is recorded as a gap.
-    `look_up_tails` finds out what is wanted of sessions without an account, at a time, and
-    never fails; `seconds` is the monotonic clock.
+    `look_up_tails` finds out what is wanted of sessions without an account, as of the time that
+    it is given, and never fails; `seconds` is the monotonic clock.
     """
 
     _log = Logger()

@@ -23,8 +23,8 @@ from vidlink.model import Arrival, Gap, Session
 from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.orders import End, Reopen
 from vidlink.store.queue.room import Room, check_arrival, to_keep
+from vidlink.store.sequences.gaps import put_statement
 from vidlink.store.sequences.runs import widened
-from vidlink.store.sequences.statements import put_statement
 
 #: So much the start of a session counts in the queue, beside its initialization segment.
 START_BYTES = 1_024

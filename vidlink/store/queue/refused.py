@@ -11,7 +11,8 @@ from dataclasses import replace
 from vidlink.model import Arrival, Gap
 from vidlink.store.queue.account import Account
 from vidlink.store.queue.vitals import RecordingVitals
-from vidlink.store.sequences.statements import put_statement
+from vidlink.store.sequences.gaps import put_statement
+from vidlink.store.sequences.runs import widened
 
 
 class Refused:
@@ -33,7 +34,7 @@ class Refused:
             gap = account.gaps[number] = replace(account.gaps[number], last=sequence)
             counts.missing[gap.cause] += 1
         elif segment.is_late:
-            account.refuse(sequence)
+            account.refused = widened(account.refused, sequence)
             counts.refused_late += 1
         else:
             self.end(account)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from vidlink.errors import RequestError
 from vidlink.interfaces import LATE_LOAD
 from vidlink.model import Arrival, Session, is_sentinel_id, is_session_id
-from vidlink.store.sequences.texts import is_text
 
 #: After the queue has been full, segments are accepted again below this part of the bound, so
 #: that what is missing is one gap and not a sieve.
@@ -43,11 +42,6 @@ class Room:
             1.0, max(self.size_bytes / self._most_bytes, self.segments / self._most_segments)
         )
 
-    @property
-    def is_empty(self) -> bool:
-        """True if nothing waits."""
-        return not self.size_bytes
-
     def has(self, size_bytes: int, *, is_late: bool = False) -> bool:
         """Tell whether there is room for so much; for what is late, a part of the room only."""
         if is_late:
@@ -76,6 +70,14 @@ class Room:
         self.segments -= segments
 
 
+def as_text(text: str) -> str:
+    """`text` with a question mark for whatever cannot be written as UTF-8.
+
+    JSON may bring half a surrogate pair, which no file and no database takes.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def check_session(session: Session) -> None:
     """Refuse ids that could be read as a path, and texts that cannot be written.
 
@@ -83,7 +85,8 @@ def check_session(session: Session) -> None:
     """
     if not (is_sentinel_id(session.sentinel_id) and is_session_id(session.session_id)):
         raise RequestError("this is not the id of a sentinel and of a session")
-    if not is_text(session.name + session.group + session.software + session.mime):
+    texts = session.name + session.group + session.software + session.mime
+    if as_text(texts) != texts:
         raise RequestError("the texts of a session have to be Unicode")
 
 

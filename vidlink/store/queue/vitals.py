@@ -56,13 +56,8 @@ class RecordingVitals:
         if gap.first is not None:
             self.counts.missing[gap.cause] += (gap.last or gap.first) - gap.first + 1
 
-    @property
-    def waiting_seconds(self) -> float:
-        """The seconds for which something has waited since all went well; 0 if nothing waits."""
-        return self._waited_since(self._well_seconds)
-
     def _waited_since(self, seconds: float) -> float:
-        if self._room.is_empty:
+        if not self._room.size_bytes:
             return 0.0
         return max(0.0, self._seconds() - max(seconds, self._room.since_seconds))
 
@@ -70,18 +65,13 @@ class RecordingVitals:
         """The trouble that keeps this session from the disk, but for the lack of room."""
         return self._troubles.get(session_id) or self._stuck()
 
-    @property
-    def first(self) -> Trouble | None:
-        """The first trouble that keeps any session from the disk."""
-        return next(iter(self._troubles.values()), None) or self._stuck()
-
     def why_refused(self, session_id: str) -> Trouble:
         """The trouble by which there is no room: what fails for others has filled the queue too."""
         return self._troubles.get(session_id) or next(iter(self._troubles.values()), _SLOW)
 
     def health(self, is_open: bool, live: int, troubled: int) -> RecordingHealth:
         """The state of the recording, with so many sessions that are live, or in trouble."""
-        why = self.first
+        why = next(iter(self._troubles.values()), None) or self._stuck()
         if troubled and why is None:
             why = self.why_refused("")
         return RecordingHealth(
@@ -93,7 +83,7 @@ class RecordingVitals:
             load=self._room.load,
             waiting_bytes=self._room.size_bytes,
             waiting_segments=self._room.segments,
-            waiting_seconds=self.waiting_seconds,
+            waiting_seconds=self._waited_since(self._well_seconds),
         )
 
     def _stuck(self) -> Trouble | None:

@@ -34,14 +34,13 @@ from vidlink.store.film.body import Body
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
-from vidlink.store.index.catalog import Catalog, Filed
+from vidlink.store.index.catalog import Catalog, Filed, clamp_limit
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.media import read_media
 from vidlink.store.reading.segment_page import read_page
 from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
 from vidlink.store.reading.view import View, view_account
-from vidlink.store.sequences.life import Life, state_at
-from vidlink.store.sequences.pages import clamp_limit
+from vidlink.store.sequences.times import Life, start_us, state_at
 from vidlink.store.sequences.window import WHOLE, SequenceWindow
 
 T = TypeVar("T")
@@ -111,11 +110,13 @@ class Archive:
 
         return self._with_view(sentinel_id, session_id, read)
 
-    def film(self, sentinel_id: str, session_id: str, last: int | None) -> Deferred[IBody]:
+    def film(
+        self, sentinel_id: str, session_id: str, last: int | None
+    ) -> Deferred[tuple[IBody, int]]:
         """``recording.mp4``."""
 
-        def read(view: View) -> IBody:
-            return self._showing(view, last, None)[0]
+        def read(view: View) -> tuple[IBody, int]:
+            return self._showing(view, last, None)[0], view.start_time_us
 
         return self._with_view(sentinel_id, session_id, read)
 
@@ -242,6 +243,7 @@ class Archive:
         life = Life.of(replace(record, state=state))
         view = View(
             session=record.session,
+            start_time_us=start_us(record),
             stored=stored,
             state=state,
             counts=None,

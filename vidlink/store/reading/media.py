@@ -81,7 +81,7 @@ def read_media(view: View, first: int, last: int) -> Media:
             missing.append((expected, sequence - 1))
         expected = sequence + 1
 
-    with view.records() as records:
+    with view.stored.records(view.counts) as records:
         for part, (sequence, offset, size, check, *_) in records.between(first, last):
             while place < len(waiting) and waiting[place].sequence < sequence:
                 reach(waiting[place].sequence)

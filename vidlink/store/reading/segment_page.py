@@ -9,8 +9,8 @@ from itertools import islice
 from vidlink.model import Arrival, Gap, SegmentPage, SegmentQuery, SegmentRecord
 from vidlink.store.files.layout import KEYFRAME, LATE, UNDECODABLE, number_arrival
 from vidlink.store.files.records import SessionRecords
+from vidlink.store.index.catalog import clamp_limit
 from vidlink.store.reading.view import View
-from vidlink.store.sequences.pages import clamp_limit
 from vidlink.store.sequences.times import media_ticks
 from vidlink.store.sequences.window import SequenceWindow
 
@@ -29,7 +29,7 @@ def read_page(view: View, query: SegmentQuery) -> SegmentPage:
     """
     limit = clamp_limit(query.limit)
     timescale = view.session.timescale
-    with view.records() as records:
+    with view.stored.records(view.counts) as records:
         found: dict[int, SegmentRecord] = {}
         for _, (*numbers, _) in records.page(query, limit + 1):
             found[numbers[0]] = _listed(numbers, timescale, is_durable=True)
@@ -40,26 +40,18 @@ def read_page(view: View, query: SegmentQuery) -> SegmentPage:
         shown = segments[:limit]
         last = shown[-1].sequence if len(segments) > limit else None
         is_decodable = bool(shown) and _is_decodable(shown[0], records, view.waiting)
-    gaps = gaps_of_page(
-        view.gaps(_window(query, shown, last)),
-        query.after,
-        last,
-        query.from_time_us,
-        query.to_time_us,
-    )
+    gaps = gaps_of_page(view.gaps(_window(query, shown, last)), query, last)
     return SegmentPage(_marked(shown, is_decodable), gaps, last)
 
 
-def gaps_of_page(
-    gaps: Iterable[Gap], after: int | None, last: int | None, from_us: int | None, to_us: int | None
-) -> tuple[Gap, ...]:
-    """The gaps that belong on a page of segments.
+def gaps_of_page(gaps: Iterable[Gap], query: SegmentQuery, last: int | None) -> tuple[Gap, ...]:
+    """The gaps that belong on the page of segments that `query` asks for.
 
-    `after` is what the page was asked to begin after, `last` its last sequence when another
-    page follows (else None). Gaps of time alone belong on the last page. Of a gap whose time
-    is known, that time must overlap the range asked for.
+    `last` is its last sequence when another page follows (else None). Gaps of time alone belong
+    on the last page. Of a gap whose time is known, that time must overlap the range asked for.
     """
-    low = -1 if after is None else after
+    low = -1 if query.after is None else query.after
+    from_us, to_us = query.from_time_us, query.to_time_us
     return tuple(
         gap
         for gap in gaps

@@ -9,7 +9,7 @@ import re
 
 from vidlink.errors import RequestError
 from vidlink.model import Session, SessionQuery, SessionRecord
-from vidlink.store.sequences.life import extent_us
+from vidlink.store.sequences.times import extent_us
 
 _TOKEN = re.compile(r"(-?[0-9]{1,19})\.([A-Za-z0-9_-]{16,64})", re.ASCII)
 

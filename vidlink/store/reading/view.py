@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vidlink.model import Arrival, Gap, Session, SessionState
-from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.queue.account import Account
+from vidlink.store.sequences.times import start_us
 from vidlink.store.sequences.window import SequenceWindow
 
 
@@ -20,22 +20,20 @@ from vidlink.store.sequences.window import SequenceWindow
 class View:
     """All that there is of `session`.
 
-    `waiting` ascends in sequence; `counts` are the durable records of each part, None where
-    all count that are there. `init` and `gaps` (those that reach into a window) find out when they
-    are called, and may block; `session` itself has no init.
+    `start_time_us` is when the recording begins. `waiting` ascends in sequence; `counts` are the
+    durable records of each part, None where all count that are there. `init` and `gaps` (those
+    that reach into a window) find out when they are called, and may block; `session` itself has
+    no init.
     """
 
     session: Session
+    start_time_us: int
     stored: StoredSession
     state: SessionState
     counts: Mapping[int, int] | None
     waiting: tuple[Arrival, ...]
     init: Callable[[], bytes]
     gaps: Callable[[SequenceWindow], tuple[Gap, ...]]
-
-    def records(self) -> SessionRecords:
-        """The index records that count, to be used in a ``with``."""
-        return self.stored.records(self.counts)
 
 
 def view_account(account: Account, stored: StoredSession) -> View:
@@ -44,6 +42,7 @@ def view_account(account: Account, stored: StoredSession) -> View:
     taken, gaps, life = account.taken.copy(), tuple(account.gaps), account.life
     return View(
         session=account.listed,
+        start_time_us=start_us(account.record()),
         stored=stored,
         state=account.state,
         counts=dict(account.parts),

@@ -18,10 +18,10 @@ from vidlink.model import MAX_RANGES, Ranges, SessionState
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.deletions import Deletions
+from vidlink.store.index.deletions import is_deleted
 from vidlink.store.queue.account import Tail, WantedRanges
 from vidlink.store.sequences.gaps import final_ranges
-from vidlink.store.sequences.life import state_at
+from vidlink.store.sequences.times import state_at
 
 #: So often the log says that tails cannot be looked up: a thousand Sentinels may ask at once.
 QUIET_SECONDS = 60.0
@@ -40,7 +40,6 @@ class TailLookup:
         seconds: Callable[[], float],
     ) -> None:
         self._catalog = catalog
-        self._deletions = Deletions(catalog)
         self._locks = locks
         self._run_in_pool = run_in_pool
         self._seconds = seconds
@@ -56,7 +55,10 @@ class TailLookup:
             self._say(sentinel_id, len(tails), failure)
             return [None] * len(tails)
 
-        return self._run_in_pool(self._look_up, sentinel_id, tails, now_us).addErrback(unknown)
+        def look_up() -> list[WantedRanges]:
+            return [self._of_filed(sentinel_id, *tail, now_us) for tail in tails]
+
+        return self._run_in_pool(look_up).addErrback(unknown)
 
     def _say(self, sentinel_id: str, count: int, failure: Any) -> None:
         now = self._seconds()
@@ -72,18 +74,13 @@ class TailLookup:
         else:
             self._log.failure(text, failure, reason=failure.value, **what)
 
-    # In the pool
-
-    def _look_up(self, sentinel_id: str, tails: Sequence[Tail], now_us: int) -> list[WantedRanges]:
-        return [self._of_filed(sentinel_id, *tail, now_us) for tail in tails]
-
     def _of_filed(
         self, sentinel_id: str, session_id: str, first: int, last: int, now_us: int
     ) -> WantedRanges:
         filed = self._catalog.find(session_id)
         if filed is None:
             is_hidden = self._locks.is_hidden(session_id)
-            is_gone = is_hidden or self._deletions.is_deleted(session_id)
+            is_gone = is_hidden or is_deleted(self._catalog, session_id)
             return () if is_gone else ((first, last),)
         record = filed.record
         state = state_at(record.state, record.ended_time_us, now_us)

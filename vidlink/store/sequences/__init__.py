@@ -1,4 +1,4 @@
-"""Pure values of what is recorded: runs of sequences, gaps and statements, times and texts.
+"""Pure values of what is recorded: runs of sequences, gaps and statements, times.
 
 Nothing here touches a file; what lies in files is :mod:`vidlink.store.files`.
 """

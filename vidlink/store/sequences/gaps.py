@@ -1,6 +1,8 @@
-"""Gaps of a session: holes with their causes, and silence at the end.
+"""Gaps of a session: statements about them, holes with their causes, and silence at the end.
 
-Pure functions over all spans and statements of a session; for a stretch of it, see `window`.
+Pure functions over all spans and statements of a session; for a stretch of it, see `window`. A
+statement never goes away and keeps its number. What finds no room of its own widens the last
+one, so that it is still named: as missing, without its reason.
 """
 
 from __future__ import annotations
@@ -10,13 +12,16 @@ from dataclasses import replace
 from itertools import islice
 
 from vidlink.model import Cause, Gap, Span
-from vidlink.store.sequences.life import GOING_ON, Life
+from vidlink.store.sequences.times import GOING_ON, Life
 
 #: Causes after which nobody will deliver the sequences any more.
 FINAL_CAUSES = frozenset({Cause.DECLARED, Cause.SPOOL_FULL})
 #: When a session ends so much later than what is recorded of it, that time is missing. It is
 #: longer than any message is under way, and than the slowest frame is shown.
 SILENT_US = 5_000_000
+#: So many statements are kept of one session.
+MOST_GAPS = 10_000
+OVERFLOW = "more gaps were stated than are kept apart"
 
 
 def explain(spans: Sequence[Span], stated: Iterable[Gap], life: Life = GOING_ON) -> tuple[Gap, ...]:
@@ -132,3 +137,23 @@ def final_ranges(stated: Iterable[Gap]) -> Iterator[tuple[int, int]]:
     for gap in stated:
         if gap.cause in FINAL_CAUSES and gap.first is not None:
             yield gap.first, gap.first if gap.last is None else gap.last
+
+
+def put_statement(gaps: list[Gap], gap: Gap) -> int:
+    """Add `gap` to what was said; returns the number of the statement that it is part of."""
+    if len(gaps) < MOST_GAPS - 1:
+        gaps.append(gap)
+    elif len(gaps) < MOST_GAPS:
+        gaps.append(Gap(gap.first, gap.last, Cause.MISSING, detail=OVERFLOW))
+    else:
+        gaps[-1] = _widened(gaps[-1], gap)
+    return len(gaps) - 1
+
+
+def _widened(last: Gap, gap: Gap) -> Gap:
+    """`last` with the sequences of `gap` in it; where they are recorded it says nothing."""
+    if gap.first is None or gap.last is None:
+        return last
+    low = gap.first if last.first is None else min(last.first, gap.first)
+    high = gap.last if last.last is None else max(last.last, gap.last)
+    return replace(last, first=low, last=high)

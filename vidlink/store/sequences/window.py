@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from vidlink.model import Gap, Span
 from vidlink.store.sequences.gaps import explain
-from vidlink.store.sequences.life import GOING_ON, Life
+from vidlink.store.sequences.times import GOING_ON, Life
 
 
 @dataclass(frozen=True, slots=True)

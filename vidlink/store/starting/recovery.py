@@ -19,11 +19,7 @@ from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, Span, is_sentinel_id, is_session_id
 from vidlink.store.files.durability import Durability
-from vidlink.store.files.layout import (
-    RECORD_BYTES,
-    SessionFile,
-    write_session,
-)
+from vidlink.store.files.layout import RECORD_BYTES, SessionFile, write_session
 from vidlink.store.files.paths import SESSION_FILE, Paths, part_number
 from vidlink.store.files.pieces import PieceReader
 from vidlink.store.files.receipts import ReceiptFile
@@ -31,7 +27,7 @@ from vidlink.store.files.segments import holds_segments
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.database import Index, UnusableIndex
-from vidlink.store.index.deletions import Deletions
+from vidlink.store.index.deletions import is_deleted
 from vidlink.store.index.rows import SessionRows, rows_of
 from vidlink.store.starting.deleted import add_receipts, clear_sentinels, put_away
 from vidlink.store.starting.salvage import Salvage, Salvaged
@@ -82,7 +78,6 @@ class Recovery:
         self._open_index()
         add_receipts(self._index, self._receipts)
         catalog = Catalog(self._paths.index)
-        stock = Deletions(catalog)
         try:
             known = self._index.known()
             open_sessions = self._index.open_sessions()
@@ -93,7 +88,7 @@ class Recovery:
                 if session_id in known:
                     continue
                 try:
-                    if stock.is_deleted(session_id):
+                    if is_deleted(catalog, session_id):
                         put_away(sentinel_id, session_id, self._paths, self._disk)
                     else:
                         self._add_folder(sentinel_id, session_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zlib import crc32
 
 from twisted.logger import Logger
@@ -20,8 +20,8 @@ from vidlink.store.files.layout import (
     RECORD_BYTES,
     IndexRecord,
     SessionFile,
+    read_numbers,
     read_records,
-    read_rows,
 )
 from vidlink.store.files.paths import part_file, part_numbers, records_file
 from vidlink.store.sequences.runs import Runs
@@ -46,6 +46,7 @@ def _place(span: tuple[int, Span]) -> tuple[int, int]:
     return span[0], span[1].first
 
 
+@dataclass(slots=True)
 class Salvage:
     """The folder of one session, described by `file`.
 
@@ -54,20 +55,13 @@ class Salvage:
     opened again are not touched.
     """
 
-    def __init__(
-        self,
-        disk: Disk,
-        folder: str,
-        file: SessionFile,
-        known: Mapping[int, list[Span]] | None,
-    ) -> None:
-        self._disk = disk
-        self._folder = folder
-        self._file = file
-        self._known = known
-        self._has_to_flush = False
-        self._taken = Runs()
-        self.was_cut = False
+    disk: Disk
+    folder: str
+    file: SessionFile
+    known: Mapping[int, list[Span]] | None
+    taken: Runs = field(default_factory=Runs, init=False)
+    has_to_flush: bool = field(default=False, init=False)
+    was_cut: bool = field(default=False, init=False)
 
     def cut(self, has_to_flush: bool) -> Salvaged:
         """Cut every part to what is sound, and say what there is.
@@ -75,11 +69,11 @@ class Salvage:
         :param has_to_flush: wait for each file that was cut until it is so on the disk.
         :raises OSError: the disk fails.
         """
-        self._has_to_flush = has_to_flush
+        self.has_to_flush = has_to_flush
         spans: list[tuple[int, Span]] = []
         # Of a sequence in two parts the copy in the later one counts.
         for number in reversed(self._numbers()):
-            if number < (self._file.filling_from or 0) or self._cut_part(number):
+            if number < (self.file.filling_from or 0) or self._cut_part(number):
                 spans += self._spans(number)
         return Salvaged(sorted(spans, key=_place), self.was_cut)
 
@@ -90,19 +84,19 @@ class Salvage:
 
     def _numbers(self) -> list[int]:
         try:
-            names = os.listdir(self._folder)
+            names = os.listdir(self.folder)
         except FileNotFoundError:
-            _log.error("the recording in {folder} is gone", folder=self._folder)
+            _log.error("the recording in {folder} is gone", folder=self.folder)
             return []
         return part_numbers(names)
 
     def _paths(self, number: int) -> tuple[str, str]:
-        folder = self._folder
+        folder = self.folder
         return os.path.join(folder, part_file(number)), os.path.join(folder, records_file(number))
 
     def _size(self, path: str) -> int:
         try:
-            return self._disk.size(path)
+            return self.disk.size(path)
         except FileNotFoundError:
             return 0
 
@@ -114,7 +108,7 @@ class Salvage:
         # The last record is looked at even if it was synced: it costs one segment.
         first = max(0, min(self._synced(number, records_path, count), count - 1))
         end = self._end_before(records_path, first)
-        data = self._disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
+        data = self.disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
         records = list(read_records(data))
         kept = 0
         for record in records:
@@ -128,8 +122,8 @@ class Salvage:
         sound = first + kept
         self._truncate(records_path, records_size, sound * RECORD_BYTES)
         if not sound and not self._has_init(path):
-            self._disk.remove(records_path)
-            self._disk.remove(path)
+            self.disk.remove(records_path)
+            self.disk.remove(path)
             self.was_cut = True
             return False
         if end is not None and size > end:
@@ -139,10 +133,10 @@ class Salvage:
     def _synced_bytes(self, number: int, count: int) -> int:
         """Up to where a part is known to have been synced; without a database, and without
         any record, all of it may have been."""
-        if self._known is None:
+        if self.known is None:
             return 0 if count else sys.maxsize
-        spans = self._known.get(number, ())
-        return self._file.init_size_bytes + sum(span.size_bytes for span in spans) if spans else 0
+        spans = self.known.get(number, ())
+        return self.file.init_size_bytes + sum(span.size_bytes for span in spans) if spans else 0
 
     def _whole_behind(
         self, records: Sequence[IndexRecord | None], first: int, path: str, size: int
@@ -153,7 +147,7 @@ class Salvage:
         A whole segment in the wrong place is none of a tail: its place is what is wrong. And where
         no database says what was synced, all that lies before a whole segment may have been.
         """
-        last = first + 1 if self._known is not None else len(records)
+        last = first + 1 if self.known is not None else len(records)
         for place in reversed(range(first, last)):
             record = records[place]
             if record is not None and self._is_sound(record, path, size, None):
@@ -162,13 +156,13 @@ class Salvage:
         return first
 
     def _has_init(self, path: str) -> bool:
-        data = self._disk.read(path, 0, self._file.init_size_bytes) if self._size(path) else b""
-        return len(data) == self._file.init_size_bytes and crc32(data) == self._file.init_check
+        data = self.disk.read(path, 0, self.file.init_size_bytes) if self._size(path) else b""
+        return len(data) == self.file.init_size_bytes and crc32(data) == self.file.init_check
 
     def _synced(self, number: int, records_path: str, count: int) -> int:
         """The number of records of a part that need no second look."""
-        if self._known is not None:
-            return sum(span.last - span.first + 1 for span in self._known.get(number, ()))
+        if self.known is not None:
+            return sum(span.last - span.first + 1 for span in self.known.get(number, ()))
         low, high = 0, count
         last = self._record(records_path, count - 1)
         border = 0 if last is None else last.offset - MOST_TAIL_BYTES
@@ -185,14 +179,14 @@ class Salvage:
         """The offset at which the segment of record `place` has to begin; None: unknown, because
         the record before it is damaged."""
         if place == 0:
-            return self._file.init_size_bytes
+            return self.file.init_size_bytes
         record = self._record(records_path, place - 1)
         return None if record is None else record.end
 
     def _record(self, records_path: str, place: int) -> IndexRecord | None:
         if place < 0:
             return None
-        data = self._disk.read(records_path, place * RECORD_BYTES, RECORD_BYTES)
+        data = self.disk.read(records_path, place * RECORD_BYTES, RECORD_BYTES)
         return next(read_records(data), None)
 
     def _is_sound(self, record: IndexRecord, path: str, size: int, end: int | None) -> bool:
@@ -201,14 +195,14 @@ class Salvage:
         # One that is known to be damaged was synced before that was known.
         if record.is_damaged:
             return True
-        return crc32(self._disk.read(path, record.offset, record.size_bytes)) == record.check
+        return crc32(self.disk.read(path, record.offset, record.size_bytes)) == record.check
 
     def _truncate(self, path: str, size: int, keep: int) -> None:
         if size > keep:
-            self._disk.truncate(path, keep)
+            self.disk.truncate(path, keep)
             self.was_cut = True
-            if self._has_to_flush:
-                self._disk.flush(path)
+            if self.has_to_flush:
+                self.disk.flush(path)
 
     def _truncate_part(self, path: str, size: int, end: int, synced: int) -> None:
         """Cut a part where its last sound record ends, unless more than that was synced."""
@@ -226,19 +220,19 @@ class Salvage:
         _, records_path = self._paths(number)
         count = self._size(records_path) // RECORD_BYTES
         runs = Runs()
-        known = [] if self._known is None else self._known.get(number, [])
+        known = [] if self.known is None else self.known.get(number, [])
         first = sum(span.last - span.first + 1 for span in known)
         if first > count:
             known, first = [], 0
         for span in known:
             runs.add(span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes)
-        data = self._disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
-        for row in read_rows(data):
+        data = self.disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
+        for row in read_numbers(data):
             if row is None:
                 continue
             sequence, _, size, _, start_us, _, duration_ms, *_ = row
-            if sequence not in self._taken:
+            if sequence not in self.taken:
                 runs.add(sequence, sequence, start_us, end_us(start_us, duration_ms), size)
         for run in runs.runs:
-            self._taken.add(run.first, run.last)
+            self.taken.add(run.first, run.last)
         return [(number, run.as_span()) for run in runs.runs]

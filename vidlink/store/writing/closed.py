@@ -81,12 +81,12 @@ class ClosedSessions:
             order = self._to_hold.popleft()
             try:
                 self._write_hold(order)
-            except VidlinkError as error:
-                report.not_held.append((order, error))
-            except OSError as error:
-                reason = StoreError(f"the hold cannot be written: {error.strerror}")
+            except (VidlinkError, OSError) as error:
+                # Of one that is just being deleted there is nothing to release.
                 self._locks.release_from_writing(order.session_id)
-                report.not_held.append((order, reason))
+                if isinstance(error, OSError):
+                    error = StoreError(f"the hold cannot be written: {error.strerror}")
+                report.not_held.append((order, error))
             else:
                 self._held.append(order)
 
@@ -99,11 +99,7 @@ class ClosedSessions:
         try:
             file = read_session(self._disk.read(path, 0, MOST_FILE_BYTES))
         except FileNotFoundError:
-            self._locks.release_from_writing(order.session_id)
             raise NotFound(f"there is no session {order.session_id}") from None
-        except StoreError:
-            self._locks.release_from_writing(order.session_id)
-            raise
         data = write_session(replace(file, hold=order.hold))
         flush_files = self._durability.has_to_flush
         self._disk.replace(path, data, flush=flush_files)

@@ -34,7 +34,8 @@ class Description:
         self._disk = disk
         self._durability = durability
         self._open = describe(session) if past is None else _marked(past)
-        self._closed: SessionFile | None = None
+        #: It as it was written with the ending.
+        self.closed: SessionFile | None = None
         #: The gaps that were stated, by number.
         self.gaps: dict[int, Gap] = {} if past is None else dict(enumerate(past.gaps))
         #: It is in the folder, but for the newest gaps and for the ending.
@@ -44,12 +45,7 @@ class Description:
     @property
     def file(self) -> SessionFile:
         """The description as it was written last, or is to be written; but for its gaps."""
-        return self._closed or self._open
-
-    @property
-    def is_closed(self) -> bool:
-        """True if the ending is written."""
-        return self._closed is not None
+        return self.closed or self._open
 
     @property
     def wants_gaps(self) -> bool:
@@ -84,11 +80,11 @@ class Description:
         if closed.ended_time_us is None:
             closed = replace(closed, ended_time_us=ending.ended_time_us, end_reason=ending.reason)
         self._put(closed)
-        self._closed = closed
+        self.closed = closed
 
     def lose(self) -> None:
         """Write all of it again: what was written has not been synced."""
-        self.is_written, self._closed = False, None
+        self.is_written, self.closed = False, None
 
     def _put(self, file: SessionFile) -> None:
         gaps = tuple(self.gaps[number] for number in sorted(self.gaps))

@@ -54,8 +54,10 @@ class Part:
     def add(self, arrival: Arrival) -> None:
         """Put `arrival` behind everything else, with the next :meth:`flush`."""
         segment = arrival.segment
+        # Made before anything is added: if it fails, there are no octets without a record.
+        record = pack_record(arrival, self._size_bytes, crc32(segment.data))
         self._buffers.append(segment.data)
-        self._records.append(pack_record(arrival, self._size_bytes, crc32(segment.data)))
+        self._records.append(record)
         self._uncommitted.append(arrival)
         self._size_bytes += len(segment.data)
         self.last_sequence = segment.sequence
@@ -116,10 +118,6 @@ class OpenParts:
         self.limit = limit
         self._open: OrderedDict[Part, tuple[int, int]] = OrderedDict()
 
-    def __len__(self) -> int:
-        """The number of pairs that are open."""
-        return len(self._open)
-
     def open(self, part: Part) -> tuple[int, int]:
         """The descriptors of the part and of its records; new files are made."""
         found = self._open.get(part)
@@ -127,8 +125,7 @@ class OpenParts:
             self._open.move_to_end(part)
             return found
         self._make_room()
-        found = self._reopen(part) if part.is_made else self._create(part)
-        self._open[part] = found
+        found = self._open[part] = self._open_files(part)
         return found
 
     def descriptors(self, part: Part) -> tuple[int, ...]:
@@ -151,23 +148,16 @@ class OpenParts:
             if idle is not None:
                 self.drop(idle)
 
-    def _reopen(self, part: Part) -> tuple[int, int]:
-        descriptor = self.disk.reopen(part.path)
+    def _open_files(self, part: Part) -> tuple[int, int]:
+        open_file = self.disk.reopen if part.is_made else self.disk.create
         try:
-            return descriptor, self.disk.reopen(part.records_path)
-        except BaseException:
-            self._close(descriptor)
-            raise
-
-    def _create(self, part: Part) -> tuple[int, int]:
-        try:
-            descriptor = self.disk.create(part.path)
+            descriptor = open_file(part.path)
         except FileExistsError:
             part.is_foreign = True
             raise
         part.is_made = True
         try:
-            return descriptor, self.disk.create(part.records_path)
+            return descriptor, open_file(part.records_path)
         except BaseException:
             self._close(descriptor)
             raise

@@ -92,7 +92,7 @@ class Recording:
     @property
     def is_finished(self) -> bool:
         """True if its end has been written and now is synced."""
-        return self._description.is_closed and self.rows.is_listed
+        return self._description.closed is not None and self.rows.is_listed
 
     # One round
 
@@ -126,8 +126,11 @@ class Recording:
         return size
 
     def _put(self, arrival: Arrival) -> int:
+        # It is kept before anything can fail, so that the next round has it again.
+        self._written.append(arrival)
         size = self._parts.add(arrival)
-        (self._dropped if size is None else self._written).append(arrival)
+        if size is None:
+            self._dropped.append(self._written.pop())
         return size or 0
 
     def _note_gaps(self) -> int:

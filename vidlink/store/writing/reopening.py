@@ -18,10 +18,10 @@ from vidlink.store.files.paths import Paths, part_numbers
 from vidlink.store.files.records import count_records
 from vidlink.store.handover.orders import Past, Reopen
 from vidlink.store.index.catalog import Catalog
-from vidlink.store.index.deletions import Deletions
+from vidlink.store.index.deletions import is_deleted
 from vidlink.store.sequences.gaps import final_ranges
-from vidlink.store.sequences.life import state_at
 from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.times import state_at
 
 #: The reason of the end of a session that was never recorded live.
 UNHEARD_REASON = "delivered after it had ended"
@@ -39,7 +39,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
     filed = catalog.find(session.session_id)
     folder = paths.session(session.sentinel_id, session.session_id)
     if filed is None:
-        if Deletions(catalog).is_deleted(session.session_id):
+        if is_deleted(catalog, session.session_id):
             raise SessionGone("the session was deleted: nothing can be added to it")
         if os.path.exists(folder):
             raise RequestError("the folder of this session does not say what is in it")

@@ -1,12 +1,13 @@
 """Rounds: what has come in is written, listed and synced, and only then acknowledged.
 
-This is one idea: the steps of a round, whose order is the promise. One thread calls
-:meth:`Writer.round` (`thread`), or a test does. A round's part in one session is in `recording`;
-its report is read by `queue.ledger`.
+This is one idea: the steps of a round, whose order is the promise. One thread is in
+:meth:`Writer.run`, or a test calls :meth:`Writer.round`. A round's part in one session is in
+`recording`; its report is read by `queue.ledger`.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -16,7 +17,7 @@ from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
 from vidlink.model import Arrival, Cause, Session, Trouble
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.folder import DataFolder
-from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.inbox import PATIENCE_SECONDS, Inbox
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import (
     Begin,
@@ -93,6 +94,21 @@ class Writer:
         self._has_dropped = False
         self._report = Report()
 
+    def run(self, done: Callable[[], object]) -> None:
+        """Do rounds until `inbox` is closed, then the last ones, then call `done`."""
+        try:
+            again: float | None = None
+            while not self._inbox.is_closing:
+                if again != 0.0:
+                    self._inbox.wait(again, ROUND_SECONDS, ROUND_BYTES)
+                again = self.round()
+            self.finish(PATIENCE_SECONDS, time.sleep)
+        except BaseException:
+            self._log.failure("the writer of recordings has ended: nothing is recorded any more")
+            raise
+        finally:
+            done()
+
     def round(self) -> float | None:
         """Accept what has come in, and do one round.
 
@@ -164,7 +180,9 @@ class Writer:
             case End(session_id=session_id) if session_id in recordings:
                 recordings[session_id].ending = order
             case End(session_id=session_id):
-                self._forget(session_id)
+                # Nothing is opened for it any more; it may have been refused already.
+                others = (one for one in self._to_reopen if one.session.session_id != session_id)
+                self._to_reopen = deque(others)
                 return
             case Reopen():
                 self._to_reopen.append(order)
@@ -176,11 +194,6 @@ class Writer:
 
     def _recording(self, session: Session, past: Past | None = None) -> Recording:
         return Recording(session, self._folder.paths, self._open_parts, self._durability, past)
-
-    def _forget(self, session_id: str) -> None:
-        """Open a session no more; it may have been refused already."""
-        orders = self._to_reopen
-        self._to_reopen = deque(one for one in orders if one.session.session_id != session_id)
 
     def _reopen_some(self) -> None:
         """Open sessions for what comes late, as many as a round has time for."""
@@ -242,7 +255,6 @@ class Writer:
         return bool(touched) and (budget <= 0 or len(touched) >= most)
 
     def _save(self, touched: Iterable[Recording], now: float) -> None:
-        """Tell the database."""
         if self._index_retry_seconds > now:
             return
         found: list[tuple[Recording, SessionRows]] = []
