@@ -58,7 +58,7 @@ class EchoProtocol(IngestProtocol):
 
     frames_per_turn = 8 * FRAMES_PER_TURN
 
-    def take(self, payload: bytes, is_binary: bool) -> None:
+    def hand_on(self, payload: bytes, is_binary: bool) -> None:
         """Send it back, in a frame made as those for viewers are."""
         if self.state == self.STATE_OPEN:
             frame = server_frame(payload, is_binary)
