@@ -218,7 +218,7 @@ class ScreenCaptureTests(SynchronousTestCase):
         init = self.until(lambda each: isinstance(each, MediaInit))
         self.assertEqual((init.epoch, read_init(init.data).width), (2, 320))
         frame = self.until(lambda each: isinstance(each, EncodedFrame))
-        self.assertEqual((frame.epoch, frame.media_time, frame.keyframe), (2, 0, True))
+        self.assertEqual((frame.epoch, frame.media_time, frame.is_keyframe), (2, 0, True))
         self.until(lambda each: isinstance(each, str) and "pictures again" in each)
 
     def test_beat(self) -> None:
