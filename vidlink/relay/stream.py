@@ -14,6 +14,7 @@ from vidlink.bucket import Allowance, Bucket
 from vidlink.errors import SentinelOffline
 from vidlink.interfaces import IFollower, IPublisher
 from vidlink.model import (
+    MAX_RANGES,
     Arrival,
     Frame,
     RecordingState,
@@ -33,7 +34,7 @@ STALE_FRAMES = 3
 SESSIONS = Allowance(burst=30, per_second=0.1)
 #: The earlier ones that it may open for what comes late: all that one registration may name,
 #: and again no faster than it may begin them.
-EARLIER_SESSIONS = Allowance(burst=1_024, per_second=0.1)
+EARLIER_SESSIONS = Allowance(burst=MAX_RANGES, per_second=0.1)
 #: The time that viewers have, once the next session can be joined, to be sent the end of the one
 #: before. Both may come in one piece, and nobody is too slow who has not been served yet.
 MOVE_SECONDS = 1.0

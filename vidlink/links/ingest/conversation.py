@@ -34,7 +34,7 @@ from vidlink.interfaces import IPublisher, ISentinelPeer, IStore
 from vidlink.links.ingest.acks import Acks
 from vidlink.links.ingest.backfill import Backfill, wanted
 from vidlink.links.ingest.live import LiveFeed
-from vidlink.links.ingest.requests import Requests
+from vidlink.links.ingest.requests import ControlRequests
 from vidlink.links.rate import Rate
 from vidlink.messages import (
     BackfillDone,
@@ -120,7 +120,7 @@ class Ingest:
         self.farewell: ErrorMessage | None = None
         self.acks = Acks()
         self._rate = Rate(seconds)
-        self.requests = Requests(lambda request: self.peer.send(request), seconds)
+        self.requests = ControlRequests(lambda request: self.peer.send(request), seconds)
         self._inputs = _build(self)
 
     def received(self, message: Message, frames: dict[str, Frame]) -> None:

@@ -16,7 +16,7 @@ COALESCE_SECONDS = 1.0
 Request = FramerateChange | KeyframeRequest
 
 
-class Requests:
+class ControlRequests:
     """Requests on their way to one Sentinel.
 
     The first of a kind goes out at once; of those that come too soon after it, only the last.
