@@ -95,7 +95,8 @@ def record(properties: Json, told: str) -> Json:
 def _compiled(fields: Iterable[JsonField]) -> Callable[[Any], Json]:
     """A function that writes `fields` of a value as one display of a dict.
 
-    A page has thousands of rows: to walk through the table for each takes twice as long.
+    A page has thousands of rows: to walk through the table for each takes twice as long. The text
+    is made of the tables of this package alone, as that of a named tuple is of its fields.
     """
     dumps, entries = {}, []
     for place, field in enumerate(fields):
