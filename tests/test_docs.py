@@ -9,11 +9,14 @@ from typing import Any
 from twisted.python.usage import Options
 from twisted.trial.unittest import SynchronousTestCase
 
+import vidlink
 from vidlink.commands import Options as CommandOptions
 from vidlink.sentinel.tap import Options as SentinelOptions
 from vidlink.server.tap import Options as ServerOptions
 
 ROOT = Path(__file__).parent.parent
+#: The folder that the package lies in: the tree, or where it is installed.
+AROUND = Path(vidlink.__file__).parent.parent
 PAGE = ROOT / "docs" / "reference" / "options.md"
 ROW = re.compile(r"\| `--([a-z-]+)( [^`]+)?` \| (?:`([^`]*)`)? *\| ")
 
@@ -38,6 +41,11 @@ def understood(options: Options) -> set[tuple[str, bool]]:
     """The options that `options` parses, and whether each takes a value."""
     names = {(name.rstrip("="), name.endswith("=")) for name in options.longOpt}
     return {(name, value) for name, value in names if name not in EVERYWHERE}
+
+
+def place(path: str) -> Path:
+    """The place of what is called `path` in the tree."""
+    return (AROUND if path.startswith("vidlink/") else ROOT) / path
 
 
 class OptionsPageTests(SynchronousTestCase):
@@ -75,14 +83,14 @@ class PathsTests(SynchronousTestCase):
         pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
         named = {(page, path) for page in pages for path in PATH.findall(page.read_text("utf-8"))}
         self.assertGreater(len(named), 50)
-        lost = [(page.name, path) for page, path in named if not (ROOT / path).exists()]
+        lost = [(page.name, path) for page, path in named if not place(path).exists()]
         self.assertEqual(lost, [])
 
     def test_stand_together(self) -> None:
         """A module that is named beside a folder, or beside another module, lies with it."""
         text = (ROOT / "docs" / "design" / "flow.md").read_text("utf-8")
         named = [
-            ROOT / row[1].rpartition("/")[0] / name
+            AROUND / row[1].rpartition("/")[0] / name
             for row in ROW_OF_PATH.finditer(text)
             for name in MODULE.findall(row[0])
         ]
