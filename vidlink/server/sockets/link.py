@@ -215,6 +215,7 @@ class LinkProtocol(PacedProtocol):
 class LinkFactory(WebSocketServerFactory):
     """Makes the connections of one path, and knows those that are open.
 
+    :param hub: the live state that peers speak of.
     :param wall_clock_us: microseconds since the epoch.
     :param codecs: the formats spoken, best first.
     :param clock: `IReactorTime`, for deadlines.

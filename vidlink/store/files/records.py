@@ -147,7 +147,7 @@ class SessionRecords:
         return self._merged(waiting, chunk)
 
     def _merged(self, waiting: list[_Stretch], chunk: int) -> Iterator[tuple[int, RecordNumbers]]:
-        """All rows by sequence; of two with the same sequence the one in the later part."""
+        """All records by sequence; of two with the same sequence the one in the later part."""
         heap: list[tuple[int, int, RecordNumbers, PartRecords, Iterator[RecordNumbers]]] = []
         previous = -1
         while heap or waiting:

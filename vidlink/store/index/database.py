@@ -173,7 +173,9 @@ class Index:
 
     def known(self) -> set[str]:
         """The ids of all sessions."""
-        return {session_id for (session_id,) in self._fetch("SELECT session_id FROM sessions")}
+        with self._reported("read"):
+            rows = self._connected().execute("SELECT session_id FROM sessions")
+            return {session_id for (session_id,) in rows}
 
     def receipts_end(self) -> int:
         """Up to where ``receipts.jsonl`` is known, in octets."""

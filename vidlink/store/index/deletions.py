@@ -76,10 +76,12 @@ def newest_receipts(catalog: Catalog, before: int | None, count: int) -> list[tu
 
 def every_receipt(catalog: Catalog) -> dict[int, tuple[str, int, int]]:
     """The session of each receipt, its place in the file, and its size, by number."""
-    rows = catalog.fetch(
-        "SELECT number, session_id, place, size_bytes FROM receipts ORDER BY number"
-    )
-    return {number: (session_id, place, size) for number, session_id, place, size in rows}
+    with catalog.connection() as connection:
+        # One after the other: there may be millions.
+        rows = connection.execute(
+            "SELECT number, session_id, place, size_bytes FROM receipts ORDER BY number"
+        )
+        return {number: (session_id, place, size) for number, session_id, place, size in rows}
 
 
 def last_receipt(catalog: Catalog) -> int:

@@ -34,11 +34,11 @@ class Description:
         self._disk = disk
         self._durability = durability
         self._open = describe(session) if past is None else _marked(past)
-        #: It as it was written with the ending.
+        #: The description as it was written with the ending; None before that.
         self.closed: SessionFile | None = None
         #: The gaps that were stated, by number.
         self.gaps: dict[int, Gap] = {} if past is None else dict(enumerate(past.gaps))
-        #: It is in the folder, but for the newest gaps and for the ending.
+        #: True if it is in the folder, but for the newest gaps and for the ending.
         self.is_written = False
         self._unnoted = 0
 

@@ -114,7 +114,7 @@ class Recording:
             self._todo = deque(sorted(self._todo, key=lambda arrival: arrival.segment.sequence))
         self._parts.begin()
         while self._todo and size < budget_bytes:
-            size += self._put(self._todo.popleft())
+            size += self._put()
         dirty = self._parts.unsynced
         for part in dirty:
             self._has_new_names = self._has_new_names or not part.is_made
@@ -125,12 +125,11 @@ class Recording:
             size += self._note_gaps()
         return size
 
-    def _put(self, arrival: Arrival) -> int:
-        # It is kept before anything can fail, so that the next round has it again.
-        self._written.append(arrival)
-        size = self._parts.add(arrival)
-        if size is None:
-            self._dropped.append(self._written.pop())
+    def _put(self) -> int:
+        # It leaves what is to be done only when it is elsewhere: the next round has it again.
+        size = self._parts.add(self._todo[0])
+        (self._dropped if size is None else self._written).append(self._todo[0])
+        self._todo.popleft()
         return size or 0
 
     def _note_gaps(self) -> int:
