@@ -114,7 +114,12 @@ class Recording:
             self._todo = deque(sorted(self._todo, key=lambda arrival: arrival.segment.sequence))
         self._parts.begin()
         while self._todo and size < budget_bytes:
-            size += self._put()
+            # It leaves what is to be done only when it is elsewhere: the next round has it again.
+            arrival = self._todo[0]
+            octets = self._parts.add(arrival)
+            (self._dropped if octets is None else self._written).append(arrival)
+            self._todo.popleft()
+            size += octets or 0
         dirty = self._parts.unsynced
         for part in dirty:
             self._has_new_names = self._has_new_names or not part.is_made
@@ -124,13 +129,6 @@ class Recording:
         elif self._description.wants_gaps:
             size += self._note_gaps()
         return size
-
-    def _put(self) -> int:
-        # It leaves what is to be done only when it is elsewhere: the next round has it again.
-        size = self._parts.add(self._todo[0])
-        (self._dropped if size is None else self._written).append(self._todo[0])
-        self._todo.popleft()
-        return size or 0
 
     def _note_gaps(self) -> int:
         """Write down what was said about gaps; returns what that counts."""
