@@ -105,7 +105,7 @@ class App {
     if (kind === "list") return;
     const status = this.#list.status(sentinelId);
     this.#view.setStatus(status);
-    if (kind !== "watch" || !this.#unknown || status === null) return;
+    if (kind !== "watch" || !this.#unknown || status == null) return;
     this.#unknown = false;
     this.#connection.watch(sentinelId);
   }
@@ -124,7 +124,7 @@ class App {
       this.#showAlarm();
     }
     setAttribute(document.body, "data-connection", phase);
-    this.#list.setConnected(connected);
+    this.#list.setConnected(connected, this.#connection.heardUs);
     this.#view?.setConnected?.(connected, this.#may);
     this.#showPhaseWords();
     if (phase === "waiting") this.#announce(`Connection lost: ${this.#connection.reason}`);
@@ -132,12 +132,13 @@ class App {
   }
 
   #showPhaseWords() {
-    const { phase, reason, retryAt } = this.#connection;
+    const { phase, reason, retryAt, heardUs } = this.#connection;
+    const lost = heardUs === null ? "No connection" : `Connection lost at ${words.timeOfDay(heardUs)}`;
     const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
     setText(this.phaseText, {
       connecting: "Connecting…",
       connected: "Connected",
-      waiting: `Connection lost (${reason}), trying again in ${seconds} s`,
+      waiting: `${lost} (${reason}), trying again in ${seconds} s`,
     }[phase]);
   }
 
