@@ -49,7 +49,7 @@ def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
                 first=before.first,
                 last=span.last,
                 start_time_us=before.start_time_us,
-                end_time_us=span.end_time_us,
+                end_time_us=max(before.start_time_us, span.end_time_us),
                 size_bytes=before.size_bytes + span.size_bytes,
             )
         merged.append(span)
