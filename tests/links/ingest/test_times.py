@@ -36,11 +36,14 @@ class LiveTimesCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Nothing has come yet."""
         self.times = LiveTimes(SCALE)
+        self.number = 0
 
     def take(self, media_ms: int, start_us: int, *, now_us: int | None = None) -> int:
         """Take a segment that arrives so long after the first as its media time says."""
         now = media.EPOCH_US + media_ms * 1_000 if now_us is None else now_us
-        return self.times.take(said(start_us), info(media_ms), media_ms / 1_000, now)
+        segment = said(start_us, self.number)
+        self.number += 1
+        return self.times.take(segment, info(media_ms), media_ms / 1_000, now)
 
 
 class StartTimeTests(LiveTimesCase):
@@ -124,7 +127,7 @@ class StartTimeTests(LiveTimesCase):
     def test_fine_ticks(self) -> None:
         """Start times ascend even where media time does by less than a microsecond."""
         times = LiveTimes(10_000_000)
-        starts = [times.take(said(5), info(ticks), 0.0, 5) for ticks in (0, 1, 2)]
+        starts = [times.take(said(5, number), info(number), 0.0, 5) for number in range(3)]
         self.assertEqual(starts, [5, 6, 7])
 
     @given(

@@ -48,6 +48,7 @@ class LiveTimes:
         #: The time of decoding of the last frame, in ticks.
         self._last_frame = -1
         self._media_us = 0
+        self._sequence = -1
         self._start_us: int | None = None
         #: The wall clock of the server at 0 of its monotonic clock, by the furthest it has been.
         self._zero_us: int | None = None
@@ -70,6 +71,7 @@ class LiveTimes:
         start_us = self._start(segment, media_us - self._media_us, now_us)
         self._last_frame = info.decode_time + info.duration - info.last_sample_duration
         self._media_us, self._start_us = media_us, start_us
+        self._sequence = segment.sequence
         return start_us
 
     def _now_us(self, arrived_seconds: float, received_time_us: int) -> int:
@@ -84,9 +86,11 @@ class LiveTimes:
         said_us, latest_us = segment.start_time_us, now_us + CLOCK_SLACK_US
         if self._start_us is None:
             return said_us if said_us <= latest_us else now_us
-        due_us = self._start_us + max(1, step_us)
+        # A microsecond is left to each segment that may still come between, late.
+        least_us = self._start_us + segment.sequence - self._sequence
+        due_us = max(least_us, self._start_us + step_us)
         behind_us = due_us - said_us
-        if self._start_us < said_us <= latest_us and behind_us <= CLOCK_SLACK_US:
+        if least_us <= said_us <= latest_us and behind_us <= CLOCK_SLACK_US:
             return said_us
         if due_us > latest_us:
             raise NotMedia(
