@@ -140,37 +140,46 @@ def test_what_has_piled_up_too_far_is_due_at_once(modules: Page) -> None:
     assert len(due) == 22
 
 
-def patience(page: Page, segments: list[list[int]]) -> int:
-    """Seconds for which a picture is not stale after `[arrival, duration]` in milliseconds."""
-    return int(
+def patience(page: Page, segments: list[tuple[int, int]], framerate: float = 5) -> float:
+    """Seconds for which a picture is not stale after `(arrival, duration)` in milliseconds."""
+    return float(
         page.evaluate(
-            """async (segments) => {
+            """async ([segments, framerate]) => {
                 const { Rhythm } = await import("/rhythm.js");
                 const rhythm = new Rhythm();
-                for (const [now, durationMs] of segments) rhythm.arrived(now, durationMs);
+                for (const [now, durationMs] of segments) {
+                    rhythm.arrived(now, { durationMs, framerate });
+                }
                 return rhythm.patienceMs / 1000;
             }""",
-            segments,
+            [segments, framerate],
         )
     )
 
 
+STEADY = [(200 * n, 200) for n in range(9)]
+#: Five frames at once every four seconds.
+HANDFULS = [(4_000 * n + k, 200) for n in range(3) for k in range(5)]
+
+
 @pytest.mark.parametrize(
-    ("segments", "seconds"),
+    ("segments", "framerate", "seconds"),
     [
-        ([], 3),
-        ([[200 * n, 200] for n in range(9)], 3),
-        ([[4000 * n, 4000] for n in range(3)], 12),
-        ([[0, 4000]], 12),
-        ([[5000 * n, 200] for n in range(9)], 15),
-        ([*([200 * n, 200] for n in range(9)), [30_000, 200]], 3),
+        ([], 5, 3),
+        (STEADY, 5, 3),
+        ([(0, 4_000)], 5, 12),
+        ([(5_000 * n, 0) for n in range(3)], 0.2, 15),
+        (HANDFULS, 5, 8),
+        ([*STEADY, (30_000, 200), (30_200, 200)], 5, 3),
+        ([*HANDFULS, *((9_000 + 500 * n, 200) for n in range(130))], 5, 3),
     ],
 )
 def test_patience_goes_by_what_is_declared_and_what_is_usual(
-    modules: Page, segments: list[list[int]], seconds: int
+    modules: Page, segments: list[tuple[int, int]], framerate: float, seconds: float
 ) -> None:
-    """Three segments, whichever of the two is longer, and one pause makes nothing usual."""
-    assert patience(modules, segments) == seconds
+    """As the server has it: three segments or frames, two of the pauses that are a habit, and one
+    pause is none."""
+    assert patience(modules, segments, framerate) == pytest.approx(seconds, abs=0.02)
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,9 @@ class App {
       this.#refreshStatus();
       this.#countTroubled();
     } else if (message.type === "error" && message.code === "id-in-use") {
-      const text = `Two machines use the id ${message.about}; only one can be seen`;
-      this.#clone = { text, until: performance.now() + ALARM_MS };
+      const text = message.message.includes(message.about)
+        ? message.message : `two machines use the id ${message.about}: ${message.message}`;
+      this.#clone = { text: words.sentence(text), until: performance.now() + ALARM_MS };
       this.#showAlarm();
     } else if (message.type === "error" && message.code === "recording") {
       const text = `Recording is in trouble: ${message.message}`;

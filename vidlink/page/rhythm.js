@@ -1,31 +1,40 @@
 // How often something comes of a session, and so for how long nothing may come before the picture is
-// stale. Segments hold one frame or many seconds, and some senders declare other than they do: what
-// counts is the longer of what the newest declares and what has been usual.
+// stale. Segments hold one frame or many seconds, and some senders send by the handful. The rule is the
+// server's (vidlink/relay/stream.py); here it is asked of what is on the screen.
 
 /** Nothing is stale sooner. */
 const LEAST_MS = 3000;
-/** So many segments may be overdue. */
+/** So many segments or frames may be overdue. */
 const SEGMENTS = 3;
-/** What is usual is the median of so many. */
-const KEPT = 5;
+/** And so many of the pauses that it makes. What is shorter is no pause; one alone in a time is no habit. */
+const PAUSES = 2;
+const PAUSE_MS = 1000;
+const HABIT_MS = 60_000;
 
 export class Rhythm {
-  #declaredMs = 0;
+  #longestMs = 0;
   #arrivedAt = null;
-  #pauses = [];
+  #pauses = [0, 0];
+  #pausedAt = -Infinity;
 
-  /** A segment that is declared to last so long has come. */
-  arrived(now, durationMs) {
-    this.#declaredMs = durationMs;
-    if (this.#arrivedAt !== null) this.#pauses.push(now - this.#arrivedAt);
-    if (this.#pauses.length > KEPT) this.#pauses.shift();
+  /** A segment has come that is declared to last so long, at so many frames a second. */
+  arrived(now, { durationMs, framerate }) {
+    const pause = this.#arrivedAt === null ? 0 : now - this.#arrivedAt;
+    if (pause > PAUSE_MS) {
+      this.#pauses = [this.#isHabit(now - pause) ? this.#pauses[1] : 0, pause];
+      this.#pausedAt = now;
+    }
     this.#arrivedAt = now;
+    this.#longestMs = Math.max(durationMs, 1000 / framerate);
   }
 
   /** For so long a picture is not stale after it was shown. */
   get patienceMs() {
-    const sorted = [...this.#pauses].sort((one, other) => one - other);
-    const usual = sorted[sorted.length >> 1] ?? 0;
-    return Math.max(LEAST_MS, SEGMENTS * Math.max(this.#declaredMs, usual));
+    const habit = this.#isHabit(this.#arrivedAt) ? Math.min(...this.#pauses) : 0;
+    return Math.max(LEAST_MS, SEGMENTS * this.#longestMs, PAUSES * habit);
+  }
+
+  #isHabit(now) {
+    return now - this.#pausedAt <= HABIT_MS;
   }
 }

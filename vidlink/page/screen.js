@@ -166,7 +166,7 @@ export class Screen {
     const player = this.#current(segment);
     if (player === null) return;
     this.#endSkip(segment);
-    this.#rhythm.arrived(performance.now(), segment.durationMs);
+    this.#rhythm.arrived(performance.now(), segment);
     this.#lastEnd = segment.startTimeUs + segment.durationMs * 1000;
     player.segment(segment);
   }

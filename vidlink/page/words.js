@@ -104,6 +104,11 @@ export const CAUSES = {
   undelivered: "it never arrived",
 };
 
+/** What the server says, as the beginning of a sentence. */
+export function sentence(text) {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
 /** A count and its noun: "1 gap", "3 gaps". */
 export function count(number, noun) {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
