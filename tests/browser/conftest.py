@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, Route, sync_playwright
 
+import vidlink
 from tests.browser.onlooker import Onlooker
 from tests.rigs.daemons import Site
 from tests.rigs.needs import need
 
 T = TypeVar("T")
+
+_FOLDER = Path(vidlink.__file__).parent / "page"
+_ORIGIN = "http://modules.test"
 
 _thread = ThreadPoolExecutor(1, "browser")
 
@@ -71,3 +75,25 @@ def onlooker(browser: Browser, site: Site) -> Iterator[Onlooker]:
     somebody = in_browser_thread(lambda: Onlooker(browser, site.url))
     yield somebody
     in_browser_thread(somebody.leave)
+
+
+@pytest.fixture(scope="module")
+def modules(browser: Browser) -> Iterator[Page]:
+    """A blank page in whose origin the modules of the page lie, without any server."""
+
+    def serve(route: Route) -> None:
+        name = route.request.url.removeprefix(_ORIGIN + "/")
+        if name:
+            route.fulfill(path=_FOLDER / name, content_type="text/javascript")
+        else:
+            route.fulfill(body="<!doctype html><title>modules</title>", content_type="text/html")
+
+    def begin() -> Page:
+        page = browser.new_context(timezone_id="Europe/Berlin").new_page()
+        page.route(f"{_ORIGIN}/**", serve)
+        page.goto(_ORIGIN)
+        return page
+
+    page = in_browser_thread(begin)
+    yield page
+    in_browser_thread(page.context.close)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
-from struct import pack, unpack
+from collections.abc import Callable
+from struct import pack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, Route
+from playwright.sync_api import Error, Page
 
-import vidlink
-from tests.browser.conftest import in_browser_thread
 from tests.fakes.media import init_segment
-from vidlink.fmp4 import iter_boxes, read_fragment, read_init, write_fragment
+from vidlink.fmp4 import read_fragment, read_init, write_fragment
 from vidlink.fmp4.init import MediaInfo
 from vidlink.messages import (
     Clock,
@@ -28,38 +25,23 @@ from vidlink.messages import (
 from vidlink.model import InitSegment, Segment
 from vidlink.wire.binary import BinaryCodec
 
-FOLDER = Path(vidlink.__file__).parent / "page"
-ORIGIN = "http://modules.test"
 TIMESCALE = 90_000
+NON_SYNC = 0x01010000
+SYNC = 0x02000000
 #: What the page does not know of a segment it takes from here.
-MEDIA = {"timescale": TIMESCALE, "defaultDuration": 18_000}
+MEDIA = {
+    "timescale": TIMESCALE,
+    "trackId": 1,
+    "description": 1,
+    "duration": 18_000,
+    "size": 3,
+    "flags": NON_SYNC,
+}
 
 _FROM_BASE64 = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));"
 _TO_BASE64 = (
     "const base64 = (data) => btoa(Array.from(data, (n) => String.fromCharCode(n)).join(''));"
 )
-
-
-@pytest.fixture(scope="module")
-def modules(browser: Browser) -> Iterator[Page]:
-    """A blank page in whose origin the modules of the page lie, without any server."""
-
-    def serve(route: Route) -> None:
-        name = route.request.url.removeprefix(ORIGIN + "/")
-        if name:
-            route.fulfill(path=FOLDER / name, content_type="text/javascript")
-        else:
-            route.fulfill(body="<!doctype html><title>modules</title>", content_type="text/html")
-
-    def begin() -> Page:
-        page = browser.new_context().new_page()
-        page.route(f"{ORIGIN}/**", serve)
-        page.goto(ORIGIN)
-        return page
-
-    page = in_browser_thread(begin)
-    yield page
-    in_browser_thread(page.context.close)
 
 
 def text(data: bytes) -> str:
@@ -81,41 +63,32 @@ def parse_media(page: Page, payload: bytes) -> dict[str, Any]:
     return found
 
 
-def stretch(page: Page, data: bytes, seconds: float) -> bytes:
-    """What fmp4.js makes of a segment whose last frame shall last so long."""
-    found = page.evaluate(
-        f"""async ([data, seconds, media]) => {{
+def read_frames(page: Page, data: bytes, media: dict[str, int] = MEDIA) -> list[dict[str, Any]]:
+    """What fmp4.js finds in a segment, frame by frame."""
+    found: list[dict[str, Any]] = page.evaluate(
+        f"""async ([data, media]) => {{
             {_FROM_BASE64} {_TO_BASE64}
-            const {{ stretch }} = await import("/fmp4.js");
-            return base64(stretch(bytes(data), seconds, media));
+            const {{ readFrames }} = await import("/fmp4.js");
+            return readFrames(bytes(data), media)
+                .map((frame) => ({{ ...frame, data: base64(frame.data) }}));
         }}""",
-        [text(data), seconds, MEDIA],
+        [text(data), media],
     )
-    return base64.b64decode(found)
+    return [{**frame, "data": base64.b64decode(frame["data"])} for frame in found]
 
 
-def move(page: Page, data: bytes, seconds: float) -> bytes:
-    """What fmp4.js makes of a segment that shall begin there."""
+def rewrite(page: Page, data: bytes, places: list[dict[str, float]]) -> list[bytes]:
+    """The frames of a segment, each as fmp4.js writes it at one of these places."""
     found = page.evaluate(
-        f"""async ([data, seconds, media]) => {{
+        f"""async ([data, places, media]) => {{
             {_FROM_BASE64} {_TO_BASE64}
-            const {{ move }} = await import("/fmp4.js");
-            const segment = bytes(data);
-            move(segment, seconds, media);
-            return base64(segment);
+            const {{ readFrames, writeFrame }} = await import("/fmp4.js");
+            return readFrames(bytes(data), media)
+                .map((frame, n) => base64(writeFrame(frame, places[n], media)));
         }}""",
-        [text(data), seconds, MEDIA],
+        [text(data), places, MEDIA],
     )
-    return base64.b64decode(found)
-
-
-def locate(page: Page, data: bytes) -> Any:
-    """Where fmp4.js finds the first and the newest frame, and the end, in seconds."""
-    return page.evaluate(
-        f"""async ([data, media]) => {{ {_FROM_BASE64}
-            return (await import("/fmp4.js")).locate(bytes(data), media); }}""",
-        [text(data), MEDIA],
-    )
+    return [base64.b64decode(one) for one in found]
 
 
 SESSION_ID = "s-" + "0123456789abcdef"
@@ -211,19 +184,29 @@ def test_what_the_page_says_is_understood(modules: Page, call: str, message: Mes
     assert BinaryCodec().decode(said.encode(), False) == message
 
 
-def test_init_gives_timescale_and_default_duration(modules: Page) -> None:
-    """The page reads from an initialization segment what Python reads."""
+def test_init_gives_what_segments_leave_out(modules: Page) -> None:
+    """The page reads from an initialization segment what Python reads, and makes it its own: the
+    track counts in the ticks that the page writes, and no edit list moves its frames."""
     data = init_segment()
-    found = modules.evaluate(
-        f"""async (data) => {{ {_FROM_BASE64}
-            return (await import("/fmp4.js")).readInit(bytes(data)); }}""",
+    found, adopted = modules.evaluate(
+        f"""async (data) => {{ {_FROM_BASE64} {_TO_BASE64}
+            const adopted = bytes(data);
+            const media = (await import("/fmp4.js")).adoptInit(adopted);
+            return [media, base64(adopted)]; }}""",
         text(data),
     )
     expected = read_init(data)
     assert found == {
         "timescale": expected.timescale,
-        "defaultDuration": expected.default_sample_duration,
+        "trackId": expected.track_id,
+        "description": 1,
+        "duration": expected.default_sample_duration,
+        "size": expected.default_sample_size_bytes,
+        "flags": expected.default_sample_flags,
     }
+    after = read_init(base64.b64decode(adopted))
+    assert after.timescale == 90_000
+    assert b"edts" not in base64.b64decode(adopted)
 
 
 def own_fragment() -> bytes:
@@ -244,140 +227,167 @@ def box(kind: bytes, *content: bytes) -> bytes:
     return pack("!I4s", len(body) + 8, kind) + body
 
 
-def foreign_fragment(
-    frames: list[bytes], tfhd_duration: int | None, trun_durations: list[int] | None
+def run(
+    frames: list[bytes],
+    *,
+    offset: int | None,
+    durations: list[int] | None = None,
+    sizes: bool = True,
+    flags: list[int] | None = None,
+    first_flags: int | None = None,
+    composition: list[int] | None = None,
 ) -> bytes:
-    """A segment of several frames as another muxer might lay it out, `tfdt` in 32 bits."""
-    flags = 0x01 | 0x200 | (0x100 if trun_durations is not None else 0)
+    """A `trun` of version 1 with the columns that are given."""
+    bits = {0x1: offset, 0x4: first_flags, 0x100: durations, 0x400: flags, 0x800: composition}
+    word = sum(bit for bit, value in bits.items() if value is not None) | (0x200 if sizes else 0)
+    content = pack("!II", 0x01000000 | word, len(frames))
+    content += b"" if offset is None else pack("!i", offset)
+    content += b"" if first_flags is None else pack("!I", first_flags)
+    for number, frame in enumerate(frames):
+        content += b"" if durations is None else pack("!I", durations[number])
+        content += pack("!I", len(frame)) if sizes else b""
+        content += b"" if flags is None else pack("!I", flags[number])
+        content += b"" if composition is None else pack("!i", composition[number])
+    return box(b"trun", content)
 
-    def trun(data_offset: int) -> bytes:
-        cells = b""
-        for number, frame in enumerate(frames):
-            if trun_durations is not None:
-                cells += pack("!I", trun_durations[number])
-            cells += pack("!I", len(frame))
-        return box(b"trun", pack("!IIi", flags, len(frames), data_offset), cells)
 
-    default = b"" if tfhd_duration is None else pack("!I", tfhd_duration)
-    tfhd_flags = 0x020000 | (0 if tfhd_duration is None else 0x8)
-    tfhd = box(b"tfhd", pack("!II", tfhd_flags, 1), default)
+def foreign_fragment(
+    frames: list[bytes], runs: Callable[[int], list[bytes]], tfhd: bytes | None = None
+) -> bytes:
+    """A segment as another muxer might lay it out, `tfdt` in 32 bits.
+
+    :param runs: the `trun`s, given the place of the first frame behind the start of `moof`.
+    """
+    head = box(b"tfhd", pack("!II", 0x020000, 1) if tfhd is None else tfhd)
     tfdt = box(b"tfdt", pack("!II", 0, TIMESCALE))
 
-    def moof(data_offset: int) -> bytes:
+    def moof(place: int) -> bytes:
         return box(
             b"moof",
             box(b"mfhd", pack("!II", 0, 1)),
-            box(b"traf", tfhd, tfdt, trun(data_offset)),
+            box(b"traf", head, tfdt, *runs(place)),
         )
 
-    size = len(moof(0))
-    return moof(size + 8) + box(b"mdat", *frames)
+    return moof(len(moof(0)) + 8) + box(b"mdat", *frames)
 
 
-def media_info(default_duration: int = 18_000) -> MediaInfo:
+def media_info() -> MediaInfo:
     """An initialization segment's facts, as Python reads them."""
-    return MediaInfo("avc1.42C01F", 640, 360, TIMESCALE, 1, default_duration, 0)
+    return MediaInfo("avc1.42C01F", 640, 360, TIMESCALE, 1, 18_000, 0)
 
 
-def frames_of(data: bytes) -> tuple[list[bytes], list[int]]:
-    """The frames that the one `trun` of a segment with sizes points at, and their durations."""
-    moof = next(each for each in iter_boxes(data) if each.kind == b"moof")
-    traf = next(each for each in iter_boxes(data, moof.body, moof.end) if each.kind == b"traf")
-    run = next(each for each in iter_boxes(data, traf.body, traf.end) if each.kind == b"trun")
-    flags, count, offset = unpack("!IIi", data[run.body : run.body + 12])
-    place, cell = moof.start + offset, run.body + 12
-    frames: list[bytes] = []
-    durations: list[int] = []
-    for _ in range(count):
-        if flags & 0x100:
-            durations += unpack("!I", data[cell : cell + 4])
-            cell += 4
-        (size,) = unpack("!I", data[cell : cell + 4])
-        cell += 8 if flags & 0x400 else 4
-        frames.append(data[place : place + size])
-        place += size
-    return frames, durations
+FRAMES = [b"one", b"two", b"six", b"ten"]
 
 
-def test_the_last_frame_of_our_own_segment_is_stretched_in_place(modules: Page) -> None:
-    """Only its duration changes."""
-    data = own_fragment()
-    found = stretch(modules, data, 60)
-    before, after = read_fragment(data, media_info()), read_fragment(found, media_info())
-    assert after.duration == 60 * TIMESCALE
-    assert (after.decode_time, after.sequence) == (before.decode_time, before.sequence)
-    assert len(found) == len(data)
-    assert sum(one != other for one, other in zip(data, found, strict=True)) <= 4
+def told(frames: list[dict[str, Any]], name: str) -> list[Any]:
+    """One thing of all frames; times in ticks."""
+    ticks = TIMESCALE if name in ("decode", "shown", "duration") else None
+    return [frame[name] if ticks is None else round(frame[name] * ticks) for frame in frames]
 
 
-def test_a_segment_is_moved_in_place(modules: Page) -> None:
-    """Only its decode time changes, beyond 32 bits too."""
-    data = own_fragment()
-    found = move(modules, data, 100_000)
-    before, after = read_fragment(data, media_info()), read_fragment(found, media_info())
-    assert after.decode_time == 100_000 * TIMESCALE > 2**32
-    assert (after.duration, after.sequence) == (before.duration, before.sequence)
-    assert sum(one != other for one, other in zip(data, found, strict=True)) <= 8
-    short = move(modules, foreign_fragment([b"one"], 9_000, None), 2)
-    assert read_fragment(short, media_info()).decode_time == 2 * TIMESCALE
-
-
-def test_a_segment_is_located_in_seconds(modules: Page) -> None:
-    """First and newest frame and the end are told, for one frame and for several."""
-    start = (2**33 + 5) / TIMESCALE
-    found = locate(modules, own_fragment())
-    assert found["first"] == found["newest"] == start
-    assert found["end"] == pytest.approx(start + 0.2)
-    several = foreign_fragment([b"one", b"two", b"three"], None, [9_000, 9_000, 18_000])
-    expected = {"first": 1.0, "newest": 1.2, "end": 1.4}
-    assert locate(modules, several) == pytest.approx(expected)
+def test_our_own_segment_is_one_frame(modules: Page) -> None:
+    """Its time, beyond 32 bits too, its duration, its bytes and that it is a keyframe are read."""
+    (frame,) = read_frames(modules, own_fragment())
+    assert told([frame], "decode") == told([frame], "shown") == [2**33 + 5]
+    assert told([frame], "duration") == [18_000]
+    assert (frame["isSync"], frame["data"]) == (True, b"picture")
 
 
 @pytest.mark.parametrize(
-    ("tfhd_duration", "trun_durations", "expected"),
+    ("tfhd", "columns", "durations", "is_sync"),
     [
-        (None, [9_000, 9_000, 18_000], [9_000, 9_000, 10 * TIMESCALE]),
-        (9_000, None, [9_000, 9_000, 10 * TIMESCALE]),
-        (None, None, [18_000, 18_000, 10 * TIMESCALE]),
+        (None, {}, [18_000] * 4, [False] * 4),
+        (pack("!III", 0x020008, 1, 9_000), {}, [9_000] * 4, [False] * 4),
+        (
+            pack("!IIIIII", 0x02003A, 1, 1, 9_000, 3, SYNC),
+            {"sizes": False},
+            [9_000] * 4,
+            [True] * 4,
+        ),
+        (None, {"first_flags": SYNC}, [18_000] * 4, [True, False, False, False]),
+        (
+            None,
+            {"durations": [1, 2, 3, 4], "flags": [SYNC, NON_SYNC, SYNC, NON_SYNC]},
+            [1, 2, 3, 4],
+            [True, False, True, False],
+        ),
     ],
 )
-def test_only_the_last_of_several_frames_is_stretched(
+def test_what_frames_do_not_say_is_the_default(
     modules: Page,
-    tfhd_duration: int | None,
-    trun_durations: list[int] | None,
-    expected: list[int],
+    tfhd: bytes | None,
+    columns: dict[str, Any],
+    durations: list[int],
+    is_sync: list[bool],
 ) -> None:
-    """Wherever durations come from, the frames before keep theirs, and all keep their bytes."""
-    frames = [b"one", b"three", b"fifteen"]
-    found = stretch(modules, foreign_fragment(frames, tfhd_duration, trun_durations), 10)
-    assert frames_of(found) == (frames, expected)
-    read = read_fragment(found, media_info())
-    assert (read.duration, read.last_sample_duration) == (sum(expected), expected[-1])
+    """Durations, sizes and flags come from `trun`, else from `tfhd`, else from `trex`."""
+    data = foreign_fragment(FRAMES, lambda place: [run(FRAMES, offset=place, **columns)], tfhd)
+    frames = read_frames(modules, data)
+    assert told(frames, "data") == FRAMES
+    assert told(frames, "duration") == durations
+    assert told(frames, "isSync") == is_sync
+    begins = [TIMESCALE + sum(durations[:n]) for n in range(4)]
+    assert told(frames, "decode") == told(frames, "shown") == begins
 
 
-@pytest.mark.parametrize("tfhd_duration", [9_000, None])
-def test_one_frame_under_a_default_is_stretched(modules: Page, tfhd_duration: int | None) -> None:
-    """A default that one frame alone uses may change; one in the init segment cannot."""
-    found = stretch(modules, foreign_fragment([b"one"], tfhd_duration, None), 10)
-    assert read_fragment(found, media_info()).duration == 10 * TIMESCALE
-    assert frames_of(found)[0] == [b"one"]
+def test_frames_of_several_runs_are_shown_when_they_say(modules: Page) -> None:
+    """A run without an offset follows the one before it; composition offsets may be negative."""
+    offsets = [0, 36_000, -18_000, -18_000]
+
+    def runs(place: int) -> list[bytes]:
+        return [
+            run(FRAMES[:1], offset=place, composition=offsets[:1]),
+            run(FRAMES[1:], offset=None, composition=offsets[1:]),
+        ]
+
+    frames = read_frames(modules, foreign_fragment(FRAMES, runs))
+    assert told(frames, "data") == FRAMES
+    decode = [TIMESCALE + 18_000 * n for n in range(4)]
+    assert told(frames, "decode") == decode
+    assert told(frames, "shown") == [at + by for at, by in zip(decode, offsets, strict=True)]
+
+
+def test_each_frame_is_written_as_a_segment_of_its_own(modules: Page) -> None:
+    """Python reads the times, the length, the flags and the bytes that were meant."""
+    flags = [SYNC, NON_SYNC, NON_SYNC, NON_SYNC]
+    data = foreign_fragment(FRAMES, lambda place: [run(FRAMES, offset=place, flags=flags)])
+    places = [
+        {"decode": 100_000.5 + n, "shown": 100_001 - n, "duration": 4 * 3600} for n in range(4)
+    ]
+    written = rewrite(modules, data, places)
+    for number, one in enumerate(written):
+        read = read_fragment(one, media_info())
+        assert read.decode_time == round(places[number]["decode"] * 90_000)
+        assert (read.duration, read.sample_count) == (4 * 3600 * 90_000, 1)
+        assert read.is_keyframe == (number == 0)
+        assert one.endswith(FRAMES[number])
+        (again,) = read_frames(modules, one)
+        assert again["shown"] == pytest.approx(places[number]["shown"], abs=1e-5)
+        assert (again["data"], again["flags"]) == (FRAMES[number], flags[number])
 
 
 def test_what_is_no_segment_is_a_typed_error(modules: Page) -> None:
-    """Every prefix, and boxes of impossible sizes, give a MediaError and never hang."""
+    """Every prefix, boxes of impossible sizes, frames that lie elsewhere or are too many, and an
+    offset into a file give a MediaError and never hang."""
     data = own_fragment()
-    end_of_moof = data.index(b"mdat") - 4
-    broken = [data[:size] for size in range(end_of_moof)]
+    broken = [data[:size] for size in range(len(data))]
     broken.append(pack("!I4s", 4, b"moof") + data[8:])
     broken.append(pack("!I4s", 2**32 - 1, b"moof") + data[8:])
     place = data.index(b"trun") + 8
     broken.append(data[:place] + pack("!I", 2**32 - 1) + data[place + 4 :])
+    for offset in (-1_000, 1_000):
+        broken.append(foreign_fragment(FRAMES, lambda _, at=offset: [run(FRAMES, offset=at)]))
+    based = pack("!IIQ", 0x1, 1, 0)
+    broken.append(foreign_fragment(FRAMES, lambda at: [run(FRAMES, offset=at)], based))
+    broken.append(foreign_fragment(FRAMES, lambda at: [run([], offset=at)]))
+    many = [b""] * 10_001
+    broken.append(foreign_fragment(many, lambda at: [run(many, offset=at)]))
     names = modules.evaluate(
         f"""async ([segments, media]) => {{
             {_FROM_BASE64}
-            const {{ locate, stretch, MediaError }} = await import("/fmp4.js");
+            const {{ readFrames, MediaError }} = await import("/fmp4.js");
             return segments.map((segment) => {{
-                try {{ locate(stretch(bytes(segment), 10, media), media); return "no error"; }}
+                try {{ readFrames(bytes(segment), media); return "no error"; }}
                 catch (error) {{ return error instanceof MediaError ? "MediaError" : error.name; }}
             }});
         }}""",

@@ -43,7 +43,7 @@ def test_a_server_that_comes_back_is_found_again(onlooker: Onlooker, site: Site)
     onlooker.page.evaluate("() => { self.neverReloaded = true; }")
     server.kill()
     onlooker.until_state("lost")
-    assert "Connection lost" in onlooker.said()
+    assert "Connection lost at" in onlooker.said()
     assert "trying again in" in onlooker.said()
     # The last picture of the same sentinel stays, and is marked as old.
     assert onlooker.until_picture().session == session

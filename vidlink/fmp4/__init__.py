@@ -13,7 +13,7 @@ from vidlink.fmp4.avc import (
     unit_type,
 )
 from vidlink.fmp4.boxes import Box, find_moof, iter_boxes
-from vidlink.fmp4.init import MediaInfo, read_init, sample_description
+from vidlink.fmp4.init import MediaInfo, check_init, read_init, sample_description
 from vidlink.fmp4.movie import Caption, Label, SampleTable, write_movie
 from vidlink.fmp4.producer import shift_producer_time
 from vidlink.fmp4.read import read_fragment
@@ -34,6 +34,7 @@ __all__ = [
     "Movie",
     "SampleTable",
     "Samples",
+    "check_init",
     "find_moof",
     "iter_boxes",
     "join_avc",

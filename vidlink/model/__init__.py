@@ -28,6 +28,7 @@ from vidlink.model.live import (
     Tier,
 )
 from vidlink.model.media import (
+    CLOCK_SLACK_US,
     EXACT_LIMIT,
     MAX_FRAMERATE_MHZ,
     MIN_FRAMERATE_MHZ,
@@ -75,6 +76,7 @@ from vidlink.model.spooled import DroppedRange, SpooledSession
 
 __all__ = [
     "ALL",
+    "CLOCK_SLACK_US",
     "EXACT_LIMIT",
     "KEEP_ALL",
     "MAX_FRAMERATE_MHZ",

@@ -63,8 +63,9 @@ class App {
       this.#refreshStatus();
       this.#countTroubled();
     } else if (message.type === "error" && message.code === "id-in-use") {
-      const text = `Two machines use the id ${message.about}; only one can be seen`;
-      this.#clone = { text, until: performance.now() + ALARM_MS };
+      const text = message.message.includes(message.about)
+        ? message.message : `two machines use the id ${message.about}: ${message.message}`;
+      this.#clone = { text: words.sentence(text), until: performance.now() + ALARM_MS };
       this.#showAlarm();
     } else if (message.type === "error" && message.code === "recording") {
       const text = `Recording is in trouble: ${message.message}`;
@@ -105,7 +106,7 @@ class App {
     if (kind === "list") return;
     const status = this.#list.status(sentinelId);
     this.#view.setStatus(status);
-    if (kind !== "watch" || !this.#unknown || status === null) return;
+    if (kind !== "watch" || !this.#unknown || status == null) return;
     this.#unknown = false;
     this.#connection.watch(sentinelId);
   }
@@ -124,7 +125,7 @@ class App {
       this.#showAlarm();
     }
     setAttribute(document.body, "data-connection", phase);
-    this.#list.setConnected(connected);
+    this.#list.setConnected(connected, this.#connection.heardUs);
     this.#view?.setConnected?.(connected, this.#may);
     this.#showPhaseWords();
     if (phase === "waiting") this.#announce(`Connection lost: ${this.#connection.reason}`);
@@ -132,12 +133,13 @@ class App {
   }
 
   #showPhaseWords() {
-    const { phase, reason, retryAt } = this.#connection;
+    const { phase, reason, retryAt, heardUs } = this.#connection;
+    const lost = heardUs === null ? "No connection" : `Connection lost at ${words.timeOfDay(heardUs)}`;
     const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
     setText(this.phaseText, {
       connecting: "Connecting…",
       connected: "Connected",
-      waiting: `Connection lost (${reason}), trying again in ${seconds} s`,
+      waiting: `${lost} (${reason}), trying again in ${seconds} s`,
     }[phase]);
   }
 

@@ -44,7 +44,8 @@ const REFUSED = {
  * `on` has: `phase()` when `phase`, `reason` or `retryAt` changes; `registered(message)`;
  * `message(message)` for everything else but `clock`. `phase` is "connecting", "connected" or
  * "waiting"; in the last, `reason` says in words what was wrong and `retryAt` is the time of the
- * next attempt on the clock of `performance.now()`.
+ * next attempt on the clock of `performance.now()`. `heardUs` is when the server was last heard on the
+ * connection that was lost, on its own clock; null if there was none.
  */
 export class Connection {
   #socketUrl;
@@ -72,6 +73,7 @@ export class Connection {
     this.phase = "connecting";
     this.reason = "";
     this.retryAt = 0;
+    this.heardUs = null;
   }
 
   /** Connect, now and whenever the connection is lost, until the page goes. */
@@ -206,6 +208,7 @@ export class Connection {
     const wait = Math.min(FIRST_WAIT_MS * 2 ** this.#attempt, LAST_WAIT_MS);
     const jittered = wait * (0.5 + Math.random() / 2);
     this.#attempt = Math.min(this.#attempt + 1, 10);
+    if (this.phase === "connected") this.heardUs = this.#clock.nowUs() - 1000 * (now - this.#heardAt);
     this.#socket = null;
     this.#probedAt = null;
     this.reason = reason;

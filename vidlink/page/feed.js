@@ -10,7 +10,7 @@ const KEPT_INTERVALS = 2;
 
 /**
  * `on` has: `appended()` after each append, `failed(reason)` when it cannot go on. A frame is
- * whatever the player knows of it, with `time` (seconds) and `keyframe`, in ascending order.
+ * whatever the player knows of it, with `time` (seconds), at which it is shown, and `keyframe`.
  */
 export class Feed {
   #source;
@@ -26,7 +26,7 @@ export class Feed {
     this.#source = source;
     this.#on = on;
     source.addEventListener("sourceopen", () => this.#guard(() => this.#open(mime)), { once: true });
-    /** The newest frame that is wholly appended; null before the first. */
+    /** The frame shown last of all that are wholly appended; null before the first. */
     this.edge = null;
   }
 
@@ -47,12 +47,22 @@ export class Feed {
 
   /** The frame that is shown at this time; null if there is none. */
   frameAt(time) {
-    return this.#frames.findLast((frame) => frame.time <= time + 0.001) ?? null;
+    return this.#frames[this.#lastAt(time)] ?? null;
+  }
+
+  /** How many frames are shown after this time. */
+  countAfter(time) {
+    return this.#frames.length - 1 - this.#lastAt(time);
   }
 
   close() {
     this.#over = true;
     this.#queue = [];
+  }
+
+  /** The index of the frame that is shown at this time; -1 if there is none. */
+  #lastAt(time) {
+    return this.#frames.findLastIndex((frame) => frame.time <= time + 0.001);
   }
 
   #open(mime) {
@@ -80,11 +90,13 @@ export class Feed {
     this.#queuedBytes -= bytes;
     this.#appending = pieces.map((piece) => piece.frame).filter((frame) => frame !== null);
     // They may be on the screen before the end of the update is heard of.
-    this.#frames.push(...this.#appending);
+    for (const frame of this.#appending) this.#frames.splice(this.#lastAt(frame.time) + 1, 0, frame);
   }
 
   #updated() {
-    this.edge = this.#appending.at(-1) ?? this.edge;
+    for (const frame of this.#appending) {
+      if (this.edge === null || frame.time > this.edge.time) this.edge = frame;
+    }
     this.#appending = [];
     this.#on.appended();
     if (this.#queue.length > 0) this.#pump();

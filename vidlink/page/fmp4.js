@@ -1,103 +1,112 @@
-// Just enough of fragmented MP4 (ISO/IEC 14496-12, 8.8) to place a segment in time and to let its
-// last frame last longer. Checking media is the server's business; here everything is bounded, and
-// what cannot be read is a MediaError that ends this picture and no other.
+// Just enough of fragmented MP4 (ISO/IEC 14496-12, 8.8) to take a segment apart into its frames,
+// whatever its layout, and to write a frame as a segment of its own at another time. Checking media
+// is the server's business; here everything is bounded, and what cannot be read is a MediaError that
+// ends this picture and no other. Where frames are put is axis.js.
 
-/** The bytes are not a segment this page can show. */
+/** The bytes are not media this page can show. */
 export class MediaError extends Error {}
+
+/** Ticks a second of what is written here. */
+const TIMESCALE = 90_000;
 
 const TFHD_BASE_OFFSET = 0x1;
 const TFHD_DESCRIPTION = 0x2;
 const TFHD_DURATION = 0x8;
+const TFHD_SIZE = 0x10;
+const TFHD_FLAGS = 0x20;
+const TFHD_BASE_IS_MOOF = 0x020000;
 const TRUN_OFFSET = 0x1;
 const TRUN_FIRST_FLAGS = 0x4;
 const TRUN_DURATION = 0x100;
-const TRUN_COLUMNS = [0x100, 0x200, 0x400, 0x800];
+const TRUN_SIZE = 0x200;
+const TRUN_FLAGS = 0x400;
+const TRUN_COMPOSITION = 0x800;
+const TRUN_COLUMNS = [TRUN_DURATION, TRUN_SIZE, TRUN_FLAGS, TRUN_COMPOSITION];
+const NON_SYNC = 0x00010000;
 const MAX_BOXES = 1024;
+const MAX_FRAMES = 10_000;
 
 /**
- * Where a segment lies, in seconds of media time: its `first` and its `newest` frame, and the `end`
- * of the newest as it was declared. `media` is what `readInit` gives. Throws MediaError.
+ * Read what has to be known of an initialization segment, and make it one of what is written here:
+ * its track counts in our ticks, and an edit list, with which some players shift all frames, becomes
+ * `free`. Changes `data` in place. Throws MediaError.
  */
-export function locate(data, media) {
-  const { runs, decodeTime } = readFragment(viewOf(data), media);
-  let before = 0;
-  for (const run of runs) for (const duration of run.durations) before += duration;
-  const last = runs[runs.length - 1].durations.at(-1);
+export function adoptInit(data) {
+  const view = viewOf(data);
+  const moov = child(view, { body: 0, end: view.byteLength }, "moov");
+  const trak = child(view, moov, "trak");
+  const mdhd = child(view, child(view, trak, "mdia"), "mdhd");
+  const place = view.getUint8(mdhd.body) === 1 ? 20 : 12;
+  const timescale = u32(view, mdhd, place);
+  if (timescale === 0) throw new MediaError("the timescale is 0");
+  const trex = child(view, child(view, moov, "mvex"), "trex");
+  view.setUint32(mdhd.body + place, TIMESCALE);
+  for (const { kind, start } of children(view, trak)) {
+    if (kind === "edts") data.set([0x66, 0x72, 0x65, 0x65], start + 4);
+  }
   return {
-    first: decodeTime / media.timescale,
-    newest: (decodeTime + before - last) / media.timescale,
-    end: (decodeTime + before) / media.timescale,
+    timescale,
+    trackId: u32(view, trex, 4),
+    description: u32(view, trex, 8),
+    duration: u32(view, trex, 12),
+    size: u32(view, trex, 16),
+    flags: u32(view, trex, 20),
   };
 }
 
-/** Put a segment where its first frame is at `seconds` of media time, in place. Throws MediaError. */
-export function move(data, seconds, media) {
-  const view = viewOf(data);
-  const moof = child(view, { body: 0, end: view.byteLength }, "moof");
-  const tfdt = child(view, child(view, moof, "traf"), "tfdt");
-  const time = Math.round(seconds * media.timescale);
-  if (view.getUint8(tfdt.body) === 0) {
-    if (time > 0xffffffff) throw new MediaError("a time does not fit its box");
-    view.setUint32(tfdt.body + 4, time);
-  } else {
-    view.setUint32(tfdt.body + 4, Math.floor(time / 2 ** 32));
-    view.setUint32(tfdt.body + 8, time % 2 ** 32);
-  }
-}
-
 /**
- * Give the last frame of a segment another duration, in seconds, so that a frame that comes late
- * leaves no hole: Chromium drops every frame up to the next keyframe behind a hole of more than
- * twice the last duration it was told.
- *
- * - A `trun` with a duration for each frame: the last of them is overwritten in place.
- * - A `trun` without, of one frame, under a `tfhd` with a default: the default is overwritten.
- * - Otherwise (several frames share one default, or it is only in the initialization segment,
- *   where `media.defaultDuration` comes from): the `trun` is written anew with a duration for each.
- *
- * Returns the bytes to append: the same array where it was done in place. Throws MediaError.
+ * The frames of a segment in the order in which they are decoded: `{decode, shown, duration, flags,
+ * isSync, description, data}`, times in seconds of media time. `media` is what `adoptInit` gave.
+ * Throws MediaError.
  */
-export function stretch(data, seconds, media) {
+export function readFrames(data, media) {
   const view = viewOf(data);
-  const ticks = Math.ceil(seconds * media.timescale);
-  const duration = Math.min(Math.max(ticks, 1), 0xffffffff);
-  return withLastDuration(view, data, readFragment(view, media), duration);
-}
-
-/**
- * What has to be known of an initialization segment: `timescale` in ticks a second, and
- * `defaultDuration` in ticks. Throws MediaError.
- */
-export function readInit(data) {
-  const view = viewOf(data);
-  const moov = child(view, { body: 0, end: view.byteLength }, "moov");
-  const mdhd = child(view, child(view, child(view, moov, "trak"), "mdia"), "mdhd");
-  const timescale = u32(view, mdhd, view.getUint8(mdhd.body) === 1 ? 20 : 12);
-  if (timescale === 0) throw new MediaError("the timescale is 0");
-  const trex = child(view, child(view, moov, "mvex"), "trex");
-  return { timescale, defaultDuration: u32(view, trex, 12) };
-}
-
-function viewOf(data) {
-  return new DataView(data.buffer, data.byteOffset, data.byteLength);
-}
-
-function readFragment(view, media) {
   const moof = child(view, { body: 0, end: view.byteLength }, "moof");
   const traf = child(view, moof, "traf");
-  const tfhd = child(view, traf, "tfhd");
-  const tfhdFlags = u32(view, tfhd, 0) & 0xffffff;
-  const optional =
-    8 + (tfhdFlags & TFHD_BASE_OFFSET ? 8 : 0) + (tfhdFlags & TFHD_DESCRIPTION ? 4 : 0);
-  const defaultPlace = tfhdFlags & TFHD_DURATION ? tfhd.body + optional : null;
-  const shared =
-    defaultPlace === null ? media.defaultDuration : u32(view, tfhd, optional);
-  const runs = children(view, traf)
-    .filter((box) => box.kind === "trun")
-    .map((box) => readRun(view, box, shared));
-  if (runs.length === 0) throw new MediaError("a segment without frames");
-  const decodeTime = readDecodeTime(view, child(view, traf, "tfdt"));
-  return { moof, traf, runs, decodeTime, defaultPlace };
+  const defaults = readDefaults(view, child(view, traf, "tfhd"), media);
+  const reader = {
+    data, view, defaults, start: moof.start, place: moof.start, timescale: media.timescale,
+    time: readDecodeTime(view, child(view, traf, "tfdt")), frames: [],
+  };
+  for (const box of children(view, traf)) if (box.kind === "trun") readRun(reader, box);
+  if (reader.frames.length === 0) throw new MediaError("a segment without frames");
+  return reader.frames;
+}
+
+/**
+ * A segment of this one frame, to be decoded at `decode`, shown at `shown` and to last `duration`
+ * seconds.
+ */
+export function writeFrame(frame, { decode, shown, duration }, media) {
+  const ticks = Math.round(decode * TIMESCALE);
+  const words = [
+    108, "moof", 16, "mfhd", 0, 0,
+    84, "traf", 20, "tfhd", TFHD_BASE_IS_MOOF | TFHD_DESCRIPTION, media.trackId, frame.description,
+    20, "tfdt", 0x01000000, Math.floor(ticks / 2 ** 32), ticks % 2 ** 32,
+    36, "trun", 0x01000000 | TRUN_OFFSET | TRUN_DURATION | TRUN_SIZE | TRUN_FLAGS | TRUN_COMPOSITION,
+    1, 116, Math.min(0xffffffff, Math.ceil(duration * TIMESCALE)), frame.data.length, frame.flags,
+    Math.round(shown * TIMESCALE) - ticks,
+    8 + frame.data.length, "mdat",
+  ];
+  const out = new Uint8Array(4 * words.length + frame.data.length);
+  const view = new DataView(out.buffer);
+  words.forEach((word, n) => view.setUint32(4 * n, typeof word === "string" ? fourOf(word) : word));
+  out.set(frame.data, 4 * words.length);
+  return out;
+}
+
+function readDefaults(view, tfhd, media) {
+  const flags = u32(view, tfhd, 0) & 0xffffff;
+  if (flags & TFHD_BASE_OFFSET) throw new MediaError("frames are placed by an offset into a file");
+  const { description, duration, size, flags: sampleFlags } = media;
+  let place = 4;
+  const field = (bit, otherwise) => (flags & bit ? u32(view, tfhd, (place += 4)) : otherwise);
+  return {
+    description: field(TFHD_DESCRIPTION, description),
+    duration: field(TFHD_DURATION, duration),
+    size: field(TFHD_SIZE, size),
+    flags: field(TFHD_FLAGS, sampleFlags),
+  };
 }
 
 function readDecodeTime(view, tfdt) {
@@ -105,64 +114,58 @@ function readDecodeTime(view, tfdt) {
   return u32(view, tfdt, 4) * 2 ** 32 + u32(view, tfdt, 8);
 }
 
-function readRun(view, box, shared) {
+/** Read the frames of one `trun`; without an offset they follow those of the one before. */
+function readRun(reader, box) {
+  const { data, view, defaults, timescale, frames } = reader;
   const flags = u32(view, box, 0) & 0xffffff;
   const count = u32(view, box, 4);
-  const columns = TRUN_COLUMNS.filter((flag) => flags & flag).length;
-  const table =
-    box.body + 8 + (flags & TRUN_OFFSET ? 4 : 0) + (flags & TRUN_FIRST_FLAGS ? 4 : 0);
-  if (count === 0 || count > box.end || table + count * columns * 4 > box.end) {
-    throw new MediaError("trun is too short for its frames, or has none");
+  let cell = box.body + 8;
+  if (flags & TRUN_OFFSET) reader.place = reader.start + signed(u32(view, box, 8));
+  if (flags & TRUN_OFFSET) cell += 4;
+  const firstFlags = flags & TRUN_FIRST_FLAGS ? u32(view, box, cell - box.body) : null;
+  if (firstFlags !== null) cell += 4;
+  const columns = TRUN_COLUMNS.filter((bit) => flags & bit).length;
+  if (frames.length + count > MAX_FRAMES || cell + count * columns * 4 > box.end) {
+    throw new MediaError("trun is too short for its frames, or has too many");
   }
-  const durations = new Array(count).fill(shared);
-  if (flags & TRUN_DURATION) {
-    for (let n = 0; n < count; n++) durations[n] = view.getUint32(table + n * columns * 4);
-  }
-  return { box, flags, count, columns, table, durations };
-}
-
-function withLastDuration(view, data, layout, duration) {
-  const { runs, defaultPlace } = layout;
-  const last = runs[runs.length - 1];
-  if (last.flags & TRUN_DURATION) {
-    view.setUint32(last.table + (last.count - 1) * last.columns * 4, duration);
-    return data;
-  }
-  if (runs.length === 1 && last.count === 1 && defaultPlace !== null) {
-    view.setUint32(defaultPlace, duration);
-    return data;
-  }
-  return withDurations(data, layout, [...last.durations.slice(0, -1), duration]);
-}
-
-/** Insert a column of durations into the last `trun`; everything behind it moves by its size. */
-function withDurations(data, { moof, traf, runs }, durations) {
-  const { box, flags, count, columns, table } = runs[runs.length - 1];
-  const grown = 4 * count;
-  const out = new Uint8Array(data.length + grown);
-  const view = new DataView(out.buffer);
-  out.set(data.subarray(0, table));
+  const column = (bit, otherwise) => {
+    if (!(flags & bit)) return otherwise;
+    cell += 4;
+    return view.getUint32(cell - 4);
+  };
   for (let n = 0; n < count; n++) {
-    const cell = table + n * columns * 4;
-    const target = table + n * (columns + 1) * 4;
-    view.setUint32(target, durations[n]);
-    out.set(data.subarray(cell, cell + columns * 4), target + 4);
+    const duration = column(TRUN_DURATION, defaults.duration);
+    const size = column(TRUN_SIZE, defaults.size);
+    const own = column(TRUN_FLAGS, defaults.flags);
+    const frameFlags = n === 0 && firstFlags !== null ? firstFlags : own;
+    const offset = signed(column(TRUN_COMPOSITION, 0));
+    const end = reader.place + size;
+    if (reader.place < 0 || end > data.length) throw new MediaError("a frame lies outside its segment");
+    frames.push({
+      decode: reader.time / timescale,
+      shown: (reader.time + offset) / timescale,
+      duration: duration / timescale,
+      flags: frameFlags,
+      isSync: !(frameFlags & NON_SYNC),
+      description: defaults.description,
+      data: data.subarray(reader.place, end),
+    });
+    reader.place = end;
+    reader.time += duration;
   }
-  out.set(data.subarray(table + count * columns * 4), table + count * (columns + 1) * 4);
-  for (const { start } of [moof, traf, box]) grow(view, start, grown);
-  view.setUint32(box.body, view.getUint32(box.body) | TRUN_DURATION);
-  for (const run of runs) {
-    const place = run.box.body + 8;
-    if (run.flags & TRUN_OFFSET) view.setInt32(place, view.getInt32(place) + grown);
-  }
-  return out;
 }
 
-/** Add to the size of the box at `start`, wherever that is written (14496-12, 4.2). */
-function grow(view, start, grown) {
-  const size = view.getUint32(start);
-  if (size > 1) view.setUint32(start, size + grown);
-  else if (size === 1) view.setUint32(start + 12, view.getUint32(start + 12) + grown);
+function viewOf(data) {
+  return new DataView(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** An unsigned number of 32 bits as the signed one: muxers write those in `trun` of either version. */
+function signed(number) {
+  return number | 0;
+}
+
+function fourOf(kind) {
+  return [...kind].reduce((word, letter) => word * 256 + letter.charCodeAt(0), 0);
 }
 
 function child(view, parent, kind) {

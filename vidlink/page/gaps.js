@@ -10,6 +10,9 @@ const MOST_TOLD = 50;
 /** A gap is drawn no narrower than this part of the bar, so that it can be seen. */
 const NARROWEST = 0.004;
 
+/** The time at which a session is said to have begun: its first picture, if there is one. */
+export const begin = ({ startTime, startedTime }) => startTime ?? startedTime;
+
 /** Why something is missing: "the disk was full (No space left on device)". */
 export function causeWords({ cause, detail }) {
   return `${words.CAUSES[cause] ?? cause}${detail ? ` (${detail})` : ""}`;
@@ -54,25 +57,26 @@ export function gapList(gaps) {
 }
 
 /** The time of a session from its beginning to its end, with what is missing marked on it. */
-export function timeBar({ startTime, startedTime, endTime, gaps }) {
-  const begin = startTime ?? startedTime;
+export function timeBar(session) {
+  const { endTime, gaps } = session;
+  const from = begin(session);
   const known = gaps.flatMap((gap) => [gap.startTime, gap.endTime]).filter((time) => time !== null);
-  const end = Math.max(endTime ?? begin, ...known.slice(0, 10_000));
-  const span = Math.max(1, end - begin);
+  const end = Math.max(endTime ?? from, ...known.slice(0, 10_000));
+  const span = Math.max(1, end - from);
   const told = gaps.length === 0 ? "nothing is missing" : missingWords(gaps);
   const bar = element("div", { class: "time-bar", role: "img", "aria-label": `Time bar: ${told}` });
   for (const gap of gaps) {
     if (gap.startTime === null) continue;
-    const from = Math.max(0, (gap.startTime - begin) / span);
+    const left = Math.max(0, (gap.startTime - from) / span);
     const width = Math.max(NARROWEST, ((gap.endTime ?? end) - gap.startTime) / span);
     const mark = element("span", { title: gapWords(gap), "data-cause": gap.cause });
-    mark.style.left = `${Math.min(from, 1 - NARROWEST) * 100}%`;
+    mark.style.left = `${Math.min(left, 1 - NARROWEST) * 100}%`;
     mark.style.width = `${Math.min(width, 1) * 100}%`;
     bar.append(mark);
   }
   return element(
     "div", { class: "times" },
-    bar, element("span", {}, words.moment(begin)), element("span", {}, words.moment(end)),
+    bar, element("span", {}, words.moment(from)), element("span", {}, words.moment(end)),
   );
 }
 
@@ -82,17 +86,16 @@ export function timeBar({ startTime, startedTime, endTime, gaps }) {
  */
 export function showAway(rows) {
   let reached = null;
-  const begins = ({ session }) => session.startTime ?? session.startedTime;
-  for (const row of [...rows].sort((one, other) => begins(one) - begins(other))) {
-    const begin = begins(row);
-    const isAway = reached !== null && begin - reached > AWAY_US;
+  for (const row of [...rows].sort((one, other) => begin(one.session) - begin(other.session))) {
+    const from = begin(row.session);
+    const isAway = reached !== null && from - reached > AWAY_US;
     row.away.hidden = !isAway;
     if (isAway) {
-      const long = words.length((begin - reached) / 1e6);
+      const long = words.length((from - reached) / 1e6);
       const text = `Not connected from ${words.moment(reached)} for ${long}`;
       setText(row.away.firstChild, text);
     }
     const { endTime, endedTime } = row.session;
-    reached = Math.max(reached ?? begin, begin, endTime ?? begin, endedTime ?? begin);
+    reached = Math.max(reached ?? from, from, endTime ?? from, endedTime ?? from);
   }
 }

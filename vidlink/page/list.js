@@ -24,6 +24,7 @@ export class SentinelList {
   #filter = "";
   #open = null;
   #connected = false;
+  #heardUs = null;
   #loaded = false;
 
   constructor(clock) {
@@ -39,9 +40,9 @@ export class SentinelList {
     this.#settle();
   }
 
-  /** What is known of this sentinel; null if nothing. */
+  /** What is known of this sentinel; null if it is not in the list, undefined before there is one. */
   status(sentinelId) {
-    return this.#rows.get(sentinelId)?.status ?? null;
+    return this.#rows.get(sentinelId)?.status ?? (this.#loaded ? null : undefined);
   }
 
   /** How many sentinels send what does not reach the disk. */
@@ -58,9 +59,13 @@ export class SentinelList {
     this.#open = sentinelId;
   }
 
-  /** Whether what the list says is true now; otherwise states are unknown and ages count on. */
-  setConnected(connected) {
+  /**
+   * Whether what the list says is true now; otherwise states are unknown and ages count on, and it is
+   * said what they were when the server was last heard, at `heardUs`.
+   */
+  setConnected(connected, heardUs) {
     this.#connected = connected;
+    this.#heardUs = heardUs;
     setAttribute(this.root, "data-connected", connected);
     this.refresh();
     this.#settle();
@@ -129,13 +134,14 @@ export class SentinelList {
       link,
       lamp: element("span", { class: "lamp", "aria-hidden": "true" }),
       state: element("span", { class: "state" }),
+      was: element("span", { class: "was" }),
       group: element("td", { class: "group" }),
       age: element("td", { class: "age" }),
       recording: element("td", { class: "recording" }),
     };
     row.node = element(
       "tr", { "data-sentinel": sentinelId },
-      element("td", { class: "how" }, row.lamp, row.state),
+      element("td", { class: "how" }, row.lamp, row.state, row.was),
       element("th", { scope: "row" }, link, element("span", { class: "id" }, sentinelId)),
       row.group, row.age, row.recording,
     );
@@ -181,6 +187,7 @@ export class SentinelList {
   #showAge(row) {
     const { state, lastSegmentTime, recording } = row.status;
     setText(row.state, this.#connected ? words.STATES[state] : words.STATES.unknown);
+    setText(row.was, this.#connected ? "" : `was ${words.STATES[state].toLowerCase()}`);
     setText(row.recording, this.#connected ? words.RECORDING_SHORT[recording] ?? "" : "–");
     if (lastSegmentTime == null) return setText(row.age, "none");
     const seconds = (this.#clock.nowUs() - lastSegmentTime) / 1e6;
@@ -202,13 +209,18 @@ export class SentinelList {
     for (const row of this.#sorted) states[row.status.state] += 1;
     const counts = Object.entries(states).map(([state, n]) => `${n} ${state}`).join(", ");
     const part = this.#filter === "" ? "" : `${shown.length} of ${this.#sorted.length} shown: `;
-    setText(this.summary, part + (this.#connected ? counts : "states unknown"));
+    setText(this.summary, part + (this.#connected ? counts : this.#unknownWords(counts)));
     this.empty.hidden = shown.length > 0;
     if (this.#sorted.length > 0) setText(this.empty, "Nothing fits this filter.");
     else if (this.#loaded) setText(this.empty, "No sentinel has connected yet.");
     if (shown.length > 0 && !shown.some((row) => row.link.tabIndex === 0)) {
       this.#roam((this.#rows.get(this.#open) ?? shown[0]).link);
     }
+  }
+
+  #unknownWords(counts) {
+    if (this.#heardUs === null || !this.#loaded) return "states unknown";
+    return `no connection since ${words.timeOfDay(this.#heardUs)}, states unknown; then ${counts}`;
   }
 
   #visible() {

@@ -2,35 +2,33 @@
 // it, and the change from one session to the next, is screen.js.
 //
 // A <video> is made to show frames when they are due; here each is to be shown when it arrives.
-// So frames are not put where their media time says, but one STEP apart, however late they come,
-// and the playhead runs freely ahead of them all: every frame is overdue when it arrives and is
-// shown at once, no stall leaves a hole, and there is nothing to catch up with. Because the newest
-// frame is stretched far beyond the playhead, that never comes to an end of the media either. Times
-// here are seconds on that axis; `startTimeUs` tells when a frame was taken.
+// So frames are not put where their media time says, but close together (axis.js), however late they
+// come, and the playhead runs freely ahead of them all: every frame is overdue when it is appended and
+// is shown at once, no stall leaves a hole, and there is nothing to catch up with. Because the newest
+// frame is stretched far beyond the playhead, that never comes to an end of the media either. Of a
+// segment of several frames each is appended by itself when its turn has come (pace.js), and so is
+// each of those that are decoded in another order than they are shown in: of these a decoder gives one
+// away for each that it is given. Times here are seconds on that axis; `startTimeUs` tells when a
+// frame was taken.
 
+import { Axis, MOST_REORDERED, STEP } from "./axis.js";
 import { Feed } from "./feed.js";
-import { locate, move, readInit, stretch } from "./fmp4.js";
+import { adoptInit, readFrames, writeFrame } from "./fmp4.js";
+import { Pace } from "./pace.js";
 
-/**
- * From one frame to the next. Chromium draws a video only as often as its frames are due if that is
- * a whole number of screen refreshes, and then a frame that has just missed its turn waits for the
- * next; slower than 4 frames a second that may be a quarter of a second. This is short, and a whole
- * number of refreshes on no usual screen (50, 60, 75, 90, 100, 120, 144, 165, 240 Hz).
- */
-const STEP = 0.047;
-/** Where frames come quicker than that, they are so much of their time apart. */
-const MOST_OF_PERIOD = 0.8;
 /** So far ahead of the newest frame the playhead is put. It gains almost a second per second. */
 const AHEAD = 1;
 /** Nearer than that to a frame that arrives it may not be. */
 const LEAST_AHEAD = 0.3;
-/** So long the newest frame is stretched; the playhead may get half as far ahead. */
+/** So long a frame is stretched; the playhead may get half as far ahead. */
 const STRETCH = 4 * 3600;
 /** A join waits this long for the rest of what the server has, once the first keyframe is here. */
 const JOIN_PATIENCE_MS = 300;
+/** Frames that are kept back until then: among them are all that a decoder may still hold back. */
+const HELD = 2 * MOST_REORDERED + 1;
 /** Joining anew to put the playhead right is not done sooner. */
 const REJOIN_MS = 5000;
-/** A first picture that does not come is sought again after this, then after twice as long, ... */
+/** A first picture that does not come is taken as it is, or sought again, after this, then twice that, ... */
 const INSIST_MS = 500;
 /** A frame that should have been shown for so long and is not: the decoder is stuck. */
 const STUCK_MS = 2000;
@@ -52,7 +50,7 @@ export function canPlay(mime) {
  *
  * `session` is the `subscribed` message. `on` has: `shown()` when the first current picture is on
  * the screen; `picture(frame)` for each picture shown, where a frame is `{startTimeUs, sequence,
- * framerate, period}`; `blocked()` when the browser wants a click before it plays; `astray()` when
+ * period}`; `blocked()` when the browser wants a click before it plays; `astray()` when
  * the session should be joined anew to be shown in time; `failed(reason)` once, when nothing more
  * will come of it.
  */
@@ -60,16 +58,21 @@ export class Player {
   #session;
   #on;
   #feed;
+  #axis = new Axis();
+  #pace = new Pace();
   #media = null;
-  #held = null;
-  #lastTime = 0;
+  #held = [];
+  #lead = 0;
   #next = null;
   #phase = "joining";
+  #oldest = 0;
   #target = 0;
+  #best = null;
   #shown = false;
   #shownTime = -1;
   #url = null;
   #joinTimer = 0;
+  #paceTimer = 0;
   #videoFrame = 0;
   #stuckSince = 0;
   #joinedAt = 0;
@@ -99,31 +102,36 @@ export class Player {
     return this.#next === null;
   }
 
-  /** The initialization segment. */
+  /** The initialization segment. Its bytes are the player's from now on. */
   init(data) {
     this.#guard(() => {
-      this.#media = readInit(data);
+      this.#media = adoptInit(data);
       this.#feed.push(data, null);
     });
   }
 
-  /** A segment of this session, as parsed by wire.js. Its bytes are the player's from now on. */
+  /** A segment of this session, as parsed by wire.js. */
   segment(segment) {
     if (this.#media === null || segment.late) return;
-    if (segment.sequence !== this.#next && !segment.keyframe) {
+    const isNext = segment.sequence === this.#next;
+    if (!isNext && !segment.keyframe) {
       this.#next = null;
       return;
     }
     this.#next = segment.sequence + 1;
     this.#guard(() => {
-      if (this.#phase === "joining") this.#hold(segment);
-      else this.#append(segment, longest(this.#media));
+      const frames = this.#read(segment);
+      frames[0].isFirst = !isNext;
+      if (this.#phase === "joining") return this.#hold(segment.sequence, frames);
+      this.#pace.push(frames, performance.now());
+      this.#give();
     });
   }
 
   /** The page can be seen again, or time has jumped: show the newest frame at once. */
   wake() {
     if (this.#phase !== "playing") return;
+    this.#guard(() => this.#give());
     this.#play();
     this.#steer();
   }
@@ -134,7 +142,8 @@ export class Player {
     this.#steer();
     if (this.video.paused) this.#play();
     const now = performance.now();
-    if (this.video.paused || this.#feed.edge.time <= this.#shownTime) this.#stuckSince = now;
+    const most = this.#axis.depth > 0 ? MOST_REORDERED : 0;
+    if (this.video.paused || this.#feed.countAfter(this.#shownTime) <= most) this.#stuckSince = now;
     if (now - this.#stuckSince < STUCK_MS) return;
     this.#fail("the picture stands still although new ones arrive");
   }
@@ -143,6 +152,7 @@ export class Player {
   close() {
     this.#phase = "over";
     clearTimeout(this.#joinTimer);
+    clearTimeout(this.#paceTimer);
     this.video.cancelVideoFrameCallback(this.#videoFrame);
     URL.revokeObjectURL(this.#url);
     this.#feed.close();
@@ -150,26 +160,53 @@ export class Player {
     this.video.load();
   }
 
+  /** The frames of a segment, each with what is known of it when it is shown. */
+  #read({ data, startTimeUs, sequence, keyframe }) {
+    const frames = readFrames(data, this.#media);
+    const { decode, shown } = frames[0];
+    // Start times go with decoding; so much later than that keyframes are shown.
+    if (keyframe) this.#lead = shown - decode;
+    for (const frame of frames) {
+      const after = frame.shown - this.#lead - decode;
+      frame.about = {
+        startTimeUs: startTimeUs + Math.round(after * 1e6), sequence, period: frame.duration,
+        keyframe: frame === frames[0] && keyframe,
+      };
+    }
+    return frames;
+  }
+
   // Joining: from a keyframe up to what is newest.
 
   /**
-   * Keep the newest segment back. A seek shows every frame that is said to last until then, one
-   * after the other, so only the last one before the picture is first shown may be stretched.
+   * Keep the newest frames back. A seek shows every frame that is said to last until then, one
+   * after the other, so only the last ones before the picture is first shown may be stretched.
    */
-  #hold(segment) {
-    if (this.#held !== null) this.#append(this.#held, STEP);
-    this.#held = segment;
+  #hold(sequence, frames) {
+    this.#held.push(...frames);
+    while (this.#held.length > HELD) this.#append(this.#held.shift(), STEP);
     clearTimeout(this.#joinTimer);
-    if (segment.sequence >= (this.#session.liveSequence ?? 0)) this.#join();
+    if (sequence >= (this.#session.liveSequence ?? 0)) this.#join();
     else this.#joinTimer = setTimeout(() => this.#guard(() => this.#join()), JOIN_PATIENCE_MS);
   }
 
-  /** What the server had when we subscribed is here: play it once the decoder has it. */
+  /**
+   * What the server had when we subscribed is here: play it once the decoder has it. The newest
+   * that is shown then is the first that the decoder has not to hold back; it may hold more back.
+   */
   #join() {
     this.#phase = "starting";
-    this.#append(this.#held, longest(this.#media));
-    this.#held = null;
-    this.#target = this.#lastTime;
+    const placed = this.#held.map((frame) => [frame, this.#place(frame)]);
+    const times = placed.flatMap(([, place]) => (place === null ? [] : [place.shown]));
+    times.sort((one, other) => other - one);
+    const { depth } = this.#axis;
+    this.#target = times[Math.min(depth, times.length - 1)];
+    this.#oldest = times[Math.min(depth > 0 ? MOST_REORDERED : 0, times.length - 1)];
+    for (const [frame, place] of placed) {
+      if (place !== null) this.#put(frame, place, place.shown < this.#oldest ? STEP : STRETCH);
+    }
+    this.#held = [];
+    this.#pace.isPaced = this.#axis.depth > 0;
   }
 
   #start() {
@@ -183,6 +220,7 @@ export class Player {
   #insist(wait) {
     this.#joinTimer = setTimeout(() => {
       if (this.#shown || this.#phase !== "playing") return;
+      if (this.#best !== null) return this.#reveal(this.#best);
       this.#seek();
       this.#insist(2 * wait);
     }, wait);
@@ -194,16 +232,31 @@ export class Player {
     });
   }
 
-  /** Put a segment one step behind the last one; its newest frame lasts `seconds`. */
-  #append(segment, seconds) {
-    const { first, newest, end } = locate(segment.data, this.#media);
-    const period = end - newest;
-    const time = this.#lastTime + Math.min(STEP, MOST_OF_PERIOD * period);
-    this.#lastTime = time + newest - first;
-    move(segment.data, time, this.#media);
-    const { startTimeUs, sequence, framerate, keyframe } = segment;
-    const frame = { time, edge: this.#lastTime, startTimeUs, sequence, framerate, keyframe, period };
-    this.#feed.push(stretch(segment.data, seconds, this.#media), frame);
+  // Frames on their way to the decoder.
+
+  /** Append what is due, and see to it that the rest is when its turn comes. */
+  #give() {
+    clearTimeout(this.#paceTimer);
+    for (const frame of this.#pace.take(performance.now())) this.#append(frame, STRETCH);
+    this.#pace.isPaced ||= this.#axis.depth > 0;
+    const wait = this.#pace.wait(performance.now());
+    if (wait === null) return;
+    this.#paceTimer = setTimeout(() => this.#guard(() => this.#give()), wait);
+  }
+
+  #append(frame, seconds) {
+    const place = this.#place(frame);
+    if (place !== null) this.#put(frame, place, seconds);
+  }
+
+  #place(frame) {
+    if (frame.isFirst) this.#axis.interrupt();
+    return this.#axis.place(frame);
+  }
+
+  #put(frame, { decode, shown }, duration) {
+    const data = writeFrame(frame, { decode, shown, duration }, this.#media);
+    this.#feed.push(data, { time: shown, ...frame.about });
   }
 
   #appended() {
@@ -214,7 +267,7 @@ export class Player {
   // The playhead: ahead of all frames.
 
   #seek() {
-    this.video.currentTime = this.#feed.edge.edge + AHEAD;
+    this.video.currentTime = this.#feed.edge.time + AHEAD;
   }
 
   /**
@@ -223,8 +276,8 @@ export class Player {
    */
   #steer() {
     if (this.#phase !== "playing" || this.video.seeking) return;
-    const lead = this.video.currentTime - this.#feed.edge.edge;
-    if (lead > LEAST_AHEAD && lead < longest(this.#media) / 2) return;
+    const lead = this.video.currentTime - this.#feed.edge.time;
+    if (lead > LEAST_AHEAD && lead < STRETCH / 2) return;
     const now = performance.now();
     if (now - this.#joinedAt < REJOIN_MS) return;
     this.#joinedAt = now;
@@ -244,14 +297,18 @@ export class Player {
     const frame = this.#feed.frameAt(mediaTime);
     if (frame === null) return;
     this.#shownTime = frame.time;
-    if (!this.#shown) {
-      // The first picture shown may be the oldest there is.
-      if (this.#phase !== "playing" || frame.edge < this.#target) return;
-      this.#shown = true;
-      this.#on.shown();
-    }
-    const within = Math.max(0, mediaTime - frame.time);
-    this.#on.picture({ ...frame, startTimeUs: frame.startTimeUs + Math.round(within * 1e6) });
+    this.#stuckSince = performance.now();
+    if (this.#shown) return this.#on.picture(frame);
+    // The first picture shown may be the oldest there is.
+    if (this.#phase !== "playing" || frame.time < this.#oldest) return;
+    if (frame.time < this.#target) this.#best = frame;
+    else this.#reveal(frame);
+  }
+
+  #reveal(frame) {
+    this.#shown = true;
+    this.#on.shown();
+    this.#on.picture(frame);
   }
 
   #guard(action) {
@@ -268,9 +325,4 @@ export class Player {
     this.#phase = "over";
     this.#on.failed(reason);
   }
-}
-
-/** The longest that a frame can be stretched: its duration has 32 bits. */
-function longest({ timescale }) {
-  return Math.min(STRETCH, 0xffffffff / timescale);
 }

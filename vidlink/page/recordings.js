@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { element, setAttribute, setText } from "./dom.js";
-import { gapList, missingWords, showAway, timeBar } from "./gaps.js";
+import { begin, gapList, missingWords, showAway, timeBar } from "./gaps.js";
 import { watchHash } from "./list.js";
 import * as words from "./words.js";
 
@@ -31,6 +31,7 @@ export class RecordingsView {
   #readAt = -Infinity;
   #reading = false;
   #status = null;
+  #asOf = null;
 
   constructor(sentinelId, on) {
     this.#sentinelId = sentinelId;
@@ -63,7 +64,8 @@ export class RecordingsView {
       const session = await api.session(this.#sentinelId, sessionId, this.#abort.signal);
       if (this.#open === sessionId) this.#play(session);
     } catch (error) {
-      this.#say(error);
+      const text = this.#words(error);
+      if (this.#open === sessionId) this.#refuse(sessionId, text);
     }
   }
 
@@ -89,7 +91,8 @@ export class RecordingsView {
     this.trouble = element("p", { class: "notice", role: "status" });
     this.more = element("button", { type: "button", hidden: true }, "Show older");
     this.more.addEventListener("click", () => this.#readOlder());
-    const heads = ["Started", "Length", "Size", "State", "Gaps", "Recording"];
+    this.zone = element("span", { class: "zone" });
+    const heads = [["Started ", this.zone], "Length", "Size", "State", "Gaps", "Recording"];
     this.root = element(
       "section",
       { class: "recordings", "aria-label": "Recordings", "data-sentinel": this.#sentinelId },
@@ -105,7 +108,7 @@ export class RecordingsView {
         element(
           "table", { class: "sessions", "aria-label": "Sessions" },
           element("thead", {}, element("tr", {}, ...heads.map(
-            (head) => element("th", { scope: "col" }, head),
+            (head) => element("th", { scope: "col" }, ...[head].flat()),
           ))),
           this.body,
         ),
@@ -120,12 +123,38 @@ export class RecordingsView {
     this.#readAt = performance.now();
     try {
       const page = await this.#page(null);
+      this.#dropGone(page);
       if (this.#order.length <= page.sessions.length) this.#setNext(page.next);
+      this.#asOf = Date.now() * 1000;
       setText(this.trouble, this.#order.length === 0 ? "Nothing has been recorded yet." : "");
     } catch (error) {
-      this.#say(error);
+      this.#doubt(error);
     }
     this.#reading = false;
+  }
+
+  /** Sessions that the first page would have named are gone if it does not. */
+  #dropGone({ sessions, next }) {
+    const ids = new Set(sessions.map(({ sessionId }) => sessionId));
+    const oldest = next === null ? -Infinity : Math.min(...sessions.map(begin));
+    for (const row of this.#order.filter(({ session }) => begin(session) > oldest)) {
+      if (ids.has(row.session.sessionId)) continue;
+      row.node.remove();
+      row.away.remove();
+      this.#rows.delete(row.session.sessionId);
+      this.#order.splice(this.#order.indexOf(row), 1);
+    }
+    showAway(this.#order);
+  }
+
+  /** The list cannot be read: what it says is as of the last time, and nothing is said to be live. */
+  #doubt(error) {
+    const text = this.#words(error);
+    const since = this.#asOf === null ? "" : ` The list is as of ${words.timeOfDay(this.#asOf)}.`;
+    setText(this.trouble, text + since);
+    for (const { session, state } of this.#order) {
+      if (session.state === "live") setText(state, "Was live");
+    }
   }
 
   async #readOlder() {
@@ -133,7 +162,7 @@ export class RecordingsView {
     try {
       this.#setNext((await this.#page(this.#next)).next);
     } catch (error) {
-      this.#say(error);
+      this.#doubt(error);
     }
     this.more.disabled = false;
   }
@@ -148,7 +177,7 @@ export class RecordingsView {
     const waiting = page.sessions.map((session) => this.#put(session)).filter((row) => row.asks);
     showAway(this.#order);
     const workers = Array.from({ length: AT_ONCE }, () => this.#askGaps(waiting));
-    Promise.all(workers).catch((error) => this.#say(error));
+    Promise.all(workers).catch((error) => this.#doubt(error));
     return page;
   }
 
@@ -165,11 +194,14 @@ export class RecordingsView {
     row.asks = known === undefined || session.segmentCount !== row.session.segmentCount
       || session.state !== row.session.state;
     row.session = session;
-    const begin = session.startTime ?? session.startedTime;
-    setText(row.begin, words.moment(begin));
-    setAttribute(row.begin, "datetime", words.machineMoment(begin));
+    this.#place(row);
+    const time = begin(session);
+    const zone = words.offset(Date.now() * 1000);
+    setText(this.zone, zone);
+    setText(row.begin, words.moment(time, zone));
+    setAttribute(row.begin, "datetime", words.machineMoment(time));
     setText(row.length, session.endTime === null
-      ? "–" : words.length((session.endTime - begin) / 1e6));
+      ? "–" : words.length((session.endTime - time) / 1e6));
     setText(row.size, words.size(session.size));
     setText(row.state, words.SESSION_STATES[session.state] ?? session.state);
     setAttribute(row.node, "data-state", session.state);
@@ -198,18 +230,21 @@ export class RecordingsView {
       element("td", { class: "actions" }, row.play, " ", row.download),
     );
     this.#rows.set(sessionId, row);
-    this.#place(row, session.startedTime);
     if (sessionId === this.#open) setAttribute(row.play, "aria-current", "true");
     return row;
   }
 
-  /** Newest first. */
-  #place(row, startedTime) {
-    const found = this.#order.findIndex((each) => each.session.startedTime < startedTime);
-    const at = found < 0 ? this.#order.length : found;
-    this.body.insertBefore(row.node, this.#order[at]?.node ?? null);
+  /** Newest first, by the time that is shown; that of a session may change when it is filled. */
+  #place(row) {
+    const time = begin(row.session);
+    if (row.placedAt === time) return;
+    row.placedAt = time;
+    const others = this.#order.filter((each) => each !== row);
+    const found = others.findIndex(({ session }) => begin(session) < time);
+    const at = found < 0 ? others.length : found;
+    this.body.insertBefore(row.node, others[at]?.node ?? null);
     row.node.after(row.away);
-    this.#order.splice(at, 0, row);
+    this.#order = others.toSpliced(at, 0, row);
   }
 
   #showGaps(row, { gaps }) {
@@ -227,28 +262,43 @@ export class RecordingsView {
   }
 
   #play(session) {
-    const begin = session.startTime ?? session.startedTime;
+    const time = begin(session);
     const video = element("video", {
       controls: true, playsinline: true, preload: "metadata", src: api.recordingUrl(session),
-      "aria-label": `Recording of ${this.#sentinelId}, ${words.moment(begin)}`,
+      "aria-label": `Recording of ${this.#sentinelId}, ${words.moment(time)}`,
     });
     const place = element("span", { class: "place" });
-    const show = () => setText(place, words.moment(begin + video.currentTime * 1e6));
+    const refusal = element("p", { class: "notice", role: "status" });
+    const show = () => setText(place, words.moment(time + video.currentTime * 1e6));
     video.addEventListener("timeupdate", show);
-    video.addEventListener("error", () => setText(this.trouble, "This recording cannot be played."));
+    video.addEventListener("error", () => setText(refusal, "This recording cannot be played."));
     video.muted = true; // It has no sound; said to be muted it may play without a click.
     video.play().catch(() => {}); // Where a click is wanted first, the controls are there.
     this.player.replaceChildren(video, timeBar(session), element(
       "div", { class: "about" },
       element("strong", {}, session.name || session.sentinelId),
-      element("span", { class: "id" }, session.sentinelId), place,
-      element("a", { class: "button", href: recordingsHash(this.#sentinelId) }, "Close"),
+      element("span", { class: "id" }, session.sentinelId), place, this.#closeLink(), refusal,
       gapList(session.gaps),
     ));
     show();
     setAttribute(this.player, "data-session", session.sessionId);
     this.player.hidden = false;
     this.#playing = video;
+  }
+
+  /** Say why a session is not played, until that is dismissed or another one is opened. */
+  #refuse(sessionId, text) {
+    this.player.replaceChildren(element(
+      "div", { class: "about" },
+      element("p", { class: "notice", role: "status" }, text), element("span", { class: "place" }),
+      this.#closeLink(),
+    ));
+    setAttribute(this.player, "data-session", sessionId);
+    this.player.hidden = false;
+  }
+
+  #closeLink() {
+    return element("a", { class: "button", href: recordingsHash(this.#sentinelId) }, "Close");
   }
 
   #stopPlaying() {
@@ -260,9 +310,10 @@ export class RecordingsView {
     this.player.hidden = true;
   }
 
-  #say(error) {
-    if (this.#abort.signal.aborted) return;
+  /** What went wrong, for a person; anything but a refusal is a mistake of ours and goes on. */
+  #words(error) {
+    if (this.#abort.signal.aborted) return "";
     if (!(error instanceof api.ApiError)) throw error;
-    setText(this.trouble, error.message);
+    return error.message;
   }
 }

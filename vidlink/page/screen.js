@@ -4,11 +4,9 @@
 
 import { element, setAttribute, setText } from "./dom.js";
 import { Player, canPlay } from "./player.js";
+import { Rhythm } from "./rhythm.js";
 import * as words from "./words.js";
 
-/** Without a new picture for this long, or for this many frame times, it is stale. */
-const STALE_SECONDS = 3;
-const STALE_FRAMES = 3;
 /** The frames that the rate shown is counted from: of so many seconds or frame times. */
 const RATE_SECONDS = 5;
 const RATE_FRAMES = 4;
@@ -25,8 +23,9 @@ export class Screen {
   #sentinelId;
   #clock;
   #on;
-  #status = null;
+  #status = undefined;
   #connected = false;
+  #rhythm = new Rhythm();
   #session = undefined;
   #player = null;
   #next = null;
@@ -52,7 +51,7 @@ export class Screen {
     return this.#state;
   }
 
-  /** What the list says of this sentinel; null if it says nothing. */
+  /** What the list says of this sentinel; null if it is not in it, undefined if there is no list. */
   setStatus(status) {
     this.#status = status;
     setText(this.nameText, status?.name || this.#sentinelId);
@@ -137,6 +136,7 @@ export class Screen {
   #subscribed(session) {
     clearTimeout(this.#retryTimer);
     this.#session = session;
+    this.#rhythm = new Rhythm();
     this.#lastEnd = null;
     this.#drop(this.#next);
     this.#next = null;
@@ -166,6 +166,7 @@ export class Screen {
     const player = this.#current(segment);
     if (player === null) return;
     this.#endSkip(segment);
+    this.#rhythm.arrived(performance.now(), segment);
     this.#lastEnd = segment.startTimeUs + segment.durationMs * 1000;
     player.segment(segment);
   }
@@ -238,10 +239,9 @@ export class Screen {
 
   #judge() {
     if (!this.#connected) return "lost";
-    if (this.#status === null) return "unknown";
+    if (this.#status == null) return "unknown";
     if (this.#status.state !== "live" || this.#frame === null) return this.#status.state;
-    const limit = Math.max(STALE_SECONDS, STALE_FRAMES * this.#frame.period);
-    return performance.now() - this.#shownAt > limit * 1000 ? "stale" : "live";
+    return performance.now() - this.#shownAt > this.#rhythm.patienceMs ? "stale" : "live";
   }
 
   #ageWords() {
@@ -261,6 +261,9 @@ export class Screen {
   #veilWords() {
     if (this.#trouble !== null) return this.#trouble;
     if (this.#player !== null) return "";
+    if (this.#status === null) {
+      return "No screen of this id has been seen yet. It is shown here as soon as it connects.";
+    }
     if (this.#session === undefined) return "Asking for the picture…";
     if (this.#session.sessionId == null) {
       return "Offline. The picture appears here as soon as this sentinel connects.";

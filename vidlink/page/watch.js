@@ -19,7 +19,7 @@ export class WatchView {
   #on;
   #may = [];
   #connected = false;
-  #status = null;
+  #status = undefined;
   #noticeTimer = 0;
   #askedAt = -Infinity;
   #screen;
@@ -117,11 +117,12 @@ export class WatchView {
   }
 
   #showControls() {
-    const online = this.#status !== null && this.#status.state !== "offline";
+    const online = this.#status != null && this.#status.state !== "offline";
     const enabled = this.#connected && online && this.#may.includes("control");
     this.keyframe.disabled = this.rate.disabled = !enabled;
-    setText(this.recordingText, words.RECORDING[this.#status?.recording] ?? "");
-    setAttribute(this.recordingText, "data-recording", this.#status?.recording ?? "none");
+    const recording = this.#connected ? this.#status?.recording : "unknown";
+    setText(this.recordingText, this.#status == null ? "" : words.RECORDING[recording] ?? "");
+    setAttribute(this.recordingText, "data-recording", recording ?? "none");
     if (performance.now() - this.#askedAt > SETTLE_MS) {
       this.#showRates(this.#status?.framerate ?? null);
     }

@@ -33,12 +33,30 @@ export function rate(framerate) {
   return String(Math.round(framerate * 100) / 100);
 }
 
-/** A time in microseconds since the epoch, in this computer's zone: "2026-07-01 09:30:05". */
-export function moment(timeUs) {
+const two = (number) => String(number).padStart(2, "0");
+
+/** How far this computer's zone is from UTC at that time: "+02:00". */
+export function offset(timeUs) {
+  const minutes = -new Date(timeUs / 1000).getTimezoneOffset();
+  const hours = Math.floor(Math.abs(minutes) / 60);
+  return `${minutes < 0 ? "-" : "+"}${two(hours)}:${two(Math.abs(minutes) % 60)}`;
+}
+
+/**
+ * A time in microseconds since the epoch, in this computer's zone: "2026-07-01 09:30:05 +02:00". The
+ * offset is left out where it is `told` already, as at the head of a table.
+ */
+export function moment(timeUs, told = null) {
   const at = new Date(timeUs / 1000);
-  const two = (number) => String(number).padStart(2, "0");
   const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
-  return `${day} ${[at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":")}`;
+  return `${day} ${timeOfDay(timeUs, told)}`;
+}
+
+/** The same without the day: "09:30:05 +02:00". */
+export function timeOfDay(timeUs, told = null) {
+  const at = new Date(timeUs / 1000);
+  const time = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
+  return offset(timeUs) === told ? time : `${time} ${offset(timeUs)}`;
 }
 
 /** A time in microseconds since the epoch, for the `datetime` of a <time>. */
@@ -58,6 +76,7 @@ export const RECORDING = {
   ok: "Recording",
   trouble: "Recording in trouble",
   none: "Not recording",
+  unknown: "Recording unknown",
 };
 
 /** The same in a narrow column that is headed "Recording". */
@@ -84,6 +103,11 @@ export const CAUSES = {
   missing: "it has not arrived",
   undelivered: "it never arrived",
 };
+
+/** What the server says, as the beginning of a sentence. */
+export function sentence(text) {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
 
 /** A count and its noun: "1 gap", "3 gaps". */
 export function count(number, noun) {

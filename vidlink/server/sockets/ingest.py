@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from zope.interface import implementer
 
 from vidlink.errors import TooFast
@@ -32,6 +33,14 @@ class IngestProtocol(LinkProtocol):
     factory: IngestFactory
     conversation: Ingest
     _unread = 0
+
+    @property
+    def address(self) -> str:
+        """Where it connects from, or that of a proxy before it."""
+        peer = self.transport.getPeer()
+        if isinstance(peer, IPv6Address):
+            return f"[{peer.host}]:{peer.port}"
+        return f"{peer.host}:{peer.port}" if isinstance(peer, IPv4Address) else "this computer"
 
     def onOpen(self) -> None:
         """Begin the conversation."""

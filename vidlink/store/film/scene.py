@@ -9,18 +9,19 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from itertools import compress, count, islice, pairwise, repeat
-from operator import le, ne, sub
+from itertools import accumulate, compress, count, islice, pairwise, repeat
+from operator import gt, le, ne, sub
 
 from vidlink.fmp4 import Samples
 from vidlink.store.files.columns import Columns
-from vidlink.store.files.layout import KEYFRAME
+from vidlink.store.files.layout import KEYFRAME, MISPLACED
 from vidlink.store.files.sections import SegmentPlaces
 
 #: Gives the samples of the segment of this place in the :class:`Columns`, by its boxes; None: they
 #: cannot be read, and it cannot be shown.
 ReadSamples = Callable[[int], Samples | None]
 _KEY_BITS = bytes(flags & KEYFRAME for flags in range(256))
+_MISPLACED_BITS = bytes(flags & MISPLACED for flags in range(256))
 
 
 class Decoding:
@@ -118,7 +119,9 @@ class Scene:
         Where the samples lie is mostly said by the records; else `read` is asked.
         """
         for low, high in _stretches(columns):
-            if columns.sample_offsets[low]:
+            if columns.flags[low] & MISPLACED:
+                self._decoding.expected = -1
+            elif columns.sample_offsets[low]:
                 self._take_plain(part, columns, low, high)
             else:
                 self._take_by_boxes(part, columns, low, read)
@@ -175,7 +178,13 @@ class Scene:
         )
         self.sequences.extend(sequences)
         self.durations_ms.extend(columns.durations_ms[low:high])
-        self.starts_us.extend(columns.starts_us[low:high])
+        starts_us = columns.starts_us[low:high]
+        if self.starts_us:
+            starts_us[0] = max(starts_us[0], self.starts_us[-1])
+        if any(map(gt, starts_us, islice(starts_us, 1, None))):
+            # Recordings of before start times were held to ascend have some that do not.
+            starts_us = array("q", accumulate(starts_us, max))
+        self.starts_us.extend(starts_us)
 
     def count_to(self, last: int) -> int:
         """The number of segments with a sequence of at most `last`."""
@@ -195,7 +204,8 @@ class Scene:
 
 
 def _stretches(columns: Columns) -> Iterator[tuple[int, int]]:
-    """From where to where records go on without a break; those without a place stand alone."""
+    """From where to where records go on without a break; those without a place for their sample,
+    and those that are misplaced, stand alone."""
     sequences, times, offsets = columns.sequences, columns.times, columns.sample_offsets
     total = len(sequences)
     if not total:
@@ -203,7 +213,9 @@ def _stretches(columns: Columns) -> Iterator[tuple[int, int]]:
     expected = map((1).__add__, sequences)
     cuts = set(compress(count(1), map(ne, islice(sequences, 1, None), expected)))
     cuts.update(compress(count(1), map(le, islice(times, 1, None), times)))
-    if 0 in offsets:
-        alone = [place for place, offset in enumerate(offsets) if not offset]
+    are_misplaced = columns.flags.translate(_MISPLACED_BITS)
+    if 0 in offsets or any(are_misplaced):
+        places = enumerate(zip(offsets, are_misplaced, strict=True))
+        alone = [place for place, (offset, is_misplaced) in places if is_misplaced or not offset]
         cuts.update(alone, map((1).__add__, alone))
     yield from pairwise(sorted(cuts | {0, total}))

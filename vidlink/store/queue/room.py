@@ -117,4 +117,6 @@ def to_keep(arrival: Arrival) -> Arrival:
         arrival.received_time_us,
         arrival.is_undecodable,
         sample_offset=arrival.sample_offset,
+        is_time_corrected=arrival.is_time_corrected,
+        is_misplaced=arrival.is_misplaced,
     )
