@@ -83,6 +83,7 @@ export const CAUSES = {
   declared: "the sentinel lost it",
   missing: "it has not arrived",
   undelivered: "it never arrived",
+  "computer-asleep": "the computer was asleep",
 };
 
 /** A count and its noun: "1 gap", "3 gaps". */
