@@ -23,7 +23,7 @@ from vidlink.sentinel.capture.encoder import TIMESCALE
 from vidlink.sentinel.capture.frames import FrameQueue, MediaInit
 from vidlink.sentinel.capture.roles import IEncoder, ISource
 
-#: What seems to be a shorter sleep is how the clocks differ.
+#: A shorter sleep is none: the clocks differ by as much.
 _SLEEP_SECONDS = 0.1
 
 

@@ -19,7 +19,7 @@ from vidlink.sentinel.capture.roles import ISource
 from vidlink.sentinel.sources.colormap import Colormap
 from vidlink.sentinel.sources.ffmpeg import open_input, reason
 
-#: What FFmpeg calls an X11 screen of one octet a pixel, although these are no colours.
+#: FFmpeg's names for an X11 screen of one octet a pixel, although these are no colours.
 _NUMBERED = ("rgb8", "bgr8")
 #: The size of a screen is read when the device is opened, so it is opened anew now and then.
 LOOK_AGAIN_SECONDS = 10.0
