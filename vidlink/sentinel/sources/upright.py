@@ -24,7 +24,7 @@ LONGEST = 16_384
 #: Coded pictures that do not say how their colours are meant are BT.709 from this height on, else
 #: BT.601, as players have it.
 LARGE_HEIGHT = 720
-#: FFmpeg's names for pictures that were never coded. FFmpeg and cameras mean BT.601 by them, if they
+#: FFmpeg's names for pictures that were never coded. FFmpeg and cameras mean BT.601 by them, where
 #: do not say.
 RAW = ("rawvideo", "wrapped_avframe")
 _UNSPECIFIED = 2
