@@ -211,7 +211,7 @@ def test_turned(
 
 
 @pytest.mark.parametrize("aspect", ["16/15", "4/3", "1/2", "9/10", "1/1"])
-@pytest.mark.parametrize("kind", ["film.mp4", "palette.png", "device"])
+@pytest.mark.parametrize("kind", ["film.mp4", "bt709.mp4", "palette.png", "device"])
 def test_stretched(tmp_path: Path, aspect: str, kind: str) -> None:
     """Pixels that are no squares become squares: nothing is thinner or wider than it was meant."""
     drawn = f"color=red:s={SMALL}:d=1:r=5,format=rgb24,drawbox=0:0:128:72:blue:fill,setsar={aspect}"
@@ -219,9 +219,11 @@ def test_stretched(tmp_path: Path, aspect: str, kind: str) -> None:
     if kind == "device":
         source: ISource = DeviceSource("lavfi", drawn)
     else:
-        source = FileSource(str(made(tmp_path / kind, drawn, "-pix_fmt", pixels)))
+        said = ["-vf", f"{_MATRIX}bt709", "-colorspace", "bt709"] if kind == "bt709.mp4" else []
+        source = FileSource(str(made(tmp_path / kind, drawn, *said, "-pix_fmt", pixels)))
     frame = recorded(source)
     wanted = Fraction(320, 180) * Fraction(aspect)
     assert abs(frame.width - frame.height * wanted) <= 4
     assert frame.width % 2 == frame.height % 2 == 0
     assert corners(frame) == "Brrr"
+    assert is_near(colour_at(frame, 0.5, 0.5), RED)

@@ -98,8 +98,11 @@ class SleepTests(DeliveryCase):
         """A sleep in which no frame was due is no gap, and neither is a stall without sleep."""
         self.live(1)
         session_id = self.all.uplink.live.session_id
+        self.all.shoot()
+        self.all.clock.advance(0.2)
         self.all.sleep(0.15, is_late=False)
-        self.all.shoot(2)
+        self.all.capture.is_keyframe_due = True
+        self.all.shoot()
         self.all.clock.advance(3.0)
         self.all.capture.is_keyframe_due = True
         self.all.shoot(2)
