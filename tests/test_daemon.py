@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import SimpleNamespace
+from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -45,6 +46,16 @@ class SleepTests(SynchronousTestCase):
         self.assertIs(awake, time.monotonic)
         self.assertGreaterEqual(elapsed(), awake() - 1.0)
         self.assertLessEqual(elapsed(), elapsed())
+
+    def test_windows(self) -> None:
+        """On Windows the system is asked for the time that it was awake."""
+
+        def query(ticks: Any) -> None:
+            ticks._obj.value = 12_500_000
+
+        kernel = SimpleNamespace(QueryUnbiasedInterruptTime=query)
+        system = SimpleNamespace(windll=SimpleNamespace(kernel32=kernel))
+        self.assertEqual(awake_clock("win32")(system), 1.25)  # type: ignore[call-arg]
 
     def test_slept(self) -> None:
         """Sleep is by how much the two clocks have moved apart."""

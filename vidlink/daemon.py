@@ -48,10 +48,9 @@ def awake_clock(platform: str = sys.platform) -> Callable[[], float]:
     return _unbiased_seconds if platform == "win32" else time.monotonic
 
 
-def _unbiased_seconds() -> float:
-    """The time since the start of Windows without that of sleep, in units of 100 ns."""
+def _unbiased_seconds(system: Any = ctypes) -> float:
+    """The seconds since the start of Windows without those of sleep, which it counts in 100 ns."""
     ticks = ctypes.c_ulonglong()
-    system: Any = ctypes
     system.windll.kernel32.QueryUnbiasedInterruptTime(ctypes.byref(ticks))
     return ticks.value / 10_000_000
 
