@@ -99,6 +99,12 @@ class ComparisonTests(SynchronousTestCase):
         self.exchange(0.01, 0.01, 6 * SECOND)
         self.assertEqual(self.comparison.offset.measured_us, 6 * SECOND)
 
+    def test_slow_network(self) -> None:
+        """Where every answer takes long, each is a measure: clocks drift there as well."""
+        for ahead_us in (0, 3 * SECOND):
+            self.exchange(1.0, 1.0, ahead_us)
+            self.assertEqual(self.comparison.offset.measured_us, ahead_us)
+
     def test_only_a_slow_one(self) -> None:
         """Where no answer is quick one that is slow is better than none; until times were corrected
         by it, a better one takes its place at once."""

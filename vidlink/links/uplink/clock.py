@@ -11,8 +11,8 @@ CLOCK_SECONDS = 60.0
 #: The correction moves by at most this part of the time that passes, so that the times of
 #: successive segments never run backwards and never jump.
 SLEW = 0.05
-#: The answer to a question that was under way for longer says little: the network stood still, or
-#: the computer slept. The question is asked again then.
+#: An answer that was under way for so much longer than the quickest says little: the network stood
+#: still, or the computer slept. The question is asked again then.
 DELAY_US = 1_000_000
 
 
@@ -60,6 +60,7 @@ class ClockComparison:
         self.offset = ClockOffset()
         self._wall_clock_us = wall_clock_us
         self._due_us = 0
+        self._quickest_us: int | None = None
 
     def question(self) -> Clock | None:
         """The question that is due, at first and then once a minute; None: nothing."""
@@ -74,9 +75,12 @@ class ClockComparison:
         if message.t1 is None or message.t2 is None:
             return False
         t3 = self._wall_clock_us()
-        is_slow = (t3 - message.t0) - (message.t2 - message.t1) > DELAY_US
+        delay_us = (t3 - message.t0) - (message.t2 - message.t1)
+        quickest_us, is_first = self._quickest_us or 0, self._quickest_us is None
+        self._quickest_us = delay_us if is_first else min(delay_us, quickest_us)
+        is_slow = delay_us > quickest_us + DELAY_US
         if is_slow:
             self._due_us = t3
-        if not is_slow or self.offset.measured_us is None:
+        if is_first or not is_slow:
             self.offset.measured(message.t0, message.t1, message.t2, t3)
         return True
