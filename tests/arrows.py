@@ -46,7 +46,9 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "plugins": frozenset({"errors", "interfaces"}),
     # Server and Sentinel both keep media through power cuts, by the same careful calls.
     "disk": frozenset({"model"}),
-    "dialling": frozenset({"errors", "interfaces", "messages", "timer", "wire.bounds"}),
+    "dialling": frozenset(
+        {"errors", "interfaces", "messages", "timer", "wire.bounds", "wire.kinds"}
+    ),
     "fmp4": _BASE,
     "wire": _BASE | {"messages"},
     # The objects that a server answers with, for whoever writes, reads or describes them.

@@ -40,6 +40,7 @@ PROGRAMS: Mapping[str, Program] = {
     "umount": Program(("umount",), "mount"),
     "prlimit": Program(("prlimit",), "util-linux"),
     "ip": Program(("ip",), "iproute2"),
+    "cc": Program(("cc", "gcc", "clang"), "build-essential"),
 }
 
 

@@ -6,14 +6,12 @@ the clock that is given. What sentinels have in common with it is :mod:`vidlink.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
-from vidlink.client.failures import broken, closed, refused, words
+from vidlink.client.failures import broken, closed
 from vidlink.client.inbox import ProctorInbox
 from vidlink.dialling.factory import DiallingFactory
 from vidlink.dialling.protocol import DialledProtocol
@@ -25,8 +23,6 @@ from vidlink.messages import Clock, Message, ProctorRegister, ProctorRegistered
 CONNECT_SECONDS = 30.0
 #: A server pings every 10 s; one of which nothing at all is heard for so long is given up.
 SILENCE_SECONDS = 35.0
-#: Autobahn's words for what a handshake was answered with.
-_STATUS = re.compile(r"\[([1-5][0-9]{2})\]", re.ASCII)
 
 
 class ProctorProtocol(DialledProtocol):
@@ -44,8 +40,6 @@ class ProctorProtocol(DialledProtocol):
         self._over: Deferred[None] = Deferred()
         #: The error that has ended the connection.
         self._why: BaseException | None = None
-        #: The failure that the transport has ended with.
-        self._cause: BaseException | None = None
         self._is_leaving = False
 
     async def accepted(self) -> ProctorRegistered:
@@ -83,12 +77,6 @@ class ProctorProtocol(DialledProtocol):
         super().connectionMade()
         self.deadline.start(CONNECT_SECONDS, lambda: self._fail(self.factory.late()))
 
-    def connectionLost(self, reason: Failure) -> None:
-        """The connection is gone; where nothing was agreed upon, it matters why."""
-        if not self.is_agreed:
-            self._cause = reason.value
-        super().connectionLost(reason)
-
     def dataReceived(self, data: bytes) -> None:
         """The server is alive."""
         if self._accepted.called and not self.inbox.is_full:
@@ -124,22 +112,17 @@ class ProctorProtocol(DialledProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, or was refused in the handshake."""
         if self._why is None:
-            self._why = self._ending(reason)
+            self._why = self._ending()
         self.inbox.end(self._why)
         if not self._accepted.called:
             self._accepted.errback(self._why)
         self._over.callback(None)
 
-    def _ending(self, reason: str | None) -> VidlinkError:
+    def _ending(self) -> VidlinkError:
         where = self.factory.url
         if self.remoteCloseCode is not None:
             return closed(where, self.closed_for, self.remoteCloseCode, self.remoteCloseReason)
-        status = None if self.is_agreed else _STATUS.search(reason or "")
-        if status is not None:
-            return refused(where, int(status[1]))
-        if self._cause is not None:
-            return Unreachable(f"cannot reach {where}: {words(self._cause)}")
-        return closed(where, None, None, None)
+        return closed(where, None, None, None) if self.is_agreed else self.not_agreed()
 
     def _pause(self) -> None:
         # While nothing is read, silence is our own.

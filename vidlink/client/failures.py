@@ -1,6 +1,6 @@
 """Failures between a client and its server, as errors of ours: what broke, and who said so.
 
-Texts of servers are made fit to be shown: a terminal obeys control characters.
+Those that others who connect have as well are in :mod:`vidlink.dialling.refusals`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,16 @@ from twisted.internet.error import (
     ConnectError,
     ConnectingCancelledError,
     ConnectionClosed,
-    ConnectionRefusedError,
     DNSLookupError,
-    NoRouteError,
-    TimeoutError,
 )
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseFailed
 from twisted.web.http import PotentialDataLoss
 
 from vidlink import errors
+from vidlink.dialling.refusals import refused, spoken, words
 from vidlink.errors import Answered, BadAnswer, PeerError, Unreachable, VidlinkError
-from vidlink.wire.kinds import Sentence
 
-_SENTENCE = Sentence(1_024)
 _KINDS: dict[str, type[VidlinkError]] = {
     kind.code: kind
     for kind in (
@@ -42,8 +38,6 @@ _KINDS: dict[str, type[VidlinkError]] = {
         errors.GoingAway,
     )
 }
-#: The statuses of a proxy whose server is not there.
-_ABSENT = (502, 503, 504)
 #: Why a server closes a connection, as its client sees it.
 _CLOSED_FOR: dict[type[PeerError], str] = {
     errors.GoingAway: "it is shutting down",
@@ -56,12 +50,6 @@ _CLOSED_FOR: dict[type[PeerError], str] = {
 }
 
 
-def spoken(text: str) -> str:
-    """`text` of a server's, fit to be shown on one line."""
-    said: str = _SENTENCE.dump(text)
-    return said
-
-
 def answered(where: str, status: int, body: bytes) -> VidlinkError:
     """The error that an HTTP answer reports; `where` is whom it came from."""
     try:
@@ -71,17 +59,6 @@ def answered(where: str, status: int, body: bytes) -> VidlinkError:
         return refused(where, status)
     kind = _KINDS.get(code)
     return Answered(status, spoken(code), message) if kind is None else kind(message)
-
-
-def refused(where: str, status: int) -> VidlinkError:
-    """The error of a status alone, of whoever stands where a server should."""
-    if status == 401:
-        return errors.NotAuthenticated(f"{where} asks for a credential")
-    if status == 403:
-        return errors.NotAllowed(f"{where} does not allow this")
-    if status in _ABSENT:
-        return Unreachable(f"the server behind {where} cannot be reached (status {status})")
-    return BadAnswer(f"{where} answers with status {status}, not as a VidLink server does")
 
 
 def closed(
@@ -116,25 +93,3 @@ def _causes(error: BaseException) -> list[BaseException]:
         values = [failure.value for failure in reasons if failure.value is not None]
         return [value for value in values if not isinstance(value, PotentialDataLoss)] or [error]
     return [error]
-
-
-def words(error: BaseException) -> str:
-    """Why a connection came to nothing, short."""
-    if type(error).__module__.startswith("OpenSSL"):
-        details = error.args[0] if error.args and isinstance(error.args[0], list) else []
-        told = ", ".join(str(detail[-1]) for detail in details if detail)
-        return f"no trust over TLS: {told or 'the connection was cut'}"
-    if type(error).__name__ == "VerificationError":
-        return "no trust over TLS: the certificate is of another host"
-    for kind, told in _TOLD.items():
-        if isinstance(error, kind):
-            return told
-    return spoken(str(error).strip().rstrip(".") or type(error).__name__)
-
-
-_TOLD: dict[type[Exception], str] = {
-    ConnectionRefusedError: "the connection was refused, so nobody listens there",
-    NoRouteError: "there is no way to that host",
-    DNSLookupError: "there is no host of that name",
-    TimeoutError: "the host does not answer",
-}

@@ -28,6 +28,7 @@ CAUSES = {
     Cause.DECLARED: "the sentinel lost it",
     Cause.MISSING: "it has not arrived",
     Cause.UNDELIVERED: "it never arrived",
+    Cause.ASLEEP: "the computer was asleep",
 }
 SKIPPED = {
     SkipReason.LAG: "fell behind",

@@ -7,18 +7,31 @@ pings only who says nothing, so a Sentinel that sends hears nothing while a disk
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from autobahn.twisted.websocket import WebSocketClientProtocol
+from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from vidlink.dialling.factory import DiallingFactory
-from vidlink.errors import CLOSINGS, PeerError
+from vidlink.dialling.refusals import Answer, read_answer, refused, spoken, words
+from vidlink.errors import CLOSINGS, BadAnswer, PeerError, Unreachable, VidlinkError
 from vidlink.interfaces import ICodec
 from vidlink.messages import Message
 from vidlink.timer import Timer
 
 #: A connection that is closing, whoever began it, is cut off after this.
 LINGER_SECONDS = 3.0
+#: The status of an answer that opens a WebSocket.
+SWITCHING = 101
 _CLOSINGS: dict[int | None, type[PeerError]] = {kind.close_code: kind for kind in CLOSINGS}
+
+
+class _Silence:
+    """Autobahn's log: what is worth telling of a connection we say ourselves, in our words."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
 
 
 class DialledProtocol(WebSocketClientProtocol):
@@ -28,15 +41,57 @@ class DialledProtocol(WebSocketClientProtocol):
     mistakes.
     """
 
+    log = _Silence()
     factory: DiallingFactory
     #: The format that is spoken, once one is agreed on.
     codec: ICodec
     is_agreed = False
+    _answer: Answer | None = None
+    _mistake = ""
+    _cause: BaseException | None = None
 
     def connectionMade(self) -> None:
         """The socket is here; the handshake begins."""
         self.deadline = Timer(self.factory.clock)
         super().connectionMade()
+
+    def processHandshake(self) -> None:
+        """Read what there is of the answer; of one that refuses, what it says."""
+        data = bytes(self.data)
+        try:
+            self._answer = read_answer(data)
+        except BadAnswer as error:
+            self.failHandshake(str(error))
+            return
+        if self._answer is None:
+            return
+        if self._answer.status != SWITCHING:
+            if self._answer.is_whole:
+                self.dropConnection(abort=True)
+            return
+        try:
+            super().processHandshake()
+        except UnicodeDecodeError:
+            self.failHandshake("there are octets in it that are no text")
+
+    def failHandshake(self, reason: str) -> None:
+        """End a connection to somebody who does not answer as a WebSocket server does."""
+        self._mistake = reason
+        self.dropConnection(abort=True)
+
+    def not_agreed(self) -> VidlinkError:
+        """The reason why nothing came of the connection, once it is over."""
+        where = self.factory.url
+        if self._mistake:
+            return BadAnswer(
+                f"what answers at {where} is no VidLink server: {spoken(self._mistake)}"
+            )
+        if self._answer is not None and self._answer.status != SWITCHING:
+            return refused(where, self._answer.status, self._answer.said)
+        told = "the connection broke" if self._cause is None else words(self._cause)
+        if isinstance(self._cause, ConnectionDone) and not self.factory.isSecure:
+            told += "; if TLS is spoken there, write wss:// for ws://"
+        return Unreachable(f"cannot reach {where}: {told}")
 
     def onOpen(self) -> None:
         """The handshake is done: the conversation begins, if the server speaks our format."""
@@ -83,6 +138,7 @@ class DialledProtocol(WebSocketClientProtocol):
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone, and nothing is waited for."""
         self.deadline.stop()
+        self._cause = reason.value
         super().connectionLost(reason)
 
     @property

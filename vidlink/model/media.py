@@ -69,7 +69,7 @@ class EncodedFrame:
     `epoch` counts the sessions of the capture; `media_time` (from 0 in each epoch) and
     `duration` (nominal) are in the timescale of the initialization segment; `start_time_us` is
     this machine's wall clock at capture; `data` are length-prefixed NAL units
-    (ISO/IEC 14496-15).
+    (ISO/IEC 14496-15). `slept_us` is how long this machine had slept until then, since whenever.
     """
 
     epoch: int
@@ -80,6 +80,7 @@ class EncodedFrame:
     is_keyframe: bool
     framerate_mhz: int
     data: bytes
+    slept_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Cause(Enum):
     DECLARED = "declared"
     MISSING = "missing"
     UNDELIVERED = "undelivered"
+    ASLEEP = "computer-asleep"
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ export const CAUSES = {
   declared: "the sentinel lost it",
   missing: "it has not arrived",
   undelivered: "it never arrived",
+  "computer-asleep": "the computer was asleep",
 };
 
 /** What the server says, as the beginning of a sentence. */

@@ -30,7 +30,8 @@ MAX_AWAITED = 10_000
 class Hub:
     """The server's live state.
 
-    :param seconds: the monotonic clock.
+    :param seconds: the monotonic clock by which what has arrived grows old, also while the
+        computer sleeps.
     :param window_seconds: what every memory buffer keeps.
     :param cap_bytes: the most one memory buffer holds.
     :param total_bytes: the most all of them hold together.
@@ -51,7 +52,7 @@ class Hub:
         self.alarms = Alarms(seconds)
         self.tally = Tally()
         self.budget = Budget(total_bytes)
-        self._seconds = seconds
+        self.seconds = seconds
         self._window_seconds = window_seconds
         self._cap_bytes = cap_bytes
         self._max_sentinels = max_sentinels
@@ -198,6 +199,6 @@ class Hub:
     def _make_stream(self, sentinel_id: str) -> Stream:
         return Stream(
             sentinel_id,
-            self._seconds,
+            self.seconds,
             lambda: Buffer(self._window_seconds, self._cap_bytes, self.budget),
         )

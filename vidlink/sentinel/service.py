@@ -23,6 +23,7 @@ from zope.interface import implementer
 from vidlink.dialling.address import Address
 from vidlink.dialling.backoff import BackOff
 from vidlink.errors import GoingAway
+from vidlink.sentinel.repeats import Repeats
 from vidlink.sentinel.uplink import UplinkFactory
 
 TICK_SECONDS = 1.0
@@ -32,8 +33,6 @@ FIRST_SECONDS = 2.0
 #: A server that has not taken the connection by then is not there: long enough for a slow answer
 #: to the question for its address, and for four attempts of TCP, the last one 7 s after the first.
 CONNECT_SECONDS = 8.0
-#: That it cannot be reached is told at once, and then so often, with the number of attempts.
-TOLD_SECONDS = 60.0
 #: The seconds that stopping may take: until the capture thread has ended, the last segments are
 #: acknowledged, and the connection and the spool are closed; and all of it together.
 CAPTURE_SECONDS, ACKNOWLEDGED_SECONDS, STOP_SECONDS = 2.0, 2.0, 5.0
@@ -54,8 +53,7 @@ class ReportingEndpoint:
         self._url = url
         self._back_off = back_off
         self._clock = clock
-        self._told_seconds = float("-inf")
-        self._withheld = 0
+        self._repeats = Repeats(clock.seconds)
 
     def __repr__(self) -> str:
         """The name that Twisted has for it in the log."""
@@ -68,7 +66,7 @@ class ReportingEndpoint:
         return connecting.addCallbacks(self._succeeded, self._report)
 
     def _succeeded(self, connection: Any) -> Any:
-        self._told_seconds, self._withheld = float("-inf"), 0
+        self._repeats.clear()
         return connection
 
     def _report(self, failure: Failure) -> Failure:
@@ -76,15 +74,9 @@ class ReportingEndpoint:
         if failure.check(CancelledError, ConnectingCancelledError):
             return failure
         self._back_off.unreached()
-        now = self._clock.seconds()
-        if now - self._told_seconds < TOLD_SECONDS:
-            self._withheld += 1
-            return failure
-        since = f" ({self._withheld} times more since this was last said)" if self._withheld else ""
-        self._log.warn(
-            "cannot reach {url}: {why}{since}", url=self._url, why=_why(failure), since=since
-        )
-        self._told_seconds, self._withheld = now, 0
+        line = self._repeats.told(f"cannot reach {self._url}: {_why(failure)}")
+        if line:
+            self._log.warn("{line}", line=line)
         return failure
 
 
@@ -158,6 +150,7 @@ class SentinelService(MultiService):
 
     async def _stop(self) -> None:
         uplink, began = self._factory.uplink, self._clock.seconds()
+        self._factory.is_stopping = True
         await self._within(CAPTURE_SECONDS, self._capture.stop())
         finished: Deferred[None] = Deferred()
 

@@ -13,7 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 import vidlink
-from vidlink.daemon import prepare, steady_clock, wall_clock_us
+from vidlink.daemon import (
+    awake_clock,
+    elapsed_clock,
+    prepare,
+    sleep_clock,
+    steady_clock,
+    wall_clock_us,
+)
 from vidlink.dialling.address import read_address
 from vidlink.dialling.backoff import BackOff
 from vidlink.errors import Unsendable, UserMistake
@@ -121,7 +128,8 @@ def _assemble(options: Options) -> SentinelService:
     address = read_address(options["server"], clock)
     back_off = BackOff(random.random)
     events = UplinkLog(address.url, back_off)
-    now_us = steady_clock(wall_clock_us, time.monotonic)
+    elapsed = elapsed_clock()
+    now_us = steady_clock(wall_clock_us, elapsed)
     capture = Capture(
         _source(options),
         _encoder_settings(options).open,
@@ -131,8 +139,9 @@ def _assemble(options: Options) -> SentinelService:
         on_frame=lambda frame: uplink.encoded(frame),
         on_trouble=events.on_trouble,
         call_in_reactor=clock.callFromThread,
-        monotonic=time.monotonic,
+        monotonic=elapsed,
         wall_clock_us=now_us,
+        slept_seconds=sleep_clock(elapsed, awake_clock()),
     )
     who = identity(options, codec)
     uplink = Uplink(
@@ -186,6 +195,7 @@ def _source(options: Options) -> ISource:
         platform=sys.platform,
         environ=os.environ,
         wall_clock_us=wall_clock_us,
+        monotonic=elapsed_clock(),
     )
     source.open()
     source.close()

@@ -30,6 +30,7 @@ from vidlink.errors import (
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink.conversation import Uplink
 from vidlink.messages import ErrorMessage, Message
+from vidlink.sentinel.repeats import Repeats
 
 #: The octets that the kernel may hold that are not on the way yet; left to itself it takes 4 MiB,
 #: which on a slow link is half a minute that a live segment would wait for what is late. Linux and
@@ -40,7 +41,24 @@ UNSENT_OPTION: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 #: text that is none, a message in too many frames, or one that is too long.
 BROKEN_CODES = (1002, 1007, 1008, 1009)
 #: After these, too, the server is asked again no faster than once a minute: nothing changes sooner.
-PATIENT = (IdInUse, Replaced, NotAllowed, NotAuthenticated, BadMessage, NotMedia, TooFast)
+PATIENT: tuple[type[PeerError], ...] = (
+    IdInUse,
+    Replaced,
+    NotAllowed,
+    NotAuthenticated,
+    BadMessage,
+    NotMedia,
+    TooFast,
+)
+#: Words for whoever reads the log: what can be done about it that the server has closed.
+ADVICE: dict[type[PeerError] | None, str] = {
+    IdInUse: "give each computer an --id of its own; asked again in a minute or two",
+    Replaced: "give each computer an --id of its own; asked again in a minute or two",
+    NotAuthenticated: "ask whoever runs the server; asked again in a minute or two",
+    NotAllowed: "ask whoever runs the server; asked again in a minute or two",
+    BadMessage: "the two may be of different versions; asked again in a minute or two",
+    NotMedia: "the two may be of different versions; asked again in a minute or two",
+}
 
 
 @implementer(IServerPeer, IPushProducer)
@@ -54,6 +72,9 @@ class UplinkProtocol(DialledProtocol):
     _log = Logger()
     factory: UplinkFactory
     backlog_bytes = 0
+    was_told = False
+    #: The reason why we close.
+    local_error: PeerError | None = None
     _is_paused = False
 
     def __init__(self) -> None:
@@ -63,6 +84,7 @@ class UplinkProtocol(DialledProtocol):
     def no_format(self) -> None:
         """Close a connection to somebody who is no VidLink server; that may change."""
         self.factory.complain("the server does not speak VidLink at this address")
+        self.was_told = True
         self.sendClose()
 
     def agreed(self) -> None:
@@ -98,6 +120,7 @@ class UplinkProtocol(DialledProtocol):
     def close(self, error: PeerError) -> None:
         """Say `error` in band and close with its code. A second call does nothing."""
         if self.state == self.STATE_OPEN:
+            self.local_error = error
             self.sendMessage(*self.codec.encode(ErrorMessage(error.code, str(error))))
             self.sendCloseFrame(code=error.close_code, reasonUtf8=error.code.encode())
 
@@ -126,8 +149,8 @@ class UplinkProtocol(DialledProtocol):
         if self.is_agreed:
             self._log.info("disconnected from {url}: {why}", url=self.factory.url, why=_why(self))
             self.factory.uplink.lost()
-        else:
-            self.factory.complain(f"{self.factory.url} did not take the connection: {reason}")
+        elif not self.was_told and not self.factory.is_stopping:
+            self.factory.complain(str(self.not_agreed()))
 
 
 def keep_queue_short(transport: Any) -> None:
@@ -140,11 +163,16 @@ def keep_queue_short(transport: Any) -> None:
 
 
 def _why(link: UplinkProtocol) -> str:
-    """Why a connection ended, for the log."""
+    """Why a connection ended, for the log, and what a person can do about it."""
+    if link.factory.is_stopping:
+        return "this sentinel is stopping"
+    if link.local_error is not None:
+        return f"{link.local_error} ({link.local_error.code})"
     if link.remoteCloseCode is None:
         return "the connection broke"
     word = f" ({link.closed_for.code})" if link.closed_for else ""
-    return f"closed with {link.remoteCloseCode}{word}"
+    advice = f"; {ADVICE[link.closed_for]}" if link.closed_for in ADVICE else ""
+    return f"closed with {link.remoteCloseCode}{word}{advice}"
 
 
 class UplinkFactory(DiallingFactory):
@@ -159,7 +187,12 @@ class UplinkFactory(DiallingFactory):
         super().__init__(url, [codec], clock)
         self.uplink = uplink
         self.back_off = back_off
+        #: This Sentinel ends; nothing that happens to its connection is worth a word any more.
+        self.is_stopping = False
+        self._repeats = Repeats(clock.seconds)
 
     def complain(self, text: str) -> None:
-        """Something is wrong with the server; it will be tried again."""
-        self._log.warn("{text}", text=text)
+        """Something is wrong with the server; it will be tried again. Said once a minute."""
+        line = self._repeats.told(text)
+        if line:
+            self._log.warn("{line}", line=line)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from vidlink.dialling.backoff import BackOff
+from vidlink.links.uplink.live import ASLEEP
 from vidlink.messages import DeclareGap
 
 
@@ -46,6 +47,10 @@ class UplinkLog:
         """Frames were not sent; said at once, and then once a minute."""
         self._log.warn("{count} frames were not sent: {why}", count=count, why=why)
 
+    def on_asleep(self, seconds: float) -> None:
+        """The computer was asleep."""
+        self._log.info("this computer was asleep for {seconds} s", seconds=round(seconds, 1))
+
     def on_backfill(self, sessions: int, segments: int) -> None:
         """There is something to be delivered late."""
         self._log.info(
@@ -64,6 +69,9 @@ class UplinkLog:
 
     def on_lost(self, gap: DeclareGap) -> None:
         """Something will never be delivered."""
+        if gap.cause == ASLEEP:
+            # Nothing was captured that could be lost.
+            return
         self._log.warn(
             "segments {first} to {last} of session {session} are lost: {why}",
             first=gap.first,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -36,6 +36,7 @@ class ServerService(MultiService):
     :param store: the recording: `open()`, `start()`, `stop()`, and `archive`, an `IArchive`.
     :param ports: one service for each listening endpoint.
     :param clock: `IReactorTime`.
+    :param slept_seconds: how long this computer has slept, since whenever.
     """
 
     _log = Logger()
@@ -49,6 +50,7 @@ class ServerService(MultiService):
         watch: WatchFactory,
         ports: Iterable[IService],
         clock: Any,
+        slept_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__()
         self._hub = hub
@@ -56,6 +58,7 @@ class ServerService(MultiService):
         self._health = health
         self._links: tuple[LinkFactory, ...] = (ingest, watch)
         self._clock = clock
+        self._slept_seconds, self._slept = slept_seconds, slept_seconds()
         self._ticking = TimerService(TICK_SECONDS, self._tick)
         self._ticking.clock = clock
         self._ports = MultiService()
@@ -114,12 +117,21 @@ class ServerService(MultiService):
             raise UserMistake(f"cannot listen: {error}; choose another --listen") from None
 
     def _tick(self) -> None:
+        self._tell_sleep()
         for tick in (self._hub.tick, self._health.tick, *(links.tick for links in self._links)):
             try:
                 tick()
             except Exception:
                 # Left to the timer, one fault would be the end of all lists and acks.
                 self._log.failure("a tick failed; the next one comes")
+
+    def _tell_sleep(self) -> None:
+        before, self._slept = self._slept, self._slept_seconds()
+        if self._slept - before >= TICK_SECONDS:
+            self._log.warn(
+                "this computer was asleep for {seconds} s: nothing was received in that time",
+                seconds=round(self._slept - before, 1),
+            )
 
     def _until_gone(self) -> Deferred[Any]:
         """Fires when all links are closed, or after :data:`FAREWELL_SECONDS`."""

@@ -15,7 +15,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
-from vidlink.daemon import prepare, wall_clock_us
+from vidlink.daemon import awake_clock, elapsed_clock, prepare, sleep_clock, wall_clock_us
 from vidlink.errors import UserMistake
 from vidlink.model import Policy
 from vidlink.options import OneLineOptions, or_exit
@@ -138,8 +138,9 @@ def _assemble(options: Options) -> ServerService:
     clock: Any = reactor
     prepare(clock)
     hosts = _hosts(options)
+    elapsed = elapsed_clock()
     hub = Hub(
-        clock.seconds,
+        elapsed,
         window_seconds=options["buffer-seconds"],
         cap_bytes=options["buffer-bytes"],
         total_bytes=options["buffer-total-bytes"],
@@ -175,7 +176,8 @@ def _assemble(options: Options) -> ServerService:
     site = Site(root, clock=clock, hosts=hosts)
     ports = [_port(description, site, clock) for description in options["listen"]]
     clock.callWhenRunning(warn_that_open, options["listen"])
-    return ServerService(hub, store, health, ingest, watch, ports, clock)
+    slept = sleep_clock(elapsed, awake_clock())
+    return ServerService(hub, store, health, ingest, watch, ports, clock, slept)
 
 
 def link_resource(factory: LinkFactory) -> IResource:

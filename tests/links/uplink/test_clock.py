@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.links.uplink.clock import SLEW, ClockOffset
+from vidlink.links.uplink.clock import SLEW, ClockComparison, ClockOffset
+from vidlink.messages import Clock
 
 SECOND = 1_000_000
 
@@ -63,3 +64,52 @@ class ClockOffsetTests(SynchronousTestCase):
             self.assertGreaterEqual(after, before + (1 - SLEW) * passed - 1)
             self.assertLessEqual(after, before + (1 + SLEW) * passed + 1)
             before = after
+
+
+class ComparisonTests(SynchronousTestCase):
+    """Questions and answers."""
+
+    def setUp(self) -> None:
+        """A Sentinel whose clock is right."""
+        self.now_us = 1_000 * SECOND
+        self.comparison = ClockComparison(lambda: self.now_us)
+
+    def exchange(self, there_s: float, back_s: float, ahead_us: int = 0) -> None:
+        """Ask, and have an answer after so long."""
+        question = self.comparison.question()
+        assert question is not None
+        self.now_us += round(there_s * SECOND)
+        stamp = self.now_us + ahead_us
+        self.now_us += round(back_s * SECOND)
+        self.assertTrue(self.comparison.answered(Clock(question.t0, stamp, stamp)))
+
+    def test_once_a_minute(self) -> None:
+        """One question is due at first, and then one in a minute, of elapsed time."""
+        self.exchange(0.01, 0.01)
+        self.assertIsNone(self.comparison.question())
+        self.now_us += 60 * SECOND
+        self.exchange(0.01, 0.01)
+
+    def test_slept_in_between(self) -> None:
+        """An answer that was slept through says nothing, and the question is asked again."""
+        self.exchange(0.01, 0.01, 5 * SECOND)
+        self.now_us += 60 * SECOND
+        self.exchange(0.01, 3_600.0, 5 * SECOND)
+        self.assertEqual(self.comparison.offset.measured_us, 5 * SECOND)
+        self.exchange(0.01, 0.01, 6 * SECOND)
+        self.assertEqual(self.comparison.offset.measured_us, 6 * SECOND)
+
+    def test_slow_network(self) -> None:
+        """Where every answer takes long, each is a measure: clocks drift there as well."""
+        for ahead_us in (0, 3 * SECOND):
+            self.exchange(1.0, 1.0, ahead_us)
+            self.assertEqual(self.comparison.offset.measured_us, ahead_us)
+
+    def test_only_a_slow_one(self) -> None:
+        """Where no answer is quick one that is slow is better than none; until times were corrected
+        by it, a better one takes its place at once."""
+        self.exchange(0.0, 10.0)
+        offset = self.comparison.offset
+        self.assertEqual(offset.measured_us, -5 * SECOND)
+        self.exchange(0.1, 0.1)
+        self.assertEqual(offset.corrected(2_000 * SECOND), 2_000 * SECOND)

@@ -231,6 +231,7 @@ class Uplinked:
         self.uplink = self._uplink()
         self.link: Link | None = None
         self.frames = 0
+        self.slept_us = 0
         self.media_time = 0
         self.shot_epoch = 0
         self.proctor: FakeProctorPeer | None = None
@@ -279,8 +280,17 @@ class Uplinked:
                     is_keyframe=keyframe,
                     framerate_mhz=5_000,
                     data=b"frame %8d" % self.frames + bytes(size),
+                    slept_us=self.slept_us,
                 )
             )
+
+    def sleep(self, seconds: float, *, is_late: bool = True) -> None:
+        """The Sentinel's computer sleeps; the next frame is late by that, unless it was not due."""
+        self.slept_us += round(seconds * 1_000_000)
+        if is_late:
+            self.clock.advance(seconds + media.FRAME_MS / 1_000)
+            self.media_time += round(seconds * media.FRAME_TICKS * 1_000 / media.FRAME_MS)
+            self.capture.is_keyframe_due = True
 
     # The connection
 

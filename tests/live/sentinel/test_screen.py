@@ -31,13 +31,13 @@ WHERE = (300, 200)
 class Screen:
     """An X server without a monitor."""
 
-    def __init__(self, size: str = "800x600", display: str | None = None) -> None:
+    def __init__(self, size: str = "800x600", display: str | None = None, depth: int = 24) -> None:
         readable, writable = os.pipe()
         # Left to itself it takes the lowest number, which is free also where another test is about
         # to start its server again. It says the number when it is ready.
         wanted = display or f":{SystemRandom().randrange(1_000, 30_000)}"
         self.process = subprocess.Popen(
-            [need("Xvfb"), wanted, "-displayfd", str(writable), "-screen", "0", f"{size}x24",
+            [need("Xvfb"), wanted, "-displayfd", str(writable), "-screen", "0", f"{size}x{depth}",
              # Else it starts anew, and answers nobody meanwhile, when the last client has gone.
              "-noreset", "-nolisten", "tcp"],
             pass_fds=(writable,),

@@ -32,6 +32,8 @@ class Pictures:
         self.is_open = False
         self.opened = 0
         self.grabbed = 0
+        #: Called while a picture is grabbed.
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def open(self) -> None:
         """Fails while `broken` is a user's mistake."""
@@ -45,6 +47,7 @@ class Pictures:
         if self.broken is not None:
             raise self.broken
         self.grabbed += 1
+        self.meanwhile()
         return grey(self.grabbed % 20, *self.size)
 
     def close(self) -> None:
@@ -79,6 +82,7 @@ class Studio:
         call_in_reactor: Callable[..., object] | None = None,
     ) -> None:
         self.now = 1_000.0
+        self.slept = 0.0
         self.source = Pictures()
         self.encoders = Encoders(max_width)
         self.heard: list[MediaInit | EncodedFrame | str] = []
@@ -94,11 +98,17 @@ class Studio:
             call_in_reactor=call_in_reactor or self.later,
             monotonic=lambda: self.now,
             wall_clock_us=lambda: WALL_US + round((self.now - 1_000) * 1_000_000),
+            slept_seconds=lambda: self.slept,
         )
 
     def later(self, call: Callable[..., Any], *args: Any) -> None:
         """Have something called in the reactor's thread."""
         self.reactor.append((call, args))
+
+    def sleep(self, seconds: float) -> None:
+        """The computer sleeps."""
+        self.now += seconds
+        self.slept += seconds
 
     def turn(self) -> None:
         """One turn of the reactor."""

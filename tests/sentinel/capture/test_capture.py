@@ -260,6 +260,39 @@ class SlowReactorTests(SynchronousTestCase):
         self.assertEqual([type(each) for each in studio.heard], [MediaInit, EncodedFrame] * 2)
 
 
+class SleepTests(SynchronousTestCase):
+    """The computer sleeps while it captures."""
+
+    def test_slept(self) -> None:
+        """Media time and date go on by the sleep, the frame after it is an IDR, and says so."""
+        studio = Studio()
+        studio.capture.begin_session()
+        before = frames(studio.run(1.01))[-1]
+        studio.sleep(40.0)
+        after, following, *_ = frames(studio.run(1.0))
+        self.assertEqual(after.slept_us - before.slept_us, 40_000_000)
+        self.assertGreaterEqual(after.start_time_us - before.start_time_us, 40_000_000)
+        self.assertEqual(
+            (after.media_time - before.media_time) * 100,
+            (after.start_time_us - before.start_time_us) * 9,
+        )
+        self.assertTrue(after.is_keyframe)
+        self.assertEqual(following.slept_us, after.slept_us)
+        self.assertFalse(following.is_keyframe)
+
+    def test_in_the_middle_of_a_picture(self) -> None:
+        """A picture in the middle of which it slept is taken again: nobody knows of when it is."""
+        studio = Studio()
+        studio.capture.begin_session()
+        studio.run(1.01)
+        grabbed, naps = studio.source.grabbed, [40.0]
+        studio.source.meanwhile = lambda: studio.sleep(naps.pop() if naps else 0.0)
+        frame = frames(studio.run(0.2))[0]
+        self.assertEqual(studio.source.grabbed, grabbed + 2)
+        self.assertGreater(frame.start_time_us, WALL_US + 41_000_000)
+        self.assertEqual(frame.slept_us, 40_000_000)
+
+
 class ThreadTests(SynchronousTestCase):
     """The thread around it."""
 

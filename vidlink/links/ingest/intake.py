@@ -31,6 +31,7 @@ KNOWN_CAUSES: dict[str, tuple[Cause, str]] = {
     "spool-full": (Cause.SPOOL_FULL, ""),
     "too-large": (Cause.DECLARED, "a picture was larger than the server takes"),
     "damaged": (Cause.DECLARED, "damaged in the sentinel's spool"),
+    "computer-asleep": (Cause.ASLEEP, ""),
 }
 
 

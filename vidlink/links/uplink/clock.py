@@ -11,6 +11,9 @@ CLOCK_SECONDS = 60.0
 #: The correction moves by at most this part of the time that passes, so that the times of
 #: successive segments never run backwards and never jump.
 SLEW = 0.05
+#: An answer that was under way for so much longer than the quickest says little: the network stood
+#: still, or the computer slept. The question is asked again then.
+DELAY_US = 1_000_000
 
 
 class ClockOffset:
@@ -29,7 +32,7 @@ class ClockOffset:
     def measured(self, t0: int, t1: int, t2: int, t3: int) -> None:
         """Take the four stamps of one exchange (RFC 5905 section 8), in microseconds."""
         self._target_us = ((t1 - t0) + (t2 - t3)) / 2
-        if self._offset_us is None:
+        if not self._slewed_us:
             self._offset_us = self._target_us
 
     def corrected(self, time_us: int) -> int:
@@ -44,33 +47,40 @@ class ClockOffset:
 
 
 class ClockComparison:
-    """The questions and answers of one connection.
+    """The questions and answers of one connection. A sleep makes the next question due.
 
     What was found before it may be hours old, and this machine may have slept since: what is
     found now counts for the sessions that begin from now on, which may be at another time. A
     session that goes on keeps the offset that it began with.
 
-    :param seconds: the monotonic clock.
-    :param wall_clock_us: our clock.
+    :param wall_clock_us: our clock, which is never set.
     """
 
-    def __init__(self, seconds: Callable[[], float], wall_clock_us: Callable[[], int]) -> None:
+    def __init__(self, wall_clock_us: Callable[[], int]) -> None:
         self.offset = ClockOffset()
-        self._seconds = seconds
         self._wall_clock_us = wall_clock_us
-        self._due_seconds = float("-inf")
+        self._due_us = 0
+        self._quickest_us: int | None = None
 
     def question(self) -> Clock | None:
         """The question that is due, at first and then once a minute; None: nothing."""
-        now = self._seconds()
-        if now < self._due_seconds:
+        now_us = self._wall_clock_us()
+        if now_us < self._due_us:
             return None
-        self._due_seconds = now + CLOCK_SECONDS
-        return Clock(self._wall_clock_us())
+        self._due_us = now_us + round(CLOCK_SECONDS * 1_000_000)
+        return Clock(now_us)
 
     def answered(self, message: Clock) -> bool:
         """Measure by `message`; False if it is no answer."""
         if message.t1 is None or message.t2 is None:
             return False
-        self.offset.measured(message.t0, message.t1, message.t2, self._wall_clock_us())
+        t3 = self._wall_clock_us()
+        delay_us = (t3 - message.t0) - (message.t2 - message.t1)
+        quickest_us, is_first = self._quickest_us or 0, self._quickest_us is None
+        self._quickest_us = delay_us if is_first else min(delay_us, quickest_us)
+        is_slow = delay_us > quickest_us + DELAY_US
+        if is_slow:
+            self._due_us = t3
+        if is_first or not is_slow:
+            self.offset.measured(message.t0, message.t1, message.t2, t3)
         return True

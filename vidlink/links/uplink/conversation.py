@@ -234,7 +234,7 @@ def _register(inputs: _Inputs, uplink: Uplink, peer: IServerPeer) -> _Connection
         peer,
         new_session_id(),
         uplink.late.tails(),
-        ClockComparison(uplink.seconds, uplink.wall_clock_us),
+        ClockComparison(uplink.wall_clock_us),
     )
     connection.compare_clocks()
     identity = uplink.identity

@@ -26,6 +26,9 @@ class UplinkEvents(Protocol):
     def on_dropped(self, count: int, why: str) -> None:
         """So many frames were not sent live, or not at all, since this was last said."""
 
+    def on_asleep(self, seconds: float) -> None:
+        """This computer has slept for so long, and the session has a gap there."""
+
     def on_backfill(self, sessions: int, segments: int) -> None:
         """So many earlier sessions, and segments that the server lacks of them, wait."""
 

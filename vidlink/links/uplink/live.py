@@ -23,6 +23,8 @@ MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 DROPPED_SECONDS = 60.0
 #: Why a segment that the server would not take is missing.
 TOO_LARGE = "too-large"
+#: Why there is nothing of a time in which a session went on.
+ASLEEP = "computer-asleep"
 
 
 @dataclass(slots=True)
@@ -37,6 +39,10 @@ class _Session:
     newest: int = -1
     #: The highest sequence that was sent live.
     sent: int = -1
+    #: Of its newest frame.
+    start_time_us: int = 0
+    duration_us: int = 0
+    slept_us: int = 0
 
 
 class LiveSending:
@@ -100,9 +106,13 @@ class LiveSending:
     def send(self, frame: EncodedFrame) -> None:
         """Keep a frame as the next segment of its session, and send it if there is a server."""
         session, peer = self._session, self._peer
+        if session is not None:
+            self._note_sleep(session, frame)
         if session is None or frame.epoch != session.epoch:
             session = self._next(frame.epoch)
         session.newest += 1
+        session.start_time_us, session.slept_us = frame.start_time_us, frame.slept_us
+        session.duration_us = frame.duration_ms * 1_000
         segment = self._segment(frame, session)
         if len(segment.data) > self.max_segment_bytes:
             self._spool.drop(session.session_id, session.newest, session.newest, TOO_LARGE)
@@ -130,6 +140,16 @@ class LiveSending:
         self._dropped += 1
         self._why = why
         self.tick()
+
+    def _note_sleep(self, session: _Session, frame: EncodedFrame) -> None:
+        """Leave a sequence out for the time that the computer slept before `frame`, if it is late
+        because of that; nothing builds on what was before then, and the media time goes on."""
+        slept_us = frame.slept_us - session.slept_us
+        late_us = frame.start_time_us - session.start_time_us - session.duration_us
+        if frame.is_keyframe and 2 * min(slept_us, late_us) > session.duration_us:
+            session.newest += 1
+            self._spool.drop(session.session_id, session.newest, session.newest, ASLEEP)
+            self._events.on_asleep(slept_us / 1_000_000)
 
     def _next(self, epoch: int) -> _Session:
         """The session of this epoch begins, and the one before it is over.

@@ -23,6 +23,9 @@ from vidlink.sentinel.capture.encoder import TIMESCALE
 from vidlink.sentinel.capture.frames import FrameQueue, MediaInit
 from vidlink.sentinel.capture.roles import IEncoder, ISource
 
+#: A shorter sleep is none: the clocks differ by as much.
+_SLEEP_SECONDS = 0.1
+
 
 @implementer(ICapture)
 class Capture:
@@ -40,8 +43,9 @@ class Capture:
     :param on_frame: takes an `EncodedFrame`.
     :param on_trouble: takes a sentence for a person: what fails, and when it works again.
     :param call_in_reactor: such as ``reactor.callFromThread``.
-    :param monotonic: seconds.
+    :param monotonic: seconds; goes on while the computer sleeps.
     :param wall_clock_us: microseconds since 1970 UTC.
+    :param slept_seconds: how long the computer has slept, since whenever.
     """
 
     _log = Logger()
@@ -59,6 +63,7 @@ class Capture:
         call_in_reactor: Callable[..., object],
         monotonic: Callable[[], float],
         wall_clock_us: Callable[[], int],
+        slept_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._source = source
         self._open_encoder = open_encoder
@@ -68,6 +73,7 @@ class Capture:
         self._call_in_reactor = call_in_reactor
         self._monotonic = monotonic
         self._wall_clock_us = wall_clock_us
+        self._slept_seconds = slept_seconds
         # Guards the cadence, which both threads use, and wakes the capture's.
         self._changed = threading.Condition()
         self._cadence = Cadence(framerate_mhz, keyframe_interval_seconds, TIMESCALE)
@@ -154,8 +160,7 @@ class Capture:
         """Take, encode and hand over one picture."""
         # This may take its time, and is no part of the capture time.
         self._source.open()
-        now, start_time_us = self._monotonic(), self._wall_clock_us()
-        picture = self._source.grab(now)
+        slept, now, start_time_us, picture = self._grab()
         encoder = self._encoder
         if encoder is None or not encoder.fits(picture):
             encoder = self._renew_encoder(picture, now)
@@ -173,11 +178,24 @@ class Capture:
             is_keyframe=shot.is_keyframe,
             framerate_mhz=shot.framerate_mhz,
             data=data,
+            slept_us=round(slept * 1_000_000),
         )
         if not self._frames.put(self._init, frame):
             with self._changed:
                 self._cadence.force_keyframe()
         self._call_in_reactor(self._hand_over)
+
+    def _grab(self) -> tuple[float, float, int, VideoFrame]:
+        """A picture, and before it the sleep until then, when it was taken, and that as a date.
+
+        If the computer slept in the middle of it, nobody knows of when it is: it is taken again.
+        """
+        while True:
+            slept = self._slept_seconds()
+            now, start_time_us = self._monotonic(), self._wall_clock_us()
+            picture = self._source.grab(now)
+            if self._slept_seconds() - slept < _SLEEP_SECONDS:
+                return slept, now, start_time_us, picture
 
     def _renew_encoder(self, picture: VideoFrame, now: float) -> IEncoder:
         """Open an encoder for pictures such as this one.

@@ -37,8 +37,6 @@ TIMESCALE = 90_000
 _NOMINAL_RATE = 5
 #: The number of BT.709 among colour primaries, transfers and matrices (ITU-T H.273).
 _BT709 = 1
-_UNSPECIFIED = 2
-_LARGE_HEIGHT = 720
 
 
 def fitted(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:
@@ -115,12 +113,13 @@ class H264Encoder:
         The encoder itself counts pictures, `_NOMINAL_RATE` a second, so that its rate control
         allows each the same however far apart they are; `media_time` may be anything.
 
-        :raises CaptureError: if the encoder has failed, holds the frame back, makes no keyframe,
-            or has changed the parameters that its initialization segment holds.
+        :raises CaptureError: if the picture cannot be converted, or the encoder has failed, holds
+            the frame back, makes no keyframe, or has changed the parameters that its initialization
+            segment holds.
         """
+        frame = self._converted(picture)
         try:
             # The frame may be the source's own, with the type it was decoded as: always set it.
-            frame = self._converted(picture)
             frame.pts, frame.time_base = self._pts, Fraction(1, TIMESCALE)
             self._pts += TIMESCALE // _NOMINAL_RATE
             frame.pict_type = PictureType.I if is_keyframe else PictureType.NONE
@@ -137,19 +136,20 @@ class H264Encoder:
         self._container.close()
 
     def _converted(self, picture: VideoFrame) -> VideoFrame:
-        width, height = self._size
-        # What does not say for itself is BT.709 if it is large, else BT.601, as players have it.
-        large = picture.colorspace == _UNSPECIFIED and picture.height >= _LARGE_HEIGHT
-        return self._reformatter.reformat(
-            picture,
-            width,
-            height,
-            self._pixel_format,
-            src_colorspace=Colorspace.ITU709 if large else None,
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.AREA,
-        )
+        try:
+            return self._reformatter.reformat(
+                picture,
+                *self._size,
+                self._pixel_format,
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+                interpolation=Interpolation.AREA,
+            )
+        except (FFmpegError, ValueError) as error:
+            raise CaptureError(
+                f"pictures of this kind ({picture.format.name}, matrix {picture.colorspace} of "
+                f"ITU-T H.273) cannot be converted: {error}"
+            ) from None
 
 
 def sample_of(units: list[bytes], init: bytes, is_keyframe: bool) -> bytes:

@@ -19,6 +19,7 @@ from zope.interface import implementer
 from vidlink.errors import CaptureError, UserMistake
 from vidlink.sentinel.capture.roles import ISource
 from vidlink.sentinel.sources.ffmpeg import open_input, reason
+from vidlink.sentinel.sources.upright import RAW, Upright
 
 #: So long an input may take to its first picture.
 FIRST_PICTURE_SECONDS = 10.0
@@ -142,6 +143,7 @@ class DeviceSource:
         self._options = options or {}
         self._monotonic = monotonic
         self._drain: _Drain | None = None
+        self._upright: Upright | None = None
 
     @property
     def _what(self) -> str:
@@ -156,6 +158,9 @@ class DeviceSource:
         )
         rate = stream.average_rate or stream.guessed_rate
         frame_seconds = float(1 / rate) if rate else _FALLBACK_FRAME_SECONDS
+        # What macOS means is not known; it does as coded pictures do.
+        is_raw = stream.codec_context.name in RAW and self._format_name != "avfoundation"
+        self._upright = Upright(stream, is_raw=is_raw)
         self._drain = _Drain(container, frame_seconds, self._monotonic)
         try:
             self._drain.newest(FIRST_PICTURE_SECONDS)
@@ -173,7 +178,8 @@ class DeviceSource:
             raise CaptureError(f"{self._what} gives no more pictures: {error}") from None
         if self._monotonic() - taken_seconds > SILENCE_SECONDS:
             raise CaptureError(f"{self._what} has been silent for {SILENCE_SECONDS:g} s")
-        return picture
+        assert self._upright is not None
+        return self._upright.of(picture)
 
     def close(self) -> None:
         """Let go of the input."""

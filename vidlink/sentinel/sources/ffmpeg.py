@@ -35,7 +35,7 @@ def open_input(
             name, "r", format=format_name, options=options, timeout=(OPEN_SECONDS, READ_SECONDS)
         )
     except FFmpegError as error:
-        raise UserMistake(f"cannot open {what}: {reason(error)}") from None
+        raise UserMistake(f"cannot open {what}: {reason(error)}") from error
     except ValueError as error:
         raise UserMistake(f"cannot open {what}: {error}") from None
     if not container.streams.video:

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from vidlink.errors import UserMistake
 from vidlink.sentinel.capture.roles import ISource
 from vidlink.sentinel.sources.ffmpeg import open_input
+from vidlink.sentinel.sources.upright import Upright
 
 #: Asked again after more than this, a file goes on where it was, instead of decoding so much.
 PATIENCE_SECONDS = 12.0
@@ -30,6 +31,7 @@ class FileSource:
     def __init__(self, path: str) -> None:
         self._path = path
         self._container: InputContainer | None = None
+        self._upright: Upright | None = None
         self._frame_seconds = _FALLBACK_FRAME_SECONDS
         self._is_still = False
         self._pictures: Iterator[tuple[float, VideoFrame]] = iter(())
@@ -54,7 +56,9 @@ class FileSource:
         if pause_seconds > PATIENCE_SECONDS:
             self._began_seconds += pause_seconds
         self._asked_seconds = now_seconds
-        return self._at(now_seconds)
+        picture = self._at(now_seconds)
+        assert self._upright is not None
+        return self._upright.of(picture)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -89,6 +93,7 @@ class FileSource:
         self.close()
         what = f"the file {self._path}"
         self._container, stream = open_input(f"file:{self._path}", None, {}, what)
+        self._upright = Upright(stream)
         rate = stream.average_rate or stream.guessed_rate
         self._frame_seconds = float(1 / rate) if rate else _FALLBACK_FRAME_SECONDS
         self._pictures = _play(self._container, self._frame_seconds)

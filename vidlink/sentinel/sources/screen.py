@@ -10,14 +10,17 @@ import contextlib
 
 from av import VideoFrame
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import FFmpegError, PatchWelcomeError
 from av.video.stream import VideoStream
 from zope.interface import implementer
 
 from vidlink.errors import CaptureError, UserMistake, VidlinkError
 from vidlink.sentinel.capture.roles import ISource
+from vidlink.sentinel.sources.colormap import Colormap
 from vidlink.sentinel.sources.ffmpeg import open_input, reason
 
+#: FFmpeg's names for an X11 screen of one octet a pixel, although these are no colours.
+_NUMBERED = ("rgb8", "bgr8")
 #: The size of a screen is read when the device is opened, so it is opened anew now and then.
 LOOK_AGAIN_SECONDS = 10.0
 
@@ -42,6 +45,7 @@ class ScreenSource:
         self._format_name = format_name
         self._input_name = input_name
         self._device: tuple[InputContainer, VideoStream] | None = None
+        self._colormap: Colormap | None = None
         self._opened_seconds: float | None = None
 
     def open(self) -> None:
@@ -49,6 +53,9 @@ class ScreenSource:
         if self._device is None:
             self._device = self._connect()
             self._opened_seconds = None
+        is_numbered = self._format_name == "x11grab" and self._device[1].format.name in _NUMBERED
+        if is_numbered and self._colormap is None:
+            self._colormap = Colormap(self._input_name)
 
     def grab(self, now_seconds: float) -> VideoFrame:
         """The picture that is on the screen now."""
@@ -59,10 +66,14 @@ class ScreenSource:
             self._opened_seconds = now_seconds
             self._look_again()
         assert self._device is not None
-        return self._read(*self._device)
+        picture = self._read(*self._device)
+        return picture if self._colormap is None else self._colormap.coloured(picture)
 
     def close(self) -> None:
         """Let go of the screen."""
+        if self._colormap is not None:
+            colormap, self._colormap = self._colormap, None
+            colormap.close()
         if self._device is not None:
             device, self._device = self._device, None
             device[0].close()
@@ -73,6 +84,7 @@ class ScreenSource:
             device = self._connect()
             self.close()
             self._device = device
+            self.open()
 
     def _connect(self) -> tuple[InputContainer, VideoStream]:
         what = f"the screen {self._input_name}"
@@ -81,6 +93,10 @@ class ScreenSource:
         except UserMistake as error:
             if self._format_name != "x11grab":
                 raise
+            if isinstance(error.__cause__, PatchWelcomeError):
+                raise UserMistake(
+                    f"{what} has a depth that cannot be captured: set it to 24 bits"
+                ) from None
             # FFmpeg says no more than "input/output error".
             raise UserMistake(
                 f"{error}: no X server answers there, or XAUTHORITY does not open it"

@@ -64,9 +64,10 @@ class MemorySpool(Spool):
         closed = super().close()
         held = [len(one.waiting) for one in self._accounts.values() if one.waiting]
         if held:
+            sessions = "a session" if len(held) == 1 else f"{len(held)} sessions"
             self._on_trouble(
-                f"{sum(held)} segments in {len(held)} sessions are lost: the server has not "
-                "acknowledged them, and they were in memory only"
+                f"{sum(held)} segments in {sessions} are lost: the server has not acknowledged "
+                "them, and they were in memory only; --spool FOLDER would keep them"
             )
         for session_id in tuple(self._accounts):
             self.remove(session_id)

@@ -104,6 +104,7 @@ class Site(server.Site):
     """
 
     _log = Logger()
+    noisy = False
     protocol = Channel  # type: ignore[assignment]  # Twisted's wrapper is for HTTP/2.
     requestFactory = Request
 

@@ -123,7 +123,7 @@ class IngestFactory(LinkFactory):
             peer,
             self.hub,
             self.store,
-            seconds=self.clock.seconds,
+            seconds=self.hub.seconds,
             wall_clock_us=self.wall_clock_us,
             limits=self.limits,
         )

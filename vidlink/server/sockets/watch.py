@@ -134,6 +134,6 @@ class WatchFactory(LinkFactory):
             self.hub,
             peer.codec,
             proctor_id=secrets.token_urlsafe(12),
-            seconds=self.clock.seconds,
+            seconds=self.hub.seconds,
             wall_clock_us=self.wall_clock_us,
         )

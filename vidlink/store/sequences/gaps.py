@@ -15,7 +15,7 @@ from vidlink.model import Cause, Gap, Span
 from vidlink.store.sequences.times import GOING_ON, Life
 
 #: Causes after which nobody will deliver the sequences any more.
-FINAL_CAUSES = frozenset({Cause.DECLARED, Cause.SPOOL_FULL})
+FINAL_CAUSES = frozenset({Cause.DECLARED, Cause.SPOOL_FULL, Cause.ASLEEP})
 #: When a session ends so much later than what is recorded of it, that time is missing. It is
 #: longer than any message is under way, and than the slowest frame is shown.
 SILENT_US = 5_000_000
