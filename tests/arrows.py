@@ -40,9 +40,10 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "messages": frozenset({"model"}),
     "interfaces": frozenset({"model", "errors", "messages"}),
     "bucket": frozenset(),
+    "quantities": frozenset(),
     "timer": frozenset(),
     "daemon": frozenset(),
-    "options": frozenset({"errors"}),
+    "options": frozenset({"errors", "quantities"}),
     "plugins": frozenset({"errors", "interfaces"}),
     # Server and Sentinel both keep media through power cuts, by the same careful calls.
     "disk": frozenset({"model"}),
@@ -65,7 +66,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.starting": _BASE | _GROUNDS,
     "store.queue": _BASE | {"store.handover", "store.sequences"},
     "store.writing": _BASE | _GROUNDS,
-    "store.deleting": _BASE | _GROUNDS | {"store.queue"},
+    "store.deleting": _BASE | _GROUNDS | {"store.queue", "quantities"},
     "store.film": _BASE | {"store.files", "store.sequences", "store.handover", "fmp4", "disk"},
     "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
@@ -92,6 +93,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     | _PUT_TOGETHER
     | {
         "messages",
+        "quantities",
         "wire",
         "httpjson",
         "client",

@@ -10,7 +10,7 @@ from typing import ClassVar
 from vidlink.client import History
 from vidlink.commands.asking import AskingOptions
 from vidlink.commands.running import asking, complain
-from vidlink.commands.words import count, moment, read_moment, size
+from vidlink.commands.words import moment, read_moment
 from vidlink.errors import (
     Answered,
     NotFound,
@@ -21,6 +21,7 @@ from vidlink.errors import (
     VidlinkError,
 )
 from vidlink.model import Receipt, SessionQuery, SessionRecord, SessionState
+from vidlink.quantities import count, size
 
 COMMAND = "vidlink delete"
 _PAGE = 1_000

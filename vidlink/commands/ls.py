@@ -12,7 +12,7 @@ from vidlink.client import History
 from vidlink.commands.asking import RangeOptions
 from vidlink.commands.running import asking
 from vidlink.commands.table import Row, put_table
-from vidlink.commands.words import age, gap_lines, length, missing_words, moment, rate, shown, size
+from vidlink.commands.words import age, gap_lines, missing_words, moment, rate, shown
 from vidlink.errors import NotFound, UserMistake
 from vidlink.httpjson.objects import SENTINEL, SESSION
 from vidlink.model import (
@@ -23,6 +23,7 @@ from vidlink.model import (
     SessionRecord,
     SessionState,
 )
+from vidlink.quantities import length, size
 
 COMMAND = "vidlink ls"
 MAX_SESSIONS = 1_000_000

@@ -11,9 +11,10 @@ from vidlink.commands.asking import AskingOptions
 from vidlink.commands.retention import REASONS
 from vidlink.commands.running import asking
 from vidlink.commands.table import Row, put_table
-from vidlink.commands.words import moment, shown, size
+from vidlink.commands.words import moment, shown
 from vidlink.httpjson.objects import RECEIPT
 from vidlink.model import Receipt
+from vidlink.quantities import size
 
 COMMAND = "vidlink receipts"
 HEAD = ("RECEIPT", "DELETED", "SENTINEL", "SESSION", "BEGAN", "SEGMENTS", "SIZE", "WHY", "BY")

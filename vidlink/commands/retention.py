@@ -10,9 +10,10 @@ from vidlink.client import History
 from vidlink.commands.asking import AskingOptions
 from vidlink.commands.running import asking
 from vidlink.commands.table import put_table
-from vidlink.commands.words import count, length, moment, size
+from vidlink.commands.words import moment
 from vidlink.httpjson.objects import DUE
 from vidlink.model import DeletionReason, Retention
+from vidlink.quantities import count, length, size
 
 COMMAND = "vidlink retention"
 HEAD = ("SENTINEL", "SESSION", "ENDED", "SIZE", "WHY")

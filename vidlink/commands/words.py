@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from vidlink.errors import UserMistake
 from vidlink.model import TIME_LIMIT_US, Cause, Gap, SkipReason
+from vidlink.quantities import count, length
 from vidlink.wire.kinds import UNSPEAKABLE
 
 #: So many gaps of a session are told one by one.
@@ -41,38 +42,9 @@ def age(seconds: float) -> str:
     return f"{max(0.0, seconds):.1f} s" if seconds < 9.95 else length(seconds)
 
 
-def length(seconds: float) -> str:
-    """The time that something lasts: ``12 s``, ``3 min 5 s``, ``2 h 10 min``, ``4 d 3 h``."""
-    whole = max(0, round(seconds))
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
-    if not minutes:
-        return f"{whole} s"
-    if not hours:
-        return f"{minutes} min {whole % 60} s"
-    if not days:
-        return f"{hours} h {minutes % 60} min"
-    return f"{days} d {hours % 24} h"
-
-
-def size(size_bytes: float) -> str:
-    """Octets in units of 1,000: ``999 B``, ``1.5 MB``."""
-    value, unit = float(size_bytes), 0
-    units = ("B", "kB", "MB", "GB", "TB")
-    while value >= 999.5 and unit < len(units) - 1:
-        value /= 1000
-        unit += 1
-    digits = 0 if not unit or value >= 99.5 else 1
-    return f"{value:.{digits}f} {units[unit]}"
-
-
 def rate(framerate_mhz: int | None) -> str:
     """A frame rate in frames a second: ``5``, ``0.2``."""
     return "-" if framerate_mhz is None else f"{round(framerate_mhz / 1000, 2):g}"
-
-
-def count(number: int, noun: str) -> str:
-    """A number and its noun: ``1 gap``, ``3 gaps``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def moment(time_us: int | None) -> str:
