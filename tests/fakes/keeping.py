@@ -61,7 +61,7 @@ class MemoryKeeping:
     def sentinels(self) -> Deferred[tuple[Any, ...]]:
         """Every Sentinel ever recorded, with the newest time recorded of it."""
         newest: dict[str, tuple[Registration, int | None]] = {}
-        for kept in sorted(self._kept.values(), key=lambda one: page_key(one.session)):
+        for kept in sorted(self._kept.values(), key=lambda one: one.session.started_time_us):
             one = kept.session
             ends = [segment_end_us(a.segment) for a in kept.arrivals.values()]
             _, before = newest.get(one.sentinel_id, (None, None))
@@ -83,12 +83,12 @@ class MemoryKeeping:
             (
                 record
                 for record in records
-                if matches(query, record) and (place is None or page_key(record.session) < place)
+                if matches(query, record) and (place is None or page_key(record) < place)
             ),
-            key=lambda record: page_key(record.session),
+            key=page_key,
             reverse=True,
         )
-        more = write_token(found[limit - 1].session) if len(found) > limit else None
+        more = write_token(found[limit - 1]) if len(found) > limit else None
         return succeed(SessionPage(tuple(found[:limit]), more))
 
     def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:

@@ -69,7 +69,10 @@ from vidlink.model.retained import (
     Receipt,
     ReceiptPage,
     Retention,
+    Seen,
     Totals,
+    Waiting,
+    WaitReason,
 )
 from vidlink.model.spooled import DroppedRange, SpooledSession
 
@@ -109,6 +112,7 @@ __all__ = [
     "RecordingState",
     "Registration",
     "Retention",
+    "Seen",
     "Segment",
     "SegmentPage",
     "SegmentQuery",
@@ -127,6 +131,8 @@ __all__ = [
     "Times",
     "Totals",
     "Trouble",
+    "WaitReason",
+    "Waiting",
     "clamp_framerate",
     "is_sentinel_id",
     "is_session_id",

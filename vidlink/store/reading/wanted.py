@@ -21,7 +21,7 @@ from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.deletions import is_deleted
 from vidlink.store.queue.account import Tail, WantedRanges
 from vidlink.store.sequences.gaps import final_ranges
-from vidlink.store.sequences.times import state_at
+from vidlink.store.sequences.times import age_from_us, state_at
 
 #: So often the log says that tails cannot be looked up: a thousand Sentinels may ask at once.
 QUIET_SECONDS = 60.0
@@ -83,7 +83,7 @@ class TailLookup:
             is_gone = is_hidden or is_deleted(self._catalog, session_id)
             return () if is_gone else ((first, last),)
         record = filed.record
-        state = state_at(record.state, record.ended_time_us, now_us)
+        state = state_at(record.state, age_from_us(record), now_us)
         if state is not SessionState.ENDED or record.session.sentinel_id != sentinel_id:
             return ()
         settled = Ranges((span.first, span.last) for span in self._catalog.spans(filed.row))
