@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator, Mapping
 
 _BASE = frozenset({"model", "errors", "interfaces"})
-_PUT_TOGETHER = frozenset({"options", "plugins", "daemon"})
+_PUT_TOGETHER = frozenset({"options", "plugins", "daemon", "quantities"})
 _LINKS = frozenset({"links", "links.ingest", "links.uplink", "links.watch"})
 # Writing, deleting, reading and starting stand on these three and hand over through the fourth.
 _GROUNDS = frozenset({"store.files", "store.sequences", "store.handover", "store.index", "disk"})
@@ -40,7 +40,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "messages": frozenset({"model"}),
     "interfaces": frozenset({"model", "errors", "messages"}),
     "bucket": frozenset(),
-    "quantities": frozenset(),
+    "quantities": frozenset({"model"}),
     "timer": frozenset(),
     "daemon": frozenset(),
     "options": frozenset({"errors", "quantities"}),
@@ -58,7 +58,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "links.uplink": _BASE | {"messages", "bucket", "timer", "fmp4", "wire.bounds"},
     # What all formats have in common; a format itself is for the taps to choose.
     "links.watch": _BASE | {"messages", "links", "relay", "wire.framing"},
-    "store": _BASE | _STORE,
+    "store": _BASE | _STORE | {"quantities"},
     "store.files": _BASE | {"fmp4", "disk"},
     "store.sequences": _BASE,
     "store.handover": _BASE | {"store.sequences"},
@@ -77,7 +77,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "server.sockets": _BASE
     | {"messages", "timer", "wire.bounds", "wire.framing"}
     | {"links.ingest", "links.watch", "relay.hub"},
-    "server.health": _BASE | {"relay.hub"},
+    "server.health": _BASE | {"relay.hub", "quantities"},
     "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store"},
     "sentinel": _BASE
     | {"messages", "dialling", "links.uplink"}

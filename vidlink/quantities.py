@@ -5,6 +5,8 @@ What only the commands say is in :mod:`vidlink.commands.words`.
 
 from __future__ import annotations
 
+from vidlink.model import Policy, Waiting
+
 
 def length(seconds: float) -> str:
     """The time that something lasts: ``12 s``, ``3 min 5 s``, ``2 h 10 min``, ``4 d 3 h``."""
@@ -41,3 +43,22 @@ def figure(number: float) -> str:
     if whole == number:
         return str(whole)
     return f"{number:.9f}".rstrip("0")
+
+
+def bounds(policy: Policy) -> str:
+    """A policy in words: ``for 30 d 0 h, up to 500 GB``; ``for ever`` without one."""
+    kept = [
+        f"for {length(policy.max_age_us / 1e6)}" if policy.max_age_us is not None else "",
+        f"up to {size(policy.max_bytes)}" if policy.max_bytes is not None else "",
+        f"as long as the disk has {size(policy.min_free_bytes)} left"
+        if policy.min_free_bytes is not None
+        else "",
+    ]
+    words = ", ".join(one for one in kept if one) or "for ever"
+    return f"{words} (a rehearsal: nothing is deleted)" if policy.is_rehearsal else words
+
+
+def waiting_words(waiting: Waiting) -> str:
+    """The reason why something is not deleted yet, and for how long."""
+    until = "" if waiting.seconds is None else f"; that is done in {length(waiting.seconds)}"
+    return f"{waiting.text}{until}"

@@ -192,6 +192,7 @@ class KeepingCommandTests(HistoryCase):
         lines = self.run_(retention, "show")
         self.assertIn("kept for 11 d 13 h, up to 4.0 kB, as long as the disk has 100 MB", lines[0])
         self.assertIn("2 sessions", lines[1])
-        self.assertIn("too much", lines[3])
+        self.assertEqual(lines[2], "the policy is new; that is done in 8 min 38 s")
+        self.assertIn("too much", lines[4])
         said = self.get_json("/api/v1/retention")["due"]
         self.assertEqual([json.loads(line) for line in self.run_(retention, "show", "-j")], said)

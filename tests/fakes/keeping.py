@@ -29,6 +29,7 @@ from vidlink.model import (
     SessionQuery,
     SessionRecord,
     Totals,
+    Waiting,
 )
 from vidlink.store.deleting.policy import what_goes
 from vidlink.store.deleting.receipt import describe
@@ -55,6 +56,8 @@ class MemoryKeeping:
         self._kept: dict[str, Kept] = {}
         self._deleted: set[str] = set()
         self._receipts: list[Receipt] = []
+        #: What waits, for a test to set.
+        self.waiting: tuple[Waiting, ...] = ()
 
     # IArchive
 
@@ -194,4 +197,6 @@ class MemoryKeeping:
         )
         totals = Totals(len(candidates), total, len(held), sum(held))
         shown = due[: clamp_limit(limit)]
-        return succeed(Retention(self._policy, totals, FREE_BYTES, shown, len(due) > len(shown)))
+        is_more = len(due) > len(shown)
+        found = Retention(self._policy, totals, FREE_BYTES, shown, is_more, self.waiting)
+        return succeed(found)

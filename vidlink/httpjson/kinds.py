@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from math import ceil
 from operator import attrgetter
 from typing import Any
 
 from vidlink.wire import kinds, schema
-from vidlink.wire.kinds import Exact, Misfit, Thousandths, Word, integer
+from vidlink.wire.kinds import ABSENT, Exact, Misfit, Thousandths, Word, integer
 
 Json = dict[str, Any]
 #: So many entries one list may have that is read; the server gives 5,000 at most.
@@ -65,6 +66,13 @@ def many(kind: JsonKind) -> JsonKind:
     return JsonKind({"type": "array", "items": kind.schema}, load, dump)
 
 
+def unless_absent(kind: JsonKind, default: Any) -> JsonKind:
+    """A value of `kind`, in an object of a server that may be older than the field: `default`."""
+    return JsonKind(
+        kind.schema, lambda plain: default if plain is ABSENT else kind.load(plain), kind.dump
+    )
+
+
 def words(enum: type[Enum]) -> JsonKind:
     """One of the words of `enum`."""
     each = [one.value for one in enum]
@@ -87,6 +95,8 @@ SECONDS = JsonKind(
     lambda plain: COUNT.load(plain) * _SECOND_US,
     lambda time_us: time_us // _SECOND_US,
 )
+#: Seconds that are left, rounded up; we keep them as they are.
+LEFT = JsonKind(COUNT.schema, COUNT.load, ceil)
 TIME_US = JsonKind(ref("Time"), schema.TIME_US.load)
 TIME_OR_NULL = or_null(TIME_US)
 SEQUENCE = JsonKind(ref("Sequence"), schema.SEQUENCE.load)

@@ -16,6 +16,7 @@ from vidlink.httpjson.kinds import (
     DURATION_MS,
     FLAG,
     FRAMERATE,
+    LEFT,
     RECEIPT_NUMBER,
     SECONDS,
     SENTINEL_ID,
@@ -30,6 +31,7 @@ from vidlink.httpjson.kinds import (
     JsonKind,
     many,
     or_null,
+    unless_absent,
     words,
 )
 from vidlink.httpjson.table import Table
@@ -295,6 +297,14 @@ DUE = Table(
     # What may go is over; the interface does not say in which state.
     candidate=partial(model.Candidate, state=model.SessionState.ENDED),
 )
+WAITING = Table(
+    "",
+    "Something that is not deleted yet.",
+    model.Waiting,
+    ("reason", "reason", words(model.WaitReason)),
+    ("detail", "text", TEXT, "Why, in words."),
+    ("seconds", "seconds", or_null(LEFT), "For how long yet; null: for good."),
+)
 RETENTION = Table(
     "Retention",
     "What is kept and for how long.",
@@ -315,6 +325,12 @@ RETENTION = Table(
     ("freeBytes", "free_bytes", COUNT, "What the disk has left."),
     ("due", "due", many(DUE.kind), "What would go now, in this order."),
     ("more", "is_more", FLAG, "More would go than is named."),
+    (
+        "waiting",
+        "waiting",
+        unless_absent(many(WAITING.kind), ()),
+        "Why something that is due is not deleted yet.",
+    ),
     policy=model.Policy,
     totals=model.Totals,
 )

@@ -12,6 +12,7 @@ import resource
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from threading import Thread
 
@@ -23,6 +24,7 @@ from vidlink.disk import Disk
 from vidlink.errors import StoreError, UserMistake
 from vidlink.interfaces import IVitals
 from vidlink.model import KEEP_ALL, DiskSpace, Policy, RecordingHealth
+from vidlink.quantities import bounds
 from vidlink.store.deleting.keeping import Keeping
 from vidlink.store.deleting.remover import Remover
 from vidlink.store.deleting.reserve import Reserve
@@ -181,6 +183,7 @@ class RecordingStore:
                     ) from error
                 raise
             self._taken = undo.pop_all()
+        self._log.info("recordings are kept {policy}", policy=bounds(self._policy))
 
     def _recover(self, folder: DataFolder, undo: ExitStack) -> None:
         """Make everything in `folder` agree, and make who will write and delete in it."""
@@ -284,7 +287,12 @@ class RecordingStore:
 
     def health(self) -> RecordingHealth:
         """The state of the recording at this moment."""
-        return self.ledger.health()
+        doubt = self._trusted.doubt()
+        return replace(
+            self.ledger.health(),
+            undeleted=self._removals.waiting,
+            clock_ahead_seconds=0.0 if doubt is None else doubt.ahead_us / 1e6,
+        )
 
     def space(self) -> Deferred[DiskSpace]:
         """Fires with the room on the disk."""

@@ -62,10 +62,16 @@ class ClockWatch:
         self._complaint = complaint
 
     def waiting(self, candidates: Iterable[Candidate]) -> list[Waiting]:
-        """The wait of what would be too old if the clock were right; empty if nothing would."""
+        """The wait of what would be too old if the clock were right; empty if nothing would.
+
+        Where the clock must be wrong, there is no end to it.
+        """
         doubt = self._trusted.doubt()
-        if doubt is None or doubt.ahead_us < 0:
+        if doubt is None or self._policy.max_age_us is None:
             return []
+        if doubt.ahead_us < 0:
+            text = f"{words(doubt)}; {_what_follows(doubt)}"
+            return [Waiting(WaitReason.CLOCK, text, doubt.seconds)] if self._is_alarmed else []
         trusted_us = self._trusted.now_us()
         kept = sum(
             not is_too_old(self._policy, one, trusted_us)
