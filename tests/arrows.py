@@ -52,7 +52,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "wire": _BASE | {"messages"},
     # The objects that a server answers with, for whoever writes, reads or describes them.
     "httpjson": frozenset({"model", "wire.kinds", "wire.schema"}),
-    "relay": _BASE | {"bucket"},
+    "relay": _BASE | {"bucket", "quantities"},
     "links": frozenset({"errors", "bucket"}),
     "links.ingest": _BASE | {"messages", "bucket", "fmp4", "wire.bounds", "links", "relay"},
     "links.uplink": _BASE | {"messages", "bucket", "timer", "fmp4", "wire.bounds"},
@@ -68,7 +68,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.writing": _BASE | _GROUNDS,
     "store.deleting": _BASE | _GROUNDS | {"store.queue", "quantities"},
     "store.film": _BASE | {"store.files", "store.sequences", "store.handover", "fmp4", "disk"},
-    "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film"},
+    "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film", "quantities"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
     "server": frozenset({"errors", "options", "relay.hub", "server.sockets", "server.health"}),
     "server.port": frozenset({"errors", "timer", "server.api.answers", "server.api.refusals"}),
@@ -80,7 +80,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "server.health": _BASE | {"relay.hub", "quantities"},
     "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store"},
     "sentinel": _BASE
-    | {"messages", "dialling", "links.uplink"}
+    | {"messages", "dialling", "links.uplink", "quantities"}
     | {"sentinel.capture", "sentinel.sources", "sentinel.spool"},
     "sentinel.sources": frozenset({"errors", "sentinel.capture"}),
     "sentinel.capture": _BASE | {"fmp4"},

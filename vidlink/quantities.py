@@ -37,6 +37,17 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def repeated(withheld: int, what: str = "") -> str:
+    """The end of a line of the log that stands for others too: empty where it stands for none.
+
+    ``(59 times more since this was last said)``, or of `what`: ``(3 others neither ...)``.
+    """
+    if not withheld:
+        return ""
+    told = what or ("time more" if withheld == 1 else "times more")
+    return f" ({withheld:,} {told} since this was last said)"
+
+
 def figure(number: float) -> str:
     """A number as it may be typed again: ``1048576``, ``0.2``; never with an exponent."""
     whole = int(number)

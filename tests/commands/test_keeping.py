@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
-from tests.server.api.histories import BASE, DESK, GATE, HistoryCase
+from tests.server.api.histories import BASE, DESK, GATE, NOW_US, HistoryCase
 from vidlink.client import History
 from vidlink.client.requests import ANSWER_SECONDS
 from vidlink.commands import delete, hold, ls, receipts, retention
@@ -96,6 +96,19 @@ class KeepingCommandTests(HistoryCase):
         done = self.delete(GATE.sentinel_id, "--before", "2000-01-01")
         self.assertEqual(self.successResultOf(done), 0)
         self.assertIn("nothing", self.lines[-1])
+
+    def test_wrong_clock(self) -> None:
+        """What ended when the server's clock was wrong is as old as the server says, not as its
+        end does."""
+        spare = self.spare()
+        self.store._kept[spare].age_from_us = NOW_US
+        done = self.delete(GATE.sentinel_id, "--before", "2024-01-01T00:30:00Z", "--yes")
+        self.assertEqual(self.successResultOf(done), 0)
+        self.assertEqual(self.store._deleted, set())
+        self.store._kept[spare].age_from_us = None
+        self.delete(GATE.sentinel_id, "--before", "2024-01-01T00:30:00Z")
+        self.assertEqual(self.store._deleted, {spare})
+        self.assertIn("1 session of before 2024-01-01 ", self.questions[0])
 
     def test_not_answered(self) -> None:
         """When no answer comes, because a session is large, what is said is what is known: it is

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 import vidlink
-from vidlink import quantities
 from vidlink.commands import ls, words
 from vidlink.errors import UserMistake
 from vidlink.model import Cause, Gap, SentinelState, SkipReason
@@ -63,16 +62,8 @@ class WordsTests(SynchronousTestCase):
             [words.age(s) for s in (-1, 0.44, 12.4, 185)], ["0.0 s", "0.4 s", "12 s", "3 min 5 s"]
         )
         self.assertEqual(
-            [quantities.length(s) for s in (7_800, 356_400)], ["2 h 10 min", "4 d 3 h"]
-        )
-        self.assertEqual(
-            [quantities.size(n) for n in (0, 999, 1_500, 999_600, 123_456_789)],
-            ["0 B", "999 B", "1.5 kB", "1.0 MB", "123 MB"],
-        )
-        self.assertEqual(
             [words.rate(n) for n in (None, 5_000, 200, 2_500)], ["-", "5", "0.2", "2.5"]
         )
-        self.assertEqual([quantities.count(n, "gap") for n in (1, 2_000)], ["1 gap", "2,000 gaps"])
 
     def test_moments(self) -> None:
         """Times are shown by this machine's zone, with the offset, and in names by UTC."""

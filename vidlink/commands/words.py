@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from vidlink.errors import UserMistake
-from vidlink.model import TIME_LIMIT_US, Cause, Gap, SkipReason
+from vidlink.model import TIME_LIMIT_US, Cause, Gap, Receipt, SessionRecord, SkipReason
 from vidlink.quantities import count, length
 from vidlink.wire.kinds import UNSPEAKABLE
 
@@ -60,6 +60,13 @@ def moment(time_us: int | None) -> str:
         return (_EPOCH + time_us * _MICROSECOND).astimezone().isoformat(" ", "seconds")
     except (OverflowError, ValueError):
         return f"{time_us} us"
+
+
+def begun_us(one: SessionRecord | Receipt) -> int:
+    """The time that is shown as that of a session: its first picture's, or else its own."""
+    if one.start_time_us is not None:
+        return one.start_time_us
+    return one.started_time_us if isinstance(one, Receipt) else one.session.started_time_us
 
 
 def shown(text: str) -> str:

@@ -187,6 +187,12 @@ _SUMMARY = (
     ("height", "session.height", COUNT, "Pixels."),
     ("timescale", "session.timescale", TIMESCALE, "Ticks a second of its media time."),
     *_HOLD,
+    (
+        "ageTime",
+        "age_from_us",
+        unless_absent(TIME_OR_NULL, None),
+        "From when its age counts, where the clock that gave `endedTime` was wrong.",
+    ),
 )
 #: The initialization segment is elsewhere in the HTTP interface, and the track's number in it.
 _IN_SESSION: dict[str, Any] = {

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from vidlink.errors import IdInUse, NoResources, VidlinkError
 from vidlink.interfaces import IFollower, IPublisher
 from vidlink.model import Registration, SentinelStatus
+from vidlink.quantities import repeated
 from vidlink.relay.alarms import Alarms
 from vidlink.relay.buffer import Budget, Buffer
 from vidlink.relay.roster import Roster
@@ -139,10 +140,9 @@ class Hub:
         withheld = self.alarms.sound(sentinel_id, error)
         if withheld is not None:
             self._log.warn(
-                "two machines use the id {sentinel}: the second one is refused"
-                " ({withheld} times more since this was last said)",
+                "two machines use the id {sentinel}: the second one is refused{since}",
                 sentinel=sentinel_id,
-                withheld=withheld,
+                since=repeated(withheld),
             )
             self._stir()
         return error

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from vidlink.errors import VidlinkError
 from vidlink.model import MAX_RANGES, Ranges, SessionState
+from vidlink.quantities import count, repeated
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.index.catalog import Catalog
@@ -60,14 +61,17 @@ class TailLookup:
 
         return self._run_in_pool(look_up).addErrback(unknown)
 
-    def _say(self, sentinel_id: str, count: int, failure: Any) -> None:
+    def _say(self, sentinel_id: str, tails: int, failure: Any) -> None:
         now = self._seconds()
         if now - self._told_seconds < QUIET_SECONDS:
             self._withheld += 1
             return
-        text = "{sentinel} is asked for nothing of {count} earlier sessions: {reason}"
-        text += " ({withheld} others neither, since this was last said)"
-        what: Any = {"sentinel": sentinel_id, "count": count, "withheld": self._withheld}
+        text = "{sentinel} is asked for nothing of {sessions}: {reason}{since}"
+        what: Any = {
+            "sentinel": sentinel_id,
+            "sessions": count(tails, "earlier session"),
+            "since": repeated(self._withheld, "others neither"),
+        }
         self._told_seconds, self._withheld = now, 0
         if failure.check(VidlinkError):
             self._log.error(text, reason=failure.value, **what)
