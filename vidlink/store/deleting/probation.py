@@ -45,24 +45,37 @@ class Probation:
         self.is_over = policy.is_off or policy.is_rehearsal
         self.is_over = self.is_over or read_policy(path, disk) == self._policy
 
-    def waits(self, due: Callable[[int], Sequence[Due]], totals: Totals) -> Waiting | None:
-        """The wait that is left; None, from then on too, if the policy may delete.
+    def waiting(
+        self, due: Callable[[int], Sequence[Due]], totals: Callable[[], Totals]
+    ) -> list[Waiting]:
+        """The wait that is left; empty, from then on too, if the policy may delete.
 
         `due` gives the first sessions that would go, so many at most.
         """
         now = self._monotonic()
         if self._end_seconds is None:
-            most = totals.sessions // SHARE + 1
-            found = due(most)
-            octets = sum(one.candidate.size_bytes for one in found)
-            if len(found) < most and octets * SHARE <= totals.bytes:
+            if not self._is_much(due, totals()):
                 self._end()
-                return None
+                return []
             self._end_seconds = now + WAIT_SECONDS
+        left = self._end_seconds - now
+        if left <= 0:
+            self._end()
+            return []
+        text = f"the policy is new, and would delete more than a tenth of all recordings; {STOP}"
+        return [Waiting(WaitReason.POLICY, text, left)]
+
+    def _is_much(self, due: Callable[[int], Sequence[Due]], totals: Totals) -> bool:
+        """Tell whether the policy would delete much at once, and say so."""
+        most = totals.sessions // SHARE + 1
+        found = due(most)
+        octets = sum(one.candidate.size_bytes for one in found)
+        is_much = len(found) >= most or octets * SHARE > totals.bytes
+        if is_much:
             self._log.warn(
                 "the policy is new here, and would delete more than a tenth of what is recorded "
-                "({sessions} or more of {all_sessions}, {octets} of {all_octets}): nothing is "
-                "deleted by it for {wait}; {stop}",
+                "({sessions} or more of {all_sessions}, {octets} or more of {all_octets}): nothing "
+                "is deleted by it for {wait}; {stop}",
                 sessions=len(found),
                 all_sessions=count(totals.sessions, "session"),
                 octets=size(octets),
@@ -70,12 +83,7 @@ class Probation:
                 wait=length(WAIT_SECONDS),
                 stop=STOP,
             )
-        left = self._end_seconds - now
-        if left <= 0:
-            self._end()
-            return None
-        text = f"the policy is new, and would delete more than a tenth of all recordings; {STOP}"
-        return Waiting(WaitReason.POLICY, text, left)
+        return is_much
 
     def _end(self) -> None:
         """Let the policy be in force, and known to be at the next start."""

@@ -300,18 +300,19 @@ class Remover:
             self._remove(Removal(*ids, reason=one.reason, by=POLICY))
         if self._going:
             self._due_seconds = now
-        self._say_whether_stuck(is_short and not self._going)
+        self._say_whether_stuck(is_short and not self._going and self._probation.is_over)
 
     def _has_to_wait(self, free_bytes: int, is_full: bool) -> bool:
         """Tell whether the policy is new and may not delete yet; say for what else is waited."""
+
+        def due(most: int) -> list[Due]:
+            return self._due(free_bytes, is_full, most)
+
         waiting: list[Waiting] = []
         try:
             if not self._probation.is_over:
-                trial = self._probation.waits(
-                    lambda most: self._due(free_bytes, is_full, most), totals(self._catalog)
-                )
-                waiting += [] if trial is None else [trial]
-            waiting += self._watch.waiting(candidates(self._catalog, MOST_LOOKED_AT))
+                waiting += self._probation.waiting(due, lambda: totals(self._catalog))
+            waiting += self._watch.waiting(lambda: candidates(self._catalog, MOST_LOOKED_AT))
         except StoreError as error:
             self._complain(str(error))
         self._removals.waiting = tuple(waiting)

@@ -5,7 +5,7 @@ Which time is trusted is decided in `sequences.trusted`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from twisted.logger import Logger
 
@@ -61,7 +61,7 @@ class ClockWatch:
                 self._log.warn("{path} cannot be written: {why}", path=self._path, why=complaint)
         self._complaint = complaint
 
-    def waiting(self, candidates: Iterable[Candidate]) -> list[Waiting]:
+    def waiting(self, candidates: Callable[[], Iterable[Candidate]]) -> list[Waiting]:
         """The wait of what would be too old if the clock were right; empty if nothing would.
 
         Where the clock must be wrong, there is no end to it.
@@ -76,7 +76,7 @@ class ClockWatch:
         kept = sum(
             not is_too_old(self._policy, one, trusted_us)
             and is_too_old(self._policy, one, trusted_us + doubt.ahead_us)
-            for one in candidates
+            for one in candidates()
         )
         if not kept:
             return []
