@@ -200,8 +200,8 @@ def pages(store: RecordingStore, count: int) -> None:
     middle_us = EPOCH_US + count // 2 * 60_000_000
     for name, fields in (
         ("first", {}),
-        ("middle", {"after": f"{middle_us}.benchmark-{count // 2:08d}"}),
-        ("last", {"after": f"{EPOCH_US + 100 * 60_000_000}.benchmark-00000100"}),
+        ("middle", {"after": f"s{middle_us}.benchmark-{count // 2:08d}"}),
+        ("last", {"after": f"s{EPOCH_US + 100 * 60_000_000}.benchmark-00000100"}),
         ("a rare group", {"group": "rare"}),
         ("a sentinel", {"sentinel": "desk-7"}),
         ("100 minutes", {"from": str(middle_us), "to": str(middle_us + 6_000_000_000)}),

@@ -97,7 +97,7 @@ def a_session(number: int) -> Session:
 def an_arrival(session: Session, sequence: int, frame: bytes, keyframe: bool) -> Arrival:
     """A segment of one frame."""
     media_time = sequence * TIMESCALE // 5
-    start_us = EPOCH_US + sequence * FRAME_US
+    start_us = session.started_time_us + sequence * FRAME_US
     data = write_fragment(
         sequence=sequence,
         decode_time=media_time,

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator, Mapping
 
 _BASE = frozenset({"model", "errors", "interfaces"})
-_PUT_TOGETHER = frozenset({"options", "plugins", "daemon"})
+_PUT_TOGETHER = frozenset({"options", "plugins", "daemon", "quantities"})
 _LINKS = frozenset({"links", "links.ingest", "links.uplink", "links.watch"})
 # Writing, deleting, reading and starting stand on these three and hand over through the fourth.
 _GROUNDS = frozenset({"store.files", "store.sequences", "store.handover", "store.index", "disk"})
@@ -40,9 +40,10 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "messages": frozenset({"model"}),
     "interfaces": frozenset({"model", "errors", "messages"}),
     "bucket": frozenset(),
+    "quantities": frozenset({"model"}),
     "timer": frozenset(),
     "daemon": frozenset(),
-    "options": frozenset({"errors"}),
+    "options": frozenset({"errors", "quantities"}),
     "plugins": frozenset({"errors", "interfaces"}),
     # Server and Sentinel both keep media through power cuts, by the same careful calls.
     "disk": frozenset({"model"}),
@@ -53,13 +54,13 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "wire": _BASE | {"messages"},
     # The objects that a server answers with, for whoever writes, reads or describes them.
     "httpjson": frozenset({"model", "wire.kinds", "wire.schema"}),
-    "relay": _BASE | {"bucket"},
+    "relay": _BASE | {"bucket", "quantities"},
     "links": frozenset({"errors", "bucket"}),
     "links.ingest": _BASE | {"messages", "bucket", "fmp4", "wire.bounds", "links", "relay"},
     "links.uplink": _BASE | {"messages", "bucket", "timer", "fmp4", "wire.bounds"},
     # What all formats have in common; a format itself is for the taps to choose.
     "links.watch": _BASE | {"messages", "links", "relay", "wire.framing"},
-    "store": _BASE | _STORE,
+    "store": _BASE | _STORE | {"quantities"},
     "store.files": _BASE | {"fmp4", "disk"},
     "store.sequences": _BASE,
     "store.handover": _BASE | {"store.sequences"},
@@ -67,9 +68,9 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.starting": _BASE | _GROUNDS,
     "store.queue": _BASE | {"store.handover", "store.sequences"},
     "store.writing": _BASE | _GROUNDS,
-    "store.deleting": _BASE | _GROUNDS | {"store.queue"},
+    "store.deleting": _BASE | _GROUNDS | {"store.queue", "quantities"},
     "store.film": _BASE | {"store.files", "store.sequences", "store.handover", "fmp4", "disk"},
-    "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film"},
+    "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film", "quantities"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
     "server": frozenset({"errors", "options", "relay.hub", "server.sockets", "server.health"}),
     "server.port": frozenset({"errors", "timer", "server.api.answers", "server.api.refusals"}),
@@ -78,10 +79,10 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "server.sockets": _BASE
     | {"messages", "timer", "wire.bounds", "wire.framing"}
     | {"links.ingest", "links.watch", "relay.hub"},
-    "server.health": _BASE | {"relay.hub"},
+    "server.health": _BASE | {"relay.hub", "quantities"},
     "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store"},
     "sentinel": _BASE
-    | {"messages", "dialling", "links.uplink"}
+    | {"messages", "dialling", "links.uplink", "quantities"}
     | {"sentinel.capture", "sentinel.sources", "sentinel.spool"},
     "sentinel.sources": frozenset({"errors", "sentinel.capture"}),
     "sentinel.capture": _BASE | {"fmp4"},
@@ -94,6 +95,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     | _PUT_TOGETHER
     | {
         "messages",
+        "quantities",
         "wire",
         "httpjson",
         "client",

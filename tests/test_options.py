@@ -50,6 +50,30 @@ class OptionsTests(SynchronousTestCase):
             self.assertIn(f"--{name} takes a number from ", line)
             self.assertIn(repr(value), line)
 
+    def test_bounds(self) -> None:
+        """Bounds are named as they may be typed, without an exponent."""
+        line = self.complaint(ServerOptions(), "--queue-bytes", "x")
+        self.assertIn("from 1048576 to 17592186044416, not 'x'", line)
+        line = self.complaint(SentinelOptions(), "--id", "a", "--fps", "9")
+        self.assertIn("from 0.2 to 5, not '9'", line)
+
+    def test_keeping_nothing(self) -> None:
+        """A bound of nothing would delete everything at once; it is refused, and the line says how
+        to keep recordings for ever."""
+        for name, value in (
+            ("retain-days", "0"),
+            ("retain-days", "0.0"),
+            ("retain-days", "-0"),
+            ("retain-days", "1e-12"),
+            ("retain-bytes", "0"),
+        ):
+            for besides in ([], ["--retain-dry-run"]):
+                line = self.complaint(ServerOptions(), f"--{name}", value, *besides)
+                self.assertIn(f"to keep them for ever, leave --{name} out", line)
+        options = ServerOptions()
+        options.parseOptions(["--min-free-bytes", "0"])
+        self.assertEqual(policy_of(options).min_free_bytes, 0)
+
     def test_unknown(self) -> None:
         """An option that does not exist is named, with a hint where the others are."""
         for options in (ServerOptions(), SentinelOptions(), DemoOptions(), VidlinkOptions()):

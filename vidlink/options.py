@@ -13,6 +13,7 @@ from twisted.python import usage
 
 import vidlink
 from vidlink.errors import UserMistake, VidlinkError
+from vidlink.quantities import figure
 
 
 class CannotStart(SystemExit, Exception):
@@ -58,7 +59,8 @@ class OneLineOptions(usage.Options):
         except ValueError:
             value = None
         if value is None or not low <= value <= high:
-            raise UserMistake(f"--{name} takes a number from {low:g} to {high:g}, not {text!r}")
+            ends = f"{figure(low)} to {figure(high)}"
+            raise UserMistake(f"--{name} takes a number from {ends}, not {text!r}")
         self[name] = value
         return value
 

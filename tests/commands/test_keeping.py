@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
-from tests.server.api.histories import BASE, DESK, GATE, HistoryCase
+from tests.server.api.histories import BASE, DESK, GATE, NOW_US, HistoryCase
 from vidlink.client import History
 from vidlink.client.requests import ANSWER_SECONDS
 from vidlink.commands import delete, hold, ls, receipts, retention
@@ -96,6 +96,19 @@ class KeepingCommandTests(HistoryCase):
         done = self.delete(GATE.sentinel_id, "--before", "2000-01-01")
         self.assertEqual(self.successResultOf(done), 0)
         self.assertIn("nothing", self.lines[-1])
+
+    def test_wrong_clock(self) -> None:
+        """What ended when the server's clock was wrong is as old as the server says, not as its
+        end does."""
+        spare = self.spare()
+        self.store._kept[spare].age_from_us = NOW_US
+        done = self.delete(GATE.sentinel_id, "--before", "2024-01-01T00:30:00Z", "--yes")
+        self.assertEqual(self.successResultOf(done), 0)
+        self.assertEqual(self.store._deleted, set())
+        self.store._kept[spare].age_from_us = None
+        self.delete(GATE.sentinel_id, "--before", "2024-01-01T00:30:00Z")
+        self.assertEqual(self.store._deleted, {spare})
+        self.assertIn("1 session of before 2024-01-01 ", self.questions[0])
 
     def test_not_answered(self) -> None:
         """When no answer comes, because a session is large, what is said is what is known: it is
@@ -192,6 +205,7 @@ class KeepingCommandTests(HistoryCase):
         lines = self.run_(retention, "show")
         self.assertIn("kept for 11 d 13 h, up to 4.0 kB, as long as the disk has 100 MB", lines[0])
         self.assertIn("2 sessions", lines[1])
-        self.assertIn("too much", lines[3])
+        self.assertEqual(lines[2], "the policy is new; that is done in 8 min 38 s")
+        self.assertIn("too much", lines[4])
         said = self.get_json("/api/v1/retention")["due"]
         self.assertEqual([json.loads(line) for line in self.run_(retention, "show", "-j")], said)

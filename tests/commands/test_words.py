@@ -36,6 +36,10 @@ def by_word(told: Mapping[Any, str]) -> dict[str, str]:
     return {one.value: text for one, text in told.items()}
 
 
+#: With and without summer time, of whole hours and not, and one that was changed by a day.
+ZONES = ("UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia", "CEST-2")
+
+
 class WordsTests(SynchronousTestCase):
     """Numbers and times."""
 
@@ -57,19 +61,13 @@ class WordsTests(SynchronousTestCase):
         self.assertEqual(
             [words.age(s) for s in (-1, 0.44, 12.4, 185)], ["0.0 s", "0.4 s", "12 s", "3 min 5 s"]
         )
-        self.assertEqual([words.length(s) for s in (7_800, 356_400)], ["2 h 10 min", "4 d 3 h"])
-        self.assertEqual(
-            [words.size(n) for n in (0, 999, 1_500, 999_600, 123_456_789)],
-            ["0 B", "999 B", "1.5 kB", "1.0 MB", "123 MB"],
-        )
         self.assertEqual(
             [words.rate(n) for n in (None, 5_000, 200, 2_500)], ["-", "5", "0.2", "2.5"]
         )
-        self.assertEqual([words.count(n, "gap") for n in (1, 2_000)], ["1 gap", "2,000 gaps"])
 
     def test_moments(self) -> None:
-        """Times are shown by this machine's zone, and in names by UTC."""
-        self.assertEqual(words.moment(NOON_US), "2026-07-01 14:00:00")
+        """Times are shown by this machine's zone, with the offset, and in names by UTC."""
+        self.assertEqual(words.moment(NOON_US), "2026-07-01 14:00:00+02:00")
         self.assertEqual(words.moment(None), "-")
         self.assertEqual(stamp(NOON_US), "20260701T120000Z")
         for far_us in (2**62, -(2**62)):
@@ -88,6 +86,52 @@ class WordsTests(SynchronousTestCase):
         day_us = NOON_US - 14 * 3_600_000_000
         self.assertEqual(words.read_moment("2026-07-01", "--from"), day_us)
 
+    @given(st.integers(0, 2**52), st.sampled_from(ZONES))
+    def test_said_and_read(self, time_us: int, zone: str) -> None:
+        """What is shown is read as the same second, in any zone, in the hour that comes twice
+        too."""
+        self.zone(zone)
+        shown = words.moment(time_us)
+        self.assertEqual(words.read_moment(shown, "--to"), time_us - time_us % 1_000_000, shown)
+
+    def test_hour_that_comes_twice(self) -> None:
+        """A local time that comes twice is asked about, with both possibilities; each of them is
+        taken as it stands, and they are an hour apart."""
+        self.zone("Europe/Berlin")
+        with self.assertRaises(UserMistake) as refused:
+            words.read_moment("2026-10-25 02:30", "--from")
+        said = str(refused.exception)
+        self.assertIn("--from: by this machine's clock 2026-10-25 02:30 comes twice", said)
+        first, second = re.findall(r"2026-10-25 02:30:00[+]0[12]:00", said)
+        apart = words.read_moment(second, "--from") - words.read_moment(first, "--from")
+        self.assertEqual((first[-6:], second[-6:], apart), ("+02:00", "+01:00", 3_600_000_000))
+        for text in ("2026-10-25 01:59:59", "2026-10-25 03:00", "2026-10-25T02:30Z"):
+            words.read_moment(text, "--from")
+
+    def test_hour_that_never_comes(self) -> None:
+        """A local time that never comes is asked about as well: an hour sooner, or an hour
+        later."""
+        self.zone("Europe/Berlin")
+        with self.assertRaises(UserMistake) as refused:
+            words.read_moment("2026-03-29 02:30", "--to")
+        said = str(refused.exception)
+        self.assertIn("2026-03-29 02:30 never comes", said)
+        self.assertIn("say 2026-03-29 01:30:00+01:00 or 2026-03-29 03:30:00+02:00", said)
+        # Half an hour, at two in the morning, on the other side of the world.
+        self.zone("Australia/Lord_Howe")
+        with self.assertRaisesRegex(UserMistake, "never comes"):
+            words.read_moment("2026-10-04T02:15", "--to")
+
+    def test_days_without_their_midnight(self) -> None:
+        """A day begins with its first moment, whatever clocks do at midnight."""
+        for zone, day, first in (
+            ("Africa/Cairo", "2026-04-24", "2026-04-24 01:00:00+03:00"),
+            ("America/Havana", "2026-11-01", "2026-11-01 00:00:00-04:00"),
+            ("Europe/Berlin", "2026-10-25", "2026-10-25 00:00:00+02:00"),
+        ):
+            self.zone(zone)
+            self.assertEqual(words.moment(words.read_moment(day, "--from")), first)
+
     @given(st.text())
     def test_any_text(self, text: str) -> None:
         """Anything else is a mistake that names the option."""
@@ -101,17 +145,17 @@ class WordsTests(SynchronousTestCase):
         gap = Gap(7, 9, Cause.DISK_FULL, NOON_US, NOON_US + 600_000, "device full")
         self.assertEqual(
             words.gap_words(gap),
-            "segments 7 to 9 are missing, 2026-07-01 14:00:00 for 0.6 s: "
+            "segments 7 to 9 are missing, 2026-07-01 14:00:00+02:00 for 0.6 s: "
             "the disk was full (device full)",
         )
         self.assertIn("segment 7 is missing", words.gap_words(Gap(7, 7, Cause.MISSING)))
         self.assertEqual(
             words.gap_words(Gap(None, None, Cause.SERVER_STOPPED, NOON_US)),
-            "cut short, 2026-07-01 14:00:00: the server stopped",
+            "cut short, 2026-07-01 14:00:00+02:00: the server stopped",
         )
         self.assertEqual(
             words.gap_words(Gap(None, None, Cause.UNDELIVERED, NOON_US, NOON_US + 9_000_000)),
-            "nothing is recorded, 2026-07-01 14:00:00 for 9.0 s: it never arrived",
+            "nothing is recorded, 2026-07-01 14:00:00+02:00 for 9.0 s: it never arrived",
         )
 
     def test_all_gaps(self) -> None:

@@ -783,6 +783,32 @@ class StoreContract(StoreCase):
         live, ended = SessionState.LIVE, SessionState.ENDED
         self.assertEqual(states, [live, live, ended, ended])
 
+    def test_order_is_that_of_the_times_shown(self) -> None:
+        """Sessions stand where their first picture was captured, not where the server heard of
+        them: one that comes a day late is in its place, and no page leaves one out."""
+        starts = {0: 50, 1: 20, 2: 40, 3: 10, 4: 30}
+        for number, minutes in starts.items():
+            session = self.begin(a_session(number))
+            arrival = an_arrival(session, 0)
+            start_us = EPOCH_US + minutes * 60_000_000
+            shown = replace(arrival, segment=replace(arrival.segment, start_time_us=start_us))
+            self.store.ledger.append(session.session_id, shown)
+            if number < 3:
+                self.store.ledger.end(session.session_id, "over", EPOCH_US)
+                self.settle()
+        wanted = sorted(starts, key=lambda number: starts[number], reverse=True)
+        self.assertEqual(self.found(), wanted)
+        records = self.sessions().sessions
+        times = [record.start_time_us for record in records]
+        self.assertEqual(times, sorted(times, reverse=True))
+        paged, after = [], None
+        while True:
+            page = self.sessions(limit=2, after=after)
+            paged += [int(record.session.session_id[-8:]) for record in page.sessions]
+            if (after := page.next) is None:
+                break
+        self.assertEqual(paged, wanted)
+
     def test_sessions_by_filter(self) -> None:
         """Sessions are found by Sentinel, by group, and by overlapping a time."""
         self.several()

@@ -30,6 +30,7 @@ from vidlink.model import (
     SessionQuery,
     SessionRecord,
     Totals,
+    Waiting,
 )
 from vidlink.store.deleting.policy import what_goes
 from vidlink.store.deleting.receipt import describe
@@ -56,13 +57,15 @@ class MemoryKeeping:
         self._kept: dict[str, Kept] = {}
         self._deleted: set[str] = set()
         self._receipts: list[Receipt] = []
+        #: What waits, for a test to set.
+        self.waiting: tuple[Waiting, ...] = ()
 
     # IArchive
 
     def sentinels(self) -> Deferred[tuple[Any, ...]]:
         """Every Sentinel ever recorded, with the newest time recorded of it."""
         newest: dict[str, tuple[Registration, int | None]] = {}
-        for kept in sorted(self._kept.values(), key=lambda one: page_key(one.session)):
+        for kept in sorted(self._kept.values(), key=lambda one: one.session.started_time_us):
             one = kept.session
             ends = [segment_end_us(a.segment) for a in kept.arrivals.values()]
             _, before = newest.get(one.sentinel_id, (None, None))
@@ -84,12 +87,12 @@ class MemoryKeeping:
             (
                 record
                 for record in records
-                if matches(query, record) and (place is None or page_key(record.session) < place)
+                if matches(query, record) and (place is None or page_key(record) < place)
             ),
-            key=lambda record: page_key(record.session),
+            key=page_key,
             reverse=True,
         )
-        more = write_token(found[limit - 1].session) if len(found) > limit else None
+        more = write_token(found[limit - 1]) if len(found) > limit else None
         return succeed(SessionPage(tuple(found[:limit]), more))
 
     def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
@@ -193,4 +196,6 @@ class MemoryKeeping:
         )
         totals = Totals(len(candidates), total, len(held), sum(held))
         shown = due[: clamp_limit(limit)]
-        return succeed(Retention(self._policy, totals, FREE_BYTES, shown, len(due) > len(shown)))
+        is_more = len(due) > len(shown)
+        found = Retention(self._policy, totals, FREE_BYTES, shown, is_more, self.waiting)
+        return succeed(found)

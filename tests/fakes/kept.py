@@ -70,6 +70,8 @@ class Kept:
     #: What came late and found no room.
     refused: set[int] = field(default_factory=set)
     hold: Hold | None = None
+    #: From when its age counts, for a test to set.
+    age_from_us: int | None = None
 
     def reopen(self, session: Session, durable: Callable[[int], None], now_us: int) -> None:
         """Open it again, for the same Sentinel and init."""
@@ -162,6 +164,7 @@ class Kept:
             spans=spans if has_details else (),
             gaps=explain(spans, self.gaps, life) if has_details else (),
             hold=self.hold,
+            age_from_us=self.age_from_us,
         )
 
     def page(self, now_us: int, query: SegmentQuery) -> SegmentPage:

@@ -64,6 +64,18 @@ class TableTests(SynchronousTestCase):
         for table, value in values:
             self.assertEqual(table.load(table.dump(value)), value)
 
+    def test_waiting(self) -> None:
+        """What waits is read as it was written, in whole seconds; a server that is too old to say
+        so has nothing that waits."""
+        waiting = model.Waiting(model.WaitReason.CLOCK, "the clock is wrong", None)
+        value = replace(RETENTION, waiting=(waiting, replace(waiting, seconds=7)))
+        plain = objects.RETENTION.dump(value)
+        self.assertEqual(objects.RETENTION.load(plain), value)
+        del plain["waiting"]
+        self.assertEqual(objects.RETENTION.load(plain), RETENTION)
+        plain = objects.RETENTION.dump(replace(value, waiting=(replace(waiting, seconds=0.2),)))
+        self.assertEqual(plain["waiting"][0]["seconds"], 1)
+
     def test_units(self) -> None:
         """Ages are written in whole seconds, rates in frames a second."""
         self.assertEqual(objects.RETENTION.dump(RETENTION)["retainSeconds"], 90)

@@ -22,7 +22,11 @@ def at_once(work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
 
 
 class Rig:
-    """The store in `path`, opened, with clocks that a test sets."""
+    """The store in `path`, opened, with clocks that a test sets.
+
+    `now_us` is time that passes, by both clocks; `leapt_us` is by how much the wall clock is
+    ahead of it; `clock` moves the monotonic one alone.
+    """
 
     def __init__(
         self,
@@ -30,20 +34,23 @@ class Rig:
         *,
         disk: FaultyDisk | None = None,
         wall_clock_us: Callable[[], int] | None = None,
+        now_us: int = EPOCH_US,
+        leapt_us: int = 0,
         **options: Any,
     ) -> None:
         self.path = path
         self.clock = Clock()
-        self.now_us = EPOCH_US
+        self.now_us = now_us
+        self.leapt_us = leapt_us
         self.disk = FaultyDisk() if disk is None else disk
-        self._wall_clock_us = wall_clock_us or (lambda: self.now_us)
+        self._wall_clock_us = wall_clock_us or (lambda: self.now_us + self.leapt_us)
         self._options = options
         self.store = self._make()
 
     def _make(self) -> RecordingStore:
         store = RecordingStore(
             self.path,
-            monotonic=self.clock.seconds,
+            monotonic=self.seconds,
             wall_clock_us=self._wall_clock_us,
             call_in_reactor=lambda work, *arguments: work(*arguments),
             disk=self.disk,
@@ -52,6 +59,11 @@ class Rig:
         )
         store.open()
         return store
+
+    def seconds(self) -> float:
+        """The monotonic clock."""
+        passed_us = self._wall_clock_us() - self.leapt_us - EPOCH_US
+        return self.clock.seconds() + max(0, passed_us) / 1_000_000
 
     def settle(self) -> None:
         """Do rounds until there is nothing left to do, nor comes of what was reported."""

@@ -14,8 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
 from vidlink.commands.fsck import CANNOT, DAMAGED, INTERRUPTED, SOUND
+from vidlink.disk import Disk
 from vidlink.interfaces import LATE_LOAD
-from vidlink.model import Cause, Gap, Hold
+from vidlink.model import Cause, Gap, Hold, Seen
 from vidlink.store.deleting import reserve
 from vidlink.store.deleting.remover import LOOK_SECONDS, MOST_AT_ONCE
 from vidlink.store.deleting.remover import ROUND_SECONDS as REMOVER_SECONDS
@@ -28,6 +29,7 @@ from vidlink.store.files.layout import (
     read_session,
     write_session,
 )
+from vidlink.store.files.notes import write_seen
 from vidlink.store.files.pieces import PIECE_BYTES
 from vidlink.store.files.receipts import read_receipt, write_receipt
 from vidlink.store.fsck.findings import NOTES, FindingKind
@@ -111,12 +113,19 @@ class ReferenceTests(SynchronousTestCase):
 
     def test_receipt(self) -> None:
         """The receipt on the page is one that is written, and `hold` is written as it says."""
-        line = example("json", 2).encode("ascii")
+        line = example("json", 3).encode("ascii")
         self.assertEqual(write_receipt(read_receipt(line)), line)
         file = replace(describe(a_session()), hold=Hold("an appeal", EPOCH_US + 3_600_000_000))
         hold = json.loads(write_session(file))["hold"]
         self.assertIn(f'"hold": {json.dumps(hold)}', PAGE)
         self.assertEqual(read_session(write_session(file)), file)
+
+    def test_clock(self) -> None:
+        """The time that is kept is written as on the page."""
+        path = self.mktemp()
+        write_seen(path, Seen(1704070800000000, 1704070800000000), Disk())
+        with open(path) as kept:
+            self.assertEqual(kept.read(), example("json", 2))
 
     def test_retention(self) -> None:
         """What the page says of deleting is what is done."""

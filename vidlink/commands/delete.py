@@ -10,7 +10,7 @@ from typing import ClassVar
 from vidlink.client import History
 from vidlink.commands.asking import AskingOptions
 from vidlink.commands.running import asking, complain
-from vidlink.commands.words import count, moment, read_moment, size
+from vidlink.commands.words import begun_us, moment, read_moment
 from vidlink.errors import (
     Answered,
     NotFound,
@@ -21,6 +21,7 @@ from vidlink.errors import (
     VidlinkError,
 )
 from vidlink.model import Receipt, SessionQuery, SessionRecord, SessionState
+from vidlink.quantities import count, size
 
 COMMAND = "vidlink delete"
 _PAGE = 1_000
@@ -70,7 +71,10 @@ async def delete_all(
     rehearse = bool(options["dry-run"])
     if not rehearse and not options["yes"]:
         total = size(sum(record.size_bytes for record in found))
-        if not agrees(f"delete {count(len(found), 'session')}, {total}, for good?"):
+        which = count(len(found), "session")
+        if options["before"] is not None:
+            which += f" of before {moment(options['before'])}"
+        if not agrees(f"delete {which}, {total}, for good?"):
             return 1
     status = 0
     for record in found:
@@ -114,15 +118,16 @@ async def _wanted(options: Options, history: History) -> list[SessionRecord]:
 
 
 def _is_over(record: SessionRecord, before_us: int) -> bool:
-    ended_us = record.ended_time_us
-    return record.state is not SessionState.LIVE and ended_us is not None and ended_us < before_us
+    # What ended under a clock that was wrong is as old as the server says, not as its end does.
+    age_us = record.ended_time_us if record.age_from_us is None else record.age_from_us
+    return record.state is not SessionState.LIVE and age_us is not None and age_us < before_us
 
 
 def receipt_line(receipt: Receipt) -> str:
     """A receipt, or a rehearsal, on one line."""
     what = "would delete" if receipt.number is None else f"receipt {receipt.number}: deleted"
     return (
-        f"{what} {receipt.session_id} of {receipt.sentinel_id}, {moment(receipt.started_time_us)}, "
+        f"{what} {receipt.session_id} of {receipt.sentinel_id}, {moment(begun_us(receipt))}, "
         f"{count(receipt.segment_count, 'segment')}, {size(receipt.size_bytes)}"
     )
 

@@ -19,9 +19,10 @@ from vidlink.commands.output import tell
 from vidlink.commands.plan import Job, Wish, plan
 from vidlink.commands.progress import Progress
 from vidlink.commands.running import run_with_history
-from vidlink.commands.words import age, count, gap_words, size
+from vidlink.commands.words import age, gap_words
 from vidlink.errors import Damaged, UserMistake, VidlinkError
 from vidlink.httpjson.objects import GAP
+from vidlink.quantities import count, size
 
 COMMAND = "vidlink export"
 #: Exit statuses, besides that of an interruption.

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 from vidlink.commands.asking import AnywhereOptions
 from vidlink.commands.output import tell
 from vidlink.commands.progress import Progress
-from vidlink.commands.words import count, length, shown, size
+from vidlink.commands.words import shown
 from vidlink.daemon import wall_clock_us
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake, VidlinkError
+from vidlink.quantities import count, length, size
 from vidlink.store.fsck.check import Check, Summary
 from vidlink.store.fsck.findings import Finding
 

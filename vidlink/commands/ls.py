@@ -12,7 +12,7 @@ from vidlink.client import History
 from vidlink.commands.asking import RangeOptions
 from vidlink.commands.running import asking
 from vidlink.commands.table import Row, put_table
-from vidlink.commands.words import age, gap_lines, length, missing_words, moment, rate, shown, size
+from vidlink.commands.words import age, begun_us, gap_lines, missing_words, moment, rate, shown
 from vidlink.errors import NotFound, UserMistake
 from vidlink.httpjson.objects import SENTINEL, SESSION
 from vidlink.model import (
@@ -23,6 +23,7 @@ from vidlink.model import (
     SessionRecord,
     SessionState,
 )
+from vidlink.quantities import length, size
 
 COMMAND = "vidlink ls"
 MAX_SESSIONS = 1_000_000
@@ -154,9 +155,7 @@ def sentinel_row(status: SentinelStatus, now_us: int) -> Row:
 
 def session_row(record: SessionRecord, now_us: int) -> Row:
     """One line of the list of sessions."""
-    begun = record.start_time_us
-    if begun is None:
-        begun = record.session.started_time_us
+    begun = begun_us(record)
     over = record.end_time_us
     return (
         record.session.sentinel_id,

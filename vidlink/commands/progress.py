@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from typing import TextIO
 
-from vidlink.commands.words import length, size
+from vidlink.quantities import length, size
 
 #: The shortest time between two drawings.
 TERMINAL_SECONDS = 0.1

@@ -11,9 +11,10 @@ from vidlink.commands.asking import AskingOptions
 from vidlink.commands.retention import REASONS
 from vidlink.commands.running import asking
 from vidlink.commands.table import Row, put_table
-from vidlink.commands.words import moment, shown, size
+from vidlink.commands.words import begun_us, moment, shown
 from vidlink.httpjson.objects import RECEIPT
 from vidlink.model import Receipt
+from vidlink.quantities import size
 
 COMMAND = "vidlink receipts"
 HEAD = ("RECEIPT", "DELETED", "SENTINEL", "SESSION", "BEGAN", "SEGMENTS", "SIZE", "WHY", "BY")
@@ -69,7 +70,7 @@ def _row(receipt: Receipt) -> Row:
         moment(receipt.deleted_time_us),
         receipt.sentinel_id,
         receipt.session_id,
-        moment(receipt.started_time_us),
+        moment(begun_us(receipt)),
         f"{receipt.segment_count:,}",
         size(receipt.size_bytes),
         REASONS[receipt.reason],

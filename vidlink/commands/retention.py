@@ -10,9 +10,10 @@ from vidlink.client import History
 from vidlink.commands.asking import AskingOptions
 from vidlink.commands.running import asking
 from vidlink.commands.table import put_table
-from vidlink.commands.words import count, length, moment, size
+from vidlink.commands.words import moment
 from vidlink.httpjson.objects import DUE
 from vidlink.model import DeletionReason, Retention
+from vidlink.quantities import bounds, count, size, waiting_words
 
 COMMAND = "vidlink retention"
 HEAD = ("SENTINEL", "SESSION", "ENDED", "SIZE", "WHY")
@@ -73,22 +74,14 @@ async def show(options: Options, history: History, put: Callable[[str], None]) -
 
 
 def policy_lines(found: Retention) -> list[str]:
-    """The policy and what there is, in sentences."""
+    """The policy, what there is, and what waits, in sentences."""
     policy, totals = found.policy, found.totals
-    kept = [
-        f"for {length(policy.max_age_us / 1e6)}" if policy.max_age_us is not None else "",
-        f"up to {size(policy.max_bytes)}" if policy.max_bytes is not None else "",
-        f"as long as the disk has {size(policy.min_free_bytes)} left"
-        if policy.min_free_bytes is not None
-        else "",
-    ]
-    words = ", ".join(one for one in kept if one) or "for ever"
-    rehearsal = " (a rehearsal: nothing is deleted)" if policy.is_rehearsal else ""
     held = f", {totals.held_sessions:,} of them held" if totals.held_sessions else ""
     return [
-        f"recordings are kept {words}{rehearsal}",
+        f"recordings are kept {bounds(policy)}",
         f"there are {count(totals.sessions, 'session')}{held}, {size(totals.bytes)}; "
         f"the disk has {size(found.free_bytes)} left",
+        *(waiting_words(one) for one in found.waiting),
     ]
 
 

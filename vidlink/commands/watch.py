@@ -13,10 +13,11 @@ from vidlink.client import Lost, OtherPicture, Splice, follow, open_history
 from vidlink.commands.asking import AskingOptions
 from vidlink.commands.pipe import NobodyReads, Pipe
 from vidlink.commands.running import complain, run_in_reactor
-from vidlink.commands.words import SKIPPED, age, count, shown
+from vidlink.commands.words import SKIPPED, age, shown
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.messages import ErrorMessage, SessionEnded, Skipped, StartFrom, Subscribed
 from vidlink.model import InitSegment, Segment, Tier
+from vidlink.quantities import count
 
 COMMAND = "vidlink watch"
 #: So much may wait for a player that is slow: the less, the sooner it is back at what is live.

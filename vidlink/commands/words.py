@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from vidlink.errors import UserMistake
-from vidlink.model import TIME_LIMIT_US, Cause, Gap, SkipReason
+from vidlink.model import TIME_LIMIT_US, Cause, Gap, Receipt, SessionRecord, SkipReason
+from vidlink.quantities import count, length
 from vidlink.wire.kinds import UNSPEAKABLE
 
 #: So many gaps of a session are told one by one.
 MOST_TOLD = 20
 
+#: ``2026-07-01``; in another form it is shorter.
+_DAY_LENGTH = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -42,48 +45,29 @@ def age(seconds: float) -> str:
     return f"{max(0.0, seconds):.1f} s" if seconds < 9.95 else length(seconds)
 
 
-def length(seconds: float) -> str:
-    """The time that something lasts: ``12 s``, ``3 min 5 s``, ``2 h 10 min``, ``4 d 3 h``."""
-    whole = max(0, round(seconds))
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
-    if not minutes:
-        return f"{whole} s"
-    if not hours:
-        return f"{minutes} min {whole % 60} s"
-    if not days:
-        return f"{hours} h {minutes % 60} min"
-    return f"{days} d {hours % 24} h"
-
-
-def size(size_bytes: float) -> str:
-    """Octets in units of 1,000: ``999 B``, ``1.5 MB``."""
-    value, unit = float(size_bytes), 0
-    units = ("B", "kB", "MB", "GB", "TB")
-    while value >= 999.5 and unit < len(units) - 1:
-        value /= 1000
-        unit += 1
-    digits = 0 if not unit or value >= 99.5 else 1
-    return f"{value:.{digits}f} {units[unit]}"
-
-
 def rate(framerate_mhz: int | None) -> str:
     """A frame rate in frames a second: ``5``, ``0.2``."""
     return "-" if framerate_mhz is None else f"{round(framerate_mhz / 1000, 2):g}"
 
 
-def count(number: int, noun: str) -> str:
-    """A number and its noun: ``1 gap``, ``3 gaps``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def moment(time_us: int | None) -> str:
-    """A time in this machine's zone: ``2026-07-01 09:30:05``."""
+    """A time in this machine's zone, with its offset: ``2026-07-01 09:30:05+02:00``.
+
+    It may be given to an option as it is: :func:`read_moment` reads what stands here.
+    """
     if time_us is None:
         return "-"
     try:
-        return (_EPOCH + time_us * _MICROSECOND).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return (_EPOCH + time_us * _MICROSECOND).astimezone().isoformat(" ", "seconds")
     except (OverflowError, ValueError):
         return f"{time_us} us"
+
+
+def begun_us(one: SessionRecord | Receipt) -> int:
+    """The time that is shown as that of a session: its first picture's, or else its own."""
+    if one.start_time_us is not None:
+        return one.start_time_us
+    return one.started_time_us if isinstance(one, Receipt) else one.session.started_time_us
 
 
 def shown(text: str) -> str:
@@ -141,15 +125,16 @@ def read_moment(text: str, option: str) -> int:
     An integer is such microseconds; ``2026-07-01T09:30:00Z`` or ``2026-07-01 09:30`` is a time,
     in this machine's zone if it names none; ``2026-07-01`` is its first moment.
 
-    :raises UserMistake: if it is none.
+    :raises UserMistake: if it is none, or by this machine's zone comes twice, or never.
     """
     if text.isascii() and text.isdigit() and len(text) > 8 and int(text) < TIME_LIMIT_US:
         return int(text)
     try:
         if "-" not in text:
             raise ValueError
-        # Without a zone, astimezone() takes it for one of here.
-        time_us = (datetime.fromisoformat(text).astimezone() - _EPOCH) // _MICROSECOND
+        named = datetime.fromisoformat(text)
+        named = _local(named, text, option) if named.tzinfo is None else named
+        time_us = (named - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         raise UserMistake(
             f"{option} takes a time such as 2026-07-01T09:30:00Z, or 2026-07-01 09:30 by this "
@@ -158,3 +143,21 @@ def read_moment(text: str, option: str) -> int:
     if time_us < 0:
         raise UserMistake(f"{option} takes a time since 1970, not {text!r}")
     return time_us
+
+
+def _local(named: datetime, text: str, option: str) -> datetime:
+    """A time by this machine's zone; of a day its first moment.
+
+    :raises UserMistake: if the clock is put back over it, so that it comes twice, or put on, so
+        that it never comes.
+    """
+    # A time that never comes is moved to one that does, by either of the offsets around it.
+    ways = sorted(named.replace(fold=fold).astimezone() for fold in (0, 1))
+    if ways[0] == ways[1]:
+        return ways[0]
+    comes = ways[0].replace(tzinfo=None) == named
+    if len(text) <= _DAY_LENGTH:
+        return ways[0] if comes else ways[1]
+    why = "comes twice, as clocks are put back" if comes else "never comes, as clocks are put on"
+    first, second = (way.isoformat(" ", "seconds") for way in ways)
+    raise UserMistake(f"{option}: by this machine's clock {text} {why}; say {first} or {second}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from math import ceil
 from operator import attrgetter
 from typing import Any
 
@@ -65,10 +66,10 @@ def many(kind: JsonKind) -> JsonKind:
     return JsonKind({"type": "array", "items": kind.schema}, load, dump)
 
 
-def absent_as(value: Any, kind: JsonKind) -> JsonKind:
-    """A value of `kind` that older servers do not give: then it is `value`."""
+def unless_absent(kind: JsonKind, default: Any) -> JsonKind:
+    """A value of `kind`, in an object of a server that may be older than the field: `default`."""
     return JsonKind(
-        kind.schema, lambda plain: value if plain is ABSENT else kind.load(plain), kind.dump
+        kind.schema, lambda plain: default if plain is ABSENT else kind.load(plain), kind.dump
     )
 
 
@@ -94,6 +95,8 @@ SECONDS = JsonKind(
     lambda plain: COUNT.load(plain) * _SECOND_US,
     lambda time_us: time_us // _SECOND_US,
 )
+#: Seconds that are left, rounded up; we keep them as they are.
+LEFT = JsonKind(COUNT.schema, COUNT.load, ceil)
 TIME_US = JsonKind(ref("Time"), schema.TIME_US.load)
 TIME_OR_NULL = or_null(TIME_US)
 SEQUENCE = JsonKind(ref("Sequence"), schema.SEQUENCE.load)

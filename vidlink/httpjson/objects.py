@@ -16,6 +16,7 @@ from vidlink.httpjson.kinds import (
     DURATION_MS,
     FLAG,
     FRAMERATE,
+    LEFT,
     RECEIPT_NUMBER,
     SECONDS,
     SENTINEL_ID,
@@ -28,9 +29,9 @@ from vidlink.httpjson.kinds import (
     TIME_US,
     TIMESCALE,
     JsonKind,
-    absent_as,
     many,
     or_null,
+    unless_absent,
     words,
 )
 from vidlink.httpjson.table import Table
@@ -186,6 +187,12 @@ _SUMMARY = (
     ("height", "session.height", COUNT, "Pixels."),
     ("timescale", "session.timescale", TIMESCALE, "Ticks a second of its media time."),
     *_HOLD,
+    (
+        "ageTime",
+        "age_from_us",
+        unless_absent(TIME_OR_NULL, None),
+        "From when its age counts, where the clock that gave `endedTime` was wrong.",
+    ),
 )
 #: The initialization segment is elsewhere in the HTTP interface, and the track's number in it.
 _IN_SESSION: dict[str, Any] = {
@@ -233,13 +240,13 @@ SEGMENT = Table(
     (
         "startTimeCorrected",
         "is_time_corrected",
-        absent_as(False, FLAG),
+        unless_absent(FLAG, False),
         "Its startTime follows from its mediaTime, as what its Sentinel said could not be.",
     ),
     (
         "misplaced",
         "is_misplaced",
-        absent_as(False, FLAG),
+        unless_absent(FLAG, False),
         "Its mediaTime is not between those of its neighbours; it is in no film.",
     ),
 )
@@ -308,6 +315,14 @@ DUE = Table(
     # What may go is over; the interface does not say in which state.
     candidate=partial(model.Candidate, state=model.SessionState.ENDED),
 )
+WAITING = Table(
+    "",
+    "Something that is not deleted yet.",
+    model.Waiting,
+    ("reason", "reason", words(model.WaitReason)),
+    ("detail", "text", TEXT, "Why, in words."),
+    ("seconds", "seconds", or_null(LEFT), "For how long yet; null: for good."),
+)
 RETENTION = Table(
     "Retention",
     "What is kept and for how long.",
@@ -328,6 +343,12 @@ RETENTION = Table(
     ("freeBytes", "free_bytes", COUNT, "What the disk has left."),
     ("due", "due", many(DUE.kind), "What would go now, in this order."),
     ("more", "is_more", FLAG, "More would go than is named."),
+    (
+        "waiting",
+        "waiting",
+        unless_absent(many(WAITING.kind), ()),
+        "Why something that is due is not deleted yet.",
+    ),
     policy=model.Policy,
     totals=model.Totals,
 )

@@ -70,7 +70,10 @@ from vidlink.model.retained import (
     Receipt,
     ReceiptPage,
     Retention,
+    Seen,
     Totals,
+    Waiting,
+    WaitReason,
 )
 from vidlink.model.spooled import DroppedRange, SpooledSession
 
@@ -112,6 +115,7 @@ __all__ = [
     "RecordingState",
     "Registration",
     "Retention",
+    "Seen",
     "Segment",
     "SegmentPage",
     "SegmentQuery",
@@ -130,6 +134,8 @@ __all__ = [
     "Times",
     "Totals",
     "Trouble",
+    "WaitReason",
+    "Waiting",
     "clamp_framerate",
     "is_sentinel_id",
     "is_session_id",

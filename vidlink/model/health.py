@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from vidlink.model.recorded import Cause
+from vidlink.model.retained import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class RecordingHealth:
     why, the first reason if there are several. `index_trouble` is what keeps the database from
     being written; recordings go on. `load` is how full the queue is, 0.0 to 1.0, and
     `waiting_bytes` and `waiting_segments` what is in it; `waiting_seconds` is how long something
-    has waited since everything went well, 0 if nothing waits.
+    has waited since everything went well, 0 if nothing waits. `undeleted` is why something that is
+    due is not deleted yet; `clock_ahead_seconds` is the wall clock less the time that is trusted.
     """
 
     is_open: bool
@@ -83,6 +85,8 @@ class RecordingHealth:
     waiting_bytes: int = 0
     waiting_segments: int = 0
     waiting_seconds: float = 0.0
+    undeleted: tuple[Waiting, ...] = ()
+    clock_ahead_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

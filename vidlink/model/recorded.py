@@ -91,7 +91,8 @@ class SessionRecord:
 
     `size_bytes` counts segments without the initialization segment. `first_sequence`,
     `last_sequence`, `start_time_us` and `end_time_us` are None while nothing is recorded. What
-    has a `hold` is not deleted.
+    has a `hold` is not deleted. `age_from_us` is from when its age counts where the clock that
+    gave `ended_time_us` was wrong.
     """
 
     session: Session
@@ -107,6 +108,7 @@ class SessionRecord:
     spans: tuple[Span, ...] = ()
     gaps: tuple[Gap, ...] = ()
     hold: Hold | None = None
+    age_from_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

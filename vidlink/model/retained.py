@@ -42,10 +42,18 @@ KEEP_ALL = Policy()
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """The time that a data folder has seen, and the time that no clock can set it back beyond."""
+
+    time_us: int
+    floor_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A session as a policy sees it: `size_bytes` are its segments and their index records.
 
-    `ended_time_us` is None while it is live.
+    `ended_time_us` is None while it is live; `age_from_us` is as in a record of it.
     """
 
     sentinel_id: str
@@ -54,6 +62,7 @@ class Candidate:
     ended_time_us: int | None
     size_bytes: int
     is_held: bool = False
+    age_from_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +83,31 @@ class Totals:
     held_bytes: int
 
 
+class WaitReason(Enum):
+    """Why sessions that are due by the policy are not deleted yet."""
+
+    CLOCK = "clock"
+    POLICY = "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Something that is not deleted yet: why, in a word and in a sentence, and for how long.
+
+    `seconds` is None if it will not be deleted as long as things are as they are.
+    """
+
+    reason: WaitReason
+    text: str
+    seconds: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
     """The policy, what there is, and what would go now, in this order.
 
-    `is_more`: what is named is not all that would go.
+    `is_more`: what is named is not all that would go. `waiting` is why some of it does not go
+    yet, or is not even named.
     """
 
     policy: Policy
@@ -86,6 +115,7 @@ class Retention:
     free_bytes: int
     due: tuple[Due, ...]
     is_more: bool
+    waiting: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from vidlink.errors import IdInUse, NoResources, NotFound, VidlinkError
 from vidlink.interfaces import IFollower, IPublisher
 from vidlink.model import Registration, SentinelStatus
+from vidlink.quantities import repeated
 from vidlink.relay.alarms import Alarms
 from vidlink.relay.buffer import Budget, Buffer
 from vidlink.relay.roster import Roster
@@ -170,10 +171,7 @@ class Hub:
         withheld = self.alarms.sound(sentinel_id, alarm)
         if withheld is not None:
             self._log.warn(
-                "{alarm}{more}",
-                sentinel=sentinel_id,
-                alarm=alarm,
-                more=f" ({withheld} times more since this was last said)" if withheld else "",
+                "{alarm}{since}", sentinel=sentinel_id, alarm=alarm, since=repeated(withheld)
             )
             self._stir()
         return IdInUse(f"another live sentinel is registered as {sentinel_id}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vidlink.quantities import repeated
+
 #: The same is told again after this, with how often it was not.
 AGAIN_SECONDS = 60.0
 #: So many lines are known; what is new then makes all of them news again.
@@ -27,8 +29,7 @@ class Repeats:
             self._told[line] = since, withheld + 1
             return ""
         self._told[line] = now, 0
-        times = "time" if withheld == 1 else "times"
-        return f"{line} ({withheld} {times} more since this was last said)" if withheld else line
+        return line + repeated(withheld)
 
     def clear(self) -> None:
         """Begin anew: whatever is told next is news."""

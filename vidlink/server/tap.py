@@ -20,6 +20,7 @@ from vidlink.errors import UserMistake
 from vidlink.model import Policy
 from vidlink.options import OneLineOptions, or_exit
 from vidlink.plugins import find_codecs
+from vidlink.quantities import figure
 from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
@@ -110,6 +111,12 @@ class Options(OneLineOptions):
         for name, kind, most in _RETAIN:
             if self[name] is not None:
                 self.number(name, kind, 0, most)
+        for name, unit_us in (("retain-days", _DAY_US), ("retain-bytes", 1)):
+            if self[name] is not None and int(self[name] * unit_us) == 0:
+                raise UserMistake(
+                    f"--{name} {figure(self[name])} would delete every recording that is over; to "
+                    f"keep them for ever, leave --{name} out"
+                )
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
 
 

@@ -2,7 +2,7 @@
 
 What each side does is said in its own folder: `queue` for the writing side as the reactor sees
 it, `reading` for looking back, `deleting` for what is kept; `writing` and `deleting` have the
-threads.
+threads. This is one idea: what each of them is given can be read side by side.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import resource
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from threading import Thread
 
@@ -23,11 +24,13 @@ from vidlink.disk import Disk
 from vidlink.errors import StoreError, UserMistake
 from vidlink.interfaces import IVitals
 from vidlink.model import KEEP_ALL, DiskSpace, Policy, RecordingHealth
+from vidlink.quantities import bounds
 from vidlink.store.deleting.keeping import Keeping
 from vidlink.store.deleting.remover import Remover
 from vidlink.store.deleting.reserve import Reserve
 from vidlink.store.files.durability import choose_durability
 from vidlink.store.files.folder import DataFolder, take_folder
+from vidlink.store.files.notes import read_seen
 from vidlink.store.files.paths import Paths
 from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.files.stored import StoredSession
@@ -41,6 +44,7 @@ from vidlink.store.index.database import Index
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.archive import Archive
 from vidlink.store.reading.wanted import TailLookup
+from vidlink.store.sequences.trusted import TrustedTime
 from vidlink.store.starting.recovery import END_REASON, Recovery
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.writer import Writer
@@ -112,6 +116,7 @@ class RecordingStore:
         self._disk = Disk() if disk is None else disk
         self._inbox = Inbox()
         self._locks = SessionLocks()
+        self._trusted = TrustedTime(wall_clock_us, monotonic)
         self._removals = Removals()
         # As it is given: a daemon goes to another folder before it opens this, and not after.
         paths = Paths(os.path.normpath(path))
@@ -124,6 +129,7 @@ class RecordingStore:
             look_up_tails=TailLookup(self._catalog, self._locks, run_in_pool, monotonic).wanted,
             seconds=monotonic,
             wall_clock_us=wall_clock_us,
+            trusted=self._trusted,
         )
         self.counts = self.ledger.counts
         self.archive = Archive(
@@ -133,7 +139,7 @@ class RecordingStore:
             reels=Reels(index_bytes),
             locks=self._locks,
             run_in_pool=run_in_pool,
-            wall_clock_us=wall_clock_us,
+            trusted=self._trusted,
         )
         self.keeping = Keeping(
             paths=paths,
@@ -148,6 +154,7 @@ class RecordingStore:
             call_in_reactor=call_in_reactor,
             run_in_pool=run_in_pool,
             wall_clock_us=wall_clock_us,
+            trusted=self._trusted,
         )
         self._taken = ExitStack()
         self._has_threads = False
@@ -176,6 +183,7 @@ class RecordingStore:
                     ) from error
                 raise
             self._taken = undo.pop_all()
+        self._log.info("recordings are kept {policy}", policy=bounds(self._policy))
 
     def _recover(self, folder: DataFolder, undo: ExitStack) -> None:
         """Make everything in `folder` agree, and make who will write and delete in it."""
@@ -186,9 +194,18 @@ class RecordingStore:
         synchronous = "FULL" if durability.has_to_flush else "NORMAL"
         index = Index(paths.index, folder.uuid, synchronous if durability.has_sync else "OFF")
         undo.callback(index.close)
-        now_us = self._wall_clock_us()
+        recovery = Recovery(
+            paths,
+            self._disk,
+            index,
+            durability,
+            self._receipts,
+            self._wall_clock_us(),
+            seen=read_seen(paths.clock, self._disk),
+            trusted=self._trusted,
+        )
         try:
-            is_used = Recovery(paths, self._disk, index, durability, self._receipts, now_us).run()
+            is_used = recovery.run()
         except OSError as error:
             raise StoreError(f"the recordings in {paths.root} cannot be read: {error}") from error
         undo.callback(self._catalog.close)
@@ -216,6 +233,7 @@ class RecordingStore:
             policy=self._policy,
             monotonic=self._monotonic,
             wall_clock_us=self._wall_clock_us,
+            trusted=self._trusted,
             pause=self._pause,
         )
         self.ledger.open(is_used)
@@ -245,6 +263,7 @@ class RecordingStore:
             self._inbox.close()
             if not self._has_threads:
                 if is_open:
+                    self.remover.finish()
                     self.writer.finish(0.0, lambda seconds: None)
                 self._close()
                 self._say_stopped()
@@ -268,7 +287,12 @@ class RecordingStore:
 
     def health(self) -> RecordingHealth:
         """The state of the recording at this moment."""
-        return self.ledger.health()
+        doubt = self._trusted.doubt()
+        return replace(
+            self.ledger.health(),
+            undeleted=self._removals.waiting,
+            clock_ahead_seconds=0.0 if doubt is None else doubt.ahead_us / 1e6,
+        )
 
     def space(self) -> Deferred[DiskSpace]:
         """Fires with the room on the disk."""

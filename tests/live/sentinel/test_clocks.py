@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.rigs.daemons import Site, until
-from tests.rigs.needs import need
+from tests.rigs.wallclock import WallClock
 
 HOUR_SECONDS = 3_600
 SECOND_US = 1_000_000
@@ -19,31 +18,6 @@ FRAME_US = 200_000
 BEFORE, AFTER = 10, 30
 #: A jump is an hour. On a busy machine frames are late, and late to arrive, but not by so much.
 NEAR_US = 20 * SECOND_US
-
-
-class WallClock:
-    """The wall clock of one process, so many seconds before or after this machine's."""
-
-    def __init__(self, path: Path, seconds: int = 0) -> None:
-        self._path = path
-        self.set(seconds)
-        told = subprocess.run(
-            [need("faketime"), "-m", "-f", "+0", "env"], capture_output=True, text=True, check=True
-        )
-        known = dict(line.partition("=")[::2] for line in told.stdout.splitlines())
-        #: What a process goes by it with. Its monotonic clock stays the machine's.
-        self.environ = {
-            "LD_PRELOAD": known["LD_PRELOAD"],
-            "FAKETIME_TIMESTAMP_FILE": str(path),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-
-    def set(self, seconds: int) -> None:
-        """Set it."""
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(f"{seconds:+d}\n")
-        fresh.replace(self._path)
 
 
 def check_course(segments: list[dict[str, Any]]) -> None:

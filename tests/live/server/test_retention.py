@@ -228,7 +228,7 @@ def test_rehearsal(site: Site) -> None:
     server = site.start_server()
     session_id = _record(site, 0)
     assert server.stop() == 0
-    server = site.start_server("--retain-bytes", "0", "--retain-dry-run")
+    server = site.start_server("--retain-bytes", "1", "--retain-dry-run")
     server.logged(f"session {session_id} of desk-1 would be deleted")
     plan = site.get_json("/api/v1/retention")
     assert ([one["sessionId"] for one in plan["due"]], plan["rehearsal"]) == ([session_id], True)

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from tests.fakes.store import MemoryStore
 from tests.store.samples import EPOCH_US, a_session, an_arrival, renamed
 from vidlink.interfaces import IArchive, IPublisher
-from vidlink.model import Arrival, Cause, Gap, Policy, Registration, Session
+from vidlink.model import Arrival, Cause, Gap, Policy, Registration, Session, Waiting, WaitReason
 from vidlink.relay.hub import Hub
 from vidlink.server.api.history import Api
 from vidlink.server.api.openapi import document
@@ -113,6 +113,7 @@ class HistoryCase(SynchronousTestCase):
         """Record the sessions."""
         self.seconds = 4.0
         self.store = MemoryStore(wall_clock_us=lambda: NOW_US, policy=POLICY)
+        self.store.waiting = (Waiting(WaitReason.POLICY, "the policy is new", 517.2),)
         self.spares = 0
         recorded(self.store, DESK)
         self.store.end(DESK.session_id, "the sentinel disconnected", EPOCH_US + 4_100_000)

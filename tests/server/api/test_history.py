@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred, fail
 
@@ -18,7 +19,14 @@ from tests.server.api.histories import (
 )
 from tests.store.samples import EPOCH_US, FRAME_US
 from vidlink.errors import StoreError
-from vidlink.model import DiskSpace, Registration, SessionPage, SessionQuery
+from vidlink.model import (
+    DiskSpace,
+    Registration,
+    SessionPage,
+    SessionQuery,
+    Waiting,
+    WaitReason,
+)
 from vidlink.server.api.parameters import MAX_SEGMENTS, MAX_SESSIONS
 
 
@@ -232,9 +240,19 @@ class ListingTests(HistoryCase):
         seen = self.ask("/readyz")
         self.assertEqual((seen.status, seen.json["status"]), (503, "trouble"))
         told = {"store": "ok", "recording": "ok", "queue": "ok"}
-        self.assertEqual(seen.json["checks"], told | {"disk": "only 1 MB are free on the disk"})
+        told |= {"disk": "only 1 MB are free on the disk", "retention": "ok"}
+        self.assertEqual(seen.json["checks"], told)
         self.assertEqual(seen.header("Cache-Control"), "no-store")
         self.assertEqual(self.ask("/healthz").status, 200)
+
+    def test_ready_all_the_same(self) -> None:
+        """That something is not deleted yet is told, and is no reason to send nobody here."""
+        waiting = (Waiting(WaitReason.POLICY, "the policy is new", 60.0),)
+        health = replace(self.store.health(), undeleted=waiting)
+        self.patch(self.store, "health", lambda: health)
+        seen = self.ask("/readyz")
+        self.assertEqual((seen.status, seen.json["status"]), (200, "ok"))
+        self.assertIn("the policy is new", seen.json["checks"]["retention"])
 
 
 class RefusalTests(HistoryCase):

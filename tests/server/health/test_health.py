@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -12,7 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.fakes.store import MemoryStore
 from tests.server.api.test_history import BrokenArchive
 from vidlink.errors import RecordingTrouble, StoreError
-from vidlink.model import Cause, DiskSpace, RecordingHealth, Trouble
+from vidlink.model import (
+    Cause,
+    DiskSpace,
+    RecordingHealth,
+    Trouble,
+    Waiting,
+    WaitReason,
+)
 from vidlink.relay.hub import Hub
 from vidlink.server.health.health import CALM_SECONDS, LOOK_SECONDS, OK, Health
 
@@ -90,6 +98,16 @@ class CheckTests(HealthCase):
         self.assertEqual(self.wrong(), {})
         self.store.now = RecordingHealth(is_open=True, load=0.75)
         self.assertEqual(self.wrong(), {"queue": "the queue for the disk is 75 % full"})
+
+    def test_undeleted(self) -> None:
+        """That something due is not deleted yet is told, with the reason and for how long, and is
+        an alarm; the log has been told by who deletes."""
+        waiting = Waiting(WaitReason.CLOCK, "the clock is wrong", 65.0)
+        self.store.now = replace(WELL, undeleted=(waiting, replace(waiting, seconds=None)))
+        self.seconds(3)
+        told = "the clock is wrong; that is done in 1 min 5 s; the clock is wrong"
+        self.assertEqual(self.wrong(), {"retention": told})
+        self.assertEqual((self.lines, self.hub.alarms.count), ([], 1))
 
     def test_not_open(self) -> None:
         """Before the store is open, and after, the server is not ready; that is no alarm."""

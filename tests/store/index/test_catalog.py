@@ -95,8 +95,8 @@ class ConstantCostTests(SynchronousTestCase):
         middle_us = EPOCH_US + middle * MINUTE_US
         places = {
             "first": None,
-            "middle": write_token(a_session(middle)),
-            "last": write_token(a_session(RARE * 2)),
+            "middle": write_token(a_record(middle)),
+            "last": write_token(a_record(RARE * 2)),
         }
         found: dict[str, SessionQuery] = {}
         for place, after in places.items():

@@ -25,7 +25,10 @@ from vidlink.model import (
 )
 from vidlink.store.files.layout import RECORD_BYTES
 from vidlink.store.sequences.times import SEALING_US
+from vidlink.store.sequences.trusted import BELIEVED_SECONDS
 from vidlink.store.starting.salvage import MOST_TAIL_BYTES
+
+HOUR_US = 3_600_000_000
 
 
 class RecoveryCase(SynchronousTestCase):
@@ -62,9 +65,9 @@ class RecoveryCase(SynchronousTestCase):
         self.addCleanup(rig.close)
         return rig
 
-    def start(self, path: str) -> Rig:
+    def start(self, path: str, **options: Any) -> Rig:
         """A start with the folder at `path`."""
-        rig = Rig(path)
+        rig = Rig(path, **options)
         self.addCleanup(rig.close)
         return rig
 
@@ -214,11 +217,18 @@ class KilledTests(RecoveryCase):
         self.assertEqual(spans, [(0, 4), (6, 8)])
 
     def test_sealed_at_the_start(self) -> None:
-        """What ended a day ago is sealed, and stays so even if the clock is wrong later."""
+        """What ended a day ago is sealed once the clock that says so has been steady for an hour,
+        and stays so even if the clock is wrong later."""
         self.record(0)
         rig = self.killed()
         rig.close()
-        Rig(rig.path, wall_clock_us=lambda: EPOCH_US + FRAME_US + SEALING_US).close()
+        self.rig.now_us += FRAME_US + SEALING_US
+        later = self.start(rig.path, wall_clock_us=lambda: self.rig.now_us)
+        self.assertIs(self.shown(later).state, SessionState.ENDED)
+        self.rig.now_us += round(BELIEVED_SECONDS * 1_000_000)
+        later.settle()
+        self.assertIs(self.shown(later).state, SessionState.SEALED)
+        later.close()
         self.assertIs(self.shown(self.start(rig.path)).state, SessionState.SEALED)
 
 
@@ -489,7 +499,8 @@ class DatabaseTests(RecoveryCase):
         for suffix in ("-wal", "-shm"):
             os.remove(os.path.join(path, "index.sqlite3" + suffix))
         shutil.copy(backup, os.path.join(path, "index.sqlite3"))
-        rig = self.start(path)
+        # Before a clock that shows an earlier time, they would end now.
+        rig = self.start(path, wall_clock_us=lambda: self.rig.now_us + HOUR_US)
         self.assertEqual(self.shown(rig, new), self.shown(self.rig, new))
         self.assertEqual(self.shown(rig, self.open), self.shown(self.rig, self.open))
         self.assertEqual(self.shown(rig), self.shown(self.rig))

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from vidlink.errors import RecordingTrouble, VidlinkError
 from vidlink.interfaces import IArchive, IVitals
 from vidlink.model import Cause, DiskSpace, RecordingHealth, SessionQuery
+from vidlink.quantities import waiting_words
 from vidlink.relay.hub import Hub
 
 #: The disk is looked at so often, and may take so long to answer.
@@ -35,6 +36,8 @@ CALM_SECONDS = 10.0
 _LAGS = 60
 
 OK = "ok"
+#: The check that is no reason not to send anybody here: everything is recorded and shown.
+RETENTION = "retention"
 #: Why sequences are missing that the server itself could not keep.
 _OURS = (Cause.QUEUE_FULL, Cause.DISK_FULL, Cause.WRITE_ERROR)
 
@@ -103,7 +106,9 @@ class Health:
             recording = f"recordings go on, but {health.index_trouble.text}"
         if health.load >= MOST_LOAD:
             queue = f"the queue for the disk is {health.load:.0%} full".replace("%", " %")
-        return {"store": store, "recording": recording, "queue": queue, "disk": self._disk()}
+        told = "; ".join(waiting_words(one) for one in health.undeleted)
+        checks = {"store": store, "recording": recording, "queue": queue, "disk": self._disk()}
+        return checks | {RETENTION: told or OK}
 
     def _disk(self) -> str:
         if self._is_asking and self._seconds() - self._asked_seconds > LOOK_SECONDS:
@@ -130,7 +135,11 @@ class Health:
             self._look(now)
         health = self._vitals.health()
         if health.is_open:
-            self._tell(now, [words for words in self._checks(health).values() if words != OK])
+            checks = self._checks(health)
+            # Who deletes has said so in the log.
+            if (told := checks.pop(RETENTION)) != OK:
+                self._hub.warn(RecordingTrouble(told))
+            self._tell(now, [words for words in checks.values() if words != OK])
 
     def _look(self, now: float) -> None:
         """Look at the disk, in the pool; once at a time, for it may hang."""

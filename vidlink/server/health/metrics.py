@@ -78,6 +78,11 @@ class Metrics(Collector):
             ready.add_metric([name], float(words == OK))
         yield ready
         yield GaugeMetricFamily(
+            "vidlink_clock_ahead_seconds",
+            "The wall clock less the time that is trusted; 0 while both agree.",
+            self._vitals.health().clock_ahead_seconds,
+        )
+        yield GaugeMetricFamily(
             "vidlink_event_loop_lag_seconds",
             "The longest that the event loop was late in the last minute.",
             self._health.lag_seconds,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -29,6 +30,7 @@ from vidlink.store.index.catalog import Catalog, clamp_limit
 from vidlink.store.index.deletions import candidates, newest_receipts, totals
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.queue.room import as_text
+from vidlink.store.sequences.trusted import TrustedTime
 
 #: Among so many of each state the plan is made; it names no more than that.
 MOST_PLANNED = 10_000
@@ -55,6 +57,7 @@ class Keeping:
         call_in_reactor: CallInReactor,
         run_in_pool: RunInPool,
         wall_clock_us: Callable[[], int],
+        trusted: TrustedTime,
     ) -> None:
         self._paths = paths
         self._disk = disk
@@ -68,6 +71,7 @@ class Keeping:
         self._call_in_reactor = call_in_reactor
         self._run_in_pool = run_in_pool
         self._wall_clock_us = wall_clock_us
+        self._trusted = trusted
         #: Orders about holds that are not durable yet, and who waits for each.
         self._asked: list[tuple[SetHold, Deferred[Hold | None]]] = []
         self._deleting: set[Deferred[Receipt]] = set()
@@ -178,11 +182,12 @@ class Keeping:
             () if self._policy.is_off else candidates(self._catalog, MOST_PLANNED),
             total_bytes=total.bytes,
             free_bytes=free_bytes,
-            now_us=self._wall_clock_us(),
+            now_us=self._trusted.now_us(),
         )
-        due = [one for one, _ in zip(goes, range(limit + 1), strict=False)]
+        due = list(islice(goes, limit + 1))
         is_more = len(due) > limit
-        return Retention(self._policy, total, free_bytes, tuple(due[:limit]), is_more)
+        waiting = self._removals.waiting
+        return Retention(self._policy, total, free_bytes, tuple(due[:limit]), is_more, waiting)
 
     def stop(self) -> None:
         """Tell whoever waits that nobody answers any more."""

@@ -5,7 +5,7 @@ The candidates come from `index.deletions`; they go by `remover`. The order is o
 
 1. what is live, is being filled, or is held never goes;
 2. sealed sessions go before ended ones, whose tails may still come;
-3. among each, the one that ended first goes first, and of two of one moment the lower id.
+3. among each, the oldest goes first, by its end, and of two of one moment the lower id.
 
 First all go that are too old, then as many as are too much, then as many as the disk needs.
 """
@@ -15,19 +15,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vidlink.model import Candidate, DeletionReason, Due, Policy, SessionState
-from vidlink.store.sequences.times import state_at
+from vidlink.store.sequences.times import age_from_us, state_at
 
 
 def in_order(candidates: Iterable[Candidate], now_us: int) -> list[Candidate]:
     """The candidates that may go, in the order in which they do."""
     found: list[tuple[bool, int, str, Candidate]] = []
     for one in candidates:
-        ended_us = one.ended_time_us
-        if ended_us is None or one.is_held or one.state is SessionState.LIVE:
+        age_us = age_from_us(one)
+        if age_us is None or one.is_held or one.state is SessionState.LIVE:
             continue
-        is_sealed = state_at(one.state, ended_us, now_us) is SessionState.SEALED
-        found.append((not is_sealed, ended_us, one.session_id, one))
+        is_sealed = state_at(one.state, age_us, now_us) is SessionState.SEALED
+        found.append((not is_sealed, age_us, one.session_id, one))
     return [one[-1] for one in sorted(found, key=lambda one: one[:-1])]
+
+
+def is_too_old(policy: Policy, one: Candidate, now_us: int) -> bool:
+    """True if a session is older than `policy` keeps any."""
+    most_us, from_us = policy.max_age_us, age_from_us(one)
+    return most_us is not None and from_us is not None and from_us <= now_us - most_us
 
 
 def what_goes(
@@ -41,13 +47,13 @@ def what_goes(
 ) -> Iterator[Due]:
     """The sessions that `policy` lets go now, in the order in which they do.
 
-    `total_bytes` is what all recordings take, candidates or not. `is_full`: a write has failed
-    for lack of room, so at least one goes where room is to be kept, whatever `free_bytes` says.
+    `now_us` is the trusted time. `total_bytes` is what all recordings take, candidates or not.
+    `is_full`: a write has failed for lack of room, so at least one goes where room is to be kept,
+    whatever `free_bytes` says.
     """
 
     def is_old(one: Candidate) -> bool:
-        age_us, ended_us = policy.max_age_us, one.ended_time_us
-        return age_us is not None and ended_us is not None and ended_us <= now_us - age_us
+        return is_too_old(policy, one, now_us)
 
     for one in sorted(in_order(candidates, now_us), key=is_old, reverse=True):
         if is_old(one):

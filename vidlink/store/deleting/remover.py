@@ -18,16 +18,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 
 from twisted.logger import Logger
 
 from vidlink.disk import Disk
 from vidlink.errors import NotFound, SessionHeld, SessionLive, StoreError, VidlinkError
-from vidlink.model import Due, Hold, Policy, Receipt, SessionState
+from vidlink.model import Due, Hold, Policy, Receipt, SessionState, Waiting
 from vidlink.store.deleting.policy import what_goes
+from vidlink.store.deleting.probation import Probation
 from vidlink.store.deleting.receipt import describe, digest_records
 from vidlink.store.deleting.reserve import Reserve
 from vidlink.store.deleting.trash import Trash
+from vidlink.store.deleting.watch import ClockWatch
 from vidlink.store.files.folder import DataFolder
 from vidlink.store.files.layout import MOST_FILE_BYTES, read_session
 from vidlink.store.files.paths import SESSION_FILE
@@ -39,7 +42,8 @@ from vidlink.store.handover.removals import FULL, Removal, Removals
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.deletions import candidates, last_receipt, totals
 from vidlink.store.sequences.gaps import explain
-from vidlink.store.sequences.times import Life, state_at
+from vidlink.store.sequences.times import Life, age_from_us, state_at
+from vidlink.store.sequences.trusted import TrustedTime
 
 #: The policy is looked at so often;
 ROUND_SECONDS = 60.0
@@ -76,6 +80,7 @@ class Remover:
         policy: Policy,
         monotonic: Callable[[], float],
         wall_clock_us: Callable[[], int],
+        trusted: TrustedTime,
         pause: Callable[[float], object],
     ) -> None:
         self._folder = folder
@@ -90,6 +95,9 @@ class Remover:
         self._policy = policy
         self._monotonic = monotonic
         self._wall_clock_us = wall_clock_us
+        self._trusted = trusted
+        self._probation = Probation(policy, folder.paths.policy, disk, monotonic)
+        self._watch = ClockWatch(trusted, folder.paths.clock, disk, policy)
         self._trash = Trash(folder.paths, disk, pause)
         self._reserve = Reserve(folder.paths.reserve, disk)
         self._going: dict[str, Removal] = {}
@@ -109,6 +117,12 @@ class Remover:
             except Exception:
                 self._log.failure("a round of deleting failed; the next one comes")
             self._removals.wait(seconds)
+        self.finish()
+
+    def finish(self) -> None:
+        """Write down what is to be known at the next start."""
+        if self._folder_is_there():
+            self._watch.keep()
 
     def round(self) -> float:
         """Do what there is to do; returns after how many seconds to look again."""
@@ -118,6 +132,7 @@ class Remover:
             self._has_begun = True
             self._trash.find()
             self._reserve.fill()
+        self._watch.look(self._monotonic())
         self._finish()
         self._trash.empty(lambda: self._removals.is_closing)
         for removal in self._removals.drain():
@@ -206,7 +221,7 @@ class Remover:
         spans, gaps = self._catalog.spans(filed.row), self._catalog.gaps(filed.row)
         # As history has shown it: its time may be over, which the database need not know yet.
         record = filed.record
-        state = state_at(record.state, record.ended_time_us, self._wall_clock_us())
+        state = state_at(record.state, age_from_us(record), self._trusted.now_us())
         life = Life.of(replace(record, state=state))
         record = replace(record, spans=spans, gaps=explain(spans, gaps, life))
         return describe(record, removal, digest_records(folder, self._disk))
@@ -273,7 +288,10 @@ class Remover:
             return
         self._due_seconds = now + ROUND_SECONDS
         self._passed_over = {one: end for one, end in self._passed_over.items() if end > now}
-        due = self._due(free_bytes, is_full)
+        due = self._due(free_bytes, is_full, MOST_AT_ONCE)
+        if self._has_to_wait(free_bytes, is_full):
+            # What the disk needs to go on recording cannot wait: one session at a time.
+            due = due[:1] if is_full and is_short else []
         if self._policy.is_rehearsal:
             self._rehearse(due)
             return
@@ -282,21 +300,38 @@ class Remover:
             self._remove(Removal(*ids, reason=one.reason, by=POLICY))
         if self._going:
             self._due_seconds = now
-        self._say_whether_stuck(is_short and not self._going)
+        self._say_whether_stuck(is_short and not self._going and self._probation.is_over)
 
-    def _due(self, free_bytes: int, is_full: bool) -> list[Due]:
+    def _has_to_wait(self, free_bytes: int, is_full: bool) -> bool:
+        """Tell whether the policy is new and may not delete yet; say for what else is waited."""
+
+        def due(most: int) -> list[Due]:
+            return self._due(free_bytes, is_full, most)
+
+        waiting: list[Waiting] = []
         try:
-            found = candidates(self._catalog, MOST_LOOKED_AT + len(self._passed_over))
+            if not self._probation.is_over:
+                waiting += self._probation.waiting(due, lambda: totals(self._catalog))
+            waiting += self._watch.waiting(lambda: candidates(self._catalog, MOST_LOOKED_AT))
+        except StoreError as error:
+            self._complain(str(error))
+        self._removals.waiting = tuple(waiting)
+        return not self._probation.is_over
+
+    def _due(self, free_bytes: int, is_full: bool, most: int) -> list[Due]:
+        try:
+            most_looked_at = max(most, MOST_LOOKED_AT) + len(self._passed_over)
+            found = candidates(self._catalog, most_looked_at)
             goes = what_goes(
                 self._policy,
                 [one for one in found if one.session_id not in self._passed_over],
                 # It costs a look at every row of the database, which only this bound needs.
                 total_bytes=0 if self._policy.max_bytes is None else totals(self._catalog).bytes,
                 free_bytes=free_bytes,
-                now_us=self._wall_clock_us(),
+                now_us=self._trusted.now_us(),
                 is_full=is_full,
             )
-            due = [one for one, _ in zip(goes, range(MOST_AT_ONCE), strict=False)]
+            due = list(islice(goes, most))
         except StoreError as error:
             self._complain(str(error))
             return []

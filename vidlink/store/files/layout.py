@@ -148,7 +148,7 @@ class SessionFile:
     The initialization segment itself stands at the head of every part; here are its size and
     its CRC-32. `session.init` is empty. `filling_from`: it has ended, and what comes late is
     being written to the parts from this number on. `is_sealed`: nothing will ever come. What has
-    a `hold` is not deleted.
+    a `hold` is not deleted. `age_from_us` is as in a record of the session.
     """
 
     session: Session
@@ -160,6 +160,7 @@ class SessionFile:
     is_sealed: bool = False
     filling_from: int | None = None
     hold: Hold | None = None
+    age_from_us: int | None = None
 
     @property
     def is_unfinished(self) -> bool:
@@ -193,6 +194,8 @@ def write_session(file: SessionFile) -> bytes:
     known |= {"init_size_bytes": file.init_size_bytes, "init_crc32": file.init_check}
     if file.ended_time_us is not None:
         known["ended"] = {"time_us": file.ended_time_us, "reason": file.end_reason}
+        if file.age_from_us is not None:
+            known["ended"]["age_from_us"] = file.age_from_us
     if file.ended_time_us is not None or file.gaps:
         known["gaps"] = [_gap_as_json(gap) for gap in file.gaps]
     if file.ended_time_us is not None:
@@ -219,6 +222,7 @@ def read_session(data: bytes) -> SessionFile:
         if not (is_sentinel_id(values["sentinel_id"]) and is_session_id(values["session_id"])):
             raise StoreError("session.json holds ids that are none")
         ended, filling, hold = (known.get(name) for name in ("ended", "filling_from", "hold"))
+        age_from_us = None if ended is None else ended.get("age_from_us")
         return SessionFile(
             session=Session(init=b"", **values),
             init_size_bytes=_number(known["init_size_bytes"], 0, _MOST_INIT_BYTES),
@@ -229,8 +233,9 @@ def read_session(data: bytes) -> SessionFile:
             is_sealed=typed(known.get("sealed", False), bool),
             filling_from=None if filling is None else _number(filling, 0),
             hold=None if hold is None else _hold_from_json(hold),
+            age_from_us=None if age_from_us is None else _number(age_from_us),
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"session.json cannot be read: {error!r}") from error
 
 

@@ -50,6 +50,10 @@ class Paths:
         self.deleting = os.path.join(root, "deleting")
         #: The receipts of what was deleted.
         self.receipts = os.path.join(root, "receipts.jsonl")
+        #: The time that the folder has seen.
+        self.clock = os.path.join(root, "clock.json")
+        #: The policy by which sessions were deleted last.
+        self.policy = os.path.join(root, "policy.json")
         #: Room that is given up when there is no other for a receipt.
         self.reserve = os.path.join(root, "reserve")
 

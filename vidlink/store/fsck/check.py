@@ -16,6 +16,7 @@ from vidlink.errors import StoreError
 from vidlink.model import is_sentinel_id, is_session_id
 from vidlink.store.files.durability import choose_durability
 from vidlink.store.files.folder import HARMLESS, DataFolder, inspect_folder, take_folder
+from vidlink.store.files.notes import read_seen
 from vidlink.store.files.paths import Paths, part_number
 from vidlink.store.files.receipts import ReceiptFile
 from vidlink.store.fsck.database import copied_database
@@ -25,6 +26,7 @@ from vidlink.store.fsck.receipts import CheckedReceipts, check_receipts
 from vidlink.store.fsck.session import CheckedSession, SessionChecker
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
+from vidlink.store.sequences.trusted import TrustedTime
 from vidlink.store.starting.recovery import Recovery
 
 
@@ -109,7 +111,16 @@ class Check:
         undo.callback(index.close)
         receipts = ReceiptFile(paths.receipts, self._disk, is_flushed=True)
         recovery = Recovery(
-            paths, self._disk, index, durability, receipts, now_us, is_thorough=True
+            paths,
+            self._disk,
+            index,
+            durability,
+            receipts,
+            now_us,
+            seen=read_seen(paths.clock, self._disk),
+            # For one moment: nothing of this machine's clock is believed.
+            trusted=TrustedTime(lambda: now_us, lambda: 0.0),
+            is_thorough=True,
         )
         recovery.run()
         for sentinel_id, session_id in recovery.closed:
@@ -218,7 +229,7 @@ class Check:
 def _walk(paths: Paths) -> tuple[list[str], list[tuple[str, str]]]:
     """Names that are not ours, and the folders of all sessions, as the ids of both."""
     kept = (paths.marker, paths.lock, paths.recordings)
-    deleted = (paths.receipts, paths.reserve, paths.deleting)
+    deleted = (paths.receipts, paths.reserve, paths.deleting, paths.clock, paths.policy)
     ours = {os.path.basename(path) for path in (*kept, *deleted)}
     database = os.path.basename(paths.index)
     strays = [

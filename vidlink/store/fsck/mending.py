@@ -28,6 +28,7 @@ from vidlink.store.fsck.rebuild import Rebuild
 from vidlink.store.fsck.session import LOST_REASON, CheckedSession, SessionChecker
 from vidlink.store.index.database import Index
 from vidlink.store.index.rows import rows_of
+from vidlink.store.sequences.trusted import age_beside
 
 #: So many damaged ranges of a session are stated one by one; more are stated as one.
 MOST_STATED = 1_000
@@ -99,7 +100,10 @@ class Mending:
         """The description, with every loss stated that was not."""
         spans = [span for _, span in checked.present]
         if not checked.is_described and file.end_reason == LOST_REASON and spans:
-            file = replace(file, ended_time_us=max(span.end_time_us for span in spans))
+            ended_us = max(span.end_time_us for span in spans)
+            # By the Sentinel's clock; nobody knows how old it is.
+            age_us = age_beside(ended_us, self.now_us)
+            file = replace(file, ended_time_us=ended_us, age_from_us=age_us)
         fresh = [Gap(first, last, Cause.DAMAGED, detail=DETAIL) for first, last in _lost(checked)]
         if len(fresh) > MOST_STATED:
             # Where it is recorded, a statement says nothing: only holes are explained.

@@ -23,6 +23,7 @@ from vidlink.store.fsck.part import CheckedPart, LaterParts, PartChecker
 from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.rows import record_of
 from vidlink.store.sequences.runs import Runs, merge_spans
+from vidlink.store.sequences.times import age_from_us
 
 #: Files that an earlier repair has put aside, and those that an interrupted replacement leaves.
 ASIDE = re.compile(r"part-[0-9]{4,}\.(mp4\.tail-[0-9]+-[0-9]+|idx\.before-[0-9]+)", re.ASCII)
@@ -237,6 +238,10 @@ def _differing(
     if not file.is_sealed and filed.record.state is SessionState.SEALED:
         # Its time was over; only the database says so.
         wanted = replace(wanted, state=SessionState.SEALED)
+    age_us, filed_us = age_from_us(wanted), filed.record.age_from_us
+    if age_us is not None and filed_us is not None and filed_us < age_us:
+        # It ended in the future, by the clock of then; a start has told the database so.
+        wanted = replace(wanted, age_from_us=filed_us)
     filed_spans = merge_spans(span for _, span in checked.filed_spans)
     what = {
         "spans": spans != filed_spans,

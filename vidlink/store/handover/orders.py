@@ -23,10 +23,11 @@ class Begin:
 @dataclass(frozen=True, slots=True)
 class Reopen:
     """Order: open `session` for what comes late; if it is unknown, it begins as one that has
-    ended at `now_us`."""
+    ended at `now_us`. `trusted_us` is that moment as it counts for whether it is sealed."""
 
     session: Session
     now_us: int
+    trusted_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,14 @@ class StateGap:
 class End:
     """Order: nothing more comes for a session; `is_sealed`: nor will anything ever.
 
-    One that was opened again keeps the reason and the time of its first ending.
+    One that was opened again keeps the reason and the times of its first ending.
     """
 
     session_id: str
     reason: str
     ended_time_us: int
     is_sealed: bool = False
+    age_from_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class Past:
     taken: Runs = field(default_factory=Runs)
     settled: Runs = field(default_factory=Runs)
     hold: Hold | None = None
+    age_from_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import Condition
 
 from vidlink.errors import VidlinkError
-from vidlink.model import DeletionReason, Receipt
+from vidlink.model import DeletionReason, Receipt, Waiting
 
 #: The errors that a write ends with when the disk is full.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -50,6 +50,8 @@ class Removals:
         self.is_closing = False
         #: A write has failed for lack of room since this was last cleared.
         self.is_full = False
+        #: The reasons for which something due is not deleted yet; as of the newest round.
+        self.waiting: tuple[Waiting, ...] = ()
 
     def ask(self, removal: Removal) -> None:
         """Order this removal."""

@@ -58,6 +58,7 @@ class Filed:
             is_sealed=record.state is SessionState.SEALED,
             filling_from=None if ended_us is None else 0,
             hold=record.hold,
+            age_from_us=record.age_from_us,
         )
 
 
@@ -98,7 +99,7 @@ class Catalog:
         """The newest `count` sessions that match, newest first, without the ids `besides`.
 
         Of `query` its `after` and `limit` are not looked at: what is asked for is `below` a
-        moment of beginning and, of those of one moment, an id; None: from the newest on.
+        time that is shown and, of those of one time, an id; None: from the newest on.
         """
         conditions: list[str] = []
         values: list[object] = []
@@ -108,7 +109,7 @@ class Catalog:
             values.extend(given)
 
         if below is not None:
-            where("(started_time_us, session_id) < (?, ?)", _stored(below[0]), below[1])
+            where("(shown_us, session_id) < (?, ?)", _stored(below[0]), below[1])
         if query.sentinel_id is not None:
             where("sentinel_id = ?", query.sentinel_id)
         if query.group is not None:
@@ -117,14 +118,13 @@ class Catalog:
         # sessions that began far from the range are not looked at one by one.
         if query.to_time_us is not None:
             where(
-                "begins_us < ? AND started_time_us < "
-                "? + (SELECT max(started_time_us - begins_us) FROM sessions)",
+                "begins_us < ? AND shown_us < ? + (SELECT max(shown_us - begins_us) FROM sessions)",
                 *(_stored(query.to_time_us),) * 2,
             )
         if query.from_time_us is not None:
             where(
-                "reaches_us >= ? AND started_time_us >= "
-                "? - (SELECT max(reaches_us - started_time_us) FROM sessions)",
+                "reaches_us >= ? AND shown_us >= "
+                "? - (SELECT max(reaches_us - shown_us) FROM sessions)",
                 *(_stored(query.from_time_us),) * 2,
             )
         chosen = f"WHERE {' AND '.join(conditions)}" if conditions else ""
@@ -132,7 +132,7 @@ class Catalog:
         with self.connection() as connection:
             rows = connection.execute(
                 f"SELECT id, {_COLUMNS} FROM sessions {chosen} "
-                "ORDER BY started_time_us DESC, session_id DESC",
+                "ORDER BY shown_us DESC, session_id DESC",
                 values,
             )
             for row in rows:
@@ -244,7 +244,7 @@ def _as_filed(row: tuple[Any, ...]) -> Filed:
     if known["end_time_us"] is not None:
         # Of before start times were held to ascend.
         known["end_time_us"] = max(known["start_time_us"], known["end_time_us"])
-    held_us = known["held_time_us"]
+    held_us, age_us = known["held_time_us"], known["age_from_us"]
 
     def these(*names: str) -> dict[str, Any]:
         return {name: known[name] for name in names}
@@ -261,5 +261,6 @@ def _as_filed(row: tuple[Any, ...]) -> Filed:
         **these("ended_time_us", "end_reason", "segment_count", "size_bytes"),
         **these("first_sequence", "last_sequence", "start_time_us", "end_time_us"),
         hold=None if held_us is None else Hold(known["hold_reason"], held_us),
+        age_from_us=None if age_us == known["ended_time_us"] else age_us,
     )
     return Filed(number, record, known["init_size_bytes"], known["init_crc32"])

@@ -1,7 +1,8 @@
 """The database: which sessions there are, their unbroken spans and their gaps.
 
 It is written by the writer's thread only, one transaction a round; `catalog` reads it. Truth
-is in the folders: whatever this loses, `starting.recovery` finds again.
+is in the folders: whatever this loses, `starting.recovery` finds again. This is one idea, all
+that is ever written there: the columns stand beside the statements that fill them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from vidlink.model import Cause, Gap, SessionRecord, SessionState, Span
 from vidlink.store.handover.orders import Forget, SetHold
 from vidlink.store.index.rows import SessionRows
 from vidlink.store.index.schema import FORGET, SCHEMA, SCHEMA_FORMAT, SET_HOLD
-from vidlink.store.sequences.times import SEALING_US, extent_us
+from vidlink.store.sequences.times import SEALING_US, age_from_us, extent_us, start_us
+from vidlink.store.sequences.trusted import NEAR_US
 
 #: The columns of `sessions` that a record fills, in order.
 COLUMNS = (
@@ -26,7 +28,7 @@ COLUMNS = (
     "init_size_bytes", "init_crc32", "mime", "width", "height", "timescale", "track_id",
     "state", "ended_time_us", "end_reason", "segment_count", "size_bytes", "first_sequence",
     "last_sequence", "start_time_us", "end_time_us", "begins_us", "reaches_us",
-    "held_time_us", "hold_reason",
+    "held_time_us", "hold_reason", "shown_us", "age_from_us",
 )  # fmt: skip
 
 #: The state of a session that has ended and is open for what comes late.
@@ -163,13 +165,27 @@ class Index:
             _drop_details(cursor, row)
             cursor.execute("DELETE FROM sessions WHERE id = ?", (row,))
 
-    def seal(self, now_us: int) -> None:
-        """Mark as sealed what ended long enough ago. Fails as :meth:`save`."""
+    def settle(self, trusted_us: int, wall_us: int) -> None:
+        """Mark as sealed what ended long enough ago, by the trusted time; and let what has ended
+        have ended by now, if the clock of then was ahead. Fails as :meth:`save`."""
+        newest_us = max(trusted_us, wall_us)
         with self._reported("written"), self._transaction() as cursor:
             cursor.execute(
-                "UPDATE sessions SET state = 'sealed' WHERE state = 'ended' AND ended_time_us <= ?",
-                (now_us - SEALING_US,),
+                "UPDATE sessions SET age_from_us = ? "
+                "WHERE state IN ('ended', 'sealed') AND age_from_us > ?",
+                (newest_us, newest_us + NEAR_US),
             )
+            cursor.execute(
+                "UPDATE sessions SET state = 'sealed' WHERE state = 'ended' AND age_from_us <= ?",
+                (trusted_us - SEALING_US,),
+            )
+
+    def newest_us(self) -> int | None:
+        """The newest moment at which a session began or ended; None if there is no session."""
+        ((newest_us,),) = self._fetch(
+            "SELECT max(coalesce(age_from_us, started_time_us)) FROM sessions"
+        )
+        return None if newest_us is None else int(newest_us)
 
     def known(self) -> set[str]:
         """The ids of all sessions."""
@@ -284,6 +300,7 @@ def _as_row(record: SessionRecord, rows: SessionRows) -> tuple[object, ...]:
         record.end_time_us, *extent_us(record),
         None if record.hold is None else record.hold.time_us,
         None if record.hold is None else record.hold.reason,
+        start_us(record), age_from_us(record),
     )  # fmt: skip
 
 

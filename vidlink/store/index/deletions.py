@@ -27,14 +27,16 @@ _OVER = "sessions WHERE state NOT IN ('live', ?)"
 
 
 def candidates(catalog: Catalog, count: int) -> list[Candidate]:
-    """Of sealed and of ended sessions that nobody holds, the `count` that ended first."""
+    """Of sealed and of ended sessions that nobody holds, the `count` oldest."""
     return [
-        Candidate(sentinel_id, session_id, state, ended_us, size_of(size, segments))
+        Candidate(
+            sentinel_id, session_id, state, ended_us, size_of(size, segments), age_from_us=age_us
+        )
         for state in (SessionState.SEALED, SessionState.ENDED)
-        for sentinel_id, session_id, ended_us, size, segments in catalog.fetch(
-            "SELECT sentinel_id, session_id, ended_time_us, size_bytes, segment_count "
-            "FROM sessions WHERE state = ? AND held_time_us IS NULL "
-            "AND ended_time_us IS NOT NULL ORDER BY ended_time_us, session_id LIMIT ?",
+        for sentinel_id, session_id, ended_us, age_us, size, segments in catalog.fetch(
+            "SELECT sentinel_id, session_id, ended_time_us, age_from_us, size_bytes, "
+            "segment_count FROM sessions WHERE state = ? AND held_time_us IS NULL "
+            "AND age_from_us IS NOT NULL ORDER BY age_from_us, session_id LIMIT ?",
             state.value,
             count,
         )

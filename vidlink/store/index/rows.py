@@ -50,6 +50,7 @@ def record_of(file: SessionFile, spans: Sequence[Span]) -> SessionRecord:
         start_time_us=spans[0].start_time_us if spans else None,
         end_time_us=spans[-1].end_time_us if spans else None,
         hold=file.hold,
+        age_from_us=file.age_from_us,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: In ``PRAGMA user_version``; a database of another format is made anew.
-SCHEMA_FORMAT = 2
+SCHEMA_FORMAT = 3
 
 SCHEMA = """
 CREATE TABLE folder (uuid TEXT NOT NULL);
@@ -41,17 +41,21 @@ CREATE TABLE sessions (
     end_time_us INTEGER,
     begins_us INTEGER NOT NULL,
     reaches_us INTEGER NOT NULL,
+    shown_us INTEGER NOT NULL,
+    age_from_us INTEGER,
     held_time_us INTEGER,
     hold_reason TEXT
 );
-CREATE INDEX sessions_by_start ON sessions (started_time_us, session_id);
-CREATE INDEX sessions_by_sentinel ON sessions (sentinel_id, started_time_us, session_id);
-CREATE INDEX sessions_by_group ON sessions (group_name, started_time_us, session_id);
-CREATE INDEX sessions_by_both ON sessions (sentinel_id, group_name, started_time_us, session_id);
-CREATE INDEX sessions_by_lead ON sessions (started_time_us - begins_us);
-CREATE INDEX sessions_by_length ON sessions (reaches_us - started_time_us);
+CREATE INDEX sessions_by_start ON sessions (shown_us, session_id);
+CREATE INDEX sessions_by_sentinel ON sessions (sentinel_id, shown_us, session_id);
+CREATE INDEX sessions_by_group ON sessions (group_name, shown_us, session_id);
+CREATE INDEX sessions_by_both ON sessions (sentinel_id, group_name, shown_us, session_id);
+CREATE INDEX sessions_by_lead ON sessions (shown_us - begins_us);
+CREATE INDEX sessions_by_length ON sessions (reaches_us - shown_us);
+CREATE INDEX sessions_by_newest ON sessions (sentinel_id, started_time_us, session_id);
 CREATE INDEX sessions_by_state ON sessions (
-    state, ended_time_us, session_id, sentinel_id, held_time_us, size_bytes, segment_count
+    state, age_from_us, session_id, sentinel_id, held_time_us, size_bytes, segment_count,
+    ended_time_us
 );
 CREATE TABLE spans (
     session INTEGER NOT NULL,

@@ -23,7 +23,7 @@ from vidlink.model import (
 from vidlink.store.handover.orders import End, Past
 from vidlink.store.sequences.gaps import explain, final_ranges
 from vidlink.store.sequences.runs import Runs
-from vidlink.store.sequences.times import Life, state_at
+from vidlink.store.sequences.times import Life, age_from_us, state_at
 
 #: A session id, and the first and last sequence that can be had.
 Tail = tuple[str, int, int]
@@ -107,6 +107,12 @@ class Account:
         return None if self.ending is None else (self.ending.ended_time_us, self.ending.reason)
 
     @property
+    def age_from_us(self) -> int | None:
+        """From when its age counts, as in a record."""
+        end = self.ending if self.past is None else self.past
+        return None if end is None else end.age_from_us
+
+    @property
     def life(self) -> Life:
         """The time that it lasted."""
         ended_us = None if self.ended is None else self.ended[0]
@@ -124,8 +130,7 @@ class Account:
 
         What waits for the disk is not there yet: it would be lost with this process.
         """
-        ended_us = None if self.ended is None else self.ended[0]
-        is_sealed = state_at(self.state, ended_us, now_us) is SessionState.SEALED
+        is_sealed = state_at(self.state, age_from_us(self.record()), now_us) is SessionState.SEALED
         is_closed = is_sealed or self.ending is None or self.ending.is_sealed
         if is_closed or self.session.sentinel_id != sentinel_id:
             return ()
@@ -147,6 +152,7 @@ class Account:
             start_time_us=runs[0].start_time_us if runs else None,
             end_time_us=runs[-1].end_time_us if runs else None,
             hold=self.hold,
+            age_from_us=self.age_from_us,
         )
 
     def snapshot(self) -> Callable[[], SessionRecord]:

@@ -36,6 +36,7 @@ from vidlink.store.queue.vitals import RecordingVitals
 from vidlink.store.sequences.fit import fitted
 from vidlink.store.sequences.gaps import put_statement, sealed_gaps
 from vidlink.store.sequences.times import segment_end_us
+from vidlink.store.sequences.trusted import TrustedTime, age_beside
 
 
 @implementer(IStore)
@@ -44,7 +45,8 @@ class Ledger:
 
     At `queue_bytes` or `queue_segments` a segment is refused, which is recorded as a gap.
     `look_up_tails` finds out what is wanted of sessions without an account, as of the time that
-    it is given, and never fails; `seconds` is the monotonic clock.
+    it is given, and never fails; `seconds` is the monotonic clock, `trusted` the time by which
+    sessions are sealed.
     """
 
     _log = Logger()
@@ -58,6 +60,7 @@ class Ledger:
         look_up_tails: Callable[[str, Sequence[Tail], int], Deferred[list[WantedRanges]]],
         seconds: Callable[[], float],
         wall_clock_us: Callable[[], int],
+        trusted: TrustedTime,
     ) -> None:
         self._inbox = inbox
         self._room = Room(queue_bytes, queue_segments, seconds)
@@ -65,6 +68,7 @@ class Ledger:
         self.counts = self._vitals.counts
         self._look_up_tails = look_up_tails
         self._wall_clock_us = wall_clock_us
+        self._trusted = trusted
         self._is_used: Callable[[str], bool] = lambda session_id: False
         self._used: set[str] = set()
         self._accounts: dict[str, Account] = {}
@@ -107,7 +111,7 @@ class Ledger:
 
     def tails(self, sentinel_id: str, tails: Sequence[Tail]) -> Deferred[tuple[WantedRanges, ...]]:
         """The ranges that are wanted of earlier sessions."""
-        now_us = self._wall_clock_us()
+        now_us = self._trusted.now_us()
         found = {
             tail: self._accounts[tail[0]].wanted(sentinel_id, *tail[1:], now_us)
             for tail in tails
@@ -133,9 +137,8 @@ class Ledger:
             if account is not None and account.ending is None:
                 raise RequestError("the session is being recorded")
             # One that is just being closed is opened when it is wholly on disk.
-            answer = self._openings.add(
-                session, durable, self._wall_clock_us(), is_closed=account is None
-            )
+            now = self._wall_clock_us(), self._trusted.now_us()
+            answer = self._openings.add(session, durable, now, is_closed=account is None)
         except VidlinkError as error:
             return fail(error)
         self._used.add(session.session_id)
@@ -193,7 +196,8 @@ class Ledger:
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """End a session; nothing happens if that was said before."""
-        self._finish(End(session_id, as_text(reason), ended_time_us))
+        age = age_beside(ended_time_us, self._trusted.now_us())
+        self._finish(End(session_id, as_text(reason), ended_time_us, age_from_us=age))
 
     def seal(self, session_id: str) -> bool:
         """Seal a session that was opened again; False if it has only ended."""

@@ -40,7 +40,8 @@ class Opening:
 
     session: Session
     durable: Callable[[int], None]
-    now_us: int
+    #: The moment by the wall clock, and the trusted one.
+    now: tuple[int, int]
     start_bytes: int
     answers: list[Deferred[None]] = field(default_factory=list)
     arrivals: dict[int, Arrival] = field(default_factory=dict)
@@ -86,7 +87,12 @@ class Openings:
         self._openings: dict[str, Opening] = {}
 
     def add(
-        self, session: Session, durable: Callable[[int], None], now_us: int, *, is_closed: bool
+        self,
+        session: Session,
+        durable: Callable[[int], None],
+        now: tuple[int, int],
+        *,
+        is_closed: bool,
     ) -> Deferred[None]:
         """Open `session`, one that `is_closed` now, another after :meth:`order`; fires when open.
 
@@ -102,7 +108,7 @@ class Openings:
             if not self._room.has(size, is_late=True):
                 raise RequestError("there is no room for this session now; offer it again later")
             self._room.occupy(size, 0)
-            opening = self._openings[session_id] = Opening(session, durable, now_us, size)
+            opening = self._openings[session_id] = Opening(session, durable, now, size)
             if is_closed:
                 self.order(session_id)
         answer: Deferred[None] = Deferred()
@@ -114,7 +120,7 @@ class Openings:
         opening = self._openings.get(session_id)
         if opening is not None and not opening.is_ordered:
             opening.is_ordered = True
-            self._inbox.put(Reopen(opening.session, opening.now_us), opening.start_bytes)
+            self._inbox.put(Reopen(opening.session, *opening.now), opening.start_bytes)
 
     def append(self, session_id: str, arrival: Arrival) -> bool:
         """Keep a segment; False if there is no room for it.

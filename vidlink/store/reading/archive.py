@@ -41,7 +41,8 @@ from vidlink.store.reading.media import read_media
 from vidlink.store.reading.segment_page import read_page
 from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
 from vidlink.store.reading.view import View, view_account
-from vidlink.store.sequences.times import Life, start_us, state_at
+from vidlink.store.sequences.times import Life, age_from_us, start_us, state_at
+from vidlink.store.sequences.trusted import TrustedTime
 from vidlink.store.sequences.window import WHOLE, SequenceWindow
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class Archive:
         reels: Reels,
         locks: SessionLocks,
         run_in_pool: RunInPool,
-        wall_clock_us: Callable[[], int],
+        trusted: TrustedTime,
     ) -> None:
         self._stored = stored
         self._ledger = ledger
@@ -68,7 +69,7 @@ class Archive:
         self._reels = reels
         self._locks = locks
         self._run_in_pool = run_in_pool
-        self._wall_clock_us = wall_clock_us
+        self._trusted = trusted
 
     def sentinels(self) -> Deferred[tuple[Any, ...]]:
         """Every Sentinel ever recorded."""
@@ -78,7 +79,7 @@ class Archive:
     def sessions(self, query: SessionQuery) -> Deferred[SessionPage]:
         """One page of sessions."""
         live = [account.record() for account in self._ledger]
-        now_us = self._wall_clock_us()
+        now_us = self._trusted.now_us()
         return self._run_in_pool(_blocking, self._sessions, query, live, now_us)
 
     def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
@@ -89,7 +90,7 @@ class Archive:
                 return fail(_unknown(sentinel_id, session_id))
             # A record of as many spans as there are segments takes its time.
             return self._run_in_pool(_blocking, account.snapshot())
-        now_us = self._wall_clock_us()
+        now_us = self._trusted.now_us()
         return self._run_in_pool(_blocking, self._session, sentinel_id, session_id, now_us)
 
     def segments(
@@ -160,7 +161,7 @@ class Archive:
     ) -> Deferred[T]:
         """Look at a session as it is now, and read of it in the pool."""
         account = self._ledger.account(session_id)
-        now_us = self._wall_clock_us()
+        now_us = self._trusted.now_us()
         if account is None:
 
             def read_filed() -> T:
@@ -202,16 +203,16 @@ class Archive:
         found = [
             record
             for record in live
-            if matches(query, record) and (place is None or page_key(record.session) < place)
+            if matches(query, record) and (place is None or page_key(record) < place)
         ]
         besides = {record.session.session_id for record in live}
         found += self._catalog.sessions(query, place, besides | self._locks.hidden, limit + 1)
-        found.sort(key=lambda record: page_key(record.session), reverse=True)
-        more = write_token(found[limit - 1].session) if len(found) > limit else None
+        found.sort(key=lambda record: page_key(record), reverse=True)
+        more = write_token(found[limit - 1]) if len(found) > limit else None
         shown = tuple(
             record
             if record.session.session_id in besides
-            else replace(record, state=state_at(record.state, record.ended_time_us, now_us))
+            else replace(record, state=state_at(record.state, age_from_us(record), now_us))
             for record in found[:limit]
         )
         return SessionPage(shown, more)
@@ -232,7 +233,7 @@ class Archive:
             raise _unknown(sentinel_id, session_id)
         record, row = filed.record, filed.row
         stored = self._stored(sentinel_id, session_id)
-        state = state_at(record.state, record.ended_time_us, now_us)
+        state = state_at(record.state, age_from_us(record), now_us)
         life = Life.of(replace(record, state=state))
         view = View(
             session=record.session,

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 from vidlink.errors import RequestError
-from vidlink.model import Session, SessionQuery, SessionRecord
-from vidlink.store.sequences.times import extent_us
+from vidlink.model import SessionQuery, SessionRecord
+from vidlink.store.sequences.times import extent_us, start_us
 
-_TOKEN = re.compile(r"(-?[0-9]{1,19})\.([A-Za-z0-9_-]{16,64})", re.ASCII)
+_TOKEN = re.compile(r"s(-?[0-9]{1,19})\.([A-Za-z0-9_-]{16,64})", re.ASCII)
 
 
 def matches(query: SessionQuery, record: SessionRecord) -> bool:
@@ -26,14 +26,14 @@ def matches(query: SessionQuery, record: SessionRecord) -> bool:
     )
 
 
-def page_key(session: Session) -> tuple[int, str]:
-    """The order of sessions, descending: by the moment when they began, then by their id."""
-    return session.started_time_us, session.session_id
+def page_key(record: SessionRecord) -> tuple[int, str]:
+    """The order of sessions, descending: by the time that is shown of each, then by their id."""
+    return start_us(record), record.session.session_id
 
 
-def write_token(session: Session) -> str:
-    """The `after` of the page that follows `session`."""
-    return f"{session.started_time_us}.{session.session_id}"
+def write_token(record: SessionRecord) -> str:
+    """The `after` of the page that follows the session in `record`."""
+    return "s{}.{}".format(*page_key(record))
 
 
 def read_token(token: str) -> tuple[int, str]:

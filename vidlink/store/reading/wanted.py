@@ -15,13 +15,14 @@ from twisted.logger import Logger
 
 from vidlink.errors import VidlinkError
 from vidlink.model import MAX_RANGES, Ranges, SessionState
+from vidlink.quantities import count, repeated
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.deletions import is_deleted
 from vidlink.store.queue.account import Tail, WantedRanges
 from vidlink.store.sequences.gaps import final_ranges
-from vidlink.store.sequences.times import state_at
+from vidlink.store.sequences.times import age_from_us, state_at
 
 #: So often the log says that tails cannot be looked up: a thousand Sentinels may ask at once.
 QUIET_SECONDS = 60.0
@@ -60,14 +61,17 @@ class TailLookup:
 
         return self._run_in_pool(look_up).addErrback(unknown)
 
-    def _say(self, sentinel_id: str, count: int, failure: Any) -> None:
+    def _say(self, sentinel_id: str, tails: int, failure: Any) -> None:
         now = self._seconds()
         if now - self._told_seconds < QUIET_SECONDS:
             self._withheld += 1
             return
-        text = "{sentinel} is asked for nothing of {count} earlier sessions: {reason}"
-        text += " ({withheld} others neither, since this was last said)"
-        what: Any = {"sentinel": sentinel_id, "count": count, "withheld": self._withheld}
+        text = "{sentinel} is asked for nothing of {sessions}: {reason}{since}"
+        what: Any = {
+            "sentinel": sentinel_id,
+            "sessions": count(tails, "earlier session"),
+            "since": repeated(self._withheld, "others neither"),
+        }
         self._told_seconds, self._withheld = now, 0
         if failure.check(VidlinkError):
             self._log.error(text, reason=failure.value, **what)
@@ -83,7 +87,7 @@ class TailLookup:
             is_gone = is_hidden or is_deleted(self._catalog, session_id)
             return () if is_gone else ((first, last),)
         record = filed.record
-        state = state_at(record.state, record.ended_time_us, now_us)
+        state = state_at(record.state, age_from_us(record), now_us)
         if state is not SessionState.ENDED or record.session.sentinel_id != sentinel_id:
             return ()
         settled = Ranges((span.first, span.last) for span in self._catalog.spans(filed.row))

@@ -6,6 +6,7 @@ What is missing of it in that time is told by `gaps`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from vidlink.model import Segment, SessionRecord, SessionState
 
@@ -36,10 +37,30 @@ class Life:
 GOING_ON = Life(0, None, is_sealed=False)
 
 
-def state_at(state: SessionState, ended_time_us: int | None, now_us: int) -> SessionState:
-    """`state`, or sealed where the time-out of an ended session is over."""
-    if state is SessionState.ENDED and ended_time_us is not None:
-        return SessionState.SEALED if now_us - ended_time_us >= SEALING_US else state
+class Aging(Protocol):
+    """Whatever has an end, and an age from then on: a session as somebody sees it."""
+
+    @property
+    def ended_time_us(self) -> int | None:
+        """When it ended, by the clock of then."""
+
+    @property
+    def age_from_us(self) -> int | None:
+        """From when its age counts, where that clock was wrong."""
+
+
+def age_from_us(one: Aging) -> int | None:
+    """The time from which the age of a session counts; None while it is live."""
+    return one.ended_time_us if one.age_from_us is None else one.age_from_us
+
+
+def state_at(state: SessionState, age_from_us: int | None, now_us: int) -> SessionState:
+    """`state`, or sealed where the time-out of an ended session is over.
+
+    `now_us` is the trusted time: nothing can be added to what is sealed.
+    """
+    if state is SessionState.ENDED and age_from_us is not None:
+        return SessionState.SEALED if now_us - age_from_us >= SEALING_US else state
     return state
 
 

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
-from vidlink.model import Cause, Gap, Span, is_sentinel_id, is_session_id
+from vidlink.model import Cause, Gap, Seen, Span, is_sentinel_id, is_session_id
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.layout import RECORD_BYTES, SessionFile, write_session
 from vidlink.store.files.paths import SESSION_FILE, Paths, part_number
@@ -29,6 +29,7 @@ from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.database import Index, UnusableIndex
 from vidlink.store.index.deletions import is_deleted
 from vidlink.store.index.rows import SessionRows, rows_of
+from vidlink.store.sequences.trusted import TrustedTime, age_beside, first_seen
 from vidlink.store.starting.deleted import add_receipts, clear_sentinels, put_away
 from vidlink.store.starting.salvage import Salvage, Salvaged
 
@@ -38,10 +39,11 @@ _BATCH = 256
 
 
 class Recovery:
-    """One start of the store at `now_us`. Everything blocks.
+    """One start of the store at `now_us`, by the wall clock. Everything blocks.
 
-    `is_thorough`: the description of every session is read, and not only of those that the
-    database has as open.
+    `seen` is what the folder has kept of time; `trusted` goes on from there, once it is known
+    what is recorded. `is_thorough`: the description of every session is read, and not only of
+    those that the database has as open.
     """
 
     _log = Logger()
@@ -55,6 +57,8 @@ class Recovery:
         receipts: ReceiptFile,
         now_us: int,
         *,
+        seen: Seen | None,
+        trusted: TrustedTime,
         is_thorough: bool = False,
     ) -> None:
         self._paths = paths
@@ -63,6 +67,8 @@ class Recovery:
         self._durability = durability
         self._receipts = receipts
         self._now_us = now_us
+        self._seen = seen
+        self._trusted = trusted
         self._is_thorough = is_thorough
         #: The sessions that were closed, as the ids of Sentinel and session.
         self.closed: list[tuple[str, str]] = []
@@ -107,7 +113,8 @@ class Recovery:
         for file, row, salvaged in self._to_end:
             self._end(file, row, salvaged)
         self._save(1)
-        self._index.seal(self._now_us)
+        self._trusted.open(self._seen or first_seen(self._index.newest_us(), self._now_us))
+        self._index.settle(self._trusted.now_us(), self._now_us)
         self._durability.sync_all()
         clear_sentinels(self._paths)
         return UsedIds(known | folders.keys(), self._index.receipted())
@@ -217,7 +224,9 @@ class Recovery:
             ends = [span.end_time_us for _, span in salvaged.spans]
             end_us = max(ends, default=file.session.started_time_us)
             stop = Gap(None, None, Cause.SERVER_STOPPED, end_us, None, "the server was stopped")
-            file = replace(file, ended_time_us=end_us, end_reason=END_REASON)
+            # Its segments say when it ended by the clock of the Sentinel, which may say anything.
+            age_us = None if self._seen is None else age_beside(end_us, self._seen.time_us)
+            file = replace(file, ended_time_us=end_us, end_reason=END_REASON, age_from_us=age_us)
             gaps = (*gaps, stop)
         # One that had ended before is not cut short: what it lacks is asked for again.
         ended = replace(file, gaps=gaps, filling_from=None)

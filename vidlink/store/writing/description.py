@@ -78,7 +78,12 @@ class Description:
         """
         closed = replace(self._open, is_sealed=ending.is_sealed, filling_from=None)
         if closed.ended_time_us is None:
-            closed = replace(closed, ended_time_us=ending.ended_time_us, end_reason=ending.reason)
+            closed = replace(
+                closed,
+                ended_time_us=ending.ended_time_us,
+                end_reason=ending.reason,
+                age_from_us=ending.age_from_us,
+            )
         self._put(closed)
         self.closed = closed
 
@@ -100,4 +105,5 @@ def _marked(past: Past) -> SessionFile:
         end_reason=past.end_reason,
         filling_from=past.next_number,
         hold=past.hold,
+        age_from_us=past.age_from_us,
     )

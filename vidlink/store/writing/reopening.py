@@ -22,7 +22,8 @@ from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.deletions import is_deleted
 from vidlink.store.sequences.gaps import final_ranges
 from vidlink.store.sequences.runs import Mark, Runs
-from vidlink.store.sequences.times import state_at
+from vidlink.store.sequences.times import age_from_us, state_at
+from vidlink.store.sequences.trusted import age_beside
 
 #: So often it is looked where a run of a session begins and ends, in each of its parts, each time
 #: some 20 reads of one record; of one that is in more pieces nobody knows.
@@ -47,11 +48,12 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
             raise SessionGone("the session was deleted: nothing can be added to it")
         if os.path.exists(folder):
             raise RequestError("the folder of this session does not say what is in it")
-        return Past(session, order.now_us, UNHEARD_REASON)
+        age = age_beside(order.now_us, order.trusted_us)
+        return Past(session, order.now_us, UNHEARD_REASON, age_from_us=age)
     record = filed.record
     if record.session.sentinel_id != session.sentinel_id:
         raise SessionGone("this is the session of another sentinel")
-    state = state_at(record.state, record.ended_time_us, order.now_us)
+    state = state_at(record.state, age_from_us(record), order.trusted_us)
     if state is SessionState.SEALED:
         raise SessionSealed("the session is sealed: nothing can be added to it")
     if record.ended_time_us is None or state is not SessionState.ENDED:
@@ -76,6 +78,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
         taken=taken,
         settled=settled,
         hold=record.hold,
+        age_from_us=record.age_from_us,
     )
 
 

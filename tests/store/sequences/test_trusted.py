@@ -1,0 +1,213 @@
+"""Tests of `vidlink.store.sequences.trusted`: the time for what cannot be undone."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from vidlink.model import Seen
+from vidlink.store.sequences.trusted import (
+    EARLIEST_US,
+    NEAR_US,
+    TrustedTime,
+    age_beside,
+    first_seen,
+)
+
+SECOND_US = 1_000_000
+HOUR_US = 3_600 * SECOND_US
+DAY_US = 24 * HOUR_US
+#: When the folder was last looked at.
+SEEN_US = EARLIEST_US + 500 * DAY_US
+SEEN = Seen(SEEN_US, SEEN_US)
+
+
+class Folder:
+    """A data folder, and a machine with two clocks."""
+
+    def __init__(self, seen: Seen = SEEN, wall_us: int = SEEN_US) -> None:
+        self.wall_us = wall_us
+        self.seconds = 12_345.0
+        self.time = TrustedTime(lambda: self.wall_us, lambda: self.seconds)
+        self.time.open(seen)
+
+    def goes_on(self, us: int, looks: int = 10) -> int:
+        """Time passes by both clocks, and is looked at now and then; the trusted time."""
+        for _ in range(looks):
+            self.wall_us += us // looks
+            self.seconds += us / looks / SECOND_US
+            self.time.now_us()
+        return self.time.now_us()
+
+    def leaps(self, us: int) -> None:
+        """The wall clock is set, which is seen within a second."""
+        self.wall_us += us
+        self.time.now_us()
+
+    @property
+    def error_us(self) -> int:
+        """How far the trusted time is ahead of the wall clock."""
+        return self.time.now_us() - self.wall_us
+
+
+class LeapTests(SynchronousTestCase):
+    """Wall clocks that leap."""
+
+    def test_agreed(self) -> None:
+        """While both clocks agree, the trusted time is that of the wall clock."""
+        folder = Folder()
+        folder.goes_on(40 * DAY_US)
+        self.assertEqual(folder.error_us, 0)
+        self.assertIsNone(folder.time.doubt())
+
+    def test_before_it_is_opened(self) -> None:
+        """Before anything is known of the folder it is the wall clock's, and nothing is kept."""
+        time = TrustedTime(lambda: 7, lambda: 0.0)
+        self.assertEqual((time.now_us(), time.seen(), time.doubt()), (7, None, None))
+
+    def test_ahead_for_a_moment(self) -> None:
+        """A clock that is sixty days ahead for a while makes nothing older than it is, whether it
+        leaps at the start or later, and whatever it does next."""
+        for start_us in (0, 60 * DAY_US):
+            folder = Folder(wall_us=SEEN_US + start_us)
+            folder.goes_on(HOUR_US // 4)
+            folder.leaps(60 * DAY_US - start_us)
+            folder.goes_on(HOUR_US // 2)
+            doubt = folder.time.doubt()
+            assert doubt is not None
+            self.assertAlmostEqual(doubt.ahead_us, 60 * DAY_US, delta=NEAR_US)
+            folder.leaps(-60 * DAY_US)
+            self.assertAlmostEqual(
+                folder.goes_on(HOUR_US), SEEN_US + HOUR_US * 7 // 4, delta=NEAR_US
+            )
+            self.assertIsNone(folder.time.doubt())
+
+    def test_off_for_ten_days(self) -> None:
+        """A server that was off believes its clock when that has been steady for an hour; until
+        then it says how long that takes."""
+        folder = Folder(wall_us=SEEN_US + 10 * DAY_US)
+        folder.goes_on(HOUR_US - 10 * SECOND_US)
+        doubt = folder.time.doubt()
+        assert doubt is not None
+        assert doubt.seconds is not None
+        self.assertAlmostEqual(doubt.seconds, 10.0, places=3)
+        self.assertEqual(folder.error_us, -10 * DAY_US)
+        folder.goes_on(10 * SECOND_US)
+        self.assertEqual(folder.error_us, 0)
+        self.assertIsNone(folder.time.doubt())
+
+    def test_set_again(self) -> None:
+        """Each time that the clock is set, the hour begins anew."""
+        folder = Folder(wall_us=SEEN_US + 10 * DAY_US)
+        for step_us in (DAY_US, -3 * DAY_US, 2 * NEAR_US):
+            folder.goes_on(HOUR_US - SECOND_US)
+            folder.leaps(step_us)
+        self.assertLess(folder.goes_on(HOUR_US - SECOND_US), SEEN_US + 5 * HOUR_US)
+        folder.goes_on(SECOND_US)
+        self.assertEqual(folder.error_us, 0)
+
+    def test_sleep(self) -> None:
+        """A machine that slept, whose monotonic clock stood still, is as one that was off."""
+        folder = Folder()
+        folder.goes_on(DAY_US)
+        folder.leaps(8 * HOUR_US)
+        self.assertEqual(folder.error_us, -8 * HOUR_US)
+        folder.goes_on(HOUR_US)
+        self.assertEqual(folder.error_us, 0)
+
+    def test_empty_battery(self) -> None:
+        """A clock that shows 1970, for however long, neither stops the time nor sets it back, and
+        when it has been set right nothing has become older than it is."""
+        folder = Folder(wall_us=0)
+        self.assertEqual(folder.goes_on(90 * DAY_US), SEEN_US + 90 * DAY_US)
+        doubt = folder.time.doubt()
+        assert doubt is not None
+        self.assertEqual((doubt.ahead_us < 0, doubt.seconds), (True, None))
+        folder.wall_us = SEEN_US + 90 * DAY_US
+        self.assertEqual(folder.goes_on(DAY_US), SEEN_US + 91 * DAY_US)
+
+    def test_wrong_leap(self) -> None:
+        """A leap that was believed and was wrong is taken back once the clock has been right again
+        for an hour; no further."""
+        folder = Folder(wall_us=SEEN_US + 60 * DAY_US)
+        folder.goes_on(2 * HOUR_US)
+        self.assertEqual(folder.error_us, 0)
+        again = Folder(folder.time.seen() or Seen(0, 0), SEEN_US + 2 * HOUR_US)
+        self.assertEqual(again.error_us, 60 * DAY_US)
+        again.goes_on(HOUR_US)
+        self.assertEqual(again.error_us, 0)
+        again.leaps(-DAY_US)
+        again.goes_on(10 * HOUR_US)
+        self.assertEqual(again.error_us, DAY_US)
+
+    def test_small_steps(self) -> None:
+        """A clock that is set forward by half a minute, again and again, gains a twentieth at
+        most; one that is set back by so much is waited for."""
+        folder = Folder()
+        began_us = folder.time.now_us()
+        for _ in range(600):
+            folder.goes_on(SECOND_US, 1)
+            folder.wall_us += NEAR_US // 2
+        self.assertLessEqual(folder.time.now_us() - began_us, 600 * SECOND_US * 21 // 20)
+        folder = Folder(wall_us=SEEN_US - NEAR_US // 2)
+        folder.goes_on(HOUR_US, 60)
+        self.assertEqual(folder.error_us, 0)
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.integers(NEAR_US + 1, 90 * DAY_US).flatmap(
+                    lambda us: st.sampled_from((us, -us))
+                ),
+                st.integers(0, HOUR_US - 1),
+            ),
+            max_size=20,
+        )
+    )
+    def test_never_steady(self, course: list[tuple[int, int]]) -> None:
+        """A clock that is never left alone for an hour makes nothing older than it is, whatever
+        it shows, but for the twentieth."""
+        folder = Folder()
+        passed_us = 0
+        for leap_us, us in course:
+            folder.leaps(leap_us)
+            folder.goes_on(us, 1)
+            passed_us += us
+        trusted_us = folder.time.now_us() - SEEN_US
+        self.assertLessEqual(trusted_us, passed_us * 21 // 20 + len(course))
+        self.assertGreaterEqual(trusted_us, passed_us * 19 // 20 - len(course))
+
+
+class FirstTests(SynchronousTestCase):
+    """Data folders that have kept no time."""
+
+    def test_empty(self) -> None:
+        """The first time of an empty folder is that of the clock, and is taken back when that
+        proves wrong; a clock that cannot be right is not taken."""
+        folder = Folder(first_seen(None, SEEN_US + 999 * DAY_US), SEEN_US + 999 * DAY_US)
+        self.assertEqual(folder.error_us, 0)
+        folder.leaps(-999 * DAY_US)
+        folder.goes_on(HOUR_US)
+        self.assertEqual(folder.error_us, 0)
+        self.assertEqual(first_seen(None, 5), Seen(EARLIEST_US, EARLIEST_US))
+
+    def test_recorded(self) -> None:
+        """With recordings it is that of the newest, unless that is later than the clock."""
+        for newest_us, wall_us, time_us in (
+            (SEEN_US, SEEN_US + 60 * DAY_US, SEEN_US),
+            (SEEN_US + 60 * DAY_US, SEEN_US, SEEN_US),
+            (SEEN_US, 0, SEEN_US),
+        ):
+            self.assertEqual(first_seen(newest_us, wall_us), Seen(time_us, time_us))
+
+
+class AgeTests(SynchronousTestCase):
+    """From when an age counts."""
+
+    def test_beside(self) -> None:
+        """What ends under a clock that is behind is as old as the trusted time says; otherwise the
+        clock's word counts."""
+        self.assertEqual(age_beside(0, SEEN_US), SEEN_US)
+        self.assertIsNone(age_beside(SEEN_US, SEEN_US + NEAR_US))
+        self.assertIsNone(age_beside(SEEN_US + DAY_US, SEEN_US))

@@ -1,0 +1,80 @@
+"""The notes that a data folder keeps for who deletes in it: the time that it has seen, the policy.
+
+``clock.json`` is written once a minute (`sequences.trusted`), ``policy.json`` when another policy
+comes into force (`deleting.probation`). Nothing is synced for either: whoever finds none, or one
+that cannot be read, is only more careful.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from twisted.logger import Logger
+
+from vidlink.disk import Disk
+from vidlink.model import Policy, Seen
+from vidlink.store.files.layout import FORMAT, I63, typed
+
+_log = Logger()
+
+T = TypeVar("T")
+_BOUNDS = ("max_age_us", "max_bytes", "min_free_bytes")
+
+
+def read_seen(path: str, disk: Disk) -> Seen | None:
+    """The time that was kept at `path`; None if none was, or it cannot be read."""
+    return _read(path, disk, lambda known: Seen(_time(known["time_us"]), _time(known["floor_us"])))
+
+
+def write_seen(path: str, seen: Seen, disk: Disk) -> None:
+    """Keep `seen` at `path`.
+
+    :raises OSError: the disk fails.
+    """
+    _write(path, {"time_us": seen.time_us, "floor_us": seen.floor_us}, disk)
+
+
+def read_policy(path: str, disk: Disk) -> Policy | None:
+    """The policy that was kept at `path`; None if none was, or it cannot be read."""
+    return _read(
+        path, disk, lambda known: Policy(**{name: _bound(known[name]) for name in _BOUNDS})
+    )
+
+
+def write_policy(path: str, policy: Policy, disk: Disk) -> None:
+    """Keep `policy` at `path`.
+
+    :raises OSError: the disk fails.
+    """
+    _write(path, {name: getattr(policy, name) for name in _BOUNDS}, disk)
+
+
+def _read(path: str, disk: Disk, made: Callable[[dict[str, Any]], T]) -> T | None:
+    try:
+        known = json.loads(disk.read(path, 0, 4_096))
+        if typed(known["format"], int) != FORMAT:
+            raise ValueError(f"it has format {known['format']}, not {FORMAT}")
+        return made(known)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        _log.warn("{path} cannot be read, and is made anew: {why}", path=path, why=str(error))
+        return None
+
+
+def _write(path: str, known: dict[str, Any], disk: Disk) -> None:
+    data = json.dumps({"format": FORMAT, **known}).encode("ascii") + b"\n"
+    disk.replace(path, data, flush=False)
+
+
+def _time(value: Any) -> int:
+    time_us: int = typed(value, int)
+    if not -I63 <= time_us < I63:
+        raise ValueError(f"{time_us} is no time")
+    return time_us
+
+
+def _bound(value: Any) -> Any:
+    return None if value is None else typed(value, int)
