@@ -25,7 +25,7 @@ from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_exposure
-from vidlink.server.port.origin import Hosts
+from vidlink.server.port.origin import Hosts, machine_names
 from vidlink.server.port.site import Root, Site
 from vidlink.server.service import COMMAND, TICK_SECONDS, ServerService
 from vidlink.server.sockets.ingest import IngestFactory
@@ -226,7 +226,14 @@ def _hosts(options: Options) -> Hosts:
     """Whose requests are answered, after checking that this may be without credentials."""
     check_exposure(options["listen"], options["no-auth"])
     listening = [Listening.parse(description) for description in options["listen"]]
-    return Hosts(listening, options["allow-origin"])
+    is_for_others = not all(place.is_loopback for place in listening)
+    own_names = machine_names() if is_for_others else ()
+    if is_for_others:
+        _log.info(
+            "answers to addresses and to these names: {names}; add others with --allow-origin",
+            names=", ".join(sorted({"localhost", *own_names})),
+        )
+    return Hosts(listening, options["allow-origin"], own_names)
 
 
 def _port(description: str, site: IProtocolFactory, clock: Any) -> IService:

@@ -58,7 +58,7 @@ class MethodNotAllowed(HttpError):
     http_status = 405
 
     def __init__(self, method: str, allowed: Iterable[str]) -> None:
-        possible = ", ".join(sorted(allowed))
+        possible = ", ".join(sorted({*allowed, "OPTIONS"}))
         super().__init__(f"{method} is not possible here; what is: {possible}")
         # RFC 9110 section 10.2.1.
         self.headers = (("Allow", possible),)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -22,7 +23,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString
+from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request, Site
 
@@ -37,6 +38,7 @@ from vidlink.server.api.refusals import (
 )
 from vidlink.server.port.door import Door
 from vidlink.server.port.origin import Hosts
+from vidlink.server.port.sharing import sharing_headers
 from vidlink.timer import Timer
 
 
@@ -161,6 +163,7 @@ class Channel(HTTPChannel):
         headers.setRawHeaders(b"Date", [datetimeToString()])
         for name, value in SECURITY_HEADERS:
             headers.setRawHeaders(name, [value])
+        self._share(headers)
         super().writeHeaders(version, code, reason, headers)
 
     def refuse(self, error: HttpError) -> None:
@@ -179,7 +182,8 @@ class Channel(HTTPChannel):
         ):
             headers.setRawHeaders(name, [value])
         status = error.http_status
-        self.writeHeaders(b"HTTP/1.1", b"%d" % status, RESPONSES.get(status, b""), headers)
+        reason = HTTPStatus(status).phrase.encode("ascii")
+        self.writeHeaders(b"HTTP/1.1", b"%d" % status, reason, headers)
         self.write(body)
         self._log.debug(
             "{peer} refused: {status} {code}", peer=self._peer, status=status, code=error.code
@@ -290,6 +294,18 @@ class Channel(HTTPChannel):
         if transport is not None:
             self._log.debug("{peer} takes nothing; aborted", peer=self._peer)
             transport.abortConnection()
+
+    def _share(self, headers: Headers) -> None:
+        """Let pages of other origins have the answer, if they may."""
+        hosts = self.factory.hosts
+        if not hosts.has_guests:
+            return
+        headers.addRawHeader(b"Vary", b"Origin")
+        request = self.requests[0] if self.requests else None
+        origins = request.requestHeaders.getRawHeaders(b"Origin", []) if request else []
+        if hosts.is_guest([origin.decode("latin-1") for origin in origins]):
+            for name, value in sharing_headers(origins[0], headers):
+                headers.setRawHeaders(name, [value])
 
     def _refuse_target(self) -> None:
         limit = self.factory.bounds.target_bytes

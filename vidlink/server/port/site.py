@@ -22,11 +22,14 @@ from zope.interface import implementer
 
 from vidlink.errors import RequestError
 from vidlink.server.api.answers import answer_error, escaped
-from vidlink.server.api.refusals import BadHeader, NoSuchPath
+from vidlink.server.api.refusals import BadHeader, MethodNotAllowed, NoSuchPath
 from vidlink.server.port.channel import Bounds, Channel, peer_name
 from vidlink.server.port.door import Door
 from vidlink.server.port.origin import Hosts
 
+SENTINEL_WS = b"/ws/sentinel"
+PROCTOR_WS = b"/ws/proctor"
+WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
@@ -55,7 +58,7 @@ class Request(server.Request):
             self._check()
         except RequestError as error:
             self.site = self.channel.site
-            self.write(answer_error(self, error))
+            self.write(refuse(self, error))
             self.finish()
             return
         super().process()
@@ -85,7 +88,11 @@ class Request(server.Request):
         names = (b"Host", b"Origin")
         raw = [self.requestHeaders.getRawHeaders(name, []) for name in names]
         hosts, origins = ([value.decode("latin-1") for value in values] for values in raw)
-        self.channel.factory.hosts.check(hosts, origins, self.isSecure())
+        is_old = self.clientproto == b"HTTP/1.0"
+        self.channel.factory.hosts.check(hosts, origins, self.isSecure(), needs_host=not is_old)
+        if self.uri == b"*" and self.method == b"OPTIONS":
+            # Of the server as a whole (RFC 9110 section 9.3.7).
+            raise MethodNotAllowed("OPTIONS", ("DELETE", "GET", "HEAD", "POST", "PUT"))
         if not self.uri.startswith(b"/"):
             raise BadHeader("the request line needs a path that begins with /")
         try:
@@ -163,13 +170,38 @@ class Root(Resource):
         self._page = page
         self._exact = {
             **dict.fromkeys((b"/healthz", b"/readyz", b"/metrics"), probes),
-            b"/ws/sentinel": sentinel_ws,
-            b"/ws/proctor": proctor_ws,
+            SENTINEL_WS: sentinel_ws,
+            PROCTOR_WS: proctor_ws,
         }
 
     def render(self, request: server.Request) -> bytes | int:
         """Let the resource of the request's path answer."""
+        if request.path in WEBSOCKETS:
+            try:
+                _check_upgrade(request)
+            except RequestError as error:
+                return refuse(request, error)
         is_api = request.path == b"/api" or request.path.startswith(b"/api/")
         resource = self._api if is_api else self._exact.get(request.path, self._page)
         answer: bytes | int = resource.render(request)
         return answer
+
+
+def refuse(request: server.Request, error: RequestError) -> bytes:
+    """Answer with `error`; to a handshake also where clients of WebSockets look for a reason.
+
+    They show the status line and nothing of the body. All that is raised before anybody is asked
+    for an answer has a fixed text.
+    """
+    body = answer_error(request, error)
+    if request.path in WEBSOCKETS and body:
+        request.setResponseCode(request.code, str(error).encode("ascii"))
+    return body
+
+
+def _check_upgrade(request: server.Request) -> None:
+    if request.method != b"GET":
+        raise MethodNotAllowed(request.method.decode("ascii")[:20], ("GET",))
+    # Autobahn is given the request anew, as one of HTTP/1.1.
+    if request.clientproto != b"HTTP/1.1":
+        raise BadHeader("a WebSocket needs HTTP/1.1; a proxy before this server has to speak it")
