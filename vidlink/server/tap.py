@@ -27,7 +27,12 @@ from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_exposure
 from vidlink.server.port.origin import Hosts, machine_names
 from vidlink.server.port.site import Root, Site
-from vidlink.server.service import COMMAND, TICK_SECONDS, ServerService
+from vidlink.server.service import (
+    COMMAND,
+    TICK_SECONDS,
+    ServerService,
+    raise_descriptor_limit,
+)
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
 from vidlink.server.sockets.watch import WatchFactory
@@ -172,7 +177,8 @@ def _assemble(options: Options) -> ServerService:
         link_resource(ingest),
         link_resource(watch),
     )
-    site = Site(root, clock=clock, hosts=hosts)
+    # Before anything counts on it, and the store takes its share.
+    site = Site(root, clock=clock, hosts=hosts, descriptors=raise_descriptor_limit())
     ports = [_port(description, site, clock) for description in options["listen"]]
     clock.callWhenRunning(warn_that_open, options["listen"])
     return ServerService(hub, store, health, ingest, watch, ports, clock)

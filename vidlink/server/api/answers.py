@@ -129,7 +129,7 @@ def answer_error(request: Request, error: BaseException) -> bytes:
         # The methods are what was asked for.
         set_headers(request, {**dict(error.headers), "Cache-Control": NEVER, "Content-Length": "0"})
         return b""
-    if status >= 500:
+    if status >= 500 and not isinstance(error, HttpError):
         log_fault(request, "", error)
     # Twisted does not know each of them.
     request.setResponseCode(status, HTTPStatus(status).phrase.encode("ascii"))

@@ -123,3 +123,12 @@ class HeaderTooLarge(HttpError):
 
     code = "header-too-large"
     http_status = 431
+
+
+class Crowded(HttpError):
+    """So many connections are open that none may stay any more."""
+
+    code = "no-resources"
+    http_status = 503
+    # RFC 9110 section 10.2.3.
+    headers = (("Retry-After", "30"),)

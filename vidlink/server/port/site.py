@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
@@ -22,9 +22,10 @@ from zope.interface import implementer
 
 from vidlink.errors import RequestError
 from vidlink.server.api.answers import answer_error, escaped
-from vidlink.server.api.refusals import BadHeader, MethodNotAllowed, NoSuchPath
+from vidlink.server.api.refusals import BadHeader, Crowded, MethodNotAllowed, NoSuchPath
 from vidlink.server.port.channel import Bounds, Channel, peer_name
 from vidlink.server.port.door import Door
+from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts
 
 SENTINEL_WS = b"/ws/sentinel"
@@ -108,6 +109,7 @@ class Site(server.Site):
     :param root: everything that is served.
     :param hosts: the Hosts and Origins that are ours.
     :param bounds: of each connection; None: the usual ones.
+    :param descriptors: the most that this process may have open.
     """
 
     _log = Logger()
@@ -115,13 +117,24 @@ class Site(server.Site):
     requestFactory = Request
 
     def __init__(
-        self, root: IResource, *, clock: IReactorTime, hosts: Hosts, bounds: Bounds | None = None
+        self,
+        root: IResource,
+        *,
+        clock: IReactorTime,
+        hosts: Hosts,
+        bounds: Bounds | None = None,
+        descriptors: int = 1024 * 1024,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
         self.hosts = hosts
         self.bounds = bounds or Bounds()
         self.door = Door(clock)
+        self.lobby = Lobby(clock, descriptors)
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A channel for a newcomer, or what ends it at once where there is no room for it."""
+        return self.lobby.refuse() if self.lobby.is_full else super().buildProtocol(addr)
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Where a body is kept: in memory, as there is little of it."""
@@ -178,6 +191,7 @@ class Root(Resource):
         """Let the resource of the request's path answer."""
         if request.path in WEBSOCKETS:
             try:
+                assert isinstance(request, Request), "the site makes its requests"
                 _check_upgrade(request)
             except RequestError as error:
                 return refuse(request, error)
@@ -199,9 +213,12 @@ def refuse(request: server.Request, error: RequestError) -> bytes:
     return body
 
 
-def _check_upgrade(request: server.Request) -> None:
+def _check_upgrade(request: Request) -> None:
     if request.method != b"GET":
         raise MethodNotAllowed(request.method.decode("ascii")[:20], ("GET",))
     # Autobahn is given the request anew, as one of HTTP/1.1.
     if request.clientproto != b"HTTP/1.1":
         raise BadHeader("a WebSocket needs HTTP/1.1; a proxy before this server has to speak it")
+    channel = request.channel
+    if not channel.factory.lobby.may_stay(channel.transport):
+        raise Crowded("the server has no descriptors left for connections that stay")

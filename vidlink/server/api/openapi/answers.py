@@ -46,6 +46,7 @@ _KINDS: tuple[ErrorKind, ...] = (
     SentinelOffline,
     SessionLive,
     SessionHeld,
+    refusals.Crowded,
     refusals.DeletionOff,
     refusals.MethodNotAllowed,
     refusals.RangeNotSatisfiable,
