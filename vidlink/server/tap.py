@@ -33,6 +33,7 @@ from vidlink.server.service import (
     ServerService,
     raise_descriptor_limit,
 )
+from vidlink.server.sockets.halves import LEAST_BYTES, Halves
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
 from vidlink.server.sockets.watch import WatchFactory
@@ -150,9 +151,10 @@ def _assemble(options: Options) -> ServerService:
         total_bytes=options["buffer-total-bytes"],
     )
     store = _store(options, clock)
-    codecs = find_codecs()
-    ingest = IngestFactory(hub, store.ledger, wall_clock_us, codecs=codecs, clock=clock)
-    watch = WatchFactory(hub, wall_clock_us, codecs=codecs, clock=clock)
+    halves = Halves(max(LEAST_BYTES, options["buffer-total-bytes"] // 4))
+    links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "halves": halves}
+    ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
+    watch = WatchFactory(hub, wall_clock_us, **links)
     api = Api(
         store.archive,
         hub,
