@@ -8,6 +8,7 @@ from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientPr
 from twisted.internet.task import Clock
 from twisted.test.iosim import FakeTransport, IOPump, connect
 
+from tests.fakes.media import EPOCH_US
 from tests.fakes.store import MemoryStore
 from vidlink.interfaces import ICodec
 from vidlink.messages import Message
@@ -18,7 +19,8 @@ from vidlink.server.sockets.link import LinkProtocol
 from vidlink.server.sockets.paced import REST_SECONDS
 from vidlink.server.sockets.watch import WatchFactory
 
-WALL_CLOCK_US = 1_700_000_000_000_000
+#: That of the media that tests send.
+WALL_CLOCK_US = EPOCH_US
 BINARY = "vidlink.v1.binary"
 JSON = "vidlink.v1.json"
 

@@ -175,7 +175,8 @@ class Subscribed:
     """`subscribed`: what you will see. Everything but the id is None while it is offline.
 
     `live_sequence` is the newest segment's, `first_sequence` that of the first to come;
-    both are None while the session has none.
+    both are None while the session has none. `is_known` is False while the server has never seen
+    such a Sentinel.
     """
 
     sentinel_id: str
@@ -186,6 +187,7 @@ class Subscribed:
     timescale: int | None = None
     live_sequence: int | None = None
     first_sequence: int | None = None
+    is_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from vidlink.dialling.backoff import BackOff
 from vidlink.errors import BadMessage, GoingAway, NotAllowed, NotFound, Unreachable
 from vidlink.messages import Skipped, StartFrom, Subscribed
 from vidlink.model import InitSegment, Segment
+from vidlink.relay.stream import Stream
 
 
 class FollowTests(LiveCase):
@@ -145,16 +146,25 @@ class FollowTests(LiveCase):
             pass
         self.assertEqual(self.sequences(3), [0, 1, 2])
 
-    def test_unknown(self) -> None:
-        """A Sentinel that nobody knows is an error."""
-        self.assertEqual(self.read_kinds(self.followed, 2), ["Connected", "Sentinels"])
-        self.failureResultOf(self.start(self.followed.__anext__()), NotFound)
-
-    def test_known_elsewhere(self) -> None:
-        """A server that has not heard of it since its own start is waited for."""
-        self.followed = self.follow(is_known=True, start_from=StartFrom.OLDEST)
+    def test_never_seen(self) -> None:
+        """A Sentinel that the server has never seen is waited for, and that is told."""
         events = self.read(self.followed, 3)
-        self.assertIn(Subscribed("desk-1"), events)
+        self.assertIn(Subscribed("desk-1", is_known=False), events)
+        self.screen.connect()
+        self.screen.send(2)
+        self.assertEqual(self.sequences(2), [0, 1])
+
+    def test_server_that_does_not_wait(self) -> None:
+        """Where the server lets nobody wait for whom it has never seen, as older ones do not, the
+        list tells when it is there."""
+
+        def refuse(sentinel_id: str) -> Stream:
+            raise NotFound("no sentinel desk-1 is known")
+
+        self.patch(self.server.hub, "expect", refuse)
+        self.followed = self.follow(start_from=StartFrom.OLDEST)
+        events = self.read(self.followed, 3)
+        self.assertIn(Subscribed("desk-1", is_known=False), events)
         self.screen.connect()
         self.screen.send(2)
         self.server.pass_time(1.0)

@@ -132,9 +132,16 @@ class LiveTests(LiveCase):
         live = self.subscribed()
         self.assertEqual(self.read(live), [Subscribed("desk-1")])
 
-    def test_unknown(self) -> None:
+    def test_never_seen(self) -> None:
+        """Of a Sentinel that was never seen it says so, and waits."""
+        live = self.subscribed()
+        self.assertEqual(self.read(live), [Subscribed("desk-1", is_known=False)])
+
+    def test_refused(self) -> None:
         """A request that cannot be fulfilled is answered in the stream."""
         live = self.subscribed()
+        self.read(live)
+        live.request_keyframe("desk-1")
         (event,) = self.read(live)
         assert isinstance(event, ErrorMessage)
         self.assertEqual((event.code, event.about), ("not-found", "desk-1"))

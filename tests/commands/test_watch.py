@@ -33,7 +33,7 @@ class ViewingTests(LiveCase):
         async def join() -> Live:
             return await connect_to(self.address, self.server.clock)
 
-        followed = Follow("desk-1", join, self.clock, is_known=True, back_off=BackOff(lambda: 0.0))
+        followed = Follow("desk-1", join, self.clock, back_off=BackOff(lambda: 0.0))
         self.viewing = Viewing(followed, Splice(), self.write, self.said.append)
 
     async def write(self, data: bytes) -> None:
@@ -79,12 +79,26 @@ class ViewingTests(LiveCase):
         self.assertEqual(steps, [*range(8)])
         self.assertEqual(len(self.said), 5)
 
+    def test_never_seen(self) -> None:
+        """Of a Sentinel that the server has never seen it says so once, and shows it when it
+        comes."""
+        self.view()
+        (said,) = self.said
+        self.assertIn("desk-1 was never seen by the server", said)
+        self.assertIn("waiting for it", said)
+        self.screen.connect()
+        self.screen.send(1)
+        self.assertEqual(self.said[1:], ["desk-1 is live"])
+        self.assertEqual(len(self.pictures()), 1)
+
     def test_offline(self) -> None:
         """Of a Sentinel that is offline it says so once, and waits."""
+        self.screen.connect()
+        self.screen.leave()
         self.view()
         self.assertEqual(self.said, ["desk-1 is offline; waiting for it"])
         self.assertEqual(self.film, b"")
-        self.screen.connect()
+        self.screen.connect("session-000000000002")
         self.screen.send(1)
         self.server.pass_time(1.0)
         self.assertEqual(self.said[1:], ["desk-1 is live"])

@@ -321,6 +321,8 @@ def _listed(arrival: Arrival, undecodable: bool, durable: bool, timescale: int) 
         media_duration=media_ticks(segment.duration_ms, timescale),
         received_time_us=arrival.received_time_us,
         is_durable=durable,
+        is_time_corrected=arrival.is_time_corrected,
+        is_misplaced=arrival.is_misplaced,
     )
 
 

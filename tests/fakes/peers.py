@@ -75,6 +75,7 @@ class FakeSentinelPeer(_Peer):
     """
 
     conversation: Ingest
+    address = "192.0.2.1:1234"
 
     def __init__(
         self, codec: ICodec, sentinel_id: str = "desk-1", instance_id: str = "one"

@@ -19,6 +19,7 @@ from vidlink.messages import (
     Ack,
     Clock,
     ErrorMessage,
+    KeyframeRequest,
     ProctorRegister,
     SentinelRegister,
     SessionEnded,
@@ -232,7 +233,7 @@ class ClosingTests(SynchronousTestCase):
             with self.subTest(text=text):
                 road = Road()
                 viewer = road.viewer("desk-1")
-                viewer.say(Subscribe("nobody"))
+                viewer.say(KeyframeRequest("nobody"))
                 road.server.flush()
                 self.assertEqual(viewer.heard.pop(), NOBODY)
                 viewer.sendMessage(text.encode(), False)

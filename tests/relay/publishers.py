@@ -19,6 +19,7 @@ class FakePublisher:
 
     def __init__(self, instance_id: str = "one", sentinel_id: str = "desk-1") -> None:
         self.registration = Registration(sentinel_id, instance_id, "Desk 1", "office", "test")
+        self.address = f"192.0.2.1:{sum(map(ord, instance_id))}"
         self.asked: list[object] = []
         self.probes: list[Deferred[bool]] = []
         self.stream: Stream | None = None

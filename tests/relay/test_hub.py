@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -14,6 +14,7 @@ from tests.relay.test_stream import session
 from vidlink.errors import IdInUse, NoResources
 from vidlink.interfaces import IPublisher
 from vidlink.model import RecordingState, Registration, SentinelState
+from vidlink.relay.alarms import QUIET_SECONDS
 from vidlink.relay.hub import PROBE_SECONDS, Hub
 from vidlink.relay.stream import Stream
 
@@ -23,7 +24,8 @@ class ClaimTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A hub on a clock that stands still, and a Sentinel that has its place."""
-        self.hub = Hub(Clock().seconds, max_sentinels=3)
+        self.clock = Clock()
+        self.hub = Hub(self.clock.seconds, max_sentinels=3)
         self.older = FakePublisher("one")
         self.stream = self.successResultOf(self.claim(self.older))
 
@@ -64,10 +66,36 @@ class ClaimTests(SynchronousTestCase):
         self.assertNoResult(claim)
         self.assertEqual(self.older.asked, [("probe", PROBE_SECONDS)])
         self.assertEqual([event["sentinel"] for event in events], ["desk-1"])
-        self.older.probes[0].callback(True)
-        self.failureResultOf(claim, IdInUse)
+        with capturedLogs() as events:
+            self.older.probes[0].callback(True)
+        error = self.failureResultOf(claim, IdInUse).value
         self.assertIs(self.stream.publisher, self.older)
         self.assertEqual(newer.asked, [])
+        # People have to find both; whoever is refused is not told where the other one is.
+        newer_at, older_at = newer.address, self.older.address
+        (told,) = [formatEvent(event) for event in events]
+        alarm, _ = self.hub.alarms.after(0)
+        assert alarm is not None
+        words = f"two machines use the id desk-1: {older_at} has it, {newer_at} is refused"
+        self.assertEqual((told, str(alarm.error)), (words, words))
+        self.assertNotIn(older_at, str(error))
+
+    def test_again_and_again(self) -> None:
+        """However often a second machine tries, the log has it twice a minute, with the number."""
+        newer = FakePublisher("two")
+        with capturedLogs() as events:
+            for _ in range(3):
+                claim = self.claim(newer)
+                self.older.probes.pop().callback(True)
+                self.failureResultOf(claim, IdInUse)
+            self.clock.advance(QUIET_SECONDS)
+            claim = self.claim(newer)
+            self.older.probes.pop().callback(True)
+            self.failureResultOf(claim, IdInUse)
+        told = [formatEvent(event) for event in events if "registers" not in formatEvent(event)]
+        self.assertEqual(len(told), 2)
+        self.assertTrue(told[0].endswith("is refused"), told[0])
+        self.assertIn("(2 times more since this was last said)", told[1])
 
     def test_older_is_dead(self) -> None:
         """If the older does not answer, it is replaced."""

@@ -49,10 +49,16 @@ class StreamCase(SynchronousTestCase):
         assert self.stream.live is not None
         return self.stream.live
 
-    def push(self, sequence: int, keyframe: bool = False, framerate_mhz: int = 5_000) -> Arrival:
+    def push(
+        self,
+        sequence: int,
+        keyframe: bool = False,
+        framerate_mhz: int = 5_000,
+        duration_ms: int = 200,
+    ) -> Arrival:
         """Let a segment arrive now."""
         new = arrival(sequence, keyframe, self.clock.seconds())
-        segment = replace(new.segment, framerate_mhz=framerate_mhz)
+        segment = replace(new.segment, framerate_mhz=framerate_mhz, duration_ms=duration_ms)
         new = replace(new, segment=segment)
         self.stream.push(new)
         return new
@@ -324,6 +330,43 @@ class StatusTests(StreamCase):
         self.clock.advance(15.0)
         self.assertEqual(self.state(), SentinelState.LIVE)
         self.clock.advance(0.1)
+        self.assertEqual(self.state(), SentinelState.STALE)
+
+    def test_three_segments(self) -> None:
+        """With long segments it is stale after three of them, whatever the rate of their frames."""
+        self.begin()
+        self.push(0, True, duration_ms=4_000)
+        self.clock.advance(12.0)
+        self.assertEqual(self.state(), SentinelState.LIVE)
+        self.clock.advance(0.1)
+        self.assertEqual(self.state(), SentinelState.STALE)
+
+    def test_by_the_handful(self) -> None:
+        """One that sends its frames by the handful has the pauses that it makes, once two of them
+        have shown that they are a habit; when it sends steadily again that is over."""
+        self.begin()
+        states = []
+        for number in range(60):
+            self.push(number, number == 0)
+            if number % 20 == 19:
+                for _ in range(8):
+                    self.clock.advance(0.5)
+                    states.append(self.state())
+        live, stale = SentinelState.LIVE, SentinelState.STALE
+        self.assertEqual(states, [live] * 6 + [stale] * 2 + [live] * 6 + [stale] * 2 + [live] * 8)
+        for number in range(60, 380):
+            self.push(number)
+            self.clock.advance(0.2)
+        self.clock.advance(3.0)
+        self.assertEqual(self.state(), stale)
+
+    def test_one_pause(self) -> None:
+        """One long silence is no habit: the next one is told of as soon as any."""
+        self.begin()
+        self.push(0, True)
+        self.clock.advance(50.0)
+        self.push(1)
+        self.clock.advance(3.1)
         self.assertEqual(self.state(), SentinelState.STALE)
 
     def test_change_under_way(self) -> None:

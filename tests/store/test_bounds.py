@@ -223,7 +223,7 @@ class FragmentedTests(BoundCase):
         added: list[int] = []
         plain = Runs.add
 
-        def counted(runs: Runs, first: int, *rest: int) -> None:
+        def counted(runs: Runs, first: int, *rest: Any) -> None:
             added.append(first)
             plain(runs, first, *rest)
 

@@ -40,6 +40,8 @@ class Connected:
 class Follow:
     """Follows one Sentinel; an asynchronous iterator of events for one reader, without an end.
 
+    One that the server has never seen is waited for, as one that is offline.
+
     Besides what a connection says, and in its place, there are :class:`Connected` and
     :class:`Lost`. Reading on after `Lost` waits and connects again. Between two segments of one
     session nothing is left out that is not named by ``Skipped``.
@@ -48,8 +50,6 @@ class Follow:
     :param clock: `IReactorTime`.
     :param start_from, tier, max_lag_ms: as :meth:`~vidlink.client.live.Live.subscribe` has them;
         after a lost connection it goes on where it was instead.
-    :param is_known: that the Sentinel exists is known already, so that a server which has not
-        heard of it since its own start is waited for.
     """
 
     def __init__(
@@ -61,7 +61,6 @@ class Follow:
         start_from: StartFrom | Place = StartFrom.LATEST,
         tier: Tier = Tier.FULL,
         max_lag_ms: int | None = None,
-        is_known: bool = False,
         back_off: BackOff | None = None,
     ) -> None:
         self.sentinel_id = sentinel_id
@@ -70,7 +69,6 @@ class Follow:
         self._start = start_from
         self._tier = tier
         self._max_lag_ms = max_lag_ms
-        self._is_known = is_known
         self._back_off = back_off or BackOff(random.random)
         self._live: Live | None = None
         self._pause_seconds = 0.0
@@ -80,10 +78,7 @@ class Follow:
         return self
 
     async def __anext__(self) -> Event | Connected | Lost:
-        """The next event.
-
-        :raises NotFound: if the server knows no such Sentinel.
-        """
+        """The next event."""
         if self._live is None:
             return await self._reach()
         try:
@@ -130,17 +125,14 @@ class Follow:
         return Lost(error, self._pause_seconds)
 
     def _seen(self, live: Live, event: Event) -> Event:
-        """Remember where we are, and deal with a server that does not know the Sentinel yet."""
+        """Remember where we are, and subscribe once the Sentinel is there if not before."""
         if isinstance(event, Segment):
             self._start = Place(event.session_id, event.sequence + 1)
-        elif isinstance(event, Subscribed):
-            self._is_known = True
         elif isinstance(event, ErrorMessage):
+            # Older servers say so, and those that let no more wait for whom they never saw.
             if (event.code, event.about) == (NotFound.code, self.sentinel_id):
-                if not self._is_known:
-                    raise NotFound(event.message)
                 self._is_unheard_of = True
-                return Subscribed(self.sentinel_id)
+                return Subscribed(self.sentinel_id, is_known=False)
         elif (
             isinstance(event, Sentinels)
             and self._is_unheard_of

@@ -14,7 +14,7 @@ from vidlink.commands.asking import AskingOptions
 from vidlink.commands.pipe import NobodyReads, Pipe
 from vidlink.commands.running import complain, run_in_reactor
 from vidlink.commands.words import SKIPPED, age, count, shown
-from vidlink.errors import NotFound, UserMistake, VidlinkError
+from vidlink.errors import UserMistake, VidlinkError
 from vidlink.messages import ErrorMessage, SessionEnded, Skipped, StartFrom, Subscribed
 from vidlink.model import InitSegment, Segment, Tier
 
@@ -97,6 +97,10 @@ class Viewing:
             case Skipped():
                 number = count(event.last - event.first + 1, "picture")
                 self._say(f"{number} not shown ({SKIPPED[event.reason]})")
+            case Subscribed(session_id=None, is_known=False):
+                self._wait(
+                    "was never seen by the server ('vidlink ls' lists who was); waiting for it"
+                )
             case Subscribed(session_id=None):
                 self._wait("is offline; waiting for it")
             case SessionEnded():
@@ -125,7 +129,7 @@ class Viewing:
 def run(options: Options) -> int:
     """Watch until the reader goes away, or the time is over; the exit status.
 
-    :raises VidlinkError: if there is no such Sentinel, or no server.
+    :raises VidlinkError: if there is no server, or it does not want us.
     """
     if os.isatty(sys.stdout.fileno()):
         raise UserMistake(
@@ -138,14 +142,13 @@ def run(options: Options) -> int:
 async def watch(options: Options, reactor: Any) -> int:
     """The command in a reactor."""
     sentinel_id, server = options["sentinel"], options["server"]
-    await _known(open_history(server, reactor), sentinel_id)
+    await _reach(open_history(server, reactor))
     followed = follow(
         sentinel_id,
         server,
         reactor,
         start_from=options["from"],
         tier=options["tier"],
-        is_known=True,
         max_bytes=MAX_WAITING_BYTES,
     )
     pipe = Pipe(sys.stdout.fileno(), reactor)
@@ -167,13 +170,12 @@ async def watch(options: Options, reactor: Any) -> int:
         await followed.close()
 
 
-async def _known(history: Any, sentinel_id: str) -> None:
-    """Look whether there is such a Sentinel, and such a server.
+async def _reach(history: Any) -> None:
+    """Ask the server anything: one that is not there should be told of at once.
 
-    :raises NotFound: if there is none.
+    :raises VidlinkError: if it does not answer, or not as one.
     """
     try:
-        if all(one.sentinel_id != sentinel_id for one in await history.sentinels()):
-            raise NotFound(f"the server knows no sentinel {sentinel_id}; 'vidlink ls' lists them")
+        await history.sentinels()
     finally:
         await history.close()

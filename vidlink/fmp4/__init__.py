@@ -13,7 +13,7 @@ from vidlink.fmp4.avc import (
     unit_type,
 )
 from vidlink.fmp4.boxes import Box, iter_boxes, moof_offset
-from vidlink.fmp4.init import MediaInfo, read_init, sample_description
+from vidlink.fmp4.init import MediaInfo, check_init, read_init, sample_description
 from vidlink.fmp4.producer import shift_producer_time
 from vidlink.fmp4.read import read_fragment
 from vidlink.fmp4.rebase import rebase_fragment
@@ -37,6 +37,7 @@ __all__ = [
     "MediaInfo",
     "SegmentIndex",
     "build_sidx",
+    "check_init",
     "iter_boxes",
     "join_avc",
     "moof_offset",

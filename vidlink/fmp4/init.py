@@ -14,12 +14,24 @@ from vidlink.fmp4.boxes import Box, field, iter_boxes, only_child
 from vidlink.model import Octets
 
 _U32 = Struct(">I")
+_U32_PAIR = Struct(">II")
 _SIZE = Struct(">HH")
 _DEFAULTS = Struct(">IIIIII")
 _AVC_CONFIGURATION = Struct(">BBBB")
 _BESIDE_MOOV = frozenset((b"free", b"skip", b"uuid"))
 _ENTRY_KINDS = frozenset((b"avc1", b"avc3"))
 _VISUAL_SAMPLE_ENTRY_BYTES = 78
+#: The finest timescale of an init that is taken, 100 ns: 32 bits of it are seven minutes, and as
+#: long as that a frame may be shown.
+MAX_TIMESCALE = 10_000_000
+#: An edit list may put the first picture so much later or earlier than the first frame: what an
+#: encoder takes to put frames into another order, and no cut.
+MAX_EDIT_SECONDS = 10
+#: One edit that delays, and one that is the film.
+_MAX_EDITS = 2
+#: Its duration, the media time that it begins at, and its rate (8.6.6), in both versions.
+_EDITS = (Struct(">Iii"), Struct(">Qqi"))
+_RATE_1 = 0x0001_0000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,44 @@ def read_init(data: Octets) -> MediaInfo:
     duration, size, flags = _defaults(data, moov, track_id)
     codec = _codec(data, entry)
     return MediaInfo(codec, width, height, timescale, track_id, duration, flags, size)
+
+
+def check_init(data: Octets, media: MediaInfo) -> None:
+    """Check what is not read of an init, but is the reason that players show another film than
+    its segments are; `media` is what `read_init` made of it.
+
+    :raises NotMedia: if something of it is none that segments can be relied on with.
+    """
+    if media.timescale > MAX_TIMESCALE:
+        raise NotMedia(f"its timescale is more than {MAX_TIMESCALE} ticks a second")
+    moov = _moov(data)
+    trex = only_child(data, only_child(data, moov, b"mvex"), b"trex")
+    if field(data, trex, _DEFAULTS)[2] != 1:
+        raise NotMedia("its trex names another sample description than the first")
+    trak = only_child(data, moov, b"trak")
+    mvhd = only_child(data, moov, b"mvhd")
+    (version,) = field(data, mvhd, _U32)
+    (movie_timescale,) = field(data, mvhd, _U32, 20 if version >> 24 else 12)
+    for edits in iter_boxes(data, trak.body, trak.end):
+        if edits.kind == b"edts":
+            _check_edits(data, only_child(data, edits, b"elst"), media.timescale, movie_timescale)
+
+
+def _check_edits(data: Octets, elst: Box, timescale: int, movie_timescale: int) -> None:
+    """Check that an edit list is that of an encoder, which delays, and none that cuts."""
+    version, count = field(data, elst, _U32_PAIR)
+    layout = _EDITS[version >> 24 & 1]
+    if count > _MAX_EDITS:
+        raise NotMedia("its edit list cuts the film into pieces")
+    for number in range(count):
+        duration, start, rate = field(data, elst, layout, 8 + number * layout.size)
+        is_last = number == count - 1
+        if start < 0:
+            is_fine = not is_last and duration <= MAX_EDIT_SECONDS * movie_timescale
+        else:
+            is_fine = is_last and not duration and start <= MAX_EDIT_SECONDS * timescale
+        if not is_fine or rate != _RATE_1:
+            raise NotMedia("its edit list does more than to delay the film by an encoder's delay")
 
 
 def sample_description(data: Octets) -> bytes:

@@ -192,7 +192,11 @@ def _fragment_defaults(data: Octets, body: int, end: int, media: MediaInfo) -> t
         return duration, size, sample_flags
     if flags & _TFHD_BASE_OFFSET:
         raise NotMedia("its frames are placed by an offset into a file (base-data-offset)")
-    body += 8 + (4 if flags & _TFHD_DESCRIPTION else 0)
+    body += 8
+    if flags & _TFHD_DESCRIPTION:
+        if body + 4 > end or _U32(data, body)[0] != 1:
+            raise NotMedia("its frames are of another sample description than the first")
+        body += 4
     wanted = [bit for bit in (_TFHD_DURATION, _TFHD_SIZE, _TFHD_FLAGS) if flags & bit]
     if body + 4 * len(wanted) > end:
         raise NotMedia("tfhd is too short")

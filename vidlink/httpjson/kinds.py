@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from vidlink.wire import kinds, schema
-from vidlink.wire.kinds import Exact, Misfit, Thousandths, Word, integer
+from vidlink.wire.kinds import ABSENT, Exact, Misfit, Thousandths, Word, integer
 
 Json = dict[str, Any]
 #: So many entries one list may have that is read; the server gives 5,000 at most.
@@ -63,6 +63,13 @@ def many(kind: JsonKind) -> JsonKind:
         return list(values) if each is None else [each(one) for one in values]
 
     return JsonKind({"type": "array", "items": kind.schema}, load, dump)
+
+
+def absent_as(value: Any, kind: JsonKind) -> JsonKind:
+    """A value of `kind` that older servers do not give: then it is `value`."""
+    return JsonKind(
+        kind.schema, lambda plain: value if plain is ABSENT else kind.load(plain), kind.dump
+    )
 
 
 def words(enum: type[Enum]) -> JsonKind:

@@ -28,6 +28,7 @@ from vidlink.httpjson.kinds import (
     TIME_US,
     TIMESCALE,
     JsonKind,
+    absent_as,
     many,
     or_null,
     words,
@@ -229,6 +230,18 @@ SEGMENT = Table(
     ("mediaDuration", "media_duration", COUNT, "Its duration in ticks."),
     ("receivedTime", "received_time_us", TIME_US, "When the server had it."),
     ("durable", "is_durable", FLAG, "False while it is only in memory."),
+    (
+        "startTimeCorrected",
+        "is_time_corrected",
+        absent_as(False, FLAG),
+        "Its startTime follows from its mediaTime, as what its Sentinel said could not be.",
+    ),
+    (
+        "misplaced",
+        "is_misplaced",
+        absent_as(False, FLAG),
+        "Its mediaTime is not between those of its neighbours; it is in no film.",
+    ),
 )
 SEGMENTS = Table(
     "Segments",

@@ -26,6 +26,8 @@ class IPeer(Interface):
 class ISentinelPeer(IPeer):
     """The server's end of one Sentinel's connection, as its conversation sees it."""
 
+    address = Attribute("""`str`: where it connects from, for people.""")
+
     def send(message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""
 
@@ -70,6 +72,7 @@ class IPublisher(Interface):
     """A connected Sentinel, as the hub and its viewers see it."""
 
     registration = Attribute(""":class:`~vidlink.model.Registration`: who it is.""")
+    address = Attribute("""`str`: where it connects from, for people.""")
 
     def request_keyframe() -> None:
         """Ask it for an IDR; requests within a second become one."""

@@ -28,6 +28,7 @@ from vidlink.model.live import (
     Tier,
 )
 from vidlink.model.media import (
+    CLOCK_SLACK_US,
     EXACT_LIMIT,
     MAX_FRAMERATE_MHZ,
     MIN_FRAMERATE_MHZ,
@@ -74,6 +75,7 @@ from vidlink.model.retained import (
 from vidlink.model.spooled import DroppedRange, SpooledSession
 
 __all__ = [
+    "CLOCK_SLACK_US",
     "EXACT_LIMIT",
     "KEEP_ALL",
     "MAX_FRAMERATE_MHZ",

@@ -15,6 +15,8 @@ SEQUENCE_LIMIT = 2**32
 EXACT_LIMIT = 2**53
 #: All times, also those of ends, are nearer to the epoch.
 TIME_LIMIT_US = EXACT_LIMIT
+#: A clock that is no further off than this counts as right.
+CLOCK_SLACK_US = 300 * 1_000_000
 #: The rates that a Sentinel captures at: 0.2 to 5 frames a second.
 MIN_FRAMERATE_MHZ = 200
 MAX_FRAMERATE_MHZ = 5_000
@@ -104,7 +106,9 @@ class Arrival:
     `media_time` (``tfdt``) and `media_duration` count in the session's timescale;
     `arrived_seconds` is the server's monotonic clock, `received_time_us` its wall clock.
     `is_undecodable` says that a sequence jump lies between this segment and the keyframe it
-    builds on. `frames` keeps what was encoded of it, by subprotocol.
+    builds on. `frames` keeps what was encoded of it, by subprotocol. `is_time_corrected` says that
+    its start time follows from its media time, because what its sender said cannot be;
+    `is_misplaced` that its media time is not between those of the segments before and after it.
     """
 
     segment: Segment
@@ -114,3 +118,5 @@ class Arrival:
     received_time_us: int
     is_undecodable: bool = False
     frames: dict[str, Frame] = field(default_factory=dict)
+    is_time_corrected: bool = False
+    is_misplaced: bool = False

@@ -113,7 +113,9 @@ class SegmentRecord:
     """One recorded segment as a listing shows it.
 
     `is_durable` is False while it is only in memory. `media_time` and `media_duration` count in
-    the session's timescale.
+    the session's timescale. `is_time_corrected` says that its start time is not what its Sentinel
+    said, but follows from its media time; `is_misplaced` that its media time is not between those
+    of its neighbours, so that no film has it.
     """
 
     sequence: int
@@ -128,6 +130,8 @@ class SegmentRecord:
     media_duration: int
     received_time_us: int
     is_durable: bool
+    is_time_corrected: bool = False
+    is_misplaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

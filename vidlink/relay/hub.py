@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
-from vidlink.errors import IdInUse, NoResources, VidlinkError
+from vidlink.errors import IdInUse, NoResources, NotFound, VidlinkError
 from vidlink.interfaces import IFollower, IPublisher
 from vidlink.model import Registration, SentinelStatus
 from vidlink.relay.alarms import Alarms
@@ -23,6 +23,8 @@ from vidlink.relay.tally import Tally
 PROBE_SECONDS = 2.0
 #: Sentinels remembered, connected or not; a newcomer beyond it is refused.
 MAX_SENTINELS = 20_000
+#: Sentinels that were never seen and are waited for; each is kept only while somebody does.
+MAX_AWAITED = 10_000
 
 
 class Hub:
@@ -54,6 +56,7 @@ class Hub:
         self._cap_bytes = cap_bytes
         self._max_sentinels = max_sentinels
         self._streams: dict[str, Stream] = {}
+        self._awaited: dict[str, Stream] = {}
         self._readers: dict[IFollower, None] = {}
 
     def remember(self, known: Iterable[tuple[Registration, int | None]]) -> None:
@@ -92,7 +95,7 @@ class Hub:
 
         def decide(is_alive: bool) -> Deferred[Stream]:
             if found.publisher is rival and is_alive:
-                return fail(self._clone(registration.sentinel_id))
+                return fail(self._clone(rival, publisher))
             if found.publisher is not rival:
                 return self.claim(registration, publisher)
             return succeed(self._seat(found, registration, publisher))
@@ -103,6 +106,26 @@ class Hub:
     def stream(self, sentinel_id: str) -> Stream | None:
         """The stream of a known Sentinel, connected or not; None if never seen."""
         return self._streams.get(sentinel_id)
+
+    def expect(self, sentinel_id: str) -> Stream:
+        """The stream of a Sentinel, known or not; :meth:`dismiss` has to follow.
+
+        :raises NotFound: if it was never seen, and too many such are waited for.
+        """
+        stream = self._streams.get(sentinel_id) or self._awaited.get(sentinel_id)
+        if stream is None:
+            if len(self._awaited) >= MAX_AWAITED:
+                raise NotFound(
+                    f"no sentinel {sentinel_id} is known, and {MAX_AWAITED} that were never seen"
+                    " are waited for already"
+                )
+            stream = self._awaited[sentinel_id] = self._make_stream(sentinel_id)
+        return stream
+
+    def dismiss(self, stream: Stream) -> None:
+        """Forget a stream that was never published, once nobody follows it any more."""
+        if not stream.is_known and not stream.is_followed:
+            self._awaited.pop(stream.sentinel_id, None)
 
     def statuses(self) -> tuple[SentinelStatus, ...]:
         """A row of every known Sentinel as of now, by id."""
@@ -133,19 +156,26 @@ class Hub:
         if self.roster.publish(stream.status() for stream in self._streams.values()):
             self._stir()
 
-    def _clone(self, sentinel_id: str) -> IdInUse:
-        """The refusal of a second Sentinel with an id, of which people have to hear."""
-        error = IdInUse(f"another live sentinel is registered as {sentinel_id}")
-        withheld = self.alarms.sound(sentinel_id, error)
+    def _clone(self, rival: IPublisher, publisher: IPublisher) -> IdInUse:
+        """The refusal of a second Sentinel with an id, of which people have to hear.
+
+        They are told both addresses; whoever is refused learns nothing of the other one.
+        """
+        sentinel_id = rival.registration.sentinel_id
+        alarm = IdInUse(
+            f"two machines use the id {sentinel_id}: {rival.address} has it,"
+            f" {publisher.address} is refused"
+        )
+        withheld = self.alarms.sound(sentinel_id, alarm)
         if withheld is not None:
             self._log.warn(
-                "two machines use the id {sentinel}: the second one is refused"
-                " ({withheld} times more since this was last said)",
+                "{alarm}{more}",
                 sentinel=sentinel_id,
-                withheld=withheld,
+                alarm=alarm,
+                more=f" ({withheld} times more since this was last said)" if withheld else "",
             )
             self._stir()
-        return error
+        return IdInUse(f"another live sentinel is registered as {sentinel_id}")
 
     def _stir(self) -> None:
         for reader in tuple(self._readers):
@@ -159,9 +189,15 @@ class Hub:
         return stream
 
     def _new_stream(self, sentinel_id: str) -> Stream:
-        stream = self._streams[sentinel_id] = Stream(
+        """Make a Sentinel known; those who have waited for it follow it already."""
+        stream = self._awaited.pop(sentinel_id, None) or self._make_stream(sentinel_id)
+        stream.is_known = True
+        self._streams[sentinel_id] = stream
+        return stream
+
+    def _make_stream(self, sentinel_id: str) -> Stream:
+        return Stream(
             sentinel_id,
             self._seconds,
             lambda: Buffer(self._window_seconds, self._cap_bytes, self.budget),
         )
-        return stream

@@ -26,9 +26,14 @@ from vidlink.model import (
 )
 from vidlink.relay.buffer import Buffer
 
-#: Without a segment for this long, or for this many frame times, a Sentinel is stale.
+#: Without a segment for this long, or for this many frame times or segments, a Sentinel is stale.
 STALE_SECONDS = 3.0
 STALE_FRAMES = 3
+#: Nor before this many of the pauses that it makes: some send what they have by the handful. What
+#: is shorter is no pause, and one alone in this time is no habit.
+STALE_PAUSES = 2
+PAUSE_SECONDS = 1.0
+HABIT_SECONDS = 60.0
 #: The sessions that a Sentinel may begin, whether on one connection or on many: each is a
 #: folder on disk.
 SESSIONS = Allowance(burst=30, per_second=0.1)
@@ -68,6 +73,8 @@ class Stream:
         self, sentinel_id: str, seconds: Callable[[], float], new_buffer: Callable[[], Buffer]
     ) -> None:
         self.sentinel_id = sentinel_id
+        #: It has been seen; if not, there is only somebody who waits for it.
+        self.is_known = False
         self.name = ""
         self.group = ""
         self.publisher: IPublisher | None = None
@@ -79,6 +86,10 @@ class Stream:
         self._sent_framerate_mhz: int | None = None
         self._seconds = seconds
         self._heard_seconds = seconds()
+        self._declared_ms = 0
+        #: The last two pauses, and when the last of them was over.
+        self._pauses = (0.0, 0.0)
+        self._paused_seconds = float("-inf")
         self._new_buffer = new_buffer
         self._ended: LiveSession | None = None
         self._followers: dict[IFollower, None] = {}
@@ -123,7 +134,8 @@ class Stream:
         segment = arrival.segment
         if live.buffer.append(arrival) and self.publisher is not None:
             self.publisher.request_keyframe()
-        self._heard_seconds = arrival.arrived_seconds
+        self._hear(arrival.arrived_seconds)
+        self._declared_ms = segment.duration_ms
         self._sent_framerate_mhz = segment.framerate_mhz
         self.last_segment_time_us = segment.start_time_us
         self._stir()
@@ -150,6 +162,11 @@ class Stream:
             if held is not None and held.session.session_id == session_id:
                 return held
         return None
+
+    @property
+    def is_followed(self) -> bool:
+        """True if anybody follows it."""
+        return bool(self._followers)
 
     def follow(self, follower: IFollower) -> None:
         """`follower` hears of every arrival, beginning and end; twice is once."""
@@ -203,12 +220,28 @@ class Stream:
             recording=RecordingState.NONE if live is None else live.recording(),
         )
 
+    def _hear(self, now_seconds: float) -> None:
+        """A segment has come; remember a pause before it."""
+        pause, self._heard_seconds = now_seconds - self._heard_seconds, now_seconds
+        if pause > PAUSE_SECONDS:
+            before = self._pauses[1] if self._is_habit(now_seconds - pause) else 0.0
+            self._pauses, self._paused_seconds = (before, pause), now_seconds
+
+    def _is_habit(self, now_seconds: float) -> bool:
+        return now_seconds - self._paused_seconds <= HABIT_SECONDS
+
     def _state(self) -> SentinelState:
         if self.publisher is None:
             return SentinelState.OFFLINE
         # Of the rate it has and the rate it was asked for: a change may be under way.
         rates = [rate for rate in (self._sent_framerate_mhz, self.wanted_framerate_mhz) if rate]
-        patience = max([STALE_SECONDS, *(STALE_FRAMES * 1000 / rate for rate in rates)])
+        patience = max(
+            STALE_SECONDS,
+            STALE_FRAMES * self._declared_ms / 1_000,
+            *(STALE_FRAMES * 1_000 / rate for rate in rates),
+        )
+        if self._is_habit(self._heard_seconds):
+            patience = max(patience, STALE_PAUSES * min(self._pauses))
         silence = self._seconds() - self._heard_seconds
         return SentinelState.STALE if silence > patience else SentinelState.LIVE
 

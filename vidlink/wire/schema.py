@@ -213,6 +213,7 @@ TABLE: tuple[Said, ...] = (
         Field("timescale", "timescale", OrNull(TIMESCALE)),
         Field("liveSequence", "live_sequence", OrNull(SEQUENCE)),
         Field("firstSequence", "first_sequence", OrNull(SEQUENCE)),
+        Field("known", "is_known", FLAG),
     ),
     _said("init.request", messages.InitRequest, _SENTINEL),
     _said("focus", messages.Focus, Field("sentinelId", "sentinel_id", OrNull(SENTINEL_ID))),

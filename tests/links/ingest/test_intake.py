@@ -33,7 +33,8 @@ INIT = InitSegment("desk-1", SESSION, media.init_segment())
 
 def said(sequence: int, data: bytes, *, keyframe: bool, late: bool = False) -> Segment:
     """`data` with what its sender says of it."""
-    return Segment("desk-1", SESSION, sequence, 0, 200, 5_000, keyframe, data, late)
+    start_us = sequence * 200_000
+    return Segment("desk-1", SESSION, sequence, start_us, 200, 5_000, keyframe, data, late)
 
 
 class IntakeCase(SynchronousTestCase):
@@ -49,7 +50,8 @@ class IntakeCase(SynchronousTestCase):
         """Take in segment `sequence`; `wishes` are those of `media.segment`."""
         data = media.segment(sequence, keyframe=keyframe, **wishes)
         intra = media.is_keyframe(sequence) if keyframe is None else keyframe
-        return self.intake.accept(said(sequence, data, keyframe=intra, late=late), 5.0, 6, {})
+        segment = said(sequence, data, keyframe=intra, late=late)
+        return self.intake.accept(segment, 5.0, 6 + segment.start_time_us, {})
 
     def taken(self, sequence: int, **wishes: bool) -> Arrival:
         """The same, of a segment that is new."""
@@ -229,9 +231,35 @@ class TimeTests(IntakeCase):
         within = replace(segment, start_time_us=last_start_us - 1)
         self.assertIsNotNone(self.intake.accept(within, 5.0, 6, {}))
 
+    def test_corrected(self) -> None:
+        """A start time that cannot be is corrected and marked, and what is sent to viewers says
+        the corrected one: nothing of it is passed on as it came."""
+        self.assertFalse(self.taken(0).is_time_corrected)
+        segment = replace(said(1, media.segment(1), keyframe=False), start_time_us=-3_000)
+        frames = {"vidlink.v1.binary": Frame(b"head", b"payload")}
+        arrival = self.intake.accept(segment, 5.2, 200_006, frames)
+        assert arrival is not None
+        self.assertTrue(arrival.is_time_corrected)
+        self.assertEqual(arrival.segment, replace(segment, start_time_us=200_000))
+        self.assertEqual(arrival.frames, {})
+        self.assertFalse(self.taken(2).is_time_corrected)
+
 
 class MediaTests(IntakeCase):
     """What is in a segment."""
+
+    def test_begins_late(self) -> None:
+        """A session whose media do not begin at 0 is refused at its first segment."""
+        self.refuse(said(0, media.segment(0, media_time=90_001), keyframe=True))
+        self.assertIsNotNone(self.accept(0, media_time=90_000))
+
+    def test_init_that_cuts(self) -> None:
+        """An init that players do not show whole films by is refused, with what it is."""
+        data = media.init_segment().replace(
+            bytes.fromhex("00015f90"), (20_000_000).to_bytes(4, "big")
+        )
+        message = InitSegment("desk-1", SESSION, data)
+        self.assertRaises(NotMedia, Intake, SENTINEL, message, LIMITS, 7)
 
     def refuse(self, segment: Segment, kind: type[PeerError] = NotMedia) -> None:
         """The intake refuses `segment`."""

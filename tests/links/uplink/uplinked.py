@@ -190,6 +190,8 @@ class Link:
 class _SentinelEnd:
     """The server's end: what it sends."""
 
+    address = "192.0.2.1:1234"
+
     def __init__(self, link: Link) -> None:
         self._link = link
         self.closed: Any = None

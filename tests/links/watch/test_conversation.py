@@ -12,6 +12,7 @@ from tests.fakes import media
 from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase, MemoryServer
 from vidlink.interfaces import IFollower, IProctorPeer
+from vidlink.links.watch import conversation
 from vidlink.links.watch.conversation import MAX_REPLIES
 from vidlink.messages import (
     Ack,
@@ -31,6 +32,7 @@ from vidlink.messages import (
     Unsubscribe,
 )
 from vidlink.model import InitSegment, Segment, SentinelState
+from vidlink.relay import hub
 
 #: Everything that can happen to a conversation.
 INPUTS: Mapping[str, Callable[[FakeProctorPeer], Any]] = {
@@ -313,13 +315,61 @@ class RequestTests(WatchCase):
     def test_unknown_sentinel(self) -> None:
         """A request about a Sentinel that nobody knows fails, and the socket stays open."""
         for message in (
-            Subscribe("nobody"),
             InitRequest("nobody"),
             KeyframeRequest("nobody"),
             FramerateChange("nobody", 1_000),
         ):
             self.proctor.say(message)
             self.assertEqual(self.refusal(), ("not-found", "nobody"))
+
+    def test_never_seen(self) -> None:
+        """A Sentinel that was never seen is waited for: that is said, once, and when it comes it is
+        served without another word. Nothing is kept of it when nobody waits any more."""
+        other = self.server.connect(JSON)
+        other.register()
+        for proctor in (self.proctor, other):
+            proctor.read()
+            proctor.say(Subscribe("new"))
+            self.assertEqual(proctor.read(), [Subscribed("new", is_known=False)])
+        self.assertIsNone(self.server.hub.stream("new"))
+        self.assertNotIn("new", [row.sentinel_id for row in self.server.hub.statuses()])
+        self.server.live("new").segment(0)
+        for proctor in (self.proctor, other):
+            kinds = [type(m) for m in proctor.read() if not isinstance(m, Sentinels)]
+            self.assertEqual(kinds, [Subscribed, InitSegment, Segment])
+        for proctor in (self.proctor, other):
+            proctor.say(Unsubscribe("new"))
+        self.assertIsNotNone(self.server.hub.stream("new"))
+
+    def test_made_up_ids(self) -> None:
+        """One Proctor waits for a bounded number of Sentinels that were never seen, all together
+        for another one; nothing is left of them once nobody waits, and real ones have their place
+        all the same."""
+        self.patch(conversation, "MAX_AWAITED_EACH", 3)
+        self.patch(hub, "MAX_AWAITED", 5)
+        other = self.server.connect()
+        other.register()
+        self.proctor.read()
+        for number in range(3):
+            self.proctor.say(Subscribe(f"made-up-{number}"))
+        self.assertEqual(len(self.proctor.read()), 3)
+        self.proctor.say(Subscribe("made-up-3"))
+        self.assertEqual(self.refusal(), ("not-found", "made-up-3"))
+        self.proctor.say(Subscribe("made-up-0"))
+        self.assertEqual(self.proctor.read(), [Subscribed("made-up-0", is_known=False)])
+        other.read()
+        for number in range(3, 6):
+            other.say(Subscribe(f"made-up-{number}"))
+        self.assertEqual(len([m for m in other.read() if isinstance(m, ErrorMessage)]), 1)
+        self.proctor.say(Unsubscribe("made-up-0"))
+        for proctor, name in ((self.proctor, "made-up-6"), (other, "made-up-4")):
+            proctor.say(Subscribe(name))
+            self.assertEqual(proctor.read(), [Subscribed(name, is_known=False)])
+        self.server.live("made-up-1")
+        self.proctor.read()
+        self.proctor.vanish()
+        other.vanish()
+        self.assertEqual(self.server.hub._awaited, {})
 
     def test_not_watched(self) -> None:
         """The init of a stream that is not watched is not sent."""
@@ -382,7 +432,7 @@ class RequestTests(WatchCase):
     def test_refusals_in_order(self) -> None:
         """Several that fail are answered one by one, in order, and the stream goes on."""
         self.subscribe("a")
-        self.proctor.say(Subscribe("x"))
+        self.proctor.say(KeyframeRequest("x"))
         self.proctor.say(InitRequest("b"))
         self.proctor.say(KeyframeRequest("y"))
         self.proctor.say(FramerateChange("z", 200))
@@ -455,7 +505,7 @@ class RequestTests(WatchCase):
     def test_fails_and_never_reads(self) -> None:
         """The same for requests that fail."""
         for _ in range(MAX_REPLIES + 1):
-            self.proctor.say(Subscribe("nobody"))
+            self.proctor.say(KeyframeRequest("nobody"))
         self.assert_closed(self.proctor, 4429)
 
     def test_asks_and_reads(self) -> None:

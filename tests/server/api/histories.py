@@ -43,6 +43,7 @@ class Publisher:
 
     def __init__(self, registration: Registration) -> None:
         self.registration = registration
+        self.address = "192.0.2.1:1234"
         self.asked: list[object] = []
 
     def request_keyframe(self) -> None:

@@ -167,6 +167,8 @@ class ListingTests(HistoryCase):
                 "mediaDuration": 18_000,
                 "receivedTime": GATE.started_time_us + 30_000,
                 "durable": True,
+                "startTimeCorrected": False,
+                "misplaced": False,
             },
         )
         broken = [one["sequence"] for one in page["segments"] if one["undecodable"]]

@@ -14,6 +14,7 @@ from tests.rigs.frames import BINARY, CLOSE, PING, TEXT, Frames, client_frame, h
 from tests.server.sockets.opened import Connection
 from vidlink.messages import (
     ErrorMessage,
+    KeyframeRequest,
     Message,
     ProctorRegister,
     SentinelRegister,
@@ -106,7 +107,7 @@ class SendBudgetTests(SynchronousTestCase):
         viewer = self.viewer()
         self.send(0, LARGE_BYTES)
         viewer.take(1_000_000)
-        viewer.send(self.frame(Subscribe("nobody")))
+        viewer.send(self.frame(KeyframeRequest("nobody")))
         viewer.send(client_frame(PING, b"there?"))
         viewer.take(None)
         kinds = [type(message).__name__ for message in self.messages(viewer)]

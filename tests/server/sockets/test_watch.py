@@ -160,7 +160,7 @@ class WatchingTests(SynchronousTestCase):
     def test_failed_requests_leave_the_socket_open(self) -> None:
         """A request about an unknown Sentinel is answered in band; the stream goes on."""
         peer = self.viewer()
-        peer.say(Subscribe("nobody"))
+        peer.say(FramerateChange("nobody", 500))
         peer.say(KeyframeRequest("nobody"))
         self.server.flush()
         errors = [message for message in peer.heard if isinstance(message, ErrorMessage)]

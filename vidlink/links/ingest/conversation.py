@@ -123,6 +123,11 @@ class Ingest:
         self.requests = ControlRequests(lambda request: self.peer.send(request), seconds)
         self._inputs = _build(self)
 
+    @property
+    def address(self) -> str:
+        """Where it connects from, for people."""
+        return str(self.peer.address)
+
     def received(self, message: Message, frames: dict[str, Frame]) -> None:
         """Do what one message asks; a mistake of the peer closes its connection.
 

@@ -6,8 +6,11 @@ One intake belongs to one session; who is speaking is checked in
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vidlink.errors import BadMessage, NotMedia
-from vidlink.fmp4 import read_fragment, read_init
+from vidlink.fmp4 import check_init, read_fragment, read_init
+from vidlink.links.ingest.times import LiveTimes, check_media_times
 from vidlink.messages import DeclareGap
 from vidlink.model import (
     SEQUENCE_LIMIT,
@@ -32,7 +35,7 @@ KNOWN_CAUSES: dict[str, tuple[Cause, str]] = {
 
 
 class Intake:
-    """The rules for sequence, media time and keyframe flag, for the session of an init.
+    """The rules for sequence, times and keyframe flag, for the session of an init.
 
     :param message: the init; what the session is, is said by its boxes.
     :param started_time_us: when the session has begun, by the wall clock.
@@ -53,6 +56,7 @@ class Intake:
         if len(message.data) > limits.max_init_bytes:
             raise BadMessage(f"an init is at most {limits.max_init_bytes} bytes")
         media = read_init(message.data)
+        check_init(message.data, media)
         self.session = Session(
             sentinel_id=sentinel.sentinel_id,
             session_id=message.session_id,
@@ -71,7 +75,7 @@ class Intake:
         self.last_sequence = SEQUENCE_LIMIT if is_over else -1
         self._media = media
         self._limits = limits
-        self._last_media_time = -1
+        self._times = LiveTimes(media.timescale)
         self._is_broken = True
 
     def repeats(self, message: InitSegment) -> bool:
@@ -98,7 +102,7 @@ class Intake:
         :param arrived_seconds: by the monotonic clock.
         :param received_time_us: by the wall clock.
         :raises BadMessage: for its sequence, size or time.
-        :raises NotMedia: for its boxes.
+        :raises NotMedia: for its boxes and their times.
         """
         if segment.sequence == self.last_sequence and not segment.is_late:
             return None
@@ -109,8 +113,14 @@ class Intake:
             raise NotMedia(f"segment {segment.sequence} carries {info.sequence} in its mfhd")
         if info.is_keyframe != segment.is_keyframe:
             raise NotMedia(f"the keyframe flag of segment {segment.sequence} is wrong")
+        check_media_times(segment, info, self._media.timescale)
+        said_us = start_us = segment.start_time_us
         if not segment.is_late:
-            self._advance(segment, info.decode_time)
+            start_us = self._times.take(segment, info, arrived_seconds, received_time_us)
+            self._advance(segment)
+        if start_us != said_us:
+            # What may be forwarded as it came says the time that was wrong.
+            segment, frames = replace(segment, start_time_us=start_us), {}
         return Arrival(
             segment=segment,
             media_time=info.decode_time,
@@ -119,6 +129,7 @@ class Intake:
             received_time_us=received_time_us,
             is_undecodable=self._is_broken and not segment.is_late,
             frames=frames,
+            is_time_corrected=start_us != said_us,
         )
 
     def declared(self, message: DeclareGap) -> Gap:
@@ -148,12 +159,9 @@ class Intake:
         elif segment.sequence - self.last_sequence > self._limits.max_sequence_jump:
             raise BadMessage(f"sequence jumped from {self.last_sequence} to {segment.sequence}")
 
-    def _advance(self, segment: Segment, media_time: int) -> None:
-        if media_time <= self._last_media_time:
-            raise NotMedia(f"the media time of segment {segment.sequence} does not advance")
+    def _advance(self, segment: Segment) -> None:
         if segment.is_keyframe:
             self._is_broken = False
         elif segment.sequence != self.last_sequence + 1:
             self._is_broken = True
         self.last_sequence = segment.sequence
-        self._last_media_time = media_time

@@ -2,6 +2,8 @@
 
 Nothing is pushed into a socket: the connection pulls while it has room, so that a slow viewer
 holds places in buffers and never copies. The socket is :mod:`vidlink.server.sockets.watch`.
+
+It is one idea: the states of the conversation, and what each request does in them.
 """
 
 from __future__ import annotations
@@ -51,6 +53,9 @@ REGISTRATION_SECONDS = 10.0
 #: Answers that wait for room in the socket; a peer that asks on without reading is closed.
 MAX_REPLIES = 1_000
 
+#: Sentinels that were never seen and that one Proctor may wait for.
+MAX_AWAITED_EACH = 1_000
+
 _Request = Subscribe | Unsubscribe | InitRequest | Focus | KeyframeRequest | FramerateChange | Clock
 
 
@@ -90,6 +95,8 @@ class Watch:
         self.may = may
         self.wall_clock_us = wall_clock_us
         self.subscriptions: dict[str, Subscription] = {}
+        #: Those that had never been seen when they were subscribed to; some may be gone since.
+        self._awaited: set[str] = set()
         self._news: News | None = None
         self._codec = codec
         self._seconds = seconds
@@ -159,7 +166,7 @@ class Watch:
             subscription.restart(message)
             return
         subscription = self.subscriptions[sentinel_id] = Subscription(
-            self._stream(sentinel_id),
+            self._expected(sentinel_id),
             message,
             self._codec,
             seconds=self._seconds,
@@ -174,7 +181,7 @@ class Watch:
         subscription = self.subscriptions.pop(message.sentinel_id, None)
         if subscription is not None:
             self._turns.remove(message.sentinel_id)
-            subscription.leave()
+            self._leave(subscription)
 
     def send_init(self, message: InitRequest) -> None:
         """Send the initialization segment of what is being shown once more.
@@ -214,7 +221,7 @@ class Watch:
         self._news = None
         self.hub.leave_list(self)
         for subscription in self.subscriptions.values():
-            subscription.leave()
+            self._leave(subscription)
         self.subscriptions.clear()
         self._turns.clear()
         self._replies.clear()
@@ -223,6 +230,34 @@ class Watch:
         """There may be something to pull of this subscription."""
         self._turns.ready(sentinel_id)
         self.peer.wake()
+
+    def _leave(self, subscription: Subscription) -> None:
+        subscription.leave()
+        self.hub.dismiss(subscription.stream)
+
+    def _expected(self, sentinel_id: str) -> Stream:
+        """The stream of a Sentinel, also of one that was never seen.
+
+        :raises NotFound: if too many such are waited for.
+        """
+        stream = self.hub.stream(sentinel_id)
+        if stream is not None:
+            return stream
+        if len(self._awaited) >= MAX_AWAITED_EACH:
+            followed = self.subscriptions
+            self._awaited = {
+                name
+                for name in self._awaited
+                if name in followed and not followed[name].stream.is_known
+            }
+        if len(self._awaited) >= MAX_AWAITED_EACH:
+            raise NotFound(
+                f"no sentinel {sentinel_id} is known, and you wait for {MAX_AWAITED_EACH} that were"
+                " never seen already"
+            )
+        stream = self.hub.expect(sentinel_id)
+        self._awaited.add(sentinel_id)
+        return stream
 
     def _stream(self, sentinel_id: str) -> Stream:
         stream = self.hub.stream(sentinel_id)

@@ -118,7 +118,8 @@ class Subscription:
         if live is None:
             announced, self._is_waiting = self._is_waiting, True
             if not announced:
-                self._say(Subscribed(self.stream.sentinel_id))
+                said = Subscribed(self.stream.sentinel_id, is_known=self.stream.is_known)
+                self._say(said)
             return not announced
         self._cursor, exact = self._place(live)
         self._live = live

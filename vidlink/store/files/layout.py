@@ -28,6 +28,7 @@ _CHECK = Struct("!I")
 _RECORD = Struct("!QQIIqQIIqHxxI")
 
 KEYFRAME, LATE, UNDECODABLE, UNVERIFIED, DAMAGED = 1, 2, 4, 8, 16
+TIME_CORRECTED, MISPLACED = 32, 64
 
 #: A record as plain numbers: those of an :class:`IndexRecord`, and the check of the record itself.
 #: Who looks at all of a long session spares the time for objects.
@@ -82,6 +83,10 @@ def number_arrival(arrival: Arrival, offset: int, check: int) -> tuple[int, ...]
         flags |= LATE
     if arrival.is_undecodable:
         flags |= UNDECODABLE
+    if arrival.is_time_corrected:
+        flags |= TIME_CORRECTED
+    if arrival.is_misplaced:
+        flags |= MISPLACED
     return (
         segment.sequence,
         offset,

@@ -24,7 +24,7 @@ class Cut:
 def cut(footage: Footage, query: ClipQuery) -> Cut:
     """The part of `footage` that `query` asks for; it ends where the query's `last` says.
 
-    Times ascend with sequences: a Sentinel's clock is slewed, never set back, in a session.
+    Times ascend with sequences: they are held to that when they come.
 
     :raises NotFound: if nothing of it can be shown.
     """

@@ -78,7 +78,9 @@ class Scene:
         self.sequences.append(sequence)
         self.times.append(media_time)
         self.durations_ms.append(duration_ms)
-        self.starts_us.append(start_us)
+        # Recordings of before start times were held to ascend have some that do not.
+        starts_us = self.starts_us
+        starts_us.append(max(start_us, starts_us[-1]) if starts_us else start_us)
         return True
 
     def count_to(self, last: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from vidlink.store.files.layout import KEYFRAME, LATE
+from vidlink.store.files.layout import KEYFRAME, LATE, MISPLACED
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.film.chapters import TARGET_SECONDS, Chapter, Chapters
 from vidlink.store.film.footage import Decoding
@@ -48,7 +48,9 @@ class Playlist:
             if flags & LATE and not self.is_whole:
                 continue
             if sequence > self._seen:
-                self.offer(sequence, media_time, duration_ms, start_us, bool(flags & KEYFRAME))
+                # Time -1 is before everything, so it is not shown.
+                place = -1 if flags & MISPLACED else media_time
+                self.offer(sequence, place, duration_ms, start_us, bool(flags & KEYFRAME))
             elif self.is_whole:
                 return False
         for part, count in records.counts.items():

@@ -18,7 +18,7 @@ from vidlink.disk import Disk
 from vidlink.errors import Damaged, NotMedia
 from vidlink.fmp4 import build_sidx, moof_offset, rebase_fragment
 from vidlink.model import Arrival, Clip, ClipQuery, Octets, Session
-from vidlink.store.files.layout import KEYFRAME
+from vidlink.store.files.layout import KEYFRAME, MISPLACED
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.sections import Change, MemorySection, Section, StoredSection
 from vidlink.store.files.stored import StoredSession
@@ -142,6 +142,9 @@ class Reel:
             if sequence <= scene.seen:
                 return False
             is_key = bool(flags & KEYFRAME)
+            if flags & MISPLACED:
+                # Before everything, so it is not shown.
+                media_time = -1
             if offer(sequence, media_time, duration_ms, is_key, start_us):
                 place(part, offset, size, check)
                 if is_key:
@@ -217,8 +220,9 @@ def _tail(scene: Scene, waiting: Iterable[Arrival], last: int | None) -> tuple[S
         one = arrival.segment
         if one.sequence <= scene.seen or (last is not None and one.sequence > last):
             continue
+        media_time = -1 if arrival.is_misplaced else arrival.media_time
         if tail.offer(
-            one.sequence, arrival.media_time, one.duration_ms, one.is_keyframe, one.start_time_us
+            one.sequence, media_time, one.duration_ms, one.is_keyframe, one.start_time_us
         ):
             tail.places.add(0, 0, len(one.data), crc32(one.data))
             if one.is_keyframe:

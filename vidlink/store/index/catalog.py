@@ -162,8 +162,8 @@ class Catalog:
     def part_spans(self, row: int) -> list[tuple[int, Span]]:
         """The unbroken spans of a session, each with the part that it is in."""
         rows = self.fetch(
-            "SELECT part, first, last, start_time_us, end_time_us, size_bytes FROM spans "
-            "WHERE session = ? ORDER BY part, first",
+            "SELECT part, first, last, start_time_us, max(start_time_us, end_time_us), size_bytes "
+            "FROM spans WHERE session = ? ORDER BY part, first",
             row,
         )
         return [(part, Span(*values)) for part, *values in rows]
@@ -172,8 +172,8 @@ class Catalog:
         """The unbroken spans in `window`, and the next to it on both sides."""
         high = _or_most(window.high)
         rows = self.fetch(
-            "SELECT first, last, start_time_us, end_time_us, size_bytes FROM spans "
-            "WHERE session = ? AND first BETWEEN coalesce("
+            "SELECT first, last, start_time_us, max(start_time_us, end_time_us), size_bytes "
+            "FROM spans WHERE session = ? AND first BETWEEN coalesce("
             "(SELECT max(first) FROM spans WHERE session = ? AND first <= ?), 0) "
             "AND coalesce((SELECT min(first) FROM spans WHERE session = ? AND first > ?), ?)",
             *(row, row, window.low, row, high, high),
@@ -241,6 +241,9 @@ def _stored(time_us: int) -> int:
 def _as_filed(row: tuple[Any, ...]) -> Filed:
     number, *values = row
     known: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
+    if known["end_time_us"] is not None:
+        # Of before start times were held to ascend.
+        known["end_time_us"] = max(known["start_time_us"], known["end_time_us"])
     held_us = known["held_time_us"]
 
     def these(*names: str) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from vidlink.store.queue.room import (
 )
 from vidlink.store.queue.unstarted import Unstarted
 from vidlink.store.queue.vitals import RecordingVitals
+from vidlink.store.sequences.fit import fitted
 from vidlink.store.sequences.gaps import put_statement, sealed_gaps
 from vidlink.store.sequences.times import segment_end_us
 
@@ -163,10 +164,15 @@ class Ledger:
 
     def _accept(self, account: Account, arrival: Arrival) -> None:
         """Hand over a segment that has been counted."""
-        segment = arrival.segment
+        segment, taken = arrival.segment, account.taken
         sequence, size = segment.sequence, len(segment.data)
+        opens = closes = sequence, segment.start_time_us, arrival.media_time
+        if segment.is_late:
+            around = taken.around(sequence)
+            arrival, opens, closes = fitted(arrival, account.session.timescale, *around)
+            segment = arrival.segment
         end_us = segment_end_us(segment)
-        account.taken.add(sequence, sequence, segment.start_time_us, end_us, size)
+        taken.add(sequence, sequence, segment.start_time_us, end_us, size, opens, closes)
         account.waiting[sequence] = arrival
         self._inbox.put(arrival, size)
 

@@ -116,4 +116,6 @@ def to_keep(arrival: Arrival) -> Arrival:
         arrival.arrived_seconds,
         arrival.received_time_us,
         arrival.is_undecodable,
+        is_time_corrected=arrival.is_time_corrected,
+        is_misplaced=arrival.is_misplaced,
     )

@@ -7,7 +7,14 @@ from dataclasses import replace
 from itertools import islice
 
 from vidlink.model import Arrival, Gap, SegmentPage, SegmentQuery, SegmentRecord
-from vidlink.store.files.layout import KEYFRAME, LATE, UNDECODABLE, number_arrival
+from vidlink.store.files.layout import (
+    KEYFRAME,
+    LATE,
+    MISPLACED,
+    TIME_CORRECTED,
+    UNDECODABLE,
+    number_arrival,
+)
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.index.catalog import clamp_limit
 from vidlink.store.reading.view import View
@@ -22,8 +29,8 @@ _LOOK_BACK = (64, 512, 4_096)
 def read_page(view: View, query: SegmentQuery) -> SegmentPage:
     """The page of `view` that `query` asks for. Blocks.
 
-    The time range is found by halving, as times ascend with sequences: a Sentinel's clock is
-    slewed, never set back, within a session.
+    The time range is found by halving, as times ascend with sequences: they are held to that when
+    they come.
 
     :raises OSError: if the disk fails.
     """
@@ -96,9 +103,10 @@ def _is_decodable(
         before = {
             sequence: bool(flags & KEYFRAME)
             for _, (sequence, *_, flags, _) in records.between(low, high)
+            if not flags & MISPLACED
         }
         for arrival in waiting:
-            if low <= arrival.segment.sequence <= high:
+            if low <= arrival.segment.sequence <= high and not arrival.is_misplaced:
                 before[arrival.segment.sequence] = arrival.segment.is_keyframe
         place = high
         while place in before:
@@ -115,7 +123,9 @@ def _marked(shown: list[SegmentRecord], is_decodable: bool) -> tuple[SegmentReco
     marked: list[SegmentRecord] = []
     expected = shown[0].sequence if is_decodable else -1
     for segment in shown:
-        undecodable = not segment.is_keyframe and segment.sequence != expected
+        undecodable = segment.is_misplaced or (
+            not segment.is_keyframe and segment.sequence != expected
+        )
         expected = -1 if undecodable else segment.sequence + 1
         marked.append(
             segment
@@ -141,4 +151,6 @@ def _listed(numbers: Iterable[int], timescale: int, *, is_durable: bool) -> Segm
         media_duration=media_ticks(duration_ms, timescale),
         received_time_us=received_us,
         is_durable=is_durable,
+        is_time_corrected=bool(flags & TIME_CORRECTED),
+        is_misplaced=bool(flags & MISPLACED),
     )

@@ -14,16 +14,24 @@ from vidlink.model import Range, Span
 from vidlink.model.ranges import missing
 from vidlink.store.sequences.window import SequenceWindow
 
+#: Where a segment lies: its sequence, its start time, and its media time in ticks.
+Mark = tuple[int, int, int]
+
 
 @dataclass(slots=True)
 class Run:
-    """Sequences `first` to `last`, the time they cover and how many octets they are."""
+    """Sequences `first` to `last`, the time they cover and how many octets they are.
+
+    `opens` and `closes` are the marks of the first and of the last of them; None: not known.
+    """
 
     first: int
     last: int
     start_time_us: int
     end_time_us: int
     size_bytes: int
+    opens: Mark | None = None
+    closes: Mark | None = None
 
     def __len__(self) -> int:
         return self.last - self.first + 1
@@ -49,7 +57,7 @@ def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
                 first=before.first,
                 last=span.last,
                 start_time_us=before.start_time_us,
-                end_time_us=span.end_time_us,
+                end_time_us=max(before.start_time_us, span.end_time_us),
                 size_bytes=before.size_bytes + span.size_bytes,
             )
         merged.append(span)
@@ -74,6 +82,8 @@ class Runs:
         start_time_us: int = 0,
         end_time_us: int = 0,
         size_bytes: int = 0,
+        opens: Mark | None = None,
+        closes: Mark | None = None,
     ) -> None:
         """Add `first` to `last`, which may overlap what is there."""
         runs = self.runs
@@ -84,10 +94,11 @@ class Runs:
             newest.last = last
             newest.end_time_us = end_time_us
             newest.size_bytes += size_bytes
+            newest.closes = closes
         elif not runs or first > runs[-1].last:
-            runs.append(Run(first, last, start_time_us, end_time_us, size_bytes))
+            runs.append(Run(first, last, start_time_us, end_time_us, size_bytes, opens, closes))
         else:
-            self._insert(Run(first, last, start_time_us, end_time_us, size_bytes))
+            self._insert(Run(first, last, start_time_us, end_time_us, size_bytes, opens, closes))
 
     def _insert(self, run: Run) -> None:
         runs = self.runs
@@ -100,8 +111,10 @@ class Runs:
             other = runs[high]
             if other.first < run.first:
                 run.first, run.start_time_us = other.first, other.start_time_us
+                run.opens = other.opens
             if other.last > run.last:
                 run.last, run.end_time_us = other.last, other.end_time_us
+                run.closes = other.closes
             run.size_bytes += other.size_bytes
             high += 1
         self.count += len(run) - sum(map(len, runs[low:high]))
@@ -122,8 +135,15 @@ class Runs:
         self.runs[place : place + 1] = [
             piece
             for piece in (
-                Run(run.first, sequence - 1, run.start_time_us, start_time_us, share),
-                Run(sequence + 1, run.last, end_time_us, run.end_time_us, rest - share),
+                Run(run.first, sequence - 1, run.start_time_us, start_time_us, share, run.opens),
+                Run(
+                    sequence + 1,
+                    run.last,
+                    end_time_us,
+                    run.end_time_us,
+                    rest - share,
+                    closes=run.closes,
+                ),
             )
             if len(piece) > 0
         ]
@@ -135,6 +155,14 @@ class Runs:
             return False
         place = bisect_right(runs, sequence, key=lambda one: one.first)
         return place > 0 and sequence <= runs[place - 1].last
+
+    def around(self, sequence: int) -> tuple[Mark | None, Mark | None]:
+        """The marks next to `sequence`, which is not in the set, on both sides; None: there is
+        nothing, or it is not known."""
+        runs = self.runs
+        place = bisect_right(runs, sequence, key=lambda one: one.first)
+        before = runs[place - 1].closes if place else None
+        return before, runs[place].opens if place < len(runs) else None
 
     def missing(self, first: int, last: int) -> Iterator[Range]:
         """The ranges of sequences from `first` to `last` that are not in the set, ascending."""

@@ -14,15 +14,19 @@ from zlib import crc32
 from vidlink.disk import Disk
 from vidlink.errors import NotMedia, RequestError, SessionGone, SessionSealed
 from vidlink.model import Gap, SessionState, Span
+from vidlink.store.files.layout import MISPLACED
 from vidlink.store.files.paths import Paths, part_numbers
-from vidlink.store.files.records import count_records
+from vidlink.store.files.records import SessionRecords, count_records
 from vidlink.store.handover.orders import Past, Reopen
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.deletions import is_deleted
 from vidlink.store.sequences.gaps import final_ranges
-from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.runs import Mark, Runs
 from vidlink.store.sequences.times import state_at
 
+#: So often it is looked where a run of a session begins and ends, in each of its parts, each time
+#: some 20 reads of one record; of one that is in more pieces nobody knows.
+_MOST_LOOKS = 512
 #: The reason of the end of a session that was never recorded live.
 UNHEARD_REASON = "delivered after it had ended"
 
@@ -57,14 +61,17 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
         raise NotMedia("the session was recorded with another initialization segment")
     numbers = part_numbers(os.listdir(folder))
     spans, gaps = catalog.spans(filed.row), catalog.gaps(filed.row)
+    parts = count_records(disk, folder)
     taken, settled = _runs(spans, gaps)
+    if len(taken.runs) * len(parts) <= _MOST_LOOKS:
+        _mark(taken, SessionRecords(disk, folder, parts))
     return Past(
         session=replace(record.session, init=init),
         ended_time_us=record.ended_time_us,
         end_reason=record.end_reason,
         spans=spans,
         gaps=gaps,
-        parts=count_records(disk, folder),
+        parts=parts,
         next_number=1 + max(numbers, default=-1),
         taken=taken,
         settled=settled,
@@ -82,3 +89,19 @@ def _runs(spans: Sequence[Span], gaps: Sequence[Gap]) -> tuple[Runs, Runs]:
     for first, last in sorted([*ranges, *final_ranges(gaps)]):
         settled.add(first, last)
     return taken, settled
+
+
+def _mark(taken: Runs, records: SessionRecords) -> None:
+    """Find out when each run begins and ends: what comes late has to lie between them."""
+    with records:
+        for run in taken.runs:
+            run.opens = _mark_of(records, run.first)
+            run.closes = run.opens if run.last == run.first else _mark_of(records, run.last)
+
+
+def _mark_of(records: SessionRecords, sequence: int) -> Mark | None:
+    for _, (_, _, _, _, start_us, media_time, _, _, _, flags, _) in records.between(
+        sequence, sequence
+    ):
+        return None if flags & MISPLACED else (sequence, start_us, media_time)
+    return None
