@@ -58,6 +58,8 @@ def hog(port: int, number: int) -> socket.socket:
         assert not list(frames.feed(link.recv(1)))
     register = SentinelRegister(f"hog-{number}", "one", "hog/1", f"the-session-of-hog-{number}")
     link.sendall(client_frame(TEXT, codec.encode(register)[0]))
+    while not list(frames.feed(link.recv(65_536))):
+        "Before it is registered nothing large is taken of it."
     piece = bytes(MIB // 4)
     for place in range(HOG_BYTES // len(piece)):
         # Not the last one, and not masked in effect (RFC 6455 section 5.2).

@@ -26,6 +26,8 @@ from vidlink.server.sockets.watch import WatchFactory
 
 COMMAND = "twistd vidlink-server"
 TICK_SECONDS = 1.0
+#: Where the system says that there is no limit.
+MANY_DESCRIPTORS = 1024 * 1024
 #: At shutdown peers have so long to take what was written to them.
 FAREWELL_SECONDS = 1.0
 
@@ -72,7 +74,6 @@ class ServerService(MultiService):
 
     def startService(self) -> None:
         """Open the data folder and go; one that cannot be used ends the process likewise."""
-        raise_descriptor_limit()
         if not USES_NVX:
             self._log.warn(
                 "Autobahn runs without NVX: receiving is about 100 times slower. "
@@ -149,10 +150,15 @@ class ServerService(MultiService):
         self._log.error("earlier sentinels are not listed: {why}", why=failure.value)
 
 
-def raise_descriptor_limit() -> None:
-    """Use as many descriptors as we may: a Sentinel takes two, the usual limit is 1,024."""
+def raise_descriptor_limit() -> int:
+    """Use as many descriptors as we may: a Sentinel takes three, the usual limit is 1,024.
+
+    Returns how many those are.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         # macOS says that there is no limit, and takes none for an answer.
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return MANY_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft

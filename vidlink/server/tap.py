@@ -26,9 +26,15 @@ from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_exposure
-from vidlink.server.port.origin import Hosts
+from vidlink.server.port.origin import Hosts, machine_names
 from vidlink.server.port.site import Root, Site
-from vidlink.server.service import COMMAND, TICK_SECONDS, ServerService
+from vidlink.server.service import (
+    COMMAND,
+    TICK_SECONDS,
+    ServerService,
+    raise_descriptor_limit,
+)
+from vidlink.server.sockets.halves import LEAST_BYTES, Halves
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
 from vidlink.server.sockets.watch import WatchFactory
@@ -153,9 +159,10 @@ def _assemble(options: Options) -> ServerService:
         total_bytes=options["buffer-total-bytes"],
     )
     store = _store(options, clock)
-    codecs = find_codecs()
-    ingest = IngestFactory(hub, store.ledger, wall_clock_us, codecs=codecs, clock=clock)
-    watch = WatchFactory(hub, wall_clock_us, codecs=codecs, clock=clock)
+    halves = Halves(max(LEAST_BYTES, options["buffer-total-bytes"] // 4))
+    links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "halves": halves}
+    ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
+    watch = WatchFactory(hub, wall_clock_us, **links)
     api = Api(
         store.archive,
         hub,
@@ -180,7 +187,8 @@ def _assemble(options: Options) -> ServerService:
         link_resource(ingest),
         link_resource(watch),
     )
-    site = Site(root, clock=clock, hosts=hosts)
+    # Before anything counts on it, and the store takes its share.
+    site = Site(root, clock=clock, hosts=hosts, descriptors=raise_descriptor_limit())
     ports = [_port(description, site, clock) for description in options["listen"]]
     clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())
@@ -235,7 +243,14 @@ def _hosts(options: Options) -> Hosts:
     """Whose requests are answered, after checking that this may be without credentials."""
     check_exposure(options["listen"], options["no-auth"])
     listening = [Listening.parse(description) for description in options["listen"]]
-    return Hosts(listening, options["allow-origin"])
+    is_for_others = not all(place.is_loopback for place in listening)
+    own_names = machine_names() if is_for_others else ()
+    if is_for_others:
+        _log.info(
+            "answers to addresses and to these names: {names}; add others with --allow-origin",
+            names=", ".join(sorted({"localhost", *own_names})),
+        )
+    return Hosts(listening, options["allow-origin"], own_names)
 
 
 def _port(description: str, site: IProtocolFactory, clock: Any) -> IService:

@@ -340,19 +340,21 @@ class RefusalTests(HistoryCase):
         self.assert_error(self.ask("/api/v1/sessions?after=x"), 400, "bad-request", "after")
 
     def test_methods(self) -> None:
-        """Any other method than those of the path is a 405 that lists them."""
+        """OPTIONS lists the methods of a path; any other than those is a 405 that does."""
         for path, allowed in (
-            ("/healthz", "GET, HEAD"),
-            ("/api/v1/sessions", "GET, HEAD"),
-            (DESK_PATH, "DELETE, GET, HEAD"),
-            (DESK_PATH + "/hold", "DELETE, PUT"),
-            ("/api/v1/receipts", "GET, HEAD"),
-            ("/api/v1/retention", "GET, HEAD"),
-            (DESK_PATH + "/recording.mp4", "GET, HEAD"),
-            ("/api/v1/sentinels/gate.2/keyframe", "POST"),
-            ("/api/v1/sentinels/gate.2/framerate", "PUT"),
+            ("/healthz", "GET, HEAD, OPTIONS"),
+            ("/api/v1/sessions", "GET, HEAD, OPTIONS"),
+            (DESK_PATH, "DELETE, GET, HEAD, OPTIONS"),
+            (DESK_PATH + "/hold", "DELETE, OPTIONS, PUT"),
+            ("/api/v1/receipts", "GET, HEAD, OPTIONS"),
+            ("/api/v1/retention", "GET, HEAD, OPTIONS"),
+            (DESK_PATH + "/recording.mp4", "GET, HEAD, OPTIONS"),
+            ("/api/v1/sentinels/gate.2/keyframe", "OPTIONS, POST"),
+            ("/api/v1/sentinels/gate.2/framerate", "OPTIONS, PUT"),
         ):
-            methods = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"}
+            seen = self.ask(path, method="OPTIONS")
+            self.assertEqual((seen.status, seen.header("Allow"), seen.body), (200, allowed, b""))
+            methods = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "BREW"}
             for method in methods - set(allowed.split(", ")):
                 seen = self.ask(path, method=method)
                 self.assertEqual(seen.header("Allow"), allowed, (method, path))

@@ -16,6 +16,7 @@ from vidlink.server.api.history import Api
 from vidlink.server.api.parameters import MAX_RANGE, MAX_SEGMENTS, MAX_SESSIONS
 from vidlink.server.api.probes import Probes
 from vidlink.server.port.channel import Bounds
+from vidlink.server.port.sharing import EXPOSED
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "http.md"
 TEXT = PAGE.read_text("utf-8")
@@ -144,6 +145,13 @@ class PageTests(HistoryCase):
         """Every path that the server has is on the page, and the other way round."""
         told = {(one.method, one.template) for one in self.sections}
         self.assertEqual(told, {(method, path) for method, path in routes() if method != "HEAD"})
+
+    def test_shared_headers(self) -> None:
+        """Every header that the page names can be read by pages of other origins too."""
+        safe = {"Content-Type", "Cache-Control", "Content-Length", "Last-Modified"}
+        named = {row[0] for one in self.sections for row in one.table("header(?: of a range)?")}
+        self.assertIn("VidLink-Missing", named)
+        self.assertLessEqual(named - safe, set(EXPOSED.split(", ")))
 
     def test_fields(self) -> None:
         """Every field of an answer is on the page, and the other way round."""

@@ -93,6 +93,28 @@ class DoorTests(SynchronousTestCase):
         self.clock.turn()
         self.assertEqual(self.inside, list(range(6)))
 
+    def test_came_free(self) -> None:
+        """Who was let in beside the door counts when it asks, and however many do at once, those at
+        the door wait as many turns longer."""
+        for _ in range(7):
+            self.door.count()
+        self.assertEqual(self.come(0), [False])
+        self.clock.turn()
+        self.assertEqual((self.inside, len(self.door)), ([], 1))
+        self.clock.turn()
+        self.assertEqual((self.inside, len(self.door)), ([0], 0))
+        self.clock.turn()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_debt(self) -> None:
+        """What they have taken of the turns to come is given back by itself."""
+        for _ in range(7):
+            self.door.count()
+        for _ in range(3):
+            self.clock.turn()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.come(0), [True])
+
     def test_stumbles(self) -> None:
         """One that fails while it is let in does not shut the door behind it."""
         self.come(0, 1, 2)

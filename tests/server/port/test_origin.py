@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 
 from hypothesis import given
@@ -10,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.errors import UserMistake
 from vidlink.server.api.refusals import BadHeader, ForeignOrigin, Misdirected
-from vidlink.server.port.exposure import Listening
-from vidlink.server.port.origin import Authority, Hosts, Origin
+from vidlink.server.port.exposure import LOOPBACK_NAMES, Listening
+from vidlink.server.port.origin import Authority, Hosts, Origin, machine_names
 
 LOOPBACK = "tcp:8080:interface=127.0.0.1"
 ANYWHERE = "tcp:8080"
@@ -20,9 +21,9 @@ NAME = r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z0-9]{1,5}){0,3}"
 PAGE = "https://vidlink.example.org"
 
 
-def hosts(*descriptions: str, allowed: Iterable[str] = ()) -> Hosts:
-    """The rules of a server that listens on `descriptions`."""
-    return Hosts([Listening.parse(text) for text in descriptions], allowed)
+def hosts(*descriptions: str, allowed: Iterable[str] = (), own: Iterable[str] = ()) -> Hosts:
+    """The rules of a server that listens on `descriptions`, on a machine with `own` names."""
+    return Hosts([Listening.parse(text) for text in descriptions], allowed, own)
 
 
 class Case(SynchronousTestCase):
@@ -47,13 +48,13 @@ class HostTests(Case):
     """Under which names the server answers."""
 
     def test_loopback(self) -> None:
-        """On loopback: the loopback names with the port listened on, and nothing else."""
+        """On loopback: the loopback names, with the port listened on, a default one or none."""
         ours = ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "LOCALHOST:8080"]
+        ours += ["127.0.0.1", "localhost", "[::1]", "127.0.0.1:80", "localhost:443"]
         foreign = [
             "evil.example",
+            "evil.example:80",
             "evil.example:8080",
-            "127.0.0.1",
-            "localhost",
             "localhost:8081",
             "localhost.:8080",
             "localhost.evil.example:8080",
@@ -80,12 +81,11 @@ class HostTests(Case):
         self.assert_hosts(rules, ["localhost:8080", "localhost:9090"], ["localhost:7070"])
 
     def test_default_port(self) -> None:
-        """A Host without port means the scheme's own."""
-        rules = hosts("tcp:80:interface=127.0.0.1", "ssl:443:interface=127.0.0.1")
-        self.assert_hosts(rules, ["localhost", "localhost:80"], [])
-        rules = hosts("ssl:443:interface=127.0.0.1")
-        rules.check(["localhost"], [], is_secure=True)
-        self.assertRaises(Misdirected, rules.check, ["localhost"], [], is_secure=False)
+        """A Host without port may mean any, whichever is listened on; a browser's says it."""
+        for place in ("tcp:80:interface=127.0.0.1", "ssl:443:interface=127.0.0.1", LOOPBACK):
+            for is_secure in (False, True):
+                for host in ("localhost", "localhost:80", "localhost:443"):
+                    hosts(place).check([host], [], is_secure)
 
     def test_port_of_the_systems_choice(self) -> None:
         """Where the port is not known beforehand, any will do; the name still counts."""
@@ -93,8 +93,37 @@ class HostTests(Case):
             self.assert_hosts(hosts(place), ["localhost:4711", "localhost"], ["evil.example:4711"])
 
     def test_elsewhere(self) -> None:
-        """Elsewhere the server cannot know its names, and answers to any that is one."""
-        self.assert_hosts(hosts(LOOPBACK, ANYWHERE), ["server.lan:8080", "10.0.0.1:8080"], [])
+        """Elsewhere: addresses, which no DNS can bend, and the machine's own names; no other.
+
+        A page at a name that is answered with this server's address would be its own page.
+        """
+        rules = hosts(
+            LOOPBACK, ANYWHERE, r"tcp:81:interface=desk.lan", own=["Server.lan", "server"]
+        )
+        ours = ["server.lan:8080", "SERVER:9000", "server", "desk.lan:81", "localhost:8080"]
+        ours += ["10.0.0.1:8080", "10.0.0.1", "[fe80::1]:8080", "127.0.0.1:1"]
+        foreign = [
+            "evil.example",
+            "evil.example:8080",
+            "server.lan.evil.example",
+            "10.0.0.1.nip.io",
+        ]
+        foreign += ["server.lan.:8080", "0x0a000001:8080", "10.1:8080", "167772161", "a.server.lan"]
+        self.assert_hosts(rules, ours, foreign)
+
+    def test_own_names_on_loopback(self) -> None:
+        """On loopback nobody finds the server under the machine's names."""
+        self.assert_hosts(hosts(LOOPBACK, own=["server.lan"]), [], ["server.lan:8080"])
+
+    def test_machine_names(self) -> None:
+        """The machine's names are its host name, with and without a domain, and no address."""
+        self.patch(socket, "gethostname", lambda: "Desk-7.example.org")
+        self.patch(socket, "getfqdn", lambda name: "desk-7.example.org")
+        names = {"Desk-7.example.org", "Desk-7", "Desk-7.local", "desk-7.example.org"}
+        self.assertEqual(machine_names(), names)
+        self.patch(socket, "gethostname", lambda: "not a host")
+        self.patch(socket, "getfqdn", lambda name: "")
+        self.assertEqual(machine_names(), frozenset())
 
     def test_elsewhere_with_names(self) -> None:
         """Once names are given, only they and addresses, which no DNS can bend, are ours."""
@@ -113,6 +142,19 @@ class HostTests(Case):
         rules = hosts(LOOPBACK, allowed=[PAGE, "http://server:9000"])
         ours = ["vidlink.example.org", "127.0.0.1:8080", "server:9000"]
         self.assert_hosts(rules, ours, ["evil.example", "server", "10.0.0.1:8080"])
+
+    def test_no_host_before_1_1(self) -> None:
+        """Where HTTP asks for no Host there may be none, but no page of our own either."""
+        rules = hosts(LOOPBACK, allowed=[PAGE])
+        rules.check([], [], is_secure=False, needs_host=False)
+        rules.check([], [PAGE], is_secure=False, needs_host=False)
+        for origin in ("http://localhost:8080", "http://evil.example", "null"):
+            with self.assertRaises(ForeignOrigin):
+                rules.check([], [origin], is_secure=False, needs_host=False)
+        with self.assertRaises(Misdirected):
+            rules.check(["evil.example"], [], is_secure=False, needs_host=False)
+        with self.assertRaises(BadHeader):
+            rules.check(["a b"], [], is_secure=False, needs_host=False)
 
     def test_not_a_host(self) -> None:
         """Anything but exactly one well-formed Host is a bad request."""
@@ -244,7 +286,11 @@ class OriginTests(Case):
             hosts(LOOPBACK).check([host], origins, is_secure=False)
         except (BadHeader, Misdirected, ForeignOrigin):
             return
-        self.assertEqual((origins or [host])[0].lower().removeprefix("http://"), "localhost:8080")
+        if origins:
+            self.assertEqual(text.lower(), "http://localhost:8080")
+        else:
+            name = text.lower().removesuffix(":80").removesuffix(":8080").removesuffix(":443")
+            self.assertIn(name, LOOPBACK_NAMES | {"[0:0:0:0:0:0:0:1]"})
 
     @given(
         st.sampled_from(["http", "https"]),

@@ -247,7 +247,7 @@ class RoutingTests(SiteCase):
         """Errors carry what every answer carries."""
         for data, status in (
             (get("/", method="DELETE"), 405),
-            (get("/api/v1/me", method="OPTIONS"), 405),
+            (get("/api/v1/me", method="OPTIONS"), 200),
             (get("/api/v1/sessions?limit=0"), 400),
             (get(DESK_PATH + "/recording.mp4?last=9", b"Range: bytes=99999999-"), 416),
             (get(DESK_PATH + "/init.mp4", b"If-None-Match: *"), 304),
@@ -309,6 +309,16 @@ class OriginTests(SiteCase):
                 self.assertEqual((answer.status, answer.error_code), (403, "foreign-origin"), path)
                 self.assertNotIn("upgrade", answer.headers)
 
+    def test_reason(self) -> None:
+        """A handshake that is refused says why in its status line, as clients show no more."""
+        foreign = self.connect(get("/ws/sentinel", b"Origin: http://evil.example"))
+        self.assertIn(b" 403 pages of another origin may not use", foreign.received)
+        misdirected = self.connect(b"GET /ws/proctor HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+        self.assertIn(b" 421 this server is not known under that host;", misdirected.received)
+        self.assertIn(b"--allow-origin", misdirected.received.partition(b"\r\n")[0])
+        posted = self.ask(get("/ws/proctor", method="POST"))
+        self.assertEqual((posted.status, posted.headers["allow"]), (405, "GET, OPTIONS"))
+
     def test_own_page(self) -> None:
         """Our own page gets everything, and so does who is no browser."""
         for headers in ((b"Origin: http://127.0.0.1:8080",), ()):
@@ -320,7 +330,145 @@ class OriginTests(SiteCase):
         for host in (b"", HOST + HOST, b"Host: \r\n", b"Host: a b\r\n"):
             answer = self.send("/ws/proctor", host)
             self.assertEqual((answer.status, answer.error_code), (400, "bad-request"), host)
-        self.assertEqual(self.ask(b"GET / HTTP/1.0\r\n\r\n").status, 400)
+
+
+class OldHttpTests(SiteCase):
+    """HTTP/1.0, as some balancers and proxies speak it."""
+
+    def test_no_host(self) -> None:
+        """It needs no Host; one that is there counts as always."""
+        for path in ("/", "/healthz", "/readyz", "/api/v1/sentinels", DESK_PATH):
+            for host in (b"", HOST, b"Host: 127.0.0.1\r\n"):
+                answer = self.ask(b"GET %s HTTP/1.0\r\n%s\r\n" % (path.encode(), host))
+                self.assertEqual(answer.status, 200, (path, host))
+                self.assert_everywhere(answer)
+            answer = self.ask(b"GET %s HTTP/1.0\r\nHost: evil.example\r\n\r\n" % path.encode())
+            self.assertEqual(answer.status, 421, path)
+
+    def test_options(self) -> None:
+        """The check that HAProxy makes unless told otherwise is answered."""
+        for target in (b"/", b"*", b"/healthz"):
+            for head in (b"", HOST):
+                answer = self.ask(b"OPTIONS %s HTTP/1.0\r\n%s\r\n" % (target, head))
+                self.assertEqual((answer.status, answer.body), (200, b""), target)
+                self.assertIn("GET", answer.headers["allow"])
+
+    def test_closes(self) -> None:
+        """After an answer the connection is closed, kept alive or not; nothing is chunked."""
+        for method in (b"GET", b"HEAD"):
+            for more in (b"", b"Connection: keep-alive\r\n"):
+                path = (DESK_PATH + "/recording.mp4").encode()
+                request = method + b" " + path + b" HTTP/1.0\r\n" + more + b"\r\n"
+                connection = self.connect(request * 2)
+                self.assertIsNotNone(connection.lost)
+                self.assertEqual(connection.received.count(b" 200 OK\r\n"), 1)
+                self.assertNotIn(b"Transfer-Encoding", connection.received)
+                self.assertNotIn(b"keep-alive", connection.received)
+                self.assertIn(b"Content-Length: ", connection.received)
+
+    def test_body(self) -> None:
+        """A body is taken as it is announced, and is not asked for first."""
+        head = b"PUT /healthz HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        connection = self.connect(head)
+        self.assertEqual(connection.received, b"")
+        connection.send(b"{}")
+        self.assertEqual([answer.status for answer in connection.answers()], [405])
+
+    def test_no_websocket(self) -> None:
+        """There are no WebSockets in it, and the status line says so."""
+        for path in (b"/ws/sentinel", b"/ws/proctor"):
+            connection = self.connect(b"GET " + path + b" HTTP/1.0\r\n" + HANDSHAKE + b"\r\n")
+            (answer,) = connection.answers()
+            self.assertEqual((answer.status, answer.error_code), (400, "bad-request"))
+            self.assertIn(b" 400 a WebSocket needs HTTP/1.1;", connection.received)
+
+
+class SharingTests(SiteCase):
+    """Answers to pages of an origin that the operator has let in."""
+
+    PORTAL = b"https://portal.example"
+    EXPOSED = "access-control-expose-headers"
+
+    def setUp(self) -> None:
+        """A server that lets one other origin in."""
+        super().setUp()
+        self.site.hosts = Hosts(
+            [Listening.parse("tcp:8080:interface=127.0.0.1")], [self.PORTAL.decode()]
+        )
+
+    def from_portal(self, path: str, *headers: bytes, method: str = "GET") -> Answer:
+        """The answer to a page of the portal."""
+        return self.ask(get(path, b"Origin: " + self.PORTAL, *headers, method=method))
+
+    def assert_shared(self, answer: Answer) -> None:
+        """A browser lets the page of the portal read it, and shows its headers."""
+        self.assertEqual(answer.headers["access-control-allow-origin"], self.PORTAL.decode())
+        self.assertEqual(answer.headers["cross-origin-resource-policy"], "cross-origin")
+        self.assertEqual(answer.headers["vary"], "Origin")
+        exposed = answer.headers[self.EXPOSED].split(", ")
+        self.assertLessEqual({"ETag", "Content-Range", "VidLink-Missing"}, set(exposed))
+        self.assertNotIn("access-control-allow-credentials", answer.headers)
+
+    def test_every_answer(self) -> None:
+        """Every answer can be read: whole ones, parts, none that is new, and errors."""
+        film = DESK_PATH + "/recording.mp4"
+        for status, answer in (
+            (200, self.from_portal("/api/v1/sentinels")),
+            (200, self.from_portal("/healthz", method="HEAD")),
+            (200, self.from_portal(film)),
+            (206, self.from_portal(film, b"Range: bytes=0-9")),
+            (416, self.from_portal(film, b"Range: bytes=99999999-")),
+            (304, self.from_portal(film, b"If-None-Match: *")),
+            (412, self.from_portal(film, b'If-Match: "x"')),
+            (404, self.from_portal("/nothing")),
+            (405, self.from_portal("/", method="DELETE")),
+            (400, self.from_portal("/api/v1/sessions?limit=0")),
+            (413, self.from_portal("/", b"Content-Length: 99999999", method="PUT")),
+        ):
+            self.assertEqual(answer.status, status)
+            self.assert_shared(answer)
+
+    def test_asked_beforehand(self) -> None:
+        """A browser that asks first is told which methods and headers, and for how long."""
+        for path, method in (
+            ("/api/v1/sentinels/x/framerate", "PUT"),
+            ("/api/v1/sentinels/x/keyframe", "POST"),
+            (DESK_PATH, "DELETE"),
+            (DESK_PATH + "/recording.mp4", "GET"),
+        ):
+            asked = b"Access-Control-Request-Method: " + method.encode()
+            answer = self.from_portal(path, asked, method="OPTIONS")
+            self.assertEqual((answer.status, answer.body), (200, b""))
+            self.assert_shared(answer)
+            self.assertIn(method, answer.headers["access-control-allow-methods"].split(", "))
+            allowed = set(answer.headers["access-control-allow-headers"].split(", "))
+            self.assertLessEqual({"Content-Type", "Range", "If-Range"}, allowed)
+            self.assertEqual(answer.headers["access-control-max-age"], "7200")
+
+    def test_others(self) -> None:
+        """Other origins get nothing and are told nothing, nor do those without one; and what is
+        kept of an answer is not mistaken for one to somebody else."""
+        for headers, status in (
+            ((b"Origin: https://evil.example",), 403),
+            ((b"Origin: null",), 403),
+            ((b"Origin: " + self.PORTAL, b"Origin: " + self.PORTAL), 403),
+            ((b"Origin: http://127.0.0.1:8080",), 200),
+            ((), 200),
+        ):
+            for method in ("GET", "OPTIONS"):
+                answer = self.ask(get("/api/v1/me", *headers, method=method))
+                self.assertEqual(answer.status, status)
+                self.assert_everywhere(answer)
+                self.assertEqual(answer.headers["vary"], "Origin")
+                for name in answer.headers:
+                    self.assertFalse(name.startswith("access-control-"), name)
+
+    def test_nobody_let_in(self) -> None:
+        """Where nobody is let in nothing is said of it."""
+        self.site.hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
+        answer = self.ask(get("/", b"Origin: http://127.0.0.1:8080"))
+        self.assertNotIn("vary", answer.headers)
+        self.assertNotIn("access-control-allow-origin", answer.headers)
 
 
 class DeadlineTests(SiteCase):

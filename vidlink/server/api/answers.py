@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from http import HTTPStatus
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -131,9 +132,14 @@ def answer_error(request: Request, error: BaseException) -> bytes:
     else:
         status, code = 500, VidlinkError.code
         message = "this should have worked; the server's log says why it did not"
-    if status >= 500:
+    if isinstance(error, MethodNotAllowed) and request.method == b"OPTIONS":
+        # The methods are what was asked for.
+        set_headers(request, {**dict(error.headers), "Cache-Control": NEVER, "Content-Length": "0"})
+        return b""
+    if status >= 500 and not isinstance(error, HttpError):
         log_fault(request, "", error)
-    request.setResponseCode(status)
+    # Twisted does not know each of them.
+    request.setResponseCode(status, HTTPStatus(status).phrase.encode("ascii"))
     if isinstance(error, HttpError):
         set_headers(request, dict(error.headers))
     return answer_text(request, error_json(code, message), JSON)

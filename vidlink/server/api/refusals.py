@@ -58,7 +58,7 @@ class MethodNotAllowed(HttpError):
     http_status = 405
 
     def __init__(self, method: str, allowed: Iterable[str]) -> None:
-        possible = ", ".join(sorted(allowed))
+        possible = ", ".join(sorted({*allowed, "OPTIONS"}))
         super().__init__(f"{method} is not possible here; what is: {possible}")
         # RFC 9110 section 10.2.1.
         self.headers = (("Allow", possible),)
@@ -123,3 +123,12 @@ class HeaderTooLarge(HttpError):
 
     code = "header-too-large"
     http_status = 431
+
+
+class Crowded(HttpError):
+    """So many connections are open that none may stay any more."""
+
+    code = "no-resources"
+    http_status = 503
+    # RFC 9110 section 10.2.3.
+    headers = (("Retry-After", "30"),)

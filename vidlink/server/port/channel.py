@@ -13,8 +13,10 @@ deadline is left on it. All of it is one idea: every bound holds in every state 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -22,7 +24,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString
+from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request, Site
 
@@ -36,8 +38,13 @@ from vidlink.server.api.refusals import (
     TargetTooLong,
 )
 from vidlink.server.port.door import Door
+from vidlink.server.port.lobby import Lobby, beneath
 from vidlink.server.port.origin import Hosts
+from vidlink.server.port.sharing import sharing_headers
 from vidlink.timer import Timer
+
+#: More than browsers and Sentinels send before they are answered.
+_PEEKED_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class Port(Protocol):
     reactor: IReactorTime
     bounds: Bounds
     door: Door
+    lobby: Lobby
     hosts: Hosts
 
 
@@ -76,6 +84,8 @@ class Channel(HTTPChannel):
     factory: Port
     site: Site
     _is_idle = False
+    #: Let in although others waited, and has asked for nothing yet.
+    _has_come_free = False
     #: The transport of one that has not been let in yet; None: it is in.
     _outside: Any = None
     _finished: Request | None = None
@@ -89,9 +99,15 @@ class Channel(HTTPChannel):
         clock = self.factory.reactor
         self._deadline, self._stall, self._next_turn = Timer(clock), Timer(clock), Timer(clock)
         super().connectionMade()
-        if not self.factory.door.knock(self._enter):
+        self.factory.lobby.arrive(self, self.getPeer(), self.transport)
+        self._has_come_free = not may_have_asked(self.transport)
+        if self._has_come_free:
+            self._enter()
+        elif not self.factory.door.knock(self._enter):
             self._outside = self.transport
             self._outside.pauseProducing()
+            if len(self.factory.door) < self.factory.lobby.most:
+                self.factory.lobby.leave(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Read on; nothing more of a connection that was refused."""
@@ -151,6 +167,10 @@ class Channel(HTTPChannel):
         """A request is complete: answer it."""
         if not self._was_refused:
             self._expect(None)
+            self.factory.lobby.leave(self)
+            if self._has_come_free:
+                self._has_come_free = False
+                self.factory.door.count()
             super().allContentReceived()
 
     # What is sent.
@@ -161,6 +181,7 @@ class Channel(HTTPChannel):
         headers.setRawHeaders(b"Date", [datetimeToString()])
         for name, value in SECURITY_HEADERS:
             headers.setRawHeaders(name, [value])
+        self._share(headers)
         super().writeHeaders(version, code, reason, headers)
 
     def refuse(self, error: HttpError) -> None:
@@ -179,7 +200,8 @@ class Channel(HTTPChannel):
         ):
             headers.setRawHeaders(name, [value])
         status = error.http_status
-        self.writeHeaders(b"HTTP/1.1", b"%d" % status, RESPONSES.get(status, b""), headers)
+        reason = HTTPStatus(status).phrase.encode("ascii")
+        self.writeHeaders(b"HTTP/1.1", b"%d" % status, reason, headers)
         self.write(body)
         self._log.debug(
             "{peer} refused: {status} {code}", peer=self._peer, status=status, code=error.code
@@ -206,10 +228,13 @@ class Channel(HTTPChannel):
         """The client does not take what is sent."""
         super().pauseProducing()
         self._wait_for_client()
+        self.factory.lobby.enter(self, self.getPeer())
 
     def resumeProducing(self) -> None:
         """The client has taken what was sent."""
         self._stall.stop()
+        if self._handlingRequest:
+            self.factory.lobby.leave(self)
         super().resumeProducing()
         self._go_on()
 
@@ -218,25 +243,36 @@ class Channel(HTTPChannel):
     def loseConnection(self) -> None:
         """Close once everything is sent, but do not wait for ever for that."""
         if self.transport is not None:
+            self.factory.lobby.enter(self, self.getPeer())
             super().loseConnection()
             self._wait_for_client()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone, and with it what was timed."""
         self.factory.door.leave(self._enter)
+        self.factory.lobby.gone(self)
         for timer in (self._deadline, self._stall, self._next_turn):
             timer.stop()
         super().connectionLost(reason)
+
+    def turn_away(self) -> None:
+        """Close at once: others have to be let in. The lobby tells of all such together."""
+        transport: Any = self.transport
+        if transport is not None:
+            transport.abortConnection()
 
     def _enter(self) -> None:
         """Come in: from now on the connection has to say what it wants."""
         if self._outside is not None:
             self._outside.resumeProducing()
             self._outside = None
+            self.factory.lobby.enter(self, self.getPeer())
         self._expect(self.factory.bounds.header_seconds)
 
     def _take_next(self, request: Request) -> None:
         self._held_bytes = 0
+        if self.persistent:
+            self.factory.lobby.enter(self, self.getPeer())
         super().requestDone(request)
         self._wait_for_request()
 
@@ -291,6 +327,18 @@ class Channel(HTTPChannel):
             self._log.debug("{peer} takes nothing; aborted", peer=self._peer)
             transport.abortConnection()
 
+    def _share(self, headers: Headers) -> None:
+        """Let pages of other origins have the answer, if they may."""
+        hosts = self.factory.hosts
+        if not hosts.has_guests:
+            return
+        headers.addRawHeader(b"Vary", b"Origin")
+        request = self.requests[0] if self.requests else None
+        origins = request.requestHeaders.getRawHeaders(b"Origin", []) if request else []
+        if hosts.is_guest([origin.decode("latin-1") for origin in origins]):
+            for name, value in sharing_headers(origins[0], headers):
+                headers.setRawHeaders(name, [value])
+
     def _refuse_target(self) -> None:
         limit = self.factory.bounds.target_bytes
         self.refuse(TargetTooLong(f"a request line may have {limit} bytes"))
@@ -312,3 +360,23 @@ def peer_name(address: IAddress) -> str:
     if isinstance(address, IPv4Address | IPv6Address):
         return f"{address.host}:{address.port}"
     return type(address).__name__
+
+
+def may_have_asked(transport: Any) -> bool:
+    """False if what waits to be read from `transport` is not a whole header, or over TLS not all
+    that a client says first; so nothing can come of it yet that would keep others waiting."""
+    kernel = getattr(beneath(transport), "socket", None)
+    if kernel is None:
+        return True
+    try:
+        waiting: bytes = kernel.recv(_PEEKED_BYTES, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    if len(waiting) == _PEEKED_BYTES:
+        return True
+    if beneath(transport) is transport:
+        return b"\r\n\r\n" in waiting
+    # A record of TLS: its kind, its version, and how long the rest of it is.
+    return len(waiting) >= 5 + int.from_bytes(waiting[3:5])

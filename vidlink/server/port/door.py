@@ -5,7 +5,9 @@ thousand Sentinels that come back at once would be taken in within one turn of t
 seconds, and what is live would wait for all of them.
 
 Bounds: `per_turn` newcomers a turn of the reactor. The others wait with their sockets unread, in
-the order in which they came; their deadlines begin when they are let in.
+the order in which they came; their deadlines begin when they are let in. Who has not asked for
+anything yet has nothing that could keep the others waiting, and does not come to the door; it is
+counted when it asks.
 """
 
 from __future__ import annotations
@@ -29,33 +31,43 @@ class Door:
         self._let_in = 0
         self._waiting: dict[Callable[[], None], None] = {}
 
+    def __len__(self) -> int:
+        """The number of those that wait."""
+        return len(self._waiting)
+
     def knock(self, enter: Callable[[], None]) -> bool:
         """Call `enter` at once (True) or in a turn to come (False)."""
         if self._let_in < self._per_turn and not self._waiting:
-            self._count()
+            self.count()
             enter()
             return True
         self._waiting[enter] = None
+        self._see_to_turn()
         return False
+
+    def count(self) -> None:
+        """One more asks, of those inside."""
+        self._let_in += 1
+        # As long as there is room, it does not matter which turn it is.
+        if self._let_in >= self._per_turn:
+            self._see_to_turn()
 
     def leave(self, enter: Callable[[], None]) -> None:
         """Wait no more; does nothing for one that does not wait."""
         self._waiting.pop(enter, None)
 
-    def _count(self) -> None:
-        self._let_in += 1
-        # As long as there is room, it does not matter which turn it is.
-        if self._let_in == self._per_turn:
+    def _see_to_turn(self) -> None:
+        if not self._next_turn.is_running:
             self._next_turn.start(0, self._turn)
 
     def _turn(self) -> None:
-        self._let_in = 0
+        self._let_in = max(0, self._let_in - self._per_turn)
         try:
             while self._waiting and self._let_in < self._per_turn:
-                self._count()
+                self.count()
                 enter = next(iter(self._waiting))
                 del self._waiting[enter]
                 enter()
         finally:
-            if self._waiting and not self._next_turn.is_running:
-                self._next_turn.start(0, self._turn)
+            if self._waiting or self._let_in >= self._per_turn:
+                self._see_to_turn()

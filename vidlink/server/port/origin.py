@@ -11,6 +11,7 @@ Both are checked on every request, WebSocket handshakes included, by
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
@@ -100,61 +101,96 @@ class Origin:
 class Hosts:
     """The Hosts and Origins that are the server's own.
 
-    Listening on loopback or a Unix socket only, those are the loopback names with the ports
-    listened on. Listening elsewhere, the server cannot know its names: any Host will do, until
-    `allowed_origins` names some; from then on addresses and the names given. In each case
-    `allowed_origins` and their hosts are added.
+    Listening on loopback or a Unix socket only, those are the loopback names, with the ports
+    listened on, with none, or with a default one: a checker of health leaves out what it does not
+    know, and a browser says the port that it dialled. Listening elsewhere, they are all addresses,
+    which no DNS can bend, the loopback names and `own_names`, with any port, as something may
+    stand before the server that listens on another one. In each case `allowed_origins` and their
+    hosts are added.
 
     :param listening: what the server listens on.
     :param allowed_origins: such as ``https://vidlink.example.org``.
+    :param own_names: under which the machine is known.
     """
 
-    def __init__(self, listening: Sequence[Listening], allowed_origins: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        listening: Sequence[Listening],
+        allowed_origins: Iterable[str] = (),
+        own_names: Iterable[str] = (),
+    ) -> None:
         self._allowed = frozenset(_allowed_origin(text) for text in allowed_origins)
         self._named = frozenset(host for origin in self._allowed for host in origin.authorities())
         self._loopback_only = all(place.is_loopback for place in listening)
         interfaces = (_host_of(place.interface) for place in listening)
         self._names = LOOPBACK_NAMES.union(name for name in interfaces if name)
-        self._ports = frozenset(place.port for place in listening)
+        if not self._loopback_only:
+            self._names |= {name.lower() for name in own_names}
+        ports = {place.port for place in listening}
+        self._ports = None if None in ports else ports.union({None}, _SCHEMES.values())
 
-    def admits_host(self, host: Authority, is_secure: bool) -> bool:
-        """True if a request for `host`, over TLS if `is_secure`, is meant for this server."""
+    @property
+    def has_guests(self) -> bool:
+        """True if pages of some other origin are let in."""
+        return bool(self._allowed)
+
+    def is_guest(self, origins: Sequence[str]) -> bool:
+        """True if these are the values of ``Origin`` of a page that is let in by its name."""
+        return len(origins) == 1 and Origin.parse(origins[0]) in self._allowed
+
+    def admits_host(self, host: Authority) -> bool:
+        """True if a request for `host` is meant for this server."""
         if host in self._named:
             return True
         if self._loopback_only:
-            port = host.port or _SCHEMES["https" if is_secure else "http"]
-            return host.host in self._names and not self._ports.isdisjoint({port, None})
-        return not self._allowed or host.is_address or host.host in LOOPBACK_NAMES
+            is_our_port = self._ports is None or host.port in self._ports
+            return host.host in self._names and is_our_port
+        return host.is_address or host.host in self._names
 
-    def admits_origin(self, origin: Origin, host: Authority, is_secure: bool) -> bool:
-        """True if a page of `origin` may ask what was asked of `host`, over TLS if `is_secure`."""
-        return origin in self._allowed or origin == Origin.of(host, is_secure)
-
-    def check(self, hosts: Sequence[str], origins: Sequence[str], is_secure: bool) -> None:
+    def check(
+        self,
+        hosts: Sequence[str],
+        origins: Sequence[str],
+        is_secure: bool,
+        needs_host: bool = True,
+    ) -> None:
         """Check one request by all values of its ``Host`` and ``Origin`` headers.
 
-        No Origin means that no browser asks, and is fine.
+        No Origin means that no browser asks, and is fine. So is no Host where none is needed,
+        which is before HTTP/1.1 (RFC 9112 section 3.2): every browser sends one.
 
         :raises BadHeader: unless there is exactly one valid Host.
         :raises Misdirected: if the Host is not ours.
         :raises ForeignOrigin: if the Origin is not.
         """
         host = Authority.parse(hosts[0]) if len(hosts) == 1 else None
-        if host is None:
+        if host is None and (hosts or needs_host):
             raise BadHeader("a request needs exactly one Host header with a host and maybe a port")
-        if not self.admits_host(host, is_secure):
+        if host is not None and not self.admits_host(host):
             raise Misdirected(
-                "this server is not known under that host; if it should be, "
-                "start it with --allow-origin and the address of its page"
+                "this server is not known under that host; if it should be, start it with "
+                "--allow-origin and the address of its page, such as http://server.lan:8080"
             )
-        if not origins:
+        if not origins or self.is_guest(origins):
             return
         origin = Origin.parse(origins[0]) if len(origins) == 1 else None
-        if origin is None or not self.admits_origin(origin, host, is_secure):
+        if origin is None or host is None or origin != Origin.of(host, is_secure):
             raise ForeignOrigin(
                 "pages of another origin may not use this server; if this one should, "
                 "start the server with --allow-origin and the page's origin"
             )
+
+
+def machine_names() -> frozenset[str]:
+    """The names under which others find this machine, as far as it knows them.
+
+    Its host name and that with its domain, both as the system has them; and what they are in a
+    network without a DNS of its own (RFC 6762). Asks the resolver, which may take a moment.
+    """
+    name = socket.gethostname()
+    label = name.partition(".")[0]
+    known = {name, label, f"{label}.local", socket.getfqdn(name)}
+    return frozenset(name for name in known if Authority.parse(name) is not None)
 
 
 def _allowed_origin(text: str) -> Origin:

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
@@ -22,11 +22,15 @@ from zope.interface import implementer
 
 from vidlink.errors import RequestError
 from vidlink.server.api.answers import answer_error, escaped
-from vidlink.server.api.refusals import BadHeader, NoSuchPath
+from vidlink.server.api.refusals import BadHeader, Crowded, MethodNotAllowed, NoSuchPath
 from vidlink.server.port.channel import Bounds, Channel, peer_name
 from vidlink.server.port.door import Door
+from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts
 
+SENTINEL_WS = b"/ws/sentinel"
+PROCTOR_WS = b"/ws/proctor"
+WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
@@ -55,7 +59,7 @@ class Request(server.Request):
             self._check()
         except RequestError as error:
             self.site = self.channel.site
-            self.write(answer_error(self, error))
+            self.write(refuse(self, error))
             self.finish()
             return
         super().process()
@@ -85,7 +89,11 @@ class Request(server.Request):
         names = (b"Host", b"Origin")
         raw = [self.requestHeaders.getRawHeaders(name, []) for name in names]
         hosts, origins = ([value.decode("latin-1") for value in values] for values in raw)
-        self.channel.factory.hosts.check(hosts, origins, self.isSecure())
+        is_old = self.clientproto == b"HTTP/1.0"
+        self.channel.factory.hosts.check(hosts, origins, self.isSecure(), needs_host=not is_old)
+        if self.uri == b"*" and self.method == b"OPTIONS":
+            # Of the server as a whole (RFC 9110 section 9.3.7).
+            raise MethodNotAllowed("OPTIONS", ("DELETE", "GET", "HEAD", "POST", "PUT"))
         if not self.uri.startswith(b"/"):
             raise BadHeader("the request line needs a path that begins with /")
         try:
@@ -101,6 +109,7 @@ class Site(server.Site):
     :param root: everything that is served.
     :param hosts: the Hosts and Origins that are ours.
     :param bounds: of each connection; None: the usual ones.
+    :param descriptors: the most that this process may have open.
     """
 
     _log = Logger()
@@ -109,13 +118,24 @@ class Site(server.Site):
     requestFactory = Request
 
     def __init__(
-        self, root: IResource, *, clock: IReactorTime, hosts: Hosts, bounds: Bounds | None = None
+        self,
+        root: IResource,
+        *,
+        clock: IReactorTime,
+        hosts: Hosts,
+        bounds: Bounds | None = None,
+        descriptors: int = 1024 * 1024,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
         self.hosts = hosts
         self.bounds = bounds or Bounds()
         self.door = Door(clock)
+        self.lobby = Lobby(clock, descriptors)
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A channel for a newcomer, or what ends it at once where there is no room for it."""
+        return self.lobby.refuse() if self.lobby.is_full else super().buildProtocol(addr)
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Where a body is kept: in memory, as there is little of it."""
@@ -164,13 +184,42 @@ class Root(Resource):
         self._page = page
         self._exact = {
             **dict.fromkeys((b"/healthz", b"/readyz", b"/metrics"), probes),
-            b"/ws/sentinel": sentinel_ws,
-            b"/ws/proctor": proctor_ws,
+            SENTINEL_WS: sentinel_ws,
+            PROCTOR_WS: proctor_ws,
         }
 
     def render(self, request: server.Request) -> bytes | int:
         """Let the resource of the request's path answer."""
+        if request.path in WEBSOCKETS:
+            try:
+                assert isinstance(request, Request), "the site makes its requests"
+                _check_upgrade(request)
+            except RequestError as error:
+                return refuse(request, error)
         is_api = request.path == b"/api" or request.path.startswith(b"/api/")
         resource = self._api if is_api else self._exact.get(request.path, self._page)
         answer: bytes | int = resource.render(request)
         return answer
+
+
+def refuse(request: server.Request, error: RequestError) -> bytes:
+    """Answer with `error`; to a handshake also where clients of WebSockets look for a reason.
+
+    They show the status line and nothing of the body. All that is raised before anybody is asked
+    for an answer has a fixed text.
+    """
+    body = answer_error(request, error)
+    if request.path in WEBSOCKETS and body:
+        request.setResponseCode(request.code, str(error).encode("ascii"))
+    return body
+
+
+def _check_upgrade(request: Request) -> None:
+    if request.method != b"GET":
+        raise MethodNotAllowed(request.method.decode("ascii")[:20], ("GET",))
+    # Autobahn is given the request anew, as one of HTTP/1.1.
+    if request.clientproto != b"HTTP/1.1":
+        raise BadHeader("a WebSocket needs HTTP/1.1; a proxy before this server has to speak it")
+    channel = request.channel
+    if not channel.factory.lobby.may_stay(channel.transport):
+        raise Crowded("the server has no descriptors left for connections that stay")

@@ -11,11 +11,12 @@ from zope.interface import implementer
 from vidlink.errors import TooFast
 from vidlink.interfaces import ICodec, ISentinelPeer, IStore
 from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
-from vidlink.messages import Message
+from vidlink.messages import Message, SentinelRegistered
 from vidlink.model import Limits
 from vidlink.relay.hub import Hub
+from vidlink.server.sockets.halves import Halves
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
-from vidlink.wire.bounds import MAX_MESSAGE_BYTES
+from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES
 from vidlink.wire.framing import server_frame
 
 #: Messages to a Sentinel that may wait for it to read; one that asks on without is closed.
@@ -33,6 +34,11 @@ class IngestProtocol(LinkProtocol):
     factory: IngestFactory
     conversation: Ingest
     _unread = 0
+
+    def connectionMade(self) -> None:
+        """Until it is registered, anybody may be there; so nothing large is taken."""
+        super().connectionMade()
+        self._take(MAX_CONTROL_BYTES)
 
     @property
     def address(self) -> str:
@@ -76,6 +82,8 @@ class IngestProtocol(LinkProtocol):
             if self._unread > MAX_UNREAD:
                 self.conversation.fail(TooFast(f"{MAX_UNREAD} messages wait to be read"))
                 return
+        if isinstance(message, SentinelRegistered):
+            self._take(self.factory.max_message_bytes)
         self.sendMessage(*self.codec.encode(message))
 
     def tick(self) -> None:
@@ -87,6 +95,9 @@ class IngestProtocol(LinkProtocol):
         """The transport is empty: it has read everything."""
         super().resumeProducing()
         self._unread = 0
+
+    def _take(self, size_bytes: int) -> None:
+        self.maxFramePayloadSize = self.maxMessagePayloadSize = size_bytes
 
 
 class IngestFactory(LinkFactory):
@@ -112,8 +123,9 @@ class IngestFactory(LinkFactory):
         *,
         codecs: Iterable[ICodec],
         clock: Any,
+        halves: Halves | None = None,
     ) -> None:
-        super().__init__(hub, wall_clock_us, codecs=codecs, clock=clock)
+        super().__init__(hub, wall_clock_us, codecs=codecs, clock=clock, halves=halves)
         self.store = store
         self.limits = limits or Limits()
 

@@ -16,13 +16,15 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vidlink.errors import PeerError, TooSlow
+from vidlink.errors import NoResources, PeerError, TooSlow
 from vidlink.interfaces import ICodec
 from vidlink.messages import ErrorMessage
 from vidlink.relay.hub import Hub
+from vidlink.server.sockets.halves import Halves
 from vidlink.server.sockets.liveness import STALL_SECONDS, Liveness, Verdict, uptake
 from vidlink.server.sockets.paced import PacedProtocol
 from vidlink.timer import Timer
+from vidlink.wire.bounds import MAX_CONTROL_BYTES
 from vidlink.wire.framing import negotiate
 
 #: A connection that is closing, whoever began it, is cut off after this.
@@ -51,6 +53,11 @@ class LinkProtocol(PacedProtocol):
     #: The machine that decides; set by the subclass before it calls `onOpen` here.
     conversation: Any = None
     is_paused = False
+    #: Autobahn sets it when the handshake is done.
+    inside_message = False
+    #: The octets that have come and are not taken yet.
+    data: bytes
+    _has_half = False
     _frames = 0
 
     def __init__(self) -> None:
@@ -88,9 +95,19 @@ class LinkProtocol(PacedProtocol):
         """Any octet shows that the peer is alive, also in the middle of a long message."""
         self._liveness.heard()
         super().dataReceived(data)
+        if self.failedByMe:
+            # Only its close frame is waited for, and what is no frame would pile up before it.
+            if len(self.data) > MAX_CONTROL_BYTES:
+                self.data = b""
+        elif self.inside_message:
+            self._has_half = True
+            self.factory.halves.grow(self, len(data))
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One whole message; nothing is taken any more of a peer that we are closing."""
+        if self._has_half:
+            self._has_half = False
+            self.factory.halves.end(self)
         self._frames = 0
         self._answered()
         if self.state != self.STATE_OPEN:
@@ -147,6 +164,7 @@ class LinkProtocol(PacedProtocol):
             reason=str(error),
         )
         self.sendMessage(*self.codec.encode(ErrorMessage(error.code, str(error))))
+        self._let_go()
         # Not sendClose(): that refuses 1001, which RFC 6455 has for a server going down.
         reason = str(error).encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
         self.sendCloseFrame(code=error.close_code, reasonUtf8=reason)
@@ -171,6 +189,19 @@ class LinkProtocol(PacedProtocol):
         elif verdict is Verdict.SILENT:
             self._log.info("{peer}: no answer to a ping; it is cut off", peer=self.peer)
             self._cut_off()
+
+    def overrun(self, held_bytes: int) -> None:
+        """Too much is held of messages that are not whole, and of this one more than its share."""
+        self.conversation.fail(
+            NoResources(f"{held_bytes} octets of a message that does not end take others' room")
+        )
+
+    def connectionLost(self, reason: Any) -> None:
+        """The connection is gone; what it held is let go now, and not when Python next looks for
+        objects that know only each other, as this one and its conversation do."""
+        super().connectionLost(reason)
+        self._let_go()
+        self.data = b""
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, however."""
@@ -204,6 +235,14 @@ class LinkProtocol(PacedProtocol):
                 if not probe.called:
                     probe.callback(True)
 
+    def _let_go(self) -> None:
+        """Drop what has come of a message, and what still comes of it."""
+        # So Autobahn has it where it fails a connection itself.
+        self.failedByMe = True
+        self.message_data: list[bytes] = []
+        self.frame_data: list[bytes] = []
+        self.factory.halves.end(self)
+
     def _linger_on(self) -> None:
         if not self._linger.is_running:
             self._linger.start(LINGER_SECONDS, self._cut_off)
@@ -219,6 +258,7 @@ class LinkFactory(WebSocketServerFactory):
     :param wall_clock_us: microseconds since the epoch.
     :param codecs: the formats spoken, best first.
     :param clock: `IReactorTime`, for deadlines.
+    :param halves: what has come of messages that are not whole; None: of this path alone.
     """
 
     _log = Logger()
@@ -227,9 +267,16 @@ class LinkFactory(WebSocketServerFactory):
     max_frames_per_message = MAX_FRAMES_PER_MESSAGE
 
     def __init__(
-        self, hub: Hub, wall_clock_us: Callable[[], int], *, codecs: Iterable[ICodec], clock: Any
+        self,
+        hub: Hub,
+        wall_clock_us: Callable[[], int],
+        *,
+        codecs: Iterable[ICodec],
+        clock: Any,
+        halves: Halves | None = None,
     ) -> None:
         super().__init__()
+        self.halves = halves or Halves()
         self.hub = hub
         self.wall_clock_us = wall_clock_us
         self.codecs: Sequence[ICodec] = tuple(codecs)

@@ -46,6 +46,7 @@ _KINDS: tuple[ErrorKind, ...] = (
     SentinelOffline,
     SessionLive,
     SessionHeld,
+    refusals.Crowded,
     refusals.DeletionOff,
     refusals.MethodNotAllowed,
     refusals.RangeNotSatisfiable,
@@ -71,6 +72,9 @@ def _words(*allowed: str) -> Json:
 #: Every header by its name, the same wherever it is.
 HEADERS: Json = {
     **{name: header(_words(value), "On every answer.") for name, value in answers.SECURITY_HEADERS},
+    "Cross-Origin-Resource-Policy": header(
+        _words("same-origin", "cross-origin"), "The latter for pages of --allow-origin alone."
+    ),
     "Accept-Ranges": header(_words("bytes"), "A range of it may be asked for."),
     "Allow": header({"type": "string"}, "The methods that are possible."),
     "Content-Disposition": header(
