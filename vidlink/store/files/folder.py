@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from twisted.logger import Logger
 
-from vidlink.disk import Disk, Locked, share_lock, take_lock
+from vidlink.disk import FOLDER_MODE, Disk, Locked, share_lock, take_lock
 from vidlink.errors import UserMistake
 from vidlink.store.files.layout import FORMAT
 from vidlink.store.files.paths import Paths
@@ -120,7 +120,7 @@ def _look(paths: Paths) -> None:
                 f"the data folder {root} cannot be made: {parent} does not exist; "
                 "make it, or mount the disk that it is on"
             ) from None
-        os.mkdir(root, 0o750)
+        os.mkdir(root, FOLDER_MODE)
         return
     except NotADirectoryError:
         raise UserMistake(f"the data folder {root} is not a folder; name another") from None

@@ -1,7 +1,8 @@
 """Checking one part: its initialization segment, each record, and each segment's bytes.
 
-Both files are read from their beginning to their end, a piece at a time. What is done about
-what is found is in `mending`.
+Both files are read from their beginning to their end, a piece at a time. This is one idea, the one
+walk in which records and segments are held against each other. What is done about what is found is
+in `mending`.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class PartChecker:
             end=file.init_size_bytes,
         )
         self._sequence = self._media_time = -1
-        #: What no sync may have covered and is not whole, as mark and sequence: it is damaged if
+        #: Mark and sequence of all that no sync may have covered and is not whole: damaged if
         #: something whole comes behind it, and otherwise what a kill leaves.
         self._tail: list[tuple[int, int]] = []
         self._is_broken = False

@@ -1,7 +1,8 @@
 """The database: which sessions there are, their unbroken spans and their gaps.
 
 It is written by the writer's thread only, one transaction a round; `catalog` reads it. Truth
-is in the folders: whatever this loses, `starting.recovery` finds again.
+is in the folders: whatever this loses, `starting.recovery` finds again. It is one idea: one
+connection, and how each row is written through it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
+from vidlink.disk import FILE_MODE
 from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, SessionRecord, SessionState, Span
 from vidlink.store.handover.orders import Forget, SetHold
@@ -71,8 +74,14 @@ def connect(path: str, *, synchronous: str | None) -> sqlite3.Connection:
 
     :raises sqlite3.Error: if the file is no database.
     """
+    # Who only reads makes no file: where there is none, an empty one would pass for the database.
     connection = sqlite3.connect(
-        path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=64
+        f"file:{quote(path)}?mode={'rw' if synchronous is None else 'rwc'}",
+        uri=True,
+        timeout=5.0,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=64,
     )
     try:
         if synchronous is None:
@@ -125,7 +134,9 @@ class Index:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version != SCHEMA_FORMAT:
             raise UnusableIndex(f"the index has format {version}, not {SCHEMA_FORMAT}")
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        # Not the quick one: what is in a row and in an index too is held against each other, and
+        # that is nearly all of a session.
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise UnusableIndex(f"the index is damaged: {found}")
         tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'folder'")
@@ -141,6 +152,12 @@ class Index:
             ).fetchone()
             if wrong:
                 raise UnusableIndex(f"the index is damaged: {wrong} {table} of an unknown {column}")
+        (wrong,) = connection.execute(
+            "SELECT count(*) FROM (SELECT DISTINCT sentinel_id FROM sessions "
+            "EXCEPT SELECT sentinel_id FROM sentinels)"
+        ).fetchone()
+        if wrong:
+            raise UnusableIndex(f"the index is damaged: {wrong} sentinels are not in it")
 
     def save(
         self, sessions: Iterable[SessionRows], changes: Iterable[SetHold | Forget] = ()
@@ -206,6 +223,7 @@ class Index:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
+            _keep_private(self.path)
             self._connection = connect(self.path, synchronous=self._synchronous)
         return self._connection
 
@@ -230,6 +248,18 @@ class Index:
             if cursor.connection.in_transaction:
                 cursor.execute("ROLLBACK")
             raise
+
+
+def _keep_private(path: str) -> None:
+    """Let others than the group have nothing of the database; SQLite would do as the umask says.
+
+    What it makes beside the file gets the mode of the file.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError, PermissionError):
+            os.chmod(path + suffix, os.stat(path + suffix).st_mode & FILE_MODE)
 
 
 def _put(cursor: sqlite3.Cursor, rows: SessionRows) -> int:
