@@ -63,11 +63,7 @@ class FlipCase(SynchronousTestCase):
             shutil.copytree(self.folders[state], path)
             file = os.path.join(path, "recordings", "desk-1", SESSION.session_id, name)
             hit = self.hit(file, bit // 8)
-            with open(file, "r+b") as opened:
-                opened.seek(bit // 8)
-                byte = opened.read(1)[0]
-                opened.seek(bit // 8)
-                opened.write(bytes((byte ^ 1 << bit % 8,)))
+            self.flip(file, bit // 8, bit % 8)
             whole = {*FIRST, *LATE, *(() if state == "not noted" else (9,))} - {hit}
             # The last segment of a part may have been on its way: a start cuts it, a check is
             # silent about it.
@@ -82,6 +78,14 @@ class FlipCase(SynchronousTestCase):
             kinds = {FindingKind.RECORD, FindingKind.TAIL}
             self.assertEqual([one for one in left if one.kind not in kinds], [])
             self.started(path, whole, hit, is_told=True)
+
+    def flip(self, path: str, place: int, bit: int) -> None:
+        """Make one bit of an octet wrong."""
+        with open(path, "r+b") as file:
+            file.seek(place)
+            byte = file.read(1)[0]
+            file.seek(place)
+            file.write(bytes((byte ^ 1 << bit,)))
 
     def hit(self, file: str, place: int) -> int | None:
         """The segment that a place in a file is of; None if it is of none."""
@@ -152,6 +156,19 @@ class FlipTests(FlipCase):
         sizes = self.names(state)
         name = data.draw(st.sampled_from(sorted(sizes)))
         self.look(state, name, data.draw(st.integers(0, 8 * sizes[name] - 1)))
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.floats(0, 1, exclude_max=True), st.integers(0, 7))
+    def test_database(self, place: float, bit: int) -> None:
+        """One wrong bit in the database costs nothing."""
+        with tempfile.TemporaryDirectory() as room:
+            path = os.path.join(room, "data")
+            shutil.copytree(self.folders["ended"], path)
+            # What is in its log goes into the file.
+            Rig(path).close()
+            file = os.path.join(path, "index.sqlite3")
+            self.flip(file, int(place * os.path.getsize(file)), bit)
+            self.started(path, {*FIRST, *LATE, 9}, None, is_told=True)
 
     def test_each_record_and_segment(self) -> None:
         """The same for one bit in each record, each segment and each init."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -118,30 +119,32 @@ class Index:
         try:
             with self._reported("opened"):
                 self._check() if not self.is_new else self._make()
+        except UnicodeError as error:
+            self.close()
+            raise UnusableIndex(f"the index is damaged: {error}") from error
         except StoreError:
             self.close()
             raise
 
     def _make(self) -> None:
         with self._transaction() as cursor:
-            for statement in SCHEMA.split(";"):
-                cursor.execute(statement)
+            _make_tables(cursor)
             cursor.execute("INSERT INTO folder VALUES (?)", (self._uuid,))
             cursor.execute(f"PRAGMA user_version = {SCHEMA_FORMAT}")
 
     def _check(self) -> None:
+        _check_head(self.path)
         connection = self._connected()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version != SCHEMA_FORMAT:
             raise UnusableIndex(f"the index has format {version}, not {SCHEMA_FORMAT}")
+        if _tables(connection) != _sound_tables():
+            raise UnusableIndex("the index is damaged, or the database of something else")
         # Not the quick one: what is in a row and in an index too is held against each other, and
         # that is nearly all of a session.
         (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise UnusableIndex(f"the index is damaged: {found}")
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'folder'")
-        if not tables.fetchall():
-            raise UnusableIndex("the index is the database of something else")
         if connection.execute("SELECT uuid FROM folder").fetchall() != [(self._uuid,)]:
             raise UnusableIndex("the index belongs to another data folder")
         # SQLite does not mind what a text says: a wrong bit in one is for us to see.
@@ -234,7 +237,9 @@ class Index:
             yield
         except sqlite3.Error as error:
             self.close()
-            kind = UnusableIndex if error.sqlite_errorcode & 0xFF in _DAMAGED else StoreError
+            # What is no text has no code.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+            kind = UnusableIndex if code & 0xFF in _DAMAGED else StoreError
             raise kind(f"the index cannot be {doing}: {error}") from error
 
     @contextmanager
@@ -248,6 +253,37 @@ class Index:
             if cursor.connection.in_transaction:
                 cursor.execute("ROLLBACK")
             raise
+
+
+def _check_head(path: str) -> None:
+    """Refuse a database that says that it may only be read, which is what one wrong bit makes it
+    say; nothing may be open of it, whose locks would go.
+
+    :raises UnusableIndex: if it does.
+    """
+    with suppress(OSError), open(path, "rb") as file:
+        head = file.read(20)
+        if len(head) == 20 and not {head[18], head[19]} <= {1, 2}:
+            raise UnusableIndex("the index is damaged: its head is not that of a database")
+
+
+def _make_tables(cursor: sqlite3.Cursor) -> None:
+    for statement in SCHEMA.split(";"):
+        cursor.execute(statement)
+
+
+def _tables(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """The tables and indexes, as SQLite keeps what made them."""
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+    return connection.execute(query).fetchall()
+
+
+@cache
+def _sound_tables() -> list[tuple[str, ...]]:
+    """The tables and indexes that there have to be."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        _make_tables(connection.cursor())
+        return _tables(connection)
 
 
 def _keep_private(path: str) -> None:
