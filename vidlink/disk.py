@@ -23,6 +23,10 @@ _MOST_BUFFERS = min(1_024, os.sysconf("SC_IOV_MAX"))
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
 
+#: Device and inode.
+Place = tuple[int, int]
+
+
 class Disk:
     """Files as we use them. Every call may block.
 
@@ -170,6 +174,25 @@ class Disk:
             pieces.append(data)
             got += len(data)
         return b"".join(pieces)
+
+    def place(self, path: str) -> Place:
+        """Which file or folder is at `path`, to the system."""
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+
+    def place_of(self, descriptor: int) -> Place:
+        """Which file is open, whatever its name is by now."""
+        found = os.fstat(descriptor)
+        return found.st_dev, found.st_ino
+
+    def names_mark(self, path: str) -> tuple[Place, int]:
+        """Which folder is at `path`, and when a name in it came or went last."""
+        found = os.stat(path)
+        return (found.st_dev, found.st_ino), found.st_ctime_ns
+
+    def position(self, descriptor: int) -> int:
+        """Where a file that is appended to ended when something was written to it last."""
+        return os.lseek(descriptor, 0, os.SEEK_CUR)
 
     def size(self, path: str) -> int:
         """The size of a file in octets."""

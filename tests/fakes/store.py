@@ -170,6 +170,10 @@ class MemoryStore(MemoryKeeping):
         self._changed()
         return kept.state is SessionState.SEALED
 
+    def lost(self, session_id: str) -> tuple[tuple[int, int], ...]:
+        """Nobody takes anything away from memory."""
+        return ()
+
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended is kept."""
         kept = self._kept.get(session_id)

@@ -105,6 +105,10 @@ class IStore(Interface):
         :raises ~vidlink.errors.NotFound: the session is not reopened.
         """
 
+    def lost(session_id: str) -> tuple[tuple[int, int], ...]:
+        """The ranges of a session that were durable and are not any more, since this was asked
+        last: somebody has removed what they were in. Looked at about once a second."""
+
     def recording(session_id: str) -> RecordingState:
         """The state of a session's recording: whether what is appended reaches the disk."""
 

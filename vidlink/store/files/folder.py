@@ -35,6 +35,8 @@ class DataFolder:
     lock: int
     #: Which folder it is to the system: device and inode.
     place: tuple[int, int]
+    #: The device that recordings are on.
+    device: int
 
     def check(self) -> None:
         """Make sure that it is still at its path.
@@ -50,6 +52,14 @@ class DataFolder:
             is_here = False
         if not is_here:
             raise OSError(errno.ENOENT, "the data folder is gone; is its disk mounted?")
+        try:
+            device, _ = _place(self.paths.recordings)
+        except FileNotFoundError:
+            raise OSError(errno.ENOENT, f"{self.paths.recordings} is gone") from None
+        if device != self.device:
+            # What makes it durable was chosen for the disk that it was on.
+            text = f"{self.paths.recordings} is on another disk by now; restart the server"
+            raise OSError(errno.EXDEV, text)
 
     def release(self) -> None:
         """Let others have it."""
@@ -97,7 +107,9 @@ def inspect_folder(root: str, disk: Disk) -> DataFolder:
 def _opened(paths: Paths, lock: int, identify: Callable[[], str]) -> DataFolder:
     """The folder that is kept by `lock`, which is let go if it cannot be identified."""
     try:
-        return DataFolder(paths, identify(), lock, _place(paths.root))
+        name = identify()
+        device, _ = _place(paths.recordings)
+        return DataFolder(paths, name, lock, _place(paths.root), device)
     except BaseException:
         os.close(lock)
         raise

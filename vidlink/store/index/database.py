@@ -75,9 +75,9 @@ def connect(path: str, *, synchronous: str | None) -> sqlite3.Connection:
 
     :raises sqlite3.Error: if the file is no database.
     """
-    # Who only reads makes no file: where there is none, an empty one would pass for the database.
+    # No file is made: where there is none, an empty one would pass for the database.
     connection = sqlite3.connect(
-        f"file:{quote(path)}?mode={'rw' if synchronous is None else 'rwc'}",
+        f"file:{quote(path)}?mode=rw",
         uri=True,
         timeout=5.0,
         isolation_level=None,
@@ -109,6 +109,7 @@ class Index:
         #: There was none when this was made.
         self.is_new = not os.path.exists(path)
         self._connection: sqlite3.Connection | None = None
+        self._place = 0
 
     def open(self) -> None:
         """Open and check it; a missing one is made.
@@ -126,11 +127,27 @@ class Index:
             self.close()
             raise
 
+    def check_place(self) -> None:
+        """Make sure that what is written to is the file at its path.
+
+        :raises StoreError: if it was removed or replaced: nobody else would find what is in it.
+        """
+        try:
+            is_here = self._connection is None or os.stat(self.path).st_ino == self._place
+        except OSError:
+            is_here = False
+        if not is_here:
+            raise StoreError(
+                "the index was removed or replaced; restart the server, which makes it anew from "
+                "the recordings"
+            )
+
     def _make(self) -> None:
         with self._transaction() as cursor:
             _make_tables(cursor)
             cursor.execute("INSERT INTO folder VALUES (?)", (self._uuid,))
             cursor.execute(f"PRAGMA user_version = {SCHEMA_FORMAT}")
+        self.is_new = False
 
     def _check(self) -> None:
         _check_head(self.path)
@@ -226,8 +243,9 @@ class Index:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            _keep_private(self.path)
+            _keep_private(self.path, is_new=self.is_new)
             self._connection = connect(self.path, synchronous=self._synchronous)
+            self._place = os.stat(self.path).st_ino
         return self._connection
 
     @contextmanager
@@ -286,12 +304,12 @@ def _sound_tables() -> list[tuple[str, ...]]:
         return _tables(connection)
 
 
-def _keep_private(path: str) -> None:
+def _keep_private(path: str, *, is_new: bool) -> None:
     """Let others than the group have nothing of the database; SQLite would do as the umask says.
 
     What it makes beside the file gets the mode of the file.
     """
-    with suppress(FileExistsError):
+    if is_new and not os.path.exists(path):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
     for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError, PermissionError):

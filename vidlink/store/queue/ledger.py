@@ -17,9 +17,18 @@ from zope.interface import implementer
 
 from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
 from vidlink.interfaces import IStore
-from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, Session
+from vidlink.model import (
+    Arrival,
+    Cause,
+    Gap,
+    Range,
+    Ranges,
+    RecordingHealth,
+    RecordingState,
+    Session,
+)
 from vidlink.store.handover.inbox import Inbox
-from vidlink.store.handover.orders import Acknowledged, End, Past, Report
+from vidlink.store.handover.orders import Acknowledged, End, Past, Reduced, Report
 from vidlink.store.queue.account import Account, Tail, WantedRanges
 from vidlink.store.queue.openings import Openings
 from vidlink.store.queue.refused import Refused
@@ -33,7 +42,7 @@ from vidlink.store.queue.room import (
 )
 from vidlink.store.queue.unstarted import Unstarted
 from vidlink.store.queue.vitals import RecordingVitals
-from vidlink.store.sequences.gaps import put_statement, sealed_gaps
+from vidlink.store.sequences.gaps import put_statement, sealed_gaps, state_damage
 from vidlink.store.sequences.times import segment_end_us
 
 
@@ -265,6 +274,10 @@ class Ledger:
             account = self._accounts.get(session_id)
             if account is not None:
                 self._drop(account, arrival)
+        for reduced in report.reduced:
+            account = self._accounts.get(reduced.session_id)
+            if account is not None:
+                self._reduce(account, reduced)
         for ack in report.acks:
             account = self._accounts.get(ack.session_id)
             if account is not None:
@@ -309,6 +322,23 @@ class Ledger:
             account.told = -1
             self._tell(account, account.highest)
         self._openings.order(session_id)
+
+    def _reduce(self, account: Account, reduced: Reduced) -> None:
+        """Miss what was durable and has been taken away, and say so."""
+        lost = account.reduce(reduced.there, reduced.parts)
+        if account.ending is None:
+            detail = "its files were removed or replaced while it was being recorded"
+            for gap in state_damage(lost, Ranges(), account.gaps, detail):
+                self.gap(account.session.session_id, gap)
+
+    def lost(self, session_id: str) -> tuple[Range, ...]:
+        """The ranges that were durable and are not any more, since this was asked last."""
+        account = self._accounts.get(session_id)
+        if account is None or not account.lost:
+            return ()
+        lost = tuple(account.lost)
+        account.lost.clear()
+        return lost
 
     def _settle(self, account: Account, ack: Acknowledged) -> None:
         size_bytes = 0
