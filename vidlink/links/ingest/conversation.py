@@ -253,6 +253,7 @@ def _look_no_longer(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
 
 def _tick(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
     seat.live.tick()
+    ingest.peer.hold(ingest.store.crowds(ingest.registration.sentinel_id))
 
 
 def _segment(
@@ -272,6 +273,8 @@ def _segment(
         seat.backfill.record(message, now_seconds, now_us)
     else:
         raise BadMessage("a segment that is not late belongs to the newest init")
+    if ingest.store.crowds(message.sentinel_id):
+        ingest.peer.hold(True)
 
 
 def _about_session(inputs: _Inputs, ingest: Ingest, seat: _Seat, message: _AboutSession) -> None:

@@ -68,7 +68,7 @@ class Ledger:
         wall_clock_us: Callable[[], int],
     ) -> None:
         self._inbox = inbox
-        self._room = Room(queue_bytes, queue_segments, seconds)
+        self._room = Room(queue_bytes, queue_segments, seconds, lambda: len(self._accounts))
         self._vitals = RecordingVitals(self._room, seconds)
         self.counts = self._vitals.counts
         self._look_up_tails = look_up_tails
@@ -99,6 +99,13 @@ class Ledger:
     def load(self) -> float:
         """The share of the queue that is full, 0.0 to 1.0."""
         return self._room.load
+
+    def crowds(self, sentinel_id: str) -> bool:
+        """Tell whether a Sentinel is to be read from no more for now.
+
+        Not while the disk is in trouble: that is nobody's doing, and what is live has to go on.
+        """
+        return self._room.crowds(sentinel_id) and self._vitals.is_well
 
     def begin(self, session: Session, durable: Callable[[int], None]) -> None:
         """Start an account."""
@@ -158,15 +165,15 @@ class Ledger:
         if sequence in account.taken:
             return True
         check_arrival(arrival)
-        is_late = arrival.segment.is_late
-        if not self._room.has(size, is_late=is_late) or not (
+        owner, is_late = account.session.sentinel_id, arrival.segment.is_late
+        if not self._room.has(owner, size, is_late=is_late) or not (
             account.is_handed_over or self._unstarted.hand_over(account)
         ):
             self._refused.add(account, arrival)
             return False
         if account.refusing is not None and not is_late:
             self._refused.end(account)
-        self._room.occupy(size, 1)
+        self._room.occupy(owner, size, 1)
         self._accept(account, to_keep(arrival))
         return True
 
@@ -285,7 +292,7 @@ class Ledger:
         for session_id in report.begun:
             account = self._accounts.get(session_id)
             if account is not None:
-                self._room.free(account.start_bytes, 0)
+                self._room.free(account.session.sentinel_id, account.start_bytes, 0)
                 account.start_bytes = 0
         for session_id in report.closed:
             self._close(session_id)
@@ -308,7 +315,7 @@ class Ledger:
             self.gap(session_id, gap)
         for sequence, arrival in opening.arrivals.items():
             if sequence in account.taken:
-                self._room.free(len(arrival.segment.data), 1)
+                self._room.free(past.session.sentinel_id, len(arrival.segment.data), 1)
             else:
                 self._accept(account, arrival)
         if opening.ending is not None:
@@ -348,7 +355,7 @@ class Ledger:
             size_bytes += len(arrival.segment.data)
             account.settled.add(sequence, sequence)
         if ack.arrivals:
-            self._room.free(size_bytes, len(ack.arrivals))
+            self._room.free(account.session.sentinel_id, size_bytes, len(ack.arrivals))
             self._vitals.settled(ack, size_bytes)
         account.parts.update(ack.parts)
         account.settle_gaps(account.gaps[number] for number in ack.gaps)
@@ -359,7 +366,7 @@ class Ledger:
         segment = arrival.segment
         sequence, size = segment.sequence, len(segment.data)
         del account.waiting[sequence]
-        self._room.free(size, 1)
+        self._room.free(account.session.sentinel_id, size, 1)
         end_us = segment_end_us(segment)
         account.taken.discard(sequence, segment.start_time_us, end_us, size)
         if account.ending is None:
