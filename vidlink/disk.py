@@ -11,14 +11,20 @@ import errno
 import fcntl
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 from vidlink.model import Octets
 
-_MODE = 0o640
+#: The most that the mode of a file, and of a folder, allows; the umask may leave less of it.
+FILE_MODE, FOLDER_MODE = 0o640, 0o750
 #: The most buffers of one `writev` (POSIX promises 16, Linux has 1,024).
 _MOST_BUFFERS = min(1_024, os.sysconf("SC_IOV_MAX"))
 #: macOS has no `fdatasync`.
 _sync_data = getattr(os, "fdatasync", os.fsync)
+
+
+#: Device and inode.
+Place = tuple[int, int]
 
 
 class Disk:
@@ -30,7 +36,7 @@ class Disk:
     def create(self, path: str) -> int:
         """Open a file that is not there yet, for appending; returns the descriptor."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        return os.open(path, flags, _MODE)
+        return os.open(path, flags, FILE_MODE)
 
     def reopen(self, path: str) -> int:
         """Open a file that is there, for appending."""
@@ -68,7 +74,11 @@ class Disk:
 
     def make_folders(self, path: str) -> None:
         """Make a folder and those above it, where they are not there yet."""
-        os.makedirs(path, mode=0o750, exist_ok=True)
+        # `os.makedirs` has its own mode for those above.
+        if path and not os.path.isdir(path):
+            self.make_folders(os.path.dirname(path))
+            with suppress(FileExistsError):
+                os.mkdir(path, FOLDER_MODE)
 
     def replace(self, path: str, data: bytes, *, flush: bool) -> None:
         """Put `data` in the place of a file, whole or not at all.
@@ -76,7 +86,7 @@ class Disk:
         `flush`: the bytes reach the disk before the name does.
         """
         fresh = f"{path}.new"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
         try:
             write_all(self, descriptor, [data])
             if flush:
@@ -91,7 +101,7 @@ class Disk:
         `flush`: and wait until it is on the disk.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(path, flags, _MODE)
+        descriptor = os.open(path, flags, FILE_MODE)
         try:
             write_all(self, descriptor, [data])
             if flush:
@@ -165,6 +175,25 @@ class Disk:
             got += len(data)
         return b"".join(pieces)
 
+    def place(self, path: str) -> Place:
+        """Which file or folder is at `path`, to the system."""
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+
+    def place_of(self, descriptor: int) -> Place:
+        """Which file is open, whatever its name is by now."""
+        found = os.fstat(descriptor)
+        return found.st_dev, found.st_ino
+
+    def names_mark(self, path: str) -> tuple[Place, int]:
+        """Which folder is at `path`, and when a name in it came or went last."""
+        found = os.stat(path)
+        return (found.st_dev, found.st_ino), found.st_ctime_ns
+
+    def position(self, descriptor: int) -> int:
+        """Where a file that is appended to ended when something was written to it last."""
+        return os.lseek(descriptor, 0, os.SEEK_CUR)
+
     def size(self, path: str) -> int:
         """The size of a file in octets."""
         return os.stat(path).st_size
@@ -216,7 +245,7 @@ def take_lock(path: str) -> int:
     :raises Locked: if another process has it.
     :raises OSError: if it cannot be made.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     _flock(descriptor, fcntl.LOCK_EX)
     try:
         sign_lock(descriptor)

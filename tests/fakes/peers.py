@@ -85,6 +85,7 @@ class FakeSentinelPeer(_Peer):
         self.instance_id = instance_id
         self.session_id = ""
         self.probes: list[Deferred[bool]] = []
+        self.is_held = False
         #: The payloads that were said, newest last.
         self.payloads: list[bytes] = []
 
@@ -92,6 +93,10 @@ class FakeSentinelPeer(_Peer):
         """The server sends `message`; not heard once it has closed."""
         if self._is_open:
             self.hear(*self.codec.encode(message))
+
+    def hold(self, is_held: bool) -> None:
+        """The server reads nothing more for now, or reads on."""
+        self.is_held = is_held
 
     def probe(self, seconds: float) -> Deferred[bool]:
         """The server sends a ping; the test answers."""

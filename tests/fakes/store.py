@@ -68,6 +68,8 @@ class MemoryStore(MemoryKeeping):
         #: How much room there is, for a test to set.
         self.room = DiskSpace(10**11, 10**12)
         self.counts = RecordingCounts()
+        #: The Sentinels of which too much waits, for a test to say.
+        self.crowding: set[str] = set()
 
     # IStore
 
@@ -169,6 +171,14 @@ class MemoryStore(MemoryKeeping):
         kept.end("", 0, is_sealed=kept.is_whole)
         self._changed()
         return kept.state is SessionState.SEALED
+
+    def crowds(self, sentinel_id: str) -> bool:
+        """Say so where the test has said it."""
+        return sentinel_id in self.crowding
+
+    def lost(self, session_id: str) -> tuple[tuple[int, int], ...]:
+        """Nobody takes anything away from memory."""
+        return ()
 
     def recording(self, session_id: str) -> RecordingState:
         """Whether what is appended is kept."""

@@ -95,7 +95,9 @@ class ReferenceTests(SynchronousTestCase):
             end_reason="disconnected",
             gaps=(Gap(120, 124, Cause.DECLARED, detail="the spool was full"),),
         )
-        self.assertEqual(write_session(file).decode("ascii"), example("json", 1))
+        # Long copies are shortened on the page.
+        text = re.sub(r'("init": "A{32})[A=]+', r"\1...", write_session(file).decode("ascii"))
+        self.assertEqual(text, example("json", 1))
 
     def test_after_the_end(self) -> None:
         """What else stands in the file, when a session is being filled or is sealed, is on the
@@ -103,10 +105,13 @@ class ReferenceTests(SynchronousTestCase):
         ended = replace(describe(a_session()), ended_time_us=EPOCH_US, end_reason="over")
         plain = json.loads(write_session(ended))
         filling = json.loads(write_session(replace(ended, filling_from=1)))
+        checks = {plain.pop("crc32"), filling.pop("crc32")}
         self.assertEqual(filling, plain | {"filling_from": 1})
         self.assertIn("`filling_from` beside `ended`", PAGE)
         sealed = json.loads(write_session(replace(ended, is_sealed=True)))
+        checks.add(sealed.pop("crc32"))
         self.assertEqual(sealed, plain | {"sealed": True})
+        self.assertEqual(len(checks), 3)
         self.assertIn('`"sealed": true`', PAGE)
         for file in (ended, replace(ended, filling_from=1), replace(ended, is_sealed=True)):
             self.assertEqual(read_session(write_session(file)), file)

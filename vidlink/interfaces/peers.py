@@ -34,6 +34,10 @@ class ISentinelPeer(IPeer):
     def probe(seconds: float) -> Deferred[bool]:
         """Ping the peer; fires with True if it answers within `seconds`. Never fails."""
 
+    def hold(is_held: bool) -> None:
+        """Read nothing more of what the peer sends, or read on; TCP slows it down. Nothing happens
+        if that was said before. It is not taken for dead meanwhile."""
+
 
 class IProctorPeer(IPeer):
     """The server's end of one Proctor's connection, as its conversation sees it."""

@@ -105,6 +105,14 @@ class IStore(Interface):
         :raises ~vidlink.errors.NotFound: the session is not reopened.
         """
 
+    def crowds(sentinel_id: str) -> bool:
+        """Whether so much of what this Sentinel has sent waits for a disk that does its work that
+        nothing more is to be read from it now; then, until half of that is on the disk."""
+
+    def lost(session_id: str) -> tuple[tuple[int, int], ...]:
+        """The ranges of a session that were durable and are not any more, since this was asked
+        last: somebody has removed what they were in. Looked at about once a second."""
+
     def recording(session_id: str) -> RecordingState:
         """The state of a session's recording: whether what is appended reaches the disk."""
 

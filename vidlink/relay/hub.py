@@ -197,7 +197,7 @@ class Hub:
 
     def _publish(self) -> None:
         is_new = self.roster.publish(stream.status() for stream in self._streams.values())
-        now = self._seconds()
+        now = self.seconds()
         if now - self._renewed_seconds >= RENEWAL_SECONDS and self.roster.renew():
             self._renewed_seconds, is_new = now, True
         if is_new:

@@ -203,6 +203,9 @@ class _SentinelEnd:
     def close(self, error: Any) -> None:
         self.closed = self.closed or error
 
+    def hold(self, is_held: bool) -> None:
+        assert not is_held, "nothing crowds here"
+
     def probe(self, seconds: float) -> Any:
         raise AssertionError("nobody else has this id")
 

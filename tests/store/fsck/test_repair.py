@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -17,12 +18,14 @@ from vidlink.store.files.layout import (
     RECORD_BYTES,
     UNVERIFIED,
     IndexRecord,
+    SessionFile,
     read_records,
     read_session,
+    write_session,
 )
-from vidlink.store.fsck import mending
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import FindingKind
+from vidlink.store.sequences import gaps
 
 SIZE = len(an_arrival(a_session(), 0).segment.data)
 
@@ -185,7 +188,7 @@ class RepairTests(CheckedCase):
 
     def test_many_damaged(self) -> None:
         """More damaged ranges than are kept apart are one statement, and still each a gap."""
-        self.patch(mending, "MOST_STATED", 2)
+        self.patch(gaps, "MOST_DAMAGED", 2)
         for sequence in (1, 3, 5, 7):
             self.flip(self.inside("part-0000.mp4"), self.place(sequence) + 30)
         self.repair()
@@ -197,17 +200,44 @@ class RepairTests(CheckedCase):
         )
 
     def test_init(self) -> None:
-        """A damaged initialization segment is copied from another part, where there is one."""
+        """A damaged initialization segment is copied from wherever it is whole: the description,
+        or in a session of an earlier version, which has it not, another part."""
         expected = self.contents()
-        self.flip(self.inside("part-0000.mp4", self.late), 40)
-        self.flip(self.inside("part-0000.mp4"), 40)
+        for session in (self.late, self.other):
+            self.without_copy(session)
+        for session in (self.late, self.session, self.other):
+            self.flip(self.inside("part-0000.mp4", session), 40)
         mended = {one.session_id: one.mended for one in self.repair()}
-        self.assertIn("another part", mended[self.late.session_id])
-        self.assertEqual(mended[self.session.session_id], "")
+        self.assertIn("copied", mended[self.late.session_id])
+        self.assertIn("copied", mended[self.session.session_id])
+        self.assertEqual(mended[self.other.session_id], "")
         after = self.contents()
-        name = f"recordings/desk-1/{self.late.session_id}/part-0000.mp4"
-        self.assertEqual(after[name], expected[name])
+        for session in (self.late, self.session):
+            name = f"recordings/desk-1/{session.session_id}/part-0000.mp4"
+            self.assertEqual(after[name], expected[name])
         self.assert_found(FindingKind.INIT)
+
+    def test_init_in_the_description(self) -> None:
+        """A repair that writes a description anew puts a copy of the init into it."""
+        for spoil in (os.remove, lambda path: self.flip(path, 700)):
+            spoil(self.inside("session.json"))
+            self.assert_found(FindingKind.DESCRIPTION)
+            self.repair()
+            self.assertEqual(self.file(self.session).init, self.session.init)
+            self.assert_sound()
+
+    def file(self, session: Session) -> SessionFile:
+        """The description of a session."""
+        with open(self.inside("session.json", session), "rb") as file:
+            return read_session(file.read())
+
+    def without_copy(self, session: Session) -> None:
+        """Have a session described as earlier versions did."""
+        known = json.loads(write_session(self.file(session)))
+        for name in ("init", "crc32"):
+            del known[name]
+        with open(self.inside("session.json", session), "w") as file:
+            json.dump(known, file)
 
     def test_database(self) -> None:
         """Whatever has become of the database, a repair makes history tell the same again."""

@@ -113,6 +113,11 @@ class FaultCase(SynchronousTestCase):
         found = rig.store.archive.segments("desk-1", self.session.session_id, query)
         return [one.sequence for one in self.successResultOf(found).segments]
 
+    def gaps(self, rig: Rig) -> list[tuple[int | None, int | None, Cause]]:
+        """The gaps that history tells of."""
+        found = self.successResultOf(rig.store.archive.session("desk-1", self.session.session_id))
+        return [(gap.first, gap.last, gap.cause) for gap in found.gaps]
+
     def spans(self, rig: Rig) -> list[tuple[int, int]]:
         """The unbroken spans that history tells of."""
         found = self.successResultOf(rig.store.archive.session("desk-1", self.session.session_id))
@@ -195,7 +200,8 @@ class LostIndexTests(FaultCase):
         return path
 
     def test_damaged_segment(self) -> None:
-        """One wrong bit in a segment costs that one alone; a torn one at the end is cut."""
+        """One wrong bit in a segment costs that one alone, which is named; a torn one at the end is
+        cut."""
         self.record(*range(6))
         _, rows = read_part(self.rig, self.session, 0)
         for is_torn in (False, True):
@@ -207,9 +213,10 @@ class LostIndexTests(FaultCase):
                     os.truncate(part, rows[5][1] + 1)
                 rig = self.start(path)
                 there = range(5 if is_torn else 6)
-                self.assertEqual(self.listed(rig), list(there))
+                self.assertEqual(self.listed(rig), [one for one in there if one != sequence])
+                self.assertEqual(self.gaps(rig)[0], (sequence, sequence, Cause.DAMAGED))
                 whole = {one: self.data(one) for one in there if one != sequence}
-                self.assertEqual(self.served(rig, there), whole)
+                self.assertEqual(self.served(rig, whole), whole)
                 rig.close()
 
     def test_damaged_record(self) -> None:

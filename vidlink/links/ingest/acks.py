@@ -22,6 +22,8 @@ class _Open:
     #: At most :data:`~vidlink.model.MAX_RANGES`; more are asked for when the Sentinel registers
     #: again.
     holes: Ranges = field(default_factory=Ranges)
+    #: What was acknowledged, and is asked for once more all the same.
+    lost: Ranges = field(default_factory=Ranges)
 
 
 class Acks:
@@ -54,6 +56,13 @@ class Acks:
         if len(holes) > MAX_RANGES:
             holes.discard(*holes.highest)
 
+    def lost(self, session_id: str, first: int, last: int) -> None:
+        """These sequences had become durable, and are not there any more."""
+        known = self._open[session_id].lost
+        known.add(first, last)
+        if len(known) > MAX_RANGES:
+            known.discard(*known.highest)
+
     def due(self, load: float) -> list[Ack]:
         """The acknowledgements that are due; to be called about once a second.
 
@@ -63,10 +72,13 @@ class Acks:
         missing: dict[str, tuple[Range, ...]] = {}
         for session_id, known in self._open.items():
             reached = known.reached = due.get(session_id, known.reached)
-            if known.holes and reached is not None and load < LATE_LOAD:
+            wanted = known.holes or known.lost
+            if wanted and reached is not None and load < LATE_LOAD:
                 # What has come or was declared lost in the meantime is not asked for.
-                missing[session_id] = tuple(hole for hole in known.holes if hole[1] > reached)
+                holes = (hole for hole in known.holes if hole[1] > reached)
+                missing[session_id] = (*known.lost, *holes)[:MAX_RANGES]
                 known.holes.clear()
+                known.lost.clear()
                 if missing[session_id]:
                     due[session_id] = reached
         return [

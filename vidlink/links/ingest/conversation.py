@@ -256,6 +256,11 @@ def _look_no_longer(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
         inputs.looked_up(seat, ())
 
 
+def _tick(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
+    seat.live.tick()
+    ingest.peer.hold(ingest.store.crowds(ingest.registration.sentinel_id))
+
+
 def _segment(
     inputs: _Inputs, ingest: Ingest, seat: _Seat, message: Segment, frames: dict[str, Frame]
 ) -> None:
@@ -273,6 +278,8 @@ def _segment(
         seat.backfill.record(message, now_seconds, now_us)
     else:
         raise BadMessage("a segment that is not late belongs to the newest init")
+    if ingest.store.crowds(message.sentinel_id):
+        ingest.peer.hold(True)
 
 
 def _about_session(inputs: _Inputs, ingest: Ingest, seat: _Seat, message: _AboutSession) -> None:
@@ -337,13 +344,14 @@ def _table() -> Callable[[Ingest], _Inputs]:
     looking.upon(_Inputs.looked_up).to(registered).returns(None)
     looking.upon(_Inputs.tick).loop()(_look_no_longer)
     looking.upon(_Inputs.over).to(over)(_leave)
+    registered.upon(_Inputs.tick).loop()(_tick)
     registered.upon(_Inputs.looked_up).loop().returns(None)
     registered.upon(_Inputs.segment).loop()(_segment)
     registered.upon(_Inputs.about_session).loop()(_about_session)
     registered.upon(_Inputs.over).to(over)(_leave)
     for state in (claiming, looking, registered, over):
         state.upon(_Inputs.deadline).loop().returns(None)
-    for idle in (connected, claiming, registered, over):
+    for idle in (connected, claiming, over):
         idle.upon(_Inputs.tick).loop().returns(None)
     for word in ("register", "refused", "looked_up", "segment", "about_session", "over"):
         over.upon(getattr(_Inputs, word)).loop().returns(None)

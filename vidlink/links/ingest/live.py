@@ -116,6 +116,13 @@ class LiveFeed:
         """
         self._store.gap(message.session_id, self._here().declared(message))
 
+    def tick(self) -> None:
+        """Ask again for what was acknowledged and is gone; to be called about once a second."""
+        session_id = self.session_id
+        if session_id is not None:
+            for first, last in self._store.lost(session_id):
+                self._acks.lost(session_id, first, last)
+
     def _here(self) -> Intake:
         assert self._intake is not None, "there is a live session"
         return self._intake

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from vidlink.errors import TooFast
+from vidlink.errors import PeerError, TooFast
 from vidlink.interfaces import ICodec, ISentinelPeer, IStore
 from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
 from vidlink.messages import Message, SentinelRegistered
@@ -86,8 +87,26 @@ class IngestProtocol(LinkProtocol):
             self._take(self.factory.max_message_bytes)
         self.sendMessage(*self.codec.encode(message))
 
+    def hold(self, is_held: bool) -> None:
+        """Read nothing more for now, or read on."""
+        if is_held != self.is_held and self.state == self.STATE_OPEN:
+            self._hold(is_held)
+
+    def close(self, error: PeerError) -> None:
+        """Say `error` in band and close; for that, what the peer answers has to be read."""
+        self.hold(False)
+        super().close(error)
+
+    def probe(self, seconds: float) -> Deferred[bool]:
+        """Ping the peer; one that is held cannot be heard, and is there as far as is known."""
+        is_deaf = self.is_held and self.state == self.STATE_OPEN
+        return succeed(True) if is_deaf else super().probe(seconds)
+
     def tick(self) -> None:
         """To be called about once a second: also acks and requests may be due."""
+        if self.is_held:
+            # Its answer to a ping waits behind what is not read.
+            self._liveness.heard()
         super().tick()
         self.conversation.tick()
 

@@ -28,6 +28,8 @@ class PacedProtocol(WebSocketServerProtocol):
 
     factory: Any
     frames_per_turn = FRAMES_PER_TURN
+    #: Nothing is read until somebody lets it go on.
+    is_held = False
     _turn_frames = 0
     _turn_seconds = float("-inf")
 
@@ -69,8 +71,17 @@ class PacedProtocol(WebSocketServerProtocol):
 
     def _go_on(self) -> None:
         self._begin_turn()
-        self.transport.resumeProducing()
+        if not self.is_held:
+            self.transport.resumeProducing()
         self.consumeData()
+
+    def _hold(self, is_held: bool) -> None:
+        """Read nothing more from the socket, or read on, unless it rests anyway."""
+        self.is_held = is_held
+        if is_held:
+            self.transport.pauseProducing()
+        elif not self.is_resting:
+            self.transport.resumeProducing()
 
     def _begin_turn(self) -> None:
         self._turn_frames = 0

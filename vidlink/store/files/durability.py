@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
+from vidlink.store.files.paths import Paths
 
 _log = Logger()
 
@@ -134,6 +135,9 @@ def why_not_syncfs(root: str) -> str:
     version = re.match(r"([0-9]+)\.([0-9]+)", platform.release())
     if version is None or (int(version[1]), int(version[2])) < _SYNCFS_SINCE:
         return f"Linux {platform.release()} does not report errors through syncfs"
+    recordings = Paths(root).recordings
+    if os.path.isdir(recordings) and os.stat(recordings).st_dev != os.stat(root).st_dev:
+        return "the recordings are on a disk of their own"
     kind = _file_system(root)
     return (
         "" if kind in _TRUSTED else f"file system of kind {kind:#x} is not known to report errors"

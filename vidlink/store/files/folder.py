@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from twisted.logger import Logger
 
-from vidlink.disk import Disk, Locked, share_lock, take_lock
+from vidlink.disk import FOLDER_MODE, Disk, Locked, share_lock, take_lock
 from vidlink.errors import UserMistake
 from vidlink.store.files.layout import FORMAT
 from vidlink.store.files.paths import Paths
@@ -35,6 +35,8 @@ class DataFolder:
     lock: int
     #: Which folder it is to the system: device and inode.
     place: tuple[int, int]
+    #: The device that recordings are on.
+    device: int
 
     def check(self) -> None:
         """Make sure that it is still at its path.
@@ -50,6 +52,14 @@ class DataFolder:
             is_here = False
         if not is_here:
             raise OSError(errno.ENOENT, "the data folder is gone; is its disk mounted?")
+        try:
+            device, _ = _place(self.paths.recordings)
+        except FileNotFoundError:
+            raise OSError(errno.ENOENT, f"{self.paths.recordings} is gone") from None
+        if device != self.device:
+            # What makes it durable was chosen for the disk that it was on.
+            text = f"{self.paths.recordings} is on another disk by now; restart the server"
+            raise OSError(errno.EXDEV, text)
 
     def release(self) -> None:
         """Let others have it."""
@@ -97,7 +107,9 @@ def inspect_folder(root: str, disk: Disk) -> DataFolder:
 def _opened(paths: Paths, lock: int, identify: Callable[[], str]) -> DataFolder:
     """The folder that is kept by `lock`, which is let go if it cannot be identified."""
     try:
-        return DataFolder(paths, identify(), lock, _place(paths.root))
+        name = identify()
+        device, _ = _place(paths.recordings)
+        return DataFolder(paths, name, lock, _place(paths.root), device)
     except BaseException:
         os.close(lock)
         raise
@@ -120,7 +132,7 @@ def _look(paths: Paths) -> None:
                 f"the data folder {root} cannot be made: {parent} does not exist; "
                 "make it, or mount the disk that it is on"
             ) from None
-        os.mkdir(root, 0o750)
+        os.mkdir(root, FOLDER_MODE)
         return
     except NotADirectoryError:
         raise UserMistake(f"the data folder {root} is not a folder; name another") from None

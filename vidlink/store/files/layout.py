@@ -6,6 +6,7 @@ The parts themselves are what Sentinels sent; receipts have a module of their ow
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from struct import Struct
@@ -22,6 +23,8 @@ U32, I63 = 2**32, 2**63
 RECORD_BYTES = 64
 #: No ``session.json`` is longer.
 MOST_FILE_BYTES = 16 * 1024 * 1024
+#: Larger initialization segments are refused when they come, by far.
+MOST_INIT_BYTES = 1024 * 1024
 CHECKED_BYTES = 60
 _BODY = Struct("!QQIIqQIIqHH")
 _CHECK = Struct("!I")
@@ -145,10 +148,11 @@ def size_of(segment_bytes: int, segment_count: int) -> int:
 class SessionFile:
     """A session as ``session.json`` describes it: its gaps too, and once it is over, its ending.
 
-    The initialization segment itself stands at the head of every part; here are its size and
-    its CRC-32. `session.init` is empty. `filling_from`: it has ended, and what comes late is
-    being written to the parts from this number on. `is_sealed`: nothing will ever come. What has
-    a `hold` is not deleted. `age_from_us` is as in a record of the session.
+    The initialization segment stands at the head of every part; here are its size, its CRC-32,
+    and as `init` a second copy, which is empty where there is none. `session.init` is empty.
+    `filling_from`: it has ended, and what comes late is being written to the parts from this
+    number on. `is_sealed`: nothing will ever come. What has a `hold` is not deleted.
+    `age_from_us` is as in a record of the session.
     """
 
     session: Session
@@ -161,6 +165,12 @@ class SessionFile:
     filling_from: int | None = None
     hold: Hold | None = None
     age_from_us: int | None = None
+    init: bytes = b""
+
+    @property
+    def init_mark(self) -> tuple[int, int]:
+        """The size of the initialization segment, and its CRC-32."""
+        return self.init_size_bytes, self.init_check
 
     @property
     def is_unfinished(self) -> bool:
@@ -170,7 +180,8 @@ class SessionFile:
 
 def describe(session: Session) -> SessionFile:
     """The file of a session that begins."""
-    return SessionFile(replace(session, init=b""), len(session.init), crc32(session.init))
+    init = session.init
+    return SessionFile(replace(session, init=b""), len(init), crc32(init), init=init)
 
 
 _TEXTS = ("sentinel_id", "session_id", "name", "group", "software", "mime")
@@ -183,8 +194,6 @@ _NUMBERS = {
     "timescale": (1, U32 - 1),
     "track_id": (0, U32 - 1),
 }
-#: Larger ones are refused when they come.
-_MOST_INIT_BYTES = 16 * 1024 * 1024
 
 
 def write_session(file: SessionFile) -> bytes:
@@ -205,16 +214,32 @@ def write_session(file: SessionFile) -> bytes:
             known["filling_from"] = file.filling_from
     if file.hold is not None:
         known["hold"] = {"time_us": file.hold.time_us, "reason": file.hold.reason}
+    if file.init:
+        known["init"] = b64encode(file.init).decode("ascii")
+    known[_OWN_NAME] = _check(known)
     return json.dumps(known, indent=1).encode("ascii") + b"\n"
 
 
-def read_session(data: bytes) -> SessionFile:
-    """Read what :func:`write_session` wrote.
+#: The member of ``session.json`` that has the CRC-32 of all the others.
+_OWN_NAME = "crc32"
+
+
+def _check(known: dict[str, Any]) -> int:
+    """The CRC-32 of these members, written without spaces: it shows a wrong bit in any of them."""
+    return crc32(json.dumps(known, separators=(",", ":")).encode("ascii"))
+
+
+def read_session(data: bytes, *, is_checked: bool = True) -> SessionFile:
+    """Read what :func:`write_session` wrote; unless `is_checked`, also with a wrong bit in it.
 
     :raises StoreError: if the bytes are anything else.
     """
     try:
-        known = json.loads(data)
+        known = typed(json.loads(data), dict)
+        # Files of earlier versions have none.
+        check = typed(known.pop(_OWN_NAME), int) if _OWN_NAME in known else None
+        if is_checked and check not in (None, _check(known)):
+            raise StoreError("session.json is not what was written")
         if typed(known["format"], int) != FORMAT:
             raise StoreError(f"session.json has format {known['format']}, not {FORMAT}")
         values: dict[str, Any] = {name: _text(known[name]) for name in _TEXTS}
@@ -225,7 +250,7 @@ def read_session(data: bytes) -> SessionFile:
         age_from_us = None if ended is None else ended.get("age_from_us")
         return SessionFile(
             session=Session(init=b"", **values),
-            init_size_bytes=_number(known["init_size_bytes"], 0, _MOST_INIT_BYTES),
+            init_size_bytes=_number(known["init_size_bytes"], 0, MOST_INIT_BYTES),
             init_check=_number(known["init_crc32"], 0, U32 - 1),
             ended_time_us=None if ended is None else _number(ended["time_us"]),
             end_reason="" if ended is None else _text(ended["reason"]),
@@ -234,6 +259,7 @@ def read_session(data: bytes) -> SessionFile:
             filling_from=None if filling is None else _number(filling, 0),
             hold=None if hold is None else _hold_from_json(hold),
             age_from_us=None if age_from_us is None else _number(age_from_us),
+            init=b64decode(_text(known.get("init", "")), validate=True),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"session.json cannot be read: {error!r}") from error

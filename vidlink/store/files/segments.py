@@ -13,12 +13,18 @@ from zlib import crc32
 
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import FragmentInfo, MediaInfo, read_fragment, read_init
-from vidlink.store.files.layout import I63, KEYFRAME, U32, UNVERIFIED, IndexRecord
+from vidlink.store.files.layout import (
+    I63,
+    KEYFRAME,
+    MOST_INIT_BYTES,
+    U32,
+    UNVERIFIED,
+    IndexRecord,
+)
 from vidlink.store.files.pieces import PieceReader
 
 #: Larger ones are refused when they come: such a size is that of no segment.
 MOST_SEGMENT_BYTES = 64 * 1024 * 1024
-_MOST_INIT_BYTES = 1024 * 1024
 _MOST_BOXES = 32
 _SHORT = Struct(">I4s")
 _LONG = Struct(">Q")
@@ -42,7 +48,7 @@ def read_head(part: PieceReader) -> Head | None:
         kind, end = _box(part, place)
         if kind in _HEADS or (not kind and place == part.size_bytes):
             break
-        if not kind or end > _MOST_INIT_BYTES:
+        if not kind or end > MOST_INIT_BYTES:
             return None
         place = end
     data = part.read(0, place)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from zlib import crc32
 
 from vidlink.disk import Disk
-from vidlink.errors import Damaged, StoreError
+from vidlink.errors import Damaged, StoreError, VidlinkError
 from vidlink.store.files.layout import MOST_FILE_BYTES, SessionFile, read_session
 from vidlink.store.files.paths import SESSION_FILE, part_file
 from vidlink.store.files.records import SessionRecords, count_records
@@ -33,14 +34,15 @@ class StoredSession:
         """True if nothing of it is there any more: it has been deleted."""
         return not os.path.isdir(self.folder)
 
-    def read_file(self) -> SessionFile:
-        """Read its description.
+    def read_file(self, *, is_checked: bool = True) -> SessionFile:
+        """Read its description; unless `is_checked`, also with a wrong bit in it.
 
         :raises StoreError: if it cannot be understood, or is of another session
             than the names of the folders say.
         """
         path = os.path.join(self.folder, SESSION_FILE)
-        file = read_session(self.disk.read(path, 0, MOST_FILE_BYTES))
+        data = self.disk.read(path, 0, MOST_FILE_BYTES)
+        file = read_session(data, is_checked=is_checked)
         *_, sentinel_id, session_id = self.folder.split(os.sep)
         if (file.session.sentinel_id, file.session.session_id) != (sentinel_id, session_id):
             raise StoreError(f"{SESSION_FILE} is of another session")
@@ -63,7 +65,8 @@ class StoredSession:
         return self.disk.read(os.path.join(self.folder, part_file(number)), offset, size)
 
     def read_init(self, size_bytes: int, check: int) -> bytes:
-        """The initialization segment, from the first part whose copy is of this CRC-32.
+        """The initialization segment: from the first part whose copy is of this CRC-32, or else
+        from the description, which says by itself that it is sound.
 
         :raises Damaged: if there are copies, and none is sound.
         """
@@ -76,9 +79,20 @@ class StoredSession:
                 continue
             if len(data) == size_bytes and crc32(data) == check:
                 return data
+        with suppress(OSError, StoreError):
+            file = self.read_file()
+            if file.init and (len(file.init), crc32(file.init)) == file.init_mark:
+                return file.init
         if gone is not None:
             raise gone
         raise Damaged("the initialization segment is not what was recorded")
+
+    def with_init(self, file: SessionFile) -> SessionFile:
+        """`file` with its copy of the initialization segment, if a sound one is anywhere."""
+        if not file.init:
+            with suppress(OSError, VidlinkError):
+                return replace(file, init=self.read_init(*file.init_mark))
+        return file
 
 
 #: Gives a stored session by the ids of its Sentinel and its own.

@@ -8,12 +8,12 @@ are lost are made anew in `rebuild`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
-from vidlink.model import Cause, Gap, Range, Ranges
+from vidlink.model import Ranges
 from vidlink.store.files.layout import (
     DAMAGED,
     RECORD_BYTES,
@@ -28,10 +28,9 @@ from vidlink.store.fsck.rebuild import Rebuild
 from vidlink.store.fsck.session import LOST_REASON, CheckedSession, SessionChecker
 from vidlink.store.index.database import Index
 from vidlink.store.index.rows import rows_of
+from vidlink.store.sequences.gaps import state_damage
 from vidlink.store.sequences.trusted import age_beside
 
-#: So many damaged ranges of a session are stated one by one; more are stated as one.
-MOST_STATED = 1_000
 DETAIL = "found by vidlink fsck"
 
 
@@ -80,9 +79,13 @@ class Mending:
         is_damaged = any(one.is_damage for one in checked.every_finding)
         if file is None or not is_damaged or not checked.is_readable:
             return
+        if file.is_unfinished:
+            # Only a start knows how to close it; who lists it before would keep that from it.
+            raise StoreError("it was not closed; run this again, or start the server")
+        file = checked.stored(self.disk).with_init(file)
         for part in checked.parts:
             if not part.has_init and part.part_bytes is not None:
-                self._restore_init(checked, file, part)
+                self._restore_init(file, part)
         wanted = self._stated(checked, file)
         if wanted != file or not checked.is_described:
             path = os.path.join(checked.folder, SESSION_FILE)
@@ -104,10 +107,8 @@ class Mending:
             # By the Sentinel's clock; nobody knows how old it is.
             age_us = age_beside(ended_us, self.now_us)
             file = replace(file, ended_time_us=ended_us, age_from_us=age_us)
-        fresh = [Gap(first, last, Cause.DAMAGED, detail=DETAIL) for first, last in _lost(checked)]
-        if len(fresh) > MOST_STATED:
-            # Where it is recorded, a statement says nothing: only holes are explained.
-            fresh = [replace(fresh[0], last=fresh[-1].last)]
+        there = Ranges((span.first, span.last) for span in spans)
+        fresh = state_damage(_lost(checked), there, file.gaps, DETAIL)
         return replace(file, gaps=(*file.gaps, *fresh))
 
     def _mark(self, part: CheckedPart) -> None:
@@ -125,32 +126,20 @@ class Mending:
                 )
                 self.disk.overwrite(part.records_path, offset, marked)
 
-    def _restore_init(self, checked: CheckedSession, file: SessionFile, part: CheckedPart) -> None:
-        """Put a sound copy from another part over an initialization segment that is not."""
-        if (part.part_bytes or 0) < file.init_size_bytes:
-            return
-        for other in checked.parts:
-            if other.has_init:
-                data = self.disk.read(other.path, 0, file.init_size_bytes)
-                self.disk.overwrite(part.path, 0, data)
-                part.has_init = True
-                return
+    def _restore_init(self, file: SessionFile, part: CheckedPart) -> None:
+        """Put a sound copy over an initialization segment that is not what was recorded."""
+        if file.init and (part.part_bytes or 0) >= file.init_size_bytes:
+            self.disk.overwrite(part.path, 0, file.init)
+            part.has_init = True
 
 
-def _lost(checked: CheckedSession) -> Iterator[Range]:
-    """Sequences that were recorded, are gone, and have not been said to be damaged."""
-    there = Ranges((span.first, span.last) for _, span in checked.present)
+def _lost(checked: CheckedSession) -> Ranges:
+    """Sequences that were recorded, as far as is known, and may be gone."""
     known = Ranges((span.first, span.last) for _, span in checked.filed_spans)
-    stated = Ranges()
     for part in checked.parts:
         for run in part.lost.runs:
             known.add(run.first, run.last)
-    for gap in checked.file.gaps if checked.file is not None else ():
-        if gap.cause is Cause.DAMAGED and gap.first is not None:
-            stated.add(gap.first, gap.first if gap.last is None else gap.last)
-    for low, high in known:
-        for first, last in there.missing(low, high):
-            yield from stated.missing(first, last)
+    return known
 
 
 #: The work of a repair on each kind; about the others it does nothing.
@@ -168,5 +157,5 @@ _DONE = {
 def _mended(finding: Finding, part: CheckedPart | None) -> Finding:
     done = _DONE.get(finding.kind, "")
     if finding.kind is FindingKind.INIT and part is not None and part.has_init:
-        done = "copied from another part"
+        done = "copied from where it is whole"
     return replace(finding, mended=finding.mended or done)

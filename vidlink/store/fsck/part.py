@@ -1,7 +1,8 @@
 """Checking one part: its initialization segment, each record, and each segment's bytes.
 
-Both files are read from their beginning to their end, a piece at a time. What is done about
-what is found is in `mending`.
+Both files are read from their beginning to their end, a piece at a time. This is one idea, the one
+walk in which records and segments are held against each other. What is done about what is found is
+in `mending`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from vidlink.store.sequences.times import end_us
 #: The marks of a record: fine, no record, of a damaged segment, of one that was known to be damaged
 #: before, of one that was and is whole now, or behind all that a sync has covered.
 FINE, BAD, TORN, STATED, WHOLE, UNSYNCED = range(6)
+#: Those from which it does not follow that there was something before them.
+_LOOSE = bytes((BAD, TORN, UNSYNCED))
 #: So many records are read at a time.
 RECORDS_AT_ONCE = 16_384
 _FINDING = {
@@ -112,6 +115,10 @@ class PartChecker:
             end=file.init_size_bytes,
         )
         self._sequence = self._media_time = -1
+        #: Mark and sequence of all that no sync may have covered and is not whole: damaged if
+        #: something whole comes behind it, and otherwise what a kill leaves.
+        self._tail: list[tuple[int, int]] = []
+        self._is_broken = False
         #: The last kind of mark, the places and the sequences that it goes from and to.
         self._range: tuple[int, int, int, int, int] | None = None
 
@@ -127,6 +134,9 @@ class PartChecker:
                 with PieceReader(self._disk, checked.path, self._came) as part:
                     self._check_init(part)
                     self._walk(part)
+                if not checked.has_init and (self._synced is None or checked.marks.strip(_LOOSE)):
+                    text = "the initialization segment is not what was recorded"
+                    self._find(FindingKind.INIT, text)
         except OSError as error:
             self._find(FindingKind.UNREADABLE, f"cannot be read: {error.strerror or error}")
         else:
@@ -137,8 +147,6 @@ class PartChecker:
         file = self._file
         found = part.check(0, file.init_size_bytes)
         self._checked.has_init = found == file.init_check
-        if not self._checked.has_init and self._synced is None:
-            self._find(FindingKind.INIT, "the initialization segment is not what was recorded")
 
     def _walk(self, part: PieceReader | None) -> None:
         checked = self._checked
@@ -147,16 +155,20 @@ class PartChecker:
                 self._mark(place, BAD, -1)
                 continue
             if record.offset > checked.end:
-                self._skip(place, record.offset)
+                self._skip(record.offset)
             checked.end = record.end
-            self._lose_between(self._sequence, record.sequence)
-            self._sequence, self._media_time = record.sequence, record.media_time
+            before, self._sequence = self._sequence, record.sequence
+            self._media_time = record.media_time
             found = None if part is None else part.check(record.offset, record.size_bytes)
             self._judge(place, record, found == record.check)
+            if self._is_broken and not self._tail:
+                checked.lost.add(before + 1, record.sequence - 1)
+            self._is_broken = False
         if checked.marks and checked.marks[-1] == BAD:
             count = len(checked.marks) - len(checked.marks.rstrip(bytes((BAD,))))
             checked.lost.add(self._sequence + 1, self._sequence + count)
         self._say_range()
+        checked.marks += bytes((UNSYNCED,)) * len(self._tail)
 
     def _records(self) -> Iterator[IndexRecord | None]:
         checked = self._checked
@@ -178,30 +190,19 @@ class PartChecker:
             and record.size_bytes > 0
         )
 
-    def _skip(self, place: int, offset: int) -> None:
+    def _skip(self, offset: int) -> None:
         """Note the octets before `offset`, which no record tells of."""
         checked = self._checked
         checked.unknown.append((checked.end, offset))
-        if not place or checked.marks[place - 1] != BAD:
+        if not self._is_broken:
             self._find(
                 FindingKind.RECORD, f"no record tells of octets {checked.end} to {offset - 1}"
             )
 
-    def _lose_between(self, before: int, sequence: int) -> None:
-        """Note what is lost behind records that are none: it lies between these two."""
-        marks = self._checked.marks
-        if marks and marks[-1] == BAD and sequence > before + 1:
-            self._checked.lost.add(before + 1, sequence - 1)
-
     def _judge(self, place: int, record: IndexRecord, is_whole: bool) -> None:
         checked, sequence, start_us = self._checked, record.sequence, record.start_time_us
         is_stated = record.is_damaged
-        if self._synced is not None and place >= self._synced:
-            mark = FINE if is_whole and not is_stated else UNSYNCED
-        elif is_whole:
-            mark = WHOLE if is_stated else FINE
-        else:
-            mark = STATED if is_stated else TORN
+        mark = (STATED, WHOLE)[is_whole] if is_stated else (TORN, FINE)[is_whole]
         over_us = end_us(start_us, record.duration_ms)
         known = sequence, sequence, start_us, over_us, record.size_bytes
         if not is_stated and sequence not in self._later.listed:
@@ -213,10 +214,18 @@ class PartChecker:
         self._mark(place, mark, sequence)
 
     def _mark(self, place: int, mark: int, sequence: int) -> None:
+        """Mark record `place`, or put that off until it is known whether it is in the tail."""
+        self._is_broken = self._is_broken or mark == BAD
+        if mark in (BAD, TORN) and self._synced is not None and place >= self._synced:
+            self._tail.append((mark, sequence))
+            return
+        tail, self._tail = self._tail, []
+        for ahead, one in enumerate([*tail, (mark, sequence)], place - len(tail)):
+            self._mark_now(ahead, *one)
+
+    def _mark_now(self, place: int, mark: int, sequence: int) -> None:
         """Mark record `place`; what is the same side by side is one finding."""
         current = self._range
-        if mark == BAD and self._synced is not None and place >= self._synced:
-            mark = UNSYNCED
         self._checked.marks.append(mark)
         if current is not None and current[0] == mark:
             self._range = (mark, current[1], place, current[3], sequence)
@@ -244,6 +253,7 @@ class PartChecker:
         if part_bytes is not None and part_bytes > checked.end:
             checked.unknown.append((checked.end, part_bytes))
         if self._synced is not None:
+            self._check_synced(self._synced)
             return
         if part_bytes is None:
             is_stated = checked.marks.count(STATED) == len(checked.marks)
@@ -256,6 +266,18 @@ class PartChecker:
             self._find(FindingKind.TAIL, f"no record tells of the last {count:,} octets")
         if checked.rest_bytes:
             self._find(FindingKind.TAIL, "the last record is not whole")
+
+    def _check_synced(self, synced: int) -> None:
+        """Look for what must be there of a part that was being written to."""
+        checked = self._checked
+        if checked.part_bytes is None and synced:
+            self._find(FindingKind.NO_PART, f"the part is gone, of {synced:,} segments")
+        elif checked.records_bytes is None and checked.unknown:
+            text = f"a part of {checked.part_bytes:,} octets has no records"
+            self._find(FindingKind.NO_RECORDS, text)
+        elif checked.count < synced:
+            text = f"{synced - checked.count:,} records are gone that the database tells of"
+            self._find(FindingKind.RECORD, text)
 
     def _find(
         self, kind: FindingKind, text: str, first: int | None = None, last: int | None = None

@@ -61,6 +61,10 @@ class CheckedSession:
         """The findings of the session as a whole, then those of its parts."""
         return [*self.findings, *(one for part in self.parts for one in part.findings)]
 
+    def stored(self, disk: Disk) -> StoredSession:
+        """The same session, for reading."""
+        return StoredSession(disk, self.folder)
+
     @property
     def is_readable(self) -> bool:
         """True if all of it could be looked at."""

@@ -113,22 +113,37 @@ class Acknowledged:
     parts: list[tuple[int, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """Report: of what was durable of a session, only this is there any more.
+
+    `there` is what is recorded, and the receiver's from then on; `parts` has the count of records
+    of each part.
+    """
+
+    session_id: str
+    there: Runs
+    parts: dict[int, int]
+
+
 @dataclass(slots=True)
 class Report:
     """The outcome of a round.
 
     `opened` are sessions that could be opened again, `refused` those that could not, with the
     reason. `dropped` are segments that would have begun one part too many. `begun` are sessions
-    whose folders have become durable, `closed` those that are wholly on disk. `troubles`, by
-    session, and `index_trouble`, of the database, last until it has gone well again; `failures`
-    are those of this round, by cause. `held` are orders about holds that have become durable,
-    `not_held` those that came to nothing. `took_seconds` is how long the round was.
+    whose folders have become durable, `reduced` those of which something was removed, `closed`
+    those that are wholly on disk. `troubles`, by session, and `index_trouble`, of the database,
+    last until it has gone well again; `failures` are those of this round, by cause. `held` are
+    orders about holds that have become durable, `not_held` those that came to nothing.
+    `took_seconds` is how long the round was.
     """
 
     opened: list[Past] = field(default_factory=list)
     refused: list[tuple[str, VidlinkError]] = field(default_factory=list)
     dropped: list[tuple[str, Arrival]] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
+    reduced: list[Reduced] = field(default_factory=list)
     acks: list[Acknowledged] = field(default_factory=list)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)

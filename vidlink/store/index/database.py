@@ -1,8 +1,8 @@
 """The database: which sessions there are, their unbroken spans and their gaps.
 
 It is written by the writer's thread only, one transaction a round; `catalog` reads it. Truth
-is in the folders: whatever this loses, `starting.recovery` finds again. This is one idea, all
-that is ever written there: the columns stand beside the statements that fill them.
+is in the folders: whatever this loses, `starting.recovery` finds again. It is one idea: one
+connection, and how each row is written through it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
+from functools import cache
 from typing import Any
+from urllib.parse import quote
 
+from vidlink.disk import FILE_MODE
 from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, SessionRecord, SessionState, Span
 from vidlink.store.handover.orders import Forget, SetHold
@@ -73,8 +76,14 @@ def connect(path: str, *, synchronous: str | None) -> sqlite3.Connection:
 
     :raises sqlite3.Error: if the file is no database.
     """
+    # No file is made: where there is none, an empty one would pass for the database.
     connection = sqlite3.connect(
-        path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=64
+        f"file:{quote(path)}?mode=rw",
+        uri=True,
+        timeout=5.0,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=64,
     )
     try:
         if synchronous is None:
@@ -101,6 +110,7 @@ class Index:
         #: There was none when this was made.
         self.is_new = not os.path.exists(path)
         self._connection: sqlite3.Connection | None = None
+        self._place = 0
 
     def open(self) -> None:
         """Open and check it; a missing one is made.
@@ -111,28 +121,48 @@ class Index:
         try:
             with self._reported("opened"):
                 self._check() if not self.is_new else self._make()
+        except UnicodeError as error:
+            self.close()
+            raise UnusableIndex(f"the index is damaged: {error}") from error
         except StoreError:
             self.close()
             raise
 
+    def check_place(self) -> None:
+        """Make sure that what is written to is the file at its path.
+
+        :raises StoreError: if it was removed or replaced: nobody else would find what is in it.
+        """
+        try:
+            is_here = self._connection is None or os.stat(self.path).st_ino == self._place
+        except OSError:
+            is_here = False
+        if not is_here:
+            raise StoreError(
+                "the index was removed or replaced; restart the server, which makes it anew from "
+                "the recordings"
+            )
+
     def _make(self) -> None:
         with self._transaction() as cursor:
-            for statement in SCHEMA.split(";"):
-                cursor.execute(statement)
+            _make_tables(cursor)
             cursor.execute("INSERT INTO folder VALUES (?)", (self._uuid,))
             cursor.execute(f"PRAGMA user_version = {SCHEMA_FORMAT}")
+        self.is_new = False
 
     def _check(self) -> None:
+        _check_head(self.path)
         connection = self._connected()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version != SCHEMA_FORMAT:
             raise UnusableIndex(f"the index has format {version}, not {SCHEMA_FORMAT}")
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if _tables(connection) != _sound_tables():
+            raise UnusableIndex("the index is damaged, or the database of something else")
+        # Not the quick one: what is in a row and in an index too is held against each other, and
+        # that is nearly all of a session.
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise UnusableIndex(f"the index is damaged: {found}")
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'folder'")
-        if not tables.fetchall():
-            raise UnusableIndex("the index is the database of something else")
         if connection.execute("SELECT uuid FROM folder").fetchall() != [(self._uuid,)]:
             raise UnusableIndex("the index belongs to another data folder")
         # SQLite does not mind what a text says: a wrong bit in one is for us to see.
@@ -143,6 +173,12 @@ class Index:
             ).fetchone()
             if wrong:
                 raise UnusableIndex(f"the index is damaged: {wrong} {table} of an unknown {column}")
+        (wrong,) = connection.execute(
+            "SELECT count(*) FROM (SELECT DISTINCT sentinel_id FROM sessions "
+            "EXCEPT SELECT sentinel_id FROM sentinels)"
+        ).fetchone()
+        if wrong:
+            raise UnusableIndex(f"the index is damaged: {wrong} sentinels are not in it")
 
     def save(
         self, sessions: Iterable[SessionRows], changes: Iterable[SetHold | Forget] = ()
@@ -222,7 +258,9 @@ class Index:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
+            _keep_private(self.path, is_new=self.is_new)
             self._connection = connect(self.path, synchronous=self._synchronous)
+            self._place = os.stat(self.path).st_ino
         return self._connection
 
     @contextmanager
@@ -232,7 +270,9 @@ class Index:
             yield
         except sqlite3.Error as error:
             self.close()
-            kind = UnusableIndex if error.sqlite_errorcode & 0xFF in _DAMAGED else StoreError
+            # What is no text has no code.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+            kind = UnusableIndex if code & 0xFF in _DAMAGED else StoreError
             raise kind(f"the index cannot be {doing}: {error}") from error
 
     @contextmanager
@@ -246,6 +286,49 @@ class Index:
             if cursor.connection.in_transaction:
                 cursor.execute("ROLLBACK")
             raise
+
+
+def _check_head(path: str) -> None:
+    """Refuse a database that says that it may only be read, which is what one wrong bit makes it
+    say; nothing may be open of it, whose locks would go.
+
+    :raises UnusableIndex: if it does.
+    """
+    with suppress(OSError), open(path, "rb") as file:
+        head = file.read(20)
+        if len(head) == 20 and not {head[18], head[19]} <= {1, 2}:
+            raise UnusableIndex("the index is damaged: its head is not that of a database")
+
+
+def _make_tables(cursor: sqlite3.Cursor) -> None:
+    for statement in SCHEMA.split(";"):
+        cursor.execute(statement)
+
+
+def _tables(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """The tables and indexes, as SQLite keeps what made them."""
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+    return connection.execute(query).fetchall()
+
+
+@cache
+def _sound_tables() -> list[tuple[str, ...]]:
+    """The tables and indexes that there have to be."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        _make_tables(connection.cursor())
+        return _tables(connection)
+
+
+def _keep_private(path: str, *, is_new: bool) -> None:
+    """Let others than the group have nothing of the database; SQLite would do as the umask says.
+
+    What it makes beside the file gets the mode of the file.
+    """
+    if is_new and not os.path.exists(path):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError, PermissionError):
+            os.chmod(path + suffix, os.stat(path + suffix).st_mode & FILE_MODE)
 
 
 def _put(cursor: sqlite3.Cursor, rows: SessionRows) -> int:

@@ -23,7 +23,7 @@ from vidlink.model import (
 from vidlink.store.handover.orders import End, Past
 from vidlink.store.sequences.gaps import explain, final_ranges
 from vidlink.store.sequences.runs import Runs
-from vidlink.store.sequences.times import Life, age_from_us, state_at
+from vidlink.store.sequences.times import Life, age_from_us, segment_end_us, state_at
 
 #: A session id, and the first and last sequence that can be had.
 Tail = tuple[str, int, int]
@@ -60,6 +60,8 @@ class Account:
     start_bytes: int = 0
     told: int = -1
     hold: Hold | None = None
+    #: The sequences that were durable and are not there any more, since the last question.
+    lost: Ranges = field(default_factory=Ranges)
 
     @classmethod
     def again(cls, past: Past, durable: Callable[[int], None]) -> Account:
@@ -73,6 +75,26 @@ class Account:
         account.is_handed_over = True
         account.hold = past.hold
         return account
+
+    def reduce(self, there: Runs, parts: dict[int, int]) -> Ranges:
+        """Count as durable what is `there` alone; returns the sequences that are not any more."""
+        lost = Ranges()
+        for run in self.taken.runs:
+            for low, high in there.missing(run.first, run.last):
+                lost.add(low, high)
+        settled = Runs()
+        for run in there.runs:
+            settled.add(run.first, run.last)
+        for sequence, arrival in self.waiting.items():
+            segment = arrival.segment
+            lost.discard(sequence, sequence)
+            end_us = segment_end_us(segment)
+            there.add(sequence, sequence, segment.start_time_us, end_us, len(segment.data))
+        self.taken, self.settled, self.parts = there, settled, parts
+        self.settle_gaps(self.gaps)
+        for low, high in lost:
+            self.lost.add(low, high)
+        return lost
 
     def settle_gaps(self, gaps: Iterable[Gap]) -> None:
         """Settle what nobody will deliver any more, by these durable statements."""

@@ -17,9 +17,18 @@ from zope.interface import implementer
 
 from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
 from vidlink.interfaces import IStore
-from vidlink.model import Arrival, Cause, Gap, RecordingHealth, RecordingState, Session
+from vidlink.model import (
+    Arrival,
+    Cause,
+    Gap,
+    Range,
+    Ranges,
+    RecordingHealth,
+    RecordingState,
+    Session,
+)
 from vidlink.store.handover.inbox import Inbox
-from vidlink.store.handover.orders import Acknowledged, End, Past, Report
+from vidlink.store.handover.orders import Acknowledged, End, Past, Reduced, Report
 from vidlink.store.queue.account import Account, Tail, WantedRanges
 from vidlink.store.queue.openings import Openings
 from vidlink.store.queue.refused import Refused
@@ -34,7 +43,7 @@ from vidlink.store.queue.room import (
 from vidlink.store.queue.unstarted import Unstarted
 from vidlink.store.queue.vitals import RecordingVitals
 from vidlink.store.sequences.fit import fitted
-from vidlink.store.sequences.gaps import put_statement, sealed_gaps
+from vidlink.store.sequences.gaps import put_statement, sealed_gaps, state_damage
 from vidlink.store.sequences.times import segment_end_us
 from vidlink.store.sequences.trusted import TrustedTime, age_beside
 
@@ -63,7 +72,7 @@ class Ledger:
         trusted: TrustedTime,
     ) -> None:
         self._inbox = inbox
-        self._room = Room(queue_bytes, queue_segments, seconds)
+        self._room = Room(queue_bytes, queue_segments, seconds, lambda: len(self._accounts))
         self._vitals = RecordingVitals(self._room, seconds)
         self.counts = self._vitals.counts
         self._look_up_tails = look_up_tails
@@ -95,6 +104,13 @@ class Ledger:
     def load(self) -> float:
         """The share of the queue that is full, 0.0 to 1.0."""
         return self._room.load
+
+    def crowds(self, sentinel_id: str) -> bool:
+        """Tell whether a Sentinel is to be read from no more for now.
+
+        Not while the disk is in trouble: that is nobody's doing, and what is live has to go on.
+        """
+        return self._room.crowds(sentinel_id) and self._vitals.is_well
 
     def begin(self, session: Session, durable: Callable[[int], None]) -> None:
         """Start an account."""
@@ -153,15 +169,15 @@ class Ledger:
         if sequence in account.taken:
             return True
         check_arrival(arrival)
-        is_late = arrival.segment.is_late
-        if not self._room.has(size, is_late=is_late) or not (
+        owner, is_late = account.session.sentinel_id, arrival.segment.is_late
+        if not self._room.has(owner, size, is_late=is_late) or not (
             account.is_handed_over or self._unstarted.hand_over(account)
         ):
             self._refused.add(account, arrival)
             return False
         if account.refusing is not None and not is_late:
             self._refused.end(account)
-        self._room.occupy(size, 1)
+        self._room.occupy(owner, size, 1)
         self._accept(account, to_keep(arrival))
         return True
 
@@ -275,6 +291,10 @@ class Ledger:
             account = self._accounts.get(session_id)
             if account is not None:
                 self._drop(account, arrival)
+        for reduced in report.reduced:
+            account = self._accounts.get(reduced.session_id)
+            if account is not None:
+                self._reduce(account, reduced)
         for ack in report.acks:
             account = self._accounts.get(ack.session_id)
             if account is not None:
@@ -282,7 +302,7 @@ class Ledger:
         for session_id in report.begun:
             account = self._accounts.get(session_id)
             if account is not None:
-                self._room.free(account.start_bytes, 0)
+                self._room.free(account.session.sentinel_id, account.start_bytes, 0)
                 account.start_bytes = 0
         for session_id in report.closed:
             self._close(session_id)
@@ -305,7 +325,7 @@ class Ledger:
             self.gap(session_id, gap)
         for sequence, arrival in opening.arrivals.items():
             if sequence in account.taken:
-                self._room.free(len(arrival.segment.data), 1)
+                self._room.free(past.session.sentinel_id, len(arrival.segment.data), 1)
             else:
                 self._accept(account, arrival)
         if opening.ending is not None:
@@ -320,6 +340,23 @@ class Ledger:
             self._tell(account, account.highest)
         self._openings.order(session_id)
 
+    def _reduce(self, account: Account, reduced: Reduced) -> None:
+        """Miss what was durable and has been taken away, and say so."""
+        lost = account.reduce(reduced.there, reduced.parts)
+        if account.ending is None:
+            detail = "its files were removed or replaced while it was being recorded"
+            for gap in state_damage(lost, Ranges(), account.gaps, detail):
+                self.gap(account.session.session_id, gap)
+
+    def lost(self, session_id: str) -> tuple[Range, ...]:
+        """The ranges that were durable and are not any more, since this was asked last."""
+        account = self._accounts.get(session_id)
+        if account is None or not account.lost:
+            return ()
+        lost = tuple(account.lost)
+        account.lost.clear()
+        return lost
+
     def _settle(self, account: Account, ack: Acknowledged) -> None:
         size_bytes = 0
         for arrival in ack.arrivals:
@@ -328,7 +365,7 @@ class Ledger:
             size_bytes += len(arrival.segment.data)
             account.settled.add(sequence, sequence)
         if ack.arrivals:
-            self._room.free(size_bytes, len(ack.arrivals))
+            self._room.free(account.session.sentinel_id, size_bytes, len(ack.arrivals))
             self._vitals.settled(ack, size_bytes)
         account.parts.update(ack.parts)
         account.settle_gaps(account.gaps[number] for number in ack.gaps)
@@ -339,7 +376,7 @@ class Ledger:
         segment = arrival.segment
         sequence, size = segment.sequence, len(segment.data)
         del account.waiting[sequence]
-        self._room.free(size, 1)
+        self._room.free(account.session.sentinel_id, size, 1)
         end_us = segment_end_us(segment)
         account.taken.discard(sequence, segment.start_time_us, end_us, size)
         if account.ending is None:

@@ -105,9 +105,10 @@ class Openings:
             opening.take_over(session, durable)
         else:
             size = len(session.init) + START_BYTES
-            if not self._room.has(size, is_late=True):
+            owner = session.sentinel_id
+            if not self._room.has(owner, size, is_late=True):
                 raise RequestError("there is no room for this session now; offer it again later")
-            self._room.occupy(size, 0)
+            self._room.occupy(owner, size, 0)
             opening = self._openings[session_id] = Opening(session, durable, now, size)
             if is_closed:
                 self.order(session_id)
@@ -131,11 +132,12 @@ class Openings:
         sequence, size = arrival.segment.sequence, len(arrival.segment.data)
         if sequence not in opening.arrivals:
             check_arrival(arrival)
-            if not self._room.has(size, is_late=True):
+            owner = opening.session.sentinel_id
+            if not self._room.has(owner, size, is_late=True):
                 opening.refused = widened(opening.refused, sequence)
                 return False
             opening.arrivals[sequence] = to_keep(arrival)
-            self._room.occupy(size, 1)
+            self._room.occupy(owner, size, 1)
         return True
 
     def gap(self, session_id: str, gap: Gap) -> None:
@@ -167,7 +169,8 @@ class Openings:
         opening = self._openings.pop(session_id, None)
         if opening is not None:
             sizes = [len(arrival.segment.data) for arrival in opening.arrivals.values()]
-            self._room.free(opening.start_bytes + sum(sizes), len(sizes))
+            owner = opening.session.sentinel_id
+            self._room.free(owner, opening.start_bytes + sum(sizes), len(sizes))
             opening.answer(error)
 
     def drop_all(self, reason: str, ended_time_us: int) -> None:

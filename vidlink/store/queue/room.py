@@ -17,23 +17,41 @@ ROOM_AGAIN = 0.75
 _U32, _I63 = 2**32, 2**63
 
 
+#: Of what waits, who has more than an equal share may take this part of the bound; the rest is for
+#: the others. After that it is accepted again below half of the bound.
+MOST_SHARED, SHARED_AGAIN = 0.75, 0.5
+#: A Sentinel of which more than this part of the bound waits is not read from, until half of that
+#: is on the disk.
+MOST_UNREAD = 0.125
+
+
 class Room:
     """The room of what was accepted and is not durable yet: so many octets and segments.
 
-    A segment counts its media; the start of a session counts too, but for no segment.
-    `since_seconds` is since when, by the clock `seconds`, there has always been something.
+    A segment counts its media; the start of a session counts too, but for no segment. Each counts
+    for its Sentinel, the `owner`, of which `sharers` says how many there are, about: where one
+    takes more than its share, the others find room all the same. `since_seconds` is since when, by
+    the clock `seconds`, there has always been something.
     """
 
     def __init__(
-        self, most_bytes: int, most_segments: int, seconds: Callable[[], float] = lambda: 0.0
+        self,
+        most_bytes: int,
+        most_segments: int,
+        seconds: Callable[[], float] = lambda: 0.0,
+        sharers: Callable[[], int] = lambda: 1,
     ) -> None:
         self._most_bytes = most_bytes
         self._most_segments = most_segments
         self._seconds = seconds
+        self._sharers = sharers
         self.since_seconds = 0.0
         self.size_bytes = 0
         self.segments = 0
-        self._is_full = False
+        self._is_full = self._is_shared_full = False
+        #: The octets and segments of each that has any.
+        self._owned: dict[str, tuple[int, int]] = {}
+        self._crowding: set[str] = set()
 
     @property
     def load(self) -> float:
@@ -42,32 +60,56 @@ class Room:
             1.0, max(self.size_bytes / self._most_bytes, self.segments / self._most_segments)
         )
 
-    def has(self, size_bytes: int, *, is_late: bool = False) -> bool:
+    def has(self, owner: str, size_bytes: int, *, is_late: bool = False) -> bool:
         """Tell whether there is room for so much; for what is late, a part of the room only."""
+        size, count = self.size_bytes + size_bytes, self.segments + 1
         if is_late:
-            return (
-                self.size_bytes + size_bytes <= self._most_bytes * LATE_LOAD
-                and self.segments + 1 <= self._most_segments * LATE_LOAD
-            )
+            return not self._is_beyond(LATE_LOAD, size, count)
+        if self._takes_more(owner, size_bytes):
+            if self._is_shared_full and self.load > SHARED_AGAIN:
+                return False
+            self._is_shared_full = self._is_beyond(MOST_SHARED, size, count)
+            return not self._is_shared_full
         if self._is_full and self.load > ROOM_AGAIN:
             return False
-        self._is_full = (
-            self.size_bytes + size_bytes > self._most_bytes
-            or self.segments + 1 > self._most_segments
-        )
+        self._is_full = self._is_beyond(1.0, size, count)
         return not self._is_full
 
-    def occupy(self, size_bytes: int, segments: int) -> None:
+    def occupy(self, owner: str, size_bytes: int, segments: int) -> None:
         """Count what has been accepted."""
         if not self.size_bytes:
             self.since_seconds = self._seconds()
         self.size_bytes += size_bytes
         self.segments += segments
+        octets, count = self._owned.get(owner, (0, 0))
+        self._owned[owner] = octets + size_bytes, count + segments
 
-    def free(self, size_bytes: int, segments: int) -> None:
+    def free(self, owner: str, size_bytes: int, segments: int) -> None:
         """Count no more what is durable, or was dropped."""
         self.size_bytes -= size_bytes
         self.segments -= segments
+        octets, count = self._owned[owner]
+        self._owned[owner] = left = octets - size_bytes, count - segments
+        if left == (0, 0):
+            del self._owned[owner]
+            self._crowding.discard(owner)
+
+    def crowds(self, owner: str) -> bool:
+        """Tell whether so much waits of one Sentinel that no more is to be read from it now."""
+        octets, count = self._owned.get(owner, (0, 0))
+        part = MOST_UNREAD / 2 if owner in self._crowding else MOST_UNREAD
+        is_crowding = self._is_beyond(part, octets, count)
+        (self._crowding.add if is_crowding else self._crowding.discard)(owner)
+        return is_crowding
+
+    def _takes_more(self, owner: str, size_bytes: int) -> bool:
+        """True if with so much more it has more than its share of the whole room."""
+        sharers = self._sharers()
+        octets, count = self._owned.get(owner, (0, 0))
+        return sharers > 1 and self._is_beyond(1 / sharers, octets + size_bytes, count + 1)
+
+    def _is_beyond(self, part: float, size_bytes: int, segments: int) -> bool:
+        return size_bytes > self._most_bytes * part or segments > self._most_segments * part
 
 
 def as_text(text: str) -> str:

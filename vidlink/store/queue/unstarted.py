@@ -36,11 +36,12 @@ class Unstarted:
     def hand_over(self, account: Account, *, is_last: bool = False) -> bool:
         """Let the writer know of a session, if there is room for it; `is_last`: at any rate."""
         size = len(account.session.init) + START_BYTES
-        if is_last or self._room.has(size):
+        owner = account.session.sentinel_id
+        if is_last or self._room.has(owner, size):
             account.is_handed_over = True
             self._left_out.pop(account.session.session_id, None)
             account.start_bytes = size
-            self._room.occupy(size, 0)
+            self._room.occupy(owner, size, 0)
             self._inbox.put(Begin(account.session), size)
             for number in range(len(account.gaps)):
                 self.state(account, number)

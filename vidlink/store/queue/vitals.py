@@ -61,6 +61,11 @@ class RecordingVitals:
             return 0.0
         return max(0.0, self._seconds() - max(seconds, self._room.since_seconds))
 
+    @property
+    def is_well(self) -> bool:
+        """True if rounds are done, and nothing has failed in the last one."""
+        return not self._troubles and self._stuck() is None
+
     def trouble(self, session_id: str) -> Trouble | None:
         """The trouble that keeps this session from the disk, but for the lack of room."""
         return self._troubles.get(session_id) or self._stuck()

@@ -7,6 +7,7 @@ way back.
 from __future__ import annotations
 
 import os
+import stat
 
 from twisted.logger import Logger
 
@@ -54,12 +55,18 @@ def put_away(sentinel_id: str, session_id: str, paths: Paths, disk: Disk) -> Non
 
 
 def clear_sentinels(paths: Paths) -> None:
-    """Remove the folders of Sentinels without any session: while one may begin, they stay."""
+    """Remove the folders of Sentinels without any session: while one may begin, they stay.
+
+    Those that earlier versions left open to everybody are closed to others than the group.
+    """
     with os.scandir(paths.recordings) as sentinels:
         for sentinel in sentinels:
             # Of others nothing is ours to remove, such as lost+found.
             if is_sentinel_id(sentinel.name) and sentinel.is_dir(follow_symlinks=False):
                 try:
+                    mode = stat.S_IMODE(sentinel.stat().st_mode)
+                    if mode & 0o007:
+                        os.chmod(sentinel.path, mode & ~0o007)
                     if not os.listdir(sentinel.path):
                         os.rmdir(sentinel.path)
                 except OSError as error:

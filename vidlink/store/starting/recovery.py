@@ -11,13 +11,14 @@ import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from twisted.logger import Logger
 
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
-from vidlink.model import Cause, Gap, Seen, Span, is_sentinel_id, is_session_id
+from vidlink.model import Cause, Gap, Ranges, Seen, Span, is_sentinel_id, is_session_id
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.layout import RECORD_BYTES, SessionFile, write_session
 from vidlink.store.files.paths import SESSION_FILE, Paths, part_number
@@ -29,6 +30,7 @@ from vidlink.store.index.catalog import Catalog, Filed
 from vidlink.store.index.database import Index, UnusableIndex
 from vidlink.store.index.deletions import is_deleted
 from vidlink.store.index.rows import SessionRows, rows_of
+from vidlink.store.sequences.gaps import state_damage
 from vidlink.store.sequences.trusted import TrustedTime, age_beside, first_seen
 from vidlink.store.starting.deleted import add_receipts, clear_sentinels, put_away
 from vidlink.store.starting.salvage import Salvage, Salvaged
@@ -164,6 +166,10 @@ class Recovery:
         folder = self._paths.session(sentinel_id, session_id)
         file = self._read_file(sentinel_id, session_id)
         if file is None:
+            # Nothing else says what it is: a wrong bit is better than no session.
+            with suppress(OSError, StoreError):
+                file = StoredSession(self._disk, folder).read_file(is_checked=False)
+        if file is None:
             self._clear_away(folder)
         elif file.is_unfinished:
             self._cut(folder, file, None, None, file.gaps)
@@ -228,6 +234,8 @@ class Recovery:
             age_us = None if self._seen is None else age_beside(end_us, self._seen.time_us)
             file = replace(file, ended_time_us=end_us, end_reason=END_REASON, age_from_us=age_us)
             gaps = (*gaps, stop)
+        there = Ranges((span.first, span.last) for _, span in salvaged.spans)
+        gaps = (*gaps, *state_damage(salvaged.lost, there, gaps, "found at a start"))
         # One that had ended before is not cut short: what it lacks is asked for again.
         ended = replace(file, gaps=gaps, filling_from=None)
         self._to_end.append((ended, row, salvaged))
@@ -245,6 +253,7 @@ class Recovery:
         flush_files = self._durability.has_to_flush
         self._disk.make_folders(folder)
         path = os.path.join(folder, SESSION_FILE)
+        file = StoredSession(self._disk, folder).with_init(file)
         self._disk.replace(path, write_session(file), flush=flush_files)
         if flush_files:
             self._disk.sync_folder(folder)

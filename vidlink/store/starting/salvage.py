@@ -1,7 +1,9 @@
 """The sound part of one session's folder: tails that no sync ever covered are cut.
 
-Only a session that was being recorded when the server stopped has such tails. Truth is in the
-index records and the segments' checksums; which sessions to look at is decided in `recovery`.
+Only a session that was being recorded when the server stopped has such tails. What lies before a
+segment that is whole is none: if it is not whole itself, it is damaged, which its record says from
+then on. Truth is in the index records and the segments' checksums; which sessions to look at is
+decided in `recovery`.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from zlib import crc32
 from twisted.logger import Logger
 
 from vidlink.disk import Disk
-from vidlink.model import Span
+from vidlink.model import Ranges, Span
 from vidlink.store.files.layout import (
+    DAMAGED,
     RECORD_BYTES,
     IndexRecord,
     SessionFile,
@@ -36,10 +39,14 @@ MOST_TAIL_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """The content of a session's folder: unbroken spans, each with the part that it is in."""
+    """The content of a session's folder: unbroken spans, each with the part that it is in.
+
+    `lost` are sequences of which there is a copy that is damaged.
+    """
 
     spans: list[tuple[int, Span]]
     was_cut: bool
+    lost: Ranges = field(default_factory=Ranges)
 
 
 def _place(span: tuple[int, Span]) -> tuple[int, int]:
@@ -62,6 +69,9 @@ class Salvage:
     taken: Runs = field(default_factory=Runs, init=False)
     has_to_flush: bool = field(default=False, init=False)
     was_cut: bool = field(default=False, init=False)
+    _lost: Ranges = field(default_factory=Ranges, init=False)
+    #: The parts of which less is whole than the database tells of.
+    _disproved: set[int] = field(default_factory=set, init=False)
 
     def cut(self, has_to_flush: bool) -> Salvaged:
         """Cut every part to what is sound, and say what there is.
@@ -75,7 +85,7 @@ class Salvage:
         for number in reversed(self._numbers()):
             if number < (self.file.filling_from or 0) or self._cut_part(number):
                 spans += self._spans(number)
-        return Salvaged(sorted(spans, key=_place), self.was_cut)
+        return Salvaged(sorted(spans, key=_place), self.was_cut, self._lost)
 
     def look(self) -> Salvaged:
         """Say what there is in a session that was closed in order, and cut nothing."""
@@ -105,55 +115,89 @@ class Salvage:
         path, records_path = self._paths(number)
         size, records_size = self._size(path), self._size(records_path)
         count = records_size // RECORD_BYTES
+        synced = self._synced(number, records_path, count)
         # The last record is looked at even if it was synced: it costs one segment.
-        first = max(0, min(self._synced(number, records_path, count), count - 1))
-        end = self._end_before(records_path, first)
+        first = max(0, min(synced, count - 1))
         data = self.disk.read(records_path, first * RECORD_BYTES, (count - first) * RECORD_BYTES)
         records = list(read_records(data))
-        kept = 0
-        for record in records:
-            if record is None or not self._is_sound(record, path, size, end):
-                kept = self._whole_behind(records, kept, path, size)
-                break
-            end = record.end
-            kept += 1
-        if kept and (newest := records[kept - 1]) is not None:
-            end = newest.end
-        sound = first + kept
-        self._truncate(records_path, records_size, sound * RECORD_BYTES)
-        if not sound and not self._has_init(path):
+        is_whole = [self._is_whole(record, path, size) for record in records]
+        kept = len(records) - is_whole[::-1].index(True) if True in is_whole else 0
+        kept = max(kept, min(synced - first, len(records)))
+        if not all(is_whole[:kept]):
+            _log.error("{path} is damaged before its end; see vidlink fsck", path=path)
+            self._disproved.add(number)
+        before = self._record(records_path, first - 1)
+        self._lose(
+            records[:kept],
+            is_whole,
+            before.sequence if before is not None else -1 if not first else None,
+        )
+        self._mark(records_path, first, records[:kept], is_whole)
+        self._truncate(records_path, records_size, (first + kept) * RECORD_BYTES)
+        if not first + kept and not self._has_init(path):
             self.disk.remove(records_path)
             self.disk.remove(path)
             self.was_cut = True
             return False
+        newest = records[kept - 1] if kept else before
+        end = (
+            newest.end
+            if newest is not None
+            else None
+            if first + kept
+            else self.file.init_size_bytes
+        )
         if end is not None and size > end:
             self._truncate_part(path, size, end, self._synced_bytes(number, count))
         return True
 
     def _synced_bytes(self, number: int, count: int) -> int:
-        """Up to where a part is known to have been synced; without a database, and without
-        any record, all of it may have been."""
-        if self.known is None:
-            return 0 if count else sys.maxsize
-        spans = self.known.get(number, ())
+        """Up to where a part is known to have been synced; all of it may have been where there is
+        no record and no database, or no file of records: that is made before anything is
+        written."""
+        if not count and (self.known is None or not os.path.exists(self._paths(number)[1])):
+            return sys.maxsize
+        spans = () if self.known is None else self.known.get(number, ())
         return self.file.init_size_bytes + sum(span.size_bytes for span in spans) if spans else 0
 
-    def _whole_behind(
-        self, records: Sequence[IndexRecord | None], first: int, path: str, size: int
-    ) -> int:
-        """The number of `records` that are no tail, although the one at `first` is not sound: up
-        to the last whole one.
+    def _lose(
+        self,
+        records: Sequence[IndexRecord | None],
+        is_whole: Sequence[bool],
+        sequence: int | None,
+    ) -> None:
+        """Note what is lost of these `records`, which follow the one of `sequence`, if known."""
+        is_broken = False
+        for record, was_whole in zip(records, is_whole, strict=False):
+            if record is None:
+                is_broken = True
+                continue
+            if is_broken and sequence is not None:
+                self._lost.add(sequence + 1, record.sequence - 1)
+            if record.is_damaged or not was_whole:
+                self._lost.add(record.sequence, record.sequence)
+            sequence, is_broken = record.sequence, False
 
-        A whole segment in the wrong place is none of a tail: its place is what is wrong. And where
-        no database says what was synced, all that lies before a whole segment may have been.
-        """
-        last = first + 1 if self.known is not None else len(records)
-        for place in reversed(range(first, last)):
-            record = records[place]
-            if record is not None and self._is_sound(record, path, size, None):
-                _log.error("{path} is damaged before its end; see vidlink fsck", path=path)
-                return place + 1
-        return first
+    def _mark(
+        self,
+        records_path: str,
+        first: int,
+        records: Sequence[IndexRecord | None],
+        is_whole: Sequence[bool],
+    ) -> None:
+        """Say in the record of each damaged segment that it is, from the `first` on."""
+        torn = Ranges.of(
+            place
+            for place, record in enumerate(records)
+            if record is not None and not is_whole[place]
+        )
+        for low, high in torn:
+            marked = b"".join(
+                record._replace(flags=record.flags | DAMAGED).pack()
+                for record in records[low : high + 1]
+                if record is not None
+            )
+            self.disk.overwrite(records_path, (first + low) * RECORD_BYTES, marked)
 
     def _has_init(self, path: str) -> bool:
         data = self.disk.read(path, 0, self.file.init_size_bytes) if self._size(path) else b""
@@ -175,27 +219,20 @@ class Salvage:
                 high = middle
         return low
 
-    def _end_before(self, records_path: str, place: int) -> int | None:
-        """The offset at which the segment of record `place` has to begin; None: unknown, because
-        the record before it is damaged."""
-        if place == 0:
-            return self.file.init_size_bytes
-        record = self._record(records_path, place - 1)
-        return None if record is None else record.end
-
     def _record(self, records_path: str, place: int) -> IndexRecord | None:
         if place < 0:
             return None
         data = self.disk.read(records_path, place * RECORD_BYTES, RECORD_BYTES)
         return next(read_records(data), None)
 
-    def _is_sound(self, record: IndexRecord, path: str, size: int, end: int | None) -> bool:
-        if end not in (None, record.offset) or record.end > size:
-            return False
-        # One that is known to be damaged was synced before that was known.
-        if record.is_damaged:
-            return True
-        return crc32(self.disk.read(path, record.offset, record.size_bytes)) == record.check
+    def _is_whole(self, record: IndexRecord | None, path: str, size: int) -> bool:
+        """True if the segment of `record` is what was recorded, or was known to be damaged: that
+        one was synced before."""
+        if record is None or record.is_damaged:
+            return record is not None
+        return record.end <= size and record.check == crc32(
+            self.disk.read(path, record.offset, record.size_bytes)
+        )
 
     def _truncate(self, path: str, size: int, keep: int) -> None:
         if size > keep:
@@ -220,7 +257,8 @@ class Salvage:
         _, records_path = self._paths(number)
         count = self._size(records_path) // RECORD_BYTES
         runs = Runs()
-        known = [] if self.known is None else self.known.get(number, [])
+        is_known = self.known is not None and number not in self._disproved
+        known = self.known.get(number, []) if self.known is not None and is_known else []
         first = sum(span.last - span.first + 1 for span in known)
         if first > count:
             known, first = [], 0

@@ -7,11 +7,12 @@ goes to.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import OrderedDict
 from zlib import crc32
 
-from vidlink.disk import Disk, write_all
+from vidlink.disk import Disk, Place, write_all
 from vidlink.model import Arrival, Octets
 from vidlink.store.files.layout import RECORD_BYTES, pack_record
 from vidlink.store.files.paths import part_file, records_file
@@ -43,6 +44,8 @@ class Part:
         self._uncommitted: list[Arrival] = []
         self.last_sequence = -1
         self.last_media_time = -1
+        #: Which files they are, once they are made: that of segments, and that of records.
+        self.places: tuple[Place, Place] | None = None
 
     def can_add(self, arrival: Arrival) -> bool:
         """Tell whether `arrival` keeps the order."""
@@ -74,6 +77,20 @@ class Part:
         self._buffers, self._records = [], []
         write_all(open_parts.disk, descriptor, buffers)
         write_all(open_parts.disk, records, [b"".join(packed)])
+        count = self.committed_count + len(self._uncommitted)
+        ends = open_parts.disk.position(descriptor), open_parts.disk.position(records)
+        if ends != (self._size_bytes, count * RECORD_BYTES):
+            raise OSError(errno.EIO, f"{self.path} was changed by somebody else")
+
+    def is_in_place(self, disk: Disk) -> bool:
+        """Tell whether its files, if they were made, are at their paths.
+
+        :raises FileNotFoundError: if nothing is.
+        """
+        return self.places is None or self.places == (
+            disk.place(self.path),
+            disk.place(self.records_path),
+        )
 
     def commit(self) -> None:
         """Count what was written as synced."""
@@ -94,17 +111,31 @@ class Part:
         open_parts.drop(self)
         self._buffers, self._records, self._uncommitted = [], [], []
         self.is_dirty = False
+        place, records_place = self.places or (None, None)
+        size, records_size = self.committed_bytes, self.committed_count * RECORD_BYTES
+        files = (self.records_path, records_place, records_size), (self.path, place, size)
+        is_cut = True
         try:
-            if self.committed_bytes:
-                open_parts.disk.truncate(self.records_path, self.committed_count * RECORD_BYTES)
-                open_parts.disk.truncate(self.path, self.committed_bytes)
-            elif self.is_made:
-                open_parts.disk.remove(self.records_path)
-                open_parts.disk.remove(self.path)
+            for path, its_place, keep in files if self.is_made else ():
+                is_cut &= _cut(open_parts.disk, path, its_place, keep if size else None)
         except OSError:
             # Readers go by the later part where two hold a sequence, and by checksums.
             return False
-        return not self.committed_bytes and not self.is_foreign
+        return is_cut and not self.committed_bytes and not self.is_foreign
+
+
+def _cut(disk: Disk, path: str, place: Place | None, size_bytes: int | None) -> bool:
+    """Cut a file, or remove it if nothing is to stay; False if another is in its place."""
+    try:
+        if place is not None and disk.place(path) != place:
+            return False
+    except FileNotFoundError:
+        return False
+    if size_bytes is None:
+        disk.remove(path)
+    else:
+        disk.truncate(path, size_bytes)
+    return True
 
 
 class OpenParts:
@@ -157,10 +188,17 @@ class OpenParts:
             raise
         part.is_made = True
         try:
-            return descriptor, open_file(part.records_path)
+            records = open_file(part.records_path)
         except BaseException:
             self._close(descriptor)
             raise
+        places = self.disk.place_of(descriptor), self.disk.place_of(records)
+        part.places = part.places or places
+        if part.places != places:
+            self._close(descriptor)
+            self._close(records)
+            raise FileNotFoundError(errno.ENOENT, "another file is in its place", part.path)
+        return descriptor, records
 
     def _close(self, descriptor: int) -> None:
         try:

@@ -84,6 +84,14 @@ class Parts:
             if part in self._tails:
                 self._tails.remove(part)
 
+    def leave(self, next_number: int) -> None:
+        """Write to none of them any more: what is there has been looked for by name, and what
+        comes goes to parts from `next_number` on, or from where these have ended."""
+        self.lose()
+        self.close()
+        self._next_number = max(self._next_number, next_number)
+        self.begun, self._tails, self._has_first = [], [], next_number > 0
+
     def close(self) -> None:
         """Close what is open of them."""
         for part in self.begun:

@@ -13,10 +13,11 @@ from collections import deque
 from vidlink.model import Arrival, Gap, Session
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.paths import Paths
-from vidlink.store.handover.orders import Acknowledged, End, Past, SetHold
+from vidlink.store.handover.orders import Acknowledged, End, Past, Reduced, SetHold
 from vidlink.store.writing.description import Description
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.parts import START_BYTES, Parts
+from vidlink.store.writing.place import SessionPlace, find_remains, merged
 from vidlink.store.writing.rows import Rows
 
 
@@ -51,6 +52,10 @@ class Recording:
         spans = () if past is None else past.spans
         self.rows = Rows(self._parts, self._description, spans)
         self._has_new_names = False
+        self._place = SessionPlace(self._folder, open_parts.disk)
+        #: Something of it was not where it was looked for, which has to be found out.
+        self._is_displaced = False
+        self._reduced: Reduced | None = None
         #: An order about a hold that is not durable yet.
         self._holding: SetHold | None = None
 
@@ -102,6 +107,8 @@ class Recording:
         :raises OSError: the disk fails; then :meth:`lose` has to follow.
         """
         size = 0
+        if self._is_displaced:
+            self._find_remains()
         if not self._description.is_written:
             self._open_parts.disk.make_folders(self._folder)
             self._description.write()
@@ -130,6 +137,14 @@ class Recording:
             size += self._note_gaps()
         return size
 
+    def _find_remains(self) -> None:
+        """Go on with what is left of it, in its place; all else of it is lost."""
+        remains = find_remains(self._folder, self._open_parts.disk)
+        self._parts.leave(remains.next_number)
+        self.rows.restart(remains.spans)
+        self._reduced = Reduced(self.session.session_id, merged(remains.spans), remains.counts)
+        self._is_displaced = False
+
     def _note_gaps(self) -> int:
         """Write down what was said about gaps; returns what that counts."""
         try:
@@ -153,6 +168,22 @@ class Recording:
         above = os.path.dirname(self._folder)
         folders = [self._folder, above, os.path.dirname(above)] if self._has_new_names else []
         return descriptors, folders
+
+    def check(self) -> None:
+        """Make sure that what was written in this round is where it is looked for.
+
+        :raises OSError: if it is not; then :meth:`lose` has to follow.
+        """
+        try:
+            self._place.check(self._parts.begun, has_new_names=self._has_new_names)
+        except OSError:
+            self._is_displaced = True
+            raise
+
+    def reduced(self) -> Reduced | None:
+        """What is left of it, if less was found than had been synced, since this was asked last."""
+        reduced, self._reduced = self._reduced, None
+        return reduced
 
     def commit(self) -> Acknowledged:
         """Count the round as synced; returns what has become durable."""

@@ -34,6 +34,16 @@ class Rows:
         # Of each part, the place of its newest run, and the last sequence of that.
         self._saved_runs: dict[int, tuple[int, int]] = {}
         self._saved_seconds = float("-inf")
+        #: The spans of parts that are not written to any more, where the database has others.
+        self._restarted: list[tuple[int, Span]] | None = None
+
+    def restart(self, spans: list[tuple[int, Span]]) -> None:
+        """Save all anew: of what was recorded before, these are left."""
+        self._restarted = spans
+        self._spans = merge_spans(span for _, span in spans)
+        self._saved_runs = {}
+        self.is_listed = False
+        self.lose()
 
     def news(self, now: float) -> SessionRows | None:
         """The rows that the database lacks; None if there is nothing.
@@ -43,6 +53,8 @@ class Rows:
         """
         is_due = not self.is_listed or now - self._saved_seconds >= PROGRESS_SECONDS
         spans = self._new_spans() if is_due else []
+        if self._restarted is not None:
+            spans = [*self._restarted, *spans]
         if self.is_listed and not self.unsaved_gaps and not spans:
             return None
         file, gaps, record = self._description.file, self._description.gaps, None
@@ -55,6 +67,7 @@ class Rows:
             row=self._row,
             spans=spans,
             gaps=[(number, gaps[number]) for number in sorted(self.unsaved_gaps)],
+            is_complete=self._restarted is not None,
             is_filling=file.filling_from is not None,
         )
 
@@ -72,6 +85,8 @@ class Rows:
     def commit(self) -> list[int]:
         """Count what was saved as synced; returns the numbers of the gaps in it."""
         numbers, self._saved_gaps = self._saved_gaps, []
+        if self.is_listed:
+            self._restarted = None
         return numbers
 
     def lose(self) -> None:

@@ -25,6 +25,7 @@ from vidlink.store.handover.orders import (
     Forget,
     Order,
     Past,
+    Reduced,
     Reopen,
     Report,
     SetHold,
@@ -257,6 +258,11 @@ class Writer:
     def _save(self, touched: Iterable[Recording], now: float) -> None:
         if self._index_retry_seconds > now:
             return
+        try:
+            self._index.check_place()
+        except StoreError as error:
+            self._fail_index(error, now)
+            return
         found: list[tuple[Recording, SessionRows]] = []
         for recording in touched:
             news = recording.rows.news(now)
@@ -268,15 +274,19 @@ class Writer:
         try:
             rows = self._index.save([news for _, news in found], changes)
         except StoreError as error:
-            self._index_retry_seconds = now + RETRY_SECONDS
-            self._index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
-            self._report.failures[Cause.WRITE_ERROR] += 1
-            self._closed.failed()
+            self._fail_index(error, now)
             return
         self._index_trouble = None
         self._closed.is_saved = bool(changes)
         for (recording, news), row in zip(found, rows, strict=True):
             recording.rows.saved(news, row, now)
+
+    def _fail_index(self, error: StoreError, now: float) -> None:
+        """Let the database be told again later what it was not told now."""
+        self._index_retry_seconds = now + RETRY_SECONDS
+        self._index_trouble = Trouble(Cause.WRITE_ERROR, str(error))
+        self._report.failures[Cause.WRITE_ERROR] += 1
+        self._closed.failed()
 
     def _sync(self, touched: list[Recording], now: float) -> None:
         """Make the round durable; a session that could not be is not `touched` any more."""
@@ -291,6 +301,7 @@ class Writer:
             if touched or self._closed.is_saved:
                 self._durability.sync_all()
                 self._folder.check()
+                self._check(touched, now)
         except OSError as error:
             self._fail(touched, error, now)
             touched.clear()
@@ -298,12 +309,25 @@ class Writer:
         else:
             self._closed.done(self._report)
 
+    def _check(self, touched: list[Recording], now: float) -> None:
+        """Look whether the round is where it will be looked for, before it is acknowledged."""
+        for recording in tuple(touched):
+            try:
+                recording.check()
+            except OSError as error:
+                touched.remove(recording)
+                self._fail((recording,), error, now)
+
     def _settle(self, touched: Iterable[Recording]) -> None:
         for recording in touched:
             session_id = recording.session.session_id
             self._troubles.pop(session_id, None)
             if not recording.has_begun:
                 self._report.begun.append(session_id)
+            reduced = recording.reduced()
+            if reduced is not None:
+                self._say_reduced(recording.session, reduced)
+                self._report.reduced.append(reduced)
             ack = recording.commit()
             for arrival in recording.dropped():
                 self._say_dropped(session_id)
@@ -332,6 +356,15 @@ class Writer:
             self._report.failures[cause] += 1
             if cause is Cause.DISK_FULL:
                 self._removals.full()
+
+    def _say_reduced(self, session: Session, reduced: Reduced) -> None:
+        self._log.error(
+            "session {session} of {sentinel}: files of it were removed or replaced while it was "
+            "being recorded; {count} segments are left of it, and what comes goes to a new part",
+            session=session.session_id,
+            sentinel=session.sentinel_id,
+            count=reduced.there.count,
+        )
 
     def _say_dropped(self, session_id: str) -> None:
         """Once in the life of a server: there may be many."""

@@ -1,0 +1,107 @@
+"""The place of a session that is written to: whether what was written is where it is looked for.
+
+A folder may be removed, moved away or replaced by a copy under a running server, and descriptors
+go on working. So all is looked at by its name before it is acknowledged: the folder, which tells
+whether a name in it came or went; and if so, each file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from vidlink.disk import Disk, Place
+from vidlink.model import Span
+from vidlink.store.files.layout import RECORD_BYTES, read_numbers
+from vidlink.store.files.paths import SESSION_FILE, part_file, part_numbers, records_file
+from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.times import end_us
+from vidlink.store.writing.part import Part
+
+_GONE = "a file or folder of the session was removed, moved away or replaced"
+
+
+class SessionPlace:
+    """The folder of one session, as it was when it was looked at last."""
+
+    def __init__(self, folder: str, disk: Disk) -> None:
+        self._folder = folder
+        self._disk = disk
+        self._mark: tuple[Place, int] | None = None
+
+    def check(self, parts: Sequence[Part], *, has_new_names: bool) -> None:
+        """Make sure that the description and `parts` are in the folder.
+
+        Where we have made names ourselves in this round, the next one looks at each again: the
+        clock of the file system does not tell apart what happens within some milliseconds.
+
+        :raises OSError: if they are not, or not the files that were written to.
+        """
+        try:
+            mark = self._disk.names_mark(self._folder)
+            if mark != self._mark:
+                self._disk.size(os.path.join(self._folder, SESSION_FILE))
+                if not all(part.is_in_place(self._disk) for part in parts):
+                    raise FileNotFoundError
+                self._mark = None if has_new_names else mark
+        except FileNotFoundError as error:
+            self._mark = None
+            raise OSError(errno.ENOENT, _GONE) from error
+
+
+@dataclass(slots=True)
+class Remains:
+    """The content of a folder, found by names: spans by part, and the records of each part."""
+
+    spans: list[tuple[int, Span]] = field(default_factory=list)
+    counts: dict[int, int] = field(default_factory=dict)
+    next_number: int = 0
+
+
+def find_remains(folder: str, disk: Disk) -> Remains:
+    """All that is in the folder of a session now, which may not be there at all.
+
+    :raises OSError: if it cannot be read.
+    """
+    remains, taken = Remains(), Runs()
+    try:
+        numbers = part_numbers(os.listdir(folder))
+    except FileNotFoundError:
+        return remains
+    remains.next_number = 1 + max(numbers, default=-1)
+    # Of a sequence in two parts the copy in the later one counts.
+    for number in reversed(numbers):
+        try:
+            size = disk.size(os.path.join(folder, part_file(number)))
+            path = os.path.join(folder, records_file(number))
+            data = disk.read(path, 0, disk.size(path))
+        except FileNotFoundError:
+            continue
+        remains.counts[number] = len(data) // RECORD_BYTES
+        runs = _runs(data, size, taken)
+        for run in runs.runs:
+            taken.add(run.first, run.last)
+        remains.spans += [(number, run.as_span()) for run in runs.runs]
+    return remains
+
+
+def _runs(data: bytes, size: int, besides: Runs) -> Runs:
+    """The runs that these records tell of and that are in a part of this size."""
+    runs = Runs()
+    for row in read_numbers(data):
+        if row is None:
+            continue
+        sequence, offset, octets, _, start_us, _, duration_ms, *_ = row
+        if offset + octets <= size and sequence not in besides:
+            runs.add(sequence, sequence, start_us, end_us(start_us, duration_ms), octets)
+    return runs
+
+
+def merged(spans: Iterable[tuple[int, Span]]) -> Runs:
+    """The runs that spans of several parts come to."""
+    runs = Runs()
+    for _, span in sorted(spans, key=lambda one: one[1].first):
+        runs.add(span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes)
+    return runs
