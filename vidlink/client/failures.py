@@ -6,6 +6,7 @@ Texts of servers are made fit to be shown: a terminal obeys control characters.
 from __future__ import annotations
 
 import json
+import socket
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import (
@@ -42,6 +43,9 @@ _KINDS: dict[str, type[VidlinkError]] = {
         errors.GoingAway,
     )
 }
+#: Ends or prevents a connection; the last of them is what an address of an interface that is
+#: not there comes to.
+_BREAKS = (ResponseFailed, ConnectError, ConnectionClosed, DNSLookupError, socket.gaierror)
 #: The statuses of a proxy whose server is not there.
 _ABSENT = (502, 503, 504)
 #: Why a server closes a connection, as its client sees it.
@@ -102,7 +106,7 @@ def broken(where: str, error: BaseException) -> BaseException:
     causes = _causes(error)
     if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
         return CancelledError()
-    if not isinstance(error, ResponseFailed | ConnectError | ConnectionClosed | DNSLookupError):
+    if not isinstance(error, _BREAKS):
         return error
     if any(type(cause).__name__ == "ParseError" for cause in causes):
         return BadAnswer(f"what answers at {where} does not speak HTTP")
@@ -136,5 +140,6 @@ _TOLD: dict[type[Exception], str] = {
     ConnectionRefusedError: "the connection was refused, so nobody listens there",
     NoRouteError: "there is no way to that host",
     DNSLookupError: "there is no host of that name",
+    socket.gaierror: "there is no such address, or no such interface",
     TimeoutError: "the host does not answer",
 }
