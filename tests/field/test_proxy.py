@@ -16,7 +16,8 @@ from tests.rigs.daemons import START_SECONDS, Site, free_port, until
 from tests.rigs.needs import need
 from tests.rigs.proctor import LiveProctor
 from tests.rigs.tls import SelfSigned, self_signed
-from vidlink.messages import InitSegment, Subscribe
+from vidlink.messages import Subscribe
+from vidlink.model import InitSegment
 
 CONFIGURATION = Path(__file__).parents[2] / "etc" / "nginx.conf"
 PASSWORD = "somebody:a-secret"
