@@ -13,6 +13,7 @@ import json
 import socket
 import subprocess
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -94,8 +95,8 @@ class SystemFFmpeg:
         """The number of the picture at each of `times`, in seconds."""
         with tempfile.TemporaryDirectory() as folder:
             command = [need("ffmpeg"), "-v", "error", "-y"]
-            for time in times:
-                command += ["-threads", "1", "-ss", f"{time:.6f}", "-i", url]
+            for seconds in times:
+                command += ["-threads", "1", "-ss", f"{seconds:.6f}", "-i", url]
             places = [Path(folder, f"{number}.pgm") for number in range(len(times))]
             for number, place in enumerate(places):
                 command += ["-map", f"{number}:v", "-frames:v", "1", "-fps_mode", "passthrough"]
@@ -125,17 +126,17 @@ class Mpv:
         with tempfile.TemporaryDirectory() as folder:
             playing = _MpvProcess(url, Path(folder))
             try:
-                return [playing.seek(time) for time in times]
+                return [playing.seek(seconds) for seconds in times]
             finally:
                 playing.end()
 
-    def played(self, url: str, begin: float, end: float) -> int | None:
-        """The picture that is shown at `end`, played to from `begin`."""
+    def played(self, url: str, begin: float, seconds: float) -> int | None:
+        """The picture that is shown when it has played for some seconds, from `begin` on."""
         with tempfile.TemporaryDirectory() as folder:
             playing = _MpvProcess(url, Path(folder))
             try:
                 playing.seek(begin)
-                playing.play_to(end)
+                playing.play(seconds)
                 return playing.look()
             finally:
                 playing.end()
@@ -171,11 +172,10 @@ class _MpvProcess:
             del self._events[: self._events.index(event)]
         return self.look()
 
-    def play_to(self, seconds: float) -> None:
-        """Play up to there."""
-        self._say("set_property", "speed", 4)
+    def play(self, seconds: float) -> None:
+        """Play for some seconds, by the clock on the wall."""
         self._say("set_property", "pause", False)
-        until(lambda: self._property("playback-time") >= seconds, PATIENCE_SECONDS)
+        time.sleep(seconds)
         self._say("set_property", "pause", True)
 
     def look(self) -> int | None:
@@ -218,7 +218,7 @@ class NewestFFmpeg:
     def shown(self, url: str, times: Sequence[float]) -> list[int | None]:
         """The number of the picture at each of `times`, in seconds."""
         with av.open(url) as container:
-            return [self._at(container, time) for time in times]
+            return [self._at(container, seconds) for seconds in times]
 
     def _at(self, container: Any, seconds: float) -> int | None:
         container.seek(round(seconds * 1_000_000))
