@@ -257,17 +257,17 @@ def measure_long_session(folder: Path) -> None:
         )
         return found[0]
 
-    film, _ = step("open the film", lambda: store.archive.film(*ids, None))
+    film, _ = step("open the film", lambda: store.archive.film(*ids))
     step("its first 64 KiB", lambda: film.read(0, PIECE_BYTES))
     step("64 KiB in the middle", lambda: film.read(film.size_bytes // 2, PIECE_BYTES))
     share = sum(sizes) / film.size_bytes
     print(f"long session: opened and sought in {film.size_bytes:,} octets: {share:.2%} read")
-    step("open the film again", lambda: store.archive.film(*ids, None))
+    step("open the film again", lambda: store.archive.film(*ids))
     middle_us = EPOCH_US + LONG_SEGMENTS * FRAME_US // 2
     hour = ClipQuery(middle_us, middle_us + 3_600_000_000)
-    clip, _ = step("open an hour of it", lambda: store.archive.clip(*ids, hour))
+    clip, _ = step("open an hour of it", lambda: store.archive.film(*ids, hour))
     step("its first 64 KiB", lambda: clip.read(0, PIECE_BYTES))
-    step("open that hour again", lambda: store.archive.clip(*ids, hour))
+    step("open that hour again", lambda: store.archive.film(*ids, hour))
     listed = step("open the playlist", lambda: store.archive.playlist(*ids))
     print(f"long session: the playlist has {listed.size_bytes:,} octets")
     step("open the playlist again", lambda: store.archive.playlist(*ids))

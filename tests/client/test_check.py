@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -12,47 +14,43 @@ from tests.client.recorded import DESK, GATE, RecordedCase
 from tests.fakes import media
 from vidlink.client.check import read_recording
 from vidlink.errors import NotMedia
-from vidlink.fmp4 import build_sidx
+from vidlink.fmp4 import Caption, Label, SampleTable, write_movie
+from vidlink.fmp4.layout import WHOLE
 
-#: What stands before `moof` in our own segments.
-PRFT_BYTES = 32
+INIT = media.init_segment()
+#: What stands before the frame in our own segments.
+HEAD_BYTES = WHOLE.size
 
 
-def film(
-    sequences: list[int],
-    *,
-    size_off: int = 0,
-    time_off: int = 0,
-    lead: int = 0,
-    segments: bytes | None = None,
-) -> bytes:
-    """A recording of these segments, its index wrong by so much."""
+def film(sequences: list[int], *, off: str = "", segments: bytes | None = None) -> bytes:
+    """A recording of these segments, its head wrong about one of the last frame's columns."""
     bodies = [media.segment(sequence) for sequence in sequences]
-    keys = [place for place, n in enumerate(sequences) if media.is_keyframe(n)] or [0]
-    references = []
-    for place, key in enumerate(keys):
-        stop = keys[place + 1] if place + 1 < len(keys) else len(bodies)
-        size = sum(map(len, bodies[key:stop])) + size_off
-        following = sequences[stop] if stop < len(sequences) else sequences[-1] + 1
-        ticks = (following - sequences[key]) * media.FRAME_TICKS + time_off
-        references.append((size, ticks, True))
-    index = build_sidx(
-        track_id=1,
-        timescale=media.TIMESCALE,
-        earliest=sequences[0] * media.FRAME_TICKS,
-        references=references,
+    places, sizes = array("Q"), array("I")
+    end = 0
+    for body in bodies:
+        end += len(body)
+        sizes.append(len(body) - HEAD_BYTES)
+        places.append(end - sizes[-1])
+    times = array("Q", (sequence * media.FRAME_TICKS for sequence in sequences))
+    syncs = array("I", (n for n, one in enumerate(sequences) if media.is_keyframe(one)))
+    table = SampleTable(places, sizes, times, array("i"), syncs, times[-1] + media.FRAME_TICKS)
+    columns: dict[str, array[int]] = {"places": places, "sizes": sizes, "times": times}
+    if off in columns:
+        columns[off][-1] += 1
+    elif off == "syncs":
+        syncs.append(len(sequences) - 1)
+    elif off == "shifts":
+        table = replace(table, shifts=array("i", [0] * (len(sizes) - 1) + [5]))
+    raw = b"".join(bodies) if segments is None else segments
+    head = write_movie(
+        INIT,
+        table,
+        media_bytes=len(raw),
+        shown=(times[0], table.end),
+        label=Label(media.EPOCH_US, ()),
+        captions=[Caption(times[0], table.end, "something")],
     )
-    if lead:
-        index = led(index, lead)
-    return media.init_segment() + index + (b"".join(bodies) if segments is None else segments)
-
-
-def led(index: bytes, lead: int) -> bytes:
-    """`index`, pointing so many bytes further into each segment."""
-    box = bytearray(index)
-    box[28:36] = lead.to_bytes(8, "big")
-    box[-12:-8] = (int.from_bytes(box[-12:-8], "big") - lead).to_bytes(4, "big")
-    return bytes(box)
+    return head + raw
 
 
 class WalkTests(SynchronousTestCase):
@@ -62,7 +60,7 @@ class WalkTests(SynchronousTestCase):
         """The sequences in `data`."""
         path = Path(self.mktemp())
         path.write_bytes(data)
-        return list(read_recording(path).sequences)
+        return list(read_recording(path, INIT).sequences)
 
     def complaint(self, data: bytes) -> str:
         """What is wrong with `data`."""
@@ -73,12 +71,6 @@ class WalkTests(SynchronousTestCase):
         for sequences in ([0], [*range(25)], [*range(5), *range(10, 33)], [*range(20, 40)]):
             self.assertEqual(self.contents(film(sequences)), sequences)
 
-    def test_index_of_moofs(self) -> None:
-        """The index may point to segments, or to their `moof`, and nowhere else."""
-        sequences = [*range(25)]
-        self.assertEqual(self.contents(film(sequences, lead=PRFT_BYTES)), sequences)
-        self.assertIn("no segment begins", self.complaint(film(sequences, lead=PRFT_BYTES - 1)))
-
     def test_cut_off(self) -> None:
         """Wherever it is cut off, it is found out."""
         whole = film([*range(12)])
@@ -88,15 +80,20 @@ class WalkTests(SynchronousTestCase):
     def test_order(self) -> None:
         """Segments out of order, twice, or that cannot be decoded where they stand."""
         for sequences in ([0, 2, 1], [0, 1, 1], [0, 1, 3], [1, 2]):
-            self.complaint(film(sorted(set(sequences)) or [0], segments=self.joined(sequences)))
-            self.complaint(film(sequences))
+            self.complaint(film(sorted(sequences), segments=self.joined(sequences)))
 
-    def test_index(self) -> None:
-        """An index that does not fit the segments."""
-        self.assertIn("covers", self.complaint(film([*range(12)], size_off=1)))
-        self.assertIn("index", self.complaint(film([*range(22)], time_off=1)))
-        init = media.init_segment()
-        self.assertIn("no index", self.complaint(init + media.segment(0)))
+    def test_head(self) -> None:
+        """A head that does not fit the segments, in any of its columns."""
+        for off in ("places", "sizes", "times", "syncs", "shifts"):
+            self.assertIn("wrong about segment 11", self.complaint(film([*range(12)], off=off)))
+        both = b"".join(media.segment(n) for n in (0, 1))
+        self.assertIn("in no segment", self.complaint(film([0, 1, 2], segments=both)))
+        self.complaint(film([0], segments=both))
+        self.complaint(INIT + media.segment(0))
+
+    def test_nothing_shown(self) -> None:
+        """What has no pictures is the init alone."""
+        self.assertEqual(self.contents(INIT), [])
 
     def test_no_film(self) -> None:
         """What is no film at all."""
@@ -128,7 +125,9 @@ class ServedTests(RecordedCase):
         """Whole or with a hole, the server's recordings are right."""
         path = self.folder / "x"
         path.write_bytes(self.film(DESK))
-        self.assertEqual(list(read_recording(path).sequences), [*range(20)])
+        self.assertEqual(list(read_recording(path, DESK.init).sequences), [*range(20)])
         path.write_bytes(self.film(GATE))
         # 9 builds on what is missing.
-        self.assertEqual(list(read_recording(path).sequences), [*range(7), *range(10, 20)])
+        self.assertEqual(
+            list(read_recording(path, GATE.init).sequences), [*range(7), *range(10, 20)]
+        )

@@ -105,7 +105,7 @@ class ExportTests(RecordedCase):
         self.assertEqual(self.names(), [DESK_NAME + ".part", DESK_NAME + ".part.json"])
         self.network.asked.clear()
         self.assertEqual(self.result_of(self.run_with("desk-1")), WHOLE)
-        self.assertEqual(self.network.asked[-4][1], None)
+        self.assertEqual(self.network.asked[-5][1], None)
         self.assertIn("bytes=900-", [found for _, found in self.network.asked])
         self.assertEqual((self.folder / DESK_NAME).read_bytes(), self.film(DESK))
 

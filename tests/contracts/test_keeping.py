@@ -77,7 +77,7 @@ class KeepingContract(StoreCase):
         for found in (
             self.store.archive.session(*ids),
             self.store.archive.media(*ids, 0, 0),
-            self.store.archive.film(*ids, None),
+            self.store.archive.film(*ids),
             self.store.archive.playlist(*ids),
         ):
             self.failureResultOf(found, NotFound)

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.fakes.store import MemoryStore
+from tests.fmp4.movies import media_of, picture_track
 from tests.store.rig import Rig
 from tests.store.samples import (
     EPOCH_US,
@@ -23,10 +24,11 @@ from tests.store.samples import (
     renamed,
 )
 from vidlink.errors import NotFound, NotMedia, RequestError, SessionGone, SessionSealed
-from vidlink.fmp4 import build_sidx
 from vidlink.interfaces import IArchive, IBody, IStore, IVitals
 from vidlink.model import (
     Cause,
+    Clip,
+    ClipQuery,
     Gap,
     RecordingState,
     SegmentQuery,
@@ -108,7 +110,8 @@ class StoreCase(_Case):
 
     def film(self, last: int | None = None) -> Any:
         """The body of ``recording.mp4``."""
-        found = self.store.archive.film("desk-1", self.session.session_id, last)
+        query = ClipQuery(last=last)
+        found = self.store.archive.film("desk-1", self.session.session_id, query)
         return self.successResultOf(found)[0]
 
 
@@ -743,7 +746,7 @@ class StoreContract(StoreCase):
                 self.store.archive.session(sentinel_id, session_id),
                 self.store.archive.segments(sentinel_id, session_id, SegmentQuery()),
                 self.store.archive.media(sentinel_id, session_id, 0, 9),
-                self.store.archive.film(sentinel_id, session_id, None),
+                self.store.archive.film(sentinel_id, session_id),
             ):
                 self.failureResultOf(asked, NotFound)
 
@@ -1002,36 +1005,33 @@ class StoreContract(StoreCase):
 
     # The film
 
-    def sidx(self, *references: tuple[int, int], earliest: int = 0) -> bytes:
-        """The index of these keyframe intervals: bytes and ticks."""
-        return build_sidx(
-            track_id=1,
-            timescale=TIMESCALE,
-            earliest=earliest,
-            references=[(size, ticks, True) for size, ticks in references],
-        )
+    def pictures(self, data: bytes) -> list[tuple[bytes, int, bool]]:
+        """The samples of a film, their times, and which are sync samples."""
+        return [(one.data, one.due, one.is_sync) for one in picture_track(data).samples]
 
     def test_film(self) -> None:
-        """A film is the init, an index of the keyframe intervals, and the segments."""
+        """A film is a head whose tables name every frame, and the segments as they are."""
         self.begin()
         self.record(*range(12))
         self.settle()
-        intervals = (range(5), range(5, 10), range(10, 12))
-        sizes = [(len(self.data(*one)), len(one) * FRAME_TICKS) for one in intervals]
-        expected = INIT + self.sidx(*sizes) + self.data(*range(12))
-        self.assertEqual(self.whole(self.film()), expected)
+        film = self.whole(self.film())
+        self.assertEqual(media_of(film), self.data(*range(12)))
+        expected = [(b"frame %d" % n, n * FRAME_TICKS, n % 5 == 0) for n in range(12)]
+        self.assertEqual(self.pictures(film), expected)
+        track = picture_track(film)
+        self.assertEqual((track.timescale, track.edit), (TIMESCALE, None))
+        self.assertEqual(track.duration, 12 * FRAME_TICKS)
 
     def test_film_with_hole(self) -> None:
-        """A film leaves out what cannot be decoded, and an interval lasts over the hole."""
+        """A film leaves out what cannot be decoded, and a picture stays over the hole."""
         self.begin()
         self.record(1, 2, 5, 6, 8, 9, 10, 11)
         self.settle()
-        index = self.sidx(
-            (len(self.data(5, 6)), 5 * FRAME_TICKS),
-            (len(self.data(10, 11)), 2 * FRAME_TICKS),
-            earliest=5 * FRAME_TICKS,
-        )
-        self.assertEqual(self.whole(self.film()), INIT + index + self.data(5, 6, 10, 11))
+        film = self.whole(self.film())
+        self.assertEqual(media_of(film), self.data(5, 6, 10, 11))
+        times = [(n - 5) * FRAME_TICKS for n in (5, 6, 10, 11)]
+        self.assertEqual([time for _, time, _ in self.pictures(film)], times)
+        self.assertEqual(picture_track(film).duration, 7 * FRAME_TICKS)
 
     def test_film_without_pictures(self) -> None:
         """A film in which nothing can be decoded is the init alone."""
@@ -1043,17 +1043,38 @@ class StoreContract(StoreCase):
         self.assertEqual(self.whole(self.film()), INIT)
 
     def test_film_begins(self) -> None:
-        """A film says when the recording begins, with whatever was recorded first."""
+        """A film says when its first picture was captured, or without one, when its session
+        began; and up to where it is known."""
         self.begin()
         ids = "desk-1", self.session.session_id
-        asked = self.store.archive.film(*ids, None)
-        self.assertEqual(self.successResultOf(asked)[1], self.session.started_time_us)
-        self.record(1, 2)
+        started_us = self.session.started_time_us
+        asked = self.store.archive.film(*ids)
+        self.assertEqual(self.successResultOf(asked)[1], Clip(started_us, started_us, 0))
+        self.record(1, 2, 5, 6)
         for _ in range(2):
-            first_us = self.successResultOf(self.store.archive.session(*ids)).start_time_us
-            asked = self.store.archive.film(*ids, 1)
-            self.assertEqual(self.successResultOf(asked)[1], first_us)
+            asked = self.store.archive.film(*ids)
+            begin_us, end_us = started_us + 5 * FRAME_US, started_us + 7 * FRAME_US
+            self.assertEqual(self.successResultOf(asked)[1], Clip(begin_us, end_us, 6))
             self.settle()
+
+    def test_film_of_a_version(self) -> None:
+        """A film that is asked for with its validator can never change, and one with another
+        validator can."""
+        self.begin()
+        self.record(*range(6))
+        self.settle()
+        ids = "desk-1", self.session.session_id
+        body, clip = self.successResultOf(self.store.archive.film(*ids))
+        self.assertIs(body.is_final, False)
+        asked = self.store.archive.film(*ids, ClipQuery(last=clip.last), body.etag)
+        again, _ = self.successResultOf(asked)
+        self.assertEqual((again.etag, again.is_final), (body.etag, True))
+        self.record(6)
+        asked = self.store.archive.film(*ids, ClipQuery(last=clip.last), body.etag)
+        again, _ = self.successResultOf(asked)
+        self.assertEqual(self.whole(again), self.whole(body))
+        asked = self.store.archive.film(*ids, ClipQuery(last=6), "0" * 32)
+        self.assertIs(self.successResultOf(asked)[0].is_final, False)
 
     def test_film_is_pinned(self) -> None:
         """A film up to a sequence stays as it is, bytes and validator, while more comes."""

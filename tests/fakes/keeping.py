@@ -13,6 +13,7 @@ from tests.fakes.kept import Kept
 from vidlink.errors import NotFound, RequestError, SessionHeld, SessionLive, VidlinkError
 from vidlink.interfaces import IArchive, IBody, IRetention
 from vidlink.model import (
+    ALL,
     Candidate,
     Clip,
     ClipQuery,
@@ -108,16 +109,14 @@ class MemoryKeeping:
         return self._of(sentinel_id, session_id, lambda kept, now: kept.media(now, first, last))
 
     def film(
-        self, sentinel_id: str, session_id: str, last: int | None
-    ) -> Deferred[tuple[IBody, int]]:
-        """``recording.mp4``, and when the recording begins."""
-        return self._of(sentinel_id, session_id, lambda kept, now: kept.film(now, last))
-
-    def clip(
-        self, sentinel_id: str, session_id: str, query: ClipQuery
+        self,
+        sentinel_id: str,
+        session_id: str,
+        query: ClipQuery = ALL,
+        version: str | None = None,
     ) -> Deferred[tuple[IBody, Clip]]:
-        """A time range of ``recording.mp4``."""
-        return self._of(sentinel_id, session_id, lambda kept, now: kept.clip(now, query))
+        """``recording.mp4``, or a time range of it; nothing is remembered of a version."""
+        return self._of(sentinel_id, session_id, lambda kept, now: kept.film(now, query, version))
 
     def playlist(self, sentinel_id: str, session_id: str) -> Deferred[IBody]:
         """``index.m3u8``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -11,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from vidlink.errors import NotFound, NotMedia, RequestError, SessionGone, SessionSealed
-from vidlink.fmp4 import build_sidx, iter_boxes, rebase_fragment
+from vidlink.fmp4 import Label, SampleTable, write_movie
 from vidlink.interfaces import IBody
 from vidlink.model import (
     Arrival,
@@ -19,7 +20,6 @@ from vidlink.model import (
     ClipQuery,
     Gap,
     Hold,
-    Octets,
     SegmentPage,
     SegmentQuery,
     SegmentRecord,
@@ -205,22 +205,21 @@ class Kept:
         final = sealed or (stored and not missing)
         return MemoryBody(_joined(found), final), tuple(missing)
 
-    def film(self, now_us: int, last: int | None) -> tuple[IBody, int]:
-        """``recording.mp4``, and when the recording begins."""
-        film = self._film(self._shown(last), 0)
-        arrivals = self.sorted()
-        first_us = arrivals[0].segment.start_time_us if arrivals else self.session.started_time_us
-        return MemoryBody(film, self.state_at(now_us) is SessionState.SEALED), first_us
-
-    def clip(self, now_us: int, query: ClipQuery) -> tuple[IBody, Clip]:
-        """A time range of ``recording.mp4``."""
+    def film(self, now_us: int, query: ClipQuery, version: str | None = None) -> tuple[IBody, Clip]:
+        """``recording.mp4``, or a time range of it."""
+        sealed = self.state_at(now_us) is SessionState.SEALED
         shown = self._shown(query.last)
+        newest = max((0, *self.arrivals)) if query.last is None else query.last
+        low, high = query.start_time_us, query.end_time_us
+        if not shown and low is None and high is None:
+            begin_us = self.session.started_time_us
+            return MemoryBody(self.session.init, sealed), Clip(begin_us, begin_us, newest)
         starts = [arrival.segment.start_time_us for arrival in shown]
-        ends = [segment_end_us(arrival.segment) for arrival in shown]
+        own_ends = [segment_end_us(arrival.segment) for arrival in shown]
+        ends = own_ends[:]
         for number, (one, other) in enumerate(pairwise(shown)):
             if one.segment.sequence + 1 == other.segment.sequence:
                 ends[number] = starts[number + 1]
-        low, high = query.start_time_us, query.end_time_us
         taken = [
             number
             for number in range(len(shown))
@@ -229,11 +228,14 @@ class Kept:
         if not taken:
             raise NotFound("nothing that could be shown was captured in this time")
         first = max(n for n in range(taken[0] + 1) if shown[n].segment.is_keyframe)
-        clip = shown[first : taken[-1] + 1]
-        ticks = clip[0].media_time
-        over_us = segment_end_us(clip[-1].segment)
-        body = MemoryBody(self._film(clip, ticks), self.state_at(now_us) is SessionState.SEALED)
-        return body, Clip(starts[first], over_us, ticks)
+        over_us = own_ends[taken[-1]] if high is None else min(high, own_ends[taken[-1]])
+        begin_us = starts[taken[0]]
+        media = self._film(
+            shown[first : taken[-1] + 1], shown[taken[0]].media_time, begin_us, over_us
+        )
+        body = MemoryBody(media, sealed)
+        body.is_final = sealed or body.etag == version
+        return body, Clip(begin_us, over_us, newest)
 
     def playlist(self, now_us: int) -> IBody:
         """``index.m3u8``."""
@@ -264,25 +266,27 @@ class Kept:
             if not undecodable and (last is None or arrival.segment.sequence <= last)
         ]
 
-    def _film(self, shown: list[Arrival], ticks: int) -> bytes:
-        """A film of these, with `ticks` taken from every media time."""
-        session = self.session
-        pieces: list[Octets] = [session.init]
-        if shown:
-            pieces.append(
-                build_sidx(
-                    track_id=session.track_id,
-                    timescale=session.timescale,
-                    earliest=shown[0].media_time - ticks,
-                    references=_references(shown, session.timescale),
-                    first_offset=_lead(shown[0]),
-                )
-            )
+    def _film(self, shown: list[Arrival], shown_from: int, start_us: int, over_us: int) -> bytes:
+        """A film of these segments of one sample each, seen from `shown_from` on."""
+        session, last = self.session, shown[-1]
+        places, sizes, ends = array("Q"), array("I"), 0
         for arrival in shown:
-            piece = memoryview(bytearray(arrival.segment.data))
-            rebase_fragment(piece, ticks, session.timescale)
-            pieces.append(piece)
-        return b"".join(pieces)
+            ends += len(arrival.segment.data)
+            sizes.append(len(arrival.segment.data) - arrival.sample_offset)
+            places.append(ends - sizes[-1])
+        end = last.media_time + media_ticks(last.segment.duration_ms, session.timescale)
+        cut_us = over_us - last.segment.start_time_us
+        shown_to = min(end, last.media_time + cut_us * session.timescale // 1_000_000)
+        syncs = [place for place, one in enumerate(shown) if one.segment.is_keyframe]
+        times = array("Q", (one.media_time for one in shown))
+        head = write_movie(
+            session.init,
+            SampleTable(places, sizes, times, array("i"), array("I", syncs), end),
+            media_bytes=ends,
+            shown=(shown_from, shown_to),
+            label=Label(start_us, ()),
+        )
+        return head + _joined(shown)
 
 
 def _span(arrival: Arrival) -> Span:
@@ -322,28 +326,3 @@ def _listed(arrival: Arrival, undecodable: bool, durable: bool, timescale: int) 
         received_time_us=arrival.received_time_us,
         is_durable=durable,
     )
-
-
-def _lead(arrival: Arrival) -> int:
-    """The octets before its `moof`."""
-    data = arrival.segment.data
-    return next((box.start for box in iter_boxes(data) if box.kind == b"moof"), 0)
-
-
-def _references(shown: list[Arrival], timescale: int) -> list[tuple[int, int, bool]]:
-    """One entry of the `sidx` for each keyframe interval, from `moof` to `moof`."""
-    keys = [place for place, arrival in enumerate(shown) if arrival.segment.is_keyframe]
-    newest = shown[-1]
-    over = newest.media_time + media_ticks(newest.segment.duration_ms, timescale)
-    starts = [*(shown[place].media_time for place in keys), over]
-    leads = [*(_lead(shown[place]) for place in keys), 0]
-    return [
-        (
-            sum(len(arrival.segment.data) for arrival in shown[low:high])
-            + leads[number + 1]
-            - leads[number],
-            starts[number + 1] - starts[number],
-            True,
-        )
-        for number, (low, high) in enumerate(zip(keys, [*keys[1:], len(shown)], strict=True))
-    ]

@@ -122,9 +122,3 @@ def calls(function: Callable[[], object]) -> int:
 def annexb_to_avc(packet: bytes) -> bytes:
     """One encoder packet in Annex B form as one MP4 sample."""
     return join_avc(split_annexb(packet))
-
-
-def sidx_size(count: int) -> int:
-    """The size in bytes of a segment index of `count` references, merged until they fit one."""
-    together = max(1, -(-count // 65_535))
-    return 40 + 12 * -(-count // together)

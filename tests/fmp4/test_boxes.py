@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fmp4.media import calls
 from vidlink.errors import NotMedia
-from vidlink.fmp4 import Box, iter_boxes, moof_offset, write_fragment
+from vidlink.fmp4 import Box, find_moof, iter_boxes, write_fragment
 from vidlink.fmp4.boxes import MAX_BOXES
 
 KINDS = st.binary(min_size=4, max_size=4)
@@ -96,25 +96,30 @@ class BoxReaderTests(SynchronousTestCase):
             pass
 
 
-class MoofOffsetTests(SynchronousTestCase):
-    """The bytes before `moof`."""
+class FindMoofTests(SynchronousTestCase):
+    """The `moof` of a segment that is not all in memory."""
 
-    def found(self, data: bytes) -> tuple[int, int]:
-        """Where it is, and how many reads that took."""
+    def found(self, data: bytes) -> tuple[int, bytes, int]:
+        """Where it is, what it is, and how many reads that took."""
         reads: list[int] = []
 
         def read(place: int, count: int) -> bytes:
-            reads.append(place)
+            reads.append(count)
             return data[place : place + count]
 
-        return moof_offset(read, len(data)), len(reads)
+        place, moof = find_moof(read, len(data))
+        return place, bytes(moof), len(reads)
 
-    @given(st.lists(st.tuples(KINDS, st.binary(max_size=90), st.booleans()), max_size=6))
-    def test_behind_other_boxes(self, before: list[tuple[bytes, bytes, bool]]) -> None:
-        """The first `moof` counts, whatever stands before it."""
+    @given(
+        st.lists(st.tuples(KINDS, st.binary(max_size=300), st.booleans()), max_size=6),
+        st.integers(0, 2_000),
+    )
+    def test_behind_other_boxes(self, before: list[tuple[bytes, bytes, bool]], size: int) -> None:
+        """The first `moof` counts, whatever stands before it, and all of it."""
         lead = b"".join(box(*each) for each in before if each[0] != b"moof")
-        data = lead + box(b"moof", bytes(40)) + box(b"mdat", b"x")
-        self.assertEqual(self.found(data)[0], len(lead))
+        moof = box(b"moof", bytes(size))
+        data = lead + moof + box(b"mdat", b"x")
+        self.assertEqual(self.found(data)[:2], (len(lead), moof))
 
     def test_own_layout(self) -> None:
         """What our own Sentinel writes takes one read."""
@@ -124,15 +129,30 @@ class MoofOffsetTests(SynchronousTestCase):
                 decode_time=0,
                 duration=1,
                 keyframe=True,
-                data=b"frame",
+                data=bytes(4_000),
                 producer_time_us=time_us,
             )
-            self.assertEqual(self.found(data), (0 if time_us is None else 32, 1))
+            place, _, reads = self.found(data)
+            self.assertEqual((place, reads), (0 if time_us is None else 32, 1))
+
+    def test_only_heads(self) -> None:
+        """What stands before it is passed over, not read."""
+        data = box(b"emsg", bytes(1_000_000)) + box(b"moof", bytes(9)) + box(b"mdat", b"x")
+        self.assertEqual(self.found(data)[2], 2)
 
     @given(st.binary(max_size=100))
     def test_junk(self, junk: bytes) -> None:
-        """What has none gives 0, and never takes more than a few reads."""
-        for data in (junk, bytes(60) + junk, box(b"free", junk)):
-            place, reads = self.found(data)
-            self.assertLessEqual(place, len(data))
-            self.assertLessEqual(reads, 20)
+        """What has none is none, and never takes more than a few reads."""
+        for data in (junk, bytes(60) + junk, box(b"free", junk), box(b"free", b"") * 999):
+            reads: list[int] = []
+
+            def read(place: int, count: int, data: bytes = data, reads: list[int] = reads) -> bytes:
+                reads.append(count)
+                return data[place : place + count]
+
+            try:
+                _, moof = find_moof(read, len(data))
+                self.assertIn(moof, data)
+            except NotMedia:
+                pass
+            self.assertLessEqual(len(reads), 34)

@@ -104,7 +104,7 @@ class PrecedenceTests(SynchronousTestCase):
     def test_track_defaults(self) -> None:
         """Without a word of its own, a fragment follows trex."""
         info = self.read(u32(0x1, 1, 0))
-        self.assertEqual(info, FragmentInfo(3, 9, 77, 77, 1, True, 0, None))
+        self.assertEqual(info, FragmentInfo(3, 9, 77, 77, 1, True, 0, None, 96))
 
     def test_fragment_defaults(self) -> None:
         """What tfhd says goes before trex."""

@@ -11,7 +11,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.fmp4.media import muxed
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import (
-    build_sidx,
     iter_boxes,
     read_fragment,
     read_init,
@@ -33,6 +32,12 @@ def rebased(data: bytes, ticks: int, timescale: int = TIMESCALE) -> bytes:
 def box(kind: bytes, body: bytes) -> bytes:
     """A box."""
     return pack(">I4s", 8 + len(body), kind) + body
+
+
+def wide_sidx(timescale: int, time: int) -> bytes:
+    """A `sidx` with times of 64 bits, of one reference."""
+    entry = pack(">III", 9, 9, 0x9000_0000)
+    return box(b"sidx", pack(">IIIQQHH", 1 << 24, 1, timescale, time, 0, 0, 1) + entry)
 
 
 def a_segment(before: bytes, tfdt: bytes) -> bytes:
@@ -106,9 +111,7 @@ class OtherTests(SynchronousTestCase):
                     box(b"prft", pack(">IIQI", 0, 1, 99, time)),
                     box(b"prft", pack(">IIQQ", 1 << 24, 1, 99, time)),
                     box(b"sidx", pack(">IIIIIHH", 0, 1, TIMESCALE, time, 0, 0, 1) + entry),
-                    build_sidx(
-                        track_id=1, timescale=TIMESCALE, earliest=time, references=[(9, 9, True)]
-                    ),
+                    wide_sidx(TIMESCALE, time),
                 )
             )
 
@@ -118,7 +121,7 @@ class OtherTests(SynchronousTestCase):
 
     def test_sidx_of_its_own_timescale(self) -> None:
         """A `sidx` that counts in other ticks is moved by the same time."""
-        index = build_sidx(track_id=1, timescale=1_000, earliest=7_000, references=[(9, 9, True)])
+        index = wide_sidx(1_000, 7_000)
         data = rebased(a_segment(index, pack(">II", 0, 630_000)), 180_000)
         self.assertEqual(sidx_time(data), 5_000)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.fakes.media import init_segment
 from vidlink.fmp4 import write_fragment
+from vidlink.fmp4.layout import MOOF
 from vidlink.model import Arrival, Segment, Session
 
 TIMESCALE = 90_000
@@ -14,8 +16,7 @@ FRAME_TICKS = TIMESCALE * FRAME_MS // 1_000
 KEYFRAME_EVERY = 5
 #: 2024-01-01T00:00:00Z
 EPOCH_US = 1_704_067_200_000_000
-#: Nobody decodes it here: tests of players bring a real one.
-INIT = b"\x00\x00\x00\x18ftypiso5\x00\x00\x02\x00iso5mp41" + b"\x00\x00\x00\x08moov"
+INIT = init_segment()
 
 
 def a_session(number: int = 0, *, sentinel_id: str = "desk-1", init: bytes = INIT) -> Session:
@@ -76,6 +77,7 @@ def an_arrival(
         arrived_seconds=sequence * FRAME_MS / 1_000,
         received_time_us=start_us + 30_000,
         is_undecodable=undecodable,
+        sample_offset=MOOF.size,
     )
 
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.store.recorded import folder_of, part_numbers
 from tests.store.rig import Rig
 from tests.store.samples import a_session, an_arrival
-from vidlink.model import Cause, Gap, SegmentQuery, SessionRecord
+from vidlink.model import ALL, Cause, ClipQuery, Gap, SegmentQuery, SessionRecord
 from vidlink.store.files.layout import read_session
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reel
@@ -278,17 +278,40 @@ class ReelTests(BoundCase):
         many, few = Reel(stored), Reel(stored)
         for reel, begin in ((many, 5), (few, 22)):
             for last in range(begin, 30):
-                reel.film(self.session, None, (), last)
-                reel.film(self.session, None, (), last)
+                reel.film(self.session, None, (), ClipQuery(last=last))
+                reel.film(self.session, None, (), ClipQuery(last=last))
         self.assertEqual(many.memory_bytes, few.memory_bytes)
-        self.append(31)
-        many.film(self.session, None, (), None)
+
+    def test_what_was_given_out_counts(self) -> None:
+        """When what comes late is read in, films that were made before are still known by their
+        version, and count with all that they need, until others have taken their place."""
+        stored = StoredSession(self.rig.disk, folder_of(self.rig, self.session))
+        reel = Reel(stored)
+        for sequence in (*range(5), 6):
+            self.append(sequence)
+        before = reel.film(self.session, None, (), ALL)
+        held = reel.memory_bytes
         # It falls before what was read, so that everything is read again.
-        self.append(30, late=True)
-        many.film(self.session, None, (), None)
+        self.append(5, late=True)
+        after = reel.film(self.session, None, (), ALL)
+        self.assertNotEqual(after.etag, before.etag)
         fresh = Reel(stored)
-        fresh.film(self.session, None, (), None)
-        self.assertEqual(many.memory_bytes, fresh.memory_bytes)
+        fresh.film(self.session, None, (), ALL)
+        self.assertEqual(reel.memory_bytes, fresh.memory_bytes + held)
+        kept = reel.kept(before.etag)
+        assert kept is not None
+        for mine, its in zip(kept.sections, before.sections, strict=True):
+            self.assertEqual(mine.read(0, mine.size_bytes), its.read(0, its.size_bytes))
+        for last in range(6):
+            reel.film(self.session, None, (), ClipQuery(last=last))
+            fresh.film(self.session, None, (), ClipQuery(last=last))
+        self.assertIsNotNone(reel.kept(before.etag))
+        for bound in range(1, 10):
+            query = ClipQuery(None, self.session.started_time_us + bound * 100_000)
+            reel.film(self.session, None, (), query)
+            fresh.film(self.session, None, (), query)
+        self.assertIsNone(reel.kept(before.etag))
+        self.assertEqual(reel.memory_bytes, fresh.memory_bytes)
 
 
 class ReopeningTests(BoundCase):

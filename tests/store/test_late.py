@@ -268,7 +268,7 @@ class FileTests(LateCase):
 
     def film(self) -> Any:
         """The film as it is now."""
-        film = self.rig.store.archive.film("desk-1", self.session.session_id, None)
+        film = self.rig.store.archive.film("desk-1", self.session.session_id)
         return self.successResultOf(film)[0]
 
     def test_many_at_once(self) -> None:

@@ -100,12 +100,13 @@ async def _go_on(history: History, part: PartFile) -> None:
 
 
 async def verify(history: History, part: PartFile) -> Downloaded:
-    """Check what has come against its own index, and against what the server lists.
+    """Check what has come against its own head, and against what the server lists.
 
     :raises Damaged: if it is not what it should be; the text says how.
     """
+    init = await history.init(part.wanted.sentinel_id, part.wanted.session_id)
     try:
-        contents = read_recording(part.part_path)
+        contents = read_recording(part.part_path, init)
     except NotMedia as error:
         raise Damaged(f"what came is no whole recording: {error}") from None
     if not contents.sequences:

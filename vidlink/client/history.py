@@ -180,8 +180,8 @@ class History:
     ) -> Film:
         """Give a session, or a clip of it, to `sink` as one MP4 file; returns when all is there.
 
-        A clip with a start or an end begins at the keyframe at or before the start, with media
-        time 0. One with `last` stays what it is while its session is live.
+        A clip begins with the picture that was to be seen at its start. One with `last` stays
+        what it is while its session is live.
 
         :param offset: how many bytes of it are there already, of the version `etag`; if the
             server has another one by now, it begins anew.
@@ -192,7 +192,9 @@ class History:
         if offset and etag is not None:
             headers = {"Range": f"bytes={offset}-", "If-Range": etag}
         path = _path(sentinel_id, session_id) + "/recording.mp4"
-        response = await self._requests.ask(path, _clip_params(clip), headers=headers)
+        response = await self._requests.ask(
+            path, _clip_params(clip), headers=headers, can_move=True
+        )
         film = _film(response, offset)
         sink.begin(film)
         await self._requests.deliver(response, sink.write)
@@ -203,7 +205,7 @@ class History:
     ) -> int:
         """The size in bytes of what :meth:`recording` would give now."""
         path = _path(sentinel_id, session_id) + "/recording.mp4"
-        response = await self._requests.ask(path, _clip_params(clip), method="HEAD")
+        response = await self._requests.ask(path, _clip_params(clip), method="HEAD", can_move=True)
         size = (response.headers.getRawHeaders("Content-Length") or [""])[0]
         if _SIZE.fullmatch(size) is None:
             raise BadAnswer("the recording has no length, so it could not be checked")

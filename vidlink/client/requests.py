@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urljoin
 
 from hyperlink import EncodedURL
 from twisted.internet.defer import CancelledError, Deferred
@@ -27,6 +28,8 @@ ANSWER_SECONDS = 30.0
 STALL_SECONDS = 60.0
 MAX_JSON_BYTES = 64 * 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
+#: The status that says so: 307, Temporary Redirect.
+_ELSEWHERE = 307
 
 #: Takes what has arrived; what it returns, if it is a Deferred, is waited for before more is read.
 Write = Callable[[bytes], "Deferred[Any] | None"]
@@ -82,8 +85,12 @@ class Requests:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         data: bytes | None = None,
+        can_move: bool = False,
     ) -> Any:
-        """The response to a request, its body not read yet; an answered error is raised."""
+        """The response to a request, its body not read yet; an answered error is raised.
+
+        `can_move`: what is asked for may be said to be beside it, and is asked for there, once.
+        """
         given = {name: str(one) for name, one in (params or {}).items() if one is not None}
         asked: Deferred[Any] = self._treq.request(
             method,
@@ -99,6 +106,11 @@ class Requests:
         if response.code < 300:
             return response
         body = await self.collect(response, _MAX_ERROR_BYTES)
+        if can_move and response.code == _ELSEWHERE:
+            where = urljoin(path, (response.headers.getRawHeaders("Location") or [""])[0])
+            if where.partition("?")[0] != path:
+                raise BadAnswer(f"{self.base_url} sends to another place for {path}")
+            return await self.ask(where, method=method, headers=headers)
         raise answered(self.base_url, response.code, body)
 
     async def collect(self, response: Any, max_bytes: int) -> bytes:

@@ -12,37 +12,35 @@ from vidlink.fmp4.avc import (
     split_avc,
     unit_type,
 )
-from vidlink.fmp4.boxes import Box, iter_boxes, moof_offset
+from vidlink.fmp4.boxes import Box, find_moof, iter_boxes
 from vidlink.fmp4.init import MediaInfo, read_init, sample_description
+from vidlink.fmp4.movie import Caption, Label, SampleTable, write_movie
 from vidlink.fmp4.producer import shift_producer_time
 from vidlink.fmp4.read import read_fragment
 from vidlink.fmp4.rebase import rebase_fragment
-from vidlink.fmp4.sidx import (
-    MAX_REFERENCE_BYTES,
-    MAX_REFERENCE_DURATION,
-    SegmentIndex,
-    build_sidx,
-    read_sidx,
-)
+from vidlink.fmp4.samples import Samples, read_samples
+from vidlink.fmp4.tables import Movie, read_movie
 from vidlink.fmp4.walk import FragmentInfo
 from vidlink.fmp4.write import write_fragment
 
 __all__ = [
     "IDR",
-    "MAX_REFERENCE_BYTES",
-    "MAX_REFERENCE_DURATION",
     "PARAMETER_SETS",
     "Box",
+    "Caption",
     "FragmentInfo",
+    "Label",
     "MediaInfo",
-    "SegmentIndex",
-    "build_sidx",
+    "Movie",
+    "SampleTable",
+    "Samples",
+    "find_moof",
     "iter_boxes",
     "join_avc",
-    "moof_offset",
     "read_fragment",
     "read_init",
-    "read_sidx",
+    "read_movie",
+    "read_samples",
     "rebase_fragment",
     "sample_description",
     "shift_producer_time",
@@ -50,4 +48,5 @@ __all__ = [
     "split_avc",
     "unit_type",
     "write_fragment",
+    "write_movie",
 ]

@@ -16,8 +16,12 @@ from vidlink.model import Octets
 #: So many boxes one container may hold; honest ones hold a dozen.
 MAX_BOXES = 1024
 
-#: The length of what our own Sentinel puts before `moof`.
-_HEAD_BYTES = 32
+#: So much of a segment is read at a time to find its `moof`: all of most of them.
+_HEAD_BYTES = 256
+#: So many boxes are looked at for it.
+_MOST_BEFORE_MOOF = 32
+#: Honest ones of as many frames as a segment may hold are smaller.
+_MOST_MOOF_BYTES = 1024 * 1024
 
 _SHORT = Struct(">I4s").unpack_from
 _LONG = Struct(">Q").unpack_from
@@ -85,24 +89,38 @@ def iter_boxes(data: Octets, start: int = 0, end: int | None = None) -> Iterator
         raise NotMedia(f"more than {MAX_BOXES} boxes side by side")
 
 
-def moof_offset(read: Callable[[int, int], Octets], size: int) -> int:
-    """The number of bytes before the `moof` in a segment of `size` bytes; 0 if there is none.
+def find_moof(read: Callable[[int, int], Octets], size: int) -> tuple[int, Octets]:
+    """The place of the `moof` in a segment of `size` bytes, and the whole box.
 
-    `read(place, count)` gives `count` bytes of it from `place`, fewer only at its end.
+    `read(place, count)` gives `count` bytes of the segment from `place`, fewer only at its end;
+    it is mostly asked once, and for heads of boxes alone.
+
+    :raises NotMedia: if there is none near the beginning, or it is larger than any honest one.
     """
     start, head_start = 0, 0
-    head = read(0, 2 * _HEAD_BYTES)
-    for _ in range(MAX_BOXES):
+    head = read(0, _HEAD_BYTES)
+    for _ in range(_MOST_BEFORE_MOOF):
         if start + 16 > head_start + len(head):
-            head_start, head = start, read(start, 2 * _HEAD_BYTES)
+            head_start, head = start, read(start, _HEAD_BYTES)
         place = start - head_start
-        if place + 16 > len(head) or start >= size:
+        if place + 16 > len(head):
             break
         length, kind = _SHORT(head, place)
+        if length == 1:
+            (length,) = _LONG(head, place + 8)
+        if length < 8 or start + length > size:
+            break
         if kind == b"moof":
-            return start
-        start += _LONG(head, place + 8)[0] if length == 1 else max(8, length)
-    return 0
+            if length > _MOST_MOOF_BYTES:
+                break
+            box = head[place : place + length]
+            if len(box) < length:
+                box = read(start, length)
+            if len(box) < length:
+                break
+            return start, box
+        start += length
+    raise NotMedia("no moof is at the head of a segment")
 
 
 def only_child(data: Octets, parent: Box, kind: bytes, skip: int = 0) -> Box:

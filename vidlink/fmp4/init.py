@@ -51,17 +51,12 @@ def read_init(data: Octets) -> MediaInfo:
 
     :raises NotMedia: if it is anything else; the text says what is wrong.
     """
-    moov = _moov(data)
-    trak = only_child(data, moov, b"trak")
-    mdia = only_child(data, trak, b"mdia")
-    timescale = _timescale(data, only_child(data, mdia, b"mdhd"))
-    if field(data, only_child(data, mdia, b"hdlr"), _U32, 8)[0] != int.from_bytes(b"vide", "big"):
-        raise NotMedia("its track is not a video track")
+    moov = find_moov(data)
+    mdia, track_id, timescale = read_track(data, only_child(data, moov, b"trak"))
     entry = _sample_entry(data, mdia)
     width, height = field(data, entry, _SIZE, 24)
     if not width or not height:
         raise NotMedia("its picture has no size")
-    track_id = _track_id(data, only_child(data, trak, b"tkhd"))
     duration, size, flags = _defaults(data, moov, track_id)
     codec = _codec(data, entry)
     return MediaInfo(codec, width, height, timescale, track_id, duration, flags, size)
@@ -73,13 +68,23 @@ def sample_description(data: Octets) -> bytes:
     :raises NotMedia: if it is none that `read_init` takes.
     """
     read_init(data)
-    mdia = only_child(data, only_child(data, _moov(data), b"trak"), b"mdia")
+    mdia = only_child(data, only_child(data, find_moov(data), b"trak"), b"mdia")
     stbl = only_child(data, only_child(data, mdia, b"minf"), b"stbl")
     stsd = only_child(data, stbl, b"stsd")
     return bytes(data[stsd.start : stsd.end])
 
 
-def _moov(data: Octets) -> Box:
+def read_track(data: Octets, trak: Box) -> tuple[Box, int, int]:
+    """The `mdia` of a video track, its number, and its ticks a second."""
+    mdia = only_child(data, trak, b"mdia")
+    timescale = _timescale(data, only_child(data, mdia, b"mdhd"))
+    if field(data, only_child(data, mdia, b"hdlr"), _U32, 8)[0] != int.from_bytes(b"vide", "big"):
+        raise NotMedia("its track is not a video track")
+    return mdia, _track_id(data, only_child(data, trak, b"tkhd")), timescale
+
+
+def find_moov(data: Octets) -> Box:
+    """The `moov` of an initialization segment."""
     boxes = list(iter_boxes(data))
     if not boxes or boxes[0].kind != b"ftyp":
         raise NotMedia("an initialization segment begins with ftyp")

@@ -66,4 +66,5 @@ def _read_own(data: Octets, media: MediaInfo) -> FragmentInfo | None:
         not sample_flags & NON_SYNC_BIT,
         layout.PRFT.size,
         us_from_ntp(seconds, fraction),
+        layout.WHOLE.size if size == mdat_size - layout.MDAT_HEADER_BYTES else 0,
     )

@@ -19,6 +19,8 @@ from vidlink.model import Octets
 MAX_SAMPLES = 10_000
 #: The page counts in doubles, which are exact up to here: 285 years of microseconds.
 MAX_MEDIA_TIME = 2**53 - 1
+#: The index of a recording has 16 bits for where a frame begins.
+MAX_SAMPLE_OFFSET = 2**16 - 1
 #: So many boxes may stand before `moof`.
 MAX_BEFORE_MOOF = 16
 
@@ -28,8 +30,8 @@ NON_SYNC_BIT = 0x0001_0000
 
 _TFHD_BASE_OFFSET, _TFHD_DESCRIPTION = 0x01, 0x02
 _TFHD_DURATION, _TFHD_SIZE, _TFHD_FLAGS, _TFHD_OPTIONAL = 0x08, 0x10, 0x20, 0x3B
-_TRUN_OFFSET, _TRUN_FIRST_FLAGS = 0x001, 0x004
-_TRUN_DURATION, _TRUN_SIZE, _TRUN_FLAGS = 0x100, 0x200, 0x400
+TRUN_OFFSET, TRUN_FIRST_FLAGS = 0x001, 0x004
+TRUN_DURATION, TRUN_SIZE, TRUN_FLAGS, TRUN_COMPOSITION = 0x100, 0x200, 0x400, 0x800
 _COLUMNS = tuple(bits.bit_count() for bits in range(16))
 
 _U32 = Struct(">I").unpack_from
@@ -46,7 +48,9 @@ class FragmentInfo:
     `sequence` is that of `mfhd`; `decode_time` (of `tfdt`), `duration` (of all frames
     together) and `last_sample_duration` count in the timescale of the initialization segment;
     `is_keyframe` says that the first frame is a sync sample; `moof_start` is a place in the bytes;
-    `producer_time_us` is the wall clock of `prft`, if there is one.
+    `producer_time_us` is the wall clock of `prft`, if there is one. `sample_offset` is where the
+    one frame begins that the segment ends with, shown when it is decoded; 0: its frames are more,
+    or lie otherwise, or begin beyond 16 bits.
     """
 
     sequence: int
@@ -57,6 +61,7 @@ class FragmentInfo:
     is_keyframe: bool
     moof_start: int
     producer_time_us: int | None
+    sample_offset: int = 0
 
 
 def read_any_fragment(data: Octets, media: MediaInfo) -> FragmentInfo:
@@ -68,25 +73,36 @@ def read_any_fragment(data: Octets, media: MediaInfo) -> FragmentInfo:
     kind, payload, end = _closed_header(data, stop, len(data))
     if kind != b"mdat" or end != len(data):
         raise NotMedia("a segment is one moof and one mdat, with nothing after them")
-    sequence, traf, traf_end = _movie_fragment(data, body, stop)
-    decode_time, tfhd, truns = _track_fragment(data, traf, traf_end)
-    defaults = _fragment_defaults(data, tfhd[0], tfhd[1], media)
-    duration = last = samples = 0
+    sequence, traf, traf_end = movie_fragment(data, body, stop)
+    decode_time, tfhd, truns = track_fragment(data, traf, traf_end)
+    defaults = fragment_defaults(data, tfhd[0], tfhd[1], media)
+    duration = last = samples = shift = 0
     keyframe = False
-    place = start
+    first = place = start
     for number, (run, run_end) in enumerate(truns):
-        count, length, last, sync, place, size = _run(data, run, run_end, defaults, start, place)
+        count, length, last, sync, place, size, shift = _run(
+            data, run, run_end, defaults, start, place
+        )
         if place < payload or place + size > end:
             raise NotMedia("its frames do not lie in its mdat")
+        if not number:
+            first, keyframe = place, sync
         place += size
         duration += length
         samples += count
-        if not number:
-            keyframe = sync
     if samples > MAX_SAMPLES:
         raise NotMedia(f"more than {MAX_SAMPLES} frames in one segment")
+    is_plain = samples == 1 and not shift and place == end and first <= MAX_SAMPLE_OFFSET
     return FragmentInfo(
-        sequence, decode_time, duration, last, samples, keyframe, start, producer_time_us
+        sequence,
+        decode_time,
+        duration,
+        last,
+        samples,
+        keyframe,
+        start,
+        producer_time_us,
+        first if is_plain else 0,
     )
 
 
@@ -123,7 +139,7 @@ def _producer_time_us(data: Octets, body: int, end: int) -> int:
     return us_from_ntp(seconds, fraction)
 
 
-def _movie_fragment(data: Octets, start: int, end: int) -> tuple[int, int, int]:
+def movie_fragment(data: Octets, start: int, end: int) -> tuple[int, int, int]:
     """Read the children of `moof`: the sequence of its `mfhd`, and where its one `traf` lies."""
     sequence = traf = traf_end = -1
     for _ in range(MAX_BOXES):
@@ -142,7 +158,7 @@ def _movie_fragment(data: Octets, start: int, end: int) -> tuple[int, int, int]:
     return sequence, traf, traf_end
 
 
-def _track_fragment(
+def track_fragment(
     data: Octets, start: int, end: int
 ) -> tuple[int, tuple[int, int], list[tuple[int, int]]]:
     """Read the children of `traf`: the time of its `tfdt`, and where `tfhd` and `trun`s lie."""
@@ -179,7 +195,7 @@ def _decode_time(data: Octets, body: int, end: int) -> int:
     return int(time)
 
 
-def _fragment_defaults(data: Octets, body: int, end: int, media: MediaInfo) -> tuple[int, int, int]:
+def fragment_defaults(data: Octets, body: int, end: int, media: MediaInfo) -> tuple[int, int, int]:
     """Read duration, size and flags of a frame that does not say for itself (8.8.7)."""
     if body + 8 > end:
         raise NotMedia("tfhd is too short")
@@ -210,11 +226,12 @@ def _fragment_defaults(data: Octets, body: int, end: int, media: MediaInfo) -> t
 
 def _run(
     data: Octets, body: int, end: int, defaults: tuple[int, int, int], start: int, place: int
-) -> tuple[int, int, int, bool, int, int]:
+) -> tuple[int, int, int, bool, int, int, int]:
     """Read one `trun` (8.8.8) of the `moof` at `start`; the run before ended at `place`.
 
     Returns how many frames it has, how long they last, how long the last one lasts, whether
-    the first is a sync sample, where the run's bytes begin and how many they are.
+    the first is a sync sample, where the run's bytes begin and how many they are, and the
+    composition offset of the first.
     """
     if body + 8 > end:
         raise NotMedia("trun is too short")
@@ -222,23 +239,24 @@ def _run(
     columns = _COLUMNS[flags >> 8 & 15]
     cells = columns * count
     body += 8
-    table = body + 4 * ((flags & _TRUN_OFFSET) + (flags >> 2 & 1))
+    table = body + 4 * ((flags & TRUN_OFFSET) + (flags >> 2 & 1))
     if not 0 < count <= MAX_SAMPLES or table + 4 * cells > end:
         raise NotMedia("trun is too short for its frames, or has none")
-    if flags & _TRUN_OFFSET:
+    if flags & TRUN_OFFSET:
         place = start + _I32(data, body)[0]
     duration, size, sample_flags = defaults
     length, total = duration * count, size * count
     values = unpack_from(f">{cells}I", data, table)
     column = 0
-    if flags & _TRUN_DURATION:
+    if flags & TRUN_DURATION:
         length, duration = sum(values[::columns]), values[-columns]
         column = 1
-    if flags & _TRUN_SIZE:
+    if flags & TRUN_SIZE:
         total = sum(values[column::columns])
         column += 1
-    if flags & _TRUN_FIRST_FLAGS:
+    if flags & TRUN_FIRST_FLAGS:
         (sample_flags,) = _U32(data, table - 4)
-    elif flags & _TRUN_FLAGS:
+    elif flags & TRUN_FLAGS:
         sample_flags = values[column]
-    return count, length, duration, not sample_flags & NON_SYNC_BIT, place, total
+    shift = values[columns - 1] if flags & TRUN_COMPOSITION else 0
+    return count, length, duration, not sample_flags & NON_SYNC_BIT, place, total, shift

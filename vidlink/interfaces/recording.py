@@ -150,12 +150,18 @@ class IArchive(Interface):
         """The bytes of segments `first` to `last` as received, in order, and the ranges of
         sequences that are missing; :exc:`~vidlink.errors.NotFound` if all are."""
 
-    def film(sentinel_id: str, session_id: str, last: int | None) -> Deferred[tuple[IBody, int]]:
-        """``recording.mp4``: initialization segment, `sidx`, every decodable segment up to
-        sequence `last` (None: all there is now); and when the recording begins, in microseconds."""
+    def film(
+        sentinel_id: str,
+        session_id: str,
+        query: ClipQuery = ...,
+        version: str | None = None,
+    ) -> Deferred[tuple[IBody, Clip]]:
+        """``recording.mp4``: a plain MP4 of every decodable segment, or of what `query` asks for
+        of them. :exc:`~vidlink.errors.NotFound` if there is nothing in a time range.
 
-    def clip(sentinel_id: str, session_id: str, query: ClipQuery) -> Deferred[tuple[IBody, Clip]]:
-        """A time range of it; :exc:`~vidlink.errors.NotFound` if nothing in it can be shown."""
+        `version` is the etag that the body is wanted with. As long as the film of that etag is
+        remembered, it is that one; the caller has to look.
+        """
 
     def playlist(sentinel_id: str, session_id: str) -> Deferred[IBody]:
         """``index.m3u8``, of what is durable. Until the session is sealed it only grows, and

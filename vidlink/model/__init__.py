@@ -10,7 +10,7 @@ timescale of the session's initialization segment.
 
 from __future__ import annotations
 
-from vidlink.model.clips import Clip, ClipQuery
+from vidlink.model.clips import ALL, Clip, ClipQuery
 from vidlink.model.health import (
     DiskSpace,
     RecordingCounts,
@@ -74,6 +74,7 @@ from vidlink.model.retained import (
 from vidlink.model.spooled import DroppedRange, SpooledSession
 
 __all__ = [
+    "ALL",
     "EXACT_LIMIT",
     "KEEP_ALL",
     "MAX_FRAMERATE_MHZ",

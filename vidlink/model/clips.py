@@ -13,8 +13,8 @@ class ClipQuery:
     """The time range of a recording that is asked for; None means no bound.
 
     Times are of capture: from `start_time_us` on, and before `end_time_us`; nothing after
-    sequence `last`. The clip begins at the keyframe segment at or before the start or,
-    where that falls into a gap, at the first segment after it.
+    sequence `last`. The first picture is the one that is to be seen at the start or, where that
+    falls into a gap, the first after it.
     """
 
     start_time_us: int | None = None
@@ -22,17 +22,22 @@ class ClipQuery:
     last: int | None = None
 
 
+#: All of a recording.
+ALL = ClipQuery()
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """The part of a recording that was found for a :class:`ClipQuery`.
 
-    Its first frame was captured at `start_time_us`, its last is over at `end_time_us`;
-    `rebased_ticks` were taken from every media time, so that it begins at 0.
+    The first picture shown was captured at `start_time_us`, the last is over at `end_time_us`.
+    `last` is the sequence that was asked for or, unasked, the newest that is known: asked for up
+    to it, more that comes changes nothing.
     """
 
     start_time_us: int
     end_time_us: int
-    rebased_ticks: int
+    last: int
 
 
 def stamp(time_us: int) -> str:

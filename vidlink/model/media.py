@@ -104,7 +104,8 @@ class Arrival:
     `media_time` (``tfdt``) and `media_duration` count in the session's timescale;
     `arrived_seconds` is the server's monotonic clock, `received_time_us` its wall clock.
     `is_undecodable` says that a sequence jump lies between this segment and the keyframe it
-    builds on. `frames` keeps what was encoded of it, by subprotocol.
+    builds on. `frames` keeps what was encoded of it, by subprotocol. `sample_offset` is where its
+    one frame begins that lies up to its end and is shown when it is decoded; 0: that is not known.
     """
 
     segment: Segment
@@ -114,3 +115,4 @@ class Arrival:
     received_time_us: int
     is_undecodable: bool = False
     frames: dict[str, Frame] = field(default_factory=dict)
+    sample_offset: int = 0

@@ -22,12 +22,11 @@ export function session(sentinelId, sessionId, signal) {
 }
 
 /**
- * Where the recording of a session is: all of it, or what a live session has up to now, so that
- * the file does not grow while it is being played.
+ * Where the recording of a session is. Of one that goes on the server gives what there is at this
+ * moment, under an address of its own, so that it does not grow while it is being played.
  */
-export function recordingUrl({ sentinelId, sessionId, state, lastSequence }) {
-  const path = `${sessionPath(sentinelId, sessionId)}/recording.mp4`;
-  return state === "live" && lastSequence !== null ? `${path}?last=${lastSequence}` : path;
+export function recordingUrl({ sentinelId, sessionId }) {
+  return `${sessionPath(sentinelId, sessionId)}/recording.mp4`;
 }
 
 async function get(path, signal) {

@@ -10,7 +10,9 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from tests.fakes.store import MemoryStore
+from tests.fmp4.movies import media_of
 from tests.server.api.histories import (
+    BASE,
     DESK,
     DESK_PATH,
     GATE,
@@ -18,10 +20,11 @@ from tests.server.api.histories import (
     NOW_US,
     HistoryCase,
     Seen,
+    arrival_of,
     data_of,
 )
 from tests.server.sockets.opened import Connection
-from tests.store.samples import INIT, a_session
+from tests.store.samples import EPOCH_US, INIT, a_session
 from vidlink.errors import Damaged
 from vidlink.interfaces import IBody
 from vidlink.model import Cause, Gap
@@ -29,6 +32,7 @@ from vidlink.server.api.bodies import PIECE_BYTES
 from vidlink.server.api.history import Api
 
 FILM = DESK_PATH + "/recording.mp4"
+GATE_IDS = GATE.sentinel_id, GATE.session_id
 DAY_US = 86_400_000_000
 
 
@@ -69,16 +73,52 @@ class MediaTests(HistoryCase):
             self.assert_error(seen, 404, "not-found", numbers.split("-")[0])
 
     def test_recording(self) -> None:
-        """The recording is one file: init, index, every segment that can be decoded."""
+        """The recording is one file: a head, and every segment that can be decoded."""
         seen = self.ask(FILM)
         self.assertEqual(seen.status, 200)
-        self.assertTrue(seen.body.startswith(INIT))
-        self.assertTrue(seen.body.endswith(data_of(DESK, *range(20))))
-        self.assert_media(seen, immutable=False)
+        self.assertEqual(media_of(seen.body), data_of(DESK, *range(20)))
+        self.assert_media(seen, immutable=True)
+        self.assertEqual(seen.header("VidLink-Start"), str(EPOCH_US))
         self.assertEqual(
             seen.header("Content-Disposition"),
             'attachment; filename="desk-1-20240101T000000Z.mp4"',
         )
+
+    def test_recording_that_may_grow(self) -> None:
+        """The recording of a session that is not sealed is elsewhere: under an address at which
+        there is nothing else, ever."""
+        asked = self.client.get(BASE + FILM, allow_redirects=False)
+        self.client.flush()
+        seen = self.successResultOf(asked)
+        self.assertEqual((seen.code, seen.length), (307, 0))
+        (where,) = seen.headers.getRawHeaders("Location")
+        self.assertRegex(where, r"^recording\.mp4\?last=19&version=[0-9a-f]{32}$")
+        self.assertEqual(seen.headers.getRawHeaders("Cache-Control"), ["no-store"])
+        pinned = f"{DESK_PATH}/{where}"
+        film = self.ask(pinned)
+        self.assertEqual(film.body, self.ask(FILM).body)
+        self.assertEqual(film.header("ETag"), f'"{where[-32:]}"')
+        # What comes late changes it.
+        self.assertEqual(self.ask(f"{FILM}?last=12&version={where[-32:]}").status, 412)
+        seen = self.ask(pinned.replace("last=19", "last=18"), {"Range": "bytes=0-1"})
+        self.assert_error(seen, 412, "precondition-failed", "version", "recording.mp4")
+        self.assert_error(self.ask(FILM + "?version=ABC"), 400, "bad-parameter", "version")
+
+    def test_recording_that_has_grown(self) -> None:
+        """What was opened stays what it was, while the session goes on; a range too."""
+        path = GATE_PATH + "/recording.mp4"
+        for bounds in ("", f"?start={GATE.started_time_us + 2_100_000}"):
+            asked = self.client.get(BASE + path + bounds, allow_redirects=False)
+            self.client.flush()
+            (where,) = self.successResultOf(asked).headers.getRawHeaders("Location")
+            before = self.ask(f"{GATE_PATH}/{where}")
+            sequence = self.store.film(*GATE_IDS)
+            newest = self.successResultOf(sequence)[1].last
+            self.store.append(GATE.session_id, arrival_of(GATE, newest + 1))
+            after = self.ask(f"{GATE_PATH}/{where}", {"Range": "bytes=900-1500"})
+            self.assertEqual((after.status, after.body), (206, before.body[900:1501]))
+            self.assertEqual(after.header("VidLink-Start"), before.header("VidLink-Start"))
+            self.assertNotEqual(self.ask(path + bounds).header("ETag"), before.header("ETag"))
 
     def test_recording_up_to(self) -> None:
         """``last`` pins the end, and with it the validator, while the session goes on."""
@@ -133,7 +173,7 @@ class MediaTests(HistoryCase):
             self.assertEqual(
                 seen.header("Content-Disposition"), whole.header("Content-Disposition")
             )
-            self.assert_media(seen, immutable=False)
+            self.assert_media(seen, immutable=True)
         for path in (DESK_PATH + "/init.mp4", DESK_PATH + "/segments/0-19"):
             self.assertEqual(self.ask(path, {"Range": "bytes=0-0"}).status, 206)
 

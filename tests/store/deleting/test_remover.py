@@ -161,7 +161,7 @@ class DeletedTests(RemoverCase):
     def test_while_it_is_read(self) -> None:
         """A download that is under way ends with an error, and gives nothing that is wrong."""
         session = self.sessions[0]
-        film = self.rig.store.archive.film("desk-1", session.session_id, None)
+        film = self.rig.store.archive.film("desk-1", session.session_id)
         body, _ = self.successResultOf(film)
         self.successResultOf(body.read(0, 150))
         self.delete(session)

@@ -81,7 +81,7 @@ class ManyPartsTests(SynchronousTestCase):
         self.assertEqual(missing, ())
         data = self.successResultOf(body.read(0, body.size_bytes))
         self.assertEqual(data, bytes(an_arrival(self.session, 7, late=True).segment.data))
-        film, _ = self.got("film", None)
+        film, _ = self.got("film")
         size = sum(
             len(an_arrival(self.session, n, late=n % 2 == 1).segment.data) for n in range(2 * PARTS)
         )

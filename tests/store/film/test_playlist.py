@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.store.samples import EPOCH_US
 from vidlink.server.api.parameters import MAX_RANGE
 from vidlink.store.film.chapters import MAX_SEGMENTS, TARGET_SECONDS
-from vidlink.store.film.footage import Decoding
 from vidlink.store.film.playlist import Playlist
+from vidlink.store.film.scene import Decoding
 
 TIMESCALE = 1_000
 TARGET = TARGET_SECONDS * TIMESCALE

@@ -69,7 +69,7 @@ class RepairTests(CheckedCase):
         )
         self.assertEqual(missing, ((5, 5),))
         self.assertEqual(self.successResultOf(body.read(0, body.size_bytes)), self.bytes_of(4, 6))
-        film_asked = rig.store.archive.film("desk-1", self.session.session_id, None)
+        film_asked = rig.store.archive.film("desk-1", self.session.session_id)
         film, _ = self.successResultOf(film_asked)
         self.assertIn(self.bytes_of(10, 11), self.successResultOf(film.read(0, film.size_bytes)))
 

@@ -10,7 +10,7 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.rig import Rig
-from tests.store.samples import EPOCH_US, a_session, an_arrival
+from tests.store.samples import EPOCH_US, INIT, a_session, an_arrival
 from vidlink.errors import NotFound
 from vidlink.model import Cause, RecordingState, Session, SessionRecord, SessionState
 from vidlink.store.queue.vitals import STUCK_SECONDS
@@ -39,7 +39,7 @@ class LedgerCase(SynchronousTestCase):
     def fill(self) -> None:
         """Leave no room."""
         self.store.ledger.append(
-            self.session.session_id, an_arrival(self.session, 0, frame=bytes(2_800))
+            self.session.session_id, an_arrival(self.session, 0, frame=bytes(2_800 - len(INIT)))
         )
 
     def shown(self, session: Session) -> SessionRecord:

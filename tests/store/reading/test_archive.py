@@ -86,11 +86,11 @@ class DamageTests(ReadingCase):
 
     def test_damage_inside_a_film(self) -> None:
         """A film is served up to the damage and behind it, and the damage never is."""
-        whole, _ = self.got("film", None)
+        whole, _ = self.got("film")
         good = self.successResultOf(whole.read(0, whole.size_bytes))
         _, rows = read_part(self.rig, self.session, 0)
         self.flip("part-0000.mp4", rows[5][1] + 3)
-        film, _ = self.got("film", None)
+        film, _ = self.got("film")
         self.assertEqual(film.etag, whole.etag)
         shift = whole.size_bytes - os.path.getsize(self.path("part-0000.mp4"))
         start, stop = rows[5][1] + shift, rows[6][1] + shift
@@ -132,7 +132,7 @@ class DamageTests(ReadingCase):
     def test_damaged_init(self) -> None:
         """A wrong byte in the init is told where the init is needed, and nowhere else."""
         self.flip("part-0000.mp4", 3)
-        self.failureResultOf(self.asked("film", None), Damaged)
+        self.failureResultOf(self.asked("film"), Damaged)
         self.failureResultOf(self.asked("session"), Damaged)
         self.assertEqual(len(self.got("segments", SegmentQuery()).segments), 12)
         body, _ = self.got("media", 0, 11)
@@ -161,7 +161,7 @@ class DamageTests(ReadingCase):
             self.asked("session"),
             self.asked("segments", SegmentQuery()),
             self.asked("media", 0, 1),
-            self.asked("film", None),
+            self.asked("film"),
         ):
             self.failureResultOf(asked, StoreError)
 
@@ -342,7 +342,7 @@ class BetweenTests(SynchronousTestCase):
         asked: list[Deferred[Any]] = [
             self.store.archive.segments(*ids, SegmentQuery()),
             self.store.archive.media(*ids, 0, 1),
-            self.store.archive.film(*ids, None),
+            self.store.archive.film(*ids),
             self.store.archive.sessions(SessionQuery()),
             self.store.archive.sentinels(),
         ]
@@ -365,7 +365,7 @@ class BetweenTests(SynchronousTestCase):
         ids = self.session.sentinel_id, self.session.session_id
         listed = self.store.archive.segments(*ids, SegmentQuery())
         media = self.store.archive.media(*ids, 0, 9)
-        film = self.store.archive.film(*ids, None)
+        film = self.store.archive.film(*ids)
         self.append(4)
         self.rig.settle()
         self.pool.go()

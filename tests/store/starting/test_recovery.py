@@ -187,7 +187,7 @@ class KilledTests(RecoveryCase):
         shown = self.shown(rig)
         self.assertEqual((shown.segment_count, shown.session.init), (0, b""))
         self.assertEqual([gap.cause for gap in shown.gaps], [Cause.SERVER_STOPPED])
-        film = rig.store.archive.film("desk-1", self.session.session_id, None)
+        film = rig.store.archive.film("desk-1", self.session.session_id)
         self.failureResultOf(film, NotFound)
         opened = rig.store.ledger.reopen(self.session, self.durable.append)
         rig.settle()

@@ -119,6 +119,7 @@ class Intake:
             received_time_us=received_time_us,
             is_undecodable=self._is_broken and not segment.is_late,
             frames=frames,
+            sample_offset=info.sample_offset,
         )
 
     def declared(self, message: DeclareGap) -> Gap:

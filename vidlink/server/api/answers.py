@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import NOT_MODIFIED
+from twisted.web.http import NOT_MODIFIED, TEMPORARY_REDIRECT
 from twisted.web.server import Request
 from werkzeug import exceptions
 
@@ -109,6 +109,13 @@ def answer_text(request: Request, data: bytes, content_type: str) -> bytes:
     }
     set_headers(request, headers)
     return data
+
+
+def answer_elsewhere(request: Request, where: str) -> bytes:
+    """Send the client to `where`, from what was asked for: there it is, as of this moment."""
+    request.setResponseCode(TEMPORARY_REDIRECT)
+    set_headers(request, {"Location": where})
+    return answer_text(request, b"", "text/plain")
 
 
 def answer_error(request: Request, error: BaseException) -> bytes:

@@ -38,6 +38,7 @@ from vidlink.server.api.answers import (
     CHECK_FIRST,
     JSON,
     answer_bytes,
+    answer_elsewhere,
     answer_failure,
     answer_json,
     answer_now,
@@ -45,9 +46,9 @@ from vidlink.server.api.answers import (
     to_json,
 )
 from vidlink.server.api.bodies import SmallBody, send_body
-from vidlink.server.api.media import PLAYLIST, VIDEO, clip_headers, film_headers
+from vidlink.server.api.media import PLAYLIST, VIDEO, film_headers, pinned
 from vidlink.server.api.parameters import Query
-from vidlink.server.api.refusals import BadParameter, DeletionOff
+from vidlink.server.api.refusals import BadParameter, DeletionOff, PreconditionFailed
 
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
@@ -173,14 +174,17 @@ class Api:
     @app.route(_SESSION + "/recording.mp4", methods=["GET"])
     async def recording(self, request: Request, sentinel: str, session: str) -> bytes:
         """The whole session as one file that any player plays, or a time range of it."""
-        query = Query(request.uri, ("last", "start", "end"))
+        query = Query(request.uri, ("last", "start", "end", "version"))
         wanted = ClipQuery(*query.time_range_us("start", "end"), query.sequence("last"))
-        ids = _ids(sentinel, session)
-        if wanted.start_time_us is not None or wanted.end_time_us is not None:
-            body, clip = await self._archive.clip(*ids, wanted)
-            return await send_body(request, body, clip_headers(sentinel, clip))
-        body, start_us = await self._archive.film(*ids, wanted.last)
-        return await send_body(request, body, film_headers(sentinel, start_us))
+        version = query.version("version")
+        body, clip = await self._archive.film(*_ids(sentinel, session), wanted, version)
+        if version is not None and body.etag != version:
+            raise PreconditionFailed(
+                "version: what is recorded has changed since; ask for recording.mp4 without it"
+            )
+        if not body.is_final and version is None and wanted.last is None:
+            return answer_elsewhere(request, pinned(wanted, clip, body.etag))
+        return await send_body(request, body, film_headers(sentinel, clip, wanted))
 
     @app.route(_SESSION + "/index.m3u8", methods=["GET"])
     async def playlist(self, request: Request, sentinel: str, session: str) -> bytes:

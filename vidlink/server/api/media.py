@@ -5,26 +5,27 @@ The bytes are sent by :mod:`vidlink.server.api.bodies`.
 
 from __future__ import annotations
 
-from vidlink.model import Clip
+from vidlink.model import Clip, ClipQuery
 from vidlink.model.clips import stamp
 
 VIDEO = "video/mp4"
 PLAYLIST = "application/vnd.apple.mpegurl"
 
 
-def film_headers(sentinel_id: str, start_us: int) -> dict[str, str]:
-    """Of the recording of a session; its name has the time of its first frame."""
-    return _headers(f"{sentinel_id}-{stamp(start_us)}.mp4")
-
-
-def clip_headers(sentinel_id: str, clip: Clip) -> dict[str, str]:
-    """Of a time range of a recording; its name has the time of its first and its last frame."""
-    name = f"{sentinel_id}-{stamp(clip.start_time_us)}-{stamp(clip.end_time_us)}.mp4"
-    return _headers(name) | {
+def film_headers(sentinel_id: str, clip: Clip, query: ClipQuery) -> dict[str, str]:
+    """Of a film; its name has the time of its first picture and, of a range, of its end."""
+    name = f"{sentinel_id}-{stamp(clip.start_time_us)}"
+    if query.start_time_us is not None or query.end_time_us is not None:
+        name += f"-{stamp(clip.end_time_us)}"
+    return {
+        "Content-Type": VIDEO,
+        "Content-Disposition": f'attachment; filename="{name}.mp4"',
         "VidLink-Start": str(clip.start_time_us),
-        "VidLink-Rebased": str(clip.rebased_ticks),
     }
 
 
-def _headers(name: str) -> dict[str, str]:
-    return {"Content-Type": VIDEO, "Content-Disposition": f'attachment; filename="{name}"'}
+def pinned(query: ClipQuery, clip: Clip, version: str) -> str:
+    """Where a film stays that may grow, from where it was asked for."""
+    bounds = {"start": query.start_time_us, "end": query.end_time_us, "last": clip.last}
+    given = [f"{name}={value}" for name, value in bounds.items() if value is not None]
+    return "&".join((f"recording.mp4?{given[0]}", *given[1:], f"version={version}"))

@@ -31,6 +31,7 @@ FASTEST = 1_000_000
 QUERY_TIME_LIMIT_US = 2**63
 
 T = TypeVar("T")
+_VERSION = re.compile("[0-9a-f]{32}", re.ASCII)
 _INTEGER = re.compile("[0-9]{1,19}", re.ASCII)
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
@@ -92,6 +93,13 @@ class Query:
     def sequence(self, name: str) -> int | None:
         """A sequence; None if it was not given."""
         return self._read(name, sequence)
+
+    def version(self, name: str) -> str | None:
+        """The validator of a body, without quotes; None if it was not given."""
+        value = self._values.get(name)
+        if value is not None and not _VERSION.fullmatch(value):
+            raise BadParameter(name, "must be 32 hexadecimal digits, as in an ETag")
+        return value
 
     def flag(self, name: str) -> bool:
         """A parameter that is ``true`` or ``false``; False if it was not given."""

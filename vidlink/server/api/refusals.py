@@ -72,7 +72,7 @@ class RequestTimeout(HttpError):
 
 
 class PreconditionFailed(HttpError):
-    """``If-Match`` names another version than there is."""
+    """``If-Match``, or ``version`` of a film, names another version than there is."""
 
     code = "precondition-failed"
     http_status = 412

@@ -22,23 +22,25 @@ U32, I63 = 2**32, 2**63
 RECORD_BYTES = 64
 #: No ``session.json`` is longer.
 MOST_FILE_BYTES = 16 * 1024 * 1024
-_CHECKED_BYTES = 60
-_BODY = Struct("!QQIIqQIIqHxx")
+CHECKED_BYTES = 60
+_BODY = Struct("!QQIIqQIIqHH")
 _CHECK = Struct("!I")
-_RECORD = Struct("!QQIIqQIIqHxxI")
+_RECORD = Struct("!QQIIqQIIqHHI")
 
 KEYFRAME, LATE, UNDECODABLE, UNVERIFIED, DAMAGED = 1, 2, 4, 8, 16
 
 #: A record as plain numbers: those of an :class:`IndexRecord`, and the check of the record itself.
 #: Who looks at all of a long session spares the time for objects.
-RecordNumbers = tuple[int, int, int, int, int, int, int, int, int, int, int]
-_FLAGS, _OWN_CHECK = 9, 10
+RecordNumbers = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
+_FLAGS, _OWN_CHECK = 9, 11
 
 
 class IndexRecord(NamedTuple):
     """A record as named numbers, in the order of the file.
 
     The segment is `size_bytes` octets from `offset` on in its part, with `check` as their CRC-32.
+    Where `sample_offset` is not 0, its one frame lies from there to its end, and is shown when it
+    is decoded.
     """
 
     sequence: int
@@ -51,6 +53,7 @@ class IndexRecord(NamedTuple):
     framerate_mhz: int
     received_time_us: int
     flags: int
+    sample_offset: int = 0
 
     @property
     def end(self) -> int:
@@ -93,6 +96,7 @@ def number_arrival(arrival: Arrival, offset: int, check: int) -> tuple[int, ...]
         segment.framerate_mhz,
         arrival.received_time_us,
         flags,
+        arrival.sample_offset,
     )
 
 
@@ -115,11 +119,16 @@ def _whole(data: bytes) -> Iterator[RecordNumbers | None]:
     view = memoryview(data)[: len(data) - len(data) % RECORD_BYTES]
     start = 0
     for row in _RECORD.iter_unpack(view):
-        if crc32(view[start : start + _CHECKED_BYTES]) == row[_OWN_CHECK]:
+        if crc32(view[start : start + CHECKED_BYTES]) == row[_OWN_CHECK]:
             yield row
         else:
             yield None
         start += RECORD_BYTES
+
+
+def pack_numbers(row: RecordNumbers) -> bytes:
+    """The octets of a record by its numbers."""
+    return _RECORD.pack(*row)
 
 
 def size_of(segment_bytes: int, segment_count: int) -> int:

@@ -10,18 +10,25 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from itertools import groupby, islice, pairwise
+from operator import itemgetter
 
 from vidlink.disk import Disk
 from vidlink.model import SegmentQuery
-from vidlink.store.files.layout import RECORD_BYTES, RecordNumbers, read_numbers
+from vidlink.store.files.columns import Columns, read_columns
+from vidlink.store.files.layout import (
+    RECORD_BYTES,
+    RecordNumbers,
+    pack_numbers,
+    read_numbers,
+)
 from vidlink.store.files.paths import part_number, records_file
 
 _SEQUENCE, _START_TIME = 0, 4
 #: Above all sequences that a record can have.
 _BEYOND = 2**64
-#: So many records are read at a time.
-_CHUNK = 1_024
+#: So many records are read at a time; and where all of a part are wanted.
+_CHUNK, _LARGE_CHUNK = 1_024, 8_192
 
 
 #: The sequence of a first record, the number of its part, and from where to where it goes on.
@@ -49,6 +56,16 @@ class PartRecords:
             for row in read_numbers(data):
                 if row is not None:
                     yield row
+            if len(data) < count * RECORD_BYTES:
+                return
+            low += count
+
+    def columns(self, low: int, high: int) -> Iterator[Columns]:
+        """The same side by side, many at a time."""
+        while low < high:
+            count = min(_LARGE_CHUNK, high - low)
+            data = self._disk.pread(self._descriptor, low * RECORD_BYTES, count * RECORD_BYTES)
+            yield read_columns(data[: len(data) - len(data) % RECORD_BYTES])
             if len(data) < count * RECORD_BYTES:
                 return
             low += count
@@ -124,6 +141,29 @@ class SessionRecords:
     def beyond(self, counts: Mapping[int, int]) -> Iterator[tuple[int, RecordNumbers]]:
         """The records behind the first `counts` of each part."""
         return self._within(lambda part: (counts.get(part.number, 0), part.count))
+
+    def columns_beyond(self, counts: Mapping[int, int]) -> Iterator[tuple[int, Columns]]:
+        """The same as :meth:`beyond`, many records at a time."""
+        new = {part: (counts.get(part, 0), count) for part, count in self.counts.items()}
+        news = sorted(part for part, (low, high) in new.items() if low < high)
+        stretches: list[tuple[int, list[Columns]]] = []
+        for number in news:
+            part = self._open(number)
+            found = [one for one in part.columns(*new[number]) if one.sequences]
+            self._close(part)
+            if found:
+                stretches.append((number, found))
+        stretches.sort(key=lambda one: one[1][0].sequences[0])
+        if all(
+            one[-1].sequences[-1] < other[0].sequences[0]
+            for (_, one), (_, other) in pairwise(stretches)
+        ):
+            yield from ((number, each) for number, found in stretches for each in found)
+            return
+        merged = self._within(lambda part: new[part.number])
+        for number, rows in groupby(merged, key=itemgetter(0)):
+            data = b"".join(pack_numbers(row) for _, row in rows)
+            yield number, read_columns(data)
 
     def _within(self, bounds: Bounds, chunk: int = _CHUNK) -> Iterator[tuple[int, RecordNumbers]]:
         """The records between the `bounds` of each part, by sequence.

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
+from itertools import accumulate, islice, repeat
 from typing import Protocol
 from zlib import crc32
 
 from vidlink.errors import Damaged, NotFound
 from vidlink.model import Octets
 from vidlink.store.files.stored import StoredSession
-
-#: Alters the bytes of one segment in place.
-Change = Callable[[memoryview], None]
 
 
 class SegmentPlaces:
@@ -41,11 +38,17 @@ class SegmentPlaces:
 
     def add(self, part: int, offset: int, size: int, check: int) -> None:
         """Put one more segment behind the others."""
+        self.extend(part, (offset,), (size,), (check,))
+
+    def extend(
+        self, part: int, offsets: Sequence[int], sizes: Sequence[int], checks: Sequence[int]
+    ) -> None:
+        """Put segments of one part behind the others."""
         ends = self.ends
-        ends.append((ends[-1] if ends else 0) + size)
-        self.checks.append(check)
-        self.offsets.append(offset)
-        self.parts.append(part)
+        ends.extend(islice(accumulate(sizes, initial=ends[-1] if ends else 0), 1, None))
+        self.checks.extend(checks)
+        self.offsets.extend(offsets)
+        self.parts.extend(repeat(part, len(sizes)))
 
     def size_of_first(self, count: int) -> int:
         """The octets of the first `count` segments together."""
@@ -68,11 +71,10 @@ class Section(Protocol):
 
 
 class MemorySection:
-    """Octets in memory, one after the other, each piece altered by `change` when it is read."""
+    """Octets in memory, one after the other."""
 
-    def __init__(self, pieces: Sequence[Octets], change: Change | None = None) -> None:
+    def __init__(self, pieces: Sequence[Octets]) -> None:
         self._pieces = pieces
-        self._change = change
         self._ends = list(accumulate(len(piece) for piece in pieces))
         self.size_bytes = self._ends[-1] if pieces else 0
 
@@ -83,9 +85,6 @@ class MemorySection:
         while size > 0:
             piece = self._pieces[number]
             start = offset - (self._ends[number] - len(piece))
-            if self._change is not None:
-                piece = memoryview(bytearray(piece))
-                self._change(piece)
             found.append(piece[start : start + size])
             offset += len(found[-1])
             size -= len(found[-1])
@@ -97,8 +96,7 @@ class StoredSection:
     """The segments `first` up to `stop` of `places`, read from the parts of `stored`.
 
     Each read fetches whole segments and checks each against its CRC-32 before anything of it
-    is given out; the last one is kept for the read that goes on after it. `change` alters a
-    segment in place after that, and not its length.
+    is given out; the last one is kept for the read that goes on after it.
     """
 
     def __init__(
@@ -108,13 +106,11 @@ class StoredSection:
         stop: int,
         *,
         first: int = 0,
-        change: Change | None = None,
     ) -> None:
         self._stored = stored
         self._places = places
         self._stop = stop
         self._start = places.size_of_first(first)
-        self._change = change
         self._kept: tuple[int, bytes] = (-1, b"")
         self.size_bytes = places.size_of_first(stop) - self._start
 
@@ -164,11 +160,9 @@ class StoredSection:
             if self._stored.is_gone:
                 raise NotFound("the session has been deleted meanwhile") from None
             raise Damaged(f"a part of the recording cannot be read: {error.strerror}") from error
-        view = memoryview(data if self._change is None else bytearray(data))
+        view = memoryview(data)
         for number in range(first, last + 1):
             low, high = places.size_of_first(number) - start, places.ends[number] - start
             if high > len(view) or crc32(view[low:high]) != places.checks[number]:
                 raise Damaged("a segment in this place is not what was recorded")
-            if self._change is not None:
-                self._change(view[low:high])
         return view

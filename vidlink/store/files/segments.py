@@ -109,7 +109,7 @@ def _record(
     flags = UNVERIFIED | (KEYFRAME if info.is_keyframe else 0)
     place = offset, len(data), crc32(data)
     times = start_us, info.decode_time, duration_ms, rate_mhz, start_us
-    return IndexRecord(info.sequence, *place, *times, flags)
+    return IndexRecord(info.sequence, *place, *times, flags, info.sample_offset)
 
 
 def _box(part: PieceReader, place: int) -> tuple[bytes, int]:

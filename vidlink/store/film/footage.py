@@ -1,96 +1,19 @@
-"""The substance of a film: the segments that can be decoded, and the index that players seek by.
+"""The substance of a film: segments of a session, on disk and in memory, as if they were one.
 
-After a hole nothing is shown before the next keyframe: three lost frames would be six wrong
-pictures. Where the segments come from is in `reel`, which of them a time range takes in `cut`.
+Which segments can be shown at all is decided in `scene`, which of them a time range takes in `cut`.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import repeat
+from operator import add
 
-from vidlink.fmp4 import MAX_REFERENCE_BYTES, MAX_REFERENCE_DURATION
-from vidlink.store.files.sections import SegmentPlaces
-from vidlink.store.sequences.times import media_ticks
-
-#: One entry of a `sidx`: octets, ticks, and whether it starts with a keyframe.
-Reference = tuple[int, int, bool]
-
-
-class Decoding:
-    """The choice of segments that can be shown, as they come in the order of their sequence."""
-
-    __slots__ = ("_expected", "_floor")
-
-    def __init__(self, before: Decoding | None = None) -> None:
-        self._expected: int = -1 if before is None else before._expected
-        self._floor: int = -1 if before is None else before._floor
-
-    def accepts(self, sequence: int, media_time: int, is_key: bool) -> bool:
-        """True if a player that got all before it can show this one.
-
-        One that would go back in time is not taken, as no player would show it.
-        """
-        if (is_key or sequence == self._expected) and media_time > self._floor:
-            self._expected = sequence + 1
-            self._floor = media_time
-            return True
-        self._expected = -1
-        return False
-
-
-class Scene:
-    """The segments of a film, side by side, or those that follow `before`.
-
-    It only grows at its end. `places` has their places; nine numbers each are kept in all.
-    """
-
-    def __init__(self, before: Scene | None = None) -> None:
-        self.places = SegmentPlaces()
-        self.sequences = array("Q")
-        self.times = array("Q")
-        self.durations_ms = array("I")
-        #: When each was captured.
-        self.starts_us = array("q")
-        #: The places, in the other arrays, of the keyframes.
-        self.keys = array("Q")
-        #: The octets before the `moof` of each keyframe segment.
-        self.leads = array("I")
-        #: The highest sequence that was offered, shown or not.
-        self.seen: int = -1 if before is None else before.seen
-        self._decoding: Decoding = Decoding(None if before is None else before._decoding)
-
-    def offer(
-        self, sequence: int, media_time: int, duration_ms: int, is_key: bool, start_us: int = 0
-    ) -> bool:
-        """Add the next segment, higher than all before, if it can be decoded after them.
-
-        Its place has then to be added to `places`, and of a keyframe its lead to `leads`.
-        """
-        self.seen = sequence
-        if not self._decoding.accepts(sequence, media_time, is_key):
-            return False
-        if is_key:
-            self.keys.append(len(self.times))
-        self.sequences.append(sequence)
-        self.times.append(media_time)
-        self.durations_ms.append(duration_ms)
-        self.starts_us.append(start_us)
-        return True
-
-    def count_to(self, last: int) -> int:
-        """The number of segments with a sequence of at most `last`."""
-        return bisect_right(self.sequences, last)
-
-    @property
-    def memory_bytes(self) -> int:
-        """The octets that it takes of memory."""
-        arrays = [self.sequences, self.times, self.durations_ms, self.starts_us]
-        arrays += [self.keys, self.leads]
-        return self.places.memory_bytes + sum(one.itemsize * len(one) for one in arrays)
+from vidlink.fmp4 import SampleTable
+from vidlink.store.film.scene import Scene, SceneSamples
+from vidlink.store.sequences.times import end_us, media_ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +23,11 @@ class Footage:
     scene: Scene
     count: int
     tail: Scene
+    timescale: int
 
     def __len__(self) -> int:
         """The number of segments."""
-        return self.count + len(self.tail.times)
+        return self.count + len(self.tail)
 
     def find(self, number: int) -> tuple[Scene, int]:
         """The scene that has segment `number`, and its place there."""
@@ -111,81 +35,109 @@ class Footage:
             return self.scene, number
         return self.tail, number - self.count
 
-    def position(self, number: int) -> int:
-        """The octets of all segments before `number`."""
-        if number <= self.count:
-            return self.scene.places.size_of_first(number)
-        base = self.scene.places.size_of_first(self.count)
-        return base + self.tail.places.size_of_first(number - self.count)
+    def sequence(self, number: int) -> int:
+        """The sequence of segment `number`."""
+        scene, place = self.find(number)
+        return scene.sequences[place]
 
     def time(self, number: int) -> int:
         """The media time of segment `number`, in ticks."""
         scene, place = self.find(number)
-        return scene.times[place]
+        return scene.samples.times[scene.firsts[place]]
+
+    def end(self, number: int) -> int:
+        """When the last sample of segment `number` is over, by what the segment states."""
+        scene, place = self.find(number)
+        last = scene.samples.times[scene.first_sample(place + 1) - 1]
+        length = media_ticks(scene.durations_ms[place], self.timescale)
+        return max(self.time(number) + length, last)
 
     def start_us(self, number: int) -> int:
         """The time of capture of segment `number`."""
         scene, place = self.find(number)
         return scene.starts_us[place]
 
-    def duration_ms(self, number: int) -> int:
-        """The duration that segment `number` states."""
+    def end_us(self, number: int) -> int:
+        """When segment `number` is over, by the time of its capture."""
         scene, place = self.find(number)
-        return scene.durations_ms[place]
+        return end_us(scene.starts_us[place], scene.durations_ms[place])
 
-    def lead(self, number: int) -> int:
-        """The octets before the `moof` of keyframe segment `number`."""
+    def keyframe_before(self, number: int) -> int:
+        """The newest keyframe at or before segment `number`."""
         scene, place = self.find(number)
-        return scene.leads[bisect_left(scene.keys, place)]
+        found = bisect_right(scene.keys, place)
+        if found:
+            return number - place + scene.keys[found - 1]
+        return self.scene.keys[bisect_left(self.scene.keys, self.count) - 1]
 
-    def keys(self, begin: int, stop: int) -> list[int]:
-        """The numbers of the keyframes from `begin` up to `stop` without it."""
-        keys, tail = self.scene.keys, self.tail.keys
-        count = min(stop, self.count)
-        found = list(keys[bisect_left(keys, begin) : bisect_left(keys, count)])
-        low = bisect_left(tail, max(0, begin - self.count))
-        high = bisect_left(tail, max(0, stop - self.count))
-        return found + [self.count + place for place in tail[low:high]]
+    def keyframe_after(self, number: int) -> int:
+        """The next keyframe after segment `number`, or the number of all segments."""
+        keys = self.scene.keys
+        found = bisect_right(keys, number)
+        if found < len(keys) and keys[found] < self.count:
+            return keys[found]
+        keys = self.tail.keys
+        found = bisect_right(keys, number - self.count)
+        return self.count + keys[found] if found < len(keys) else len(self)
+
+    def breaks(self, begin: int, stop: int) -> list[int]:
+        """The segments from `begin` to `stop`, both not among them, that follow a hole."""
+        numbers = [*self.scene.breaks, *(self.count + place for place in self.tail.breaks)]
+        return numbers[bisect_right(numbers, begin) : bisect_left(numbers, stop)]
+
+    def follows(self, number: int) -> bool:
+        """True if no sequence is missing before segment `number`."""
+        return self.sequence(number) == self.sequence(number - 1) + 1
+
+    def shift(self, number: int) -> int:
+        """The ticks by which the first sample of segment `number` is shown later than decoded."""
+        scene, place = self.find(number)
+        shifts = scene.samples.shifts
+        return shifts[scene.firsts[place]] if shifts else 0
+
+    def shown(self, number: int) -> list[int]:
+        """When the samples of segment `number` are shown, in the order of decoding."""
+        scene, place = self.find(number)
+        low, high = scene.firsts[place], scene.first_sample(place + 1)
+        times, shifts = scene.samples.times[low:high], scene.samples.shifts[low:high]
+        return [*map(add, times, shifts)] if shifts else [*times]
+
+    @property
+    def is_reordered(self) -> bool:
+        """True if any sample is not shown when it is decoded."""
+        return bool(self.scene.samples.shifts or self.tail.samples.shifts)
+
+    def samples(self, begin: int, stop: int) -> SampleTable:
+        """The samples of the segments from `begin` up to `stop` without it, put together."""
+        low, high = min(begin, self.count), min(stop, self.count)
+        found = _cut_out(self.scene, low, high, 0)
+        size = self.scene.places.size_of_first(high) - self.scene.places.size_of_first(low)
+        rest = _cut_out(self.tail, max(0, begin - self.count), max(0, stop - self.count), size)
+        if rest.shifts and not found.shifts:
+            found.shifts.extend(repeat(0, len(found.sizes)))
+        elif found.shifts and not rest.shifts:
+            rest.shifts.extend(repeat(0, len(rest.sizes)))
+        before = len(found.sizes)
+        return SampleTable(
+            found.places + rest.places,
+            found.sizes + rest.sizes,
+            found.times + rest.times,
+            found.shifts + rest.shifts,
+            found.syncs + array("I", map(before.__add__, rest.syncs)),
+            self.end(stop - 1) if stop > begin else 0,
+        )
 
 
-def references(footage: Footage, begin: int, stop: int, timescale: int) -> list[Reference]:
-    """The `sidx` entries of the segments from `begin`, a keyframe, up to `stop` without it.
-
-    One for each keyframe interval, from `moof` to `moof`: its octets, and how long until the
-    next one begins; the last lasts as long as its frames do.
-    """
-    if begin == stop:
-        return []
-    position = footage.position
-    marks = [
-        (number, position(number) + footage.lead(number), footage.time(number))
-        for number in footage.keys(begin, stop)
-    ]
-    length = media_ticks(footage.duration_ms(stop - 1), timescale)
-    marks.append((stop, position(stop), footage.time(stop - 1) + length))
-    entries: list[Reference] = []
-    for (low, low_place, start), (high, high_place, end) in pairwise(marks):
-        size, duration = high_place - low_place, end - start
-        if size <= MAX_REFERENCE_BYTES and duration <= MAX_REFERENCE_DURATION:
-            entries.append((size, duration, True))
-        else:
-            places = [low_place, *(position(number) for number in range(low + 1, high)), high_place]
-            entries.extend(_divided(places, duration))
-    return entries
-
-
-def _divided(places: list[int], duration: int) -> Iterator[Reference]:
-    """Cut an interval that one entry cannot hold at segments.
-
-    What matters is that the entries after it stand at the right times, so the duration is
-    dealt out from the first entry on; an interval of too few segments for it is cut short.
-    """
-    cuts = [0]
-    for number in range(1, len(places) - 1):
-        too_large = places[number + 1] - places[cuts[-1]] > MAX_REFERENCE_BYTES
-        if too_large or len(cuts) * MAX_REFERENCE_DURATION < duration:
-            cuts.append(number)
-    for start, stop in pairwise([*cuts, len(places) - 1]):
-        share = min(duration, MAX_REFERENCE_DURATION)
-        duration -= share
-        yield places[stop] - places[start], share, start == 0
+def _cut_out(scene: Scene, begin: int, stop: int, base: int) -> SceneSamples:
+    """The samples of some segments of `scene`, the first of which lies at `base`."""
+    low, high = scene.first_sample(begin), scene.first_sample(stop)
+    samples, cut = scene.samples, SceneSamples()
+    shift = base - scene.places.size_of_first(begin)
+    places = samples.places[low:high]
+    cut.places = array("Q", map(shift.__add__, places)) if shift else places
+    cut.sizes, cut.times = samples.sizes[low:high], samples.times[low:high]
+    cut.shifts = samples.shifts[low:high]
+    syncs = samples.syncs
+    syncs = syncs[bisect_left(syncs, low) : bisect_left(syncs, high)]
+    cut.syncs = array("I", map((-low).__add__, syncs)) if low else syncs
+    return cut

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from vidlink.store.files.layout import KEYFRAME, LATE
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.film.chapters import TARGET_SECONDS, Chapter, Chapters
-from vidlink.store.film.footage import Decoding
+from vidlink.store.film.scene import Decoding
 from vidlink.store.sequences.times import media_ticks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Playlist:
         if all(known.get(part, 0) >= count for part, count in records.counts.items()):
             return True
         for _, row in records.beyond(known):
-            sequence, _, _, _, start_us, media_time, duration_ms, _, _, flags, _ = row
+            sequence, _, _, _, start_us, media_time, duration_ms, _, _, flags, *_ = row
             if flags & LATE and not self.is_whole:
                 continue
             if sequence > self._seen:

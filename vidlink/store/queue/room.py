@@ -116,4 +116,5 @@ def to_keep(arrival: Arrival) -> Arrival:
         arrival.arrived_seconds,
         arrival.received_time_us,
         arrival.is_undecodable,
+        sample_offset=arrival.sample_offset,
     )

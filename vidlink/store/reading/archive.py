@@ -17,6 +17,7 @@ from zope.interface import implementer
 from vidlink.errors import NotFound, StoreError
 from vidlink.interfaces import IArchive, IBody
 from vidlink.model import (
+    ALL,
     Clip,
     ClipQuery,
     Gap,
@@ -111,24 +112,27 @@ class Archive:
         return self._with_view(sentinel_id, session_id, read)
 
     def film(
-        self, sentinel_id: str, session_id: str, last: int | None
-    ) -> Deferred[tuple[IBody, int]]:
-        """``recording.mp4``."""
-
-        def read(view: View) -> tuple[IBody, int]:
-            return self._showing(view, last, None)[0], view.start_time_us
-
-        return self._with_view(sentinel_id, session_id, read)
-
-    def clip(
-        self, sentinel_id: str, session_id: str, query: ClipQuery
+        self,
+        sentinel_id: str,
+        session_id: str,
+        query: ClipQuery = ALL,
+        version: str | None = None,
     ) -> Deferred[tuple[IBody, Clip]]:
-        """A time range of ``recording.mp4``."""
+        """``recording.mp4``, or a time range of it."""
 
         def read(view: View) -> tuple[IBody, Clip]:
-            body, clip = self._showing(view, query.last, query)
-            assert clip is not None, "a range is somewhere"
-            return body, clip
+            reel = self._reels.reel(view.stored)
+            film = None if version is None else reel.kept(version)
+            if film is None:
+                session = replace(view.session, init=view.init())
+                if not session.init:
+                    raise NotFound("nothing of this session has reached the disk")
+                film = reel.film(
+                    session, view.counts, view.waiting, query, lambda: view.gaps(WHOLE)
+                )
+            # Under the name of a version there is nothing else, ever.
+            is_final = view.state is SessionState.SEALED or version == film.etag
+            return self._body(film.sections, film.etag, is_final=is_final), film.clip
 
         return self._with_view(sentinel_id, session_id, read)
 
@@ -147,17 +151,6 @@ class Archive:
             return self._body((MemorySection([text]),), etag, is_final=is_sealed)
 
         return self._with_view(sentinel_id, session_id, read)
-
-    def _showing(
-        self, view: View, last: int | None, query: ClipQuery | None
-    ) -> tuple[IBody, Clip | None]:
-        session = replace(view.session, init=view.init())
-        if not session.init:
-            raise NotFound("nothing of this session has reached the disk")
-        reel = self._reels.reel(view.stored)
-        film = reel.film(session, view.counts, view.waiting, last, query)
-        is_final = view.state is SessionState.SEALED
-        return self._body(film.sections, film.etag, is_final=is_final), film.clip
 
     def _body(self, sections: tuple[Section, ...], etag: str, *, is_final: bool) -> IBody:
         return Body(sections, etag=etag, is_final=is_final, run_in_pool=self._run_in_pool)

@@ -95,7 +95,7 @@ def _is_decodable(
         low, high = segment.sequence - reach, segment.sequence - 1
         before = {
             sequence: bool(flags & KEYFRAME)
-            for _, (sequence, *_, flags, _) in records.between(low, high)
+            for _, (sequence, *_, flags, _, _) in records.between(low, high)
         }
         for arrival in waiting:
             if low <= arrival.segment.sequence <= high:
@@ -127,7 +127,8 @@ def _marked(shown: list[SegmentRecord], is_decodable: bool) -> tuple[SegmentReco
 
 def _listed(numbers: Iterable[int], timescale: int, *, is_durable: bool) -> SegmentRecord:
     """A segment by the numbers of its record."""
-    sequence, _, size, _, start_us, media_time, duration_ms, rate_mhz, received_us, flags = numbers
+    sequence, _, size, _, start_us, media_time, duration_ms, *others = numbers
+    rate_mhz, received_us, flags, _ = others
     return SegmentRecord(
         sequence=sequence,
         start_time_us=start_us,

@@ -86,13 +86,10 @@ HEADERS: Json = {
         {"type": "string", "pattern": "^[0-9]+-[0-9]+(, [0-9]+-[0-9]+)*$"},
         "The sequences that are not in the body; absent if all are.",
     ),
-    "VidLink-Start": _header(
-        ref("Time"), "When the first frame of a time range was captured; absent without one."
+    "Location": header(
+        {"type": "string", "format": "uri-reference"}, "Where it is, from where it was asked for."
     ),
-    "VidLink-Rebased": _header(
-        {"type": "integer", "minimum": 0},
-        "How many ticks were taken from each time of a time range; absent without one.",
-    ),
+    "VidLink-Start": header(ref("Time"), "When the first picture was captured."),
 }
 
 

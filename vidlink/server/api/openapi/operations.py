@@ -67,11 +67,17 @@ def listing(
 
 
 def media(
-    name: str, summary: str, taken: Sequence[str], *named: str, content_type: str = VIDEO
+    name: str,
+    summary: str,
+    taken: Sequence[str],
+    *named: str,
+    content_type: str = VIDEO,
+    elsewhere: str = "",
 ) -> Json:
     """A path that answers with media, of which a range may be asked for.
 
-    `named` are headers beside those that all media has.
+    `named` are headers beside those that all media has; `elsewhere` says when it is at another
+    address.
     """
     common = ("Content-Length", "ETag", "Accept-Ranges", *named)
     caching = (CHECK_FIRST, FOR_EVER)
@@ -89,6 +95,9 @@ def media(
         },
         "304": _not_modified(*caching),
     }
+    if elsewhere:
+        told = headers("Location", "Content-Length")
+        answers["307"] = {"description": elsewhere, "headers": told}
     answers.update(errors((*EVERYWHERE, *LOOKED_UP, Damaged, refusals.RangeNotSatisfiable)))
     return _readable(_operation(name, "recordings", summary, (*taken, *_WHEN, *_WHICH), answers))
 

@@ -70,6 +70,11 @@ PARAMETERS: Json = {
     "lastOfFilm": _in_query("last", ref("Sequence"), "Nothing after this sequence."),
     "start": _in_query("start", _TIME, "From what is to be seen then on; not after `end`."),
     "end": _in_query("end", _TIME, "Only what was captured before this time."),
+    "version": _in_query(
+        "version",
+        {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "Only if it is of this version; 412 if it is not any more.",
+    ),
     "afterReceipt": _in_query("after", ref("ReceiptNumber"), "Only lower numbers than this."),
     "receiptLimit": _limit(parameters.MAX_RECEIPTS, parameters.USUAL_RECEIPTS),
     "dueLimit": _limit(parameters.MAX_DUE, parameters.USUAL_DUE),
@@ -171,10 +176,10 @@ def _of_recordings() -> Json:
         f"{_SESSION}/recording.mp4": media(
             "recording",
             "The session, or a time range of it, as one file that any player plays.",
-            (*_IDS, "lastOfFilm", "start", "end"),
+            (*_IDS, "lastOfFilm", "start", "end", "version"),
             "Content-Disposition",
             "VidLink-Start",
-            "VidLink-Rebased",
+            elsewhere="It may still change; as of this moment it is there.",
         ),
         f"{_SESSION}/index.m3u8": media(
             "playlist",

@@ -1,0 +1,87 @@
+"""The samples of segments whose records do not say where they lie: by their boxes, head by head.
+
+What boxes mean is in :mod:`vidlink.fmp4`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from zlib import crc32
+
+from vidlink.disk import Disk
+from vidlink.errors import NotMedia
+from vidlink.fmp4 import MediaInfo, Samples, find_moof, read_samples
+from vidlink.model import Arrival, Octets
+from vidlink.store.files.columns import Columns, read_columns
+from vidlink.store.files.layout import pack_record
+from vidlink.store.files.stored import StoredSession
+from vidlink.store.film.scene import Scene
+
+
+class StoredHeads:
+    """The heads of stored segments whose records do not say where their samples lie."""
+
+    def __init__(self, stored: StoredSession, media: MediaInfo) -> None:
+        self._stored = stored
+        self._media = media
+        self._open: tuple[int, int] | None = None
+
+    def __enter__(self) -> StoredHeads:
+        """Parts are opened when they are looked at."""
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        """Close what is open."""
+        if self._open is not None:
+            self._stored.disk.close(self._open[1])
+            self._open = None
+
+    def reading(self, part: int, columns: Columns) -> Callable[[int], Samples | None]:
+        """Gives the samples of the segment of a record in `columns`, by its boxes; None if they
+        cannot be read."""
+
+        def read(place: int) -> Samples | None:
+            offset, size = columns.offsets[place], columns.sizes[place]
+            try:
+                head = _reading(self._stored.disk, self._descriptor(part), offset)
+                start, moof = find_moof(head, size)
+                return read_samples(moof, start, size, self._media)
+            except (OSError, NotMedia):
+                return None
+
+        return read
+
+    def _descriptor(self, part: int) -> int:
+        if self._open is None or self._open[0] != part:
+            self.__exit__()
+            self._open = part, self._stored.open_part(part)
+        return self._open[1]
+
+
+def _reading(disk: Disk, descriptor: int, offset: int) -> Callable[[int, int], Octets]:
+    return lambda place, count: disk.pread(descriptor, offset + place, count)
+
+
+def tail_of(
+    scene: Scene, waiting: Iterable[Arrival], last: int | None, media: MediaInfo
+) -> tuple[Scene, list[Octets]]:
+    """The segments that wait behind everything in `scene`, and their bytes."""
+    tail, pieces = Scene(before=scene), list[Octets]()
+    for arrival in waiting:
+        data = arrival.segment.data
+        sequence = arrival.segment.sequence
+        if sequence <= scene.seen or (last is not None and sequence > last):
+            continue
+
+        def read(place: int, data: Octets = data) -> Samples | None:
+            try:
+                start, moof = find_moof(lambda low, size: data[low : low + size], len(data))
+                return read_samples(moof, start, len(data), media)
+            except NotMedia:
+                return None
+
+        count = len(tail)
+        tail.take(0, read_columns(pack_record(arrival, 0, crc32(data))), read)
+        if len(tail) > count:
+            pieces.append(data)
+    return tail, pieces

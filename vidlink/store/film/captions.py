@@ -1,0 +1,77 @@
+"""The captions of a film: for each of its holes, in words, from when to when and why.
+
+Holes lie where segments are missing that the film would have; the causes are those that were
+stated. How captions are put into a file is in :mod:`vidlink.fmp4`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from vidlink.fmp4 import Caption
+from vidlink.model import Cause, Gap
+from vidlink.store.film.footage import Footage
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: So many captions a film has at most; beyond, neighbouring holes share one.
+MOST_CAPTIONS = 1_000
+_CAUSES = {
+    Cause.SERVER_STOPPED: "the server was stopped",
+    Cause.QUEUE_FULL: "the server's disk was too slow",
+    Cause.DISK_FULL: "the server's disk was full",
+    Cause.WRITE_ERROR: "the server's disk failed",
+    Cause.SPOOL_FULL: "the sentinel was cut off for longer than its spool lasts",
+    Cause.DAMAGED: "damaged on the server's disk",
+    Cause.DECLARED: "lost by the sentinel",
+    Cause.MISSING: "not delivered yet",
+    Cause.UNDELIVERED: "never delivered",
+}
+_UNDECODABLE = "what is recorded cannot be decoded"
+
+
+def captions(footage: Footage, breaks: Sequence[int], gaps: Iterable[Gap]) -> tuple[Caption, ...]:
+    """A caption for each of `breaks`: the segments of `footage` that follow a hole.
+
+    `gaps` are those of the session.
+    """
+    known = sorted(
+        (gap for gap in gaps if gap.first is not None), key=lambda gap: gap.last or gap.first or 0
+    )
+    ends = [gap.last or gap.first or 0 for gap in known]
+    together = -(-len(breaks) // MOST_CAPTIONS)
+    return tuple(
+        _caption(footage, breaks[place : place + together], known, ends)
+        for place in range(0, len(breaks), together or 1)
+    )
+
+
+def _caption(
+    footage: Footage, breaks: Sequence[int], known: Sequence[Gap], ends: Sequence[int]
+) -> Caption:
+    """The caption of holes side by side."""
+    first, last = breaks[0], breaks[-1]
+    low, high = footage.sequence(first - 1) + 1, footage.sequence(last) - 1
+    causes: dict[str, None] = {}
+    for gap in known[bisect_left(ends, low) :]:
+        if gap.first is None or gap.first > high:
+            break
+        why = _CAUSES.get(gap.cause, gap.cause.value)
+        causes[f"{why} ({gap.detail})" if gap.detail else why] = None
+        if len(causes) > 3:
+            break
+    often = "" if len(breaks) == 1 else f"{len(breaks)} gaps, "
+    when = _from_to(footage.end_us(first - 1), footage.start_us(last))
+    why = "; ".join(causes) or _UNDECODABLE
+    return Caption(footage.end(first - 1), footage.time(last), f"Not recorded {often}{when}: {why}")
+
+
+def _from_to(start_us: int, end_us: int) -> str:
+    try:
+        start = _EPOCH + timedelta(microseconds=start_us)
+        end = _EPOCH + timedelta(microseconds=end_us)
+    except OverflowError:
+        return "for a time"
+    form = "%H:%M:%S" if start.date() == end.date() else "%Y-%m-%d %H:%M:%S"
+    return f"from {start:%Y-%m-%d %H:%M:%S} to {end.strftime(form)} (UTC)"

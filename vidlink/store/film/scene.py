@@ -1,0 +1,209 @@
+"""The segments of a session that can be decoded, and each of their samples, side by side.
+
+After a hole nothing is shown before the next keyframe: three lost frames would be six wrong
+pictures. Where the segments come from is in `reel`, a film of some of them in `footage`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import compress, count, islice, pairwise, repeat
+from operator import le, ne, sub
+
+from vidlink.fmp4 import Samples
+from vidlink.store.files.columns import Columns
+from vidlink.store.files.layout import KEYFRAME
+from vidlink.store.files.sections import SegmentPlaces
+
+#: Gives the samples of the segment of this place in the :class:`Columns`, by its boxes; None: they
+#: cannot be read, and it cannot be shown.
+ReadSamples = Callable[[int], Samples | None]
+_KEY_BITS = bytes(flags & KEYFRAME for flags in range(256))
+
+
+class Decoding:
+    """The choice of segments that can be shown, as they come in the order of their sequence."""
+
+    __slots__ = ("expected", "floor")
+
+    def __init__(self, before: Decoding | None = None) -> None:
+        self.expected: int = -1 if before is None else before.expected
+        self.floor: int = -1 if before is None else before.floor
+
+    def accepts(
+        self, sequence: int, media_time: int, is_key: bool, newest: int | None = None
+    ) -> bool:
+        """True if a player that got all before it can show this one.
+
+        One that would go back in time is not taken, as no player would show it; `newest` is
+        when its last sample is decoded, if that is known.
+        """
+        if (is_key or sequence == self.expected) and media_time > self.floor:
+            self.expected = sequence + 1
+            self.floor = media_time if newest is None else newest
+            return True
+        self.expected = -1
+        return False
+
+
+class SceneSamples:
+    """The samples of the segments of a scene, side by side; `places` are those in the film's media.
+
+    `shifts` stays empty until one of them is not 0.
+    """
+
+    def __init__(self) -> None:
+        self.places = array("Q")
+        self.sizes = array("I")
+        self.times = array("Q")
+        self.shifts = array("i")
+        self.syncs = array("I")
+
+    def add(self, samples: Samples, start: int) -> None:
+        """Put the samples of a segment behind the others; it begins at `start` in the media."""
+        before = len(self.sizes)
+        self.places.extend(map(start.__add__, samples.places))
+        self.sizes.extend(samples.sizes)
+        self.times.extend(samples.times)
+        self.syncs.extend(compress(count(before), samples.syncs))
+        if any(samples.shifts) and not self.shifts:
+            self.shifts.extend(repeat(0, before))
+        if self.shifts or any(samples.shifts):
+            self.shifts.extend(samples.shifts)
+
+    def are_plain(self, number: int) -> None:
+        """Say of the last `number` samples that they are shown when they are decoded."""
+        if self.shifts:
+            self.shifts.extend(repeat(0, number))
+
+    @property
+    def memory_bytes(self) -> int:
+        """The octets that it takes of memory."""
+        arrays = (self.places, self.sizes, self.times, self.shifts, self.syncs)
+        return sum(one.itemsize * len(one) for one in arrays)
+
+
+class Scene:
+    """The segments of a film, side by side, or those that follow `before`.
+
+    It only grows at its end, so that whoever uses its first `count` segments is not disturbed.
+    """
+
+    def __init__(self, before: Scene | None = None) -> None:
+        self.places = SegmentPlaces()
+        self.samples = SceneSamples()
+        #: The number of the first sample of each.
+        self.firsts = array("I")
+        self.sequences = array("Q")
+        self.durations_ms = array("I")
+        #: When each was captured.
+        self.starts_us = array("q")
+        #: The places, in the other arrays, of the keyframes, and of what follows a hole.
+        self.keys = array("I")
+        self.breaks = array("I")
+        #: The highest sequence that was offered, shown or not.
+        self.seen: int = -1 if before is None else before.seen
+        self._decoding: Decoding = Decoding(None if before is None else before._decoding)
+        self._last: int = -1 if before is None else before._last
+
+    def __len__(self) -> int:
+        """The number of segments."""
+        return len(self.sequences)
+
+    def take(self, part: int, columns: Columns, read: ReadSamples) -> None:
+        """Add the next segments, higher than all before, as far as they can be decoded.
+
+        Where the samples lie is mostly said by the records; else `read` is asked.
+        """
+        for low, high in _stretches(columns):
+            if columns.sample_offsets[low]:
+                self._take_plain(part, columns, low, high)
+            else:
+                self._take_by_boxes(part, columns, low, read)
+        if columns.sequences:
+            self.seen = columns.sequences[-1]
+
+    def _take_by_boxes(self, part: int, columns: Columns, place: int, read: ReadSamples) -> None:
+        """Add one segment whose record does not say where its samples lie."""
+        sequence, time = columns.sequences[place], columns.times[place]
+        is_key = bool(columns.flags[place] & KEYFRAME)
+        decoding = self._decoding
+        can_follow = (is_key or sequence == decoding.expected) and time > decoding.floor
+        samples = read(place) if can_follow else None
+        if samples is None:
+            decoding.expected = -1
+            return
+        decoding.accepts(sequence, time, is_key, samples.times[-1])
+        self.firsts.append(len(self.samples.sizes))
+        self._add(part, columns, place, place + 1, [place] if is_key else [])
+        self.samples.add(samples, self.places.size_of_first(len(self) - 1))
+
+    def _take_plain(self, part: int, columns: Columns, low: int, high: int) -> None:
+        """Add segments of one sample each, whose sequences and times go on without a break."""
+        keys = list(compress(count(low), columns.flags[low:high].translate(_KEY_BITS)))
+        decoding, samples = self._decoding, self.samples
+        if columns.sequences[low] != decoding.expected or columns.times[low] <= decoding.floor:
+            # Nothing can be shown before a keyframe that goes on in time.
+            keys = [key for key in keys if columns.times[key] > decoding.floor]
+            if not keys:
+                decoding.expected = -1
+                return
+            low = keys[0]
+        number, first = len(self), len(samples.sizes)
+        self.firsts.extend(range(first, first + high - low))
+        self._add(part, columns, low, high, keys)
+        sizes = array("I", map(sub, columns.sizes[low:high], columns.sample_offsets[low:high]))
+        samples.sizes.extend(sizes)
+        samples.places.extend(map(sub, islice(self.places.ends, number, None), sizes))
+        samples.times.extend(columns.times[low:high])
+        samples.syncs.extend(map((first - low).__add__, keys))
+        samples.are_plain(high - low)
+        decoding.expected, decoding.floor = columns.sequences[high - 1] + 1, columns.times[high - 1]
+
+    def _add(self, part: int, columns: Columns, low: int, high: int, keys: Sequence[int]) -> None:
+        """Add what is known of segments that go on side by side, but for their samples."""
+        number = len(self)
+        sequences = columns.sequences[low:high]
+        if 0 <= self._last != sequences[0] - 1:
+            self.breaks.append(number)
+        self._last = sequences[-1]
+        self.keys.extend(map((number - low).__add__, keys))
+        self.places.extend(
+            part, columns.offsets[low:high], columns.sizes[low:high], columns.checks[low:high]
+        )
+        self.sequences.extend(sequences)
+        self.durations_ms.extend(columns.durations_ms[low:high])
+        self.starts_us.extend(columns.starts_us[low:high])
+
+    def count_to(self, last: int) -> int:
+        """The number of segments with a sequence of at most `last`."""
+        return bisect_right(self.sequences, last)
+
+    def first_sample(self, place: int) -> int:
+        """The number of the first sample of segment `place`, or behind all of them."""
+        return self.firsts[place] if place < len(self.firsts) else len(self.samples.sizes)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The octets that it takes of memory."""
+        arrays = [self.sequences, self.durations_ms, self.starts_us]
+        arrays += [self.firsts, self.keys, self.breaks]
+        own = sum(one.itemsize * len(one) for one in arrays)
+        return own + self.places.memory_bytes + self.samples.memory_bytes
+
+
+def _stretches(columns: Columns) -> Iterator[tuple[int, int]]:
+    """From where to where records go on without a break; those without a place stand alone."""
+    sequences, times, offsets = columns.sequences, columns.times, columns.sample_offsets
+    total = len(sequences)
+    if not total:
+        return
+    expected = map((1).__add__, sequences)
+    cuts = set(compress(count(1), map(ne, islice(sequences, 1, None), expected)))
+    cuts.update(compress(count(1), map(le, islice(times, 1, None), times)))
+    if 0 in offsets:
+        alone = [place for place, offset in enumerate(offsets) if not offset]
+        cuts.update(alone, map((1).__add__, alone))
+    yield from pairwise(sorted(cuts | {0, total}))
