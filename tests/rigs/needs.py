@@ -30,6 +30,7 @@ PROGRAMS: Mapping[str, Program] = {
     "Xvfb": Program(("Xvfb",), "xvfb"),
     "ffmpeg": Program(("ffmpeg",), "ffmpeg"),
     "ffprobe": Program(("ffprobe",), "ffmpeg"),
+    "ffplay": Program(("ffplay",), "ffmpeg"),
     "mpv": Program(("mpv",), "mpv"),
     "curl": Program(("curl",), "curl"),
     "nginx": Program(("nginx",), "nginx-light"),
@@ -43,6 +44,7 @@ PROGRAMS: Mapping[str, Program] = {
     "umount": Program(("umount",), "mount"),
     "prlimit": Program(("prlimit",), "util-linux"),
     "ip": Program(("ip",), "iproute2"),
+    "systemd-analyze": Program(("systemd-analyze",), "systemd"),
 }
 
 
