@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import socket
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost, ConnectionRefusedError, DNSLookupError
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone, ResponseNeverReceived
 from twisted.web.http_headers import Headers
 
-from vidlink.client.requests import ANSWER_SECONDS, STALL_SECONDS, Requests
+from vidlink.client.history import History
+from vidlink.client.requests import ANSWER_SECONDS, STALL_SECONDS, AnyHost, Requests
+from vidlink.dialling.address import read_address
 from vidlink.errors import (
     Answered,
     BadAnswer,
     NotAllowed,
     NotAuthenticated,
     Unreachable,
+    UserMistake,
 )
 
 
@@ -52,6 +60,41 @@ class Server:
         for piece in pieces:
             self.body.dataReceived(piece)
         self.body.connectionLost(Failure(why or ResponseDone()))
+
+
+#: Every kind of host that an address may have.
+HOSTS = st.one_of(
+    st.builds(IPv4Address, st.integers(0, 2**32 - 1)).map(str),
+    st.builds(IPv6Address, st.integers(0, 2**128 - 1)).map(lambda host: f"[{host}]"),
+    st.builds(IPv6Address, st.integers(0, 2**128 - 1)).map(lambda host: f"[{host}%eth0]"),
+    st.from_regex(r"[a-z0-9]([a-z0-9-]{0,4}[a-z0-9])?\.[a-z]{2,5}\.?", fullmatch=True),
+    st.sampled_from(("localhost", "LocalHost", "bücher.example", "例え.テスト", "::1")),
+)
+
+
+class HostsTests(SynchronousTestCase):
+    """The hosts that a server may be at."""
+
+    @given(HOSTS, st.sampled_from(("http", "https", "ws", "wss")), st.integers(1, 65535))
+    def test_asked(self, host: str, scheme: str, port: int) -> None:
+        """A host is refused on one line, or can be asked; nothing of a library's is let out."""
+        try:
+            address = read_address(f"{scheme}://{host}:{port}/a%20room", MemoryReactorClock())
+        except UserMistake:
+            return
+        asked: list[bytes] = []
+
+        class Nobody:
+            def request(self, method: bytes, url: bytes, *_: Any, **named: Any) -> Deferred[Any]:
+                asked.append(url)
+                return Deferred()
+
+        agent: Any = Nobody()
+        history = History(address.base_url, treq=AnyHost(HTTPClient(agent)), clock=Clock())
+        asking = Deferred.fromCoroutine(history.session("desk-1", "a session"))
+        self.assertNoResult(asking)
+        path = "/api/v1/sentinels/desk-1/sessions/a%20session"
+        self.assertEqual(asked, [(address.base_url + path).encode("ascii")])
 
 
 class RequestsTests(SynchronousTestCase):
@@ -118,6 +161,7 @@ class RequestsTests(SynchronousTestCase):
         for error, word in (
             (ConnectionRefusedError(), "refused"),
             (DNSLookupError(), "no host of that name"),
+            (socket.gaierror(-2, "Name or service not known"), "no such interface"),
             (ResponseNeverReceived([Failure(ConnectionLost())]), "lost"),
         ):
             self.setUp()

@@ -149,6 +149,29 @@ class ExportTests(RecordedCase):
         self.assertEqual(self.names(), [GATE_NAME + ".part"])
         self.assertNotIn("go on from there", self.errors.getvalue())
 
+    def test_nothing_in_that_time(self) -> None:
+        """A range in which nothing can be shown is told on one line with the gap that it lies in,
+        and leaves nothing behind."""
+        hole = [str(EPOCH_US + 60_000_000 + number * 200_000) for number in (7, 9)]
+        self.assertEqual(
+            self.result_of(self.run_with("gate.2", "--from", hole[0], "--to", hole[1])), FAILED
+        )
+        (line,) = self.errors.getvalue().splitlines()
+        self.assertIn("segments 7 to 8 are missing", line)
+        self.assertIn("the sentinel lost it (the spool was full)", line)
+        self.assertEqual(self.names(), [])
+
+    def test_nothing_came(self) -> None:
+        """Interrupted before the first octet, or never begun, it leaves nothing behind."""
+        self.network.breaks = [0]
+        waiting = self.start(self.run_with("desk-1"))
+        waiting.cancel()
+        self.failureResultOf(waiting)
+        self.assertEqual(self.names(), [])
+        self.network.breaks = [0] * MAX_ATTEMPTS
+        self.assertEqual(self.result_of(self.run_with("desk-1")), FAILED)
+        self.assertEqual(self.names(), [])
+
     def test_gaps_that_cannot_be_told(self) -> None:
         """A file whose gaps cannot be written beside it does not get its name: the next run
         would take it for whole."""

@@ -22,8 +22,23 @@ class AddressTests(SynchronousTestCase):
             ("wss://vidlink.example/room", "wss://vidlink.example:443/room/ws/sentinel"),
             ("https://vidlink.example:8443", "wss://vidlink.example:8443/ws/sentinel"),
             ("ws://[::1]:8080", "ws://[::1]:8080/ws/sentinel"),
+            ("ws://[::ffff:127.0.0.1]", "ws://[::ffff:127.0.0.1]:80/ws/sentinel"),
+            ("http://bücher.example", "ws://xn--bcher-kva.example:80/ws/sentinel"),
         ):
             self.assertEqual(read_address(text, MemoryReactorClock()).url, url)
+
+    def test_zones(self) -> None:
+        """The zone of an address is for whoever connects, and is not told to the server."""
+        for text in (
+            "http://[fe80::1%eth0]:8080",
+            "ws://[fe80::1%25eth0]:8080",
+            r"tcp:fe80\:\:1%eth0:8080",
+        ):
+            reactor = MemoryReactorClock()
+            address = read_address(text, reactor)
+            self.assertEqual(address.base_url, "http://[fe80::1]:8080")
+            address.endpoint.connect(object())
+            self.assertEqual(reactor.tcpClients[0][:2], ("fe80::1%eth0", 8080))
 
     def test_endpoints(self) -> None:
         """Client endpoint strings are connected to, and asked for by the host they name."""
@@ -35,6 +50,7 @@ class AddressTests(SynchronousTestCase):
             ("tcp:timeout=5:port=8080:host=Desk-1", "ws://Desk-1:8080/ws/sentinel"),
             ("tls:h:port=443:timeout=5", "wss://h:443/ws/sentinel"),
             (r"tcp:\:\:1:8080", "ws://[::1]:8080/ws/sentinel"),
+            ("tcp:bücher.example:80", "ws://xn--bcher-kva.example:80/ws/sentinel"),
         ):
             self.assertEqual(read_address(text, MemoryReactorClock()).url, url)
 
@@ -67,6 +83,9 @@ class AddressTests(SynchronousTestCase):
             "https://a..b",
             "http://h h",
             f"ws://{'a' * 70}",
+            "http://127.0.0.1%lo",
+            "http://[fe80::1%]",
+            "http://fe80::1",
             "tcp:my_server:1",
             "tls:a..b:443",
             "tls:h:443:trustRoots=/nowhere",

@@ -30,6 +30,10 @@ PROGRAMS: Mapping[str, Program] = {
     "Xvfb": Program(("Xvfb",), "xvfb"),
     "ffmpeg": Program(("ffmpeg",), "ffmpeg"),
     "ffprobe": Program(("ffprobe",), "ffmpeg"),
+    "ffplay": Program(("ffplay",), "ffmpeg"),
+    "mpv": Program(("mpv",), "mpv"),
+    "curl": Program(("curl",), "curl"),
+    "nginx": Program(("nginx",), "nginx-light"),
     "xclock": Program(("xclock",), "x11-apps"),
     "node": Program(("node",), "nodejs"),
     "npm": Program(("npm",), "npm"),
@@ -41,6 +45,7 @@ PROGRAMS: Mapping[str, Program] = {
     "prlimit": Program(("prlimit",), "util-linux"),
     "ip": Program(("ip",), "iproute2"),
     "cc": Program(("cc", "gcc", "clang"), "build-essential"),
+    "systemd-analyze": Program(("systemd-analyze",), "systemd"),
 }
 
 

@@ -16,13 +16,16 @@ PATIENCE_SECONDS = 30.0
 
 
 class LiveProctor:
-    """Connected and registered; `heard` is everything that was received, in order."""
+    """Connected and registered; `heard` is everything that was received, in order.
 
-    def __init__(self, ws_url: str, name: str = "vidlink.v1.binary") -> None:
+    :param wishes: for `websocket.create_connection`.
+    """
+
+    def __init__(self, ws_url: str, name: str = "vidlink.v1.binary", **wishes: Any) -> None:
         self.heard: list[Message] = []
         self._codec = next(codec for codec in find_codecs() if codec.name == name)
         self._socket = websocket.create_connection(
-            f"{ws_url}/ws/proctor", subprotocols=[name], timeout=PATIENCE_SECONDS
+            f"{ws_url}/ws/proctor", subprotocols=[name], timeout=PATIENCE_SECONDS, **wishes
         )
         self.say(ProctorRegister("test/1"))
 

@@ -6,6 +6,7 @@ Those that others who connect have as well are in :mod:`vidlink.dialling.refusal
 from __future__ import annotations
 
 import json
+import socket
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import (
@@ -38,6 +39,9 @@ _KINDS: dict[str, type[VidlinkError]] = {
         errors.GoingAway,
     )
 }
+#: Ends or prevents a connection; the last of them is what an address of an interface that is
+#: not there comes to.
+_BREAKS = (ResponseFailed, ConnectError, ConnectionClosed, DNSLookupError, socket.gaierror)
 #: Why a server closes a connection, as its client sees it.
 _CLOSED_FOR: dict[type[PeerError], str] = {
     errors.GoingAway: "it is shutting down",
@@ -79,7 +83,7 @@ def broken(where: str, error: BaseException) -> BaseException:
     causes = _causes(error)
     if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
         return CancelledError()
-    if not isinstance(error, ResponseFailed | ConnectError | ConnectionClosed | DNSLookupError):
+    if not isinstance(error, _BREAKS):
         return error
     if any(type(cause).__name__ == "ParseError" for cause in causes):
         return BadAnswer(f"what answers at {where} does not speak HTTP")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from vidlink.client.requests import Requests
+from vidlink.client.requests import AnyHost, Requests
 from vidlink.dialling.address import PROCTOR_PATH, read_address
 from vidlink.errors import BadAnswer
 from vidlink.httpjson import objects
@@ -273,7 +273,7 @@ def open_history(address: str, reactor: Any) -> History:
     read = read_address(address, reactor, PROCTOR_PATH)
     pool = HTTPConnectionPool(reactor)
     agent = Agent.usingEndpointFactory(reactor, _Always(read.endpoint), pool)
-    return History(read.base_url, treq=HTTPClient(agent), clock=reactor, pool=pool)
+    return History(read.base_url, treq=AnyHost(HTTPClient(agent)), clock=reactor, pool=pool)
 
 
 class _Always:

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -94,8 +94,13 @@ class PartFile:
             self._note_path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of it; what has come stays. May be called twice."""
+        """Let go of it; what has come stays, and where nothing has, no file does. May be called
+        twice."""
         if self._descriptor >= 0:
+            if not os.fstat(self._descriptor).st_size:
+                with suppress(OSError):
+                    self._note_path.unlink(missing_ok=True)
+                    self.part_path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
 

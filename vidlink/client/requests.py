@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
+from hyperlink import EncodedURL
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -150,6 +151,27 @@ class Requests:
             return await asked.addTimeout(ANSWER_SECONDS, self._clock, give_up)
         except Exception as error:
             raise broken(self.base_url, error) from None
+
+
+class _Url(EncodedURL):
+    """A URL whose host is ASCII already. Hyperlink would encode it once more, as a name, which
+    an address of version 6 is not.
+    """
+
+    def to_uri(self) -> EncodedURL:
+        """The URL with all of its path and query in ASCII."""
+        return EncodedURL.to_uri(self.replace(host="")).replace(host=self.host)
+
+
+class AnyHost:
+    """The treq client `treq`, for URLs whose host is an address of version 6 as well."""
+
+    def __init__(self, treq: Any) -> None:
+        self._treq = treq
+
+    def request(self, method: str, url: str, **wishes: Any) -> Any:
+        """Send a request to `url`, as treq does."""
+        return self._treq.request(method, _Url.from_text(url), **wishes)
 
 
 class _Receiver(Protocol):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,8 +21,9 @@ from vidlink.commands.plan import Job, Wish, plan
 from vidlink.commands.progress import Progress
 from vidlink.commands.running import run_with_history
 from vidlink.commands.words import age, gap_words
-from vidlink.errors import Damaged, UserMistake, VidlinkError
+from vidlink.errors import Damaged, NotFound, UserMistake, VidlinkError
 from vidlink.httpjson.objects import GAP
+from vidlink.model import Gap
 from vidlink.quantities import count, size
 
 COMMAND = "vidlink export"
@@ -125,6 +127,8 @@ class Export:
                 self._progress.say(f"{COMMAND}: {job.name}: going on at {size(part.offset)}")
             await fetch(self._history, part, self._clock, on_retry=self._retry)
             self._tell(await self._checked(part))
+        except NotFound as error:
+            raise NotFound(f"{error}{await self._gap_words(job)}") from None
         except (CancelledError, VidlinkError):
             if part.offset and not part.path.exists():
                 self._progress.say(
@@ -161,6 +165,14 @@ class Export:
         part.finish()
         return found
 
+    async def _gap_words(self, job: Job) -> str:
+        """The gap for which nothing of a time range can be shown, to follow an error; empty if
+        it is another reason."""
+        one = job.wanted
+        record = await self._history.session(one.sentinel_id, one.session_id)
+        gap = last_gap(record.gaps, one.clip.end_time_us)
+        return "" if gap is None else f": {gap_words(gap)}"
+
     def _retry(self, error: VidlinkError, seconds: float) -> None:
         self._progress.say(f"{COMMAND}: {error}; trying again in {age(seconds)}")
 
@@ -176,6 +188,17 @@ class Export:
         self._put(f"{found.path}: {size(found.size_bytes)}, {state}")
         for gap in found.gaps:
             self._progress.say(f"    {gap_words(gap)}")
+
+
+def last_gap(gaps: Iterable[Gap], end_time_us: int | None) -> Gap | None:
+    """The last of `gaps` to begin before a time, by which nothing since can be shown."""
+    begun = [
+        (gap.start_time_us, number, gap)
+        for number, gap in enumerate(gaps)
+        if gap.start_time_us is not None
+        and (end_time_us is None or gap.start_time_us < end_time_us)
+    ]
+    return max(begun)[2] if begun else None
 
 
 def gaps_path(path: Path) -> Path:
@@ -239,7 +262,15 @@ def run(options: Options) -> int:
 async def _export(options: Options, history: History, reactor: Any) -> int:
     jobs = await plan(history, options.wish())
     is_forced = bool(options["force"])
+    output = Path(options["output"])
+    new = [folder for folder in (output, output.parent) if not folder.exists()]
     place = placing(options["output"], jobs, is_forced)
     total_bytes = sum(job.about_bytes for job in jobs)
     progress = Progress(sys.stderr, reactor.seconds, total_bytes, sys.stderr.isatty())
-    return await Export(history, reactor, progress, tell, is_forced).run(jobs, place)
+    try:
+        return await Export(history, reactor, progress, tell, is_forced).run(jobs, place)
+    finally:
+        for folder in new:
+            # Unless something has come into it.
+            with suppress(OSError):
+                folder.rmdir()

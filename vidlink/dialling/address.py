@@ -9,10 +9,15 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import idna
-from twisted.internet.endpoints import HostnameEndpoint, clientFromString, wrapClientTLS
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP6ClientEndpoint,
+    clientFromString,
+    wrapClientTLS,
+)
 from twisted.internet.ssl import optionsForClientTLS
 
 from vidlink.errors import UserMistake
@@ -63,10 +68,14 @@ def _from_url(text: str, reactor: Any, path: str) -> Address:
     for known in _PATHS:
         prefix = prefix.removesuffix("/" + known)
     port = _PORTS[scheme] if port is None else port
-    authority = _authority(text, parts.hostname, port)
-    endpoint: Any = HostnameEndpoint(reactor, parts.hostname, port)
+    # The percent sign before the zone of an address may be escaped, and may not (RFC 6874).
+    host = unquote(parts.hostname)
+    authority = _authority(text, host, port)
+    # The endpoint of names would look the address up, and lose its zone.
+    kind = TCP6ClientEndpoint if ":" in host else HostnameEndpoint
+    endpoint: Any = kind(reactor, host, port)
     if scheme == "wss":
-        endpoint = wrapClientTLS(optionsForClientTLS(parts.hostname), endpoint)
+        endpoint = wrapClientTLS(optionsForClientTLS(host.partition("%")[0]), endpoint)
     return _address(endpoint, scheme, authority, prefix, path)
 
 
@@ -101,21 +110,21 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _authority(text: str, host: str, port: int) -> str:
-    """Host and port as a URL has them.
+    """Host and port as a URL has them: a name in ASCII, an address of version 6 in brackets, and
+    without its zone, which means nothing to anybody else (RFC 6874 section 4).
 
     :raises UserMistake: if there can be no such host or port.
     """
     if not 0 < port < 65_536:
         raise UserMistake(f"--server {text!r}: a port is from 1 to 65535, not {port}")
     try:
-        is_version_6 = ip_address(host.partition("%")[0]).version == 6
+        is_version_6 = ip_address(host).version == 6
     except ValueError:
         try:
-            idna.encode(host)
+            return f"{idna.encode(host).decode('ascii')}:{port}"
         except UnicodeError as error:
             raise UserMistake(f"--server {text!r}: {host!r} is no host's name: {error}") from None
-        is_version_6 = False
-    return f"[{host}]:{port}" if is_version_6 else f"{host}:{port}"
+    return f"[{host.partition('%')[0]}]:{port}" if is_version_6 else f"{host}:{port}"
 
 
 def _address(endpoint: Any, scheme: str, authority: str, prefix: str, path: str) -> Address:

@@ -6,6 +6,7 @@ Texts of servers are made fit to be shown: a terminal obeys control characters.
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -146,6 +147,7 @@ _TOLD: dict[type[Exception], str] = {
     ConnectionRefusedError: "the connection was refused, so nobody listens there",
     NoRouteError: "there is no way to that host",
     DNSLookupError: "there is no host of that name",
+    socket.gaierror: "there is no such address, or no such interface",
     TimeoutError: "the host does not answer",
     ConnectionDone: "the connection was closed without an answer",
     ConnectionAborted: "there was no answer in time",
