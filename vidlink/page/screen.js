@@ -239,8 +239,9 @@ export class Screen {
 
   #judge() {
     if (!this.#connected) return "lost";
-    if (this.#status == null) return "unknown";
-    if (this.#status.state !== "live" || this.#frame === null) return this.#status.state;
+    // The list is up to a second behind: a sentinel that has just come may not be in it yet.
+    const state = this.#status?.state ?? (this.#frame === null ? "unknown" : "live");
+    if (state !== "live" || this.#frame === null) return state;
     return performance.now() - this.#shownAt > this.#rhythm.patienceMs ? "stale" : "live";
   }
 
