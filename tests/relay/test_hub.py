@@ -15,7 +15,7 @@ from vidlink.errors import IdInUse, NoResources
 from vidlink.interfaces import IPublisher
 from vidlink.model import RecordingState, Registration, SentinelState
 from vidlink.relay.alarms import QUIET_SECONDS
-from vidlink.relay.hub import PROBE_SECONDS, Hub
+from vidlink.relay.hub import PROBE_SECONDS, RENEWAL_SECONDS, Hub
 from vidlink.relay.stream import Stream
 
 
@@ -163,12 +163,82 @@ class ClaimTests(SynchronousTestCase):
         self.assertIs(self.stream.publisher, newer)
 
     def test_crowded(self) -> None:
-        """Beyond its number of Sentinels a hub takes no newcomer, but everybody it knows."""
+        """Beyond its number of Sentinels, all connected, a hub takes no newcomer, but everybody it
+        knows."""
         for name in ("desk-2", "desk-3"):
             self.successResultOf(self.claim(FakePublisher("one", name)))
         self.failureResultOf(self.claim(FakePublisher("one", "desk-4")), NoResources)
         self.assertIsNone(self.hub.stream("desk-4"))
         self.successResultOf(self.claim(FakePublisher("one", "desk-2")))
+
+    def come_and_go(self, name: str, *, with_session: bool = True) -> None:
+        """A Sentinel has been here."""
+        publisher = FakePublisher("one", name)
+        stream = self.successResultOf(self.claim(publisher))
+        if with_session:
+            stream.begin(session("session-0001"), lambda: RecordingState.OK)
+        publisher.leave("disconnected")
+        self.hub.tick()
+
+    def test_longest_offline_goes(self) -> None:
+        """For a newcomer beyond the number the one is forgotten that is offline for longest; those
+        that are connected, or came again, stay."""
+        for name in ("desk-2", "desk-3"):
+            self.come_and_go(name)
+        self.come_and_go("desk-2")
+        self.successResultOf(self.claim(FakePublisher("one", "desk-4")))
+        self.assertEqual([row.sentinel_id for row in self.hub.statuses()][1:], ["desk-2", "desk-4"])
+        self.come_and_go("desk-5")
+        self.come_and_go("desk-6")
+        known = [row.sentinel_id for row in self.hub.statuses()]
+        self.assertEqual(known, ["desk-1", "desk-4", "desk-6"])
+
+    def test_just_left(self) -> None:
+        """Also one that has left since the last tick makes room."""
+        for name in ("desk-2", "desk-3"):
+            publisher = FakePublisher("one", name)
+            self.successResultOf(self.claim(publisher)).has_history = True
+            publisher.leave("disconnected")
+        self.successResultOf(self.claim(FakePublisher("one", "desk-4")))
+        self.assertIsNone(self.hub.stream("desk-2"))
+        self.assertIsNotNone(self.hub.stream("desk-3"))
+
+    def test_nothing_left_behind(self) -> None:
+        """Who has registered and left without a session is forgotten, however many do."""
+        for number in range(100):
+            self.come_and_go(f"stranger-{number}", with_session=False)
+        self.assertEqual([row.sentinel_id for row in self.hub.statuses()], ["desk-1"])
+        self.come_and_go("desk-2")
+        self.assertEqual(len(self.hub.statuses()), 2)
+
+    def test_forgotten_and_followed(self) -> None:
+        """Who follows one that was forgotten is served when it comes again."""
+        publisher = FakePublisher("one", "desk-2")
+        stream = self.successResultOf(self.claim(publisher))
+        follower = FakeFollower()
+        stream.follow(follower)
+        publisher.leave("disconnected")
+        self.hub.tick()
+        self.assertIsNone(self.hub.stream("desk-2"))
+        again = self.successResultOf(self.claim(FakePublisher("two", "desk-2")))
+        stirs = follower.stirs
+        again.begin(session("session-0001"), lambda: RecordingState.OK)
+        self.assertGreater(follower.stirs, stirs)
+        self.assertTrue(again.is_known)
+
+    def test_history_beyond_the_number(self) -> None:
+        """Of a longer history those are listed that were heard of last; they make room for
+        newcomers, the oldest first."""
+        history = [
+            (Registration(f"old-{n}", "", f"old {n}", "", "test"), None if n == 2 else 1_000 - n)
+            for n in range(9)
+        ]
+        self.hub.remember(history)
+        known = [row.sentinel_id for row in self.hub.statuses()]
+        self.assertEqual(known, ["desk-1", "old-0", "old-1"])
+        self.successResultOf(self.claim(FakePublisher("one", "desk-2")))
+        known = [row.sentinel_id for row in self.hub.statuses()]
+        self.assertEqual(known, ["desk-1", "desk-2", "old-0"])
 
     def test_statuses(self) -> None:
         """Everybody known is listed by id, connected or not."""
@@ -205,6 +275,25 @@ class ListTests(SynchronousTestCase):
         self.assertEqual(len(self.hub.roster.since(0)), 2)
         self.hub.tick()
         self.assertEqual(self.reader.stirs, 1)
+
+    def test_forgotten(self) -> None:
+        """Readers are sent the whole list when somebody in it was forgotten, but twice a minute at
+        most; who is gone before anybody was told is no news."""
+        self.connect("desk-1")
+        for number in range(3):
+            publisher = self.connect(f"stranger-{number}")
+            self.hub.tick()
+            seen = self.hub.roster.version
+            publisher.leave("disconnected")
+            self.hub.tick()
+            self.assertEqual(self.hub.roster.full_version > seen, number == 0)
+        self.connect("brief").leave("disconnected")
+        self.hub.tick()
+        self.clock.advance(RENEWAL_SECONDS)
+        seen = self.hub.roster.version
+        self.hub.tick()
+        self.assertEqual([row.sentinel_id for row in self.hub.roster.since(seen)], ["desk-1"])
+        self.assertEqual(self.hub.roster.since(self.hub.roster.version), ())
 
     def test_states_change_by_themselves(self) -> None:
         """A Sentinel that falls silent is news at the next tick."""

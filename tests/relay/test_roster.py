@@ -96,6 +96,20 @@ class RosterTests(SynchronousTestCase):
         roster.publish([row("b")])
         self.assertEqual(len(roster.frames), 0)
 
+    def test_gone(self) -> None:
+        """Of a row that has gone viewers hear by the whole list, in one version for all of them."""
+        roster = Roster()
+        roster.publish([row("a"), row("b")])
+        self.assertFalse(roster.renew())
+        seen = roster.version
+        roster.forget("b")
+        roster.forget("never-there")
+        self.assertEqual(roster.since(seen), ())
+        self.assertTrue(roster.renew())
+        self.assertFalse(roster.renew())
+        self.assertEqual((roster.full_version, roster.since(seen)), (seen + 1, (row("a"),)))
+        self.assertEqual(roster.since(roster.version), ())
+
     @given(st.lists(st.dictionaries(st.sampled_from("abcd"), st.sampled_from(SentinelState))))
     def test_nobody_misses_anything(self, rounds: list[dict[str, SentinelState]]) -> None:
         """Whoever applies the deltas, however seldom, has the rows as they are."""

@@ -21,8 +21,11 @@ from vidlink.relay.tally import Tally
 
 #: The time that the older of two Sentinels with one id has to show that it is alive.
 PROBE_SECONDS = 2.0
-#: Sentinels remembered, connected or not; a newcomer beyond it is refused.
-MAX_SENTINELS = 20_000
+#: Sentinels remembered, connected or not. For a newcomer beyond it the one is forgotten that has
+#: been offline for longest; history still has it.
+MAX_SENTINELS = 5_000
+#: Viewers are sent the whole list anew, because somebody was forgotten, no more often than this.
+RENEWAL_SECONDS = 30.0
 #: Sentinels that were never seen and are waited for; each is kept only while somebody does.
 MAX_AWAITED = 10_000
 
@@ -57,15 +60,26 @@ class Hub:
         self._max_sentinels = max_sentinels
         self._streams: dict[str, Stream] = {}
         self._awaited: dict[str, Stream] = {}
+        #: Those of them that are known to be offline, in the order in which they left.
+        self._offline: dict[str, None] = {}
+        self._renewed_seconds = float("-inf")
         self._readers: dict[IFollower, None] = {}
 
     def remember(self, known: Iterable[tuple[Registration, int | None]]) -> None:
-        """List Sentinels that history knows, with the time of their last segment if any."""
-        for registration, last_time_us in known:
-            if registration.sentinel_id not in self._streams:
-                stream = self._new_stream(registration.sentinel_id)
-                stream.name, stream.group = registration.name, registration.group
-                stream.last_segment_time_us = last_time_us
+        """List Sentinels that history knows, with the time of their last segment if any.
+
+        Of more than there is room for, those that were last heard of.
+        """
+        others = [one for one in known if one[0].sentinel_id not in self._streams]
+        others.sort(key=lambda one: one[1] or 0)
+        left_since, self._offline = self._offline, {}
+        room = max(0, self._max_sentinels - len(self._streams))
+        for registration, last_time_us in others[len(others) - min(room, len(others)) :]:
+            stream = self._new_stream(registration.sentinel_id)
+            stream.name, stream.group = registration.name, registration.group
+            stream.last_segment_time_us, stream.has_history = last_time_us, True
+            self._offline[registration.sentinel_id] = None
+        self._offline.update(left_since)
         self._publish()
 
     def claim(self, registration: Registration, publisher: IPublisher) -> Deferred[Stream]:
@@ -81,8 +95,8 @@ class Hub:
         """
         stream = self._streams.get(registration.sentinel_id)
         if stream is None:
-            if len(self._streams) >= self._max_sentinels:
-                return fail(NoResources(f"{self._max_sentinels} sentinels are known already"))
+            if len(self._streams) >= self._max_sentinels and not self._make_room():
+                return fail(NoResources(f"{self._max_sentinels} sentinels are connected already"))
             stream = self._new_stream(registration.sentinel_id)
         rival = stream.publisher
         if rival is None or rival.registration.instance_id == registration.instance_id:
@@ -150,10 +164,41 @@ class Hub:
         """Move windows and states on, and publish the list; to be called about once a second."""
         for stream in self._streams.values():
             stream.tick()
+        self._see_who_left()
         self._publish()
 
+    def _see_who_left(self) -> None:
+        """Note who is offline, and forget those that have left nothing behind."""
+        for stream in tuple(self._streams.values()):
+            if stream.publisher is not None or stream.sentinel_id in self._offline:
+                continue
+            if stream.has_history:
+                self._offline[stream.sentinel_id] = None
+            else:
+                self._forget(stream.sentinel_id)
+
+    def _make_room(self) -> bool:
+        """Forget who has been offline for longest; False if nobody is."""
+        if not self._offline:
+            self._see_who_left()
+        if self._offline:
+            self._forget(next(iter(self._offline)))
+        return len(self._streams) < self._max_sentinels
+
+    def _forget(self, sentinel_id: str) -> None:
+        self._offline.pop(sentinel_id, None)
+        stream = self._streams.pop(sentinel_id)
+        stream.let_go()
+        if stream.is_followed:
+            self._awaited[sentinel_id] = stream
+        self.roster.forget(sentinel_id)
+
     def _publish(self) -> None:
-        if self.roster.publish(stream.status() for stream in self._streams.values()):
+        is_new = self.roster.publish(stream.status() for stream in self._streams.values())
+        now = self._seconds()
+        if now - self._renewed_seconds >= RENEWAL_SECONDS and self.roster.renew():
+            self._renewed_seconds, is_new = now, True
+        if is_new:
             self._stir()
 
     def _clone(self, rival: IPublisher, publisher: IPublisher) -> IdInUse:
@@ -185,6 +230,7 @@ class Hub:
         rival = stream.publisher
         if rival is not None:
             rival.replace()
+        self._offline.pop(stream.sentinel_id, None)
         stream.attach(registration, publisher)
         return stream
 

@@ -17,9 +17,12 @@ class Roster:
 
     def __init__(self) -> None:
         self.version = 0
+        #: Who has seen no newer version is sent the whole list: rows may have gone since.
+        self.full_version = 0
         #: The payloads of :meth:`since`, by subprotocol and version; of this version only.
         self.frames: dict[tuple[str, int], Frame] = {}
         self._rows: dict[str, tuple[int, SentinelStatus]] = {}
+        self._has_gone = False
 
     def publish(self, statuses: Iterable[SentinelStatus]) -> bool:
         """Take the rows as they are now; True if there is a new version."""
@@ -34,8 +37,24 @@ class Roster:
         self.frames.clear()
         return True
 
+    def forget(self, sentinel_id: str) -> None:
+        """Drop a row; viewers hear of it with the next :meth:`renew`."""
+        self._has_gone |= self._rows.pop(sentinel_id, None) is not None
+
+    def renew(self) -> bool:
+        """Make a version of which everybody is sent the whole list, if any row has gone."""
+        if not self._has_gone:
+            return False
+        self._has_gone = False
+        self.version += 1
+        self.full_version = self.version
+        self.frames.clear()
+        return True
+
     def since(self, version: int) -> tuple[SentinelStatus, ...]:
-        """The rows that are newer than `version`, by id; all of them for version 0."""
+        """The rows that are newer than `version`, by id; all of them where rows have gone since."""
+        if version < self.full_version:
+            version = -1
         rows = (status for changed, status in self._rows.values() if changed > version)
         return tuple(sorted(rows, key=lambda status: status.sentinel_id))
 

@@ -75,6 +75,8 @@ class Stream:
         self.sentinel_id = sentinel_id
         #: It has been seen; if not, there is only somebody who waits for it.
         self.is_known = False
+        #: It has begun a session, now or before the server was started.
+        self.has_history = False
         self.name = ""
         self.group = ""
         self.publisher: IPublisher | None = None
@@ -115,6 +117,7 @@ class Stream:
     def begin(self, session: Session, recording: Callable[[], RecordingState]) -> None:
         """Begin a session; one that is still live must have been ended before."""
         self.live = LiveSession(session, self._new_buffer(), recording)
+        self.has_history = True
         self._heard_seconds = self._seconds()
         if self.wanted_framerate_mhz is not None and self.publisher is not None:
             self.publisher.change_framerate(self.wanted_framerate_mhz)
@@ -167,6 +170,11 @@ class Stream:
     def is_followed(self) -> bool:
         """True if anybody follows it."""
         return bool(self._followers)
+
+    def let_go(self) -> None:
+        """Nobody is to know it any more; those who follow it may wait until it comes again."""
+        self.is_known = False
+        self._forget_ended()
 
     def follow(self, follower: IFollower) -> None:
         """`follower` hears of every arrival, beginning and end; twice is once."""

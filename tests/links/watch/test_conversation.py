@@ -11,6 +11,7 @@ from zope.interface.verify import verifyObject
 from tests.fakes import media
 from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase, MemoryServer
+from tests.relay.publishers import FakePublisher
 from vidlink.interfaces import IFollower, IProctorPeer
 from vidlink.links.watch import conversation
 from vidlink.links.watch.conversation import MAX_REPLIES
@@ -200,6 +201,22 @@ class ListTests(WatchCase):
             [(row.sentinel_id, row.state) for row in news.sentinels],
             [("b", SentinelState.OFFLINE)],
         )
+
+    def test_forgotten(self) -> None:
+        """When a Sentinel was forgotten all are sent the whole list, whatever they have seen."""
+        hub = self.server.hub
+        stranger = FakePublisher("one", "stranger")
+        stream = self.successResultOf(hub.claim(stranger.registration, stranger))
+        self.server.second()
+        (news,) = self.listed()
+        self.assertEqual([row.sentinel_id for row in news.sentinels], ["stranger"])
+        stream.detach(stranger)
+        self.server.second()
+        (news,) = self.listed()
+        self.assertTrue(news.is_full)
+        self.assertEqual([row.sentinel_id for row in news.sentinels], ["a", "b", "c"])
+        self.assertEqual(self.listed(), [])
+        self.assertEqual(len(hub.roster.frames), 1)
 
     def test_nothing_new(self) -> None:
         """Without a change nothing is sent."""

@@ -36,11 +36,12 @@ class News:
 
     def _list(self) -> Frame:
         roster = self._hub.roster
-        place = (self._codec.name, self._list_version)
+        is_full = self._list_version < roster.full_version
+        place = (self._codec.name, NOTHING_SEEN if is_full else self._list_version)
         frame = roster.frames.get(place)
         if frame is None:
-            full = self._list_version == NOTHING_SEEN
-            frame = message_frame(self._codec, Sentinels(full, roster.since(self._list_version)))
+            rows = roster.since(self._list_version)
+            frame = message_frame(self._codec, Sentinels(is_full, rows))
             roster.frames[place] = frame
         self._list_version = roster.version
         return frame
