@@ -214,7 +214,7 @@ class ListTests(WatchCase):
         self.server.second()
         (news,) = self.listed()
         self.assertTrue(news.is_full)
-        self.assertEqual([row.sentinel_id for row in news.sentinels], ["a", "b"])
+        self.assertEqual([row.sentinel_id for row in news.sentinels], ["a", "b", "c"])
         self.assertEqual(self.listed(), [])
         self.assertEqual(len(hub.roster.frames), 1)
 
