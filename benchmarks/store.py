@@ -298,8 +298,8 @@ def measure_long_session(folder: Path) -> None:
 def measure_player(folder: Path, ids: tuple[str, str]) -> None:
     """Have a real server serve those ten hours, open them with ffprobe, and seek; print time and
     octets as ffprobe counts them."""
-    site = Site(folder)
-    shutil.move(folder / "recordings", site.data / "recordings") if not site.data.exists() else None
+    site = Site(folder.parent)
+    site.data = folder
     site.start_server()
     url = f"{site.url}/api/v1/sentinels/{ids[0]}/sessions/{ids[1]}/recording.mp4"
     seeks = [[], *(["-read_intervals", f"{place}%+#1"] for place in (7_000, 29_000, 14_000))]
