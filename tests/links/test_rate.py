@@ -99,11 +99,12 @@ class SessionTests(LinkCase):
     """Sessions of one Sentinel: each is a folder on disk."""
 
     def begin(self, sentinel: FakeSentinelPeer, number: int) -> None:
-        """Begin another session."""
+        """Begin another session, of which something comes."""
         session_id = f"session-number-{number:04}"
         if not sentinel.session_id:
             sentinel.register(session_id)
         sentinel.init(session_id)
+        sentinel.segment(0)
 
     def recorded(self) -> int:
         """How many sessions the recording has."""
