@@ -25,6 +25,7 @@ _CAUSES = {
     Cause.SPOOL_FULL: "the sentinel was cut off for longer than its spool lasts",
     Cause.DAMAGED: "damaged on the server's disk",
     Cause.DECLARED: "lost by the sentinel",
+    Cause.ASLEEP: "the computer was asleep",
     Cause.MISSING: "not delivered yet",
     Cause.UNDELIVERED: "never delivered",
 }

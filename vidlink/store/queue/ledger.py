@@ -80,6 +80,8 @@ class Ledger:
         self._trusted = trusted
         self._is_used: Callable[[str], bool] = lambda session_id: False
         self._used: set[str] = set()
+        #: The ids of sessions that may begin, of which nothing has come yet.
+        self._reserved: set[str] = set()
         self._accounts: dict[str, Account] = {}
         self._openings = Openings(inbox, self._room)
         self._unstarted = Unstarted(inbox, self._room)
@@ -112,8 +114,8 @@ class Ledger:
         """
         return self._room.crowds(sentinel_id) and self._vitals.is_well
 
-    def begin(self, session: Session, durable: Callable[[int], None]) -> None:
-        """Start an account."""
+    def reserve(self, session: Session) -> None:
+        """Use the id of a session."""
         session_id = session.session_id
         check_session(session)
         if not self.is_open:
@@ -121,6 +123,14 @@ class Ledger:
         if session_id in self._used or self._is_used(session_id):
             raise RequestError(f"session {session_id} has been used before")
         self._used.add(session_id)
+        self._reserved.add(session_id)
+
+    def begin(self, session: Session, durable: Callable[[int], None]) -> None:
+        """Start an account."""
+        session_id = session.session_id
+        if session_id not in self._reserved or not self.is_open:
+            self.reserve(session)
+        self._reserved.remove(session_id)
         account = Account(session, durable, replace(session, init=b""))
         self._accounts[session_id] = account
         self._unstarted.add(account)
@@ -212,6 +222,7 @@ class Ledger:
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """End a session; nothing happens if that was said before."""
+        self._reserved.discard(session_id)
         age = age_beside(ended_time_us, self._trusted.now_us())
         self._finish(End(session_id, as_text(reason), ended_time_us, age_from_us=age))
 
