@@ -144,16 +144,18 @@ export class RecordingsView {
       this.#rows.delete(row.session.sessionId);
       this.#order.splice(this.#order.indexOf(row), 1);
     }
-    showAway(this.#order);
+    showAway(this.#order, zoneNow());
   }
 
   /** The list cannot be read: what it says is as of the last time, and nothing is said to be live. */
   #doubt(error) {
     const text = this.#words(error);
     const since = this.#asOf === null ? "" : ` The list is as of ${words.timeOfDay(this.#asOf)}.`;
-    setText(this.trouble, text + since);
-    for (const { session, state } of this.#order) {
-      if (session.state === "live") setText(state, "Was live");
+    setText(this.trouble, words.sentence(text) + since);
+    for (const { node, session, state } of this.#order) {
+      if (session.state !== "live") continue;
+      setText(state, "Was live");
+      setAttribute(node, "data-state", "unknown");
     }
   }
 
@@ -175,7 +177,7 @@ export class RecordingsView {
   async #page(after) {
     const page = await api.sessions(this.#sentinelId, after, PAGE, this.#abort.signal);
     const waiting = page.sessions.map((session) => this.#put(session)).filter((row) => row.asks);
-    showAway(this.#order);
+    showAway(this.#order, zoneNow());
     const workers = Array.from({ length: AT_ONCE }, () => this.#askGaps(waiting));
     Promise.all(workers).catch((error) => this.#doubt(error));
     return page;
@@ -196,9 +198,8 @@ export class RecordingsView {
     row.session = session;
     this.#place(row);
     const time = begin(session);
-    const zone = words.offset(Date.now() * 1000);
-    setText(this.zone, zone);
-    setText(row.begin, words.moment(time, zone));
+    setText(this.zone, zoneNow());
+    setText(row.begin, words.moment(time, zoneNow()));
     setAttribute(row.begin, "datetime", words.machineMoment(time));
     setText(row.length, session.endTime === null
       ? "–" : words.length((session.endTime - time) / 1e6));
@@ -290,7 +291,7 @@ export class RecordingsView {
   #refuse(sessionId, text) {
     this.player.replaceChildren(element(
       "div", { class: "about" },
-      element("p", { class: "notice", role: "status" }, text), element("span", { class: "place" }),
+      element("p", { class: "notice", role: "status" }, words.sentence(text)), element("span", { class: "place" }),
       this.#closeLink(),
     ));
     setAttribute(this.player, "data-session", sessionId);
@@ -316,4 +317,9 @@ export class RecordingsView {
     if (!(error instanceof api.ApiError)) throw error;
     return error.message;
   }
+}
+
+/** The offset that the head of the table tells, so that most rows need not. */
+function zoneNow() {
+  return words.offset(Date.now() * 1000);
 }
