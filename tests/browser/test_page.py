@@ -298,8 +298,12 @@ def test_nothing_sticks_out_on_a_phone(onlooker: Onlooker, site: Site) -> None:
 
 @pytest.mark.parametrize("place", ["#/", "#/watch/desk-2"])
 def test_two_machines_with_one_id(onlooker: Onlooker, scripted: ScriptedServer, place: str) -> None:
-    """Whatever is being looked at, the page says that two machines use one id."""
+    """Whatever is being looked at, the page says that two machines use one id, and which."""
     onlooker.open(place)
     onlooker.until("() => document.body.dataset.connection === 'connected'")
     scripted.say(type="error", code="id-in-use", message="two of them", about="desk-1")
     onlooker.until("() => document.getElementById('alarm').innerText.includes('id desk-1')")
+    said = "two machines use the id desk-3: 10.0.0.5:50412 has it, 10.0.0.9:40100 is refused"
+    scripted.say(type="error", code="id-in-use", message=said, about="desk-3")
+    look = "(said) => document.getElementById('alarm').innerText === said"
+    onlooker.until(look, said.replace("two", "Two", 1))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Route
 
 from tests.browser.onlooker import READ_BARCODE, Onlooker
 from tests.rigs.daemons import Site
@@ -117,11 +121,109 @@ def test_a_live_session_is_played_up_to_now(onlooker: Onlooker, site: Site) -> N
     onlooker.until("() => document.querySelector('.film').hidden")
 
 
+def next_list(onlooker: Onlooker) -> None:
+    """Wait until the page has read its list once more."""
+    with onlooker.page.expect_response("**/api/v1/sessions?**"):
+        pass
+    onlooker.page.wait_for_timeout(0)
+
+
 def test_what_is_not_recorded_is_said(onlooker: Onlooker, site: Site) -> None:
-    """A sentinel without recordings, and a session that does not exist, are told in words."""
+    """A sentinel without recordings, and a session that does not exist, are told in words; these
+    stay until they are dismissed, whatever the list says meanwhile."""
     onlooker.forgiven += ["404"]
     site.start_server()
     onlooker.open("#/recordings/desk-12")
     onlooker.until("() => document.body.innerText.includes('Nothing has been recorded yet.')")
     onlooker.go("#/recordings/desk-12/AAAAAAAAAAAAAAAAAAAA")
-    onlooker.until("() => /no session|not found|unknown/i.test(document.body.innerText)")
+    refused = "There is no session AAAAAAAAAAAAAAAAAAAA of desk-12"
+    onlooker.until("(refused) => document.body.innerText.includes(refused)", refused)
+    next_list(onlooker)
+    assert refused in onlooker.said()
+    onlooker.page.click("a:text('Close')")
+    onlooker.until("(refused) => !document.body.innerText.includes(refused)", refused)
+
+
+def test_a_recording_that_cannot_be_played_says_so(onlooker: Onlooker, site: Site) -> None:
+    """For as long as it is open, and no longer."""
+    onlooker.forgiven += ["404"]
+    session = recorded(site, 5)
+    gone = {"status": 404, "body": "{}"}
+    onlooker.page.route("**/recording.mp4", lambda route: route.fulfill(**gone))
+    onlooker.open(f"#/recordings/desk-12/{session}")
+    told = "This recording cannot be played."
+    onlooker.until("(told) => document.body.innerText.includes(told)", told)
+    next_list(onlooker)
+    assert told in onlooker.said()
+    onlooker.go("#/recordings/desk-12")
+    onlooker.until("(told) => !document.body.innerText.includes(told)", told)
+
+
+def session_row(number: int, started: int, start: int | None, **fields: Any) -> dict[str, Any]:
+    """A session as it is listed; times in seconds."""
+    return {
+        "sentinelId": "desk-12",
+        "sessionId": str(number) * 20,
+        "name": "Anna",
+        "state": "ended",
+        "startedTime": started * 1_000_000,
+        "endedTime": None,
+        "startTime": None if start is None else start * 1_000_000,
+        "endTime": None if start is None else (start + 60) * 1_000_000,
+        "segmentCount": 0 if start is None else 300,
+        "lastSequence": None if start is None else 299,
+        "size": 1000,
+        "spans": [],
+        "gaps": [],
+        **fields,
+    }
+
+
+def test_sessions_stand_in_the_order_of_the_times_that_are_shown(
+    browser: Browser, site: Site
+) -> None:
+    """Newest first by what the rows say, in the reader's zone, whose offset the head tells; a row
+    of the other season tells its own. A session that is deleted leaves the list, and without the
+    server nothing is said to be live."""
+    somebody = Onlooker(browser, site.url, timezone_id="Europe/Berlin")
+    somebody.forgiven += ["503"]
+    summer, winter = 1_795_000_000 - 15_552_000, 1_795_000_000
+    # Captured in another order than their sessions were first heard of.
+    listed = [
+        session_row(1, winter + 50, winter + 100),
+        session_row(2, winter + 40, winter + 300, state="live"),
+        session_row(3, winter + 30, None),
+        session_row(4, winter + 60, summer),
+    ]
+    answer: dict[str, Any] = {"status": 200}
+
+    def sessions(route: Route) -> None:
+        route.fulfill(**answer, body=json.dumps({"sessions": listed, "next": None}))
+
+    somebody.page.route("**/api/v1/sessions?**", sessions)
+    somebody.page.route(
+        "**/api/v1/sentinels/desk-12/sessions/*",
+        lambda route: route.fulfill(body=json.dumps(session_row(1, 0, 0))),
+    )
+    site.start_server()
+    somebody.open("#/recordings/desk-12")
+    somebody.until("() => document.querySelectorAll('tr[data-session]').length === 4")
+    read = """() => [...document.querySelectorAll("tr[data-session]")]
+        .map((row) => [row.dataset.session[0], row.querySelector("time").textContent])"""
+    assert somebody.page.evaluate(read) == [
+        ["2", "2026-11-18 12:11:40"],
+        ["1", "2026-11-18 12:08:20"],
+        ["3", "2026-11-18 12:07:10"],
+        ["4", "2026-05-22 13:06:40 +02:00"],
+    ]
+    assert somebody.page.inner_text(".sessions thead th") == "Started +01:00"
+    listed.pop(0)
+    answer["status"] = 503
+    next_list(somebody)
+    somebody.until("() => /The list is as of .* \\+01:00/.test(document.body.innerText)")
+    assert somebody.page.inner_text("tr[data-session^='2'] .state") == "Was live"
+    answer["status"] = 200
+    next_list(somebody)
+    somebody.until("() => document.querySelectorAll('tr[data-session]').length === 3")
+    assert somebody.page.inner_text("tr[data-session^='2'] .state") == "Live"
+    somebody.leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from signal import SIGCONT, SIGSTOP
@@ -41,13 +42,21 @@ def test_a_server_that_comes_back_is_found_again(onlooker: Onlooker, site: Site)
     onlooker.open("#/watch/desk-12")
     onlooker.until_picture()
     onlooker.page.evaluate("() => { self.neverReloaded = true; }")
+    onlooker.until("() => document.querySelector(\"tr[data-sentinel='desk-12']\")")
     server.kill()
     onlooker.until_state("lost")
     assert "Connection lost at" in onlooker.said()
     assert "trying again in" in onlooker.said()
     # The last picture of the same sentinel stays, and is marked as old.
     assert onlooker.until_picture().session == session
-    assert "NO CONNECTION" in onlooker.said()
+    said = onlooker.said()
+    assert "NO CONNECTION" in said
+    # What is not known now is not claimed, and it is said when it was.
+    when = r"states unknown since \d\d:\d\d:\d\d [+-]\d\d:\d\d; then \d live, \d stale"
+    assert re.search(when, said), said
+    words = onlooker.page.inner_text("tr[data-sentinel='desk-12'] .how")
+    assert re.fullmatch(r"Unknown\s+was (live|stale)", words.strip()), words
+    assert onlooker.page.inner_text(".controls .recording") == "Recording unknown"
     site.start_server()
     picture = onlooker.until_picture(f"p.session !== '{session}'", seconds=5 * PATIENCE_SECONDS)
     assert picture.sentinel == "desk-12"
@@ -102,10 +111,12 @@ def test_a_sentinel_that_stands_still_is_stale(onlooker: Onlooker, site: Site) -
 
 
 def test_one_that_was_unknown_appears_when_it_connects(onlooker: Onlooker, site: Site) -> None:
-    """An address may be opened before the sentinel was ever seen."""
+    """An address may be opened before the sentinel was ever seen: the page says that, and waits."""
     site.start_server()
     onlooker.open("#/watch/desk-12")
     onlooker.until_state("unknown")
+    told = "No screen of this id has been seen yet. It is shown here as soon as it connects."
+    onlooker.until("(told) => document.querySelector('.veil').textContent === told", told)
     site.start_sentinel("desk-12")
     onlooker.until_picture()
     onlooker.until_state("live")

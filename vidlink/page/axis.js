@@ -11,6 +11,8 @@
 export const STEP = 0.047;
 /** Where frames come quicker than that, they are so much of their time apart. */
 const MOST_OF_PERIOD = 0.8;
+/** A frame that is said to last no longer than this does not say how long it lasts. */
+const NO_PERIOD = 0.002;
 /** H.264 lets no more frames be decoded before one that is shown before them. */
 export const MOST_REORDERED = 16;
 /** A frame is decoded so long before it is shown, so that none is shown before it is decoded. */
@@ -64,8 +66,9 @@ export class Axis {
   /** How far behind the newest a newer one goes: frames that are shown between them need room. */
   #advance({ shown, duration }) {
     const last = this.#places.at(-1);
-    const step = duration > 0 ? Math.min(STEP, MOST_OF_PERIOD * duration) : STEP;
-    if (last === undefined || this.depth === 0 || duration <= 0) return step;
+    if (duration <= NO_PERIOD) return STEP;
+    const step = Math.min(STEP, MOST_OF_PERIOD * duration);
+    if (last === undefined || this.depth === 0) return step;
     const frames = Math.round((shown - last.media) / duration);
     return step * Math.min(MOST_REORDERED, Math.max(1, frames));
   }

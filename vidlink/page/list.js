@@ -220,7 +220,7 @@ export class SentinelList {
 
   #unknownWords(counts) {
     if (this.#heardUs === null || !this.#loaded) return "states unknown";
-    return `no connection since ${words.timeOfDay(this.#heardUs)}, states unknown; then ${counts}`;
+    return `states unknown since ${words.timeOfDay(this.#heardUs)}; then ${counts}`;
   }
 
   #visible() {

@@ -11,10 +11,10 @@
 // away for each that it is given. Times here are seconds on that axis; `startTimeUs` tells when a
 // frame was taken.
 
-import { Axis, MOST_REORDERED, STEP } from "./axis.js";
+import { MOST_REORDERED, STEP } from "./axis.js";
 import { Feed } from "./feed.js";
-import { adoptInit, readFrames, writeFrame } from "./fmp4.js";
 import { Pace } from "./pace.js";
+import { Track } from "./track.js";
 
 /** So far ahead of the newest frame the playhead is put. It gains almost a second per second. */
 const AHEAD = 1;
@@ -58,12 +58,9 @@ export class Player {
   #session;
   #on;
   #feed;
-  #axis = new Axis();
+  #track = new Track();
   #pace = new Pace();
-  #media = null;
   #held = [];
-  #lead = 0;
-  #next = null;
   #phase = "joining";
   #oldest = 0;
   #target = 0;
@@ -99,29 +96,23 @@ export class Player {
 
   /** Whether nothing can be shown before a keyframe comes. */
   get waitsForKeyframe() {
-    return this.#next === null;
+    return this.#track.waitsForKeyframe;
   }
 
   /** The initialization segment. Its bytes are the player's from now on. */
   init(data) {
     this.#guard(() => {
-      this.#media = adoptInit(data);
+      this.#track.init(data);
       this.#feed.push(data, null);
     });
   }
 
   /** A segment of this session, as parsed by wire.js. */
   segment(segment) {
-    if (this.#media === null || segment.late) return;
-    const isNext = segment.sequence === this.#next;
-    if (!isNext && !segment.keyframe) {
-      this.#next = null;
-      return;
-    }
-    this.#next = segment.sequence + 1;
+    if (!this.#track.isKnown || segment.late) return;
     this.#guard(() => {
-      const frames = this.#read(segment);
-      frames[0].isFirst = !isNext;
+      const frames = this.#track.read(segment);
+      if (frames.length === 0) return;
       if (this.#phase === "joining") return this.#hold(segment.sequence, frames);
       this.#pace.push(frames, performance.now());
       this.#give();
@@ -131,6 +122,7 @@ export class Player {
   /** The page can be seen again, or time has jumped: show the newest frame at once. */
   wake() {
     if (this.#phase !== "playing") return;
+    this.#stuckSince = performance.now();
     this.#guard(() => this.#give());
     this.#play();
     this.#steer();
@@ -142,7 +134,7 @@ export class Player {
     this.#steer();
     if (this.video.paused) this.#play();
     const now = performance.now();
-    const most = this.#axis.depth > 0 ? MOST_REORDERED : 0;
+    const most = this.#track.depth > 0 ? MOST_REORDERED : 0;
     if (this.video.paused || this.#feed.countAfter(this.#shownTime) <= most) this.#stuckSince = now;
     if (now - this.#stuckSince < STUCK_MS) return;
     this.#fail("the picture stands still although new ones arrive");
@@ -158,22 +150,6 @@ export class Player {
     this.#feed.close();
     this.video.removeAttribute("src");
     this.video.load();
-  }
-
-  /** The frames of a segment, each with what is known of it when it is shown. */
-  #read({ data, startTimeUs, sequence, keyframe }) {
-    const frames = readFrames(data, this.#media);
-    const { decode, shown } = frames[0];
-    // Start times go with decoding; so much later than that keyframes are shown.
-    if (keyframe) this.#lead = shown - decode;
-    for (const frame of frames) {
-      const after = frame.shown - this.#lead - decode;
-      frame.about = {
-        startTimeUs: startTimeUs + Math.round(after * 1e6), sequence, period: frame.duration,
-        keyframe: frame === frames[0] && keyframe,
-      };
-    }
-    return frames;
   }
 
   // Joining: from a keyframe up to what is newest.
@@ -196,17 +172,19 @@ export class Player {
    */
   #join() {
     this.#phase = "starting";
-    const placed = this.#held.map((frame) => [frame, this.#place(frame)]);
+    const placed = this.#held.map((frame) => [frame, this.#track.place(frame)]);
     const times = placed.flatMap(([, place]) => (place === null ? [] : [place.shown]));
     times.sort((one, other) => other - one);
-    const { depth } = this.#axis;
+    const { depth } = this.#track;
     this.#target = times[Math.min(depth, times.length - 1)];
     this.#oldest = times[Math.min(depth > 0 ? MOST_REORDERED : 0, times.length - 1)];
     for (const [frame, place] of placed) {
-      if (place !== null) this.#put(frame, place, place.shown < this.#oldest ? STEP : STRETCH);
+      if (place === null) continue;
+      const duration = place.shown < this.#oldest ? STEP : STRETCH;
+      this.#feed.push(...this.#track.write(frame, place, duration));
     }
     this.#held = [];
-    this.#pace.isPaced = this.#axis.depth > 0;
+    this.#pace.isPaced = this.#track.depth > 0;
   }
 
   #start() {
@@ -238,25 +216,15 @@ export class Player {
   #give() {
     clearTimeout(this.#paceTimer);
     for (const frame of this.#pace.take(performance.now())) this.#append(frame, STRETCH);
-    this.#pace.isPaced ||= this.#axis.depth > 0;
+    this.#pace.isPaced ||= this.#track.depth > 0;
     const wait = this.#pace.wait(performance.now());
     if (wait === null) return;
     this.#paceTimer = setTimeout(() => this.#guard(() => this.#give()), wait);
   }
 
   #append(frame, seconds) {
-    const place = this.#place(frame);
-    if (place !== null) this.#put(frame, place, seconds);
-  }
-
-  #place(frame) {
-    if (frame.isFirst) this.#axis.interrupt();
-    return this.#axis.place(frame);
-  }
-
-  #put(frame, { decode, shown }, duration) {
-    const data = writeFrame(frame, { decode, shown, duration }, this.#media);
-    this.#feed.push(data, { time: shown, ...frame.about });
+    const place = this.#track.place(frame);
+    if (place !== null) this.#feed.push(...this.#track.write(frame, place, seconds));
   }
 
   #appended() {

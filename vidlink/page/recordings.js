@@ -1,8 +1,9 @@
-// Looking back: the sessions of one sentinel, and one of them in a plain <video controls>.
+// Looking back: the sessions of one sentinel. One of them is played by film.js.
 
 import * as api from "./api.js";
 import { element, setAttribute, setText } from "./dom.js";
-import { begin, gapList, missingWords, showAway, timeBar } from "./gaps.js";
+import { Film } from "./film.js";
+import { begin, missingWords, showAway } from "./gaps.js";
 import { watchHash } from "./list.js";
 import * as words from "./words.js";
 
@@ -27,7 +28,7 @@ export class RecordingsView {
   #order = [];
   #next = null;
   #open = null;
-  #playing = null;
+  #film;
   #readAt = -Infinity;
   #reading = false;
   #status = null;
@@ -57,15 +58,15 @@ export class RecordingsView {
   /** Play this session; null: none. */
   async open(sessionId) {
     if (this.#open === sessionId) return;
-    this.#stopPlaying();
+    this.#film.stop();
     this.#mark(sessionId);
     if (sessionId === null) return;
     try {
       const session = await api.session(this.#sentinelId, sessionId, this.#abort.signal);
-      if (this.#open === sessionId) this.#play(session);
+      if (this.#open === sessionId) this.#film.play(session);
     } catch (error) {
       const text = this.#words(error);
-      if (this.#open === sessionId) this.#refuse(sessionId, text);
+      if (this.#open === sessionId) this.#film.refuse(sessionId, text);
     }
   }
 
@@ -80,13 +81,13 @@ export class RecordingsView {
 
   close() {
     this.#abort.abort();
-    this.#stopPlaying();
+    this.#film.stop();
     this.root.remove();
   }
 
   #build() {
     this.nameText = element("h1", { class: "name", tabindex: "-1" }, this.#sentinelId);
-    this.player = element("div", { class: "film", hidden: true });
+    this.#film = new Film(recordingsHash(this.#sentinelId));
     this.body = element("tbody");
     this.trouble = element("p", { class: "notice", role: "status" });
     this.more = element("button", { type: "button", hidden: true }, "Show older");
@@ -102,7 +103,7 @@ export class RecordingsView {
         element("span", { class: "kind" }, "Recordings"),
         element("a", { class: "button", href: watchHash(this.#sentinelId) }, "Watch live"),
       ),
-      this.player, this.trouble,
+      this.#film.root, this.trouble,
       element(
         "div", { class: "scroller" },
         element(
@@ -144,16 +145,18 @@ export class RecordingsView {
       this.#rows.delete(row.session.sessionId);
       this.#order.splice(this.#order.indexOf(row), 1);
     }
-    showAway(this.#order);
+    showAway(this.#order, zoneNow());
   }
 
   /** The list cannot be read: what it says is as of the last time, and nothing is said to be live. */
   #doubt(error) {
     const text = this.#words(error);
     const since = this.#asOf === null ? "" : ` The list is as of ${words.timeOfDay(this.#asOf)}.`;
-    setText(this.trouble, text + since);
-    for (const { session, state } of this.#order) {
-      if (session.state === "live") setText(state, "Was live");
+    setText(this.trouble, words.sentence(text) + since);
+    for (const { node, session, state } of this.#order) {
+      if (session.state !== "live") continue;
+      setText(state, "Was live");
+      setAttribute(node, "data-state", "unknown");
     }
   }
 
@@ -175,7 +178,7 @@ export class RecordingsView {
   async #page(after) {
     const page = await api.sessions(this.#sentinelId, after, PAGE, this.#abort.signal);
     const waiting = page.sessions.map((session) => this.#put(session)).filter((row) => row.asks);
-    showAway(this.#order);
+    showAway(this.#order, zoneNow());
     const workers = Array.from({ length: AT_ONCE }, () => this.#askGaps(waiting));
     Promise.all(workers).catch((error) => this.#doubt(error));
     return page;
@@ -196,9 +199,8 @@ export class RecordingsView {
     row.session = session;
     this.#place(row);
     const time = begin(session);
-    const zone = words.offset(Date.now() * 1000);
-    setText(this.zone, zone);
-    setText(row.begin, words.moment(time, zone));
+    setText(this.zone, zoneNow());
+    setText(row.begin, words.moment(time, zoneNow()));
     setAttribute(row.begin, "datetime", words.machineMoment(time));
     setText(row.length, session.endTime === null
       ? "–" : words.length((session.endTime - time) / 1e6));
@@ -261,59 +263,15 @@ export class RecordingsView {
     this.#open = sessionId;
   }
 
-  #play(session) {
-    const time = begin(session);
-    const video = element("video", {
-      controls: true, playsinline: true, preload: "metadata", src: api.recordingUrl(session),
-      "aria-label": `Recording of ${this.#sentinelId}, ${words.moment(time)}`,
-    });
-    const place = element("span", { class: "place" });
-    const refusal = element("p", { class: "notice", role: "status" });
-    const show = () => setText(place, words.moment(time + video.currentTime * 1e6));
-    video.addEventListener("timeupdate", show);
-    video.addEventListener("error", () => setText(refusal, "This recording cannot be played."));
-    video.muted = true; // It has no sound; said to be muted it may play without a click.
-    video.play().catch(() => {}); // Where a click is wanted first, the controls are there.
-    this.player.replaceChildren(video, timeBar(session), element(
-      "div", { class: "about" },
-      element("strong", {}, session.name || session.sentinelId),
-      element("span", { class: "id" }, session.sentinelId), place, this.#closeLink(), refusal,
-      gapList(session.gaps),
-    ));
-    show();
-    setAttribute(this.player, "data-session", session.sessionId);
-    this.player.hidden = false;
-    this.#playing = video;
-  }
-
-  /** Say why a session is not played, until that is dismissed or another one is opened. */
-  #refuse(sessionId, text) {
-    this.player.replaceChildren(element(
-      "div", { class: "about" },
-      element("p", { class: "notice", role: "status" }, text), element("span", { class: "place" }),
-      this.#closeLink(),
-    ));
-    setAttribute(this.player, "data-session", sessionId);
-    this.player.hidden = false;
-  }
-
-  #closeLink() {
-    return element("a", { class: "button", href: recordingsHash(this.#sentinelId) }, "Close");
-  }
-
-  #stopPlaying() {
-    this.#playing?.pause();
-    this.#playing?.removeAttribute("src");
-    this.#playing?.load();
-    this.#playing = null;
-    this.player.replaceChildren();
-    this.player.hidden = true;
-  }
-
   /** What went wrong, for a person; anything but a refusal is a mistake of ours and goes on. */
   #words(error) {
     if (this.#abort.signal.aborted) return "";
     if (!(error instanceof api.ApiError)) throw error;
     return error.message;
   }
+}
+
+/** The offset that the head of the table tells, so that most rows need not. */
+function zoneNow() {
+  return words.offset(Date.now() * 1000);
 }
