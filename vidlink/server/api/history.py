@@ -154,10 +154,11 @@ class Api:
     async def init(self, request: Request, sentinel: str, session: str) -> bytes:
         """The initialization segment."""
         Query(request.uri)
-        init = (await self._archive.session(*_ids(sentinel, session))).session.init
-        if not init:
+        found = (await self._archive.session(*_ids(sentinel, session))).session
+        if not found.init:
             raise NotFound("nothing of this session has reached the disk")
-        return await send_body(request, SmallBody(init), {"Content-Type": VIDEO})
+        body = SmallBody(found.init, found.started_time_us)
+        return await send_body(request, body, {"Content-Type": VIDEO})
 
     @app.route(_SESSION + "/segments/<numbers>", methods=["GET"])
     async def media(self, request: Request, sentinel: str, session: str, numbers: str) -> bytes:

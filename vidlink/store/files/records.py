@@ -17,7 +17,7 @@ from vidlink.model import SegmentQuery
 from vidlink.store.files.layout import RECORD_BYTES, RecordNumbers, read_numbers
 from vidlink.store.files.paths import part_number, records_file
 
-_SEQUENCE, _START_TIME = 0, 4
+_SEQUENCE, _START_TIME, _RECEIVED_TIME = 0, 4, 8
 #: Above all sequences that a record can have.
 _BEYOND = 2**64
 #: So many records are read at a time.
@@ -124,6 +124,18 @@ class SessionRecords:
     def beyond(self, counts: Mapping[int, int]) -> Iterator[tuple[int, RecordNumbers]]:
         """The records behind the first `counts` of each part."""
         return self._within(lambda part: (counts.get(part.number, 0), part.count))
+
+    def newest_us(self) -> int | None:
+        """When the newest segment was received; None if that cannot be read.
+
+        A part is written in the order in which segments come, so it is in the last of some record.
+        """
+        newest: list[int] = []
+        for number in self.counts:
+            part = self._open(number)
+            newest += [row[_RECEIVED_TIME] for row in part.rows(max(0, part.count - 8), part.count)]
+            self._close(part)
+        return max(newest, default=None)
 
     def _within(self, bounds: Bounds, chunk: int = _CHUNK) -> Iterator[tuple[int, RecordNumbers]]:
         """The records between the `bounds` of each part, by sequence.

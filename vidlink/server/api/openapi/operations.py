@@ -73,7 +73,7 @@ def media(
 
     `named` are headers beside those that all media has.
     """
-    common = ("Content-Length", "ETag", "Accept-Ranges", *named)
+    common = ("Content-Length", "ETag", "Last-Modified", "Accept-Ranges", *named)
     caching = (CHECK_FIRST, FOR_EVER)
     content: Json = {content_type: {}}
     answers: Json = {
