@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.commands import Options as VidlinkOptions
@@ -80,6 +83,49 @@ class OptionsTests(SynchronousTestCase):
             line = self.complaint(options, "--frobnicate")
             self.assertIn("frobnicate", line)
             self.assertIn("--help", line)
+
+    def under_twistd(self, options: OneLineOptions, **named: object) -> OneLineOptions:
+        """`options` as twistd parses them, with its own `named` before."""
+        usual = {"pidfile": "", "logfile": None, "nodaemon": True, "chroot": None, "syslog": False}
+        parent: Any = {**usual, **named}
+        options.parent = parent
+        return options
+
+    def test_files_of_twistd(self) -> None:
+        """Where twistd could not write its pid or its log, one line says so, and how to go on."""
+        nowhere = os.path.join(self.mktemp(), "file")
+        folder = self.mktemp()
+        os.mkdir(folder)
+        for make in (ServerOptions, SentinelOptions):
+            arguments = ["--id", "a"] if make is SentinelOptions else []
+            for path in (nowhere, folder, "/proc/twistd"):
+                for name in ("pidfile", "logfile"):
+                    line = self.complaint(self.under_twistd(make(), **{name: path}), *arguments)
+                    self.assertIn(f"--{name}", line)
+                    self.assertIn(os.path.abspath(path), line)
+
+    def test_log_in_the_background(self) -> None:
+        """In the background twistd has a log of its own, where it is started."""
+        self.patch(os, "getcwd", lambda: "/proc")
+        line = self.complaint(self.under_twistd(ServerOptions(), nodaemon=False))
+        self.assertIn("/proc/twistd.log", line)
+
+    def test_files_that_can_be_written(self) -> None:
+        """Where it can, nothing is left behind, and what was there is as it was."""
+        folder = self.mktemp()
+        os.mkdir(folder)
+        new, old = os.path.join(folder, "new"), os.path.join(folder, "old")
+        with open(old, "w") as file:
+            file.write("4711")
+        for pid, log in ((new, old), (old, new), ("", "-"), ("", None)):
+            self.under_twistd(ServerOptions(), pidfile=pid, logfile=log).parseOptions([])
+        for other in ({"syslog": True}, {"logger": "some.observer"}):
+            options = self.under_twistd(ServerOptions(), logfile="/proc/x", **other)
+            options.parseOptions([])
+        self.under_twistd(ServerOptions(), pidfile="/proc/x", chroot="/srv").parseOptions([])
+        self.assertEqual(os.listdir(folder), ["old"])
+        with open(old) as file:
+            self.assertEqual(file.read(), "4711")
 
     def test_ids(self) -> None:
         """A sentinel's id is required, and anything else than an id is refused."""

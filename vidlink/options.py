@@ -5,7 +5,8 @@ Each command's own options stand in its tap module, or in :mod:`vidlink.commands
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -45,6 +46,7 @@ class OneLineOptions(usage.Options):
         """Parse; a mistake ends the process with status 1 and one line that says what to do."""
         try:
             super().parseOptions(options)
+            _check_files(getattr(self, "parent", None) or {})
         except (usage.UsageError, UserMistake) as mistake:
             raise SystemExit(f"{self.command}: {mistake} (see --help)") from None
 
@@ -75,6 +77,37 @@ class OneLineOptions(usage.Options):
                 return member
         known = " or ".join(str(member.value) for member in words)
         raise UserMistake(f"--{name} takes {known}, not {self[name]!r}")
+
+
+def _check_files(twistd: Mapping[str, Any]) -> None:
+    """Check that twistd can write what its own options name; it would end with a traceback.
+
+    :raises UserMistake: if it cannot.
+    """
+    # In another root nothing can be looked at from here.
+    if "pidfile" not in twistd or twistd.get("chroot") is not None:
+        return
+    if twistd["pidfile"]:
+        _check_writable("pid", twistd["pidfile"], "name another file, or none with --pidfile=")
+    is_elsewhere = twistd.get("logger") or twistd.get("syslog")
+    log = twistd["logfile"] or ("" if twistd["nodaemon"] else "twistd.log")
+    if log not in ("", "-") and not is_elsewhere:
+        _check_writable("log", log, "name another file, or run in the foreground with -n")
+
+
+def _check_writable(what: str, name: str, way_out: str) -> None:
+    """Open it as twistd will; what was not there before is not there afterwards."""
+    path = os.path.abspath(name)
+    was_there = os.path.lexists(path)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
+    except OSError as error:
+        raise UserMistake(
+            f"twistd cannot write its {what} to {path} ({error.strerror}); before the command give "
+            f"--{what}file: {way_out}"
+        ) from None
+    if not was_there:
+        os.remove(path)
 
 
 def or_exit(command: str, make: Callable[[], Any]) -> Any:

@@ -30,6 +30,7 @@ from vidlink.model import (
     SessionQuery,
     SessionState,
 )
+from vidlink.server.api import parameters
 
 
 class Sink:
@@ -90,6 +91,12 @@ class HistoryTests(HistoryCase):
         self.assertEqual(gate.framerate_mhz, 5_000)
         said = self.get_json("/api/v1/sentinels")["sentinels"]
         self.assertEqual([SENTINEL.dump(one) for one in (desk, gate)], said)
+
+    def test_sentinels_of_all_pages(self) -> None:
+        """Where there are more Sentinels than on one page, all pages are fetched."""
+        self.patch(parameters, "USUAL_SENTINELS", 1)
+        found = self.result_of(self.history.sentinels())
+        self.assertEqual([one.sentinel_id for one in found], [DESK.sentinel_id, GATE.sentinel_id])
 
     def test_sessions(self) -> None:
         """Sessions come over all pages, newest first, and filtered as asked."""

@@ -1020,6 +1020,8 @@ class StoreContract(StoreCase):
         self.assertIs(self.media(0, 1)[0].is_final, False)
         self.settle()
         self.assertIs(self.media(0, 1)[0].is_final, True)
+        newest_us = an_arrival(self.session, 1).received_time_us
+        self.assertEqual(self.media(0, 1)[0].modified_us, newest_us)
         self.assertIs(self.media(0, 3)[0].is_final, False)
         self.store.ledger.end(self.session.session_id, "over", EPOCH_US)
         self.settle()

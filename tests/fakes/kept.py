@@ -40,11 +40,12 @@ from vidlink.store.sequences.times import Life, media_ticks, segment_end_us, sta
 class MemoryBody:
     """Bytes that are all there."""
 
-    def __init__(self, data: bytes, is_final: bool) -> None:
+    def __init__(self, data: bytes, is_final: bool, modified_us: int | None = None) -> None:
         self.data = data
         self.size_bytes = len(data)
         self.etag = hashlib.blake2b(data, digest_size=16).hexdigest()
         self.is_final = is_final
+        self.modified_us = modified_us
 
     def read(self, offset: int, size: int) -> Deferred[bytes]:
         """At most `size` octets from `offset`."""
@@ -206,7 +207,8 @@ class Kept:
         sealed = self.state_at(now_us) is SessionState.SEALED
         stored = not any(a.segment.sequence in self.waiting for a in found)
         final = sealed or (stored and not missing)
-        return MemoryBody(_joined(found), final), tuple(missing)
+        newest_us = max(arrival.received_time_us for arrival in found)
+        return MemoryBody(_joined(found), final, newest_us), tuple(missing)
 
     def film(self, now_us: int, query: ClipQuery, version: str | None = None) -> tuple[IBody, Clip]:
         """``recording.mp4``, or a time range of it."""

@@ -96,6 +96,6 @@ class TableTests(SynchronousTestCase):
 
     def test_long_lists(self) -> None:
         """A list that no server of ours would send is refused before it is gone through."""
-        plain = {"sentinels": [None] * 100_001}
+        plain = {"sentinels": [None] * 100_001, "next": None}
         misfit = self.assertRaises(Misfit, objects.SENTINELS.load, plain)
         self.assertEqual(misfit.path, "sentinels")

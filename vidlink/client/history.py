@@ -95,7 +95,14 @@ class History:
 
     async def sentinels(self) -> tuple[SentinelStatus, ...]:
         """Every Sentinel that is connected or was ever recorded, by id."""
-        return (await self._requests.read(objects.SENTINELS, "/api/v1/sentinels")).sentinels
+        found: list[SentinelStatus] = []
+        params: dict[str, object] = {}
+        while True:
+            page = await self._requests.read(objects.SENTINELS, "/api/v1/sentinels", params)
+            found += page.sentinels
+            if page.next is None:
+                return tuple(found)
+            params = {"after": page.next}
 
     async def session_page(self, query: SessionQuery) -> SessionPage:
         """One page of sessions, newest first, without spans and gaps."""

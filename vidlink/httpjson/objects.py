@@ -53,9 +53,10 @@ class Me:
 
 @dataclass(frozen=True, slots=True)
 class SentinelPage:
-    """Every Sentinel, by id."""
+    """Sentinels by id, and the last of them if there are more."""
 
     sentinels: tuple[model.SentinelStatus, ...]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +142,10 @@ SENTINEL = Table(
 )
 SENTINELS = Table(
     "Sentinels",
-    "All Sentinels, by id.",
+    "A page of Sentinels, by id.",
     SentinelPage,
     ("sentinels", "sentinels", many(SENTINEL.kind)),
+    ("next", "next", or_null(SENTINEL_ID), _NEXT),
 )
 SPAN = Table(
     "Span",

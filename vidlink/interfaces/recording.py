@@ -225,6 +225,10 @@ class IBody(Interface):
     size_bytes = Attribute("""`int`: how many octets there are.""")
     etag = Attribute("""`str`: a strong validator without quotes (RFC 9110 section 8.8.3).""")
     is_final = Attribute("""`bool`: whether these bytes can never change.""")
+    modified_us = Attribute(
+        """`int | None`: when the newest of what is in it was received; looked at once it is final,
+        None where that is not known."""
+    )
 
     def read(offset: int, size: int) -> Deferred[bytes]:
         """Fires with at most `size` octets from `offset`, fewer only at the end.

@@ -179,7 +179,15 @@ def _assemble(options: Options) -> ServerService:
         tick_seconds=TICK_SECONDS,
         min_free_bytes=kept_free(options),
     )
-    probes = Probes(health, Metrics(hub, store, health, watch.links))
+    metrics = Metrics(
+        hub,
+        store,
+        health,
+        watch.links,
+        turned_away=lambda: site.lobby.turned_away,
+        half_bytes=lambda: halves.held_bytes,
+    )
+    probes = Probes(health, metrics)
     root = Root(
         api.resource(),
         probes.resource(),

@@ -261,6 +261,7 @@ class ScriptedBody:
 
     etag = "scripted"
     is_final = False
+    modified_us: int | None = 1_700_000_000_900_000
 
     def __init__(self, size_bytes: int, damaged_at: int | None = None, held: bool = False) -> None:
         self.size_bytes = size_bytes

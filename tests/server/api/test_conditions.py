@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from tests.server.api.histories import DESK_PATH, HistoryCase
+from tests.store.samples import a_session
 
 #: Without `last` it is elsewhere, as its session is not sealed.
 FILM = DESK_PATH + "/recording.mp4?last=19"
 #: Media in every form, and a listing.
 MEDIA = (FILM, FILM + "&start=0", DESK_PATH + "/index.m3u8", DESK_PATH + "/segments/0-9")
+CHANGING = MEDIA[:3]
+#: Media that cannot change any more, and when the newest of it was received.
+FINAL = (
+    (DESK_PATH + "/init.mp4", "Mon, 01 Jan 2024 00:00:00 GMT"),
+    (DESK_PATH + "/segments/0", "Mon, 01 Jan 2024 00:00:00 GMT"),
+    (DESK_PATH + "/segments/0-9", "Mon, 01 Jan 2024 00:00:01 GMT"),
+)
+#: The same second in the three forms of RFC 9110 section 5.6.7, and the ones beside it.
+SAME = (
+    "Mon, 01 Jan 2024 00:00:01 GMT",
+    "Monday, 01-Jan-24 00:00:01 GMT",
+    "Mon Jan  1 00:00:01 2024",
+)
+BEFORE, AFTER = "Mon, 01 Jan 2024 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:02 GMT"
 LONG_AGO, FAR_AHEAD = "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 2094 08:49:37 GMT"
 
 
@@ -19,16 +34,65 @@ class ConditionTests(HistoryCase):
         return self.ask(path).header("ETag") or ""
 
     def test_no_dates(self) -> None:
-        """Nothing here has a date, so conditions on dates are as if they were not there."""
-        for path in (*MEDIA, DESK_PATH):
+        """What may still change has no date; conditions on dates are as if they were not there."""
+        for path in (*CHANGING, DESK_PATH):
             self.assertIsNone(self.ask(path).header("Last-Modified"))
             for name in ("If-Modified-Since", "If-Unmodified-Since"):
                 for date in (LONG_AGO, FAR_AHEAD, "yesterday"):
                     self.assertEqual(self.ask(path, {name: date}).status, 200, (path, name))
 
+    def test_date(self) -> None:
+        """What cannot change any more says when the newest of it was received, whatever is
+        answered."""
+        for path, date in FINAL:
+            for headers in ({}, {"Range": "bytes=0-1"}, {"If-None-Match": "*"}):
+                self.assertEqual(self.ask(path, headers).header("Last-Modified"), date, path)
+            self.assertEqual(self.ask(path, method="HEAD").header("Last-Modified"), date, path)
+
+    def test_dates(self) -> None:
+        """Where there is a date, conditions on it are honoured, in each form of a date; what is no
+        date is as if it were not there."""
+        path = FINAL[2][0]
+        for name, dates, status in (
+            ("If-Modified-Since", (*SAME, AFTER, FAR_AHEAD), 304),
+            ("If-Modified-Since", (BEFORE, LONG_AGO, "yesterday", "", "1", SAME[0] + ", x"), 200),
+            ("If-Unmodified-Since", (*SAME, AFTER, "yesterday", "Mon, 99 Jan"), 200),
+            ("If-Unmodified-Since", (BEFORE, LONG_AGO), 412),
+        ):
+            for date in dates:
+                self.assertEqual(self.ask(path, {name: date}).status, status, (name, date))
+
+    def test_dates_and_tags(self) -> None:
+        """Beside a list of tags dates count for nothing."""
+        path = FINAL[2][0]
+        etag = self.etag(path)
+        for headers, status in (
+            ({"If-None-Match": '"other"', "If-Modified-Since": FAR_AHEAD}, 200),
+            ({"If-None-Match": etag, "If-Modified-Since": LONG_AGO}, 304),
+            ({"If-Match": etag, "If-Unmodified-Since": LONG_AGO}, 200),
+            ({"If-Match": '"other"', "If-Unmodified-Since": FAR_AHEAD}, 412),
+        ):
+            self.assertEqual(self.ask(path, headers).status, status, headers)
+
+    def test_range_of_a_date(self) -> None:
+        """A range goes on from exactly this date, and from no later one."""
+        path = FINAL[2][0]
+        for dates, status in ((SAME, 206), ((BEFORE, AFTER, FAR_AHEAD, "Mon, x"), 200)):
+            for date in dates:
+                seen = self.ask(path, {"Range": "bytes=0-1", "If-Range": date})
+                self.assertEqual(seen.status, status, date)
+
+    def test_clock_that_was_ahead(self) -> None:
+        """No date is later than the answer."""
+        session = a_session(80)
+        object.__setattr__(session, "started_time_us", 2**62)
+        self.store.begin(session, lambda sequence: None)
+        path = f"/api/v1/sentinels/desk-1/sessions/{session.session_id}/init.mp4"
+        self.assertIsNone(self.ask(path).header("Last-Modified"))
+
     def test_date_in_if_range(self) -> None:
         """A range that was meant for what there was at a date is answered with the whole."""
-        for path in MEDIA:
+        for path in CHANGING:
             whole = self.ask(path).body
             for date in (LONG_AGO, FAR_AHEAD):
                 seen = self.ask(path, {"Range": "bytes=0-1", "If-Range": date})

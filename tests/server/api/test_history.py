@@ -16,8 +16,9 @@ from tests.server.api.histories import (
     NOW_US,
     HistoryCase,
     data_of,
+    recorded,
 )
-from tests.store.samples import EPOCH_US, FRAME_US
+from tests.store.samples import EPOCH_US, FRAME_US, a_session
 from vidlink.errors import StoreError
 from vidlink.model import (
     DiskSpace,
@@ -361,6 +362,37 @@ class RefusalTests(HistoryCase):
                 if method != "HEAD":
                     self.assert_error(seen, 405, "method-not-allowed", method, allowed)
         self.assertEqual(self.publisher.asked, [])
+
+
+class SentinelPageTests(HistoryCase):
+    """The list of Sentinels in pages."""
+
+    def test_pages(self) -> None:
+        """Pages one after the other are the whole list, each Sentinel once, by id."""
+        for number in range(7):
+            recorded(self.store, a_session(20 + number, sentinel_id=f"old-{number}"))
+        whole = self.get_json("/api/v1/sentinels")
+        self.assertEqual((len(whole["sentinels"]), whole["next"]), (9, None))
+        for limit in (1, 2, 8, 9, 10):
+            rows, path = [], f"/api/v1/sentinels?limit={limit}"
+            while True:
+                page = self.get_json(path)
+                self.assertLessEqual(len(page["sentinels"]), limit)
+                rows += page["sentinels"]
+                if page["next"] is None:
+                    break
+                self.assertEqual(page["next"], rows[-1]["sentinelId"])
+                path = f"/api/v1/sentinels?limit={limit}&after={page['next']}"
+            self.assertEqual(rows, whole["sentinels"], limit)
+
+    def test_bad(self) -> None:
+        """What is no id, and no number in range, is refused."""
+        for query, name in (
+            ("after=a%20b", "after"),
+            ("limit=0", "limit"),
+            ("limit=5001", "limit"),
+        ):
+            self.assert_error(self.ask(f"/api/v1/sentinels?{query}"), 400, "bad-parameter", name)
 
 
 class BrokenArchive(MemoryStore):

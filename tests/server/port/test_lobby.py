@@ -220,6 +220,21 @@ class SiteTests(SiteCase):
         self.crowd(8)
         self.assertEqual(self.open([asking, upgraded]), [False, True])
 
+    def test_at_the_door(self) -> None:
+        """Who has asked and waits to be let in is not turned away for those that say nothing; of
+        those that wait at the door a quarter of all descriptors is, and no more."""
+        self.clock = Turns()
+        self.serve(self.scripted)
+        self.narrow()
+        asking = [Connection(self.site, self.clock) for _ in range(100)]
+        waiting = len(self.site.door)
+        self.assertEqual(waiting, 96)
+        self.assertEqual(len(self.site.lobby._guests), 4 + 96 - 32)
+        for _ in range(2):
+            self.clock.turn()
+        self.assertGreaterEqual(sum(connection.disconnecting for connection in asking), 60)
+        self.assertFalse(any(connection.disconnecting for connection in asking[4:36]))
+
     def test_nothing_taken(self) -> None:
         """Who takes nothing of its answer waits as those do that say nothing; who takes it does
         not."""

@@ -21,6 +21,8 @@ from vidlink.model import SegmentQuery, Session, SessionQuery
 from vidlink.store import RecordingStore
 from vidlink.store.files.layout import RECORD_BYTES
 
+DAY_US = 24 * 60 * 60 * 1_000_000
+
 
 class ReadingCase(SynchronousTestCase):
     """A session of twelve segments that is wholly on disk."""
@@ -46,6 +48,22 @@ class ReadingCase(SynchronousTestCase):
     def path(self, name: str) -> str:
         """A file of the session."""
         return os.path.join(folder_of(self.rig, self.session), name)
+
+    def test_date(self) -> None:
+        """What is made of a whole session has the time at which the newest of it was received, in
+        whichever part that is."""
+        session = self.session = a_session(1)
+        self.store.ledger.begin(session, lambda sequence: None)
+        for sequence in (0, 1, 5, 3):
+            self.store.ledger.append(session.session_id, an_arrival(session, sequence))
+        self.store.ledger.end(session.session_id, "over", EPOCH_US)
+        self.rig.settle()
+        self.assertTrue(os.path.exists(self.path("part-0001.mp4")))
+        self.assertIsNone(self.successResultOf(self.asked("playlist")).modified_us)
+        self.rig.now_us = EPOCH_US + 2 * DAY_US
+        body = self.successResultOf(self.asked("playlist"))
+        self.assertTrue(body.is_final)
+        self.assertEqual(body.modified_us, an_arrival(session, 5).received_time_us)
 
     def flip(self, name: str, place: int) -> None:
         """Make one byte of a file of the session wrong."""

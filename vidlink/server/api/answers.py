@@ -74,6 +74,8 @@ def conditions(request: Request) -> Conditions:
         if_none_match=joined("If-None-Match"),
         if_range=joined("If-Range"),
         range=joined("Range"),
+        if_modified_since=joined("If-Modified-Since"),
+        if_unmodified_since=joined("If-Unmodified-Since"),
     )
 
 

@@ -7,12 +7,13 @@ the header was sent breaks the connection, so that nobody takes a truncated answ
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IPushProducer
-from twisted.web.http import PARTIAL_CONTENT
+from twisted.web.http import PARTIAL_CONTENT, datetimeToString
 from twisted.web.server import Request
 from zope.interface import implementer
 
@@ -38,8 +39,9 @@ class SmallBody:
 
     is_final = True
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, modified_us: int) -> None:
         self._data = data
+        self.modified_us = modified_us
         self.size_bytes = len(data)
         self.etag = content_etag(data)
 
@@ -59,11 +61,16 @@ async def send_body(request: Request, body: IBody, headers: Mapping[str, str]) -
         "ETag": f'"{body.etag}"',
         "Cache-Control": FOR_EVER if body.is_final else CHECK_FIRST,
     }
-    if is_current(asked, body.etag):
+    modified_seconds = _modified_seconds(body)
+    if modified_seconds is not None:
+        validators["Last-Modified"] = datetimeToString(modified_seconds).decode("ascii")
+    if is_current(asked, body.etag, modified_seconds):
         set_headers(request, validators)
         return not_modified(request)
     is_get = request.method == b"GET"
-    part = requested_range(asked, body.etag, body.size_bytes) if is_get else None
+    part = None
+    if is_get:
+        part = requested_range(asked, body.etag, body.size_bytes, modified_seconds)
     sent = part or ByteRange(0, body.size_bytes - 1)
     first_piece = await _read(body, sent) if is_get else b""
     set_headers(request, {**headers, **validators, "Accept-Ranges": "bytes"})
@@ -76,6 +83,18 @@ async def send_body(request: Request, body: IBody, headers: Mapping[str, str]) -
         return first_piece
     await _send_rest(request, body, sent, first_piece)
     return b""
+
+
+def _modified_seconds(body: IBody) -> int | None:
+    """The date of `body`, in seconds since the epoch; None where there is none that is exact.
+
+    What may still change has none, as it may change twice in a second; nor has what was received
+    by a clock that was ahead of ours (RFC 9110 section 8.8.2.1).
+    """
+    if not body.is_final or body.modified_us is None:
+        return None
+    modified_seconds = int(body.modified_us // 1_000_000)
+    return modified_seconds if 0 <= modified_seconds <= time.time() else None
 
 
 async def _send_rest(request: Request, body: IBody, sent: ByteRange, piece: bytes) -> None:

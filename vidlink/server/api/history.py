@@ -108,11 +108,13 @@ class Api:
 
     @app.route("/api/v1/sentinels", methods=["GET"])
     async def sentinels(self, request: Request) -> bytes:
-        """Every Sentinel that is connected or was ever recorded."""
-        Query(request.uri)
+        """Every Sentinel that is connected or was ever recorded, paged."""
+        query = Query(request.uri, ("after", "limit"))
+        after = query.sentinel_id("after")
+        limit = query.limit(parameters.USUAL_SENTINELS, parameters.MAX_SENTINELS)
         recorded = await self._archive.sentinels()
-        known = objects.SentinelPage(_known_sentinels(self._hub.statuses(), recorded))
-        return answer_json(request, objects.SENTINELS.dump(known))
+        page = _sentinel_page(self._hub.statuses(), recorded, after or "", limit)
+        return answer_json(request, objects.SENTINELS.dump(page))
 
     @app.route("/api/v1/sessions", methods=["GET"])
     async def sessions(self, request: Request) -> bytes:
@@ -157,10 +159,11 @@ class Api:
     async def init(self, request: Request, sentinel: str, session: str) -> bytes:
         """The initialization segment."""
         Query(request.uri)
-        init = (await self._archive.session(*_ids(sentinel, session))).session.init
-        if not init:
+        found = (await self._archive.session(*_ids(sentinel, session))).session
+        if not found.init:
             raise NotFound("nothing of this session has reached the disk")
-        return await send_body(request, SmallBody(init), {"Content-Type": VIDEO})
+        body = SmallBody(found.init, found.started_time_us)
+        return await send_body(request, body, {"Content-Type": VIDEO})
 
     @app.route(_SESSION + "/segments/<numbers>", methods=["GET"])
     async def media(self, request: Request, sentinel: str, session: str, numbers: str) -> bytes:
@@ -278,25 +281,33 @@ class Api:
         return stream
 
 
-def _known_sentinels(
-    statuses: Iterable[SentinelStatus], recorded: Iterable[tuple[Registration, int | None]]
-) -> tuple[SentinelStatus, ...]:
+def _sentinel_page(
+    statuses: Iterable[SentinelStatus],
+    recorded: Iterable[tuple[Registration, int | None]],
+    after: str,
+    limit: int,
+) -> objects.SentinelPage:
     """Every Sentinel once, by id: as the hub sees it, or else offline as history knows it."""
-    known = {
-        who.sentinel_id: SentinelStatus(
-            sentinel_id=who.sentinel_id,
-            name=who.name,
-            group=who.group,
-            state=SentinelState.OFFLINE,
-            session_id=None,
-            framerate_mhz=None,
-            last_segment_time_us=last_time_us,
-            recording=RecordingState.NONE,
-        )
-        for who, last_time_us in recorded
-    }
-    known.update((status.sentinel_id, status) for status in statuses)
-    return tuple(known[sentinel_id] for sentinel_id in sorted(known))
+    seen = {status.sentinel_id: status for status in statuses}
+    known = {who.sentinel_id: (who, last_us) for who, last_us in recorded}
+    names = sorted(name for name in {*seen, *known} if name > after)
+    more = len(names) > limit
+    del names[limit:]
+    page = tuple(seen.get(name) or _offline(*known[name]) for name in names)
+    return objects.SentinelPage(page, names[-1] if more else None)
+
+
+def _offline(who: Registration, last_time_us: int | None) -> SentinelStatus:
+    return SentinelStatus(
+        sentinel_id=who.sentinel_id,
+        name=who.name,
+        group=who.group,
+        state=SentinelState.OFFLINE,
+        session_id=None,
+        framerate_mhz=None,
+        last_segment_time_us=last_time_us,
+        recording=RecordingState.NONE,
+    )
 
 
 def _ids(sentinel: str, session: str) -> tuple[str, str]:

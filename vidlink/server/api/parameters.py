@@ -17,6 +17,7 @@ from vidlink.model import EXACT_LIMIT, SEQUENCE_LIMIT, is_sentinel_id, is_sessio
 from vidlink.server.api.refusals import BadParameter, WrongMediaType
 
 #: At most so many are on one page, and so many unless a request says.
+MAX_SENTINELS = USUAL_SENTINELS = 5_000
 MAX_SESSIONS, USUAL_SESSIONS = 1_000, 100
 MAX_SEGMENTS, USUAL_SEGMENTS = 5_000, 1_000
 MAX_RECEIPTS, USUAL_RECEIPTS = 1_000, 100

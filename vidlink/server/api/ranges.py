@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from twisted.web.http import stringToDatetime
+
 from vidlink.server.api.refusals import PreconditionFailed, RangeNotSatisfiable
 
 _ETAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
@@ -29,6 +31,8 @@ class Conditions:
     if_none_match: str | None = None
     if_range: str | None = None
     range: str | None = None
+    if_modified_since: str | None = None
+    if_unmodified_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +48,28 @@ class ByteRange:
         return self.last - self.first + 1
 
 
-def is_current(conditions: Conditions, etag: str) -> bool:
+def is_current(conditions: Conditions, etag: str, modified_seconds: int | None = None) -> bool:
     """True if the client already has the version with the strong validator `etag`.
 
-    Then a GET or HEAD is answered with 304 (RFC 9110 section 13.2.2).
+    Then a GET or HEAD is answered with 304 (RFC 9110 section 13.2.2). Dates count only where there
+    is no list of tags beside them, and for what has a date: it is given to nothing that may still
+    change, so one date is never that of two versions.
 
     :raises PreconditionFailed: if it wants another version than this.
     """
-    if conditions.if_match is not None and not _names(conditions.if_match, etag, is_weak=False):
-        raise PreconditionFailed("If-Match names another version than there is now")
-    return conditions.if_none_match is not None and _names(
-        conditions.if_none_match, etag, is_weak=True
-    )
+    if conditions.if_match is not None:
+        if not _names(conditions.if_match, etag, is_weak=False):
+            raise PreconditionFailed("If-Match names another version than there is now")
+    elif modified_seconds is not None:
+        unmodified_since = _date(conditions.if_unmodified_since)
+        if unmodified_since is not None and modified_seconds > unmodified_since:
+            raise PreconditionFailed("this was modified after If-Unmodified-Since")
+    if conditions.if_none_match is not None:
+        return _names(conditions.if_none_match, etag, is_weak=True)
+    modified_since = _date(conditions.if_modified_since)
+    if modified_since is None or modified_seconds is None:
+        return False
+    return modified_seconds <= modified_since
 
 
 def goes_on(conditions: Conditions) -> bool:
@@ -66,7 +80,9 @@ def goes_on(conditions: Conditions) -> bool:
     return match is not None and (match[1] is None or _number(match[1]) > 0)
 
 
-def requested_range(conditions: Conditions, etag: str, size_bytes: int) -> ByteRange | None:
+def requested_range(
+    conditions: Conditions, etag: str, size_bytes: int, modified_seconds: int | None = None
+) -> ByteRange | None:
     """The range that a GET asks for, of `size_bytes` with the strong validator `etag`.
 
     None means the whole: there is no ``Range``, it is not one that is understood (other units,
@@ -76,7 +92,7 @@ def requested_range(conditions: Conditions, etag: str, size_bytes: int) -> ByteR
     """
     if conditions.range is None:
         return None
-    if conditions.if_range is not None and conditions.if_range.strip("\t ") != f'"{etag}"':
+    if not _is_same(conditions.if_range, etag, modified_seconds):
         return None
     match = _BYTES.fullmatch(conditions.range)
     if match is None:
@@ -103,6 +119,23 @@ def _names(header: str, etag: str, *, is_weak: bool) -> bool:
         return False
     tags = re.findall(_ETAG, header)
     return f'"{etag}"' in tags or (is_weak and f'W/"{etag}"' in tags)
+
+
+def _is_same(if_range: str | None, etag: str, modified_seconds: int | None) -> bool:
+    """True unless ``If-Range`` names another version, by its tag or by exactly its date."""
+    if if_range is None or if_range.strip("\t ") == f'"{etag}"':
+        return True
+    return modified_seconds is not None and _date(if_range) == modified_seconds
+
+
+def _date(text: str | None) -> int | None:
+    """Seconds since the epoch of an HTTP date (RFC 9110 section 5.6.7); None if it is none."""
+    if text is None or not text.isascii():
+        return None
+    try:
+        return int(stringToDatetime(text.strip("\t ").encode("ascii")))
+    except (ValueError, IndexError, KeyError, OverflowError):
+        return None
 
 
 def _number(digits: str) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, cast
 
@@ -36,15 +36,25 @@ class Metrics(Collector):
 
     :param vitals: the recording.
     :param proctors: every Proctor that is connected.
+    :param turned_away: the number of connections that had to make room for others.
+    :param half_bytes: the octets of messages that are not whole.
     """
 
     def __init__(
-        self, hub: Hub, vitals: IVitals, health: Health, proctors: Iterable[object]
+        self,
+        hub: Hub,
+        vitals: IVitals,
+        health: Health,
+        proctors: Iterable[object],
+        turned_away: Callable[[], int] = lambda: 0,
+        half_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._hub = hub
         self._vitals = vitals
         self._health = health
         self._proctors = proctors
+        self._turned_away = turned_away
+        self._half_bytes = half_bytes
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -86,6 +96,16 @@ class Metrics(Collector):
             "vidlink_event_loop_lag_seconds",
             "The longest that the event loop was late in the last minute.",
             self._health.lag_seconds,
+        )
+        yield CounterMetricFamily(
+            "vidlink_turned_away_connections",
+            "Connections that asked for nothing, and had to make room for others.",
+            self._turned_away(),
+        )
+        yield GaugeMetricFamily(
+            "vidlink_half_message_bytes",
+            "Octets that have come of messages that are not whole.",
+            self._half_bytes(),
         )
         space = self._health.space
         if space is not None:

@@ -106,7 +106,7 @@ class Channel(HTTPChannel):
         elif not self.factory.door.knock(self._enter):
             self._outside = self.transport
             self._outside.pauseProducing()
-            if len(self.factory.door) < self.factory.lobby.most:
+            if len(self.factory.door) <= self.factory.lobby.most_asking:
                 self.factory.lobby.leave(self)
 
     def dataReceived(self, data: bytes) -> None:

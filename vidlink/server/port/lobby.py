@@ -53,6 +53,8 @@ class Lobby:
         self._clock = clock
         #: So many connections may wait.
         self.most = max(8, min(MOST, descriptors // 8))
+        #: So many more may wait at the door without being counted here, because they have asked.
+        self.most_asking = descriptors // 4
         #: With so many descriptors open no newcomer is let in.
         self.most_open = descriptors - descriptors // 16
         #: With so many open no connection is upgraded.

@@ -22,6 +22,7 @@ EXPOSED = ", ".join(
         "Content-Range",
         "Date",
         "ETag",
+        "Location",
         "VidLink-Missing",
         "VidLink-Rebased",
         "VidLink-Start",

@@ -24,7 +24,7 @@ from vidlink.store.files.layout import (
 )
 from vidlink.store.files.paths import part_number, records_file
 
-_SEQUENCE, _START_TIME = 0, 4
+_SEQUENCE, _START_TIME, _RECEIVED_TIME = 0, 4, 8
 #: Above all sequences that a record can have.
 _BEYOND = 2**64
 #: So many records are read at a time; and where all of a part are wanted.
@@ -164,6 +164,18 @@ class SessionRecords:
         for number, rows in groupby(merged, key=itemgetter(0)):
             data = b"".join(pack_numbers(row) for _, row in rows)
             yield number, read_columns(data)
+
+    def newest_us(self) -> int | None:
+        """When the newest segment was received; None if that cannot be read.
+
+        A part is written in the order in which segments come, so it is in the last of some record.
+        """
+        newest: list[int] = []
+        for number in self.counts:
+            part = self._open(number)
+            newest += [row[_RECEIVED_TIME] for row in part.rows(max(0, part.count - 8), part.count)]
+            self._close(part)
+        return max(newest, default=None)
 
     def _within(self, bounds: Bounds, chunk: int = _CHUNK) -> Iterator[tuple[int, RecordNumbers]]:
         """The records between the `bounds` of each part, by sequence.

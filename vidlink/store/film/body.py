@@ -23,7 +23,13 @@ class Body:
     """Sections one after the other; reading them is done in the pool."""
 
     def __init__(
-        self, sections: Sequence[Section], *, etag: str, is_final: bool, run_in_pool: RunInPool
+        self,
+        sections: Sequence[Section],
+        *,
+        etag: str,
+        is_final: bool,
+        modified_us: int | None,
+        run_in_pool: RunInPool,
     ) -> None:
         self._sections = sections
         self._ends = list(accumulate(section.size_bytes for section in sections))
@@ -31,6 +37,7 @@ class Body:
         self.size_bytes = self._ends[-1]
         self.etag = etag
         self.is_final = is_final
+        self.modified_us = modified_us
 
     def read(self, offset: int, size: int) -> Deferred[bytes]:
         """At most `size` octets from `offset`."""

@@ -108,7 +108,9 @@ class Archive:
             media = read_media(view, first, last)
             is_final = media.is_durable and not media.missing
             is_final = is_final or view.state is SessionState.SEALED
-            return self._body(media.sections, media.etag, is_final=is_final), media.missing
+            modified_us = media.received_us if is_final else None
+            body = self._body(media.sections, media.etag, is_final, modified_us)
+            return body, media.missing
 
         return self._with_view(sentinel_id, session_id, read)
 
@@ -131,9 +133,11 @@ class Archive:
                 film = reel.film(
                     session, view.counts, view.waiting, query, lambda: view.gaps(WHOLE)
                 )
+            is_sealed = view.state is SessionState.SEALED
+            modified_us = _newest_us(view) if is_sealed else None
             # Under the name of a version there is nothing else, ever.
-            is_final = view.state is SessionState.SEALED or version == film.etag
-            return self._body(film.sections, film.etag, is_final=is_final), film.clip
+            is_final = is_sealed or version == film.etag
+            return self._body(film.sections, film.etag, is_final, modified_us), film.clip
 
         return self._with_view(sentinel_id, session_id, read)
 
@@ -149,12 +153,21 @@ class Archive:
             text, etag = self._reels.reel(view.stored).playlist(
                 view.session, view.counts, is_over=is_over, is_sealed=is_sealed
             )
-            return self._body((MemorySection([text]),), etag, is_final=is_sealed)
+            modified_us = _newest_us(view) if is_sealed else None
+            return self._body((MemorySection([text]),), etag, is_sealed, modified_us)
 
         return self._with_view(sentinel_id, session_id, read)
 
-    def _body(self, sections: tuple[Section, ...], etag: str, *, is_final: bool) -> IBody:
-        return Body(sections, etag=etag, is_final=is_final, run_in_pool=self._run_in_pool)
+    def _body(
+        self, sections: tuple[Section, ...], etag: str, is_final: bool, modified_us: int | None
+    ) -> IBody:
+        return Body(
+            sections,
+            etag=etag,
+            is_final=is_final,
+            modified_us=modified_us,
+            run_in_pool=self._run_in_pool,
+        )
 
     def _with_view(
         self, sentinel_id: str, session_id: str, read: Callable[[View], T]
@@ -273,3 +286,9 @@ def _blocking(read: Callable[..., T], *arguments: Any) -> T:
 
 def _unknown(sentinel_id: str, session_id: str) -> NotFound:
     return NotFound(f"there is no session {session_id} of {sentinel_id}")
+
+
+def _newest_us(view: View) -> int | None:
+    """When the newest of what is recorded of a session was received; blocks."""
+    with view.stored.records(view.counts) as records:
+        return records.newest_us()

@@ -13,6 +13,9 @@ from vidlink.store.files.sections import MemorySection, Section, SegmentPlaces, 
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.reading.view import View
 
+#: Where a record says when its segment was received, behind its place.
+_RECEIVED = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Media:
@@ -23,6 +26,8 @@ class Media:
     etag: str
     missing: tuple[tuple[int, int], ...]
     is_durable: bool
+    #: When the newest of those that are durable was received.
+    received_us: int | None
 
 
 class _Collected:
@@ -74,6 +79,7 @@ def read_media(view: View, first: int, last: int) -> Media:
     waiting = [a.segment for a in view.waiting if first <= a.segment.sequence <= last]
     missing: list[tuple[int, int]] = []
     expected, place = first, 0
+    received_us: int | None = None
 
     def reach(sequence: int) -> None:
         nonlocal expected
@@ -82,7 +88,8 @@ def read_media(view: View, first: int, last: int) -> Media:
         expected = sequence + 1
 
     with view.stored.records(view.counts) as records:
-        for part, (sequence, offset, size, check, *_) in records.between(first, last):
+        for part, (sequence, offset, size, check, *rest) in records.between(first, last):
+            received_us = max(received_us or rest[_RECEIVED], rest[_RECEIVED])
             while place < len(waiting) and waiting[place].sequence < sequence:
                 reach(waiting[place].sequence)
                 collected.waiting(waiting[place].sequence, waiting[place].data)
@@ -96,4 +103,4 @@ def read_media(view: View, first: int, last: int) -> Media:
         raise NotFound(f"nothing is recorded of segments {first} to {last}")
     reach(last + 1)
     etag = blake2b(collected.numbers.tobytes(), digest_size=16)
-    return Media(collected.sections(), etag.hexdigest(), tuple(missing), not waiting)
+    return Media(collected.sections(), etag.hexdigest(), tuple(missing), not waiting, received_us)

@@ -86,6 +86,10 @@ HEADERS: Json = {
         {"type": "string", "pattern": "^bytes [0-9]+-[0-9]+/[0-9]+$"}, "Which part this is."
     ),
     "ETag": header({"type": "string", "pattern": _ETAG}, "A strong validator."),
+    "Last-Modified": _header(
+        {"type": "string"},
+        "When the newest of it was received; absent while it may still change.",
+    ),
     "VidLink-Missing": _header(
         {"type": "string", "pattern": "^[0-9]+-[0-9]+(, [0-9]+-[0-9]+)*$"},
         "The sequences that are not in the body; absent if all are.",

@@ -79,7 +79,7 @@ def media(
     `named` are headers beside those that all media has; `elsewhere` says when it is at another
     address.
     """
-    common = ("Content-Length", "ETag", "Accept-Ranges", *named)
+    common = ("Content-Length", "ETag", "Last-Modified", "Accept-Ranges", *named)
     caching = (CHECK_FIRST, FOR_EVER)
     content: Json = {content_type: {}}
     answers: Json = {

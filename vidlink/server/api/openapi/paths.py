@@ -63,6 +63,8 @@ PARAMETERS: Json = {
     "group": _in_query("group", _TEXT, "Only of Sentinels that were in this group then."),
     "from": _in_query("from", _TIME, "Only what is at this time or later; not after `to`."),
     "to": _in_query("to", _TIME, "Only what is before this time."),
+    "afterSentinel": _in_query("after", ref("SentinelId"), "Only ids that come after this one."),
+    "sentinelLimit": _limit(parameters.MAX_SENTINELS, parameters.USUAL_SENTINELS),
     "afterSession": _in_query("after", _TEXT, "`next` of the page before, and nothing else."),
     "sessionLimit": _limit(parameters.MAX_SESSIONS, parameters.USUAL_SESSIONS),
     "afterSegment": _in_query("after", ref("Sequence"), "Only higher sequences than this."),
@@ -134,7 +136,12 @@ def _of_sentinels() -> Json:
     )
     return {
         "/api/v1/sentinels": listing(
-            "sentinels", "sentinels", "Every Sentinel, by id.", "Sentinels", (), StoreError
+            "sentinels",
+            "sentinels",
+            "Sentinels, by id.",
+            "Sentinels",
+            ("afterSentinel", "sentinelLimit"),
+            StoreError,
         ),
         "/api/v1/sentinels/{sentinelId}/keyframe": {"post": keyframe},
         "/api/v1/sentinels/{sentinelId}/framerate": {"put": framerate},
