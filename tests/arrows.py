@@ -52,7 +52,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "wire": _BASE | {"messages"},
     # The objects that a server answers with, for whoever writes, reads or describes them.
     "httpjson": frozenset({"model", "wire.kinds", "wire.schema"}),
-    "relay": _BASE | {"bucket", "quantities"},
+    "relay": _BASE | {"bucket"},
     "links": frozenset({"errors", "bucket"}),
     "links.ingest": _BASE | {"messages", "bucket", "fmp4", "wire.bounds", "links", "relay"},
     "links.uplink": _BASE | {"messages", "bucket", "timer", "fmp4", "wire.bounds"},
@@ -80,7 +80,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "server.health": _BASE | {"relay.hub", "quantities"},
     "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store"},
     "sentinel": _BASE
-    | {"messages", "dialling", "links.uplink", "quantities"}
+    | {"messages", "dialling", "links.uplink"}
     | {"sentinel.capture", "sentinel.sources", "sentinel.spool"},
     "sentinel.sources": frozenset({"errors", "sentinel.capture"}),
     "sentinel.capture": _BASE | {"fmp4"},

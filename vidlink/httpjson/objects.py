@@ -29,9 +29,9 @@ from vidlink.httpjson.kinds import (
     TIME_US,
     TIMESCALE,
     JsonKind,
+    absent_as,
     many,
     or_null,
-    unless_absent,
     words,
 )
 from vidlink.httpjson.table import Table
@@ -190,7 +190,7 @@ _SUMMARY = (
     (
         "ageTime",
         "age_from_us",
-        unless_absent(TIME_OR_NULL, None),
+        absent_as(None, TIME_OR_NULL),
         "From when its age counts, where the clock that gave `endedTime` was wrong.",
     ),
 )
@@ -334,7 +334,7 @@ RETENTION = Table(
     (
         "waiting",
         "waiting",
-        unless_absent(many(WAITING.kind), ()),
+        absent_as((), many(WAITING.kind)),
         "Why something that is due is not deleted yet.",
     ),
     policy=model.Policy,

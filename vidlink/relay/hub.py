@@ -13,7 +13,6 @@ from twisted.logger import Logger
 from vidlink.errors import IdInUse, NoResources, VidlinkError
 from vidlink.interfaces import IFollower, IPublisher
 from vidlink.model import Registration, SentinelStatus
-from vidlink.quantities import repeated
 from vidlink.relay.alarms import Alarms
 from vidlink.relay.buffer import Budget, Buffer
 from vidlink.relay.roster import Roster
@@ -140,9 +139,10 @@ class Hub:
         withheld = self.alarms.sound(sentinel_id, error)
         if withheld is not None:
             self._log.warn(
-                "two machines use the id {sentinel}: the second one is refused{since}",
+                "two machines use the id {sentinel}: the second one is refused"
+                " ({withheld} times more since this was last said)",
                 sentinel=sentinel_id,
-                since=repeated(withheld),
+                withheld=withheld,
             )
             self._stir()
         return error

@@ -23,7 +23,6 @@ from zope.interface import implementer
 from vidlink.dialling.address import Address
 from vidlink.dialling.backoff import BackOff
 from vidlink.errors import GoingAway
-from vidlink.quantities import repeated
 from vidlink.sentinel.uplink import UplinkFactory
 
 TICK_SECONDS = 1.0
@@ -81,7 +80,7 @@ class ReportingEndpoint:
         if now - self._told_seconds < TOLD_SECONDS:
             self._withheld += 1
             return failure
-        since = repeated(self._withheld)
+        since = f" ({self._withheld} times more since this was last said)" if self._withheld else ""
         self._log.warn(
             "cannot reach {url}: {why}{since}", url=self._url, why=_why(failure), since=since
         )

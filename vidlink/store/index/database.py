@@ -1,8 +1,8 @@
 """The database: which sessions there are, their unbroken spans and their gaps.
 
 It is written by the writer's thread only, one transaction a round; `catalog` reads it. Truth
-is in the folders: whatever this loses, `starting.recovery` finds again. This is one idea, all
-that is ever written there: the columns stand beside the statements that fill them.
+is in the folders: whatever this loses, `starting.recovery` finds again. It is one idea: one
+connection, and how each row is written through it.
 """
 
 from __future__ import annotations
