@@ -66,10 +66,10 @@ def many(kind: JsonKind) -> JsonKind:
     return JsonKind({"type": "array", "items": kind.schema}, load, dump)
 
 
-def unless_absent(kind: JsonKind, default: Any) -> JsonKind:
-    """A value of `kind`, in an object of a server that may be older than the field: `default`."""
+def absent_as(value: Any, kind: JsonKind) -> JsonKind:
+    """A value of `kind` that older servers do not give: then it is `value`."""
     return JsonKind(
-        kind.schema, lambda plain: default if plain is ABSENT else kind.load(plain), kind.dump
+        kind.schema, lambda plain: value if plain is ABSENT else kind.load(plain), kind.dump
     )
 
 

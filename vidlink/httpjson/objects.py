@@ -29,9 +29,9 @@ from vidlink.httpjson.kinds import (
     TIME_US,
     TIMESCALE,
     JsonKind,
+    absent_as,
     many,
     or_null,
-    unless_absent,
     words,
 )
 from vidlink.httpjson.table import Table
@@ -192,7 +192,7 @@ _SUMMARY = (
     (
         "ageTime",
         "age_from_us",
-        unless_absent(TIME_OR_NULL, None),
+        absent_as(None, TIME_OR_NULL),
         "From when its age counts, where the clock that gave `endedTime` was wrong.",
     ),
 )
@@ -242,13 +242,13 @@ SEGMENT = Table(
     (
         "startTimeCorrected",
         "is_time_corrected",
-        unless_absent(FLAG, False),
+        absent_as(False, FLAG),
         "Its startTime follows from its mediaTime, as what its Sentinel said could not be.",
     ),
     (
         "misplaced",
         "is_misplaced",
-        unless_absent(FLAG, False),
+        absent_as(False, FLAG),
         "Its mediaTime is not between those of its neighbours; it is in no film.",
     ),
 )
@@ -348,7 +348,7 @@ RETENTION = Table(
     (
         "waiting",
         "waiting",
-        unless_absent(many(WAITING.kind), ()),
+        absent_as((), many(WAITING.kind)),
         "Why something that is due is not deleted yet.",
     ),
     policy=model.Policy,

@@ -100,6 +100,7 @@ class ListingTests(HistoryCase):
                 "timescale": 90_000,
                 "holdReason": None,
                 "heldTime": None,
+                "ageTime": None,
             },
         )
         self.assertEqual(gate["state"], "live")

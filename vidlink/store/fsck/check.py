@@ -231,6 +231,8 @@ def _walk(paths: Paths) -> tuple[list[str], list[tuple[str, str]]]:
     kept = (paths.marker, paths.lock, paths.recordings)
     deleted = (paths.receipts, paths.reserve, paths.deleting, paths.clock, paths.policy)
     ours = {os.path.basename(path) for path in (*kept, *deleted)}
+    # What a kill leaves of one that was just being replaced.
+    ours |= {f"{os.path.basename(path)}.new" for path in (paths.clock, paths.policy)}
     database = os.path.basename(paths.index)
     strays = [
         name
