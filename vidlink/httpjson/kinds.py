@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from vidlink.wire import kinds, schema
-from vidlink.wire.kinds import Exact, Misfit, Thousandths, Word, integer
+from vidlink.wire.kinds import ABSENT, Exact, Misfit, Thousandths, Word, integer
 
 Json = dict[str, Any]
 #: So many entries one list may have that is read; the server gives 5,000 at most.
@@ -47,6 +47,13 @@ def or_null(kind: JsonKind) -> JsonKind:
         {"anyOf": [kind.schema, {"type": "null"}]},
         lambda plain: None if plain is None else kind.load(plain),
         dump and (lambda value: None if value is None else dump(value)),
+    )
+
+
+def or_absent(kind: JsonKind) -> JsonKind:
+    """A value of `kind`, which may be null; servers of earlier versions do not send it."""
+    return JsonKind(
+        kind.schema, lambda plain: None if plain is ABSENT else kind.load(plain), kind.dump
     )
 
 

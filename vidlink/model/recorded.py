@@ -90,7 +90,8 @@ class SessionRecord:
 
     `size_bytes` counts segments without the initialization segment. `first_sequence`,
     `last_sequence`, `start_time_us` and `end_time_us` are None while nothing is recorded. What
-    has a `hold` is not deleted.
+    has a `hold` is not deleted. Of very many `spans` and `gaps` only those up to the sequence
+    `listed_to` are named; None: all are.
     """
 
     session: Session
@@ -106,6 +107,7 @@ class SessionRecord:
     spans: tuple[Span, ...] = ()
     gaps: tuple[Gap, ...] = ()
     hold: Hold | None = None
+    listed_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
+from vidlink.errors import BadMessage, NotFound, RequestError, SessionGone, VidlinkError
 from vidlink.interfaces import IStore
 from vidlink.model import (
     Arrival,
@@ -44,6 +44,10 @@ from vidlink.store.queue.unstarted import Unstarted
 from vidlink.store.queue.vitals import RecordingVitals
 from vidlink.store.sequences.gaps import put_statement, sealed_gaps, state_damage
 from vidlink.store.sequences.times import segment_end_us
+
+#: So many runs of sequences one session may have while it is written to; each takes some 150
+#: octets of memory.
+MOST_RUNS = 100_000
 
 
 @implementer(IStore)
@@ -165,6 +169,8 @@ class Ledger:
         if sequence in account.taken:
             return True
         check_arrival(arrival)
+        if len(account.taken) >= MOST_RUNS and account.taken.would_add_run(sequence):
+            raise BadMessage(f"a session has at most {MOST_RUNS:,} holes; begin another")
         owner, is_late = account.session.sentinel_id, arrival.segment.is_late
         if not self._room.has(owner, size, is_late=is_late) or not (
             account.is_handed_over or self._unstarted.hand_over(account)

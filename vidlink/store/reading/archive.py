@@ -41,7 +41,7 @@ from vidlink.store.reading.segment_page import read_page
 from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
 from vidlink.store.reading.view import View, view_account
 from vidlink.store.sequences.times import Life, start_us, state_at
-from vidlink.store.sequences.window import WHOLE, SequenceWindow
+from vidlink.store.sequences.window import MOST_SPANS, SequenceWindow, named
 
 T = TypeVar("T")
 
@@ -225,12 +225,14 @@ class Archive:
 
     def _session(self, sentinel_id: str, session_id: str, now_us: int) -> SessionRecord:
         view, filed = self._look_up(sentinel_id, session_id, now_us)
+        spans, listed_to = self._catalog.first_spans(filed.row, MOST_SPANS)
         return replace(
             filed.record,
             session=replace(view.session, init=view.init()),
             state=view.state,
-            spans=self._catalog.spans(filed.row),
-            gaps=view.gaps(WHOLE),
+            spans=spans,
+            gaps=named(view.gaps(SequenceWindow(high=listed_to)), listed_to),
+            listed_to=listed_to,
         )
 
     def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:
