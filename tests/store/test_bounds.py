@@ -263,7 +263,7 @@ class DiscardTests(SynchronousTestCase):
         for run in runs.runs:
             self.assertEqual(
                 (run.start_time_us, run.end_time_us, run.size_bytes),
-                (run.first * 10, run.last * 10 + 10, 5 * len(run)),
+                (run.first * 10, run.last * 10 + 10, 5 * (run.last - run.first + 1)),
             )
 
 

@@ -42,6 +42,8 @@ MAX_INIT_BYTES = 1024 * 1024
 WHOLE = ClipQuery()
 #: The longest answer of :meth:`History.media`, unless told otherwise.
 MAX_MEDIA_BYTES = 64 * 1024 * 1024
+#: So many segments are asked for at once where all of them are wanted.
+_MOST_SEGMENTS = 5_000
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.ASCII)
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 _MISSING = re.compile(r"([0-9]{1,10})-([0-9]{1,10})", re.ASCII)
@@ -127,8 +129,22 @@ class History:
             query = replace(query, after=page.next)
 
     async def session(self, sentinel_id: str, session_id: str) -> SessionRecord:
-        """One session with its spans and gaps."""
-        return await self._requests.read(objects.SESSION, _path(sentinel_id, session_id))
+        """One session with its spans and all of its gaps.
+
+        Of very many spans only those up to `listed_to` are named.
+        """
+        record = await self._requests.read(objects.SESSION, _path(sentinel_id, session_id))
+        after = record.listed_to
+        if after is None:
+            return record
+        gaps = [gap for gap in record.gaps if gap.first is not None]
+        while after is not None:
+            query = SegmentQuery(after=after, limit=_MOST_SEGMENTS)
+            page = await self.segment_page(sentinel_id, session_id, query)
+            reached = gaps[-1].last if gaps else None
+            gaps += (one for one in page.gaps if one.first is None or one.first > (reached or -1))
+            after = page.next
+        return replace(record, gaps=tuple(gaps))
 
     async def segment_page(
         self, sentinel_id: str, session_id: str, query: SegmentQuery

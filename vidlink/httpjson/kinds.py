@@ -51,6 +51,13 @@ def or_null(kind: JsonKind) -> JsonKind:
     )
 
 
+def or_absent(kind: JsonKind) -> JsonKind:
+    """A value of `kind`, which may be null; servers of earlier versions do not send it."""
+    return JsonKind(
+        kind.schema, lambda plain: None if plain is ABSENT else kind.load(plain), kind.dump
+    )
+
+
 def many(kind: JsonKind) -> JsonKind:
     """A list of values of `kind`; we keep it as a tuple."""
 

@@ -31,6 +31,7 @@ from vidlink.httpjson.kinds import (
     JsonKind,
     absent_as,
     many,
+    or_absent,
     or_null,
     words,
 )
@@ -209,6 +210,13 @@ SESSION = Table(
     *_SUMMARY,
     ("spans", "spans", many(SPAN.kind)),
     ("gaps", "gaps", many(GAP.kind)),
+    (
+        "listedTo",
+        "listed_to",
+        or_absent(SEQUENCE_OR_NULL),
+        "Of very many spans and gaps, up to which sequence they are here; the rest is on the pages "
+        "of `segments`. Null: all are here.",
+    ),
     **_IN_SESSION,
 )
 SESSIONS = Table(

@@ -90,6 +90,7 @@ class IStore(Interface):
         what is late there is below :data:`LATE_LOAD`.
 
         :raises ~vidlink.errors.NotFound: it is any other session.
+        :raises ~vidlink.errors.BadMessage: the session has too many holes already.
         """
 
     def gap(session_id: str, gap: Gap) -> None:
@@ -114,8 +115,8 @@ class IStore(Interface):
         """
 
     def crowds(sentinel_id: str) -> bool:
-        """Whether so much of what this Sentinel has sent waits for a disk that does its work that
-        nothing more is to be read from it now; then, until half of that is on the disk."""
+        """True if nothing more is to be read from this Sentinel now: too much of what it has sent
+        waits for a disk that does its work. It stays so until half of that is on the disk."""
 
     def lost(session_id: str) -> tuple[tuple[int, int], ...]:
         """The ranges of a session that were durable and are not any more, since this was asked

@@ -92,7 +92,8 @@ class SessionRecord:
     `size_bytes` counts segments without the initialization segment. `first_sequence`,
     `last_sequence`, `start_time_us` and `end_time_us` are None while nothing is recorded. What
     has a `hold` is not deleted. `age_from_us` is from when its age counts where the clock that
-    gave `ended_time_us` was wrong.
+    gave `ended_time_us` was wrong. Of very many `spans` and `gaps` only those up to the sequence
+    `listed_to` are named; None: all are.
     """
 
     session: Session
@@ -109,6 +110,7 @@ class SessionRecord:
     gaps: tuple[Gap, ...] = ()
     hold: Hold | None = None
     age_from_us: int | None = None
+    listed_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

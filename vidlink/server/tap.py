@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
 from twisted.application import strports
 from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -60,6 +64,9 @@ _RETAIN = (
     ("min-free-bytes", int, 2**60),
 )
 _DAY_US = 24 * 60 * 60 * 1_000_000
+
+#: So long a thread of Python may go on while another one waits.
+_SWITCH_SECONDS = 0.0005
 
 
 class Options(OneLineOptions):
@@ -149,6 +156,9 @@ def _assemble(options: Options) -> ServerService:
     from vidlink.server.api.probes import Probes
 
     clock: Any = reactor
+    # A thread of the pool that computes lets what is live go on after this time; after 5 ms unless
+    # told otherwise, and one segment asks for that some ten times.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     prepare(clock)
     hosts = _hosts(options)
     elapsed = elapsed_clock()
@@ -170,6 +180,7 @@ def _assemble(options: Options) -> ServerService:
         document=document(),
         wall_clock_us=wall_clock_us,
         can_delete=bool(options["allow-delete"]),
+        run_in_pool=partial(_run_in_pool, clock),
     )
     health = Health(
         store,
@@ -223,11 +234,13 @@ def _store(options: Options, clock: Any) -> RecordingStore:
         monotonic=time.monotonic,
         wall_clock_us=wall_clock_us,
         call_in_reactor=clock.callFromThread,
-        run_in_pool=lambda work, *arguments: deferToThreadPool(
-            clock, clock.getThreadPool(), work, *arguments
-        ),
+        run_in_pool=partial(_run_in_pool, clock),
         queue_bytes=options["queue-bytes"],
     )
+
+
+def _run_in_pool(clock: Any, work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+    return deferToThreadPool(clock, clock.getThreadPool(), work, *arguments)
 
 
 def policy_of(options: Options) -> Policy:

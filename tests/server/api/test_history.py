@@ -135,7 +135,7 @@ class ListingTests(HistoryCase):
         """One session tells what is there of it, what is missing, and why."""
         session = self.get_json(GATE_PATH)
         summary = self.get_json("/api/v1/sessions")["sessions"][0]
-        self.assertEqual(session.keys() - summary.keys(), {"spans", "gaps"})
+        self.assertEqual(session.keys() - summary.keys(), {"spans", "gaps", "listedTo"})
         spans = [(span["first"], span["last"]) for span in session["spans"]]
         self.assertEqual(spans, [(0, 6), (10, 11), (13, 19)])
         start = GATE.started_time_us

@@ -11,7 +11,7 @@ from twisted.test.iosim import FakeTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.joined import BINARY, JSON, Joined, Peer
-from vidlink.errors import BadMessage
+from vidlink.errors import BadMessage, GoingAway
 from vidlink.messages import (
     Clock,
     ErrorMessage,
@@ -311,6 +311,61 @@ class SilentPeerTests(SynchronousTestCase):
         self.assertEqual(peer.remoteCloseCode, 4429)
         self.assertEqual(peer.last(ErrorMessage).code, "too-fast")
         self.assertEqual(self.server.ingest.links, set())
+
+
+class HeldTests(SynchronousTestCase):
+    """A Sentinel that is not read from, because too much of it waits for the disk."""
+
+    def setUp(self) -> None:
+        """A server, and a Sentinel that is registered."""
+        self.server = Joined()
+        self.peer = self.server.sentinel()
+        self.peer.say(register())
+        self.server.flush()
+        self.link: Any = next(iter(self.server.ingest.links))
+        self.reading: list[bool] = []
+        transport = self.link.transport
+        transport.pauseProducing = lambda: self.reading.append(False)
+        transport.resumeProducing = lambda: self.reading.append(True)
+
+    def test_held(self) -> None:
+        """Its socket is not read while the store says so, about which it is asked each second."""
+        self.server.store.crowding.add("desk-1")
+        self.server.ingest.tick()
+        self.assertEqual(self.reading, [False])
+        self.server.ingest.tick()
+        self.assertEqual(self.reading, [False])
+        self.server.store.crowding.clear()
+        self.server.ingest.tick()
+        self.assertEqual(self.reading, [False, True])
+
+    def test_not_taken_for_dead(self) -> None:
+        """However long that lasts, it is not cut off for its silence, nor does it lose its place;
+        and when it is over, it has to answer again."""
+        self.server.store.crowding.add("desk-1")
+        for _ in range(100):
+            self.server.clock.advance(1)
+            self.server.ingest.tick()
+        self.assertEqual(self.peer.state, Peer.STATE_OPEN)
+        self.assertIs(self.successResultOf(self.link.probe(2.0)), True)
+        self.server.store.crowding.clear()
+        self.server.ingest.tick()
+        self.assertNoResult(self.link.probe(2.0))
+
+    def test_rest(self) -> None:
+        """A rest that ends meanwhile does not let it be read again."""
+        self.link._rest.start(1.0, self.link._go_on)
+        self.link.hold(True)
+        self.server.clock.advance(2)
+        self.assertEqual(self.reading, [False])
+        self.link.hold(False)
+        self.assertEqual(self.reading, [False, True])
+
+    def test_closed(self) -> None:
+        """Who is closed is read from again: the answer to that is waited for."""
+        self.link.hold(True)
+        self.link.close(GoingAway("bye"))
+        self.assertEqual(self.reading, [False, True])
 
 
 class ProbeTests(SynchronousTestCase):

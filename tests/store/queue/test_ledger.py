@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import tracemalloc
 from typing import Any
 
 from twisted.logger import globalLogPublisher
@@ -11,9 +13,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, INIT, a_session, an_arrival
-from vidlink.errors import NotFound
-from vidlink.model import Cause, RecordingState, Session, SessionRecord, SessionState
+from vidlink.errors import BadMessage, NotFound
+from vidlink.model import (
+    Cause,
+    RecordingState,
+    SegmentQuery,
+    Session,
+    SessionRecord,
+    SessionState,
+)
+from vidlink.store.queue import account, ledger
 from vidlink.store.queue.vitals import STUCK_SECONDS
+from vidlink.store.reading import archive
+from vidlink.store.sequences.runs import Runs
 
 
 class LedgerCase(SynchronousTestCase):
@@ -167,3 +179,109 @@ class QuietTests(LedgerCase):
             self.store.ledger.tails("desk-0", [("session-0000000000000000", 0, 9)])
         )
         self.assertIn("99 others neither", lines[1])
+
+
+class ShareTests(LedgerCase):
+    """One that sends as fast as it may, and another one."""
+
+    def setUp(self) -> None:
+        """Room for 40 KB; the other one has begun too."""
+        self.make(queue_bytes=40_000)
+        self.rig.settle()
+        self.other = self.begin(1)
+        self.rig.settle()
+
+    def flood(self, count: int = 40) -> None:
+        """More than there is room for."""
+        for sequence in range(count):
+            arrival = an_arrival(self.session, sequence, frame=bytes(2_800))
+            self.store.ledger.append(self.session.session_id, arrival)
+
+    def test_refused(self) -> None:
+        """What is refused is of the one that takes more than its share; the other has no gap."""
+        self.flood()
+        for sequence in range(5):
+            arrival = an_arrival(self.other, sequence, frame=bytes(500))
+            self.assertTrue(self.store.ledger.append(self.other.session_id, arrival))
+        self.rig.settle()
+        self.assertEqual(self.causes(self.other), [])
+        ((first, last, cause),) = self.causes(self.session)
+        self.assertEqual((last, cause), (39, Cause.QUEUE_FULL))
+        assert first is not None
+        self.assertGreater(first, 8)
+
+    def test_crowding(self) -> None:
+        """It is not to be read from until what waits is on the disk; a disk in trouble is nobody's
+        doing, and everything goes on being read."""
+        ledger = self.store.ledger
+        self.assertFalse(ledger.crowds("desk-0"))
+        self.flood(4)
+        self.assertTrue(ledger.crowds("desk-0"))
+        self.assertFalse(ledger.crowds("desk-1"))
+        self.rig.clock.advance(STUCK_SECONDS + 1)
+        self.assertFalse(ledger.crowds("desk-0"))
+        self.rig.disk.errors["write"] = errno.EIO
+        self.store.writer.round()
+        self.assertFalse(ledger.crowds("desk-0"))
+        self.rig.disk.errors.clear()
+        self.rig.clock.advance(2)
+        self.rig.settle()
+        self.assertFalse(ledger.crowds("desk-0"))
+
+
+class HoleTests(LedgerCase):
+    """Sessions with very many holes."""
+
+    def jump(self, session: Session, count: int) -> None:
+        """Every other sequence comes."""
+        for sequence in range(0, 2 * count, 2):
+            self.store.ledger.append(session.session_id, an_arrival(session, sequence))
+
+    def test_bound(self) -> None:
+        """At the bound what would make one more is refused in words, live or late, and what makes
+        none is taken."""
+        self.patch(ledger, "MOST_RUNS", 3)
+        self.make()
+        self.jump(self.session, 3)
+        for sequence in (6, 8):
+            for late in (False, True):
+                arrival = an_arrival(self.session, sequence, late=late)
+                with self.assertRaisesRegex(BadMessage, "holes"):
+                    self.store.ledger.append(self.session.session_id, arrival)
+        for sequence in (5, 1, 6):
+            arrival = an_arrival(self.session, sequence)
+            self.assertTrue(self.store.ledger.append(self.session.session_id, arrival))
+
+    def test_listing(self) -> None:
+        """Of very many spans the first are listed, with what is missing between them, and up to
+        which sequence that is; live as well as later. Pages of segments have the rest."""
+        self.patch(account, "MOST_SPANS", 4)
+        self.patch(archive, "MOST_SPANS", 4)
+        self.make()
+        self.jump(self.session, 9)
+        for _ in range(2):
+            record = self.shown(self.session)
+            self.assertEqual(record.listed_to, 6)
+            self.assertEqual([span.first for span in record.spans], [0, 2, 4, 6])
+            self.assertEqual([gap.first for gap in record.gaps], [1, 3, 5])
+            self.assertEqual((record.segment_count, record.last_sequence), (9, 16))
+            query = SegmentQuery(after=6, limit=100)
+            ids = self.session.sentinel_id, self.session.session_id
+            page = self.successResultOf(self.store.archive.segments(*ids, query))
+            gaps = [gap.first for gap in page.gaps if gap.first is not None]
+            self.assertEqual(gaps, [7, 9, 11, 13, 15])
+            self.store.ledger.end(self.session.session_id, "over", EPOCH_US + 3_500_000)
+            self.rig.settle()
+        few = self.begin(3)
+        self.jump(few, 4)
+        self.assertIsNone(self.shown(few).listed_to)
+
+    def test_memory(self) -> None:
+        """A hole costs less than 80 octets in a set of sequences."""
+        runs = Runs()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for sequence in range(0, 40_000, 2):
+            runs.add(sequence, sequence, EPOCH_US + sequence, EPOCH_US + sequence + 1, 100)
+        size, _ = tracemalloc.get_traced_memory()
+        self.assertLess(size, 20_000 * 80)

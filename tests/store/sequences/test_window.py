@@ -17,7 +17,7 @@ from vidlink.store.index.database import Index
 from vidlink.store.index.rows import SessionRows
 from vidlink.store.sequences.gaps import explain
 from vidlink.store.sequences.runs import Runs
-from vidlink.store.sequences.window import WHOLE, SequenceWindow
+from vidlink.store.sequences.window import SequenceWindow
 
 HIGHEST = 45
 WINDOWS = st.builds(
@@ -62,7 +62,7 @@ class WindowTests(SynchronousTestCase):
         whole = explain(runs.spans(), stated)
         part = window.explain(runs.spans_near(window), stated)
         self.assertEqual(inside(part, window), inside(whole, window))
-        self.assertEqual(WHOLE.explain(runs.spans_near(WHOLE), stated), whole)
+        self.assertEqual(SequenceWindow().explain(runs.spans_near(SequenceWindow()), stated), whole)
 
     @given(st.sets(st.integers(0, 40), min_size=1), st.sets(st.integers(0, 40)))
     def test_copy_stays(self, before: set[int], after: set[int]) -> None:

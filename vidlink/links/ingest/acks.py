@@ -22,7 +22,7 @@ class _Open:
     #: At most :data:`~vidlink.model.MAX_RANGES`; more are asked for when the Sentinel registers
     #: again.
     holes: Ranges = field(default_factory=Ranges)
-    #: What was acknowledged, and is asked for once more all the same.
+    #: Ranges that were acknowledged, and are asked for once more all the same.
     lost: Ranges = field(default_factory=Ranges)
 
 

@@ -11,9 +11,10 @@ import it when the daemon is made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from klein import Klein
+from twisted.internet.defer import Deferred, DeferredSemaphore, execute
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
@@ -21,6 +22,7 @@ from twisted.web.server import Request
 from vidlink.errors import NotFound
 from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import Json
+from vidlink.httpjson.table import Table
 from vidlink.interfaces import IArchive, IRetention
 from vidlink.model import (
     ClipQuery,
@@ -40,11 +42,11 @@ from vidlink.server.api.answers import (
     answer_bytes,
     answer_elsewhere,
     answer_failure,
-    answer_json,
     answer_now,
     asker,
     conditions,
     to_json,
+    to_long_json,
 )
 from vidlink.server.api.bodies import SmallBody, send_body
 from vidlink.server.api.media import PLAYLIST, VIDEO, film_headers, pinned
@@ -52,6 +54,7 @@ from vidlink.server.api.parameters import Query
 from vidlink.server.api.ranges import goes_on
 from vidlink.server.api.refusals import BadParameter, DeletionOff, PreconditionFailed
 
+T = TypeVar("T")
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
 
@@ -65,6 +68,7 @@ class Api:
     :param document: this interface, described for programs.
     :param wall_clock_us: microseconds since the epoch.
     :param can_delete: whether anything may be deleted or held over HTTP.
+    :param run_in_pool: runs a function in a thread, and fires with what it gives.
     """
 
     app = Klein()
@@ -80,6 +84,7 @@ class Api:
         document: Json,
         wall_clock_us: Callable[[], int],
         can_delete: bool = False,
+        run_in_pool: Callable[..., Deferred[Any]] = execute,
     ) -> None:
         self._archive = archive
         self._retention = retention
@@ -87,6 +92,10 @@ class Api:
         self._hub = hub
         self._wall_clock_us = wall_clock_us
         self._document = to_json(document)
+        self._run_in_pool = run_in_pool
+        # One at a time, for a session with many holes is much to put together, and each thread that
+        # works keeps what is live from the processor.
+        self._details, self._texts = DeferredSemaphore(1), DeferredSemaphore(1)
 
     def resource(self) -> IResource:
         """The resource that answers every path of this interface; it is a leaf."""
@@ -114,7 +123,7 @@ class Api:
         limit = query.limit(parameters.USUAL_SENTINELS, parameters.MAX_SENTINELS)
         recorded = await self._archive.sentinels()
         page = _sentinel_page(self._hub.statuses(), recorded, after or "", limit)
-        return answer_json(request, objects.SENTINELS.dump(page))
+        return await self._answer(request, objects.SENTINELS, page)
 
     @app.route("/api/v1/sessions", methods=["GET"])
     async def sessions(self, request: Request) -> bytes:
@@ -131,14 +140,15 @@ class Api:
                 limit=query.limit(parameters.USUAL_SESSIONS, parameters.MAX_SESSIONS),
             )
         )
-        return answer_json(request, objects.SESSIONS.dump(page))
+        return await self._answer(request, objects.SESSIONS, page)
 
     @app.route(_SESSION, methods=["GET"])
     async def session(self, request: Request, sentinel: str, session: str) -> bytes:
         """One session."""
         Query(request.uri)
-        record = await self._archive.session(*_ids(sentinel, session))
-        return answer_json(request, objects.SESSION.dump(record))
+        ids = _ids(sentinel, session)
+        record = await self._details.run(self._archive.session, *ids)
+        return await self._answer(request, objects.SESSION, record)
 
     @app.route(_SESSION + "/segments", methods=["GET"])
     async def segments(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -153,7 +163,7 @@ class Api:
         )
         page = await self._archive.segments(*_ids(sentinel, session), wanted)
         found = objects.SegmentsOf(sentinel, session, page)
-        return answer_json(request, objects.SEGMENTS.dump(found))
+        return await self._answer(request, objects.SEGMENTS, found)
 
     @app.route(_SESSION + "/init.mp4", methods=["GET"])
     async def init(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -217,7 +227,7 @@ class Api:
         query = Query(request.uri, ("after", "limit"))
         limit = query.limit(parameters.USUAL_RECEIPTS, parameters.MAX_RECEIPTS)
         page = await self._retention.receipts(query.number("after"), limit)
-        return answer_json(request, objects.RECEIPTS.dump(page))
+        return await self._answer(request, objects.RECEIPTS, page)
 
     @app.route(_SESSION, methods=["DELETE"])
     async def delete(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -260,6 +270,18 @@ class Api:
         taken_mhz = self._stream(sentinel).change_framerate(wanted_mhz)
         asked = objects.FramerateAsked(sentinel, taken_mhz)
         return answer_now(request, objects.FRAMERATE_ASKED.dump(asked))
+
+    async def _answer(self, request: Request, table: Table[T], value: T) -> bytes:
+        """`value` as JSON, to be asked for again each time; 304 if the client has it.
+
+        A list may be long, so it is made and hashed in the pool.
+        """
+
+        def make() -> tuple[bytes, str]:
+            return to_long_json(table.dump(value))
+
+        data, etag = await self._texts.run(self._run_in_pool, make)
+        return answer_bytes(request, data, JSON, CHECK_FIRST, etag)
 
     @app.handle_errors(Exception)
     def refuse(self, request: Any, failure: Failure) -> bytes:

@@ -95,7 +95,7 @@ class CheckedSession:
 
 
 def _spans(parts: Iterable[tuple[int, Runs]]) -> list[tuple[int, Span]]:
-    found = [(number, run.as_span()) for number, runs in parts for run in runs.runs]
+    found = [(number, run) for number, runs in parts for run in runs.runs]
     return sorted(found, key=lambda one: (one[0], one[1].first))
 
 

@@ -168,6 +168,17 @@ class Catalog:
         )
         return [(part, Span(*values)) for part, *values in rows]
 
+    def first_spans(self, row: int, count: int) -> tuple[tuple[Span, ...], int | None]:
+        """The first unbroken spans of a session, about `count`, and up to which sequence all are
+        among them; None: there are no others."""
+        rows = self.fetch(
+            "SELECT first, last, start_time_us, end_time_us, size_bytes FROM spans "
+            "WHERE session = ? ORDER BY first, part LIMIT ?",
+            *(row, count + 1),
+        )
+        spans = merge_spans(Span(*values) for values in rows[:count])
+        return spans, spans[-1].last if len(rows) > count else None
+
     def spans_near(self, row: int, window: SequenceWindow) -> tuple[Span, ...]:
         """The unbroken spans in `window`, and the next to it on both sides."""
         high = _or_most(window.high)

@@ -21,9 +21,10 @@ from vidlink.model import (
     SessionState,
 )
 from vidlink.store.handover.orders import End, Past
-from vidlink.store.sequences.gaps import explain, final_ranges
+from vidlink.store.sequences.gaps import final_ranges
 from vidlink.store.sequences.runs import Runs
 from vidlink.store.sequences.times import Life, age_from_us, segment_end_us, state_at
+from vidlink.store.sequences.window import MOST_SPANS, SequenceWindow, named
 
 #: A session id, and the first and last sequence that can be had.
 Tail = tuple[str, int, int]
@@ -178,12 +179,15 @@ class Account:
         )
 
     def snapshot(self) -> Callable[[], SessionRecord]:
-        """A function that makes the whole record of the session as it is now, in any thread."""
+        """A function that makes the record of the session as it is now, in any thread."""
         record = replace(self.record(), session=self.session)
         taken, gaps, life = self.taken.copy(), list(self.gaps), self.life
 
         def make() -> SessionRecord:
-            spans = taken.spans()
-            return replace(record, spans=spans, gaps=explain(spans, gaps, life))
+            spans = tuple(taken.runs[:MOST_SPANS])
+            listed_to = None if len(taken) == len(spans) else spans[-1].last
+            window = SequenceWindow(high=listed_to)
+            found = named(window.explain(taken.spans_near(window), gaps, life), listed_to)
+            return replace(record, spans=spans, gaps=found, listed_to=listed_to)
 
         return make

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from vidlink.errors import NotFound, RequestError, SessionGone, VidlinkError
+from vidlink.errors import BadMessage, NotFound, RequestError, SessionGone, VidlinkError
 from vidlink.interfaces import IStore
 from vidlink.model import (
     Arrival,
@@ -46,6 +46,10 @@ from vidlink.store.sequences.fit import fitted
 from vidlink.store.sequences.gaps import put_statement, sealed_gaps, state_damage
 from vidlink.store.sequences.times import segment_end_us
 from vidlink.store.sequences.trusted import TrustedTime, age_beside
+
+#: So many runs of sequences one session may have while it is written to; each takes some 180
+#: octets of memory.
+MOST_RUNS = 100_000
 
 
 @implementer(IStore)
@@ -179,6 +183,8 @@ class Ledger:
         if sequence in account.taken:
             return True
         check_arrival(arrival)
+        if len(account.taken) >= MOST_RUNS and account.taken.would_add_run(sequence):
+            raise BadMessage(f"a session has at most {MOST_RUNS:,} holes; begin another")
         owner, is_late = account.session.sentinel_id, arrival.segment.is_late
         if not self._room.has(owner, size, is_late=is_late) or not (
             account.is_handed_over or self._unstarted.hand_over(account)

@@ -43,7 +43,7 @@ from vidlink.store.reading.session_page import matches, page_key, read_token, wr
 from vidlink.store.reading.view import View, view_account
 from vidlink.store.sequences.times import Life, age_from_us, start_us, state_at
 from vidlink.store.sequences.trusted import TrustedTime
-from vidlink.store.sequences.window import WHOLE, SequenceWindow
+from vidlink.store.sequences.window import MOST_SPANS, SequenceWindow, named
 
 T = TypeVar("T")
 
@@ -131,7 +131,7 @@ class Archive:
                 if not session.init:
                     raise NotFound("nothing of this session has reached the disk")
                 film = reel.film(
-                    session, view.counts, view.waiting, query, lambda: view.gaps(WHOLE)
+                    session, view.counts, view.waiting, query, lambda: view.gaps(SequenceWindow())
                 )
             is_sealed = view.state is SessionState.SEALED
             modified_us = _newest_us(view) if is_sealed else None
@@ -232,12 +232,14 @@ class Archive:
 
     def _session(self, sentinel_id: str, session_id: str, now_us: int) -> SessionRecord:
         view, filed = self._look_up(sentinel_id, session_id, now_us)
+        spans, listed_to = self._catalog.first_spans(filed.row, MOST_SPANS)
         return replace(
             filed.record,
             session=replace(view.session, init=view.init()),
             state=view.state,
-            spans=self._catalog.spans(filed.row),
-            gaps=view.gaps(WHOLE),
+            spans=spans,
+            gaps=named(view.gaps(SequenceWindow(high=listed_to)), listed_to),
+            listed_to=listed_to,
         )
 
     def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:

@@ -58,5 +58,12 @@ def _touches(gap: Gap, low: int, high: int | None) -> bool:
     return last >= low and (high is None or gap.first <= high)
 
 
-#: All of a session.
-WHOLE = SequenceWindow()
+def named(gaps: Iterable[Gap], listed_to: int | None) -> tuple[Gap, ...]:
+    """Those of `gaps` that are named where a session is listed up to this sequence."""
+    return tuple(
+        gap for gap in gaps if listed_to is None or gap.first is None or gap.first <= listed_to
+    )
+
+
+#: So many spans are named of a session when it is listed, and what is missing between them.
+MOST_SPANS = 10_000

@@ -273,4 +273,4 @@ class Salvage:
                 runs.add(sequence, sequence, start_us, end_us(start_us, duration_ms), size)
         for run in runs.runs:
             self.taken.add(run.first, run.last)
-        return [(number, run.as_span()) for run in runs.runs]
+        return [(number, run) for run in runs.runs]

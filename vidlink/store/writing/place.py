@@ -83,7 +83,7 @@ def find_remains(folder: str, disk: Disk) -> Remains:
         runs = _runs(data, size, taken)
         for run in runs.runs:
             taken.add(run.first, run.last)
-        remains.spans += [(number, run.as_span()) for run in runs.runs]
+        remains.spans += [(number, run) for run in runs.runs]
     return remains
 
 

@@ -181,7 +181,7 @@ class Recording:
             raise
 
     def reduced(self) -> Reduced | None:
-        """What is left of it, if less was found than had been synced, since this was asked last."""
+        """The rest of it, if less was found than had been synced, since this was asked last."""
         reduced, self._reduced = self._reduced, None
         return reduced
 

@@ -65,7 +65,7 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
     spans, gaps = catalog.spans(filed.row), catalog.gaps(filed.row)
     parts = count_records(disk, folder)
     taken, settled = _runs(spans, gaps)
-    if len(taken.runs) * len(parts) <= _MOST_LOOKS:
+    if len(taken) * len(parts) <= _MOST_LOOKS:
         _mark(taken, SessionRecords(disk, folder, parts))
     return Past(
         session=replace(record.session, init=init),
@@ -97,9 +97,10 @@ def _runs(spans: Sequence[Span], gaps: Sequence[Gap]) -> tuple[Runs, Runs]:
 def _mark(taken: Runs, records: SessionRecords) -> None:
     """Find out when each run begins and ends: what comes late has to lie between them."""
     with records:
-        for run in taken.runs:
-            run.opens = _mark_of(records, run.first)
-            run.closes = run.opens if run.last == run.first else _mark_of(records, run.last)
+        for place, run in enumerate(taken.runs):
+            opens = _mark_of(records, run.first)
+            closes = opens if run.last == run.first else _mark_of(records, run.last)
+            taken.mark(place, opens, closes)
 
 
 def _mark_of(records: SessionRecords, sequence: int) -> Mark | None:

@@ -59,7 +59,7 @@ class Rows:
             return None
         file, gaps, record = self._description.file, self._description.gaps, None
         if not self.is_listed:
-            runs = [run.as_span() for part in self._parts.begun for run in part.runs.runs]
+            runs = (run for part in self._parts.begun for run in part.runs.runs)
             record = record_of(file, merge_spans([*self._spans, *runs]))
         return SessionRows(
             file=file,
@@ -101,5 +101,5 @@ class Rows:
             place, last = self._saved_runs.get(part.number, (0, -1))
             for run in part.runs.runs[place:]:
                 if run.last != last:
-                    spans.append((part.number, run.as_span()))
+                    spans.append((part.number, run))
         return spans
