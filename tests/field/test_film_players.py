@@ -52,7 +52,7 @@ def _check(showing: Showing, chromium: Chromium) -> None:
     wrong = {player.name: showing.wrong(player, SEEKS) for player in players}
     assert not any(wrong.values()), wrong
     for length in (ffprobe_length, mutagen_length, chromium.length):
-        assert abs(length(showing.url) - showing.length) <= showing.tolerance, length
+        assert abs(length(showing.url) - showing.length) < 0.002, length
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
