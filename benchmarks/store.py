@@ -29,8 +29,10 @@ ten hours (720 MB), open the film              235 ms of CPU, 11,751,155 octets 
 
 from __future__ import annotations
 
+import re
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -41,6 +43,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, execute
 
+from tests.fakes.media import init_segment
+from tests.rigs.daemons import Site
 from vidlink.disk import Disk
 from vidlink.fmp4 import write_fragment
 from vidlink.model import Arrival, ClipQuery, Segment, SegmentQuery, Session
@@ -85,7 +89,7 @@ def a_session(number: int) -> Session:
         group="ward",
         software="benchmark",
         started_time_us=EPOCH_US,
-        init=bytes(755),
+        init=init_segment(),
         mime='video/mp4; codecs="avc1.42C01F"',
         width=1920,
         height=1080,
@@ -96,7 +100,8 @@ def a_session(number: int) -> Session:
 
 def an_arrival(session: Session, sequence: int, frame: bytes, keyframe: bool) -> Arrival:
     """A segment of one frame."""
-    media_time = sequence * TIMESCALE // 5
+    # No two pictures are taken just as long after one another.
+    media_time = sequence * TIMESCALE // 5 + hash((sequence, 1)) % 900
     start_us = EPOCH_US + sequence * FRAME_US
     data = write_fragment(
         sequence=sequence,
@@ -109,7 +114,8 @@ def an_arrival(session: Session, sequence: int, frame: bytes, keyframe: bool) ->
     segment = Segment(
         session.sentinel_id, session.session_id, sequence, start_us, 200, 5_000, keyframe, data
     )
-    return Arrival(segment, media_time, 18_000, 0.0, start_us)
+    offset = len(data) - len(frame)
+    return Arrival(segment, media_time, 18_000, 0.0, start_us, sample_offset=offset)
 
 
 def at_once(work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
@@ -277,7 +283,7 @@ def measure_long_session(folder: Path) -> None:
         lambda: store.archive.segments(*ids, SegmentQuery(middle_us, limit=50)),
     )
     step("one segment", lambda: store.archive.media(*ids, 90_000, 90_000))
-    for name, body in (("all of it", film), ("an hour, rebased", clip)):
+    for name, body in (("all of it", film), ("an hour of it", clip)):
         started, offset = time.process_time(), 0
         while offset < body.size_bytes:
             found: list[bytes] = []
@@ -286,6 +292,39 @@ def measure_long_session(folder: Path) -> None:
         speed = offset / (time.process_time() - started) / 1e9
         print(f"long session: {name}, every segment checked: {speed:.2f} GB a CPU second")
     store.stop()
+    measure_player(folder / "long", ids)
+
+
+def measure_player(folder: Path, ids: tuple[str, str]) -> None:
+    """Have a real server serve those ten hours, open them with ffprobe, and seek; print time and
+    octets as ffprobe counts them."""
+    site = Site(folder.parent)
+    site.data = folder
+    site.start_server()
+    url = f"{site.url}/api/v1/sentinels/{ids[0]}/sessions/{ids[1]}/recording.mp4"
+    seeks = [[], *(["-read_intervals", f"{place}%+#1"] for place in (7_000, 29_000, 14_000))]
+    try:
+        for seek in seeks:
+            command = [
+                "ffprobe",
+                "-v",
+                "debug",
+                "-show_entries",
+                "packet=pts_time",
+                "-of",
+                "csv=p=0",
+            ]
+            command += [*seek, url] if seek else ["-read_intervals", "%+#1", url]
+            started = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, check=True, text=True)
+            elapsed = time.perf_counter() - started
+            read = sum(map(int, re.findall(r"Statistics: ([0-9]+) bytes read", done.stderr)))
+            print(
+                f"long session: ffprobe {' '.join(seek) or 'opens it'}: {elapsed * 1e3:.0f} ms, "
+                f"{read:,} octets"
+            )
+    finally:
+        site.stop()
 
 
 def main() -> None:

@@ -99,9 +99,20 @@ def test_a_live_session_is_played_up_to_now(onlooker: Onlooker, site: Site) -> N
     site.start_sentinel("desk-12")
     session = site.live_session("desk-12")
     site.recorded("desk-12", session, 15)
+    asked: list[tuple[int, str]] = []
+    onlooker.page.on(
+        "response",
+        lambda answer: (
+            asked.append((answer.status, answer.url)) if "recording.mp4" in answer.url else None
+        ),
+    )
     onlooker.open(f"#/recordings/desk-12/{session}")
     onlooker.until(f"() => {_FILM}?.readyState >= 2 && {_FILM}.currentTime > 0.3")
-    assert "recording.mp4?last=" in onlooker.page.evaluate(f"() => {_FILM}.currentSrc")
+    onlooker.page.evaluate(f"() => {{ {_FILM}.currentTime = 2 }}")
+    onlooker.until(f"() => !{_FILM}.seeking && {_FILM}.currentTime >= 2")
+    films = {url for status, url in asked if status in (200, 206)}
+    assert len(films) == 1, asked
+    assert "version=" in films.pop()
     onlooker.page.click("a:text('Close')")
     onlooker.until("() => document.querySelector('.film').hidden")
 

@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
+from urllib.parse import urljoin
 
 import av
 import av.logging
@@ -127,11 +128,13 @@ class _Reader:
         self._connection.close()
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Status and body; a body that breaks off is an empty one."""
+        """Status and body, wherever it is sent on to; a body that breaks off is an empty one."""
         self._connection.request("GET", path)
         answer = self._connection.getresponse()
         try:
-            return answer.status, answer.read()
+            body = answer.read()
+            where = answer.getheader("Location")
+            return (answer.status, body) if where is None else self.get(urljoin(path, where))
         except http.client.IncompleteRead:
             self._connection.close()
             return answer.status, b""

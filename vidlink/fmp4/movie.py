@@ -19,6 +19,7 @@ from struct import Struct
 
 from vidlink.fmp4.boxes import Box, only_child
 from vidlink.fmp4.init import find_moov, read_init, sample_description
+from vidlink.fmp4.lanes import are_alike, changes, halved, raised, steps
 from vidlink.model import Octets
 
 #: The duration of a sample has 32 bits, of which players take one for a sign.
@@ -43,6 +44,7 @@ class SampleTable:
     `places` count from the first octet of the media; `times` (when they are decoded) never
     descend and may begin anywhere; `shifts` say how much later they are shown, and are empty if
     none is; `syncs` are the numbers, from 0, of the sync samples. `end` is when the last is over.
+    `are_apart`: it is known that no two of them lie side by side.
     """
 
     places: array[int]
@@ -51,6 +53,7 @@ class SampleTable:
     shifts: array[int]
     syncs: array[int]
     end: int
+    are_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +122,10 @@ class _Movie:
         self._created = max(0, label.start_us // 1_000_000 + _TO_1904_SECONDS)
         times = samples.times
         self._origin = times[0] if times else 0
-        deltas = array("Q", map(sub, islice(times, 1, None), times))
+        end = max(samples.end, times[-1]) if times else 0
+        deltas = steps(times)
         if times:
-            deltas.append(max(0, samples.end - times[-1]))
+            deltas.append(end - times[-1])
         self.timescale = self._media.timescale
         # Of a fine clock a long gap has more ticks than a duration can have.
         divisor = -(-max(deltas, default=0) // _MOST_DELTA) or 1
@@ -130,10 +134,10 @@ class _Movie:
             self.timescale = max(1, self._media.timescale // divisor)
             self._scale = self._coarser
             ends = [*(self._scale(time - self._origin) for time in times)]
-            ends.append(self._scale(samples.end - self._origin))
+            ends.append(self._scale(end - self._origin))
             deltas = array("Q", map(sub, ends[1:], ends))
         self._deltas = deltas
-        self._duration = sum(deltas)
+        self._duration = self._scale(end - self._origin)
         self._shown = [self._scale(time - self._origin) for time in shown]
         self._length = self._shown[1] - self._shown[0]
         self._first_shift = self._scale(samples.shifts[0]) if samples.shifts else 0
@@ -316,11 +320,12 @@ def _runs(values: array[int]) -> tuple[array[int], array[int]]:
     """The lengths of runs of equal values, and the values."""
     if not values:
         return array("I"), values[:]
-    firsts = array("Q", (0,))
-    firsts.extend(compress(count(1), map(ne, islice(values, 1, None), values)))
-    ends = firsts[1:]
-    ends.append(len(values))
-    lengths = array("I", map(sub, ends, firsts))
+    if are_alike(values):
+        return array("I", (len(values),)), values[:1]
+    firsts = [0, *changes(values)]
+    if len(firsts) == len(values):
+        return array("I", (1,)) * len(values), values
+    lengths = array("I", map(sub, [*firsts[1:], len(values)], firsts))
     return lengths, array(values.typecode, map(values.__getitem__, firsts))
 
 
@@ -329,7 +334,7 @@ def _entries(kind: bytes, values: array[int], version: int = 0) -> bytes:
     lengths, own = _runs(values)
     table = array("I", bytes(8 * len(lengths)))
     table[0::2] = lengths
-    table[1::2] = array("I", [one & 0xFFFF_FFFF for one in own])
+    table[1::2] = own if own.itemsize == 4 else halved(own)
     return _full(kind, version, 0, _numbers(">I", len(lengths)), _packed(table))
 
 
@@ -351,30 +356,35 @@ def _syncs(samples: SampleTable) -> bytes:
 
 def _table(samples: SampleTable) -> tuple[tuple[bytes, bytes], array[int]]:
     """`stsz` and `stsc` (8.7), and the places of chunks; a chunk is what lies side by side."""
-    total = len(samples.sizes)
-    ends = map(add, samples.places, samples.sizes)
-    firsts = array("Q", (0,) if total else ())
-    firsts.extend(compress(count(1), map(ne, islice(samples.places, 1, None), ends)))
-    stops = firsts[1:]
-    if total:
-        stops.append(total)
-    lengths, own = _runs(array("I", map(sub, stops, firsts)))
+    total, places = len(samples.sizes), samples.places
+    if samples.are_apart:
+        each = array("I", (1,)) * total
+    else:
+        ends = map(add, places, samples.sizes)
+        firsts = array("I", (0,) if total else ())
+        firsts.extend(compress(count(1), map(ne, islice(places, 1, None), ends)))
+        stops = firsts[1:]
+        stops.extend((total,) if total else ())
+        each = array("I", map(sub, stops, firsts))
+        places = array("Q", map(places.__getitem__, firsts))
+    lengths, own = _runs(each)
     runs = array("I", bytes(12 * len(own)))
     runs[0::3] = array("I", _starts(lengths, 1))
     runs[1::3] = own
     runs[2::3] = array("I", (1,)) * len(own)
     sizes = _full(b"stsz", 0, 0, _numbers(">II", 0, total), _packed(samples.sizes))
     chunks = _full(b"stsc", 0, 0, _numbers(">I", len(own)), _packed(runs))
-    return (sizes, chunks), array("Q", map(samples.places.__getitem__, firsts))
+    return (sizes, chunks), places
 
 
 def _places(chunks: array[int], base: int | None, width: int) -> bytes:
     """`stco` or `co64` (8.7.5); None as the base: of that size."""
-    kind, code = (b"stco", "I") if width == 4 else (b"co64", "Q")
+    kind = b"stco" if width == 4 else b"co64"
     if base is None:
         table = bytes(width * len(chunks))
     else:
-        table = _packed(array(code, map(base.__add__, chunks)))
+        places = raised(chunks, base)
+        table = _packed(halved(places) if width == 4 else places)
     return _full(kind, 0, 0, _numbers(">I", len(chunks)), table)
 
 

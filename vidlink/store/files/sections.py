@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, islice, repeat
+from itertools import accumulate
 from typing import Protocol
 from zlib import crc32
 
@@ -44,11 +44,11 @@ class SegmentPlaces:
         self, part: int, offsets: Sequence[int], sizes: Sequence[int], checks: Sequence[int]
     ) -> None:
         """Put segments of one part behind the others."""
-        ends = self.ends
-        ends.extend(islice(accumulate(sizes, initial=ends[-1] if ends else 0), 1, None))
+        ends = list(accumulate(sizes, initial=self.ends[-1] if self.ends else 0))
+        self.ends.extend(array("Q", ends[1:]))
         self.checks.extend(checks)
         self.offsets.extend(offsets)
-        self.parts.extend(repeat(part, len(sizes)))
+        self.parts.extend(array("I", (part,)) * len(sizes))
 
     def size_of_first(self, count: int) -> int:
         """The octets of the first `count` segments together."""

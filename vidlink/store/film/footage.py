@@ -5,13 +5,13 @@ Which segments can be shown at all is decided in `scene`, which of them a time r
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import repeat
 from operator import add
 
 from vidlink.fmp4 import SampleTable
+from vidlink.fmp4.lanes import raised
 from vidlink.store.film.scene import Scene, SceneSamples
 from vidlink.store.sequences.times import end_us, media_ticks
 
@@ -43,7 +43,7 @@ class Footage:
     def time(self, number: int) -> int:
         """The media time of segment `number`, in ticks."""
         scene, place = self.find(number)
-        return scene.samples.times[scene.firsts[place]]
+        return scene.samples.times[scene.first_sample(place)]
 
     def end(self, number: int) -> int:
         """When the last sample of segment `number` is over, by what the segment states."""
@@ -93,12 +93,12 @@ class Footage:
         """The ticks by which the first sample of segment `number` is shown later than decoded."""
         scene, place = self.find(number)
         shifts = scene.samples.shifts
-        return shifts[scene.firsts[place]] if shifts else 0
+        return shifts[scene.first_sample(place)] if shifts else 0
 
     def shown(self, number: int) -> list[int]:
         """When the samples of segment `number` are shown, in the order of decoding."""
         scene, place = self.find(number)
-        low, high = scene.firsts[place], scene.first_sample(place + 1)
+        low, high = scene.first_sample(place), scene.first_sample(place + 1)
         times, shifts = scene.samples.times[low:high], scene.samples.shifts[low:high]
         return [*map(add, times, shifts)] if shifts else [*times]
 
@@ -123,8 +123,9 @@ class Footage:
             found.sizes + rest.sizes,
             found.times + rest.times,
             found.shifts + rest.shifts,
-            found.syncs + array("I", map(before.__add__, rest.syncs)),
+            found.syncs + raised(rest.syncs, before),
             self.end(stop - 1) if stop > begin else 0,
+            are_apart=not self.scene.firsts and not self.tail.firsts,
         )
 
 
@@ -134,10 +135,10 @@ def _cut_out(scene: Scene, begin: int, stop: int, base: int) -> SceneSamples:
     samples, cut = scene.samples, SceneSamples()
     shift = base - scene.places.size_of_first(begin)
     places = samples.places[low:high]
-    cut.places = array("Q", map(shift.__add__, places)) if shift else places
+    cut.places = raised(places, shift)
     cut.sizes, cut.times = samples.sizes[low:high], samples.times[low:high]
     cut.shifts = samples.shifts[low:high]
     syncs = samples.syncs
     syncs = syncs[bisect_left(syncs, low) : bisect_left(syncs, high)]
-    cut.syncs = array("I", map((-low).__add__, syncs)) if low else syncs
+    cut.syncs = raised(syncs, -low)
     return cut

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from vidlink.errors import Damaged, NotMedia
 from vidlink.fmp4 import Caption, Label, MediaInfo, read_init, write_movie
+from vidlink.fmp4.lanes import raised
 from vidlink.model import Session
 from vidlink.store.film.cut import Cut
 from vidlink.store.film.footage import Footage
@@ -36,7 +36,7 @@ def make_head(
     begin, stop = min(taken.begin, count), min(taken.stop, count)
     low, high = max(0, taken.begin - count), max(0, taken.stop - count)
     base = places.size_of_first(count)
-    ends = places.ends[begin:stop] + array("Q", map(base.__add__, tail.ends[low:high]))
+    ends = places.ends[begin:stop] + raised(tail.ends[low:high], base)
     before = places.size_of_first(begin) if begin < count else base + tail.size_of_first(low)
     head = write_movie(
         session.init,

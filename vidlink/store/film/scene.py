@@ -10,9 +10,10 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress, count, islice, pairwise, repeat
-from operator import le, ne, sub
+from operator import le, lt, ne
 
 from vidlink.fmp4 import Samples
+from vidlink.fmp4.lanes import are_alike, changes, raised
 from vidlink.store.files.columns import Columns
 from vidlink.store.files.layout import KEYFRAME
 from vidlink.store.files.sections import SegmentPlaces
@@ -94,7 +95,8 @@ class Scene:
     def __init__(self, before: Scene | None = None) -> None:
         self.places = SegmentPlaces()
         self.samples = SceneSamples()
-        #: The number of the first sample of each.
+        #: The number of the first sample of each; empty as long as each has just one, without
+        #: another beside it.
         self.firsts = array("I")
         self.sequences = array("Q")
         self.durations_ms = array("I")
@@ -136,6 +138,8 @@ class Scene:
             decoding.expected = -1
             return
         decoding.accepts(sequence, time, is_key, samples.times[-1])
+        if not self.firsts:
+            self.firsts.extend(range(len(self)))
         self.firsts.append(len(self.samples.sizes))
         self._add(part, columns, place, place + 1, [place] if is_key else [])
         self.samples.add(samples, self.places.size_of_first(len(self) - 1))
@@ -152,11 +156,14 @@ class Scene:
                 return
             low = keys[0]
         number, first = len(self), len(samples.sizes)
-        self.firsts.extend(range(first, first + high - low))
+        if self.firsts:
+            self.firsts.extend(range(first, first + high - low))
         self._add(part, columns, low, high, keys)
-        sizes = array("I", map(sub, columns.sizes[low:high], columns.sample_offsets[low:high]))
-        samples.sizes.extend(sizes)
-        samples.places.extend(map(sub, islice(self.places.ends, number, None), sizes))
+        offset = columns.sample_offsets[low]
+        samples.sizes.extend(raised(columns.sizes[low:high], -offset))
+        starts = array("Q", (self.places.size_of_first(number),))
+        starts.extend(self.places.ends[number:-1])
+        samples.places.extend(raised(starts, offset))
         samples.times.extend(columns.times[low:high])
         samples.syncs.extend(map((first - low).__add__, keys))
         samples.are_plain(high - low)
@@ -183,6 +190,8 @@ class Scene:
 
     def first_sample(self, place: int) -> int:
         """The number of the first sample of segment `place`, or behind all of them."""
+        if not self.firsts:
+            return place
         return self.firsts[place] if place < len(self.firsts) else len(self.samples.sizes)
 
     @property
@@ -195,15 +204,24 @@ class Scene:
 
 
 def _stretches(columns: Columns) -> Iterator[tuple[int, int]]:
-    """From where to where records go on without a break; those without a place stand alone."""
+    """From where to where records go on without a break, and samples begin at the same place of
+    their segments; those of which that is not known stand alone."""
     sequences, times, offsets = columns.sequences, columns.times, columns.sample_offsets
     total = len(sequences)
     if not total:
         return
+    numbers, moments = sequences.tolist(), times.tolist()
+    if (
+        offsets[0]
+        and are_alike(offsets)
+        and numbers == list(range(numbers[0], numbers[0] + total))
+        and all(map(lt, moments, islice(moments, 1, None)))
+    ):
+        yield 0, total
+        return
     expected = map((1).__add__, sequences)
     cuts = set(compress(count(1), map(ne, islice(sequences, 1, None), expected)))
     cuts.update(compress(count(1), map(le, islice(times, 1, None), times)))
-    if 0 in offsets:
-        alone = [place for place, offset in enumerate(offsets) if not offset]
-        cuts.update(alone, map((1).__add__, alone))
+    cuts.update(changes(offsets))
+    cuts.update(place for place, offset in enumerate(offsets) if not offset)
     yield from pairwise(sorted(cuts | {0, total}))
