@@ -13,10 +13,10 @@ from random import Random
 from typing import Any, Protocol
 
 from tests.rigs.daemons import Site, until
-from tests.rigs.foreign import EACH_FRAME, EACH_INTERVAL, Film, Piece, Recorded, connect, film
+from tests.rigs.foreign import EACH_FRAME, EACH_INTERVAL, Film, Piece, Recorded, film, send
 from tests.rigs.sentinel import LiveSentinel
 from vidlink.fmp4 import write_fragment
-from vidlink.messages import DeclareGap, Tail
+from vidlink.messages import Tail
 from vidlink.model import EncodedFrame, InitSegment
 from vidlink.sentinel.capture.capture import Capture
 from vidlink.sentinel.capture.encoders import SOFTWARE, EncoderSettings
@@ -262,14 +262,8 @@ class Theatre:
         return self._recorded[name]
 
     def _at_once(self, made: Film, sentinel_id: str, layout: Layout) -> Recorded:
-        sentinel, lacks = connect(self.site, made, sentinel_id), layout.lacks
-        for number in range(len(made.pieces)):
-            if number not in lacks:
-                sentinel.say(made.segment(number, sentinel_id, sentinel.session_id))
-        if lacks:
-            gap = DeclareGap(sentinel.session_id, lacks[0], lacks[-1], "the spool was full")
-            sentinel.say(gap)
-        sentinel.acknowledged(sentinel.session_id, len(made.pieces) - 1)
+        numbers = [number for number in range(len(made.pieces)) if number not in layout.lacks]
+        sentinel = send(self.site, made, sentinel_id, numbers=numbers)
         if layout.is_live:
             self._live.append(sentinel)
         else:
