@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import random
 import time
+from array import array
 from collections.abc import Callable
 
 from av import VideoFrame
 
 from vidlink.fmp4 import (
-    build_sidx,
+    Label,
+    SampleTable,
     join_avc,
     read_fragment,
     read_init,
     split_annexb,
     write_fragment,
+    write_movie,
 )
 from vidlink.fmp4.walk import read_any_fragment
-from vidlink.sentinel.capture.encoder import TIMESCALE
 from vidlink.sentinel.capture.encoders import EncoderSettings
 from vidlink.sentinel.sources.picture import PatternPicture
 
@@ -30,6 +32,7 @@ ROUNDS = 7
 ROUND_SECONDS = 0.1
 WIDTH, HEIGHT = 1920, 1080
 FRAME_BYTES = 10_000
+SAMPLES = 180_000
 SETTLING_FRAMES = 25  # until the bit rate has let the picture become what it can be
 
 
@@ -65,6 +68,21 @@ def page(seed: int, scrolled: int = 0) -> VideoFrame:
     return picture
 
 
+def ten_hours() -> SampleTable:
+    """Samples of ten hours, no two of them just as long after one another."""
+    chance = random.Random(1)
+    times = array("Q", (18_000 * number + chance.randrange(900) for number in range(SAMPLES)))
+    return SampleTable(
+        array("Q", range(140, SAMPLES * FRAME_BYTES, FRAME_BYTES)),
+        array("I", (FRAME_BYTES - 140,)) * SAMPLES,
+        times,
+        array("i"),
+        array("I", range(0, SAMPLES, 50)),
+        times[-1] + 18_000,
+        are_apart=True,
+    )
+
+
 def segments() -> None:
     """The cost of our own bytes."""
     data = bytes(FRAME_BYTES)
@@ -79,15 +97,19 @@ def segments() -> None:
 
     segment = write()
     packet = b"\0\0\0\1\x41" + random.Random(1).randbytes(5 * FRAME_BYTES).replace(b"\0\0", b"\1\1")
-    hours = [(200_000, 900_000, True)] * 3_600
+    hours = ten_hours()
     for name, call in {
         f"write a segment of {FRAME_BYTES} bytes": write,
         "read it (our layout)": lambda: read_fragment(segment, media),
         "read it box by box (any layout)": lambda: read_any_fragment(segment, media),
         "read an initialization segment": lambda: read_init(encoder.init),
         f"start codes to lengths, {len(packet)} bytes": lambda: join_avc(split_annexb(packet)),
-        "index of ten hours (3,600 entries)": lambda: build_sidx(
-            track_id=1, timescale=TIMESCALE, earliest=0, references=hours
+        "head of ten hours (180,000 samples)": lambda: write_movie(
+            encoder.init,
+            hours,
+            media_bytes=SAMPLES * FRAME_BYTES,
+            shown=(0, hours.end),
+            label=Label(0, ()),
         ),
     }.items():
         print(f"{name:44} {best_us(call):10.2f} us")

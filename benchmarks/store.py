@@ -16,14 +16,16 @@ a round of 1,000 sessions, 1,250 segments      29 ms without sync, 71 ms with it
 CPU for one segment of 10 KB                   27 us without sync, 32 us with it
 in real time, 5,000 segments a second          37 % of a core, acknowledged after 140 ms
                                                (median) and 430 ms (99 %), queue 18 % full
-ten hours (720 MB), open the film              235 ms of CPU, 11,751,155 octets read
-... and seek twice                             92,000 octets more: 1.64 % of it in all
-... open it again                              0.4 ms, 755 octets read
-... open an hour of it, again                  1.1 ms, 0.3 ms
-... open the playlist (161,347 octets), again  290 ms of CPU, 0.6 ms
+ten hours (720 MB), open the film              115 ms of CPU, 11,520,753 octets read, where a
+                                               fragmented film with an index of 3,600
+                                               entries took 235 ms
+... open it again                              0.6 ms, 753 octets read
+... open an hour of it, again                  6 ms, 0.5 ms
+... ffprobe opens it, seeks in it (HTTP)       3,018,898 octets (0.42 %); 40,153 more
+... open the playlist (158,682 octets), again  290 ms of CPU, 0.6 ms
 ... 50 segments by time, one segment           0.4 ms, 5,504 octets; 0.2 ms, 2,304 octets
 ... all of it, every segment checked           1.7 GB a CPU second
-... an hour, rebased                           1.0 GB a CPU second
+... an hour of it                              1.7 GB a CPU second
 =============================================  =========================================
 """
 

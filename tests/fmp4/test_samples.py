@@ -71,8 +71,9 @@ class SamplesTests(SynchronousTestCase):
         """Whatever stands in `moof`: samples that lie in the segment, or an error of ours."""
         init, *segments = SEGMENTS
         info = read_init(init)
-        segment = bytearray(data.draw(st.sampled_from(segments)))
-        start, moof = find_moof(lambda place, size: segment[place : place + size], len(segment))
+        chosen = data.draw(st.sampled_from(segments))
+        start, moof = find_moof(lambda place, size: chosen[place : place + size], len(chosen))
+        segment = bytearray(chosen)
         for _ in range(data.draw(st.integers(1, 3))):
             place = start + data.draw(st.integers(8, len(moof) - 1))
             segment[place : place + 1] = data.draw(st.binary(min_size=1, max_size=1))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tests.server.api.histories import DESK_PATH, HistoryCase
 
-FILM = DESK_PATH + "/recording.mp4"
+#: Without `last` it is elsewhere, as its session is not sealed.
+FILM = DESK_PATH + "/recording.mp4?last=19"
 #: Media in every form, and a listing.
-MEDIA = (FILM, FILM + "?start=0", DESK_PATH + "/index.m3u8", DESK_PATH + "/segments/0-9")
+MEDIA = (FILM, FILM + "&start=0", DESK_PATH + "/index.m3u8", DESK_PATH + "/segments/0-9")
 LONG_AGO, FAR_AHEAD = "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 2094 08:49:37 GMT"
 
 

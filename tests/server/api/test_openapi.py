@@ -228,7 +228,9 @@ class AnswerTests(DocumentCase):
                 ("Range", "bytes=99999999-", 416),
             ):
                 if name in self.taken(section, "header"):
-                    seen = self.seen(section, section.method, section.path, {name: value})
+                    is_film = section.template.endswith("recording.mp4")
+                    path = section.path + ("?last=5" if is_film else "")
+                    seen = self.seen(section, section.method, path, {name: value})
                     self.assertEqual(seen.status, status, (section.template, name))
                     count += 1
         self.assertGreater(count, 20)

@@ -141,7 +141,11 @@ class SceneTests(SynchronousTestCase):
         first = taken(ones[:border], [])
         tail = Scene(before=first)
         for one in ones[border:]:
-            tail.take(0, read_columns(one.record(0)), lambda place, one=one: one.samples())
+
+            def read(place: int, one: One = one) -> Samples:
+                return one.samples()
+
+            tail.take(0, read_columns(one.record(0)), read)
         footage = Footage(first, len(first), tail, 1_000)
         other = Footage(whole, len(whole), Scene(whole), 1_000)
         self.assertEqual(len(footage), len(other))

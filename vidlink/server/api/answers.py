@@ -27,6 +27,9 @@ JSON = "application/json"
 CHECK_FIRST = "private, no-cache"
 #: The answer never changes: kept for a year without asking (RFC 8246).
 FOR_EVER = "private, max-age=31536000, immutable"
+#: The answer is of this moment; a player that has been sent on by it stays where it was sent.
+#: FFmpeg asks anew before every seek unless shared caches could keep it, which `private` forbids.
+STAY = "s-maxage=31536000, private, max-age=0"
 #: The answer is of this moment.
 NEVER = "no-store"
 #: The page may load nothing but what this server serves.
@@ -114,8 +117,8 @@ def answer_text(request: Request, data: bytes, content_type: str) -> bytes:
 def answer_elsewhere(request: Request, where: str) -> bytes:
     """Send the client to `where`, from what was asked for: there it is, as of this moment."""
     request.setResponseCode(TEMPORARY_REDIRECT)
-    set_headers(request, {"Location": where})
-    return answer_text(request, b"", "text/plain")
+    set_headers(request, {"Location": where, "Content-Length": "0", "Cache-Control": STAY})
+    return b""
 
 
 def answer_error(request: Request, error: BaseException) -> bytes:

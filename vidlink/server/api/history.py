@@ -43,11 +43,13 @@ from vidlink.server.api.answers import (
     answer_json,
     answer_now,
     asker,
+    conditions,
     to_json,
 )
 from vidlink.server.api.bodies import SmallBody, send_body
 from vidlink.server.api.media import PLAYLIST, VIDEO, film_headers, pinned
 from vidlink.server.api.parameters import Query
+from vidlink.server.api.ranges import goes_on
 from vidlink.server.api.refusals import BadParameter, DeletionOff, PreconditionFailed
 
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
@@ -183,6 +185,10 @@ class Api:
                 "version: what is recorded has changed since; ask for recording.mp4 without it"
             )
         if not body.is_final and version is None and wanted.last is None:
+            if request.method == b"GET" and goes_on(conditions(request)):
+                raise PreconditionFailed(
+                    "Range: this recording goes on; its rest is where the first request was sent to"
+                )
             return answer_elsewhere(request, pinned(wanted, clip, body.etag))
         return await send_body(request, body, film_headers(sentinel, clip, wanted))
 

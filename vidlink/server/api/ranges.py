@@ -58,6 +58,14 @@ def is_current(conditions: Conditions, etag: str) -> bool:
     )
 
 
+def goes_on(conditions: Conditions) -> bool:
+    """True if a GET asks for the rest of something, and does not say of which version."""
+    if conditions.range is None or conditions.if_range is not None:
+        return False
+    match = _BYTES.fullmatch(conditions.range)
+    return match is not None and (match[1] is None or _number(match[1]) > 0)
+
+
 def requested_range(conditions: Conditions, etag: str, size_bytes: int) -> ByteRange | None:
     """The range that a GET asks for, of `size_bytes` with the strong validator `etag`.
 

@@ -72,7 +72,10 @@ class RequestTimeout(HttpError):
 
 
 class PreconditionFailed(HttpError):
-    """``If-Match``, or ``version`` of a film, names another version than there is."""
+    """``If-Match``, or ``version`` of a film, names another version than there is.
+
+    Or it is not said of which version the rest is wanted.
+    """
 
     code = "precondition-failed"
     http_status = 412

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from threading import Lock
 
 from vidlink.fmp4 import Caption, MediaInfo
-from vidlink.model import Arrival, Clip, ClipQuery, Gap, Session
+from vidlink.model import Arrival, Clip, ClipQuery, Gap, Octets, Session
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.sections import MemorySection, Section, StoredSection
 from vidlink.store.files.stored import StoredSession
@@ -41,10 +41,13 @@ class FilmContent:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A film of which everything is on disk: what it is of, and what stands before that."""
+    """A film: the first `stored` segments of `scene` that are in it, what waited for the disk
+    behind them when it was made, and what stands before them."""
 
     scene: Scene
     taken: Cut
+    stored: int
+    waiting: tuple[Octets, ...]
     captions: tuple[Caption, ...]
     head: bytes
     etag: str
@@ -113,22 +116,16 @@ class Reel:
             taken = cut(footage, query)
             breaks = footage.breaks(taken.begin, taken.stop)
             said = captions(footage, breaks, gaps()) if breaks else ()
-            is_stored = taken.stop <= count
-            if is_stored:
-                for one in self._kept.values():
-                    if one.scene is scene and (one.taken, one.captions) == (taken, said):
-                        self._kept.move_to_end(one.etag)
-                        return self._content(replace(one, clip=replace(one.clip, last=last)))
+            waits = tuple(pieces[max(0, taken.begin - count) : max(0, taken.stop - count)])
+            known = self._known(taken, said) if not waits else None
+            if known is not None:
+                return self._content(replace(known, clip=replace(known.clip, last=last)))
             head, etag = make_head(session, footage, taken, said)
             clip = Clip(taken.start_us, taken.end_us, last)
-            made = _Kept(scene, taken, said, head, etag, clip)
-            if is_stored:
-                self._keep(made)
-                return self._content(made)
-        low, high = min(taken.begin, count), min(taken.stop, count)
-        stored = StoredSection(self._stored, scene.places, high, first=low)
-        waits = pieces[max(0, taken.begin - count) : taken.stop - count]
-        return FilmContent((MemorySection([head]), stored, MemorySection(waits)), etag, clip)
+            made = _Kept(scene, taken, min(taken.stop, count), waits, said, head, etag, clip)
+            self._kept[etag] = made
+            self._trim()
+            return self._content(made)
 
     def playlist(
         self,
@@ -180,14 +177,20 @@ class Reel:
                 scene.take(part, columns, heads.reading(part, columns))
         return True
 
-    def _content(self, kept: _Kept) -> FilmContent:
-        places, taken = kept.scene.places, kept.taken
-        stored = StoredSection(self._stored, places, taken.stop, first=taken.begin)
-        return FilmContent((MemorySection([kept.head]), stored), kept.etag, kept.clip)
+    def _known(self, taken: Cut, said: tuple[Caption, ...]) -> _Kept | None:
+        """The film of just this that is kept, all of it from the disk."""
+        for one in self._kept.values():
+            is_same = one.scene is self._scene and (one.taken, one.captions) == (taken, said)
+            if is_same and not one.waiting:
+                self._kept.move_to_end(one.etag)
+                return one
+        return None
 
-    def _keep(self, made: _Kept) -> None:
-        self._kept[made.etag] = made
-        self._trim()
+    def _content(self, kept: _Kept) -> FilmContent:
+        first = min(kept.taken.begin, kept.stored)
+        stored = StoredSection(self._stored, kept.scene.places, kept.stored, first=first)
+        sections = MemorySection([kept.head]), stored, MemorySection(kept.waiting)
+        return FilmContent(sections, kept.etag, kept.clip)
 
     def _trim(self) -> None:
         """Forget the films used least lately, until the others are within bounds."""
@@ -201,7 +204,7 @@ class Reel:
         """The octets of what is kept; each scene counts once, the one of now elsewhere."""
         scenes = {id(one.scene): one.scene for one in self._kept.values()}
         scenes.pop(id(self._scene), None)
-        heads = sum(len(one.head) for one in self._kept.values())
+        heads = sum(len(one.head) + sum(map(len, one.waiting)) for one in self._kept.values())
         return heads + sum(scene.memory_bytes for scene in scenes.values())
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from vidlink.errors import Damaged, NotFound, SentinelOffline, StoreError
 from vidlink.httpjson.kinds import Json
 from vidlink.server.api import refusals
-from vidlink.server.api.answers import CHECK_FIRST, FOR_EVER, JSON, NEVER
+from vidlink.server.api.answers import CHECK_FIRST, FOR_EVER, JSON, NEVER, STAY
 from vidlink.server.api.media import VIDEO
 from vidlink.server.api.openapi.answers import (
     EVERYWHERE,
@@ -96,7 +96,7 @@ def media(
         "304": _not_modified(*caching),
     }
     if elsewhere:
-        told = headers("Location", "Content-Length")
+        told = headers("Location", "Content-Length", caching=(STAY,))
         answers["307"] = {"description": elsewhere, "headers": told}
     answers.update(errors((*EVERYWHERE, *LOOKED_UP, Damaged, refusals.RangeNotSatisfiable)))
     return _readable(_operation(name, "recordings", summary, (*taken, *_WHEN, *_WHICH), answers))
