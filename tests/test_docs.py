@@ -10,6 +10,7 @@ from twisted.python.usage import Options
 from twisted.trial.unittest import SynchronousTestCase
 
 import vidlink
+from tests.rigs.documented import PAGES
 from vidlink.commands import Options as CommandOptions
 from vidlink.sentinel.tap import Options as SentinelOptions
 from vidlink.server.tap import Options as ServerOptions
@@ -25,6 +26,11 @@ PATH = re.compile(r"(?<![\w/])(?:tests|vidlink|benchmarks)/[a-z_][\w/]*(?:\.\w+)
 #: A row of a table that begins with such a path, which the modules in it stand beside.
 ROW_OF_PATH = re.compile(r"^\| `(vidlink/[\w/]*)[\w.]*`.*", re.MULTILINE)
 MODULE = re.compile(r"`(\w+\.py)`")
+
+#: A command in a sentence, and what follows it; and the name of a benchmark.
+SPOKEN = re.compile(r"`(vidlink [a-z]+|twistd vidlink-[a-z]+)( [^`]*)?`")
+OPTION = re.compile(r"--[a-z][a-z-]*")
+BENCHMARK = re.compile(r"python -m benchmarks\.(\w+)")
 
 # What every command of Twisted's understands, said once at the top of the page.
 EVERYWHERE = {"help", "version"}
@@ -73,6 +79,30 @@ class OptionsPageTests(SynchronousTestCase):
     def test_sentinel(self) -> None:
         """Of ``twistd vidlink-sentinel``."""
         self.compare("twistd vidlink-sentinel", SentinelOptions())
+
+
+class SpokenTests(SynchronousTestCase):
+    """Commands that are named within a sentence."""
+
+    def test_are_there(self) -> None:
+        """Each is one, and takes the options that it is named with."""
+        subcommands: list[Any] = CommandOptions.subCommands
+        options = {f"vidlink {name}": taken() for name, _, taken, _ in subcommands}
+        options["twistd vidlink-server"] = ServerOptions()
+        options["twistd vidlink-sentinel"] = SentinelOptions()
+        spoken = [found for page in PAGES for found in SPOKEN.findall(page.read_text("utf-8"))]
+        self.assertGreater(len(spoken), 30)
+        for command, rest in spoken:
+            self.assertIn(command, options)
+            known = {f"--{name}" for name, _ in understood(options[command])}
+            self.assertEqual(set(OPTION.findall(rest)) - known, set(), (command, rest))
+
+    def test_benchmarks(self) -> None:
+        """Each benchmark that is named is there."""
+        named = [name for page in PAGES for name in BENCHMARK.findall(page.read_text("utf-8"))]
+        self.assertGreater(len(named), 2)
+        lost = [name for name in named if not (ROOT / "benchmarks" / f"{name}.py").exists()]
+        self.assertEqual(lost, [])
 
 
 class PathsTests(SynchronousTestCase):

@@ -156,6 +156,28 @@ class RequestsTests(SynchronousTestCase):
         self.failure(asking, CancelledError)
         self.assertTrue(self.server.transport.disconnecting)
 
+    def test_changed_meanwhile(self) -> None:
+        """What has changed since its address was given out is there when it is asked for again;
+        at an address that nobody gave out, it is an answer."""
+        error = b'{"error": {"code": "precondition-failed", "message": "it has changed"}}'
+        for status, kind in ((412, Unreachable), (416, Answered)):
+            there = self.server = Server(status)
+            given = Server(307)
+            given.headers = Headers({"Location": ["film?version=1"]})
+            answers = iter((given, there))
+            given.answer.callback(given)
+            there.answer.callback(there)
+            self.patch(given, "request", lambda *_, answers=answers, **__: next(answers).answer)
+            requests = Requests("http://h:1", given, self.clock)
+            asking = Deferred.fromCoroutine(requests.ask("/a/film", can_move=True))
+            given.end()
+            there.end(error)
+            self.failure(asking, kind)
+        self.setUp()
+        asking = self.asked(412)
+        self.server.end(error)
+        self.failure(asking, Answered)
+
     def test_no_connection(self) -> None:
         """Why there is none is said on one line."""
         for error, word in (

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from struct import pack_into
+from typing import Any
 
 from av import VideoFrame
 
@@ -22,7 +23,8 @@ from tests.rigs.needs import need
 from tests.rigs.sentinel import LiveSentinel
 from tests.sentinel.sources.barcodes import read_barcode
 from vidlink.fmp4 import iter_boxes, read_fragment, read_init
-from vidlink.model import InitSegment, Segment
+from vidlink.messages import DeclareGap
+from vidlink.model import InitSegment, Ranges, Segment
 from vidlink.sentinel.sources.picture import PatternPicture
 
 WIDTH, HEIGHT = 320, 176
@@ -176,17 +178,18 @@ def connect(site: Site, film: Film, sentinel_id: str) -> LiveSentinel:
     return sentinel
 
 
-def record(
+def send(
     site: Site,
     film: Film,
     sentinel_id: str,
     *,
     numbers: Iterable[int] | None = None,
     start_us: Callable[[int], int] | None = None,
-) -> Recorded:
-    """Send `film` at once, wait until all of it is acknowledged, and leave.
+) -> LiveSentinel:
+    """A Sentinel that has sent `film` at once, all of which is acknowledged, and that stays.
 
-    :param numbers: the pieces that are sent; by default all.
+    :param numbers: the pieces that are sent, ascending; by default all. What is left out between
+        them is declared as lost.
     :param start_us: gives the `startTime` of each piece; by default that of its media time.
     """
     sentinel = connect(site, film, sentinel_id)
@@ -194,6 +197,14 @@ def record(
     for number in sent:
         start = None if start_us is None else start_us(number)
         sentinel.say(film.segment(number, sentinel_id, sentinel.session_id, start))
+    for first, last in Ranges.of(sorted({*range(sent[-1])} - {*sent})):
+        sentinel.say(DeclareGap(sentinel.session_id, first, last, "the spool was full"))
     sentinel.acknowledged(sentinel.session_id, sent[-1])
+    return sentinel
+
+
+def record(site: Site, film: Film, sentinel_id: str, **how: Any) -> Recorded:
+    """Send `film` as :func:`send` does, and leave."""
+    sentinel = send(site, film, sentinel_id, **how)
     sentinel.close()
     return Recorded(sentinel_id, sentinel.session_id)

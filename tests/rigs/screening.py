@@ -9,15 +9,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from random import Random
 from typing import Any, Protocol
 
 from tests.rigs.daemons import Site, until
-from tests.rigs.foreign import EACH_FRAME, EACH_INTERVAL, Film, Piece, Recorded, connect, film
+from tests.rigs.foreign import EACH_FRAME, EACH_INTERVAL, Film, Piece, Recorded, film, send
 from tests.rigs.sentinel import LiveSentinel
 from vidlink.fmp4 import write_fragment
-from vidlink.messages import DeclareGap, Tail
+from vidlink.messages import Tail
 from vidlink.model import EncodedFrame, InitSegment
 from vidlink.sentinel.capture.capture import Capture
 from vidlink.sentinel.capture.encoders import SOFTWARE, EncoderSettings
@@ -41,14 +40,11 @@ class Showing:
     """A film at `url`: each picture with the second from which on it is shown, ascending.
 
     :param length: in seconds; the last picture is shown until then.
-    :param tolerance: by how much a length may be another one: a range may end with a picture, or
-        where it was asked to.
     """
 
     url: str
     pictures: tuple[tuple[float, int], ...]
     length: float
-    tolerance: float = 0.002
 
     def places(self, count: int, shows_what_begins: bool) -> list[tuple[float, int]]:
         """So many times to and fro, and the picture to be shown at each; the same at each call.
@@ -106,12 +102,14 @@ class Layout:
     :param lacks: the numbers of the pieces that are never sent.
     :param is_reordered: True if pictures are shown in another order than they are sent in.
     :param is_in_parts: True if it is recorded by a server that is killed again and again.
+    :param is_live: True if its Sentinel stays, and may send more.
     """
 
     make: Callable[[], Film]
     lacks: range = range(0)
     is_reordered: bool = False
     is_in_parts: bool = False
+    is_live: bool = False
 
     def pictures(self, made: Film) -> tuple[tuple[float, int], ...]:
         """The pictures of the recorded film, each with the second from which on it is shown."""
@@ -185,6 +183,7 @@ def _with_event(made: Film) -> Film:
 _SECONDS = 40
 _DASH = "dash+" + EACH_FRAME
 _PRFT = ("-write_prft", "wallclock")
+_IN_BAND = ("-tag:v", "avc3", "-bsf:v", "dump_extra=freq=keyframe")
 
 #: Every layout by its name.
 LAYOUTS: Mapping[str, Layout] = {
@@ -207,6 +206,8 @@ LAYOUTS: Mapping[str, Layout] = {
         lambda: film(_SECONDS, gop=20, bframes=2, movflags=EACH_INTERVAL), lacks=range(3, 6)
     ),
     "three-parts": Layout(lambda: film(_SECONDS, gop=20), is_in_parts=True),
+    "parameters-in-band": Layout(lambda: film(_SECONDS, gop=20, more=_IN_BAND)),
+    "live": Layout(lambda: own_film(30, 5), is_live=True),
 }
 
 
@@ -217,6 +218,7 @@ class Theatre:
         self.site = site
         self._server = site.start_server()
         self._recorded: dict[str, tuple[Film, Recorded]] = {}
+        self._live: list[LiveSentinel] = []
 
     def whole(self, name: str) -> Showing:
         """The whole of a layout's film."""
@@ -246,35 +248,32 @@ class Theatre:
             for at, number in whole.pictures
             if number >= first and at < end
         ]
-        longest = max(later - at for (at, _), (later, _) in pairwise(whole.pictures))
-        return Showing(self.site.url + path, tuple(pictures), end - zero, longest)
+        return Showing(self.site.url + path, tuple(pictures), end - zero)
 
     def _record(self, name: str) -> tuple[Film, Recorded]:
         if name not in self._recorded:
             layout = LAYOUTS[name]
             made = layout.make()
             send = self._in_three_parts if layout.is_in_parts else self._at_once
-            recorded = send(made, name, layout.lacks)
-            until(lambda: self._record_of(recorded)["state"] != "live", what="it has ended")
+            recorded = send(made, name, layout)
+            if not layout.is_live:
+                until(lambda: self._record_of(recorded)["state"] != "live", what="it has ended")
             self._recorded[name] = made, recorded
         return self._recorded[name]
 
-    def _at_once(self, made: Film, sentinel_id: str, lacks: range) -> Recorded:
-        sentinel = connect(self.site, made, sentinel_id)
-        for number in range(len(made.pieces)):
-            if number not in lacks:
-                sentinel.say(made.segment(number, sentinel_id, sentinel.session_id))
-        if lacks:
-            gap = DeclareGap(sentinel.session_id, lacks[0], lacks[-1], "the spool was full")
-            sentinel.say(gap)
-        sentinel.acknowledged(sentinel.session_id, len(made.pieces) - 1)
-        sentinel.close()
+    def _at_once(self, made: Film, sentinel_id: str, layout: Layout) -> Recorded:
+        numbers = [number for number in range(len(made.pieces)) if number not in layout.lacks]
+        sentinel = send(self.site, made, sentinel_id, numbers=numbers)
+        if layout.is_live:
+            self._live.append(sentinel)
+        else:
+            sentinel.close()
         return Recorded(sentinel_id, sentinel.session_id)
 
     def _record_of(self, recorded: Recorded) -> Any:
         return self.site.get_json(recorded.path)
 
-    def _in_three_parts(self, made: Film, sentinel_id: str, lacks: range) -> Recorded:
+    def _in_three_parts(self, made: Film, sentinel_id: str, layout: Layout) -> Recorded:
         """Record `made` by a server that is killed twice; what is late comes from the end on."""
         fourth, count = len(made.pieces) // 4, len(made.pieces)
         recorded = Recorded(sentinel_id, "a-session-in-three-parts")

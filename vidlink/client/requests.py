@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 
 from vidlink.client.failures import answered, broken
-from vidlink.errors import BadAnswer, Unreachable
+from vidlink.errors import Answered, BadAnswer, Unreachable
 from vidlink.httpjson.table import T, Table
 from vidlink.timer import Timer
 from vidlink.wire.kinds import Misfit
@@ -30,6 +30,8 @@ MAX_JSON_BYTES = 64 * 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
 #: The status that says so: 307, Temporary Redirect.
 _ELSEWHERE = 307
+#: The status of what is there no more in the version that is asked for: 412, Precondition Failed.
+_CHANGED = 412
 
 #: Takes what has arrived; what it returns, if it is a Deferred, is waited for before more is read.
 Write = Callable[[bytes], "Deferred[Any] | None"]
@@ -110,8 +112,20 @@ class Requests:
             where = urljoin(path, (response.headers.getRawHeaders("Location") or [""])[0])
             if where.partition("?")[0] != path:
                 raise BadAnswer(f"{self.base_url} sends to another place for {path}")
-            return await self.ask(where, method=method, headers=headers)
+            return await self._ask_there(where, method, headers)
         raise answered(self.base_url, response.code, body)
+
+    async def _ask_there(self, path: str, method: str, headers: Mapping[str, str] | None) -> Any:
+        """The response at the address of what there was when it was given out.
+
+        :raises Unreachable: if there is something else by now: to be asked for again.
+        """
+        try:
+            return await self.ask(path, method=method, headers=headers)
+        except Answered as error:
+            if error.http_status != _CHANGED:
+                raise
+            raise Unreachable("what is asked for has changed at this moment") from None
 
     async def collect(self, response: Any, max_bytes: int) -> bytes:
         """The whole body.
