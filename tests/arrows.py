@@ -99,6 +99,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "wire",
         "httpjson",
         "client",
+        "dialling",
         "disk",
         "store.fsck",
         "server.tap",

@@ -15,6 +15,7 @@ from vidlink.client import Follow, Live, Splice
 from vidlink.client.live import connect_to
 from vidlink.commands.watch import OTHER_PICTURE, Viewing
 from vidlink.dialling.backoff import BackOff
+from vidlink.errors import Unreachable
 from vidlink.messages import SentinelRegister
 from vidlink.model import InitSegment
 
@@ -34,7 +35,7 @@ class ViewingTests(LiveCase):
             return await connect_to(self.address, self.server.clock)
 
         followed = Follow("desk-1", join, self.clock, back_off=BackOff(lambda: 0.0))
-        self.viewing = Viewing(followed, Splice(), self.write, self.said.append)
+        self.viewing = Viewing(followed, Splice(), self.write, self.said.append, self.clock.seconds)
 
     async def write(self, data: bytes) -> None:
         """Take data; wait while the reader is busy."""
@@ -103,6 +104,21 @@ class ViewingTests(LiveCase):
         self.server.pass_time(1.0)
         self.assertEqual(self.said[1:], ["desk-1 is live"])
         self.assertEqual(len(self.pictures()), 1)
+
+    def test_refused(self) -> None:
+        """Of a server that cannot be reached it says why, at once and then once a minute."""
+
+        async def join() -> Live:
+            raise Unreachable("nobody listens there")
+
+        followed = Follow("desk-1", join, self.clock, is_known=True, back_off=BackOff(lambda: 0.0))
+        self.viewing = Viewing(followed, Splice(), self.write, self.said.append, self.clock.seconds)
+        self.view()
+        for _ in range(90):
+            self.clock.advance(1)
+        self.assertEqual(len(self.said), 2)
+        self.assertRegex(self.said[0], r"^nobody listens there; trying again in \d")
+        self.assertRegex(self.said[1], r"^nobody listens there \(\d+ times more since .*\); trying")
 
     def test_other_picture(self) -> None:
         """When the picture changes its size, the film ends whole, with a status and a line."""

@@ -14,6 +14,7 @@ from vidlink.commands.asking import AskingOptions
 from vidlink.commands.pipe import NobodyReads, Pipe
 from vidlink.commands.running import complain, run_in_reactor
 from vidlink.commands.words import SKIPPED, age, shown
+from vidlink.dialling.repeats import Repeats
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.messages import ErrorMessage, SessionEnded, Skipped, StartFrom, Subscribed
 from vidlink.model import InitSegment, Segment, Tier
@@ -66,15 +67,22 @@ class Viewing:
     :param events: what :class:`~vidlink.client.Follow` gives.
     :param write: writes octets, and returns when they are taken.
     :param say: tells the person something, on one line.
+    :param seconds: the monotonic clock.
     """
 
     def __init__(
-        self, events: Any, splice: Splice, write: Write, say: Callable[[str], None]
+        self,
+        events: Any,
+        splice: Splice,
+        write: Write,
+        say: Callable[[str], None],
+        seconds: Callable[[], float],
     ) -> None:
         self._events = events
         self._splice = splice
         self._write = write
         self._say = say
+        self._repeats = Repeats(seconds)
         self._name = str(events.sentinel_id)
         self._is_waiting = False
         self.has_written = False
@@ -107,7 +115,9 @@ class Viewing:
             case SessionEnded():
                 self._wait(f"is offline ({shown(event.reason)}); waiting for it")
             case Lost():
-                self._say(f"{event.error}; trying again in {age(event.retry_seconds)}")
+                line = self._repeats.told(str(event.error))
+                if line:
+                    self._say(f"{line}; trying again in {age(event.retry_seconds)}")
                 self._is_waiting = True
             case ErrorMessage():
                 self._say(f"the server says: {shown(event.message)}")
@@ -117,6 +127,7 @@ class Viewing:
             return
         if self._is_waiting:
             self._is_waiting = False
+            self._repeats.clear()
             self._say(f"{self._name} is live")
         await self._write(data)
         self.has_written = True
@@ -154,7 +165,9 @@ async def watch(options: Options, reactor: Any) -> int:
     )
     pipe = Pipe(sys.stdout.fileno(), reactor)
     splice = Splice(options["tier"])
-    viewing = Viewing(followed, splice, pipe.write, lambda text: complain(COMMAND, text))
+    viewing = Viewing(
+        followed, splice, pipe.write, lambda text: complain(COMMAND, text), reactor.seconds
+    )
     running = Deferred.fromCoroutine(viewing.run())
     pipe.closed.addCallback(lambda _: running.cancel())
     timer = reactor.callLater(options["seconds"], running.cancel) if options["seconds"] else None

@@ -22,8 +22,8 @@ from zope.interface import implementer
 
 from vidlink.dialling.address import Address
 from vidlink.dialling.backoff import BackOff
+from vidlink.dialling.repeats import Repeats
 from vidlink.errors import GoingAway
-from vidlink.sentinel.repeats import Repeats
 from vidlink.sentinel.uplink import UplinkFactory
 
 TICK_SECONDS = 1.0

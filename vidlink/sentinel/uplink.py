@@ -17,6 +17,7 @@ from zope.interface import implementer
 from vidlink.dialling.backoff import PATIENT_SECONDS, BackOff
 from vidlink.dialling.factory import DiallingFactory
 from vidlink.dialling.protocol import DialledProtocol
+from vidlink.dialling.repeats import Repeats
 from vidlink.errors import (
     BadMessage,
     IdInUse,
@@ -30,7 +31,6 @@ from vidlink.errors import (
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink.conversation import Uplink
 from vidlink.messages import ErrorMessage, Message
-from vidlink.sentinel.repeats import Repeats
 
 #: The octets that the kernel may hold that are not on the way yet; left to itself it takes 4 MiB,
 #: which on a slow link is half a minute that a live segment would wait for what is late. Linux and

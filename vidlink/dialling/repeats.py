@@ -1,4 +1,4 @@
-"""Lines of the log that would come again and again: each at once, and then once a minute."""
+"""Lines about a server that would come at each try: each at once, and then once a minute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Repeats:
         self._told: dict[str, tuple[float, int]] = {}
 
     def told(self, line: str) -> str:
-        """The line as it is to be written; empty if it was written just now."""
+        """The line as it is to be shown; empty if it was shown just now."""
         now = self._seconds()
         if line not in self._told and len(self._told) == MOST_LINES:
             self._told.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.sentinel.repeats import AGAIN_SECONDS, MOST_LINES, Repeats
+from vidlink.dialling.repeats import AGAIN_SECONDS, MOST_LINES, Repeats
 
 
 class RepeatsTests(SynchronousTestCase):
