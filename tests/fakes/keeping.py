@@ -185,6 +185,7 @@ class MemoryKeeping:
                 record.ended_time_us,
                 size_of(record.size_bytes, record.segment_count),
                 record.hold is not None,
+                record.age_from_us,
             )
             for record in (kept.record(now_us, has_details=False) for kept in self._kept.values())
         ]
