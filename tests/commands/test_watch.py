@@ -111,7 +111,7 @@ class ViewingTests(LiveCase):
         async def join() -> Live:
             raise Unreachable("nobody listens there")
 
-        followed = Follow("desk-1", join, self.clock, is_known=True, back_off=BackOff(lambda: 0.0))
+        followed = Follow("desk-1", join, self.clock, back_off=BackOff(lambda: 0.0))
         self.viewing = Viewing(followed, Splice(), self.write, self.said.append, self.clock.seconds)
         self.view()
         for _ in range(90):

@@ -124,16 +124,20 @@ class Archive:
         """``recording.mp4``, or a time range of it."""
 
         def read(view: View) -> tuple[IBody, Clip]:
-            reel = self._reels.reel(view.stored)
+            reel, is_sealed = self._reels.reel(view.stored), view.state is SessionState.SEALED
             film = None if version is None else reel.kept(version)
             if film is None:
                 session = replace(view.session, init=view.init())
                 if not session.init:
                     raise NotFound("nothing of this session has reached the disk")
                 film = reel.film(
-                    session, view.counts, view.waiting, query, lambda: view.gaps(SequenceWindow())
+                    session,
+                    view.counts,
+                    view.waiting,
+                    query,
+                    lambda: view.gaps(SequenceWindow()),
+                    is_final=is_sealed,
                 )
-            is_sealed = view.state is SessionState.SEALED
             modified_us = _newest_us(view) if is_sealed else None
             # Under the name of a version there is nothing else, ever.
             is_final = is_sealed or version == film.etag
