@@ -16,7 +16,7 @@ from vidlink.fmp4.boxes import Box, find_moof, iter_boxes
 from vidlink.fmp4.init import MediaInfo, read_init, sample_description
 from vidlink.fmp4.movie import Caption, Label, SampleTable, write_movie
 from vidlink.fmp4.producer import shift_producer_time
-from vidlink.fmp4.read import read_fragment
+from vidlink.fmp4.read import read_fragment, read_own_fragment
 from vidlink.fmp4.rebase import rebase_fragment
 from vidlink.fmp4.samples import Samples, read_samples
 from vidlink.fmp4.tables import Movie, read_movie
@@ -40,6 +40,7 @@ __all__ = [
     "read_fragment",
     "read_init",
     "read_movie",
+    "read_own_fragment",
     "read_samples",
     "rebase_fragment",
     "sample_description",

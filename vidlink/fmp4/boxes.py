@@ -17,7 +17,7 @@ from vidlink.model import Octets
 MAX_BOXES = 1024
 
 #: So much of a segment is read at a time to find its `moof`: all of most of them.
-_HEAD_BYTES = 256
+HEAD_BYTES = 256
 #: So many boxes are looked at for it.
 _MOST_BEFORE_MOOF = 32
 #: Honest ones of as many frames as a segment may hold are smaller.
@@ -98,10 +98,10 @@ def find_moof(read: Callable[[int, int], Octets], size: int) -> tuple[int, Octet
     :raises NotMedia: if there is none near the beginning, or it is larger than any honest one.
     """
     start, head_start = 0, 0
-    head = read(0, _HEAD_BYTES)
+    head = read(0, HEAD_BYTES)
     for _ in range(_MOST_BEFORE_MOOF):
         if start + 16 > head_start + len(head):
-            head_start, head = start, read(start, _HEAD_BYTES)
+            head_start, head = start, read(start, HEAD_BYTES)
         place = start - head_start
         if place + 16 > len(head):
             break

@@ -33,12 +33,13 @@ def read_fragment(data: Octets, media: MediaInfo) -> FragmentInfo:
 
     :raises ~vidlink.errors.NotMedia: if it is anything else, or is not of the track of `media`.
     """
-    return _read_own(data, media) or read_any_fragment(data, media)
+    return read_own_fragment(data, len(data), media) or read_any_fragment(data, media)
 
 
-def _read_own(data: Octets, media: MediaInfo) -> FragmentInfo | None:
-    """Read a segment that is laid out exactly as our writer does; None if it is not."""
-    if len(data) < layout.WHOLE.size:
+def read_own_fragment(head: Octets, octets: int, media: MediaInfo) -> FragmentInfo | None:
+    """Read a segment of so many octets that is laid out exactly as our writer does, by its `head`;
+    None if it is not."""
+    if len(head) < layout.WHOLE.size:
         return None
     # fmt: off
     (
@@ -46,13 +47,13 @@ def _read_own(data: Octets, media: MediaInfo) -> FragmentInfo | None:
         moof, mfhd, mfhd_version, sequence, traf, tfhd, tfhd_flags, track_id,
         tfdt, tfdt_version, decode_time, trun, trun_flags, count, data_offset,
         duration, size, sample_flags, mdat_size, mdat,
-    ) = layout.WHOLE.unpack_from(data)
+    ) = layout.WHOLE.unpack_from(head)
     # fmt: on
     if (
         (prft, moof, mfhd, traf, tfhd, tfdt, trun, mdat) != _OWN_HEADERS
         or (prft_version, mfhd_version, tfhd_flags, tfdt_version, trun_flags) != _OWN_FLAGS
         or (count, data_offset, track_id) != (1, layout.MOOF.size, media.track_id)
-        or mdat_size != len(data) - layout.WHOLE.size + layout.MDAT_HEADER_BYTES
+        or mdat_size != octets - layout.WHOLE.size + layout.MDAT_HEADER_BYTES
         or size > mdat_size - layout.MDAT_HEADER_BYTES
         or decode_time > MAX_MEDIA_TIME
     ):

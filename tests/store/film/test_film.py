@@ -15,7 +15,7 @@ from tests.store.rig import Rig
 from tests.store.samples import FRAME_TICKS, a_session, an_arrival
 from vidlink.errors import Damaged
 from vidlink.fmp4 import write_fragment
-from vidlink.model import ALL, ClipQuery
+from vidlink.model import ALL, Cause, ClipQuery, Gap
 from vidlink.store.files.paths import part_file
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reel, Reels
@@ -129,6 +129,27 @@ class ReelTests(SynchronousTestCase):
         size = len(an_arrival(self.session, 11).segment.data)
         self.failureResultOf(body.read(body.size_bytes - 1, 1), Damaged)
         self.successResultOf(body.read(0, body.size_bytes - size))
+
+    def test_what_cannot_change_is_asked_once(self) -> None:
+        """What is missing of a session is found out once it is sealed, not at every seek; until
+        then each time, unless nothing is missing."""
+        self.record(*range(3), *range(5, 8))
+        reel = Reel(StoredSession(self.rig.disk, folder_of(self.rig, self.session)))
+        asked: list[int] = []
+
+        def gaps() -> tuple[Gap, ...]:
+            asked.append(1)
+            return (Gap(3, 4, Cause.DECLARED),)
+
+        def etag(query: ClipQuery = ALL, *, is_final: bool = False) -> str:
+            return reel.film(self.session, None, (), query, gaps, is_final=is_final).etag
+
+        etags = {etag() for _ in range(3)}
+        self.assertEqual(len(asked), 3)
+        etags |= {etag(is_final=True) for _ in range(3)}
+        self.assertEqual((len(asked), len(etags)), (4, 1))
+        etag(ClipQuery(last=2))
+        self.assertEqual(len(asked), 4)
 
     def test_bounded(self) -> None:
         """Only so much is kept of films; an old one is read again."""

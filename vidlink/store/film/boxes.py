@@ -10,12 +10,28 @@ from zlib import crc32
 
 from vidlink.disk import Disk
 from vidlink.errors import NotMedia
-from vidlink.fmp4 import MediaInfo, Samples, find_moof, read_samples
+from vidlink.fmp4 import MediaInfo, Samples, find_moof, read_own_fragment, read_samples
+from vidlink.fmp4.boxes import HEAD_BYTES
 from vidlink.model import Arrival, Octets
 from vidlink.store.files.columns import Columns, read_columns
 from vidlink.store.files.layout import pack_record
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.scene import Scene
+
+
+def samples_of(read: Callable[[int, int], Octets], size: int, media: MediaInfo) -> Samples:
+    """The samples of a segment of which `read(place, count)` gives octets.
+
+    :raises NotMedia: if it is none.
+    """
+    head = read(0, HEAD_BYTES)
+    own = read_own_fragment(head, size, media)
+    if own is not None and own.sample_offset:
+        place, time = own.sample_offset, own.decode_time
+        end = time + own.duration
+        return Samples([place], [size - place], [time], [0], [own.is_keyframe], end)
+    start, moof = find_moof(read, size)
+    return read_samples(moof, start, size, media)
 
 
 class StoredHeads:
@@ -43,9 +59,8 @@ class StoredHeads:
         def read(place: int) -> Samples | None:
             offset, size = columns.offsets[place], columns.sizes[place]
             try:
-                head = _reading(self._stored.disk, self._descriptor(part), offset)
-                start, moof = find_moof(head, size)
-                return read_samples(moof, start, size, self._media)
+                part_of = _reading(self._stored.disk, self._descriptor(part), offset)
+                return samples_of(part_of, size, self._media)
             except (OSError, NotMedia):
                 return None
 
@@ -75,8 +90,7 @@ def tail_of(
 
         def read(place: int, data: Octets = data) -> Samples | None:
             try:
-                start, moof = find_moof(lambda low, size: data[low : low + size], len(data))
-                return read_samples(moof, start, len(data), media)
+                return samples_of(lambda low, size: data[low : low + size], len(data), media)
             except NotMedia:
                 return None
 

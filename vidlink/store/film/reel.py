@@ -52,6 +52,7 @@ class _Kept:
     head: bytes
     etag: str
     clip: Clip
+    is_final: bool
 
 
 class Reel:
@@ -91,12 +92,15 @@ class Reel:
         waiting: Iterable[Arrival],
         query: ClipQuery,
         gaps: Callable[[], Iterable[Gap]] = tuple,
+        *,
+        is_final: bool = False,
     ) -> FilmContent:
         """The film of `session`, with its init: what `query` asks for of it.
 
         `counts` says how many records of each part count; None: all. `waiting` is what is not
         on disk yet, by sequence; of it only what follows behind everything on disk is shown.
-        `gaps` finds out what is missing and why, if anything is.
+        `gaps` finds out what is missing and why, if anything is; `is_final`: that, too, cannot
+        change any more.
 
         :raises ~vidlink.errors.NotFound: if nothing is in a time range.
         :raises ~vidlink.errors.Damaged: if the init cannot be read.
@@ -114,15 +118,20 @@ class Reel:
             if not len(footage) and not has_range:
                 return _empty(session, last)
             taken = cut(footage, query)
-            breaks = footage.breaks(taken.begin, taken.stop)
-            said = captions(footage, breaks, gaps()) if breaks else ()
             waits = tuple(pieces[max(0, taken.begin - count) : max(0, taken.stop - count)])
-            known = self._known(taken, said) if not waits else None
+            known = self._known(taken, None) if is_final else None
+            if known is None:
+                breaks = footage.breaks(taken.begin, taken.stop)
+                said = captions(footage, breaks, gaps()) if breaks else ()
+                known = None if waits else self._known(taken, said)
             if known is not None:
+                self._kept[known.etag] = replace(known, is_final=known.is_final or is_final)
                 return self._content(replace(known, clip=replace(known.clip, last=last)))
             head, etag = make_head(session, footage, taken, said)
             clip = Clip(taken.start_us, taken.end_us, last)
-            made = _Kept(scene, taken, min(taken.stop, count), waits, said, head, etag, clip)
+            made = _Kept(
+                scene, taken, min(taken.stop, count), waits, said, head, etag, clip, is_final
+            )
             self._kept[etag] = made
             self._trim()
             return self._content(made)
@@ -177,11 +186,12 @@ class Reel:
                 scene.take(part, columns, heads.reading(part, columns))
         return True
 
-    def _known(self, taken: Cut, said: tuple[Caption, ...]) -> _Kept | None:
-        """The film of just this that is kept, all of it from the disk."""
+    def _known(self, taken: Cut, said: tuple[Caption, ...] | None) -> _Kept | None:
+        """The film of just this that is kept, all of it from the disk; None for the captions: a
+        film that is final."""
         for one in self._kept.values():
-            is_same = one.scene is self._scene and (one.taken, one.captions) == (taken, said)
-            if is_same and not one.waiting:
+            is_same = one.scene is self._scene and one.taken == taken and not one.waiting
+            if is_same and (one.is_final if said is None else one.captions == said):
                 self._kept.move_to_end(one.etag)
                 return one
         return None

@@ -121,17 +121,22 @@ class Archive:
         """``recording.mp4``, or a time range of it."""
 
         def read(view: View) -> tuple[IBody, Clip]:
-            reel = self._reels.reel(view.stored)
+            reel, is_sealed = self._reels.reel(view.stored), view.state is SessionState.SEALED
             film = None if version is None else reel.kept(version)
             if film is None:
                 session = replace(view.session, init=view.init())
                 if not session.init:
                     raise NotFound("nothing of this session has reached the disk")
                 film = reel.film(
-                    session, view.counts, view.waiting, query, lambda: view.gaps(WHOLE)
+                    session,
+                    view.counts,
+                    view.waiting,
+                    query,
+                    lambda: view.gaps(WHOLE),
+                    is_final=is_sealed,
                 )
             # Under the name of a version there is nothing else, ever.
-            is_final = view.state is SessionState.SEALED or version == film.etag
+            is_final = is_sealed or version == film.etag
             return self._body(film.sections, film.etag, is_final=is_final), film.clip
 
         return self._with_view(sentinel_id, session_id, read)
