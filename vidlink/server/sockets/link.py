@@ -1,6 +1,7 @@
 """Both WebSocket ends of the server: handshake, codec, orderly closing.
 
-What is said is decided in :mod:`vidlink.links`; this is the Autobahn side of it.
+What is said is decided in :mod:`vidlink.links`; this is the Autobahn side of it. It is one idea:
+all that holds for a connection of either kind, from its handshake until nothing of it is left.
 """
 
 from __future__ import annotations
