@@ -228,6 +228,28 @@ class StoreContract(StoreCase):
         self.assertEqual(self.shown().end_reason, "disconnected")
         self.assertEqual(self.shown().ended_time_us, EPOCH_US + 1)
 
+    def test_reserved(self) -> None:
+        """A session that may begin is not listed before it does; its id is used, also when it has
+        ended without."""
+        self.store.ledger.reserve(self.session)
+        with self.assertRaises(RequestError):
+            self.store.ledger.reserve(self.session)
+        found = self.store.archive.session("desk-1", self.session.session_id)
+        self.settle()
+        self.failureResultOf(found, NotFound)
+        self.assertIs(self.store.ledger.recording(self.session.session_id), RecordingState.NONE)
+        self.begin()
+        other = a_session(1)
+        self.store.ledger.reserve(other)
+        self.store.ledger.end(other.session_id, "refused", EPOCH_US)
+        for session in (self.session, other):
+            with self.assertRaises(RequestError):
+                self.begin(session)
+        self.settle()
+        self.assertIs(self.shown().state, SessionState.LIVE)
+        found = self.store.archive.session("desk-1", other.session_id)
+        self.failureResultOf(found, NotFound)
+
     def test_recording_state(self) -> None:
         """Recording is ok while a session is live, and none before and after."""
         session_id = self.session.session_id

@@ -65,6 +65,8 @@ class MemoryStore(MemoryKeeping):
         self._commit_at_once = commit_at_once
         self._queue_segments = queue_segments
         self._is_over = False
+        self._used: set[str] = set()
+        self._reserved: set[str] = set()
         #: How much room there is, for a test to set.
         self.room = DiskSpace(10**11, 10**12)
         self.counts = RecordingCounts()
@@ -76,13 +78,21 @@ class MemoryStore(MemoryKeeping):
         """How full the queue is, 0.0 to 1.0."""
         return sum(len(kept.waiting) for kept in self._kept.values()) / self._queue_segments
 
-    def begin(self, session: Session, durable: Any) -> None:
-        """Start recording `session`."""
+    def reserve(self, session: Session) -> None:
+        """Use its id."""
         self._check(session)
         if self._is_over:
             raise NotFound("nothing is recorded any more")
-        if session.session_id in self._kept or session.session_id in self._deleted:
+        if session.session_id in (*self._kept, *self._deleted, *self._used):
             raise RequestError(f"session {session.session_id} has been used before")
+        self._used.add(session.session_id)
+        self._reserved.add(session.session_id)
+
+    def begin(self, session: Session, durable: Any) -> None:
+        """Start recording `session`."""
+        if session.session_id not in self._reserved or self._is_over:
+            self.reserve(session)
+        self._reserved.remove(session.session_id)
         self._kept[session.session_id] = Kept(session, durable)
 
     def _check(self, session: Session) -> None:
@@ -156,6 +166,7 @@ class MemoryStore(MemoryKeeping):
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """The session is over."""
+        self._reserved.discard(session_id)
         kept = self._kept.get(session_id)
         if kept is not None and kept.is_open:
             kept.end(reason, ended_time_us, is_sealed=False)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.fakes import media
 from tests.fakes.peers import FakeProctorPeer
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase
+from vidlink.errors import NotFound
 from vidlink.fmp4 import iter_boxes, read_fragment, read_init
 from vidlink.messages import (
     FramerateChange,
@@ -378,12 +379,15 @@ class AnythingTests(RoadCase):
         return found
 
     def check_history(self) -> None:
-        """Exactly what was sent of every session is there, byte for byte."""
+        """Exactly what was sent of every session is there, byte for byte, and no session of which
+        nothing was."""
         info = read_init(media.init_segment())
         for session_id, sent in self.sent.items():
-            page = self.successResultOf(
-                self.server.store.segments("desk-1", session_id, SegmentQuery())
-            )
+            found = self.server.store.segments("desk-1", session_id, SegmentQuery())
+            if not sent:
+                self.failureResultOf(found, NotFound)
+                continue
+            page = self.successResultOf(found)
             self.assertEqual([row.sequence for row in page.segments], list(sent))
             decodable = [row.sequence for row in page.segments if not row.is_undecodable]
             self.assertEqual(decodable, self.decodable(sent))

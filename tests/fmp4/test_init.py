@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from struct import pack, pack_into
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fmp4.media import TIMESCALE, encoded, muxed
 from vidlink.errors import NotMedia
-from vidlink.fmp4 import MediaInfo, read_init, sample_description
+from vidlink.fmp4 import MediaInfo, check_init, iter_boxes, read_init, sample_description
 
 
 class ReadInitTests(SynchronousTestCase):
@@ -165,3 +166,87 @@ class ReadInitTests(SynchronousTestCase):
         data[place : place + 4] = size.to_bytes(4, "big")
         with contextlib.suppress(NotMedia):
             self.assertTrue(read_init(bytes(data)).timescale)
+
+
+class CheckInitTests(SynchronousTestCase):
+    """What players show otherwise than it was sent is refused when it comes."""
+
+    def setUp(self) -> None:
+        """One as FFmpeg writes it."""
+        self.init = encoded().init
+
+    def check(self, data: bytes) -> None:
+        """Check `data`, which can be read."""
+        check_init(data, read_init(data))
+
+    def with_edits(self, *edits: tuple[int, int, int], version: int = 0) -> bytes:
+        """The init with an edit list: durations, media times, and rates of 16.16."""
+        layout = ">Qqi" if version else ">Iii"
+        body = pack(">BxxxI", version, len(edits)) + b"".join(pack(layout, *e) for e in edits)
+        elst = pack(">I4s", 8 + len(body), b"elst") + body
+        edts = pack(">I4s", 8 + len(elst), b"edts") + elst
+        data = bytearray(self.init)
+        moov = next(box for box in iter_boxes(self.init) if box.kind == b"moov")
+        inner = iter_boxes(self.init, moov.body, moov.end)
+        trak = next(box for box in inner if box.kind == b"trak")
+        for box in (moov, trak):
+            pack_into(">I", data, box.start, box.end - box.start + len(edts))
+        data[trak.end : trak.end] = edts
+        return bytes(data)
+
+    def test_fine(self) -> None:
+        """What FFmpeg writes is fine, with B-frames and with a delayed moov as well."""
+        self.check(self.init)
+        for flags in ("empty_moov+default_base_moof", "delay_moov+default_base_moof"):
+            self.check(muxed(flags, b_frames=2)[0])
+
+    def test_delays(self) -> None:
+        """An edit list may delay as an encoder does, with the first picture or before it."""
+        ten = 10 * TIMESCALE
+        for version in (0, 1):
+            for edits in (
+                [(0, 0, 1 << 16)],
+                [(0, ten, 1 << 16)],
+                [(10_000, -1, 1 << 16), (0, 0, 1 << 16)],
+            ):
+                self.check(self.with_edits(*edits, version=version))
+        self.check(self.with_edits())
+
+    def test_cuts(self) -> None:
+        """One that cuts, repeats or slows the film is refused."""
+        ten = 10 * TIMESCALE
+        for edits in (
+            [(0, ten + 1, 1 << 16)],
+            [(1_000, 0, 1 << 16)],
+            [(0, 0, 1 << 15)],
+            [(0, 0, 0)],
+            [(0, -1, 1 << 16)],
+            [(10_001, -1, 1 << 16), (0, 0, 1 << 16)],
+            [(0, 0, 1 << 16), (0, 0, 1 << 16)],
+            [(1, -1, 1 << 16), (1, -1, 1 << 16), (0, 0, 1 << 16)],
+        ):
+            for version in (0, 1):
+                data = self.with_edits(*edits, version=version)
+                error = self.assertRaises(NotMedia, self.check, data)
+                self.assertIn("edit list", str(error))
+
+    def test_cut_off(self) -> None:
+        """An edit list that ends before its last entry is refused."""
+        data = self.with_edits((1, -1, 1 << 16))
+        place = data.index(b"elst") + 8
+        longer = data[:place] + (2).to_bytes(4, "big") + data[place + 4 :]
+        self.assertIn("too short", str(self.assertRaises(NotMedia, self.check, longer)))
+
+    def test_timescale(self) -> None:
+        """Ticks are no finer than 100 ns: 32 bits of others are over before a long frame is."""
+        old = pack(">I", TIMESCALE)
+        self.assertEqual(self.init.count(old), 1)
+        self.check(self.init.replace(old, pack(">I", 10_000_000)))
+        finer = self.init.replace(old, pack(">I", 10_000_001))
+        self.assertIn("timescale", str(self.assertRaises(NotMedia, self.check, finer)))
+
+    def test_other_description(self) -> None:
+        """There is one sample description, and trex names no other."""
+        place = self.init.index(b"trex") + 4 + 8
+        other = self.init[:place] + pack(">I", 2) + self.init[place + 4 :]
+        self.assertIn("description", str(self.assertRaises(NotMedia, self.check, other)))

@@ -200,6 +200,9 @@ class RefusalTests(SynchronousTestCase):
         self.assertIn("track 2", self.refused(segment(truns=(self.run_,), tfhd=u32(0x02_0000, 2))))
         self.assertIn("tfdt", self.refused(segment(truns=(self.run_,), tfdt=u32(0x0100_0000, 0))))
         self.assertIn("tfhd", self.refused(segment(truns=(self.run_,), tfhd=u32(0x38, 1, 0, 0))))
+        named = [segment(truns=(self.run_,), tfhd=u32(0x02_0002, 1, index)) for index in (1, 2)]
+        read_fragment(named[0], MEDIA)
+        self.assertIn("another sample description", self.refused(named[1]))
         without = segment(truns=(self.run_,)).replace(b"tfdt", b"free")
         self.assertIn("tfdt", self.refused(without))
         double = segment(truns=(self.run_,)).replace(b"tfdt", b"tfhd")

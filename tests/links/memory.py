@@ -46,9 +46,9 @@ class KeepingStore(MemoryStore):
         answer = self._answer
         return found if answer is None else answer.addCallback(lambda _: found)
 
-    def begin(self, session: Session, durable: Any) -> None:
-        """Keep it, and begin the session."""
-        super().begin(session, durable)
+    def reserve(self, session: Session) -> None:
+        """Keep it: the session may begin."""
+        super().reserve(session)
         self.begins.append(session.session_id)
 
     def reopen(self, session: Session, durable: Any) -> Deferred[None]:

@@ -69,7 +69,6 @@ class MessageTests(LinkCase):
         sentinel = self.server.live()
         for number in range(MESSAGES.burst + 10):
             sentinel.segment(number)
-            self.server.clock.advance(0.2)
         self.assert_open(sentinel)
 
     def test_everything_at_once(self) -> None:
@@ -99,11 +98,12 @@ class SessionTests(LinkCase):
     """Sessions of one Sentinel: each is a folder on disk."""
 
     def begin(self, sentinel: FakeSentinelPeer, number: int) -> None:
-        """Begin another session."""
+        """Begin another session, of which something comes."""
         session_id = f"session-number-{number:04}"
         if not sentinel.session_id:
             sentinel.register(session_id)
         sentinel.init(session_id)
+        sentinel.segment(0)
 
     def recorded(self) -> int:
         """How many sessions the recording has."""

@@ -126,7 +126,9 @@ def test_two_machines_with_one_id(site: Site) -> None:
     assert (alarm.code, alarm.about) == ("id-in-use", "desk-1")
     second.logged(r"another live sentinel is registered as desk-1 \(id-in-use\)")
     second.logged(r"closed with 4410 \(id-in-use\)")
-    server.logged("two machines use the id desk-1: the second one is refused")
+    at = r"127\.0\.0\.1:\d+"
+    server.logged(f"two machines use the id desk-1: {at} has it, {at} is refused")
+    assert "two machines use the id desk-1" in alarm.message
     assert proctor.wait_for(Segment).session_id == session
     assert site.live_session("desk-1") == session
     proctor.close()

@@ -97,6 +97,8 @@ class ServerCase(SynchronousTestCase):
         peer = self.joined.sentinel()
         peer.say(SentinelRegister(sentinel_id, "one", "test/1", session_id))
         peer.say(InitSegment(sentinel_id, session_id, media.init_segment()))
+        start_us, data = media.start_time_us(0), media.segment(0)
+        peer.say(Segment(sentinel_id, session_id, 0, start_us, 200, 5_000, True, data))
         self.joined.flush()
         return peer
 

@@ -44,8 +44,16 @@ class IStore(Interface):
 
     load = Attribute("""`float`: how full the queue is, 0.0 to 1.0.""")
 
+    def reserve(session: Session) -> None:
+        """Use the id of `session`, which may :meth:`begin` then until it is ended; nothing else is
+        kept of it.
+
+        :raises ~vidlink.errors.RequestError: the id has been used before.
+        :raises ~vidlink.errors.NotFound: the recording is stopped.
+        """
+
     def begin(session: Session, durable: Callable[[int], None]) -> None:
-        """Start recording `session`.
+        """Start recording `session`, whether its id was reserved or not.
 
         `durable(sequence)` is called in the reactor's thread whenever every sequence up to
         `sequence` has become durable or a final gap.

@@ -6,6 +6,7 @@ them, and when, is :mod:`vidlink.links.ingest.conversation`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from vidlink.errors import BadMessage, NotFound, RequestError, TooFast
@@ -37,6 +38,8 @@ class LiveFeed:
         self._limits = limits
         self._tally = tally
         self._intake: Intake | None = None
+        #: The recording has begun: something of the session has come.
+        self._is_recorded = False
 
     @property
     def session_id(self) -> str | None:
@@ -53,6 +56,9 @@ class LiveFeed:
     def begin(self, message: InitSegment, now_us: int) -> None:
         """Begin a session by its init; the one before it ends.
 
+        The recording begins with the first segment: an init alone would leave an empty session
+        behind, with each try of a Sentinel that is refused after it.
+
         :raises TooFast: if too many have been begun.
         :raises BadMessage: for its id or size.
         :raises ~vidlink.errors.NotMedia: for its boxes.
@@ -61,14 +67,9 @@ class LiveFeed:
             raise TooFast("too many sessions have been begun in too short a time")
         intake = Intake(self._sentinel, message, self._limits, now_us)
         session_id = intake.session.session_id
-        try:
-            self._store.begin(intake.session, partial(self._acks.durable, session_id))
-        except NotFound:
-            raise
-        except RequestError as error:
-            raise BadMessage(str(error)) from error
+        _allowed(self._store.reserve, intake.session)
         self.end("replaced by the next session", now_us)
-        self._intake = intake
+        self._intake, self._is_recorded = intake, False
         self._acks.begin(session_id)
         self._stream.begin(intake.session, partial(self._store.recording, session_id))
 
@@ -100,6 +101,10 @@ class LiveFeed:
         arrival = intake.accept(segment, arrived_seconds, received_time_us, frames)
         if arrival is None:
             return None
+        if not self._is_recorded:
+            durable = partial(self._acks.durable, session_id)
+            _allowed(self._store.begin, intake.session, durable)
+            self._is_recorded = True
         if sequence > expected and not segment.is_late:
             self._acks.missing(session_id, expected, sequence - 1)
             self._tally.jumped += sequence - expected
@@ -119,3 +124,16 @@ class LiveFeed:
     def _here(self) -> Intake:
         assert self._intake is not None, "there is a live session"
         return self._intake
+
+
+def _allowed(ask: Callable[..., None], *arguments: object) -> None:
+    """Ask the store for a session; what it does not take is a mistake of the peer.
+
+    :raises BadMessage: for its id, or its texts.
+    """
+    try:
+        ask(*arguments)
+    except NotFound:
+        raise
+    except RequestError as error:
+        raise BadMessage(str(error)) from error

@@ -93,10 +93,13 @@ class LiveTimes:
         if least_us <= said_us <= latest_us and behind_us <= CLOCK_SLACK_US:
             return said_us
         if due_us > latest_us:
-            raise NotMedia(
-                f"the media time of segment {segment.sequence} has run"
-                f" {(due_us - now_us) // 1_000_000} s ahead of the clock"
-            )
+            if step_us > CLOCK_SLACK_US:
+                raise NotMedia(
+                    f"the media time of segment {segment.sequence} has leapt by"
+                    f" {step_us // 1_000_000} s, ahead of the clock"
+                )
+            # It comes faster than it was captured, and says that that goes on for ever.
+            return max(least_us, latest_us)
         # Where media time agrees with the server's clock, the one that was set is the Sentinel's.
         if behind_us <= CLOCK_SLACK_US or due_us >= now_us - CLOCK_SLACK_US:
             return due_us

@@ -67,6 +67,8 @@ class Ledger:
         self._wall_clock_us = wall_clock_us
         self._is_used: Callable[[str], bool] = lambda session_id: False
         self._used: set[str] = set()
+        #: The ids of sessions that may begin, of which nothing has come yet.
+        self._reserved: set[str] = set()
         self._accounts: dict[str, Account] = {}
         self._openings = Openings(inbox, self._room)
         self._unstarted = Unstarted(inbox, self._room)
@@ -92,8 +94,8 @@ class Ledger:
         """The share of the queue that is full, 0.0 to 1.0."""
         return self._room.load
 
-    def begin(self, session: Session, durable: Callable[[int], None]) -> None:
-        """Start an account."""
+    def reserve(self, session: Session) -> None:
+        """Use the id of a session."""
         session_id = session.session_id
         check_session(session)
         if not self.is_open:
@@ -101,6 +103,14 @@ class Ledger:
         if session_id in self._used or self._is_used(session_id):
             raise RequestError(f"session {session_id} has been used before")
         self._used.add(session_id)
+        self._reserved.add(session_id)
+
+    def begin(self, session: Session, durable: Callable[[int], None]) -> None:
+        """Start an account."""
+        session_id = session.session_id
+        if session_id not in self._reserved or not self.is_open:
+            self.reserve(session)
+        self._reserved.remove(session_id)
         account = Account(session, durable, replace(session, init=b""))
         self._accounts[session_id] = account
         self._unstarted.add(account)
@@ -193,6 +203,7 @@ class Ledger:
 
     def end(self, session_id: str, reason: str, ended_time_us: int) -> None:
         """End a session; nothing happens if that was said before."""
+        self._reserved.discard(session_id)
         self._finish(End(session_id, as_text(reason), ended_time_us))
 
     def seal(self, session_id: str) -> bool:
