@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -123,6 +124,36 @@ class HistoryTests(HistoryCase):
         self.assertEqual([(gap.first, gap.last) for gap in declared], [(12, 12)])
         path = f"/api/v1/sentinels/{GATE.sentinel_id}/sessions/{GATE.session_id}"
         self.assertEqual(SESSION.dump(record), self.get_json(path))
+
+    def test_session_with_many_spans(self) -> None:
+        """Of a session of which the server names the first spans alone, all gaps are put together
+        from its pages; and one that does not say so names all."""
+        whole = self.result_of(self.history.session(GATE.sentinel_id, GATE.session_id))
+        store = self.store
+
+        class Long:
+            """The archive, if 7 were very many."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(store, name)
+
+            def session(self, *ids: str) -> Any:
+                found = store.archive.session(*ids)
+                return found.addCallback(
+                    lambda record: replace(
+                        record, spans=record.spans[:1], gaps=record.gaps[-1:0], listed_to=6
+                    )
+                )
+
+        archive: Any = Long()
+        self.serve(archive)
+        self.history = History(BASE, treq=self.client, clock=self.clock)
+        record = self.result_of(self.history.session(GATE.sentinel_id, GATE.session_id))
+        self.assertEqual(record.gaps, whole.gaps)
+        self.assertEqual((len(record.spans), record.listed_to), (1, 6))
+        plain = SESSION.dump(whole)
+        del plain["listedTo"]
+        self.assertIsNone(SESSION.load(plain).listed_to)
 
     def test_segments(self) -> None:
         """Segments come over all pages, in order, with what cannot be decoded marked."""

@@ -713,6 +713,31 @@ class AckTests(AckCase):
         """How far was acknowledged, and what was asked for with it."""
         return [(ack.sequence, ack.missing) for ack in self.sentinel.all_heard(Ack)]
 
+    def test_what_is_gone_is_asked_for(self) -> None:
+        """What was acknowledged and has been removed from the disk is asked for once more, with
+        the acknowledgement that was sent last."""
+        self.sentinel.segment(0)
+        self.sentinel.segment(1)
+        self.server.second()
+        gone = [((0, 1),)]
+        self.patch(self.server.store, "lost", lambda session_id: gone.pop() if gone else ())
+        self.server.second()
+        self.server.second()
+        self.assertEqual(self.missing(), [(1, ()), (1, ((0, 1),))])
+
+    def test_crowding(self) -> None:
+        """A Sentinel of which too much waits for the disk is held from its next segment on, and
+        let go at the tick after that has gone."""
+        self.server.store.crowding.add("desk-1")
+        self.assertFalse(self.sentinel.is_held)
+        self.sentinel.segment(0)
+        self.assertTrue(self.sentinel.is_held)
+        self.server.second()
+        self.assertTrue(self.sentinel.is_held)
+        self.server.store.crowding.clear()
+        self.server.second()
+        self.assertFalse(self.sentinel.is_held)
+
     def test_holes_are_asked_for(self) -> None:
         """What was jumped over is asked for with the next acknowledgement, and only once."""
         for number in (0, 1, 10, 11, 20):

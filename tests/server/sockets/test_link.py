@@ -343,10 +343,12 @@ class HeldTests(SynchronousTestCase):
         """However long that lasts, it is not cut off for its silence, nor does it lose its place;
         and when it is over, it has to answer again."""
         self.server.store.crowding.add("desk-1")
+        cut_off: list[bool] = []
+        self.link.transport.abortConnection = lambda: cut_off.append(True)
         for _ in range(100):
             self.server.clock.advance(1)
             self.server.ingest.tick()
-        self.assertEqual(self.peer.state, Peer.STATE_OPEN)
+        self.assertEqual(cut_off, [])
         self.assertIs(self.successResultOf(self.link.probe(2.0)), True)
         self.server.store.crowding.clear()
         self.server.ingest.tick()

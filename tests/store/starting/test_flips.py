@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 
@@ -157,18 +158,39 @@ class FlipTests(FlipCase):
         name = data.draw(st.sampled_from(sorted(sizes)))
         self.look(state, name, data.draw(st.integers(0, 8 * sizes[name] - 1)))
 
+    def database(self, room: str) -> str:
+        """A copy of the folder of the session that has ended, with all of the log in the file."""
+        path = os.path.join(room, "data")
+        shutil.copytree(self.folders["ended"], path)
+        Rig(path).close()
+        return path
+
     @settings(max_examples=30, deadline=None)
     @given(st.floats(0, 1, exclude_max=True), st.integers(0, 7))
     def test_database(self, place: float, bit: int) -> None:
         """One wrong bit in the database costs nothing."""
         with tempfile.TemporaryDirectory() as room:
-            path = os.path.join(room, "data")
-            shutil.copytree(self.folders["ended"], path)
-            # What is in its log goes into the file.
-            Rig(path).close()
+            path = self.database(room)
             file = os.path.join(path, "index.sqlite3")
-            self.flip(file, int(place * os.path.getsize(file)), bit)
+            with open(file, "rb") as opened:
+                used = [offset for offset, octet in enumerate(opened.read()) if octet]
+            self.flip(file, used[int(place * len(used))], bit)
             self.started(path, {*FIRST, *LATE, 9}, None, is_told=True)
+
+    def test_names_in_the_database(self) -> None:
+        """Nor does one in a name of a table or column, or in the id of the Sentinel or session."""
+        with tempfile.TemporaryDirectory() as room:
+            path = self.database(room)
+            with open(os.path.join(path, "index.sqlite3"), "rb") as opened:
+                data = opened.read()
+            names = (b"desk-1", SESSION.session_id.encode(), b"started_time_us", b"sentinels")
+            places = [found.start() for name in names for found in re.finditer(name, data)]
+            self.assertGreater(len(places), 20)
+            for number, place in enumerate(places):
+                spoilt = os.path.join(room, str(number))
+                shutil.copytree(path, spoilt)
+                self.flip(os.path.join(spoilt, "index.sqlite3"), place + 1, number % 8)
+                self.started(spoilt, {*FIRST, *LATE, 9}, None, is_told=True)
 
     def test_each_record_and_segment(self) -> None:
         """The same for one bit in each record, each segment and each init."""
