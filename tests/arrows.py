@@ -48,7 +48,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     # Server and Sentinel both keep media through power cuts, by the same careful calls.
     "disk": frozenset({"model"}),
     "dialling": frozenset(
-        {"errors", "interfaces", "messages", "timer", "wire.bounds", "wire.kinds"}
+        {"errors", "interfaces", "messages", "quantities", "timer"} | {"wire.bounds", "wire.kinds"}
     ),
     "fmp4": _BASE,
     "wire": _BASE | {"messages"},

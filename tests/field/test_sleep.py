@@ -10,9 +10,9 @@ from typing import Any
 import av
 import pytest
 
+from tests.rigs.clocks.sleeping import Sleep
+from tests.rigs.clocks.wallclock import WallClock
 from tests.rigs.daemons import Site, until
-from tests.rigs.sleeping import Sleep
-from tests.rigs.wallclock import WallClock
 from tests.sentinel.sources.barcodes import read_barcode
 
 SECOND_US = 1_000_000

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.rigs.clocks.wallclock import WallClock
 from tests.rigs.commands import VIDLINK
 from tests.rigs.daemons import Site, until
-from tests.rigs.wallclock import WallClock
 
 DAY_SECONDS = 86_400
 KEPT = ("--retain-days", "30")

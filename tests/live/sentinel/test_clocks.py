@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.rigs.clocks.wallclock import WallClock
 from tests.rigs.daemons import Site, until
-from tests.rigs.wallclock import WallClock
 
 HOUR_SECONDS = 3_600
 SECOND_US = 1_000_000

@@ -1,6 +1,7 @@
 """The bytes of our own files: index records and ``session.json`` (docs/reference/store.md).
 
-The parts themselves are what Sentinels sent; receipts have a module of their own.
+The parts themselves are what Sentinels sent; receipts have a module of their own. It is one idea:
+the layout of what a session's folder holds, each field written and read in one place.
 """
 
 from __future__ import annotations
