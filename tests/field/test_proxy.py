@@ -52,7 +52,10 @@ class Nginx:
         (self.folder / "nginx.conf").write_text(AROUND.format(folder=self.folder))
         command = [program, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        site.start_server("--allow-origin", self.origin)
+
+    def serve(self) -> None:
+        """Start the server behind it, and wait until there is an answer."""
+        self.site.start_server("--allow-origin", self.origin)
         until(lambda: self.get("/healthz")[0] == 200, what="nginx answers")
 
     def _configured(self) -> str:
@@ -104,8 +107,11 @@ class Nginx:
 def nginx(site: Site) -> Iterator[Nginx]:
     """One that answers, and its server."""
     made = Nginx(site)
-    yield made
-    made.stop()
+    try:
+        made.serve()
+        yield made
+    finally:
+        made.stop()
 
 
 def test_everything_goes_through(nginx: Nginx) -> None:
