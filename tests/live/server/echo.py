@@ -72,7 +72,8 @@ class EchoFactory(IngestFactory):
     max_frames_per_message = MOST_FRAMES
 
     def converse(self, peer: Any) -> Any:
-        """The conversation of a new connection."""
+        """The conversation of a new connection, which may say as much as one that is registered."""
+        peer.take_up_to(self.max_message_bytes)
         return Conversation(peer)
 
 

@@ -39,7 +39,7 @@ class IngestProtocol(LinkProtocol):
     def connectionMade(self) -> None:
         """Until it is registered, anybody may be there; so nothing large is taken."""
         super().connectionMade()
-        self._take(MAX_CONTROL_BYTES)
+        self.take_up_to(MAX_CONTROL_BYTES)
 
     @property
     def address(self) -> str:
@@ -84,7 +84,7 @@ class IngestProtocol(LinkProtocol):
                 self.conversation.fail(TooFast(f"{MAX_UNREAD} messages wait to be read"))
                 return
         if isinstance(message, SentinelRegistered):
-            self._take(self.factory.max_message_bytes)
+            self.take_up_to(self.factory.max_message_bytes)
         self.sendMessage(*self.codec.encode(message))
 
     def hold(self, is_held: bool) -> None:
@@ -115,7 +115,8 @@ class IngestProtocol(LinkProtocol):
         super().resumeProducing()
         self._unread = 0
 
-    def _take(self, size_bytes: int) -> None:
+    def take_up_to(self, size_bytes: int) -> None:
+        """Refuse larger messages from now on, as they begin."""
         self.maxFramePayloadSize = self.maxMessagePayloadSize = size_bytes
 
 
