@@ -258,11 +258,6 @@ class Writer:
     def _save(self, touched: Iterable[Recording], now: float) -> None:
         if self._index_retry_seconds > now:
             return
-        try:
-            self._index.check_place()
-        except StoreError as error:
-            self._fail_index(error, now)
-            return
         found: list[tuple[Recording, SessionRows]] = []
         for recording in touched:
             news = recording.rows.news(now)
@@ -272,6 +267,7 @@ class Writer:
         if not (found or changes) and self._index_trouble is None:
             return
         try:
+            self._index.check_place()
             rows = self._index.save([news for _, news in found], changes)
         except StoreError as error:
             self._fail_index(error, now)
