@@ -357,7 +357,7 @@ class OldHttpTests(SiteCase):
         """After an answer the connection is closed, kept alive or not; nothing is chunked."""
         for method in (b"GET", b"HEAD"):
             for more in (b"", b"Connection: keep-alive\r\n"):
-                path = (DESK_PATH + "/recording.mp4").encode()
+                path = (DESK_PATH + "/recording.mp4?last=19").encode()
                 request = method + b" " + path + b" HTTP/1.0\r\n" + more + b"\r\n"
                 connection = self.connect(request * 2)
                 self.assertIsNotNone(connection.lost)
@@ -411,9 +411,10 @@ class SharingTests(SiteCase):
 
     def test_every_answer(self) -> None:
         """Every answer can be read: whole ones, parts, none that is new, and errors."""
-        film = DESK_PATH + "/recording.mp4"
+        film = DESK_PATH + "/recording.mp4?last=19"
         for status, answer in (
             (200, self.from_portal("/api/v1/sentinels")),
+            (307, self.from_portal(DESK_PATH + "/recording.mp4")),
             (200, self.from_portal("/healthz", method="HEAD")),
             (200, self.from_portal(film)),
             (206, self.from_portal(film, b"Range: bytes=0-9")),
