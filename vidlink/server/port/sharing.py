@@ -24,7 +24,6 @@ EXPOSED = ", ".join(
         "ETag",
         "Location",
         "VidLink-Missing",
-        "VidLink-Rebased",
         "VidLink-Start",
     )
 )
