@@ -120,6 +120,26 @@ class DamageTests(ReadingCase):
             else:
                 self.failureResultOf(read, Damaged)
 
+    def test_damage_costs_itself(self) -> None:
+        """A film that is asked for once damage was met leaves out what cannot be shown for it,
+        and says so; all the rest of it is there, also where a part is gone."""
+        _, rows = read_part(self.rig, self.session, 0)
+        self.flip("part-0000.mp4", rows[5][1] + 3)
+        broken, _ = self.got("film")
+        self.failureResultOf(broken.read(0, broken.size_bytes), Damaged)
+        film, _ = self.got("film")
+        self.assertNotEqual(film.etag, broken.etag)
+        data = self.successResultOf(film.read(0, film.size_bytes))
+        for sequence in range(12):
+            segment = bytes(an_arrival(self.session, sequence).segment.data)
+            self.assertEqual(segment in data, not 5 <= sequence < 10)
+        self.assertIn(b"damaged on the server's disk", data)
+        os.unlink(self.path("part-0000.mp4"))
+        gone, _ = self.got("film")
+        self.failureResultOf(gone.read(0, gone.size_bytes), Damaged)
+        rest = self.got("film")[0]
+        self.assertEqual(self.successResultOf(rest.read(0, rest.size_bytes)), INIT)
+
     def test_damaged_record(self) -> None:
         """A segment whose record is damaged is passed over; the others are found."""
         for place in (0, 5, 11):

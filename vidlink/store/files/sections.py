@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Protocol
 from zlib import crc32
@@ -15,6 +15,9 @@ from zlib import crc32
 from vidlink.errors import Damaged, NotFound
 from vidlink.model import Octets
 from vidlink.store.files.stored import StoredSession
+
+#: Told of segments that are not what was recorded, by their numbers in the places.
+FoundDamaged = Callable[[Sequence[int]], None]
 
 
 class SegmentPlaces:
@@ -96,7 +99,8 @@ class StoredSection:
     """The segments `first` up to `stop` of `places`, read from the parts of `stored`.
 
     Each read fetches whole segments and checks each against its CRC-32 before anything of it
-    is given out; the last one is kept for the read that goes on after it.
+    is given out; the last one is kept for the read that goes on after it. Where one is damaged
+    `found_damaged` is told of it, and of those that follow it and are too, by their places.
     """
 
     def __init__(
@@ -106,10 +110,12 @@ class StoredSection:
         stop: int,
         *,
         first: int = 0,
+        found_damaged: FoundDamaged | None = None,
     ) -> None:
         self._stored = stored
         self._places = places
         self._stop = stop
+        self._found_damaged = found_damaged
         self._start = places.size_of_first(first)
         self._kept: tuple[int, bytes] = (-1, b"")
         self.size_bytes = places.size_of_first(stop) - self._start
@@ -159,10 +165,33 @@ class StoredSection:
         except OSError as error:
             if self._stored.is_gone:
                 raise NotFound("the session has been deleted meanwhile") from None
+            self._tell_damaged(first, last)
             raise Damaged(f"a part of the recording cannot be read: {error.strerror}") from error
         view = memoryview(data)
         for number in range(first, last + 1):
             low, high = places.size_of_first(number) - start, places.ends[number] - start
             if high > len(view) or crc32(view[low:high]) != places.checks[number]:
+                self._tell_damaged(number, last)
                 raise Damaged("a segment in this place is not what was recorded")
         return view
+
+    def _tell_damaged(self, first: int, last: int) -> None:
+        """Tell of what is damaged from `first` to `last`, and from there up to a sound one."""
+        if self._found_damaged is None:
+            return
+        damaged: list[int] = []
+        for number in range(first, self._stop):
+            if not self._is_sound(number):
+                damaged.append(number)
+            elif number > last:
+                break
+        self._found_damaged(damaged)
+
+    def _is_sound(self, number: int) -> bool:
+        places = self._places
+        size = places.ends[number] - places.size_of_first(number)
+        try:
+            data = self._stored.read(places.parts[number], places.offsets[number], size)
+        except OSError:
+            return False
+        return len(data) == size and crc32(data) == places.checks[number]

@@ -1,12 +1,14 @@
 """Films that have been asked for: what was read of a session's records, kept for the next time.
 
-A reel grows with a live session; when a late segment falls into the middle it is read anew.
+A reel grows with a live session; when a late segment falls into the middle it is read anew, and
+when one is found to be damaged, which is left out from then on.
 What can be shown is decided in `scene`, what stands before it is made in `head`, how bytes are
 read in `files.sections`.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +16,9 @@ from hashlib import blake2b
 from threading import Lock
 
 from vidlink.fmp4 import Caption, MediaInfo
-from vidlink.model import Arrival, Clip, ClipQuery, Gap, Octets, Session
+from vidlink.model import Arrival, Cause, Clip, ClipQuery, Gap, Octets, Ranges, Session
+from vidlink.store.files.columns import Columns
+from vidlink.store.files.layout import MISPLACED
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.sections import MemorySection, Section, StoredSection
 from vidlink.store.files.stored import StoredSession
@@ -63,6 +67,8 @@ class Reel:
         self._lock = Lock()
         self._scene = Scene()
         self._counts: dict[int, int] = {}
+        #: Sequences that were found to be damaged when they were read.
+        self._damaged = Ranges()
         # By validator.
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         # Counted, because others ask for it while films come and go in another thread.
@@ -122,7 +128,7 @@ class Reel:
             known = self._known(taken, None) if is_final else None
             if known is None:
                 breaks = footage.breaks(taken.begin, taken.stop)
-                said = captions(footage, breaks, gaps()) if breaks else ()
+                said = captions(footage, breaks, self._explained(gaps())) if breaks else ()
                 known = None if waits else self._known(taken, said)
             if known is not None:
                 self._kept[known.etag] = replace(known, is_final=known.is_final or is_final)
@@ -183,8 +189,30 @@ class Reel:
             for part, columns in records.columns_beyond(known):
                 if columns.sequences and columns.sequences[0] <= scene.seen:
                     return False
-                scene.take(part, columns, heads.reading(part, columns))
+                sound = self._without_damaged(columns)
+                scene.take(part, sound, heads.reading(part, sound))
         return True
+
+    def _without_damaged(self, columns: Columns) -> Columns:
+        """`columns` with the damaged ones marked: like what is misplaced they are in no film."""
+        flags, sequences = bytearray(columns.flags), columns.sequences
+        for first, last in self._damaged:
+            for place in range(bisect_left(sequences, first), bisect_right(sequences, last)):
+                flags[place] |= MISPLACED
+        return columns._replace(flags=bytes(flags))
+
+    def _explained(self, gaps: Iterable[Gap]) -> list[Gap]:
+        return [*gaps, *(Gap(first, last, Cause.DAMAGED) for first, last in self._damaged)]
+
+    def _miss(self, scene: Scene, places: Iterable[int]) -> None:
+        """Leave these segments of `scene`, which are damaged, out of films from now on."""
+        with self._lock:
+            for place in places:
+                sequence = scene.sequences[place]
+                self._damaged.add(sequence, sequence)
+            if scene is self._scene:
+                self._scene, self._counts = Scene(), {}
+                self._trim()
 
     def _known(self, taken: Cut, said: tuple[Caption, ...] | None) -> _Kept | None:
         """The film of just this that is kept, all of it from the disk; None for the captions: a
@@ -198,7 +226,14 @@ class Reel:
 
     def _content(self, kept: _Kept) -> FilmContent:
         first = min(kept.taken.begin, kept.stored)
-        stored = StoredSection(self._stored, kept.scene.places, kept.stored, first=first)
+        scene = kept.scene
+        stored = StoredSection(
+            self._stored,
+            scene.places,
+            kept.stored,
+            first=first,
+            found_damaged=lambda places: self._miss(scene, places),
+        )
         sections = MemorySection([kept.head]), stored, MemorySection(kept.waiting)
         return FilmContent(sections, kept.etag, kept.clip)
 
