@@ -97,6 +97,18 @@ class LeapTests(SynchronousTestCase):
         self.assertEqual(folder.error_us, 0)
         self.assertIsNone(folder.time.doubt())
 
+    def test_ages_in_doubt(self) -> None:
+        """While one of the clocks is wrong nothing is older than by the earlier of them; but a time
+        that cannot be makes nothing younger."""
+        ahead = Folder(wall_us=SEEN_US + 60 * DAY_US)
+        self.assertEqual(ahead.time.ages_from_us(), SEEN_US)
+        wrong = Folder(Seen(SEEN_US + 60 * DAY_US, SEEN_US))
+        self.assertEqual(wrong.time.ages_from_us(), SEEN_US)
+        empty = Folder(wall_us=0)
+        self.assertEqual(empty.time.ages_from_us(), SEEN_US)
+        agreed = Folder(wall_us=SEEN_US + SECOND_US)
+        self.assertEqual(agreed.time.ages_from_us(), agreed.time.now_us())
+
     def test_set_again(self) -> None:
         """Each time that the clock is set, the hour begins anew."""
         folder = Folder(wall_us=SEEN_US + 10 * DAY_US)

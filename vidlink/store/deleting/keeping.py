@@ -182,7 +182,7 @@ class Keeping:
             () if self._policy.is_off else candidates(self._catalog, MOST_PLANNED),
             total_bytes=total.bytes,
             free_bytes=free_bytes,
-            now_us=self._trusted.now_us(),
+            now_us=self._trusted.ages_from_us(),
         )
         due = list(islice(goes, limit + 1))
         is_more = len(due) > limit

@@ -328,7 +328,7 @@ class Remover:
                 # It costs a look at every row of the database, which only this bound needs.
                 total_bytes=0 if self._policy.max_bytes is None else totals(self._catalog).bytes,
                 free_bytes=free_bytes,
-                now_us=self._trusted.now_us(),
+                now_us=self._trusted.ages_from_us(),
                 is_full=is_full,
             )
             due = list(islice(goes, most))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any, TypeVar
+from zlib import crc32
 
 from twisted.logger import Logger
 
@@ -56,6 +57,9 @@ def _read(path: str, disk: Disk, made: Callable[[dict[str, Any]], T]) -> T | Non
         known = json.loads(disk.read(path, 0, 4_096))
         if typed(known["format"], int) != FORMAT:
             raise ValueError(f"it has format {known['format']}, not {FORMAT}")
+        # One wrong bit in a time would be years of age.
+        if typed(known.pop("crc32"), int) != _check(known):
+            raise ValueError("it is not what was written")
         return made(known)
     except FileNotFoundError:
         return None
@@ -65,8 +69,13 @@ def _read(path: str, disk: Disk, made: Callable[[dict[str, Any]], T]) -> T | Non
 
 
 def _write(path: str, known: dict[str, Any], disk: Disk) -> None:
-    data = json.dumps({"format": FORMAT, **known}).encode("ascii") + b"\n"
+    known = {"format": FORMAT, **known}
+    data = json.dumps({**known, "crc32": _check(known)}).encode("ascii") + b"\n"
     disk.replace(path, data, flush=False)
+
+
+def _check(known: dict[str, Any]) -> int:
+    return crc32(json.dumps(known, sort_keys=True).encode("ascii"))
 
 
 def _time(value: Any) -> int:

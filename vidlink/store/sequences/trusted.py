@@ -90,6 +90,15 @@ class TrustedTime:
         with self._lock:
             return self._look()[0]
 
+    def ages_from_us(self) -> int:
+        """The time to which ages are counted: while there is a doubt, the earlier of both clocks,
+        unless the wall clock shows what cannot be."""
+        with self._lock:
+            time_us, wall_us = self._look()
+            can_be = self._seen is None or wall_us >= self._seen.floor_us
+            is_in_doubt = abs(wall_us - time_us) > NEAR_US
+            return min(time_us, wall_us) if is_in_doubt and can_be else time_us
+
     def seen(self) -> Seen | None:
         """All that is to be kept of it; None before :meth:`open`."""
         with self._lock:
