@@ -17,7 +17,7 @@ from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_US, INIT, a_session, an_arrival, renamed
 from vidlink.errors import Damaged, StoreError
 from vidlink.fmp4 import sample_description
-from vidlink.model import SegmentQuery, Session, SessionQuery
+from vidlink.model import ClipQuery, SegmentQuery, Session, SessionQuery
 from vidlink.store import RecordingStore
 from vidlink.store.files.layout import RECORD_BYTES
 
@@ -134,11 +134,41 @@ class DamageTests(ReadingCase):
             segment = bytes(an_arrival(self.session, sequence).segment.data)
             self.assertEqual(segment in data, not 5 <= sequence < 10)
         self.assertIn(b"damaged on the server's disk", data)
+        again = self.got("film", ClipQuery(), broken.etag)[0]
+        self.assertEqual(again.etag, film.etag)
         os.unlink(self.path("part-0000.mp4"))
         gone, _ = self.got("film")
         self.failureResultOf(gone.read(0, gone.size_bytes), Damaged)
         rest = self.got("film")[0]
         self.assertEqual(self.successResultOf(rest.read(0, rest.size_bytes)), INIT)
+
+    def test_sealed_film_with_damage(self) -> None:
+        """A film of a sealed session cannot change, until damage is met in it; one of a given
+        version never does."""
+        self.rig.now_us = EPOCH_US + 2 * DAY_US
+        whole, _ = self.got("film")
+        self.assertTrue(whole.is_final)
+        self.assertIsNotNone(whole.modified_us)
+        _, rows = read_part(self.rig, self.session, 0)
+        self.flip("part-0000.mp4", rows[5][1] + 3)
+        self.failureResultOf(whole.read(0, whole.size_bytes), Damaged)
+        film, _ = self.got("film")
+        self.assertEqual((film.is_final, film.modified_us), (False, None))
+        self.assertTrue(self.got("film", ClipQuery(), film.etag)[0].is_final)
+
+    def test_passing_trouble(self) -> None:
+        """A file that cannot be opened for now is not taken for damage: the film is whole again
+        afterwards."""
+        film, _ = self.got("film")
+        path = self.path("part-0000.mp4")
+        os.rename(path, path + "~")
+        os.symlink("part-0000.mp4", path)
+        self.failureResultOf(film.read(0, film.size_bytes), StoreError)
+        os.unlink(path)
+        os.rename(path + "~", path)
+        again, _ = self.got("film")
+        self.assertEqual(again.etag, film.etag)
+        self.assertEqual(len(self.successResultOf(again.read(0, 10**6))), film.size_bytes)
 
     def test_damaged_record(self) -> None:
         """A segment whose record is damaged is passed over; the others are found."""

@@ -5,6 +5,7 @@ Of what a body is made is decided in `reading` and `film`; `film.body` puts sect
 
 from __future__ import annotations
 
+import errno
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -12,12 +13,18 @@ from itertools import accumulate
 from typing import Protocol
 from zlib import crc32
 
-from vidlink.errors import Damaged, NotFound
+from vidlink.errors import Damaged, NotFound, StoreError
 from vidlink.model import Octets
 from vidlink.store.files.stored import StoredSession
 
 #: Told of segments that are not what was recorded, by their numbers in the places.
 FoundDamaged = Callable[[Sequence[int]], None]
+
+
+def is_damage(error: OSError) -> bool:
+    """True if what was to be read is not there any more; False if this may pass, as a lack of
+    descriptors does."""
+    return error.errno in (errno.EIO, errno.ENOENT)
 
 
 class SegmentPlaces:
@@ -125,6 +132,7 @@ class StoredSection:
 
         :raises Damaged: if a segment of them is not what was recorded.
         :raises NotFound: if the session has been deleted meanwhile.
+        :raises StoreError: if it cannot be read now, for another reason.
         """
         if size <= 0:
             return b""
@@ -165,6 +173,8 @@ class StoredSection:
         except OSError as error:
             if self._stored.is_gone:
                 raise NotFound("the session has been deleted meanwhile") from None
+            if not is_damage(error):
+                raise StoreError(f"the recording cannot be read: {error.strerror}") from error
             self._tell_damaged(first, last)
             raise Damaged(f"a part of the recording cannot be read: {error.strerror}") from error
         view = memoryview(data)
@@ -192,6 +202,8 @@ class StoredSection:
         size = places.ends[number] - places.size_of_first(number)
         try:
             data = self._stored.read(places.parts[number], places.offsets[number], size)
-        except OSError:
+        except OSError as error:
+            if not is_damage(error):
+                raise StoreError(f"the recording cannot be read: {error.strerror}") from error
             return False
         return len(data) == size and crc32(data) == places.checks[number]

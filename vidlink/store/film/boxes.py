@@ -15,6 +15,7 @@ from vidlink.fmp4.boxes import HEAD_BYTES
 from vidlink.model import Arrival, Octets
 from vidlink.store.files.columns import Columns, read_columns
 from vidlink.store.files.layout import pack_record
+from vidlink.store.files.sections import is_damage
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.scene import Scene
 
@@ -54,15 +55,19 @@ class StoredHeads:
 
     def reading(self, part: int, columns: Columns) -> Callable[[int], Samples | None]:
         """Gives the samples of the segment of a record in `columns`, by its boxes; None if they
-        cannot be read."""
+        are damaged."""
 
         def read(place: int) -> Samples | None:
             offset, size = columns.offsets[place], columns.sizes[place]
             try:
                 part_of = _reading(self._stored.disk, self._descriptor(part), offset)
                 return samples_of(part_of, size, self._media)
-            except (OSError, NotMedia):
+            except NotMedia:
                 return None
+            except OSError as error:
+                if is_damage(error):
+                    return None
+                raise
 
         return read
 

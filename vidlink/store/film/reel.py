@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from threading import Lock
@@ -81,6 +81,11 @@ class Reel:
         kept = self._playlist
         playlist = 0 if kept is None else kept.memory_bytes
         return self._scene.memory_bytes + self._kept_bytes + playlist
+
+    @property
+    def has_damage(self) -> bool:
+        """True if damage was met, so that its films are not what they were."""
+        return bool(self._damaged)
 
     def kept(self, version: str) -> FilmContent | None:
         """The film of this validator, if it is still known, whatever has been recorded since."""
@@ -204,13 +209,17 @@ class Reel:
     def _explained(self, gaps: Iterable[Gap]) -> list[Gap]:
         return [*gaps, *(Gap(first, last, Cause.DAMAGED) for first, last in self._damaged)]
 
-    def _miss(self, scene: Scene, places: Iterable[int]) -> None:
+    def _miss(self, scene: Scene, places: Sequence[int]) -> None:
         """Leave these segments of `scene`, which are damaged, out of films from now on."""
         with self._lock:
             for place in places:
                 sequence = scene.sequences[place]
                 self._damaged.add(sequence, sequence)
-            if scene is self._scene:
+                for one in tuple(self._kept.values()):
+                    # Nobody can be given all of it any more.
+                    if one.scene is scene and one.taken.begin <= place < one.stored:
+                        del self._kept[one.etag]
+            if places and scene is self._scene:
                 self._scene, self._counts = Scene(), {}
                 self._trim()
 

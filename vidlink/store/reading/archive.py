@@ -138,6 +138,7 @@ class Archive:
                     lambda: view.gaps(SequenceWindow()),
                     is_final=is_sealed,
                 )
+            is_sealed = is_sealed and not reel.has_damage
             modified_us = _newest_us(view) if is_sealed else None
             # Under the name of a version there is nothing else, ever.
             is_final = is_sealed or version == film.etag
