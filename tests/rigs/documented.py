@@ -21,7 +21,7 @@ CONFIGURATIONS = tuple(sorted((ROOT / "etc").iterdir()))
 #: The languages of blocks, those with commands first; a block in any other, or in none, might hide
 #: some.
 SHELLS = frozenset({"sh"})
-OTHERS = frozenset({"json", "python", "text", "{toctree}"})
+OTHERS = frozenset({"js", "json", "python", "text", "{toctree}"})
 
 _FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.M | re.S)
 #: In a configuration commands are set in, or stand between backquotes.

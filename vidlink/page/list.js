@@ -187,7 +187,7 @@ export class SentinelList {
   #showAge(row) {
     const { state, lastSegmentTime, recording } = row.status;
     setText(row.state, this.#connected ? words.STATES[state] : words.STATES.unknown);
-    setText(row.was, this.#connected ? "" : `was ${words.STATES[state].toLowerCase()}`);
+    setText(row.was, this.#connected ? "" : `was ${(words.STATES[state] ?? state).toLowerCase()}`);
     setText(row.recording, this.#connected ? words.RECORDING_SHORT[recording] ?? "" : "–");
     if (lastSegmentTime == null) return setText(row.age, "none");
     const seconds = (this.#clock.nowUs() - lastSegmentTime) / 1e6;

@@ -12,7 +12,7 @@ const PAUSE_MS = 1000;
 const HABIT_MS = 60_000;
 
 export class Rhythm {
-  #longestMs = 0;
+  #declaredMs = 0;
   #arrivedAt = null;
   #pauses = [0, 0];
   #pausedAt = -Infinity;
@@ -25,13 +25,13 @@ export class Rhythm {
       this.#pausedAt = now;
     }
     this.#arrivedAt = now;
-    this.#longestMs = Math.max(durationMs, 1000 / framerate);
+    this.#declaredMs = Math.max(durationMs, 1000 / framerate);
   }
 
   /** For so long a picture is not stale after it was shown. */
   get patienceMs() {
     const habit = this.#isHabit(this.#arrivedAt) ? Math.min(...this.#pauses) : 0;
-    return Math.max(LEAST_MS, SEGMENTS * this.#longestMs, PAUSES * habit);
+    return Math.max(LEAST_MS, SEGMENTS * this.#declaredMs, PAUSES * habit);
   }
 
   #isHabit(now) {

@@ -232,6 +232,7 @@ def _store(options: Options, clock: Any) -> RecordingStore:
         durability=options["durability"].value,
         policy=policy_of(options),
         monotonic=time.monotonic,
+        elapsed=elapsed_clock(),
         wall_clock_us=wall_clock_us,
         call_in_reactor=clock.callFromThread,
         run_in_pool=partial(_run_in_pool, clock),

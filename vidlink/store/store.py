@@ -66,6 +66,8 @@ class RecordingStore:
     asked after it.
 
     :param monotonic: seconds that never go back.
+    :param elapsed: the same, counting also what the computer sleeps: the clock that arrivals are
+        stamped by. By default there is no such sleep.
     :param wall_clock_us: microseconds since the epoch.
     :param call_in_reactor: runs a function in the reactor's thread, from any thread.
     :param run_in_pool: runs a function in a thread of the pool; fires with what it gives.
@@ -92,6 +94,7 @@ class RecordingStore:
         path: str,
         *,
         monotonic: Callable[[], float],
+        elapsed: Callable[[], float] | None = None,
         wall_clock_us: Callable[[], int],
         call_in_reactor: CallInReactor,
         run_in_pool: RunInPool,
@@ -116,7 +119,7 @@ class RecordingStore:
         self._disk = Disk() if disk is None else disk
         self._inbox = Inbox()
         self._locks = SessionLocks()
-        self._trusted = TrustedTime(wall_clock_us, monotonic)
+        self._trusted = TrustedTime(wall_clock_us, elapsed or monotonic)
         self._removals = Removals()
         # As it is given: a daemon goes to another folder before it opens this, and not after.
         paths = Paths(os.path.normpath(path))
@@ -128,6 +131,7 @@ class RecordingStore:
             queue_segments=queue_segments,
             look_up_tails=TailLookup(self._catalog, self._locks, run_in_pool, monotonic).wanted,
             seconds=monotonic,
+            elapsed=elapsed or monotonic,
             wall_clock_us=wall_clock_us,
             trusted=self._trusted,
         )

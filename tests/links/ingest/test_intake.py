@@ -250,8 +250,8 @@ class MediaTests(IntakeCase):
 
     def test_begins_late(self) -> None:
         """A session whose media do not begin at 0 is refused at its first segment."""
-        self.refuse(said(0, media.segment(0, media_time=90_001), keyframe=True))
-        self.assertIsNotNone(self.accept(0, media_time=90_000))
+        self.refuse(said(0, media.segment(0, media_time=900_001), keyframe=True))
+        self.assertIsNotNone(self.accept(0, media_time=900_000))
 
     def test_init_that_cuts(self) -> None:
         """An init that players do not show whole films by is refused, with what it is."""

@@ -25,7 +25,7 @@ deterministic = true
 max-examples = 30
 
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", 304, 404, 412, 416]
+expected-statuses = ["2xx", 304, 307, 404, 412, 416]
 """
 
 

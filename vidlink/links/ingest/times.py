@@ -12,7 +12,7 @@ from vidlink.fmp4 import FragmentInfo
 from vidlink.model import CLOCK_SLACK_US, Segment
 
 #: The media time that segment 0 has at most: some muxers begin with the delay of their encoder.
-FIRST_SECONDS = 1
+FIRST_SECONDS = 10
 #: The media time that any segment has at most: beyond it is no session, but the time of day.
 LONGEST_SECONDS = 366 * 24 * 60 * 60
 #: The duration that is declared may differ from that of the boxes by so much, or by a half.

@@ -6,8 +6,6 @@ own rate is due. Asked for a thousand frames a second they are always late, and 
 
 from __future__ import annotations
 
-import contextlib
-
 from av import VideoFrame
 from av.container import InputContainer
 from av.error import FFmpegError, PatchWelcomeError
@@ -80,11 +78,13 @@ class ScreenSource:
 
     def _look_again(self) -> None:
         """Connect anew, and only then let go: an X server resets when its last client leaves."""
-        with contextlib.suppress(VidlinkError):
+        try:
             device = self._connect()
-            self.close()
-            self._device = device
-            self.open()
+        except VidlinkError:
+            return
+        self.close()
+        self._device = device
+        self.open()
 
     def _connect(self) -> tuple[InputContainer, VideoStream]:
         what = f"the screen {self._input_name}"

@@ -136,10 +136,12 @@ class Health:
         health = self._vitals.health()
         if health.is_open:
             checks = self._checks(health)
-            # Who deletes has said so in the log.
-            if (told := checks.pop(RETENTION)) != OK:
-                self._hub.warn(RecordingTrouble(told))
-            self._tell(now, [words for words in checks.values() if words != OK])
+            # Who deletes has said so in the log, and nothing is lost by it.
+            told = checks.pop(RETENTION)
+            reasons = [words for words in checks.values() if words != OK]
+            self._tell(now, reasons)
+            if told != OK and not reasons:
+                self._hub.warn(RecordingTrouble(f"everything is recorded, but {told}"))
 
     def _look(self, now: float) -> None:
         """Look at the disk, in the pool; once at a time, for it may hang."""

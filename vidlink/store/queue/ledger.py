@@ -72,12 +72,13 @@ class Ledger:
         queue_segments: int,
         look_up_tails: Callable[[str, Sequence[Tail], int], Deferred[list[WantedRanges]]],
         seconds: Callable[[], float],
+        elapsed: Callable[[], float],
         wall_clock_us: Callable[[], int],
         trusted: TrustedTime,
     ) -> None:
         self._inbox = inbox
         self._room = Room(queue_bytes, queue_segments, seconds, lambda: len(self._accounts))
-        self._vitals = RecordingVitals(self._room, seconds)
+        self._vitals = RecordingVitals(self._room, seconds, elapsed)
         self.counts = self._vitals.counts
         self._look_up_tails = look_up_tails
         self._wall_clock_us = wall_clock_us

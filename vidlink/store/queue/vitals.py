@@ -21,10 +21,14 @@ _STUCK = Trouble(Cause.QUEUE_FULL, "the disk does not answer")
 class RecordingVitals:
     """The state of the recording as a whole, by the reports of its rounds.
 
-    :param seconds: the monotonic clock, the same that arrivals are stamped by.
+    :param seconds: the monotonic clock.
+    :param elapsed: the monotonic clock that arrivals are stamped by, which counts sleep too.
     """
 
-    def __init__(self, room: Room, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, room: Room, seconds: Callable[[], float], elapsed: Callable[[], float]
+    ) -> None:
+        self._elapsed = elapsed
         self.counts = RecordingCounts()
         self._room = room
         self._seconds = seconds
@@ -48,7 +52,7 @@ class RecordingVitals:
         counts = self.counts
         counts.segments += len(ack.arrivals)
         counts.size_bytes += size_bytes
-        counts.delays.add(self._heard_seconds - ack.arrivals[0].arrived_seconds)
+        counts.delays.add(self._elapsed() - ack.arrivals[0].arrived_seconds)
 
     def stated(self, gap: Gap) -> None:
         """Count a gap that was stated."""

@@ -2,7 +2,7 @@
 
 What waits is taken from the ledger in the reactor's thread, together with how much of each
 part is durable; everything else happens in the pool after that. So nothing is missed between
-the two, and nothing is shown as durable that is not.
+the two, and nothing is shown as durable that is not. It is one idea: a method for each question.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The time that may be trusted for what cannot be undone: deleting by age, and sealing.
 
 The wall clock may be set to anything, for a moment or for good. So what a data folder has seen of
-time is kept with it (`files.seen`), and goes on from there as time passes by the monotonic clock:
+time is kept with it (`files.notes`), and goes on from there as time passes by the monotonic clock
+that counts sleep:
 
 * While both clocks agree, the trusted time approaches the wall clock by at most a twentieth of the
   time that passes.
@@ -66,7 +67,7 @@ class TrustedTime:
     Before :meth:`open` it is the wall clock's.
 
     :param wall_clock_us: microseconds since the epoch.
-    :param monotonic: seconds that never go back.
+    :param monotonic: seconds that never go back, counting also what the computer sleeps.
     """
 
     def __init__(self, wall_clock_us: Callable[[], int], monotonic: Callable[[], float]) -> None:

@@ -10,10 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from tests.browser.conftest import browser, in_browser_thread
 from tests.rigs.daemons import Site, free_port, until
-
-__all__ = ["browser"]
 
 USE = """async ([url, path]) => {
   const seen = {};
@@ -113,16 +110,13 @@ def pages() -> Iterator[str]:
 def in_page(browser: Browser, origin: str, script: str, argument: object) -> Any:
     """What `script` gives in a page of `origin`."""
 
-    def run() -> Any:
-        context = browser.new_context()
-        try:
-            page = context.new_page()
-            page.goto(origin)
-            return page.evaluate(script, argument)
-        finally:
-            context.close()
-
-    return in_browser_thread(run)
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.goto(origin)
+        return page.evaluate(script, argument)
+    finally:
+        context.close()
 
 
 def test_portal(site: Site, browser: Browser) -> None:
