@@ -46,6 +46,23 @@ def test_a_recording_plays_and_seeks(onlooker: Onlooker, site: Site) -> None:
     onlooker.until(f"() => {_FILM}?.readyState >= 2")
 
 
+def test_damage_costs_itself(onlooker: Onlooker, site: Site) -> None:
+    """A recording in which damage is met goes on without what is damaged."""
+    onlooker.forgiven += ["500", "ERR_CONTENT_LENGTH_MISMATCH", "ERR_INCOMPLETE"]
+    session = recorded(site)
+    (part,) = site.data.glob("recordings/desk-12/*/part-0000.mp4")
+    base = f"/api/v1/sentinels/desk-12/sessions/{session}"
+    data, hurt = bytearray(part.read_bytes()), site.get(f"{base}/segments/24")[2]
+    data[data.index(hurt) + len(hurt) // 2] ^= 1
+    part.write_bytes(data)
+    onlooker.open(f"#/recordings/desk-12/{session}")
+    onlooker.until(f"() => {_FILM}?.readyState >= 2")
+    onlooker.page.evaluate(f"() => {{ {_FILM}.pause(); {_FILM}.currentTime = 7.1; }}")
+    read = f"({READ_BARCODE})({_FILM})"
+    onlooker.until(f"() => {{ const c = {read}; return c && c.number >= 32; }}")
+    assert "cannot be played" not in onlooker.said()
+
+
 def test_the_sessions_are_listed_with_their_gaps(onlooker: Onlooker, site: Site) -> None:
     """Newest first, with length, size, state and the gaps that a killed server left."""
     onlooker.forgiven += ["net::ERR_CONNECTION_REFUSED", "WebSocket connection to .* failed"]

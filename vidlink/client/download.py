@@ -28,13 +28,14 @@ from vidlink.errors import (
     Unreachable,
     VidlinkError,
 )
-from vidlink.model import ClipQuery, Gap, Ranges, SegmentQuery, SegmentRecord
+from vidlink.model import Cause, ClipQuery, Gap, Range, Ranges, SegmentQuery, SegmentRecord
 
 #: After so many attempts in a row that have brought nothing it is given up; the waits between
 #: them add up to about two minutes.
 MAX_ATTEMPTS = 10
 _PAGE = 5_000
-_AGAIN = (Unreachable, StoreError, NoResources, GoingAway, TooFast)
+#: After damage was met, what is asked for anew leaves it out.
+_AGAIN = (Unreachable, StoreError, NoResources, GoingAway, TooFast, Damaged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +114,39 @@ async def verify(history: History, part: PartFile) -> Downloaded:
         raise Damaged("nothing of it can be shown")
     wanted, first = part.wanted, contents.sequences[0]
     listed = await _listed(history, wanted, first)
-    _compare(contents, [one.sequence for one in listed if not one.is_undecodable])
+    expected = {one.sequence for one in listed if not one.is_undecodable}
+    lost = await _damaged(history, wanted, Ranges.of(expected - set(contents.sequences)))
+    for low, high in lost:
+        expected.difference_update(range(low, high + 1))
+    _compare(contents, expected)
     record = await history.session(wanted.sentinel_id, wanted.session_id)
     last = contents.sequences[-1]
+    gaps = [gap for gap in record.gaps if _touches(gap, wanted.clip, first, last)]
+    gaps += [Gap(low, low, Cause.DAMAGED) for low, _ in lost]
+    hidden = Ranges.of(one.sequence for one in listed if one.is_undecodable)
+    for low, high in lost:
+        hidden.add(low + 1, high)
     return Downloaded(
         path=part.path,
         size_bytes=part.offset,
         first=first,
         last=last,
         segment_count=len(contents.sequences),
-        gaps=tuple(gap for gap in record.gaps if _touches(gap, wanted.clip, first, last)),
-        undecodable=tuple(Ranges.of(one.sequence for one in listed if one.is_undecodable)),
+        gaps=tuple(gaps),
+        undecodable=tuple(hidden),
     )
+
+
+async def _damaged(history: History, wanted: SessionClip, lacking: Ranges) -> list[Range]:
+    """Those of `lacking` that a recording leaves out because the first of them is damaged, of which
+    the list may know nothing yet."""
+    found: list[Range] = []
+    for low, high in lacking:
+        try:
+            await history.media(wanted.sentinel_id, wanted.session_id, low, low)
+        except Damaged:
+            found.append((low, high))
+    return found
 
 
 async def _listed(history: History, wanted: SessionClip, first: int) -> list[SegmentRecord]:
@@ -152,15 +174,15 @@ async def _up_to(
         yield segment
 
 
-def _compare(contents: Contents, expected: list[int]) -> None:
+def _compare(contents: Contents, expected: set[int]) -> None:
     """Compare a file with the list of its segments.
 
     :raises Damaged: if it has not what is listed.
     """
-    lacking = sorted(set(expected) - set(contents.sequences))
+    lacking = sorted(expected - set(contents.sequences))
     if lacking:
         raise Damaged(f"it lacks segments that the server lists: {_named(lacking)}")
-    surplus = sorted(set(contents.sequences) - set(expected))
+    surplus = sorted(set(contents.sequences) - expected)
     if surplus:
         raise Damaged(f"it has segments that the server does not list: {_named(surplus)}")
 

@@ -26,7 +26,15 @@ export class Film {
     const refusal = element("p", { class: "notice", role: "status" });
     const show = () => setText(place, words.moment(time + video.currentTime * 1e6));
     video.addEventListener("timeupdate", show);
-    video.addEventListener("error", () => setText(refusal, "This recording cannot be played."));
+    // Where damage is met the recording breaks off; asked for anew it leaves that out.
+    let triesLeft = 1;
+    video.addEventListener("error", () => {
+      if (triesLeft-- <= 0) return setText(refusal, "This recording cannot be played.");
+      const at = video.currentTime;
+      video.src = api.recordingUrl(session);
+      video.currentTime = at;
+      video.play().catch(() => {});
+    });
     video.muted = true; // It has no sound; said to be muted it may play without a click.
     video.play().catch(() => {}); // Where a click is wanted first, the controls are there.
     show();

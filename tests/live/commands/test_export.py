@@ -56,6 +56,29 @@ def test_whole(recorded: tuple[Site, str]) -> None:
     assert subprocess.run(player, capture_output=True, timeout=60, check=True).stderr == b""
 
 
+def test_damaged(recorded: tuple[Site, str]) -> None:
+    """What is damaged on the server's disk costs no more than itself and what builds on it; that
+    is named, and a player decodes all the rest."""
+    site, session = recorded
+    segments = site.recorded("desk-1", session, 20)
+    (part,) = site.data.glob("recordings/desk-1/*/part-0000.mp4")
+    data = bytearray(part.read_bytes())
+    hurt = site.get(f"{_base(session)}/segments/12")[2]
+    data[data.index(hurt) + len(hurt) // 2] ^= 1
+    part.write_bytes(data)
+    run = vidlink(site, "export", "desk-1", session, "-o", "out")
+    assert run.returncode == 2, run
+    assert b"segment 12 is missing: what was written is damaged" in run.stderr
+    (path,) = (site.folder / "out").glob("*.mp4")
+    following = [one["sequence"] for one in segments if one["sequence"] >= 12]
+    back = next(one["sequence"] for one in segments if one["sequence"] > 12 and one["keyframe"])
+    player = [need("ffprobe"), "-v", "error", "-count_frames", "-select_streams", "v"]
+    player += ["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", str(path)]
+    frames = subprocess.run(player, capture_output=True, timeout=60, check=True)
+    assert frames.stderr == b""
+    assert int(frames.stdout) == len(segments) - (back - following[0])
+
+
 def test_killed_and_resumed(recorded: tuple[Site, str]) -> None:
     """Killed in the middle, however, the next run goes on there, and the file is the same."""
     site, session = recorded
