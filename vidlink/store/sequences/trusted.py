@@ -1,7 +1,7 @@
 """The time that may be trusted for what cannot be undone: deleting by age, and sealing.
 
 The wall clock may be set to anything, for a moment or for good. So what a data folder has seen of
-time is kept with it (`files.seen`), and goes on from there as time passes by the monotonic clock:
+time is kept with it (`files.notes`), and goes on from there as time passes by the monotonic clock:
 
 * While both clocks agree, the trusted time approaches the wall clock by at most a twentieth of the
   time that passes.
