@@ -110,6 +110,8 @@ class Scene:
         self.seen: int = -1 if before is None else before.seen
         self._decoding: Decoding = Decoding(None if before is None else before._decoding)
         self._last: int = -1 if before is None else before._last
+        #: The highest time of capture so far: none is before it.
+        self._start_us: int = -(2**63) if before is None else before._start_us
 
     def __len__(self) -> int:
         """The number of segments."""
@@ -186,12 +188,12 @@ class Scene:
         self.sequences.extend(sequences)
         self.durations_ms.extend(columns.durations_ms[low:high])
         starts_us = columns.starts_us[low:high]
-        if self.starts_us:
-            starts_us[0] = max(starts_us[0], self.starts_us[-1])
+        starts_us[0] = max(starts_us[0], self._start_us)
         if any(map(gt, starts_us, islice(starts_us, 1, None))):
             # Recordings of before start times were held to ascend have some that do not.
             starts_us = array("q", accumulate(starts_us, max))
         self.starts_us.extend(starts_us)
+        self._start_us = starts_us[-1]
 
     def count_to(self, last: int) -> int:
         """The number of segments with a sequence of at most `last`."""
