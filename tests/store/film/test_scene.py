@@ -192,6 +192,27 @@ class SceneTests(SynchronousTestCase):
             starts_us = [*first.starts_us, *tail.starts_us]
             self.assertEqual(starts_us, [5_000, 9_000, 9_000, 9_000, 9_500])
 
+    def test_frame_behind_its_segment(self) -> None:
+        """A record whose frame would begin at the end of its segment or behind it says nothing, and
+        takes nothing from its neighbours: its boxes are read."""
+        ones = [One(number, 10 * number, True) for number in range(4)]
+        whole = taken(ones, [])
+        for place in (HEAD + 10, HEAD + 11, 2**16 - 1):
+            records = [one.record(number * ones[0].size) for number, one in enumerate(ones)]
+            (record,) = read_records(records[2])
+            assert record is not None
+            records[2] = record._replace(sample_offset=place).pack()
+            columns = read_columns(b"".join(records))
+            scene = Scene()
+            scene.take(0, columns, lambda number: ones[number].samples())
+            for name in ("places", "sizes", "times", "syncs"):
+                found = getattr(scene.samples, name), getattr(whole.samples, name)
+                self.assertEqual(*found, name)
+            scene = Scene()
+            scene.take(0, columns, lambda number: None)
+            self.assertEqual(list(scene.sequences), [0, 1, 3])
+            self.assertEqual(list(scene.samples.sizes), [10, 10, 10])
+
     def test_unreadable(self) -> None:
         """What has no boxes that say where its samples are is left out."""
         scene = Scene()

@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, compress, count, islice, pairwise, repeat
-from operator import gt, le, lt, ne
+from operator import ge, gt, le, lt, ne
 
 from vidlink.fmp4 import Samples
 from vidlink.fmp4.lanes import are_alike, changes, raised
@@ -122,6 +122,8 @@ class Scene:
 
         Where the samples lie is mostly said by the records; else `read` is asked.
         """
+        if any(map(ge, columns.sample_offsets, columns.sizes)):
+            columns = _without_impossible(columns)
         for low, high in _stretches(columns):
             if columns.flags[low] & MISPLACED:
                 self._decoding.expected = -1
@@ -212,6 +214,13 @@ class Scene:
         arrays += [self.firsts, self.keys, self.breaks]
         own = sum(one.itemsize * len(one) for one in arrays)
         return own + self.places.memory_bytes + self.samples.memory_bytes
+
+
+def _without_impossible(columns: Columns) -> Columns:
+    """`columns` in which no frame begins behind its segment: of such nothing is said."""
+    offsets = columns.sample_offsets
+    told = (place * (place < size) for place, size in zip(offsets, columns.sizes, strict=True))
+    return columns._replace(sample_offsets=array(offsets.typecode, told))
 
 
 def _stretches(columns: Columns) -> Iterator[tuple[int, int]]:
