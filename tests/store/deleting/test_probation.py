@@ -6,12 +6,15 @@ import os
 
 from twisted.logger import capturedLogs
 
-from tests.store.deleting.test_remover import RemoverCase
+from tests.store.deleting.test_remover import DAY_US, RemoverCase
 from tests.store.rig import Rig
 from tests.store.samples import a_session, an_arrival
-from vidlink.model import Policy, Waiting, WaitReason
+from vidlink.errors import StoreError
+from vidlink.model import Candidate, Policy, Waiting, WaitReason
+from vidlink.store.deleting import remover
 from vidlink.store.deleting.probation import WAIT_SECONDS
 from vidlink.store.deleting.remover import LOOK_SECONDS
+from vidlink.store.sequences.trusted import BELIEVED_SECONDS
 
 SOON = Policy(max_bytes=1)
 
@@ -19,10 +22,11 @@ SOON = Policy(max_bytes=1)
 class ProbationTests(RemoverCase):
     """Recordings of a folder without a policy, and one that would delete them."""
 
-    def starts(self, policy: Policy) -> Rig:
-        """The next start, by `policy`."""
+    def starts(self, policy: Policy, leapt_us: int = 0) -> Rig:
+        """The next start, by `policy`, with the wall clock so far ahead."""
         self.rig.store.stop()
-        self.rig = Rig(self.rig.path, policy=policy, now_us=self.rig.now_us)
+        now_us = self.rig.now_us
+        self.rig = Rig(self.rig.path, policy=policy, now_us=now_us, leapt_us=leapt_us)
         self.rig.settle()
         return self.rig
 
@@ -34,6 +38,12 @@ class ProbationTests(RemoverCase):
         """Time passes."""
         for _ in range(12):
             self.rig.clock.advance(seconds / 12)
+            self.rig.settle()
+
+    def by_both_clocks(self, seconds: float) -> None:
+        """Time passes, by the wall clock too."""
+        for _ in range(12):
+            self.rig.now_us += round(seconds / 12 * 1_000_000)
             self.rig.settle()
 
     def test_much(self) -> None:
@@ -137,6 +147,41 @@ class ProbationTests(RemoverCase):
             self.starts(SOON)
             self.passes(60)
             self.assertEqual(len(self.listed()), 1)
+
+    def test_unreadable_database(self) -> None:
+        """A database that cannot be read for a moment does not say that nothing would go: the wait
+        begins when it can."""
+
+        def fails(catalog: object, count: int) -> list[Candidate]:
+            raise StoreError("the database is busy")
+
+        with capturedLogs() as logged:
+            patch = self.patch(remover, "candidates", fails)
+            self.starts(SOON)
+            self.passes(120)
+            patch.restore()
+        said = [one for one in logged if one.get("reason") == "the database is busy"]
+        self.assertEqual(len(said), 1)
+        self.passes(WAIT_SECONDS - 60)
+        self.assertEqual([one.reason for one in self.waiting()], [WaitReason.POLICY])
+        self.assertEqual(len(self.listed()), 3)
+        self.passes(240)
+        self.assertEqual(self.listed(), [])
+
+    def test_clock_in_doubt(self) -> None:
+        """While the clock is in doubt nobody knows what a bound of age would delete: the wait
+        begins when the clock is believed, and whoever sets it right has lost nothing."""
+        policy = Policy(max_age_us=30 * DAY_US)
+        for _ in range(2):
+            self.starts(policy, leapt_us=60 * DAY_US)
+            self.by_both_clocks(BELIEVED_SECONDS - 120)
+            self.assertEqual(self.waiting()[0].reason, WaitReason.POLICY)
+            self.assertEqual(len(self.listed()), 3)
+        self.by_both_clocks(240 + WAIT_SECONDS / 2)
+        self.assertEqual([one.reason for one in self.waiting()], [WaitReason.POLICY])
+        self.assertEqual(len(self.listed()), 3)
+        self.by_both_clocks(WAIT_SECONDS)
+        self.assertEqual(self.listed(), [])
 
     def test_rehearsal(self) -> None:
         """A rehearsal neither waits nor counts as having been in force."""

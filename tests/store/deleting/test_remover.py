@@ -17,7 +17,7 @@ from tests.faulty_disk import FaultyDisk
 from tests.store.recorded import folder_of, stored
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
-from vidlink.errors import NotFound, RequestError, SessionGone, SessionLive, StoreError
+from vidlink.errors import NotFound, RequestError, SessionGone, SessionHeld, SessionLive, StoreError
 from vidlink.model import DeletionReason, Policy, Receipt, SegmentQuery, Session, SessionQuery
 from vidlink.store.deleting.remover import LOOK_SECONDS, PASS_OVER_SECONDS, ROUND_SECONDS
 from vidlink.store.deleting.reserve import RESERVE_BYTES, SLICE_BYTES
@@ -372,6 +372,24 @@ class HeldTests(RemoverCase):
         deleted = self.delete(session)
         self.rig.settle()
         self.assertEqual(self.successResultOf(deleted).number, 1)
+
+    def test_wrong_bit_beside_it(self) -> None:
+        """A hold that only the folder has keeps a session, though another number in its
+        description is not what was written."""
+        session = self.sessions[0]
+        self.rig.store.keeping.hold("desk-1", session.session_id, "why")
+        self.rig.settle()
+        with sqlite3.connect(f"{self.rig.path}/index.sqlite3") as connection:
+            connection.execute("UPDATE sessions SET held_time_us = NULL, hold_reason = NULL")
+        connection.close()
+        path = f"{folder_of(self.rig, session)}/session.json"
+        with open(path) as file:
+            text = file.read()
+        with open(path, "w") as file:
+            file.write(text.replace(str(session.started_time_us), str(EPOCH_US - 5)))
+        deleted = self.delete(session)
+        self.rig.settle()
+        self.assertIn("why", str(self.failureResultOf(deleted, SessionHeld).value))
 
     def test_opened_before_the_database_knows(self) -> None:
         """A hold that only the folder has as yet is not lost by opening the session again."""

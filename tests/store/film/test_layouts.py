@@ -10,10 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fmp4.media import frames_of, grey, muxed
 from tests.fmp4.movies import media_of, picture_track, texts
+from tests.store.recorded import folder_of
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session
 from vidlink.fmp4 import MediaInfo, iter_boxes, read_fragment, read_init, read_movie
 from vidlink.model import Arrival, Cause, ClipQuery, Gap, Segment
+from vidlink.store.files.stored import StoredSession
+from vidlink.store.film.boxes import StoredHeads
+from vidlink.store.film.scene import Scene
 
 EACH_FRAME = "frag_every_frame+empty_moov+default_base_moof"
 EACH_INTERVAL = "frag_keyframe+empty_moov+default_base_moof"
@@ -187,3 +191,33 @@ class LayoutTests(LayoutCase):
         body, _ = self.successResultOf(asked)
         head = read_movie(self.successResultOf(body.read(0, 4_096)))
         self.assertEqual(len(head.samples.sizes), 12)
+
+    def test_wrong_bit_in_a_head(self) -> None:
+        """One wrong bit in the boxes of a segment whose samples its record does not tell of costs
+        at most what builds on it: what follows from the next keyframe on is shown."""
+        for layout, victim, at_least in (("one frame", 5, 15), ("an interval", 0, 10)):
+            rig = self.record(layout, is_told=False)
+            data = self.sent[victim].segment.data
+            moof = next(box for box in iter_boxes(data) if box.kind == b"moof")
+            stored = StoredSession(rig.disk, folder_of(rig, self.session))
+            whole = read_init(self.session.init)
+            with stored.records(None) as records:
+                ((part, columns),) = records.columns_beyond({})
+            real = rig.disk.pread
+            start = columns.offsets[victim]
+            for place in range(start, start + moof.end):
+
+                def pread(descriptor: int, offset: int, size: int, place: int = place) -> bytes:
+                    found = bytearray(real(descriptor, offset, size))
+                    if offset <= place < offset + len(found):
+                        found[place - offset] ^= 1 << (place % 3) * 3
+                    return bytes(found)
+
+                rig.disk.pread = pread  # type: ignore[method-assign]
+                scene = Scene()
+                with StoredHeads(stored, whole) as heads:
+                    scene.take(part, columns, heads.reading(part, columns))
+                self.assertGreaterEqual(len(scene.samples.sizes), at_least, place - start)
+                self.assertEqual(scene.seen, columns.sequences[-1])
+                self.assertEqual(scene.sequences[-1], columns.sequences[-1])
+            rig.disk.pread = real  # type: ignore[method-assign]

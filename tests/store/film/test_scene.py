@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.fmp4 import Samples
 from vidlink.store.files.columns import Columns, read_columns
-from vidlink.store.files.layout import IndexRecord
+from vidlink.store.files.layout import IndexRecord, read_records
 from vidlink.store.film.footage import Footage
 from vidlink.store.film.scene import Decoding, Scene
 
@@ -173,6 +173,45 @@ class SceneTests(SynchronousTestCase):
             One(4, 50, False),
         ]
         self.assertEqual(list(taken(ones, []).sequences), [0, 3, 4])
+
+    def test_start_times_descend(self) -> None:
+        """No picture was captured before the one before it, whatever their records say, on the
+        disk or waiting for it."""
+        said = [5_000, 9_000, 7_000, 8_000, 9_500]
+        records = [
+            next(filter(None, read_records(One(number, 10 * number, not number).record(0))))
+            ._replace(start_time_us=start_us)
+            .pack()
+            for number, start_us in enumerate(said)
+        ]
+        for border in range(len(records) + 1):
+            first = Scene()
+            first.take(0, read_columns(b"".join(records[:border])), lambda place: None)
+            tail = Scene(before=first)
+            tail.take(0, read_columns(b"".join(records[border:])), lambda place: None)
+            starts_us = [*first.starts_us, *tail.starts_us]
+            self.assertEqual(starts_us, [5_000, 9_000, 9_000, 9_000, 9_500])
+
+    def test_frame_behind_its_segment(self) -> None:
+        """A record whose frame would begin at the end of its segment or behind it says nothing, and
+        takes nothing from its neighbours: its boxes are read."""
+        ones = [One(number, 10 * number, True) for number in range(4)]
+        whole = taken(ones, [])
+        for place in (HEAD + 10, HEAD + 11, 2**16 - 1):
+            records = [one.record(number * ones[0].size) for number, one in enumerate(ones)]
+            (record,) = read_records(records[2])
+            assert record is not None
+            records[2] = record._replace(sample_offset=place).pack()
+            columns = read_columns(b"".join(records))
+            scene = Scene()
+            scene.take(0, columns, lambda number: ones[number].samples())
+            for name in ("places", "sizes", "times", "syncs"):
+                found = getattr(scene.samples, name), getattr(whole.samples, name)
+                self.assertEqual(*found, name)
+            scene = Scene()
+            scene.take(0, columns, lambda number: None)
+            self.assertEqual(list(scene.sequences), [0, 1, 3])
+            self.assertEqual(list(scene.samples.sizes), [10, 10, 10])
 
     def test_unreadable(self) -> None:
         """What has no boxes that say where its samples are is left out."""

@@ -219,6 +219,23 @@ class LostIndexTests(FaultCase):
                 self.assertEqual(self.served(rig, whole), whole)
                 rig.close()
 
+    def test_known_beside_damage(self) -> None:
+        """No segment is counted twice because a damaged one before it is known to be none."""
+        self.record(*range(6))
+        path = self.lost()
+        _, rows = read_part(self.rig, self.session, 0)
+        self.flip(self.inside(path, "part-0000.mp4"), rows[1][1] + rows[1][2] // 2)
+        # A start without the database says so in its record.
+        self.start(path).close()
+        name = self.inside(path, "session.json")
+        with open(name, "rb") as file:
+            described = read_session(file.read())
+        known = {0: [Span(0, 0, 0, 0, SIZE), Span(2, 4, 0, 0, 3 * SIZE)]}
+        for spans in (None, known):
+            salvage = Salvage(FaultyDisk(), os.path.dirname(name), described, spans)
+            found = [(one.first, one.last, one.size_bytes) for _, one in salvage.cut(False).spans]
+            self.assertEqual(found, [(0, 0, SIZE), (2, 5, 4 * SIZE)])
+
     def test_damaged_record(self) -> None:
         """One wrong bit in a record costs that segment alone."""
         self.record(*range(6))

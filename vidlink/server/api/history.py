@@ -197,12 +197,14 @@ class Api:
             raise PreconditionFailed(
                 "version: what is recorded has changed since; ask for recording.mp4 without it"
             )
-        if not body.is_final and version is None and wanted.last is None:
+        if not body.is_final and version is None:
             if request.method == b"GET" and goes_on(conditions(request)):
                 raise PreconditionFailed(
-                    "Range: this recording goes on; its rest is where the first request was sent to"
+                    "Range: this recording may change; its rest is at the address with version "
+                    "that recording.mp4 leads to, or say If-Range"
                 )
-            return answer_elsewhere(request, pinned(wanted, clip, body.etag))
+            if wanted.last is None:
+                return answer_elsewhere(request, pinned(wanted, clip, body.etag))
         return await send_body(request, body, film_headers(sentinel, clip, wanted))
 
     @app.route(_SESSION + "/index.m3u8", methods=["GET"])

@@ -15,6 +15,7 @@ from vidlink.disk import Disk
 from vidlink.model import Due, Policy, Totals, Waiting, WaitReason
 from vidlink.quantities import count, length, size
 from vidlink.store.files.notes import read_policy, write_policy
+from vidlink.store.sequences.trusted import Doubt
 
 #: A new policy that would delete more than this part of all sessions, or of their octets, waits
 SHARE = 10
@@ -27,19 +28,29 @@ STOP = "to keep them, start the server with --retain-dry-run, or with other boun
 class Probation:
     """The time in which nothing is deleted by `policy`, if it is new here and would delete much.
 
+    By a clock that is in doubt nobody knows what would go once it is believed: a bound of age is
+    in force only after that, and the wait begins then.
+
     :param path: where the policy in force is kept.
     :param monotonic: seconds that never go back.
+    :param doubt: the doubt that there is about the clock.
     """
 
     _log = Logger()
 
     def __init__(
-        self, policy: Policy, path: str, disk: Disk, monotonic: Callable[[], float]
+        self,
+        policy: Policy,
+        path: str,
+        disk: Disk,
+        monotonic: Callable[[], float],
+        doubt: Callable[[], Doubt | None],
     ) -> None:
         self._policy = replace(policy, is_rehearsal=False)
         self._path = path
         self._disk = disk
         self._monotonic = monotonic
+        self._doubt = doubt
         self._end_seconds: float | None = None
         #: The policy has been in force before, or nothing is deleted by it.
         self.is_over = policy.is_off or policy.is_rehearsal
@@ -51,8 +62,15 @@ class Probation:
         """The wait that is left; empty, from then on too, if the policy may delete.
 
         `due` gives the first sessions that would go, so many at most.
+
+        :raises ~vidlink.errors.StoreError: if it cannot be found out; then the policy is as new
+            as before.
         """
-        now = self._monotonic()
+        now, doubt = self._monotonic(), self._doubt()
+        if doubt is not None and self._policy.max_age_us is not None:
+            self._end_seconds = None
+            text = f"the policy is new, and this machine's clock is in doubt; {STOP}"
+            return [Waiting(WaitReason.POLICY, text, doubt.seconds)]
         if self._end_seconds is None:
             if not self._is_much(due, totals()):
                 self._end()

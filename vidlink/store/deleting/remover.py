@@ -96,7 +96,7 @@ class Remover:
         self._monotonic = monotonic
         self._wall_clock_us = wall_clock_us
         self._trusted = trusted
-        self._probation = Probation(policy, folder.paths.policy, disk, monotonic)
+        self._probation = Probation(policy, folder.paths.policy, disk, monotonic, trusted.doubt)
         self._watch = ClockWatch(trusted, folder.paths.clock, disk, policy)
         self._trash = Trash(folder.paths, disk, pause)
         self._reserve = Reserve(folder.paths.reserve, disk)
@@ -211,7 +211,9 @@ class Remover:
         folder = self._paths.session(removal.sentinel_id, removal.session_id)
         path = os.path.join(folder, SESSION_FILE)
         try:
-            return read_session(self._disk.read(path, 0, MOST_FILE_BYTES)).hold
+            data = self._disk.read(path, 0, MOST_FILE_BYTES)
+            # A wrong bit somewhere else in it takes nothing from the hold.
+            return read_session(data, is_checked=False).hold
         except (OSError, StoreError):
             return None
 
@@ -288,7 +290,11 @@ class Remover:
             return
         self._due_seconds = now + ROUND_SECONDS
         self._passed_over = {one: end for one, end in self._passed_over.items() if end > now}
-        due = self._due(free_bytes, is_full, MOST_AT_ONCE)
+        try:
+            due = self._due(free_bytes, is_full, MOST_AT_ONCE)
+        except StoreError as error:
+            self._complain(str(error))
+            return
         if self._has_to_wait(free_bytes, is_full):
             # What the disk needs to go on recording cannot wait: one session at a time.
             due = due[:1] if is_full and is_short else []
@@ -319,22 +325,22 @@ class Remover:
         return not self._probation.is_over
 
     def _due(self, free_bytes: int, is_full: bool, most: int) -> list[Due]:
-        try:
-            most_looked_at = max(most, MOST_LOOKED_AT) + len(self._passed_over)
-            found = candidates(self._catalog, most_looked_at)
-            goes = what_goes(
-                self._policy,
-                [one for one in found if one.session_id not in self._passed_over],
-                # It costs a look at every row of the database, which only this bound needs.
-                total_bytes=0 if self._policy.max_bytes is None else totals(self._catalog).bytes,
-                free_bytes=free_bytes,
-                now_us=self._trusted.ages_from_us(),
-                is_full=is_full,
-            )
-            due = list(islice(goes, most))
-        except StoreError as error:
-            self._complain(str(error))
-            return []
+        """The first sessions that would go, so many at most.
+
+        :raises StoreError: if the database cannot be read: that is not that nothing would go.
+        """
+        most_looked_at = max(most, MOST_LOOKED_AT) + len(self._passed_over)
+        found = candidates(self._catalog, most_looked_at)
+        goes = what_goes(
+            self._policy,
+            [one for one in found if one.session_id not in self._passed_over],
+            # It costs a look at every row of the database, which only this bound needs.
+            total_bytes=0 if self._policy.max_bytes is None else totals(self._catalog).bytes,
+            free_bytes=free_bytes,
+            now_us=self._trusted.ages_from_us(),
+            is_full=is_full,
+        )
+        due = list(islice(goes, most))
         self._complain("")
         return due
 

@@ -19,6 +19,9 @@ from vidlink.store.files.sections import is_damage
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.scene import Scene
 
+#: What is said of how long a segment lasts may be wrong by this.
+_SLACK_MS = 1_000
+
 
 def samples_of(read: Callable[[int, int], Octets], size: int, media: MediaInfo) -> Samples:
     """The samples of a segment of which `read(place, count)` gives octets.
@@ -55,13 +58,20 @@ class StoredHeads:
 
     def reading(self, part: int, columns: Columns) -> Callable[[int], Samples | None]:
         """Gives the samples of the segment of a record in `columns`, by its boxes; None if they
-        are damaged."""
+        are damaged.
+
+        Times that are not what the records have are believed only of octets that are sound: by
+        one wrong bit all that follows would seem to go back in time.
+        """
 
         def read(place: int) -> Samples | None:
             offset, size = columns.offsets[place], columns.sizes[place]
             try:
                 part_of = _reading(self._stored.disk, self._descriptor(part), offset)
-                return samples_of(part_of, size, self._media)
+                samples = samples_of(part_of, size, self._media)
+                if not self._agree(samples, columns, place):
+                    return samples if crc32(part_of(0, size)) == columns.checks[place] else None
+                return samples
             except NotMedia:
                 return None
             except OSError as error:
@@ -70,6 +80,17 @@ class StoredHeads:
                 raise
 
         return read
+
+    def _agree(self, samples: Samples, columns: Columns, place: int) -> bool:
+        """Tell whether samples begin when their record says, and are over before the next begins;
+        of the last, soon after its record says that it is."""
+        time = columns.times[place]
+        if place + 1 < len(columns.times):
+            end = columns.times[place + 1]
+        else:
+            declared_ms = columns.durations_ms[place] + _SLACK_MS
+            end = time + declared_ms * self._media.timescale // 1_000
+        return samples.times[0] == time and samples.times[-1] < end
 
     def _descriptor(self, part: int) -> int:
         if self._open is None or self._open[0] != part:

@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, compress, count, islice, pairwise, repeat
-from operator import gt, le, lt, ne
+from operator import ge, gt, le, lt, ne
 
 from vidlink.fmp4 import Samples
 from vidlink.fmp4.lanes import are_alike, changes, raised
@@ -110,6 +110,8 @@ class Scene:
         self.seen: int = -1 if before is None else before.seen
         self._decoding: Decoding = Decoding(None if before is None else before._decoding)
         self._last: int = -1 if before is None else before._last
+        #: The highest time of capture so far: none is before it.
+        self._start_us: int = -(2**63) if before is None else before._start_us
 
     def __len__(self) -> int:
         """The number of segments."""
@@ -120,6 +122,8 @@ class Scene:
 
         Where the samples lie is mostly said by the records; else `read` is asked.
         """
+        if any(map(ge, columns.sample_offsets, columns.sizes)):
+            columns = _without_impossible(columns)
         for low, high in _stretches(columns):
             if columns.flags[low] & MISPLACED:
                 self._decoding.expected = -1
@@ -186,12 +190,12 @@ class Scene:
         self.sequences.extend(sequences)
         self.durations_ms.extend(columns.durations_ms[low:high])
         starts_us = columns.starts_us[low:high]
-        if self.starts_us:
-            starts_us[0] = max(starts_us[0], self.starts_us[-1])
+        starts_us[0] = max(starts_us[0], self._start_us)
         if any(map(gt, starts_us, islice(starts_us, 1, None))):
             # Recordings of before start times were held to ascend have some that do not.
             starts_us = array("q", accumulate(starts_us, max))
         self.starts_us.extend(starts_us)
+        self._start_us = starts_us[-1]
 
     def count_to(self, last: int) -> int:
         """The number of segments with a sequence of at most `last`."""
@@ -210,6 +214,13 @@ class Scene:
         arrays += [self.firsts, self.keys, self.breaks]
         own = sum(one.itemsize * len(one) for one in arrays)
         return own + self.places.memory_bytes + self.samples.memory_bytes
+
+
+def _without_impossible(columns: Columns) -> Columns:
+    """`columns` in which no frame begins behind its segment: of such nothing is said."""
+    offsets = columns.sample_offsets
+    told = (place * (place < size) for place, size in zip(offsets, columns.sizes, strict=True))
+    return columns._replace(sample_offsets=array(offsets.typecode, told))
 
 
 def _stretches(columns: Columns) -> Iterator[tuple[int, int]]:

@@ -269,7 +269,9 @@ class Salvage:
             if row is None:
                 continue
             sequence, _, size, _, start_us, _, duration_ms, *_ = row
-            if sequence not in self.taken:
+            # Records of what is damaged are among the first, and not in what is known: so some of
+            # those that are known may be among these.
+            if sequence not in self.taken and sequence not in runs:
                 runs.add(sequence, sequence, start_us, end_us(start_us, duration_ms), size)
         for run in runs.runs:
             self.taken.add(run.first, run.last)
