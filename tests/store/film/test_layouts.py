@@ -208,7 +208,7 @@ class LayoutTests(LayoutCase):
             for place in range(start, start + moof.end):
 
                 def pread(descriptor: int, offset: int, size: int, place: int = place) -> bytes:
-                    found = bytearray(real(descriptor, offset, size))
+                    found = bytearray(real(descriptor, offset, size))  # noqa: B023
                     if offset <= place < offset + len(found):
                         found[place - offset] ^= 1 << (place % 3) * 3
                     return bytes(found)

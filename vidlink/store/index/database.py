@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from urllib.parse import quote
 
@@ -85,6 +85,8 @@ def connect(path: str, *, synchronous: str | None) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=64,
     )
+    # A wrong bit in a name costs a letter, and not the session.
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     try:
         if synchronous is None:
             connection.execute("PRAGMA query_only = ON")
