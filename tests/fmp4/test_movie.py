@@ -135,6 +135,27 @@ class TableTests(SynchronousTestCase):
             assert track.edit is not None
             self.assertAlmostEqual(track.edit[0] / track.timescale, 0.2, places=3)
 
+    @given(st.lists(st.integers(1, 10**9), min_size=5, max_size=5), st.data())
+    def test_a_gap_too_long_and_shifts(self, steps: list[int], data: st.DataObject) -> None:
+        """In coarser ticks, too, the picture that is to be shown first is not before the film's
+        beginning, and it is the first that is not."""
+        init = INIT.replace((90_000).to_bytes(4, "big"), (10**7).to_bytes(4, "big"))
+        steps[2] += 2**31 * data.draw(st.integers(1, 1_000))
+        times = array("Q", accumulate(steps[:-1], initial=data.draw(st.integers(0, 10**6))))
+        shifts = array("i", data.draw(st.lists(st.integers(0, 10**9), min_size=5, max_size=5)))
+        table = replace(even(5), times=times, shifts=shifts, end=times[-1] + steps[-1])
+        shown_at = [time + shift for time, shift in zip(times, shifts, strict=True)]
+        first = data.draw(st.integers(0, 4))
+        head = write_movie(
+            init, table, media_bytes=60, shown=(shown_at[first], 2**60), label=NO_TAGS
+        )
+        track = picture_track(head + bytes(60))
+        begins = 0 if track.edit is None else track.edit[0]
+        self.assertEqual(track.samples[first].due, begins)
+        order = sorted(range(5), key=shown_at.__getitem__)
+        due = [track.samples[number].due for number in order]
+        self.assertEqual(due, sorted(due))
+
     def test_large(self) -> None:
         """Beyond 4 GiB places have 64 bits, and beyond 2^32 ticks durations do; below, neither."""
         table = even(10)

@@ -127,6 +127,7 @@ class _Movie:
         if times:
             deltas.append(end - times[-1])
         self.timescale = self._media.timescale
+        shifts = array("q", samples.shifts)
         # Of a fine clock a long gap has more ticks than a duration can have.
         divisor = -(-max(deltas, default=0) // _MOST_DELTA) or 1
         self._scale: Callable[[int], int] = lambda ticks: ticks
@@ -136,17 +137,23 @@ class _Movie:
             ends = [*(self._scale(time - self._origin) for time in times)]
             ends.append(self._scale(end - self._origin))
             deltas = array("Q", map(sub, ends[1:], ends))
+            # Rounded apart, a time and a shift may come to less than when it is shown, rounded.
+            shown_at = (
+                self._scale(time + shift - self._origin)
+                for time, shift in zip(times, shifts, strict=False)
+            )
+            shifts = array("q", map(sub, shown_at, ends))
         self._deltas = deltas
         self._duration = self._scale(end - self._origin)
         self._shown = [self._scale(time - self._origin) for time in shown]
         self._length = self._shown[1] - self._shown[0]
-        self._first_shift = self._scale(samples.shifts[0]) if samples.shifts else 0
+        self._first_shift = shifts[0] if shifts else 0
         self._captions = self._timed(captions)
         table, self._chunks = _table(samples)
         self._table = (
             sample_description(init),
             _entries(b"stts", deltas),
-            _shifts(samples.shifts, self._scale),
+            _shifts(shifts),
             _syncs(samples),
             *table,
         )
@@ -338,12 +345,11 @@ def _entries(kind: bytes, values: array[int], version: int = 0) -> bytes:
     return _full(kind, version, 0, _numbers(">I", len(lengths)), _packed(table))
 
 
-def _shifts(shifts: array[int], scale: Callable[[int], int]) -> bytes:
+def _shifts(shifts: array[int]) -> bytes:
     """`ctts` (8.6.1.3), where any sample is not shown when it is decoded."""
     if not shifts:
         return b""
-    scaled = array("q", map(scale, shifts))
-    return _entries(b"ctts", scaled, int(min(scaled) < 0))
+    return _entries(b"ctts", shifts, int(min(shifts) < 0))
 
 
 def _syncs(samples: SampleTable) -> bytes:
