@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import av
 from twisted.trial.unittest import SynchronousTestCase
@@ -59,6 +60,16 @@ def arrivals(pieces: list[bytes], media: MediaInfo, is_told: bool) -> Iterator[A
             segment.start_time_us,
             sample_offset=info.sample_offset if is_told else 0,
         )
+
+
+def flipped(
+    pread: Callable[[int, int, int], bytes], place: int, descriptor: int, offset: int, size: int
+) -> bytes:
+    """What `pread` gives, with a wrong bit in the octet at `place`."""
+    data = bytearray(pread(descriptor, offset, size))
+    if offset <= place < offset + len(data):
+        data[place - offset] ^= 1 << (place % 3) * 3
+    return bytes(data)
 
 
 class LayoutCase(SynchronousTestCase):
@@ -203,17 +214,9 @@ class LayoutTests(LayoutCase):
             whole = read_init(self.session.init)
             with stored.records(None) as records:
                 ((part, columns),) = records.columns_beyond({})
-            real = rig.disk.pread
-            start = columns.offsets[victim]
+            real, start = rig.disk.pread, columns.offsets[victim]
             for place in range(start, start + moof.end):
-
-                def pread(descriptor: int, offset: int, size: int, place: int = place) -> bytes:
-                    found = bytearray(real(descriptor, offset, size))  # noqa: B023
-                    if offset <= place < offset + len(found):
-                        found[place - offset] ^= 1 << (place % 3) * 3
-                    return bytes(found)
-
-                rig.disk.pread = pread  # type: ignore[method-assign]
+                rig.disk.pread = partial(flipped, real, place)  # type: ignore[method-assign]
                 scene = Scene()
                 with StoredHeads(stored, whole) as heads:
                     scene.take(part, columns, heads.reading(part, columns))
