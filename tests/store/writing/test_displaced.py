@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -72,6 +73,12 @@ class DisplacedTests(SynchronousTestCase):
         for name in os.listdir(self.folder):
             os.remove(os.path.join(self.folder, name))
 
+    def copied(self) -> None:
+        """The folder is replaced by a copy."""
+        shutil.copytree(self.folder, self.folder + ".copy")
+        shutil.rmtree(self.folder)
+        os.rename(self.folder + ".copy", self.folder)
+
     def trouble(self) -> bool:
         """True if the recording of the session is in trouble."""
         return self.rig.store.ledger.recording(SESSION.session_id) is RecordingState.TROUBLE
@@ -124,11 +131,6 @@ class DisplacedTests(SynchronousTestCase):
         """Where only names have changed, all is there: a part or folder that was replaced by a
         copy, a description that was removed."""
 
-        def copied() -> None:
-            shutil.copytree(self.folder, self.folder + ".copy")
-            shutil.rmtree(self.folder)
-            os.rename(self.folder + ".copy", self.folder)
-
         def replaced() -> None:
             path = os.path.join(self.folder, "part-0000.mp4")
             shutil.copy(path, path + ".copy")
@@ -137,7 +139,7 @@ class DisplacedTests(SynchronousTestCase):
         def undescribed() -> None:
             os.remove(os.path.join(self.folder, "session.json"))
 
-        for change in (copied, replaced, undescribed):
+        for change in (self.copied, replaced, undescribed):
             self.after(change, 5, 6)
             self.assertEqual(self.acks[SESSION.session_id][-1], 6)
             self.assertEqual(self.rig.store.ledger.lost(SESSION.session_id), ())
@@ -148,6 +150,25 @@ class DisplacedTests(SynchronousTestCase):
             self.addCleanup(again.close)
             self.assertEqual(sorted(stored(again, SESSION)), [*range(7)])
             again.close()
+            self.setUp()
+
+    def test_late_segments(self) -> None:
+        """What comes late afterwards is held to the media times of its neighbours, those that were
+        left on the disk and those that waited for it."""
+        for change, before, after in ((self.removed, (5,), (6, 8)), (self.copied, (5, 6, 8), (9,))):
+            self.record(SESSION, *before)
+            change()
+            self.record(SESSION, *after)
+            self.rounds()
+            media_time = an_arrival(SESSION, 20).media_time
+            late = replace(an_arrival(SESSION, 7, late=True), media_time=media_time)
+            self.rig.store.ledger.append(SESSION.session_id, late)
+            self.rounds()
+            ids = "desk-1", SESSION.session_id
+            page = self.successResultOf(self.rig.store.archive.segments(*ids, SegmentQuery()))
+            misplaced = [one.sequence for one in page.segments if one.is_misplaced]
+            self.assertEqual(misplaced, [7], change)
+            self.rig.close()
             self.setUp()
 
     def test_others_go_on(self) -> None:

@@ -89,8 +89,9 @@ class Account:
         for sequence, arrival in self.waiting.items():
             segment = arrival.segment
             lost.discard(sequence, sequence)
-            end_us = segment_end_us(segment)
-            there.add(sequence, sequence, segment.start_time_us, end_us, len(segment.data))
+            start_us, end_us = segment.start_time_us, segment_end_us(segment)
+            mark = None if arrival.is_misplaced else (sequence, start_us, arrival.media_time)
+            there.add(sequence, sequence, start_us, end_us, len(segment.data), mark, mark)
         self.taken, self.settled, self.parts = there, settled, parts
         self.settle_gaps(self.gaps)
         for low, high in lost:

@@ -160,14 +160,15 @@ class Runs:
         """The marks next to `sequence`, which is not in the set, on both sides; None: there is
         nothing, or it is not known."""
         place = bisect_right(self._firsts, sequence)
-        before = after = None
-        if place:
-            row = self._row(place - 1)
-            before = None if row[7] == _UNKNOWN else (row[1], row[6], row[7])
-        if place < len(self):
-            row = self._row(place)
-            after = None if row[5] == _UNKNOWN else (row[0], row[2], row[5])
+        before = self.marks(place - 1)[1] if place else None
+        after = self.marks(place)[0] if place < len(self) else None
         return before, after
+
+    def marks(self, place: int) -> tuple[Mark | None, Mark | None]:
+        """The marks of the first and of the last of the run in this place; None: not known."""
+        first, last, start_us, _, _, opened_at, closed_us, closed_at = self._row(place)
+        opens = None if opened_at == _UNKNOWN else (first, start_us, opened_at)
+        return opens, None if closed_at == _UNKNOWN else (last, closed_us, closed_at)
 
     def would_add_run(self, sequence: int) -> bool:
         """Tell whether one more sequence, which is not in it, would touch none of the others."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vidlink.disk import Disk, Place
 from vidlink.model import Span
-from vidlink.store.files.layout import RECORD_BYTES, read_numbers
+from vidlink.store.files.layout import MISPLACED, RECORD_BYTES, read_numbers
 from vidlink.store.files.paths import SESSION_FILE, part_file, part_numbers, records_file
 from vidlink.store.sequences.runs import Runs
 from vidlink.store.sequences.times import end_us
@@ -53,11 +53,16 @@ class SessionPlace:
 
 @dataclass(slots=True)
 class Remains:
-    """The content of a folder, found by names: spans by part, and the records of each part."""
+    """The content of a folder, found by names: runs by part, and the records of each part."""
 
-    spans: list[tuple[int, Span]] = field(default_factory=list)
+    runs: list[tuple[int, Runs]] = field(default_factory=list)
     counts: dict[int, int] = field(default_factory=dict)
     next_number: int = 0
+
+    @property
+    def spans(self) -> list[tuple[int, Span]]:
+        """The runs as values, each with its part."""
+        return [(number, span) for number, runs in self.runs for span in runs.runs]
 
 
 def find_remains(folder: str, disk: Disk) -> Remains:
@@ -83,7 +88,7 @@ def find_remains(folder: str, disk: Disk) -> Remains:
         runs = _runs(data, size, taken)
         for run in runs.runs:
             taken.add(run.first, run.last)
-        remains.spans += [(number, run) for run in runs.runs]
+        remains.runs.append((number, runs))
     return remains
 
 
@@ -93,15 +98,21 @@ def _runs(data: bytes, size: int, besides: Runs) -> Runs:
     for row in read_numbers(data):
         if row is None:
             continue
-        sequence, offset, octets, _, start_us, _, duration_ms, *_ = row
+        sequence, offset, octets, _, start_us, media_time, duration_ms, _, _, flags, *_ = row
         if offset + octets <= size and sequence not in besides:
-            runs.add(sequence, sequence, start_us, end_us(start_us, duration_ms), octets)
+            mark = None if flags & MISPLACED else (sequence, start_us, media_time)
+            over_us = end_us(start_us, duration_ms)
+            runs.add(sequence, sequence, start_us, over_us, octets, mark, mark)
     return runs
 
 
-def merged(spans: Iterable[tuple[int, Span]]) -> Runs:
-    """The runs that spans of several parts come to."""
+def merged(remains: Remains) -> Runs:
+    """The runs that those of all parts come to, with their marks."""
     runs = Runs()
-    for _, span in sorted(spans, key=lambda one: one[1].first):
-        runs.add(span.first, span.last, span.start_time_us, span.end_time_us, span.size_bytes)
+    each = [
+        (own.at(place), own.marks(place)) for _, own in remains.runs for place in range(len(own))
+    ]
+    for span, marks in sorted(each, key=lambda one: one[0].first):
+        start_us, over_us = span.start_time_us, span.end_time_us
+        runs.add(span.first, span.last, start_us, over_us, span.size_bytes, *marks)
     return runs

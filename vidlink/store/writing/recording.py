@@ -142,7 +142,7 @@ class Recording:
         remains = find_remains(self._folder, self._open_parts.disk)
         self._parts.leave(remains.next_number)
         self.rows.restart(remains.spans)
-        self._reduced = Reduced(self.session.session_id, merged(remains.spans), remains.counts)
+        self._reduced = Reduced(self.session.session_id, merged(remains), remains.counts)
         self._is_displaced = False
 
     def _note_gaps(self) -> int:
