@@ -19,7 +19,7 @@ from vidlink.store.files.sections import is_damage
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.scene import Scene
 
-#: What is said of how long a segment lasts may be wrong by this.
+#: The error that the declared duration of a segment may have.
 _SLACK_MS = 1_000
 
 
