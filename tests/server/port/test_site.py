@@ -249,7 +249,7 @@ class RoutingTests(SiteCase):
             (get("/", method="DELETE"), 405),
             (get("/api/v1/me", method="OPTIONS"), 200),
             (get("/api/v1/sessions?limit=0"), 400),
-            (get(DESK_PATH + "/recording.mp4?last=9", b"Range: bytes=99999999-"), 416),
+            (get(DESK_PATH + "/segments/0-9", b"Range: bytes=99999999-"), 416),
             (get(DESK_PATH + "/init.mp4", b"If-None-Match: *"), 304),
         ):
             answer = self.ask(data)
@@ -418,7 +418,8 @@ class SharingTests(SiteCase):
             (200, self.from_portal("/healthz", method="HEAD")),
             (200, self.from_portal(film)),
             (206, self.from_portal(film, b"Range: bytes=0-9")),
-            (416, self.from_portal(film, b"Range: bytes=99999999-")),
+            (412, self.from_portal(film, b"Range: bytes=99999999-")),
+            (416, self.from_portal(DESK_PATH + "/segments/0-9", b"Range: bytes=99999999-")),
             (304, self.from_portal(film, b"If-None-Match: *")),
             (412, self.from_portal(film, b'If-Match: "x"')),
             (404, self.from_portal("/nothing")),
