@@ -65,6 +65,10 @@ class Room:
         size, count = self.size_bytes + size_bytes, self.segments + 1
         if is_late:
             return not self._is_beyond(LATE_LOAD, size, count)
+        is_tight = self._is_full or self._is_shared_full
+        if not is_tight and not self._is_beyond(MOST_SHARED, size, count):
+            # Nearly always: whose share it is matters only where others might find no room.
+            return True
         if self._takes_more(owner, size_bytes):
             if self._is_shared_full and self.load > SHARED_AGAIN:
                 return False
@@ -98,9 +102,11 @@ class Room:
         """Tell whether so much waits of one Sentinel that no more is to be read from it now."""
         octets, count = self._owned.get(owner, (0, 0))
         part = MOST_UNREAD / 2 if owner in self._crowding else MOST_UNREAD
-        is_crowding = self._is_beyond(part, octets, count)
-        (self._crowding.add if is_crowding else self._crowding.discard)(owner)
-        return is_crowding
+        if not self._is_beyond(part, octets, count):
+            self._crowding.discard(owner)
+            return False
+        self._crowding.add(owner)
+        return True
 
     def _takes_more(self, owner: str, size_bytes: int) -> bool:
         """True if with so much more it has more than its share of the whole room."""
