@@ -280,6 +280,16 @@ class SiteTests(SiteCase):
         self.assertTrue(Numbered(self.site, self.clock).is_open)
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    def test_descriptors_are_free_again(self) -> None:
+        """One that stays with a high descriptor costs others no more than one try, once others
+        have gone of whom the lobby has not heard."""
+        self.patch(Numbered, "number", 120)
+        stays = Numbered(self.site, self.clock)
+        self.patch(Numbered, "number", 7)
+        self.assertIsNotNone(Numbered(self.site, self.clock).lost)
+        self.assertTrue(Numbered(self.site, self.clock).is_open)
+        self.assertTrue(stays.is_open)
+
     def test_no_descriptors_to_stay(self) -> None:
         """With few descriptors left none is upgraded, and who only asks is answered."""
         self.patch(Numbered, "number", 112)

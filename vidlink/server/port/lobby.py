@@ -77,11 +77,16 @@ class Lobby:
 
     def arrive(self, guest: Guest, address: IAddress, transport: Any) -> None:
         """Take in a new connection. Its descriptor is always the lowest that was free."""
-        self._is_full = descriptor_of(transport) >= self.most_open
+        self.measure(transport)
         port = getattr(beneath(transport), "server", None)
         if port is not None:
             self._ports[port] = None
         self.enter(guest, address)
+
+    def measure(self, transport: Any) -> None:
+        """See by a new connection, whose descriptor is the lowest that was free, whether there are
+        any left for the next one."""
+        self._is_full = descriptor_of(transport) >= self.most_open
 
     def enter(self, guest: Guest, address: IAddress) -> None:
         """`guest` waits from now on, unless it does already."""
@@ -123,7 +128,7 @@ class Lobby:
     def refuse(self) -> Connection:
         """A protocol that ends a newcomer at once."""
         self._tell()
-        return _Refusal()
+        return _Refusal(self)
 
     def _wait_a_turn(self) -> None:
         # The others wait in the kernel, where they cost no descriptor, instead of being accepted
@@ -165,9 +170,14 @@ class Lobby:
 class _Refusal(Connection):
     """A newcomer for whom there is no descriptor."""
 
+    def __init__(self, lobby: Lobby) -> None:
+        self._lobby = lobby
+
     def connectionMade(self) -> None:
         """Give its own one back now: `abortConnection` would do it in the next turn, and as many
         as have come with it would be refused by the system, with a traceback for each."""
+        # Others may have gone meanwhile of whom the lobby does not hear, as upgraded ones.
+        self._lobby.measure(self.transport)
         beneath(self.transport).connectionLost(Failure(ConnectionAborted()))
 
 
