@@ -47,7 +47,7 @@ from treq.testing import StubTreq
 from twisted.internet.defer import Deferred
 
 from benchmarks.store import EPOCH_US, FRAME_US, a_session, a_store, an_arrival
-from vidlink.model import SegmentQuery, Session, SessionQuery
+from vidlink.model import EVERYBODY, SegmentQuery, Session, SessionQuery
 from vidlink.relay.hub import Hub
 from vidlink.server.api.history import Api
 from vidlink.store import RecordingStore
@@ -69,7 +69,12 @@ class Table:
     def __init__(self, store: RecordingStore, name: str) -> None:
         hub = Hub(time.monotonic)
         history = Api(
-            store.archive, hub, store.keeping, document={}, wall_clock_us=lambda: EPOCH_US
+            store.archive,
+            hub,
+            store.keeping,
+            document={},
+            wall_clock_us=lambda: EPOCH_US,
+            principal_of=lambda _: EVERYBODY,
         )
         self._client: Any = StubTreq(history.resource())
         self._first: dict[str, float] = {}

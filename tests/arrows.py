@@ -47,6 +47,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "plugins": frozenset({"errors", "interfaces"}),
     # Server and Sentinel both keep media through power cuts, by the same careful calls.
     "disk": frozenset({"model"}),
+    # What lets somebody in is kept in the data folder, by commands too.
+    "access": frozenset({"model", "errors", "disk"}),
     "dialling": frozenset(
         {"errors", "interfaces", "messages", "quantities", "timer"} | {"wire.bounds", "wire.kinds"}
     ),
@@ -72,15 +74,18 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.film": _BASE | {"store.files", "store.sequences", "store.handover", "fmp4", "disk"},
     "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film", "quantities"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
-    "server": frozenset({"errors", "options", "relay.hub", "server.sockets", "server.health"}),
-    "server.port": frozenset({"errors", "timer", "server.api.answers", "server.api.refusals"}),
-    "server.api": _BASE | {"httpjson", "relay.hub", "server.health"},
+    "server": frozenset({"errors", "options"})
+    | {"access", "relay.hub", "server.sockets", "server.health"},
+    "server.port": frozenset(
+        {"model", "errors", "timer", "access", "server.api.answers", "server.api.refusals"}
+    ),
+    "server.api": _BASE | {"httpjson", "relay.hub", "server.health", "access"},
     "server.api.openapi": frozenset({"model", "errors", "httpjson", "server.api", "server.health"}),
     "server.sockets": _BASE
-    | {"messages", "timer", "wire.bounds", "wire.framing"}
+    | {"messages", "timer", "access", "wire.bounds", "wire.framing"}
     | {"links.ingest", "links.watch", "relay.hub"},
     "server.health": _BASE | {"relay.hub", "quantities"},
-    "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store"},
+    "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store", "access"},
     "sentinel": _BASE
     | {"messages", "dialling", "links.uplink", "quantities"}
     | {"sentinel.capture", "sentinel.sources", "sentinel.spool"},
@@ -100,6 +105,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "httpjson",
         "client",
         "dialling",
+        "access",
         "disk",
         "store.fsck",
         "server.tap",

@@ -8,6 +8,7 @@ from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientPr
 from twisted.internet.task import Clock
 from twisted.test.iosim import FakeTransport, IOPump, connect
 
+from tests.fakes.gates import open_gate
 from tests.fakes.media import EPOCH_US
 from tests.fakes.store import MemoryStore
 from vidlink.interfaces import ICodec
@@ -86,6 +87,7 @@ class Joined:
         self.hub = Hub(self.clock.seconds, window_seconds=window_seconds, **hub)
         self.store = MemoryStore(wall_clock_us=self.wall_clock_us)
         link: dict[str, Any] = {"codecs": self.codecs.values(), "clock": self.clock}
+        link["gate"] = open_gate(self.clock)
         self.ingest = IngestFactory(self.hub, self.store, self.wall_clock_us, **link)
         self.watch = WatchFactory(self.hub, self.wall_clock_us, **link)
         self.pumps: list[IOPump] = []

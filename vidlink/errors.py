@@ -151,6 +151,34 @@ class SessionGone(RequestError):
     http_status = 409
 
 
+class WrongPassword(RequestError):
+    """The name or the password is wrong; which of them is not said."""
+
+    code = "wrong-password"
+    http_status = 401
+
+
+class TooManyTries(RequestError):
+    """Too many passwords were tried from one place, or for one name."""
+
+    code = "too-many-tries"
+    http_status = 429
+
+
+class TooManyTickets(RequestError):
+    """So many tickets are out that there are no more for now."""
+
+    code = "too-many-tickets"
+    http_status = 429
+
+
+class Forbidden(RequestError):
+    """The credential does not give the right to what was asked for."""
+
+    code = "forbidden"
+    http_status = 403
+
+
 class SentinelOffline(RequestError):
     """The Sentinel is not connected, so it cannot be told anything."""
 

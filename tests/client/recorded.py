@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseFailed
 
 from tests.fakes import media
+from tests.fakes.gates import anybody
 from tests.fakes.store import MemoryStore
 from tests.server.api.histories import BASE, NOW_US, recorded
 from tests.store.samples import EPOCH_US, a_session, renamed
@@ -110,7 +111,14 @@ class RecordedCase(SynchronousTestCase):
         self.store.end(GATE.session_id, "disconnected", EPOCH_US + 64_100_000)
         recorded(self.store, LIVE)
         hub = Hub(lambda: 0.0)
-        served = Api(self.store, hub, self.store, document={}, wall_clock_us=lambda: NOW_US)
+        served = Api(
+            self.store,
+            hub,
+            self.store,
+            document={},
+            wall_clock_us=lambda: NOW_US,
+            principal_of=anybody,
+        )
         self.treq: Any = StubTreq(served.resource())
         self.network = Network(self.treq)
         self.history = History(BASE, treq=self.network, clock=self.clock)

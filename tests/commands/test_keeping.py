@@ -16,6 +16,7 @@ from vidlink.client import History
 from vidlink.client.requests import ANSWER_SECONDS
 from vidlink.commands import delete, hold, ls, receipts, retention
 from vidlink.errors import NotFound, StoreError, Unreachable, UserMistake
+from vidlink.model import EVERYBODY
 from vidlink.options import OneLineOptions
 
 
@@ -149,11 +150,11 @@ class KeepingCommandTests(HistoryCase):
         self.failureResultOf(waiting, Unreachable)
 
     def test_not_allowed(self) -> None:
-        """A server that does not allow it is named, with what to do."""
-        self.serve(self.store, can_delete=False)
+        """Whose credential does not allow it is told so."""
+        self.serve(self.store, EVERYBODY)
         self.history = History(BASE, treq=self.client, clock=Clock())
         mistake = self.failureResultOf(self.delete("desk-1", DESK.session_id, "-y"), UserMistake)
-        self.assertIn("--allow-delete", str(mistake.value))
+        self.assertIn("the right to delete", str(mistake.value))
         self.failureResultOf(self.delete("desk-1", "x" * 20, "-y"), NotFound)
 
     def test_mistakes(self) -> None:

@@ -95,6 +95,10 @@ class MemoryKeeping:
         more = write_token(found[limit - 1]) if len(found) > limit else None
         return succeed(SessionPage(tuple(found[:limit]), more))
 
+    def group(self, sentinel_id: str, session_id: str) -> Deferred[str]:
+        """The group that its Sentinel was in."""
+        return self._of(sentinel_id, session_id, lambda kept, now: kept.session.group)
+
     def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
         """One session with its spans and gaps."""
         return self._of(sentinel_id, session_id, lambda kept, now: kept.record(now, True))

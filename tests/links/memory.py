@@ -14,7 +14,7 @@ from tests.fakes.store import MemoryStore
 from vidlink.interfaces import ICodec, ISentinelPeer
 from vidlink.links.ingest.conversation import Ingest
 from vidlink.links.watch.conversation import Watch
-from vidlink.model import Limits, Session
+from vidlink.model import EVERYBODY, Limits, Principal, Session
 from vidlink.relay.hub import Hub
 from vidlink.wire.binary import BinaryCodec
 from vidlink.wire.jsontext import JsonCodec
@@ -104,14 +104,16 @@ class MemoryServer:
         *,
         codec: ICodec = BINARY,
         limits: Limits | None = None,
-        allowed_id: str | None = None,
+        principal: Principal = EVERYBODY,
     ) -> FakeSentinelPeer:
         """A Sentinel that has connected and said nothing yet."""
         peer = FakeSentinelPeer(codec, sentinel_id, instance_id)
-        peer.conversation = self.ingest(peer, limits or Limits(), allowed_id)
+        peer.conversation = self.ingest(peer, limits or Limits(), principal)
         return peer
 
-    def ingest(self, peer: ISentinelPeer, limits: Limits, allowed_id: str | None = None) -> Ingest:
+    def ingest(
+        self, peer: ISentinelPeer, limits: Limits, principal: Principal = EVERYBODY
+    ) -> Ingest:
         """The conversation with a Sentinel that has connected."""
         ingest = Ingest(
             peer,
@@ -120,7 +122,7 @@ class MemoryServer:
             seconds=self.clock.seconds,
             wall_clock_us=self.now_us,
             limits=limits,
-            sentinel_id=allowed_id,
+            principal=principal,
         )
         self.ingests.append(ingest)
         return ingest
@@ -151,6 +153,7 @@ class MemoryServer:
             proctor_id="proctor-1",
             seconds=self.clock.seconds,
             wall_clock_us=self.now_us,
+            principal=EVERYBODY,
         )
         return peer
 

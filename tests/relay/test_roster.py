@@ -90,7 +90,7 @@ class RosterTests(SynchronousTestCase):
         """What was encoded of the list is forgotten with its version."""
         roster = Roster()
         roster.publish([row("a")])
-        roster.frames["vidlink.v1.json", 0] = Frame(b"", b"")
+        roster.frames["vidlink.v1.json", 0, None] = Frame(b"", b"")
         roster.publish([row("a")])
         self.assertEqual(len(roster.frames), 1)
         roster.publish([row("b")])

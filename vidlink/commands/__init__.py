@@ -6,7 +6,19 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vidlink.commands import delete, demo, export, fsck, hold, ls, receipts, retention, watch
+from vidlink.commands import (
+    delete,
+    demo,
+    export,
+    fsck,
+    hold,
+    ls,
+    receipts,
+    retention,
+    token,
+    user,
+    watch,
+)
 from vidlink.commands.output import given_up, printing
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import OneLineOptions
@@ -30,6 +42,8 @@ class Options(OneLineOptions):
         ["ls", None, ls.Options, "Which sentinels there are, and what was recorded of them."],
         ["receipts", None, receipts.Options, "What was deleted, when, and why."],
         ["retention", None, retention.Options, "What is kept for how long, and what would go."],
+        ["token", None, token.Options, "What sentinels and scripts are let in by."],
+        ["user", None, user.Options, "People who are let in by a password."],
         ["watch", None, watch.Options, "One sentinel, live, for a player to read from a pipe."],
     ]
 
@@ -48,6 +62,8 @@ _RUNS: dict[str, Callable[[Any], int | None]] = {
     "ls": ls.run,
     "receipts": receipts.run,
     "retention": retention.run,
+    "token": token.run,
+    "user": user.run,
     "watch": watch.run,
 }
 

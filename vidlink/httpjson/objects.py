@@ -37,19 +37,41 @@ from vidlink.httpjson.kinds import (
 )
 from vidlink.httpjson.table import Table
 
-#: The rights of whoever asks: without credentials all that the operator allows.
-RIGHTS = ("watch", "control", "delete")
-ACCESS = "open"
+#: The words for a server that lets in whoever shows nothing, and for one that does not.
+OPEN, CLOSED = "open", "closed"
 
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The rights of the one who asks (`watch`, `control`, `delete`), who has any at all, and the
-    server's time in microseconds since the epoch."""
+    """The one who asks: rights, whether anybody had to be shown for them, name, the groups that
+    are seen (None: all), and the server's time in microseconds since the epoch."""
 
-    may: tuple[str, ...]
+    may: tuple[model.Right, ...]
     access: str
+    name: str
+    groups: tuple[str, ...] | None
     server_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRow:
+    """One login of a user: since when and until when, from where, with what; and if it is that of
+    the one who asks."""
+
+    login_id: str
+    created_us: int
+    expires_us: int
+    address: str
+    software: str
+    is_this: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoginList:
+    """All logins of a user."""
+
+    user: str
+    logins: tuple[LoginRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +131,34 @@ ME = Table(
     "Me",
     "What the one who asks may do, and what time it is on the server.",
     Me,
-    ("may", "may", many(JsonKind({"type": "string", "enum": list(RIGHTS)}, str))),
-    ("access", "access", JsonKind({"const": ACCESS}, TEXT.load), "Everybody may do everything."),
+    ("may", "may", many(words(model.Right))),
+    (
+        "access",
+        "access",
+        JsonKind({"enum": [OPEN, CLOSED]}, TEXT.load),
+        "Whether whoever shows nothing is let in.",
+    ),
+    ("name", "name", TEXT, "Of the user or the token."),
+    ("groups", "groups", or_null(many(TEXT)), "Whose Sentinels are seen; null: all."),
     ("serverTime", "server_time_us", TIME_US, "Now."),
+)
+_LOGIN = Table(
+    "Login",
+    "A browser in which a user has logged in, or a command.",
+    LoginRow,
+    ("id", "login_id", TEXT),
+    ("since", "created_us", TIME_US),
+    ("until", "expires_us", TIME_US),
+    ("address", "address", TEXT, "Where the password was typed."),
+    ("software", "software", TEXT, "As it calls itself."),
+    ("this", "is_this", FLAG, "It is the one that asks."),
+)
+LOGINS = Table(
+    "LoginList",
+    "All logins of a user.",
+    LoginList,
+    ("user", "user", TEXT),
+    ("logins", "logins", many(_LOGIN.kind)),
 )
 SENTINEL = Table(
     "Sentinel",

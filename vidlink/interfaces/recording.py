@@ -154,6 +154,9 @@ class IArchive(Interface):
         """One page of sessions, newest first; spans, gaps and initialization segments are left
         out of the records. :exc:`~vidlink.errors.RequestError` for an `after` that is none."""
 
+    def group(sentinel_id: str, session_id: str) -> Deferred[str]:
+        """The group that its Sentinel was in, cheaply: by it is told who may see the session."""
+
     def session(sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
         """One session with its spans and gaps; its init is empty if the server stopped before
         anything of it had reached the disk."""

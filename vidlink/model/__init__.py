@@ -10,6 +10,7 @@ timescale of the session's initialization segment.
 
 from __future__ import annotations
 
+from vidlink.model.access import BY_GROUP, EVERYBODY, RIGHTS, Principal, Right, Role, rights_of
 from vidlink.model.clips import ALL, Clip, ClipQuery
 from vidlink.model.health import (
     DiskSpace,
@@ -79,12 +80,15 @@ from vidlink.model.spooled import DroppedRange, SpooledSession
 
 __all__ = [
     "ALL",
+    "BY_GROUP",
     "CLOCK_SLACK_US",
+    "EVERYBODY",
     "EXACT_LIMIT",
     "KEEP_ALL",
     "MAX_FRAMERATE_MHZ",
     "MAX_RANGES",
     "MIN_FRAMERATE_MHZ",
+    "RIGHTS",
     "SENTINEL_ID",
     "SEQUENCE_LIMIT",
     "SESSION_ID",
@@ -106,6 +110,7 @@ __all__ = [
     "Limits",
     "Octets",
     "Policy",
+    "Principal",
     "Range",
     "Ranges",
     "Receipt",
@@ -115,6 +120,8 @@ __all__ = [
     "RecordingState",
     "Registration",
     "Retention",
+    "Right",
+    "Role",
     "Seen",
     "Segment",
     "SegmentPage",
@@ -139,4 +146,5 @@ __all__ = [
     "clamp_framerate",
     "is_sentinel_id",
     "is_session_id",
+    "rights_of",
 ]

@@ -144,7 +144,7 @@ class SessionQuery:
     """Which sessions are asked for; None means no bound.
 
     A session matches a time range when it overlaps it. `after` is the `next` of the page
-    before; `limit` is how many at most.
+    before; `limit` is how many at most. `within` are the groups that whoever asks may see.
     """
 
     sentinel_id: str | None = None
@@ -153,6 +153,7 @@ class SessionQuery:
     to_time_us: int | None = None
     after: str | None = None
     limit: int = 100
+    within: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

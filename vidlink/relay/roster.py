@@ -19,8 +19,9 @@ class Roster:
         self.version = 0
         #: Who has seen no newer version is sent the whole list: rows may have gone since.
         self.full_version = 0
-        #: The payloads of :meth:`since`, by subprotocol and version; of this version only.
-        self.frames: dict[tuple[str, int], Frame] = {}
+        #: The payloads of :meth:`since`, by subprotocol, version and the groups that are seen; of
+        #: this version only.
+        self.frames: dict[tuple[str, int, frozenset[str] | None], Frame] = {}
         self._rows: dict[str, tuple[int, SentinelStatus]] = {}
         self._has_gone = False
 
@@ -32,6 +33,9 @@ class Roster:
             if known is None or _is_news(known[1], status):
                 self._rows[status.sentinel_id] = (version, status)
                 self.version = version
+                if known is not None and known[1].group != status.group:
+                    # For some viewers it has gone, for others it has come.
+                    self.full_version = version
         if self.version != version:
             return False
         self.frames.clear()

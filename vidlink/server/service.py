@@ -16,6 +16,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from vidlink.access.register import Register
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import or_exit
 from vidlink.relay.hub import Hub
@@ -48,6 +49,7 @@ class ServerService(MultiService):
         hub: Hub,
         store: Any,
         health: Health,
+        register: Register,
         ingest: IngestFactory,
         watch: WatchFactory,
         ports: Iterable[IService],
@@ -58,6 +60,7 @@ class ServerService(MultiService):
         self._hub = hub
         self._store = store
         self._health = health
+        self._register = register
         self._links: tuple[LinkFactory, ...] = (ingest, watch)
         self._clock = clock
         self._slept_seconds, self._slept = slept_seconds, slept_seconds()
@@ -119,7 +122,8 @@ class ServerService(MultiService):
 
     def _tick(self) -> None:
         self._tell_sleep()
-        for tick in (self._hub.tick, self._health.tick, *(links.tick for links in self._links)):
+        ticks = (self._hub.tick, self._health.tick, self._register.refresh)
+        for tick in (*ticks, *(links.tick for links in self._links)):
             try:
                 tick()
             except Exception:

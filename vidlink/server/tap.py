@@ -1,11 +1,14 @@
-"""``twistd vidlink-server``: its options, and which classes it is made of."""
+"""``twistd vidlink-server``: its options, and which classes it is made of.
+
+It is one idea: the one place that knows every class and puts them together.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -19,6 +22,9 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
+from vidlink.access.credentials import Credentials
+from vidlink.access.gate import Gate
+from vidlink.access.register import Register
 from vidlink.daemon import awake_clock, elapsed_clock, prepare, sleep_clock, wall_clock_us
 from vidlink.errors import UserMistake
 from vidlink.model import Policy
@@ -31,7 +37,7 @@ from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_exposure
 from vidlink.server.port.origin import Hosts, machine_names
-from vidlink.server.port.site import Root, Site
+from vidlink.server.port.site import Root, Site, is_own, principal_of
 from vidlink.server.service import (
     COMMAND,
     TICK_SECONDS,
@@ -93,10 +99,9 @@ class Options(OneLineOptions):
         [
             "no-auth",
             None,
-            "Let everybody in who can reach the port, although it is not only this machine.",
+            "Let everybody in who can reach the port, whoever it is, to watch and to control.",
         ],
         ["retain-dry-run", None, "Only say in the log what would be deleted."],
-        ["allow-delete", None, "Let whoever may reach the server delete and hold recordings."],
     ]
 
     def __init__(self) -> None:
@@ -136,7 +141,7 @@ class Options(OneLineOptions):
 def warn_that_open(listen: list[str]) -> None:
     """Say who is let in."""
     _log.warn(
-        "there are no credentials: everybody who can reach {where} may watch and control",
+        "no credentials are asked for: everybody who can reach {where} may watch and control",
         where=", ".join(listen),
     )
 
@@ -151,6 +156,7 @@ def _assemble(options: Options) -> ServerService:
     from twisted.internet import reactor
 
     # Klein brings in a reactor of its own choice unless there is one already.
+    from vidlink.server.api.access import Access
     from vidlink.server.api.history import Api
     from vidlink.server.api.openapi import document
     from vidlink.server.api.probes import Probes
@@ -160,7 +166,13 @@ def _assemble(options: Options) -> ServerService:
     # told otherwise, and one segment asks for that some ten times.
     sys.setswitchinterval(_SWITCH_SECONDS)
     prepare(clock)
-    hosts = _hosts(options)
+    listening = [Listening.parse(description) for description in options["listen"]]
+    run_in_pool = partial(_run_in_pool, clock)
+    register = Register(Credentials(options["data"]), now_us=wall_clock_us, run_in_pool=run_in_pool)
+    register.load()
+    is_open = _openness(options, listening, register)
+    gate = Gate(register, clock, now_us=wall_clock_us, run_in_pool=run_in_pool, is_open=is_open)
+    hosts = _hosts(listening, options["allow-origin"])
     elapsed = elapsed_clock()
     hub = Hub(
         elapsed,
@@ -171,6 +183,7 @@ def _assemble(options: Options) -> ServerService:
     store = _store(options, clock)
     halves = Halves(max(LEAST_BYTES, options["buffer-total-bytes"] // 4))
     links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "halves": halves}
+    links["gate"] = gate
     ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
     watch = WatchFactory(hub, wall_clock_us, **links)
     api = Api(
@@ -179,8 +192,8 @@ def _assemble(options: Options) -> ServerService:
         store.keeping,
         document=document(),
         wall_clock_us=wall_clock_us,
-        can_delete=bool(options["allow-delete"]),
-        run_in_pool=partial(_run_in_pool, clock),
+        principal_of=principal_of,
+        run_in_pool=run_in_pool,
     )
     health = Health(
         store,
@@ -199,19 +212,22 @@ def _assemble(options: Options) -> ServerService:
         half_bytes=lambda: halves.held_bytes,
     )
     probes = Probes(health, metrics)
+    access = Access(gate, principal_of=principal_of, is_own=is_own)
     root = Root(
         api.resource(),
+        access.resource(),
         probes.resource(),
         Assets.load(),
         link_resource(ingest),
         link_resource(watch),
     )
     # Before anything counts on it, and the store takes its share.
-    site = Site(root, clock=clock, hosts=hosts, descriptors=raise_descriptor_limit())
+    site = Site(root, clock=clock, hosts=hosts, gate=gate, descriptors=raise_descriptor_limit())
     ports = [_port(description, site, clock) for description in options["listen"]]
-    clock.callWhenRunning(warn_that_open, options["listen"])
+    if is_open():
+        clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())
-    return ServerService(hub, store, health, ingest, watch, ports, clock, slept)
+    return ServerService(hub, store, health, register, ingest, watch, ports, clock, slept)
 
 
 def link_resource(factory: LinkFactory) -> IResource:
@@ -261,10 +277,24 @@ def kept_free(options: Options) -> int | None:
     return None if policy.is_rehearsal else policy.min_free_bytes
 
 
-def _hosts(options: Options) -> Hosts:
-    """Whose requests are answered, after checking that this may be without credentials."""
-    check_exposure(options["listen"], options["no-auth"])
-    listening = [Listening.parse(description) for description in options["listen"]]
+def _openness(
+    options: Options, listening: Sequence[Listening], register: Register
+) -> Callable[[], bool]:
+    """A look at whether everybody is let in: if the operator says so; and on a machine of one's own, until
+    the first credential is made.
+
+    :raises UserMistake: if nobody could be let in.
+    """
+    if options["no-auth"]:
+        return lambda: True
+    if register.is_empty:
+        check_exposure(listening, options["data"])
+    # Of one that is removed again whoever had it must not be better off than before.
+    return lambda: not register.is_begun
+
+
+def _hosts(listening: Sequence[Listening], allowed_origins: Iterable[str]) -> Hosts:
+    """Whose requests are answered."""
     is_for_others = not all(place.is_loopback for place in listening)
     own_names = machine_names() if is_for_others else ()
     if is_for_others:
@@ -272,7 +302,7 @@ def _hosts(options: Options) -> Hosts:
             "answers to addresses and to these names: {names}; add others with --allow-origin",
             names=", ".join(sorted({"localhost", *own_names})),
         )
-    return Hosts(listening, options["allow-origin"], own_names)
+    return Hosts(listening, allowed_origins, own_names)
 
 
 def _port(description: str, site: IProtocolFactory, clock: Any) -> IService:

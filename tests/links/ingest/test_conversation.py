@@ -29,10 +29,23 @@ from vidlink.messages import (
     SentinelRegistered,
     Subscribe,
 )
-from vidlink.model import InitSegment, Limits, SegmentQuery, SentinelState, SessionQuery
+from vidlink.model import (
+    EVERYBODY,
+    InitSegment,
+    Limits,
+    Principal,
+    SegmentQuery,
+    SentinelState,
+    SessionQuery,
+)
 from vidlink.relay.stream import Stream
 
 OTHER = "other-session-000"
+
+
+def bound(sentinel_id: str) -> Principal:
+    """Whoever bears the token of one Sentinel."""
+    return replace(EVERYBODY, sentinel_id=sentinel_id)
 
 
 class IngestCase(LinkCase):
@@ -229,14 +242,14 @@ class RegistrationTests(LinkCase):
 
     def test_somebody_else(self) -> None:
         """A connection may only speak for the id it was let in for."""
-        sentinel = self.server.sentinel("desk-1", allowed_id="desk-2")
+        sentinel = self.server.sentinel("desk-1", principal=bound("desk-2"))
         sentinel.register(FIRST)
         self.assert_closed(sentinel, 4403)
         self.assertEqual(self.server.hub.statuses(), ())
 
     def test_itself(self) -> None:
         """And for that id it may."""
-        sentinel = self.server.sentinel("desk-1", allowed_id="desk-1")
+        sentinel = self.server.sentinel("desk-1", principal=bound("desk-1"))
         sentinel.register(FIRST)
         self.assert_open(sentinel)
 

@@ -15,6 +15,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.web.resource import Resource
 
+from tests.fakes.gates import open_gate
 from tests.fakes.store import MemoryStore
 from vidlink.daemon import prepare, wall_clock_us
 from vidlink.errors import PeerError
@@ -84,10 +85,11 @@ def main() -> None:
     clock: Any = reactor
     prepare(clock)
     hub, store = Hub(clock.seconds), MemoryStore(wall_clock_us=wall_clock_us)
-    echo = EchoFactory(hub, store, wall_clock_us, codecs=find_codecs(), clock=clock)
+    gate = open_gate(clock)
+    echo = EchoFactory(hub, store, wall_clock_us, codecs=find_codecs(), clock=clock, gate=gate)
     nothing = Resource()
-    root = Root(nothing, nothing, nothing, link_resource(echo), nothing)
-    site = Site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]))
+    root = Root(*[nothing] * 4, link_resource(echo), nothing)
+    site = Site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]), gate=gate)
 
     def tell(port: IListeningPort) -> None:
         address: Any = port.getHost()

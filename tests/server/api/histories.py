@@ -13,10 +13,21 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
+from tests.fakes.gates import ANYBODY
 from tests.fakes.store import MemoryStore
 from tests.store.samples import EPOCH_US, a_session, an_arrival, renamed
 from vidlink.interfaces import IArchive, IPublisher
-from vidlink.model import Arrival, Cause, Gap, Policy, Registration, Session, Waiting, WaitReason
+from vidlink.model import (
+    Arrival,
+    Cause,
+    Gap,
+    Policy,
+    Principal,
+    Registration,
+    Session,
+    Waiting,
+    WaitReason,
+)
 from vidlink.relay.hub import Hub
 from vidlink.server.api.history import Api
 from vidlink.server.api.openapi import document
@@ -136,7 +147,7 @@ class HistoryCase(SynchronousTestCase):
         self.store.end(session.session_id, "over", EPOCH_US + 70_000_000)
         return session.session_id
 
-    def serve(self, archive: IArchive, *, can_delete: bool = True) -> None:
+    def serve(self, archive: IArchive, principal: Principal = ANYBODY) -> None:
         """Answer from `archive` from now on."""
         history = Api(
             archive,
@@ -144,13 +155,19 @@ class HistoryCase(SynchronousTestCase):
             self.store,
             document=document(),
             wall_clock_us=lambda: NOW_US,
-            can_delete=can_delete,
+            principal_of=lambda _: principal,
         )
         self.health = Health(self.store, self.store, self.hub, lambda: self.seconds)
         self.health.tick()
         vitals = Probes(self.health, Metrics(self.hub, self.store, self.health, [object()]))
         self.client: Any = StubTreq(
-            Root(history.resource(), vitals.resource(), history.resource(), *[Resource()] * 2)
+            Root(
+                history.resource(),
+                Resource(),
+                vitals.resource(),
+                history.resource(),
+                *[Resource()] * 2,
+            )
         )
 
     def ask(

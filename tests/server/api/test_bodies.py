@@ -9,6 +9,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.web.server import Site
 from zope.interface import implementer
 
+from tests.fakes.gates import anybody
 from tests.fakes.store import MemoryStore
 from tests.fmp4.movies import media_of
 from tests.server.api.histories import (
@@ -329,7 +330,14 @@ class FlowTests(HistoryCase):
         """A client that asks for the scripted body and takes `room_bytes` of the answer."""
         self.clock = MemoryReactorClock()
         self.archive = ScriptedArchive(body)
-        history = Api(self.archive, self.hub, self.store, document={}, wall_clock_us=lambda: NOW_US)
+        history = Api(
+            self.archive,
+            self.hub,
+            self.store,
+            document={},
+            wall_clock_us=lambda: NOW_US,
+            principal_of=anybody,
+        )
         site = Site(history.resource(), reactor=self.clock)
         connection = Connection(site, self.clock, room_bytes)
         path = (DESK_PATH + "/segments/0-9").encode()
@@ -409,7 +417,12 @@ class FlowTests(HistoryCase):
         body = ScriptedBody(self.MANY)
         clock = MemoryReactorClock()
         history = Api(
-            ScriptedArchive(body), self.hub, self.store, document={}, wall_clock_us=lambda: NOW_US
+            ScriptedArchive(body),
+            self.hub,
+            self.store,
+            document={},
+            wall_clock_us=lambda: NOW_US,
+            principal_of=anybody,
         )
         connection = Connection(Site(history.resource(), reactor=clock), clock)
         path = (DESK_PATH + "/segments/0-9").encode()

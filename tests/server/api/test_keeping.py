@@ -7,12 +7,13 @@ from typing import Any
 
 from tests.server.api.histories import DESK, DESK_PATH, GATE_PATH, NOW_US, POLICY, HistoryCase, Seen
 from tests.store.samples import a_session
+from vidlink.model import EVERYBODY
 
 JSON = {"Content-Type": "application/json"}
 
 
 class KeepingTests(HistoryCase):
-    """With `--allow-delete`, unless said."""
+    """By whoever may, unless said."""
 
     def delete(self, path: str = DESK_PATH) -> Seen:
         """Delete a session."""
@@ -23,17 +24,18 @@ class KeepingTests(HistoryCase):
         return self.ask(path + "/hold", JSON, "PUT", json.dumps(value).encode())
 
     def test_not_allowed(self) -> None:
-        """Unless the operator allows it, nothing is deleted or held, and the client knows that
-        beforehand; looking is free."""
-        self.serve(self.store, can_delete=False)
-        self.assertEqual(self.get_json("/api/v1/me")["may"], ["watch", "control"])
+        """Who does not have the right deletes and holds nothing, and knows that beforehand; looking
+        is another right."""
+        self.serve(self.store, EVERYBODY)
+        me = self.get_json("/api/v1/me")
+        self.assertEqual(me["may"], ["publish", "watch", "control", "audit"])
         for seen in (
             self.delete(),
             self.delete(DESK_PATH + "?dry-run=true"),
             self.hold({"reason": "why"}),
             self.delete(DESK_PATH + "/hold"),
         ):
-            self.assert_error(seen, 403, "deletion-off", "--allow-delete")
+            self.assert_error(seen, 403, "forbidden", "delete")
         self.assertEqual(len(self.get_json("/api/v1/sessions")["sessions"]), 2)
         self.assertEqual(self.get_json("/api/v1/receipts"), {"receipts": [], "next": None})
         self.get_json("/api/v1/retention")

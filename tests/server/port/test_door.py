@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from tests.fakes.gates import open_gate
 from tests.server.sockets.opened import Connection
 from vidlink.server.port.channel import Bounds
 from vidlink.server.port.door import NEWCOMERS_PER_TURN, Door
@@ -139,7 +140,9 @@ class SiteTests(SynchronousTestCase):
         self.clock = Turns()
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
         page = Empty()
-        self.site = Site(Root(page, page, page, page, page), clock=self.clock, hosts=hosts)
+        self.site = Site(
+            Root(*[page] * 6), clock=self.clock, hosts=hosts, gate=open_gate(self.clock)
+        )
         self.inside = [self.connect() for _ in range(NEWCOMERS_PER_TURN)]
 
     def connect(self) -> Connection:

@@ -61,22 +61,20 @@ class ExposureTests(SynchronousTestCase):
 
     def test_own_machine(self) -> None:
         """Loopback addresses and Unix sockets may be listened on, however they are spelled."""
-        check_exposure(LOOPBACK, is_open_to_all=False)
+        check_exposure(map(Listening.parse, LOOPBACK), "data")
 
     def test_others(self) -> None:
         """What others may reach, or what nobody can tell, is refused with one line of advice."""
         for description in OPEN:
             with self.assertRaises(UserMistake) as caught:
-                check_exposure(["tcp:8080:interface=127.0.0.1", description], is_open_to_all=False)
+                places = ("tcp:8080:interface=127.0.0.1", description)
+                check_exposure(map(Listening.parse, places), "the-folder")
             text = str(caught.exception)
             self.assertTrue(text.startswith(description))
             self.assertIn("--no-auth", text)
-            self.assertIn("interface=127.0.0.1", text)
+            self.assertIn("'vidlink user add NAME --role administrator --data the-folder'", text)
+            self.assertIn("'vidlink token add ID --data the-folder'", text)
             self.assertEqual(len(text.splitlines()), 1)
-
-    def test_meant(self) -> None:
-        """With ``--no-auth`` it is the user's word that counts."""
-        check_exposure(OPEN, is_open_to_all=True)
 
     def test_ports(self) -> None:
         """The port is known where the string says one; 0 leaves it to the system."""

@@ -12,6 +12,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from tests.fakes.gates import anybody, open_gate
 from tests.fakes.store import MemoryStore
 from tests.server.api.histories import DESK, DESK_PATH, NOW_US, recorded
 from tests.server.api.test_bodies import ScriptedArchive, ScriptedBody
@@ -120,7 +121,14 @@ class SiteCase(SynchronousTestCase):
         store = MemoryStore(wall_clock_us=lambda: NOW_US)
         recorded(store, DESK)
         hub = Hub(self.clock.seconds)
-        self.history = Api(store, hub, store, document={}, wall_clock_us=lambda: NOW_US)
+        self.history = Api(
+            store,
+            hub,
+            store,
+            document={},
+            wall_clock_us=lambda: NOW_US,
+            principal_of=anybody,
+        )
         health = Health(store, store, hub, self.clock.seconds)
         self.vitals = Probes(health, Metrics(hub, store, health, ()))
         self.scripted = Scripted()
@@ -138,9 +146,11 @@ class SiteCase(SynchronousTestCase):
             webStatus=False,
         )
         websocket = WebSocketResource(factory)
-        root = Root(self.history.resource(), self.vitals.resource(), page, websocket, websocket)
+        root = Root(
+            self.history.resource(), Resource(), self.vitals.resource(), page, websocket, websocket
+        )
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
-        self.site = Site(root, clock=self.clock, hosts=hosts)
+        self.site = Site(root, clock=self.clock, hosts=hosts, gate=open_gate(self.clock))
         self.site.doStart()
         self.addCleanup(self.site.doStop)
 
@@ -821,6 +831,7 @@ class LogTests(SiteCase):
             MemoryStore(),
             document={},
             wall_clock_us=lambda: NOW_US,
+            principal_of=anybody,
         )
         self.serve(self.scripted)
         self.assertEqual(self.lines(get(DESK_PATH + "/segments/0-9")), [])

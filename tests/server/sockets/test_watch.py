@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes.gates import open_gate
 from tests.fmp4.media import annexb_to_avc, encoded
 from tests.joined import BINARY, JSON, Joined, Peer, PeerFactory
 from vidlink.fmp4 import write_fragment
@@ -177,6 +178,7 @@ class WatchingTests(SynchronousTestCase):
             self.server.wall_clock_us,
             codecs=[FaultyCodec()],
             clock=self.server.clock,
+            gate=open_gate(self.server.clock),
         )
         peer = self.server.join(factory, PeerFactory("ws://127.0.0.1:8080/ws", FaultyCodec()))
         peer.say(ProctorRegister("test/1"))

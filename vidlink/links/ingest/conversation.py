@@ -49,7 +49,7 @@ from vidlink.messages import (
     Wanted,
     limit_words,
 )
-from vidlink.model import Frame, InitSegment, Limits, Registration, Segment
+from vidlink.model import Frame, InitSegment, Limits, Principal, Registration, Segment
 from vidlink.relay.hub import Hub
 from vidlink.relay.stream import Stream
 
@@ -91,7 +91,7 @@ class _Seat:
 class Ingest:
     """One Sentinel's conversation, from the server's side.
 
-    :param sentinel_id: the id that the connection was authenticated for; None: any.
+    :param principal: whoever it is; as which Sentinel it may speak, and of which group.
     :param seconds: the monotonic clock.
     :param wall_clock_us: microseconds since the epoch.
     """
@@ -107,7 +107,7 @@ class Ingest:
         seconds: Callable[[], float],
         wall_clock_us: Callable[[], int],
         limits: Limits,
-        sentinel_id: str | None = None,
+        principal: Principal,
     ) -> None:
         self.peer = peer
         self.hub = hub
@@ -115,7 +115,7 @@ class Ingest:
         self.seconds = seconds
         self.wall_clock_us = wall_clock_us
         self.limits = limits
-        self.allowed_id = sentinel_id
+        self.principal = principal
         #: The Sentinel's words before it closed; None if it has said nothing.
         self.farewell: ErrorMessage | None = None
         self.acks = Acks()
@@ -208,19 +208,22 @@ class Ingest:
 
 
 def _claim(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> Deferred[None]:
-    sentinel_id = message.sentinel_id
+    sentinel_id, principal = message.sentinel_id, ingest.principal
+    group = principal.sentinel_group
     ingest.registration = Registration(
         sentinel_id=sentinel_id,
         instance_id=message.instance_id,
         name=message.name or sentinel_id,
-        group=message.group,
+        group=message.group if group is None else group,
         software=message.software,
     )
     claim: Deferred[Stream]
-    if ingest.allowed_id in (None, sentinel_id):
-        claim = maybeDeferred(ingest.hub.claim, ingest.registration, ingest)
+    if principal.sentinel_id not in (None, sentinel_id):
+        claim = fail(NotAllowed(f"the credential is that of sentinel {principal.sentinel_id}"))
+    elif group is not None and message.group not in ("", group):
+        claim = fail(NotAllowed(f"the credential is that of a sentinel in the group {group}"))
     else:
-        claim = fail(NotAllowed(f"this connection may only speak for {ingest.allowed_id}"))
+        claim = maybeDeferred(ingest.hub.claim, ingest.registration, ingest)
     return claim.addCallbacks(partial(inputs.seated, message), inputs.refused)
 
 

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from vidlink.errors import (
     BadMessage,
+    Forbidden,
     GoingAway,
     NoRegistration,
     NotFound,
@@ -43,7 +44,7 @@ from vidlink.messages import (
     Subscribe,
     Unsubscribe,
 )
-from vidlink.model import Frame
+from vidlink.model import Frame, Principal, Right
 from vidlink.relay.hub import Hub
 from vidlink.relay.stream import Stream
 from vidlink.wire.framing import message_frame
@@ -55,6 +56,9 @@ MAX_REPLIES = 1_000
 
 #: Sentinels that were never seen and that one Proctor may wait for.
 MAX_AWAITED_EACH = 1_000
+
+#: The rights that can be had in this conversation, in the words of `registered`.
+_TOLD = (Right.WATCH, Right.CONTROL)
 
 _Request = Subscribe | Unsubscribe | InitRequest | Focus | KeyframeRequest | FramerateChange | Clock
 
@@ -73,7 +77,7 @@ class Watch:
     """One Proctor's conversation, from the server's side.
 
     :param proctor_id: how it is called in logs and in `registered`.
-    :param may: what it may do, in the words of `registered`.
+    :param principal: whoever it is; what it may do and see.
     :param seconds: the monotonic clock.
     :param wall_clock_us: microseconds since the epoch.
     """
@@ -87,12 +91,12 @@ class Watch:
         proctor_id: str,
         seconds: Callable[[], float],
         wall_clock_us: Callable[[], int],
-        may: tuple[str, ...] = ("watch", "control"),
+        principal: Principal,
     ) -> None:
         self.peer = peer
         self.hub = hub
         self.proctor_id = proctor_id
-        self.may = may
+        self.principal = principal
         self.wall_clock_us = wall_clock_us
         self.subscriptions: dict[str, Subscription] = {}
         #: Those that had never been seen when they were subscribed to; some may be gone since.
@@ -172,6 +176,7 @@ class Watch:
             seconds=self._seconds,
             on_news=partial(self._has_news, sentinel_id),
             tally=self.hub.tally,
+            sees=self.principal.sees,
         )
         self._turns.add(sentinel_id, subscription)
         self.peer.wake()
@@ -200,11 +205,11 @@ class Watch:
 
     def request_keyframe(self, message: KeyframeRequest) -> None:
         """Pass the request on to the Sentinel."""
-        self._stream(message.sentinel_id).request_keyframe()
+        self._controlled(message.sentinel_id).request_keyframe()
 
     def change_framerate(self, message: FramerateChange) -> None:
         """Pass the wish on to the Sentinel; the list shows it to everybody."""
-        self._stream(message.sentinel_id).change_framerate(message.framerate_mhz)
+        self._controlled(message.sentinel_id).change_framerate(message.framerate_mhz)
 
     def tell_time(self, message: Clock) -> None:
         """Answer with the server's clock."""
@@ -213,7 +218,7 @@ class Watch:
 
     def hear_news(self) -> None:
         """Tell it of all Sentinels from now on."""
-        self._news = News(self.hub, self._codec)
+        self._news = News(self.hub, self._codec, self.principal)
         self.hub.read_list(self)
 
     def leave_everything(self) -> None:
@@ -242,6 +247,7 @@ class Watch:
         """
         stream = self.hub.stream(sentinel_id)
         if stream is not None:
+            self._check_right(Right.WATCH, stream)
             return stream
         if len(self._awaited) >= MAX_AWAITED_EACH:
             followed = self.subscriptions
@@ -259,15 +265,22 @@ class Watch:
         self._awaited.add(sentinel_id)
         return stream
 
-    def _stream(self, sentinel_id: str) -> Stream:
+    def _controlled(self, sentinel_id: str) -> Stream:
         stream = self.hub.stream(sentinel_id)
         if stream is None:
             raise NotFound(f"no sentinel {sentinel_id} is known")
+        self._check_right(Right.CONTROL, stream)
         return stream
+
+    def _check_right(self, right: Right, stream: Stream) -> None:
+        """:raises Forbidden: if this Proctor does not have `right` over a Sentinel."""
+        if not self.principal.may(right, stream.group):
+            raise Forbidden(f"you may not {right.value} {stream.sentinel_id}")
 
 
 def _register(inputs: _Inputs, watch: Watch, message: ProctorRegister) -> None:
-    watch.reply(ProctorRegistered(watch.proctor_id, watch.wall_clock_us(), watch.may))
+    may = tuple(right.value for right in _TOLD if right in watch.principal.rights)
+    watch.reply(ProctorRegistered(watch.proctor_id, watch.wall_clock_us(), may))
     watch.hear_news()
 
 

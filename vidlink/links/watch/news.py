@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from vidlink.interfaces import ICodec
 from vidlink.messages import ErrorMessage, Sentinels
-from vidlink.model import Frame
+from vidlink.model import Frame, Principal
 from vidlink.relay.hub import Hub
 from vidlink.wire.framing import message_frame
 
@@ -19,11 +19,14 @@ NOTHING_SEEN = -1
 class News:
     """One Proctor's place in the list and among the alarms; it hears of alarms from now on.
 
+    Of both it hears what is about Sentinels that `principal` sees, or about none.
+
     Frames are shared by all Proctors of one format that have seen the same.
     """
 
-    def __init__(self, hub: Hub, codec: ICodec) -> None:
+    def __init__(self, hub: Hub, codec: ICodec, principal: Principal) -> None:
         self._hub = hub
+        self._principal = principal
         self._codec = codec
         self._list_version = NOTHING_SEEN
         self._alarms_seen = hub.alarms.count
@@ -37,19 +40,25 @@ class News:
     def _list(self) -> Frame:
         roster = self._hub.roster
         is_full = self._list_version < roster.full_version
-        place = (self._codec.name, NOTHING_SEEN if is_full else self._list_version)
+        since = NOTHING_SEEN if is_full else self._list_version
+        place = (self._codec.name, since, self._principal.groups)
         frame = roster.frames.get(place)
         if frame is None:
             rows = roster.since(self._list_version)
-            frame = message_frame(self._codec, Sentinels(is_full, rows))
+            seen = tuple(row for row in rows if self._principal.sees(row.group))
+            frame = message_frame(self._codec, Sentinels(is_full, seen))
             roster.frames[place] = frame
         self._list_version = roster.version
         return frame
 
     def _alarm(self) -> Frame | None:
-        alarm, self._alarms_seen = self._hub.alarms.after(self._alarms_seen)
-        if alarm is None:
-            return None
+        while True:
+            alarm, self._alarms_seen = self._hub.alarms.after(self._alarms_seen)
+            if alarm is None:
+                return None
+            stream = self._hub.stream(alarm.sentinel_id)
+            if stream is None or self._principal.sees(stream.group):
+                break
         frame = alarm.frames.get(self._codec.name)
         if frame is None:
             error = ErrorMessage(alarm.error.code, str(alarm.error), alarm.sentinel_id or None)

@@ -37,6 +37,8 @@ class Subscription:
     A subscription follows the stream by itself, until :meth:`leave`.
 
     :param seconds: the monotonic clock.
+    :param sees: whether the viewer may see Sentinels of that group; a session of another group is
+        as none.
     :param on_news: called whenever there may be something to pull; until then, once
         :meth:`pull` has given None, it gives nothing else.
     """
@@ -50,12 +52,14 @@ class Subscription:
         seconds: Callable[[], float],
         on_news: Callable[[], None],
         tally: Tally,
+        sees: Callable[[str], bool],
     ) -> None:
         self.stream = stream
         self._codec = codec
         self._seconds = seconds
         self._on_news = on_news
         self._tally = tally
+        self._sees = sees
         self._outbox: deque[Frame] = deque()
         self._is_init_wanted = False
         self._begin(request)
@@ -153,7 +157,12 @@ class Subscription:
         self._is_waiting = True
 
     def _next(self) -> LiveSession | None:
-        """The session to begin with: the live one, or an ended one whose rest is asked for."""
+        """The session to begin with, if it may be seen."""
+        live = self._candidate()
+        return live if live is not None and self._sees(live.session.group) else None
+
+    def _candidate(self) -> LiveSession | None:
+        """The live session, or an ended one whose rest is asked for."""
         start = self._start
         if isinstance(start, Place):
             held = self.stream.in_memory(start.session_id)

@@ -147,6 +147,8 @@ def answer_error(request: Request, error: BaseException) -> bytes:
     request.setResponseCode(status, HTTPStatus(status).phrase.encode("ascii"))
     if isinstance(error, HttpError):
         set_headers(request, dict(error.headers))
+    if status == HTTPStatus.UNAUTHORIZED:
+        set_headers(request, {"WWW-Authenticate": "Bearer"})
     return answer_text(request, error_json(code, message), JSON)
 
 
@@ -166,6 +168,13 @@ def asker(request: Request) -> str:
     """Who asks, as far as is known: the address that the request comes from."""
     address = request.getClientAddress()
     return str(address.host) if isinstance(address, IPv4Address | IPv6Address) else "local"
+
+
+def body_of(request: Request) -> bytes:
+    """The octets that came with `request`."""
+    assert request.content is not None, "a request is answered when its body is here"
+    request.content.seek(0)
+    return bytes(request.content.read())
 
 
 def error_json(code: str, message: str) -> bytes:

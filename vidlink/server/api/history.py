@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
-from vidlink.errors import NotFound
+from vidlink.errors import Forbidden, NotFound
 from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import Json
 from vidlink.httpjson.table import Table
@@ -27,8 +27,10 @@ from vidlink.interfaces import IArchive, IRetention
 from vidlink.model import (
     ClipQuery,
     Hold,
+    Principal,
     RecordingState,
     Registration,
+    Right,
     SegmentQuery,
     SentinelState,
     SentinelStatus,
@@ -44,6 +46,7 @@ from vidlink.server.api.answers import (
     answer_failure,
     answer_now,
     asker,
+    body_of,
     conditions,
     to_json,
     to_long_json,
@@ -52,7 +55,7 @@ from vidlink.server.api.bodies import SmallBody, send_body
 from vidlink.server.api.media import PLAYLIST, VIDEO, film_headers, pinned
 from vidlink.server.api.parameters import Query
 from vidlink.server.api.ranges import goes_on
-from vidlink.server.api.refusals import BadParameter, DeletionOff, PreconditionFailed
+from vidlink.server.api.refusals import BadParameter, PreconditionFailed
 
 T = TypeVar("T")
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
@@ -67,7 +70,7 @@ class Api:
     :param retention: what is kept of it.
     :param document: this interface, described for programs.
     :param wall_clock_us: microseconds since the epoch.
-    :param can_delete: whether anything may be deleted or held over HTTP.
+    :param principal_of: whoever sends a request.
     :param run_in_pool: runs a function in a thread, and fires with what it gives.
     """
 
@@ -83,12 +86,12 @@ class Api:
         *,
         document: Json,
         wall_clock_us: Callable[[], int],
-        can_delete: bool = False,
+        principal_of: Callable[[Any], Principal],
         run_in_pool: Callable[..., Deferred[Any]] = execute,
     ) -> None:
         self._archive = archive
         self._retention = retention
-        self._can_delete = can_delete
+        self._principal_of = principal_of
         self._hub = hub
         self._wall_clock_us = wall_clock_us
         self._document = to_json(document)
@@ -111,24 +114,29 @@ class Api:
     def me(self, request: Request) -> bytes:
         """The rights of the one who asks."""
         Query(request.uri)
-        may = tuple(one for one in objects.RIGHTS if self._can_delete or one != "delete")
-        me = objects.Me(may, objects.ACCESS, self._wall_clock_us())
+        principal = self._principal_of(request)
+        may = tuple(right for right in Right if right in principal.rights)
+        groups = None if principal.groups is None else tuple(sorted(principal.groups))
+        access = objects.CLOSED if principal.credential_id else objects.OPEN
+        me = objects.Me(may, access, principal.name, groups, self._wall_clock_us())
         return answer_now(request, objects.ME.dump(me))
 
     @app.route("/api/v1/sentinels", methods=["GET"])
     async def sentinels(self, request: Request) -> bytes:
         """Every Sentinel that is connected or was ever recorded, paged."""
         query = Query(request.uri, ("after", "limit"))
+        principal = self._allowed(request, Right.WATCH)
         after = query.sentinel_id("after")
         limit = query.limit(parameters.USUAL_SENTINELS, parameters.MAX_SENTINELS)
         recorded = await self._archive.sentinels()
-        page = _sentinel_page(self._hub.statuses(), recorded, after or "", limit)
+        page = _sentinel_page(self._hub.statuses(), recorded, principal, after or "", limit)
         return await self._answer(request, objects.SENTINELS, page)
 
     @app.route("/api/v1/sessions", methods=["GET"])
     async def sessions(self, request: Request) -> bytes:
         """Sessions, newest first, paged."""
         query = Query(request.uri, ("sentinel", "group", "from", "to", "after", "limit"))
+        principal = self._allowed(request, Right.WATCH)
         from_time_us, to_time_us = query.time_range_us()
         page = await self._archive.sessions(
             SessionQuery(
@@ -138,6 +146,7 @@ class Api:
                 to_time_us=to_time_us,
                 after=query.text("after"),
                 limit=query.limit(parameters.USUAL_SESSIONS, parameters.MAX_SESSIONS),
+                within=principal.groups,
             )
         )
         return await self._answer(request, objects.SESSIONS, page)
@@ -146,7 +155,7 @@ class Api:
     async def session(self, request: Request, sentinel: str, session: str) -> bytes:
         """One session."""
         Query(request.uri)
-        ids = _ids(sentinel, session)
+        ids = await self._ids(request, Right.WATCH, sentinel, session)
         record = await self._details.run(self._archive.session, *ids)
         return await self._answer(request, objects.SESSION, record)
 
@@ -161,7 +170,8 @@ class Api:
             after=query.sequence("after"),
             limit=query.limit(parameters.USUAL_SEGMENTS, parameters.MAX_SEGMENTS),
         )
-        page = await self._archive.segments(*_ids(sentinel, session), wanted)
+        ids = await self._ids(request, Right.WATCH, sentinel, session)
+        page = await self._archive.segments(*ids, wanted)
         found = objects.SegmentsOf(sentinel, session, page)
         return await self._answer(request, objects.SEGMENTS, found)
 
@@ -169,7 +179,8 @@ class Api:
     async def init(self, request: Request, sentinel: str, session: str) -> bytes:
         """The initialization segment."""
         Query(request.uri)
-        found = (await self._archive.session(*_ids(sentinel, session))).session
+        ids = await self._ids(request, Right.WATCH, sentinel, session)
+        found = (await self._archive.session(*ids)).session
         if not found.init:
             raise NotFound("nothing of this session has reached the disk")
         body = SmallBody(found.init, found.started_time_us)
@@ -180,7 +191,8 @@ class Api:
         """One segment, or several in one body, as they were received."""
         Query(request.uri)
         first, last = _range(numbers)
-        body, missing = await self._archive.media(*_ids(sentinel, session), first, last)
+        ids = await self._ids(request, Right.WATCH, sentinel, session)
+        body, missing = await self._archive.media(*ids, first, last)
         headers = {"Content-Type": VIDEO}
         if missing:
             headers["VidLink-Missing"] = ", ".join(f"{one}-{other}" for one, other in missing)
@@ -192,7 +204,8 @@ class Api:
         query = Query(request.uri, ("last", "start", "end", "version"))
         wanted = ClipQuery(*query.time_range_us("start", "end"), query.sequence("last"))
         version = query.version("version")
-        body, clip = await self._archive.film(*_ids(sentinel, session), wanted, version)
+        ids = await self._ids(request, Right.WATCH, sentinel, session)
+        body, clip = await self._archive.film(*ids, wanted, version)
         if version is not None and body.etag != version:
             raise PreconditionFailed(
                 "version: what is recorded has changed since; ask for recording.mp4 without it"
@@ -211,13 +224,15 @@ class Api:
     async def playlist(self, request: Request, sentinel: str, session: str) -> bytes:
         """The session as a list of its segments for players (HLS)."""
         Query(request.uri)
-        body = await self._archive.playlist(*_ids(sentinel, session))
+        ids = await self._ids(request, Right.WATCH, sentinel, session)
+        body = await self._archive.playlist(*ids)
         return await send_body(request, body, {"Content-Type": PLAYLIST})
 
     @app.route("/api/v1/retention", methods=["GET"])
     async def retention(self, request: Request) -> bytes:
         """The policy, what there is, and what would go now."""
         query = Query(request.uri, ("limit",))
+        self._allowed(request, Right.AUDIT)
         found = await self._retention.retention(
             query.limit(parameters.USUAL_DUE, parameters.MAX_DUE)
         )
@@ -227,6 +242,7 @@ class Api:
     async def receipts(self, request: Request) -> bytes:
         """Receipts of what was deleted, newest first, paged."""
         query = Query(request.uri, ("after", "limit"))
+        self._allowed(request, Right.AUDIT)
         limit = query.limit(parameters.USUAL_RECEIPTS, parameters.MAX_RECEIPTS)
         page = await self._retention.receipts(query.number("after"), limit)
         return await self._answer(request, objects.RECEIPTS, page)
@@ -235,15 +251,15 @@ class Api:
     async def delete(self, request: Request, sentinel: str, session: str) -> bytes:
         """Delete a session, for good."""
         rehearse = Query(request.uri, ("dry-run",)).flag("dry-run")
-        ids = self._ids_to_change(sentinel, session)
-        receipt = await self._retention.delete(*ids, asker(request), rehearse=rehearse)
+        ids = await self._ids(request, Right.DELETE, sentinel, session)
+        receipt = await self._retention.delete(*ids, self._asker(request), rehearse=rehearse)
         return answer_now(request, objects.RECEIPT.dump(receipt))
 
     @app.route(_SESSION + "/hold", methods=["PUT"])
     async def hold(self, request: Request, sentinel: str, session: str) -> bytes:
         """Have a session not deleted by anybody."""
         Query(request.uri)
-        ids = self._ids_to_change(sentinel, session)
+        ids = await self._ids(request, Right.DELETE, sentinel, session)
         hold = await self._retention.hold(*ids, parameters.hold_reason(_json(request)))
         return _held(request, ids, hold)
 
@@ -251,16 +267,16 @@ class Api:
     async def release(self, request: Request, sentinel: str, session: str) -> bytes:
         """Hold a session no more."""
         Query(request.uri)
-        ids = self._ids_to_change(sentinel, session)
+        ids = await self._ids(request, Right.DELETE, sentinel, session)
         return _held(request, ids, await self._retention.hold(*ids, None))
 
     @app.route(_SENTINEL + "/keyframe", methods=["POST"])
     def request_keyframe(self, request: Request, sentinel: str) -> bytes:
         """Ask a Sentinel for a keyframe."""
         Query(request.uri)
-        if _body(request) and _json(request):
+        if body_of(request) and _json(request):
             raise BadParameter("body", "must be empty or {}")
-        self._stream(sentinel).request_keyframe()
+        self._controlled(request, sentinel).request_keyframe()
         request.setResponseCode(202)
         return answer_now(request, {"sentinelId": sentinel})
 
@@ -269,7 +285,7 @@ class Api:
         """Ask a Sentinel for another frame rate."""
         Query(request.uri)
         wanted_mhz = parameters.framerate_mhz(_json(request))
-        taken_mhz = self._stream(sentinel).change_framerate(wanted_mhz)
+        taken_mhz = self._controlled(request, sentinel).change_framerate(wanted_mhz)
         asked = objects.FramerateAsked(sentinel, taken_mhz)
         return answer_now(request, objects.FRAMERATE_ASKED.dump(asked))
 
@@ -290,31 +306,54 @@ class Api:
         """Every error of the above, and of the table itself."""
         return answer_failure(request, failure)
 
-    def _ids_to_change(self, sentinel: str, session: str) -> tuple[str, str]:
-        if not self._can_delete:
-            raise DeletionOff(
-                "nothing may be deleted or held over HTTP; if it should, start the server with "
-                "--allow-delete"
-            )
-        return _ids(sentinel, session)
+    def _allowed(self, request: Request, right: Right, group: str | None = None) -> Principal:
+        """Whoever asks, if they may; `group` is whose it is, where it is one's.
 
-    def _stream(self, sentinel: str) -> Any:
+        :raises Forbidden: if they may not.
+        """
+        principal = self._principal_of(request)
+        if not principal.may(right, group):
+            raise Forbidden(f"the credential does not give the right to {right.value} this")
+        return principal
+
+    async def _ids(
+        self, request: Request, right: Right, sentinel: str, session: str
+    ) -> tuple[str, str]:
+        """The ids in a path, if they are some, and whoever asks has that right over the session.
+
+        :raises Forbidden: if they do not.
+        """
+        ids = parameters.sentinel_id(sentinel), parameters.session_id(session)
+        if self._allowed(request, right).groups is not None:
+            self._allowed(request, right, await self._archive.group(*ids))
+        return ids
+
+    def _controlled(self, request: Request, sentinel: str) -> Any:
         stream = self._hub.stream(parameters.sentinel_id(sentinel))
+        self._allowed(request, Right.CONTROL, None if stream is None else stream.group)
         if stream is None:
             raise NotFound(f"no sentinel {sentinel} has ever been here")
         return stream
+
+    def _asker(self, request: Request) -> str:
+        """Who asks, for whoever reads it later: name and address."""
+        return f"{self._principal_of(request).name} at {asker(request)}"
 
 
 def _sentinel_page(
     statuses: Iterable[SentinelStatus],
     recorded: Iterable[tuple[Registration, int | None]],
+    principal: Principal,
     after: str,
     limit: int,
 ) -> objects.SentinelPage:
-    """Every Sentinel once, by id: as the hub sees it, or else offline as history knows it."""
+    """Every Sentinel once that `principal` sees, by id: as the hub has it, or else offline as
+    history knows it."""
+    groups = {who.sentinel_id: who.group for who, _ in recorded}
     seen = {status.sentinel_id: status for status in statuses}
     known = {who.sentinel_id: (who, last_us) for who, last_us in recorded}
-    names = sorted(name for name in {*seen, *known} if name > after)
+    groups.update((name, status.group) for name, status in seen.items())
+    names = sorted(name for name, group in groups.items() if name > after and principal.sees(group))
     more = len(names) > limit
     del names[limit:]
     page = tuple(seen.get(name) or _offline(*known[name]) for name in names)
@@ -334,22 +373,12 @@ def _offline(who: Registration, last_time_us: int | None) -> SentinelStatus:
     )
 
 
-def _ids(sentinel: str, session: str) -> tuple[str, str]:
-    return parameters.sentinel_id(sentinel), parameters.session_id(session)
-
-
 def _held(request: Request, ids: tuple[str, str], hold: Hold | None) -> bytes:
     return answer_now(request, objects.HELD.dump(objects.Held(*ids, hold)))
 
 
-def _body(request: Request) -> bytes:
-    assert request.content is not None, "a request is answered when its body is here"
-    request.content.seek(0)
-    return bytes(request.content.read())
-
-
 def _json(request: Request) -> dict[str, object]:
-    return parameters.json_object(_body(request), request.getHeader("Content-Type"))
+    return parameters.json_object(body_of(request), request.getHeader("Content-Type"))
 
 
 def _range(numbers: str) -> tuple[int, int]:

@@ -227,7 +227,21 @@ def framerate_mhz(body: dict[str, object]) -> int:
     return round(value * 1000)
 
 
-def _only(body: dict[str, object], name: str) -> None:
-    unknown = sorted(body.keys() - {name})
+def texts(body: dict[str, object], **most: int) -> tuple[str, ...]:
+    """The texts in `body` of these names, each of 1 to so many characters; nothing else may stand
+    in it."""
+    _only(body, *most)
+    found = []
+    for name, longest in most.items():
+        value = body.get(name)
+        if not isinstance(value, str) or not 0 < len(value) <= longest:
+            raise BadParameter(name, f"must be a text of 1 to {longest} characters")
+        found.append(value)
+    return tuple(found)
+
+
+def _only(body: dict[str, object], *names: str) -> None:
+    unknown = sorted(body.keys() - {*names})
     if unknown:
-        raise BadParameter(unknown[0][:60] or "''", f"is not known here; what is: {name}")
+        known = ", ".join(names)
+        raise BadParameter(unknown[0][:60] or "''", f"is not known here; what is: {known}")

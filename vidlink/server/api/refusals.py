@@ -40,10 +40,10 @@ class ForeignOrigin(HttpError):
     http_status = 403
 
 
-class DeletionOff(HttpError):
-    """Nobody may delete or hold anything over HTTP, unless the operator allows it."""
+class NeedsTls(HttpError):
+    """A password would go over the network for everybody to read."""
 
-    code = "deletion-off"
+    code = "needs-tls"
     http_status = 403
 
 

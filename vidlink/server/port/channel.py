@@ -28,6 +28,7 @@ from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request, Site
 
+from vidlink.access.gate import Gate
 from vidlink.server.api.answers import JSON, NEVER, SECURITY_HEADERS, error_json
 from vidlink.server.api.refusals import (
     BadHeader,
@@ -75,6 +76,7 @@ class Port(Protocol):
     door: Door
     lobby: Lobby
     hosts: Hosts
+    gate: Gate
 
 
 class Channel(HTTPChannel):

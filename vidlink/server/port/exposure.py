@@ -54,21 +54,22 @@ class Listening:
         interface = named.get("interface", _at(values, interface_place, default))
         port = named.get("port", _at(values, port_place, ""))
         number = int(port) if re.fullmatch("[0-9]{1,5}", port) else 0
-        return cls(description, _is_loopback(interface), interface, number or None)
+        return cls(description, is_loopback(interface), interface, number or None)
 
 
-def check_exposure(descriptions: Iterable[str], is_open_to_all: bool) -> None:
+def check_exposure(listening: Iterable[Listening], data: str) -> None:
     """Check that a server without credentials listens where only its own machine reaches it.
 
-    :param is_open_to_all: True if the operator wants everybody let in.
-    :raises UserMistake: unless `is_open_to_all`, for the first endpoint that others may reach.
+    :param data: the data folder, for the commands that make credentials in it.
+    :raises UserMistake: for the first endpoint that others may reach.
     """
-    for description in descriptions:
-        if not is_open_to_all and not Listening.parse(description).is_loopback:
+    for place in listening:
+        if not place.is_loopback:
             raise UserMistake(
-                f"{description} may be reached by others, and no credentials are set up: "
-                "listen on loopback (tcp:8080:interface=127.0.0.1), "
-                "or add --no-auth if anybody who reaches it may watch"
+                f"{place.description} may be reached by others, and no credentials are set up: "
+                f"'vidlink user add NAME --role administrator --data {data}' makes those of a "
+                f"person, 'vidlink token add ID --data {data}' those of a sentinel; or add "
+                "--no-auth if anybody who reaches it may watch"
             )
 
 
@@ -91,7 +92,8 @@ def _at(values: Sequence[str], place: int, default: str) -> str:
     return values[place] if place < len(values) else default
 
 
-def _is_loopback(interface: str) -> bool:
+def is_loopback(interface: str) -> bool:
+    """True if what has that address, or name, is this machine alone."""
     if interface == "localhost":
         return True
     try:

@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,17 +21,24 @@ from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import IResource, Resource
 from zope.interface import implementer
 
-from vidlink.errors import RequestError
+from vidlink.access.gate import Gate
+from vidlink.access.shown import ticket_shown, token_shown, without_ticket
+from vidlink.errors import NotAuthenticated, RequestError, VidlinkError
+from vidlink.model import Principal
 from vidlink.server.api.answers import answer_error, escaped
 from vidlink.server.api.refusals import BadHeader, Crowded, MethodNotAllowed, NoSuchPath
 from vidlink.server.port.channel import Bounds, Channel, peer_name
 from vidlink.server.port.door import Door
+from vidlink.server.port.exposure import LOOPBACK_NAMES, is_loopback
 from vidlink.server.port.lobby import Lobby
-from vidlink.server.port.origin import Hosts
+from vidlink.server.port.origin import Authority, Hosts
 
 SENTINEL_WS = b"/ws/sentinel"
 PROCTOR_WS = b"/ws/proctor"
 WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
+#: The one request under ``/api`` that anybody may send: to be let in.
+OPEN = (b"POST", b"/api/v1/login")
+_ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
@@ -38,6 +46,8 @@ class Request(server.Request):
     """One request, checked before anybody is asked for an answer."""
 
     channel: Channel
+    #: Whoever asks, where that is needed to answer.
+    principal: Principal
     _body_bytes = 0
 
     def __init__(self, channel: Channel, *args: object, **named: object) -> None:
@@ -58,11 +68,48 @@ class Request(server.Request):
             self._to_origin_form()
             self._check()
         except RequestError as error:
-            self.site = self.channel.site
-            self.write(refuse(self, error))
-            self.finish()
+            self._refuse(error)
             return
+        if self.path.startswith(b"/api/") and (self.method, self.path) != OPEN:
+            self._identify()
+        else:
+            super().process()
+
+    def _identify(self) -> None:
+        """Let only those in who show who they are; an address is looked at without its ticket."""
+        headers = self.requestHeaders
+        path, _, query = self.uri.decode("latin-1").partition("?")
+        ticket = ticket_shown(query)
+        if ticket is not None:
+            query = without_ticket(query)
+            self.uri = (f"{path}?{query}" if query else path).encode("latin-1")
+        shown = (
+            [value.decode("latin-1") for value in headers.getRawHeaders(name, [])]
+            for name in (b"Authorization", b"Cookie")
+        )
+        try:
+            token = token_shown(*shown, is_secure=self.isSecure())
+        except NotAuthenticated as error:
+            self._refuse(error)
+            return
+        gate = self.channel.factory.gate
+        gate.identify(token, ticket, path).addCallbacks(self._let_in, self._keep_out)
+
+    def _let_in(self, principal: Principal) -> None:
+        self.principal = principal
         super().process()
+
+    def _keep_out(self, failure: Failure) -> None:
+        error = failure.value
+        assert isinstance(error, VidlinkError), failure
+        self._refuse(error)
+
+    def _refuse(self, error: VidlinkError) -> None:
+        if self.channel is None:  # It has gone meanwhile.
+            return
+        self.site = self.channel.site
+        self.write(refuse(self, error))
+        self.finish()
 
     def processingFailed(self, reason: Failure) -> Failure:
         """A bug: say so, without its traceback; in the middle of an answer, break it off."""
@@ -91,6 +138,9 @@ class Request(server.Request):
         hosts, origins = ([value.decode("latin-1") for value in values] for values in raw)
         is_old = self.clientproto == b"HTTP/1.0"
         self.channel.factory.hosts.check(hosts, origins, self.isSecure(), needs_host=not is_old)
+        if self.channel.factory.hosts.is_guest(origins):
+            # The person in front of it has not logged in there.
+            self.requestHeaders.removeHeader(b"Cookie")
         if self.uri == b"*" and self.method == b"OPTIONS":
             # Of the server as a whole (RFC 9110 section 9.3.7).
             raise MethodNotAllowed("OPTIONS", ("DELETE", "GET", "HEAD", "POST", "PUT"))
@@ -108,6 +158,7 @@ class Site(server.Site):
     :param clock: times everything.
     :param root: everything that is served.
     :param hosts: the Hosts and Origins that are ours.
+    :param gate: lets in.
     :param bounds: of each connection; None: the usual ones.
     :param descriptors: the most that this process may have open.
     """
@@ -123,12 +174,14 @@ class Site(server.Site):
         *,
         clock: IReactorTime,
         hosts: Hosts,
+        gate: Gate,
         bounds: Bounds | None = None,
         descriptors: int = 1024 * 1024,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
         self.hosts = hosts
+        self.gate = gate
         self.bounds = bounds or Bounds()
         self.door = Door(clock)
         self.lobby = Lobby(clock, descriptors)
@@ -174,13 +227,14 @@ class Root(Resource):
     def __init__(
         self,
         api: IResource,
+        access: IResource,
         probes: IResource,
         page: IResource,
         sentinel_ws: IResource,
         proctor_ws: IResource,
     ) -> None:
         super().__init__()
-        self._api = api
+        self._api, self._access = api, access
         self._page = page
         self._exact = {
             **dict.fromkeys((b"/healthz", b"/readyz", b"/metrics"), probes),
@@ -196,13 +250,17 @@ class Root(Resource):
                 _check_upgrade(request)
             except RequestError as error:
                 return refuse(request, error)
-        is_api = request.path == b"/api" or request.path.startswith(b"/api/")
-        resource = self._api if is_api else self._exact.get(request.path, self._page)
+        if _ACCESS.fullmatch(request.path):
+            resource = self._access
+        elif request.path == b"/api" or request.path.startswith(b"/api/"):
+            resource = self._api
+        else:
+            resource = self._exact.get(request.path, self._page)
         answer: bytes | int = resource.render(request)
         return answer
 
 
-def refuse(request: server.Request, error: RequestError) -> bytes:
+def refuse(request: server.Request, error: VidlinkError) -> bytes:
     """Answer with `error`; to a handshake also where clients of WebSockets look for a reason.
 
     They show the status line and nothing of the body. All that is raised before anybody is asked
@@ -223,3 +281,18 @@ def _check_upgrade(request: Request) -> None:
     channel = request.channel
     if not channel.factory.lobby.may_stay(channel.transport):
         raise Crowded("the server has no descriptors left for connections that stay")
+
+
+def is_own(request: server.Request) -> bool:
+    """True if a request comes from this machine, to a name that leads nowhere else."""
+    address = request.client
+    hosts = request.requestHeaders.getRawHeaders(b"Host", [])
+    host = Authority.parse(hosts[0].decode("latin-1")) if hosts else None
+    if isinstance(address, IPv4Address | IPv6Address) and not is_loopback(address.host):
+        return False
+    return host is not None and host.host in LOOPBACK_NAMES
+
+
+def principal_of(request: Request) -> Principal:
+    """Whoever sends a request that only some may send."""
+    return request.principal

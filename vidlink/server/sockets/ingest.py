@@ -9,11 +9,12 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from vidlink.access.gate import Gate
 from vidlink.errors import PeerError, TooFast
 from vidlink.interfaces import ICodec, ISentinelPeer, IStore
 from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
 from vidlink.messages import Message, SentinelRegistered
-from vidlink.model import Limits
+from vidlink.model import Limits, Right
 from vidlink.relay.hub import Hub
 from vidlink.server.sockets.halves import Halves
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
@@ -130,6 +131,7 @@ class IngestFactory(LinkFactory):
     """
 
     protocol = IngestProtocol
+    right = Right.PUBLISH
     registration_seconds = REGISTRATION_SECONDS
     max_message_bytes = MAX_MESSAGE_BYTES
     links: set[IngestProtocol]
@@ -143,9 +145,10 @@ class IngestFactory(LinkFactory):
         *,
         codecs: Iterable[ICodec],
         clock: Any,
+        gate: Gate,
         halves: Halves | None = None,
     ) -> None:
-        super().__init__(hub, wall_clock_us, codecs=codecs, clock=clock, halves=halves)
+        super().__init__(hub, wall_clock_us, codecs=codecs, clock=clock, gate=gate, halves=halves)
         self.store = store
         self.limits = limits or Limits()
 
@@ -158,4 +161,5 @@ class IngestFactory(LinkFactory):
             seconds=self.hub.seconds,
             wall_clock_us=self.wall_clock_us,
             limits=self.limits,
+            principal=peer.principal,
         )

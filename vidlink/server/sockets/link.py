@@ -13,13 +13,17 @@ from typing import Any
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vidlink.errors import NoResources, PeerError, TooSlow
+from vidlink.access.gate import Gate
+from vidlink.access.shown import TICKET, token_shown
+from vidlink.errors import NoResources, NotAllowed, NotAuthenticated, PeerError, TooSlow
 from vidlink.interfaces import ICodec
 from vidlink.messages import ErrorMessage
+from vidlink.model import Principal, Right
 from vidlink.relay.hub import Hub
 from vidlink.server.sockets.halves import Halves
 from vidlink.server.sockets.liveness import STALL_SECONDS, Liveness, Verdict, uptake
@@ -35,6 +39,8 @@ MAX_FRAMES_PER_MESSAGE = 64
 #: RFC 6455 section 7.4.1.
 POLICY_VIOLATION = 1008
 MAX_REASON_BYTES = 123
+#: The headers that a credential may be in, as Autobahn names them.
+_SHOWN = ("authorization", "cookie")
 
 
 @implementer(IPushProducer)
@@ -51,6 +57,8 @@ class LinkProtocol(PacedProtocol):
     _log = Logger()
     factory: LinkFactory
     codec: ICodec
+    #: Whoever is at the other end, as the handshake has shown.
+    principal: Principal
     #: The machine that decides; set by the subclass before it calls `onOpen` here.
     conversation: Any = None
     is_paused = False
@@ -74,15 +82,41 @@ class LinkProtocol(PacedProtocol):
         self._liveness = Liveness(clock.seconds())
         super().connectionMade()
 
-    def onConnect(self, request: Any) -> str:
-        """Admit by subprotocol; Host and Origin the site has checked, as of every request."""
+    def onConnect(self, request: Any) -> Deferred[str]:
+        """Admit by subprotocol and credential; Host and Origin the site has checked, as of every
+        request."""
         if self.factory.is_going_away:
             raise ConnectionDeny(503, "the server is shutting down")
         codec = negotiate(request.protocols, self.factory.codecs)
         if codec is None:
             raise ConnectionDeny(400, f"offer a subprotocol: {self.factory.subprotocols}")
         self.codec = codec
-        return str(codec.name)
+        return self._identify(request).addCallback(self._admit)
+
+    def _identify(self, request: Any) -> Deferred[Principal]:
+        """Whoever asks; refused with a fixed text, as that of an error becomes the status line."""
+        shown = [[request.headers[name]] if name in request.headers else [] for name in _SHOWN]
+        tickets = request.params.get(TICKET, [])
+        try:
+            token = token_shown(*shown, is_secure=ISSLTransport.providedBy(self.transport))
+        except NotAuthenticated as error:
+            raise ConnectionDeny(error.http_status, str(error)) from None
+        ticket = tickets[0] if len(tickets) == 1 else None
+
+        def refused(failure: Failure) -> Principal:
+            error = failure.trap(NotAuthenticated) and failure.value
+            raise ConnectionDeny(NotAuthenticated.http_status, str(error))
+
+        return self.factory.gate.identify(token, ticket, request.path).addErrback(refused)
+
+    def _admit(self, principal: Principal) -> str:
+        if self.factory.right not in principal.rights:
+            raise ConnectionDeny(
+                NotAllowed.http_status,
+                f"the credential does not give the right to {self.factory.right.value}",
+            )
+        self.principal = principal
+        return str(self.codec.name)
 
     def onOpen(self) -> None:
         """The handshake is done: the conversation begins, with a deadline to register."""
@@ -181,7 +215,10 @@ class LinkProtocol(PacedProtocol):
         self._linger_on()
 
     def tick(self) -> None:
-        """To be called about once a second: is it still there, and reading?"""
+        """To be called about once a second: is it still there, and reading, and let in?"""
+        if not self.factory.gate.is_current(self.principal):
+            self.conversation.fail(NotAuthenticated("the credential is not valid any more"))
+            return
         verdict = self._liveness.look(self.factory.clock.seconds(), uptake(self.transport))
         if verdict is Verdict.ASK:
             self.sendPing(os.urandom(4))
@@ -259,11 +296,14 @@ class LinkFactory(WebSocketServerFactory):
     :param wall_clock_us: microseconds since the epoch.
     :param codecs: the formats spoken, best first.
     :param clock: `IReactorTime`, for deadlines.
+    :param gate: lets in.
     :param halves: what has come of messages that are not whole; None: of this path alone.
     """
 
     _log = Logger()
     registration_seconds: float
+    #: The right that whoever connects has to have.
+    right: Right
     max_message_bytes: int
     max_frames_per_message = MAX_FRAMES_PER_MESSAGE
 
@@ -274,9 +314,11 @@ class LinkFactory(WebSocketServerFactory):
         *,
         codecs: Iterable[ICodec],
         clock: Any,
+        gate: Gate,
         halves: Halves | None = None,
     ) -> None:
         super().__init__()
+        self.gate = gate
         self.halves = halves or Halves()
         self.hub = hub
         self.wall_clock_us = wall_clock_us

@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from vidlink.interfaces import IProctorPeer
 from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
-from vidlink.model import Frame
+from vidlink.model import Frame, Right
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
@@ -123,6 +123,7 @@ class WatchFactory(LinkFactory):
     """Makes the connections of ``/ws/proctor``."""
 
     protocol = WatchProtocol
+    right = Right.WATCH
     registration_seconds = REGISTRATION_SECONDS
     max_message_bytes = MAX_CONTROL_BYTES
     links: set[WatchProtocol]
@@ -136,4 +137,5 @@ class WatchFactory(LinkFactory):
             proctor_id=secrets.token_urlsafe(12),
             seconds=self.hub.seconds,
             wall_clock_us=self.wall_clock_us,
+            principal=peer.principal,
         )

@@ -23,7 +23,9 @@ from vidlink.store.files.paths import Paths
 _log = Logger()
 
 #: Names that may lie in a folder that we begin to use.
-HARMLESS = frozenset({"lost+found", "lock", "vidlink-data.json.new"})
+HARMLESS = frozenset(
+    {"lost+found", "lock", "vidlink-data.json.new", "access.sqlite3", "access.sqlite3-journal"}
+)
 
 
 @dataclass(frozen=True, slots=True)

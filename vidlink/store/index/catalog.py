@@ -6,6 +6,7 @@ recorded comes from `queue.ledger`, and `reading.archive` puts the two together.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -114,6 +115,11 @@ class Catalog:
             where("sentinel_id = ?", query.sentinel_id)
         if query.group is not None:
             where("group_name = ?", query.group)
+        if query.within is not None:
+            # As one value: SQLite takes only so many.
+            where(
+                "group_name IN (SELECT value FROM json_each(?))", json.dumps(sorted(query.within))
+            )
         # The second half of each says the same more loosely, of what pages are ordered by: so
         # sessions that began far from the range are not looked at one by one.
         if query.to_time_us is not None:

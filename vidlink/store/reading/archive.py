@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from vidlink.errors import NotFound, StoreError
@@ -81,6 +81,15 @@ class Archive:
         live = [account.record() for account in self._ledger]
         now_us = self._trusted.now_us()
         return self._run_in_pool(_blocking, self._sessions, query, live, now_us)
+
+    def group(self, sentinel_id: str, session_id: str) -> Deferred[str]:
+        """The group that its Sentinel was in."""
+        account = self._ledger.account(session_id)
+        if account is not None:
+            if account.session.sentinel_id != sentinel_id:
+                return fail(_unknown(sentinel_id, session_id))
+            return succeed(account.session.group)
+        return self._run_in_pool(_blocking, self._group, sentinel_id, session_id)
 
     def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
         """One session with its spans and gaps."""
@@ -246,6 +255,12 @@ class Archive:
             gaps=named(view.gaps(SequenceWindow(high=listed_to)), listed_to),
             listed_to=listed_to,
         )
+
+    def _group(self, sentinel_id: str, session_id: str) -> str:
+        filed = self._catalog.session(sentinel_id, session_id)
+        if filed is None or self._locks.is_hidden(session_id):
+            raise _unknown(sentinel_id, session_id)
+        return filed.record.session.group
 
     def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:
         filed = self._catalog.session(sentinel_id, session_id)

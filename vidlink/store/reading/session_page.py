@@ -21,6 +21,7 @@ def matches(query: SessionQuery, record: SessionRecord) -> bool:
     return (
         query.sentinel_id in (None, session.sentinel_id)
         and query.group in (None, session.group)
+        and (query.within is None or session.group in query.within)
         and (query.to_time_us is None or begins_us < query.to_time_us)
         and (query.from_time_us is None or reaches_us >= query.from_time_us)
     )

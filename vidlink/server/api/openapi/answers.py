@@ -47,7 +47,6 @@ _KINDS: tuple[ErrorKind, ...] = (
     SessionLive,
     SessionHeld,
     refusals.Crowded,
-    refusals.DeletionOff,
     refusals.MethodNotAllowed,
     refusals.RangeNotSatisfiable,
     refusals.WrongMediaType,

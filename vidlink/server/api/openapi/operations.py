@@ -124,7 +124,7 @@ def keeping(
 ) -> Json:
     """A method that deletes or holds a session: what it takes, maybe as JSON, and its answers."""
     answers: Json = {"200": succeeds(summary, body, caching=(NEVER,))}
-    answers.update(errors((*EVERYWHERE, NotFound, StoreError, refusals.DeletionOff, *kinds)))
+    answers.update(errors((*EVERYWHERE, NotFound, StoreError, *kinds)))
     operation = _operation(name, "recordings", summary, taken, answers)
     if asked is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": asked}}}

@@ -1,0 +1,251 @@
+"""Who asks: from what a request shows to a principal, through ``twisted.cred``.
+
+A token is looked up in memory, so that no request waits for a disk; a password is checked in a
+thread, one after another. Checkers of passwords from elsewhere can be added; what somebody may do
+who came through one stands in our own list of users all the same.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import ICredentials, IUsernamePassword, UsernamePassword
+from twisted.cred.error import LoginFailed, UnauthorizedLogin
+from twisted.cred.portal import IRealm, Portal
+from twisted.internet.defer import Deferred, TimeoutError, fail, maybeDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from zope.interface import Attribute, Interface, classImplements, implementer
+
+from vidlink.access.credentials import Login
+from vidlink.access.guesses import Guesses
+from vidlink.access.hashing import MOST_PASSWORD, NOBODYS_HASH, digest_of, is_password, new_token
+from vidlink.access.register import Register
+from vidlink.access.tickets import Tickets
+from vidlink.errors import NotAuthenticated, WrongPassword
+from vidlink.model import EVERYBODY, Principal
+
+#: A login lasts for a working day; then the password is asked for again.
+LOGIN_US = 12 * 60 * 60 * 1_000_000
+#: Logins of one user at a time; the oldest ends for a newer one.
+MOST_LOGINS = 20
+_LONGEST_SOFTWARE = 200
+#: A checker from elsewhere has so long.
+_OTHERS_SECONDS = 10.0
+
+
+class IBearerToken(ICredentials):
+    """A token, as RFC 6750 has it; whoever bears it is let in."""
+
+    token = Attribute("The secret (`str`).")
+
+
+class IPrincipal(Interface):
+    """Whoever asks; :class:`vidlink.model.Principal` is the one kind."""
+
+
+classImplements(Principal, IPrincipal)
+
+
+@implementer(IBearerToken)
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A token that was shown."""
+
+    token: str
+
+
+@implementer(IRealm)
+class Realm:
+    """Principals by the id of what was shown."""
+
+    def __init__(self, register: Register) -> None:
+        self._register = register
+
+    def requestAvatar(
+        self, avatarId: Any, mind: object, *interfaces: Any
+    ) -> tuple[Any, Principal, Callable[[], None]]:
+        """The principal behind a credential id.
+
+        :raises NotImplementedError: if something else is wanted than an :class:`IPrincipal`.
+        :raises UnauthorizedLogin: if the credential has ceased to be valid meanwhile.
+        """
+        if IPrincipal not in interfaces:
+            raise NotImplementedError("there are principals here, and nothing else")
+        principal = self._register.principal(avatarId)
+        if principal is None:
+            raise UnauthorizedLogin
+        return IPrincipal, principal, lambda: None
+
+
+@implementer(ICredentialsChecker)
+class TokenChecker:
+    """Checks tokens, those of logins too."""
+
+    credentialInterfaces = (IBearerToken,)
+
+    def __init__(self, register: Register) -> None:
+        self._register = register
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
+        """The credential id of a token."""
+        principal = self._register.find(credentials.token)
+        if principal is None:
+            return fail(UnauthorizedLogin())
+        return succeed(principal.credential_id)
+
+
+@implementer(IUsernamePassword)
+class Typed(UsernamePassword):
+    """A name and a password that somebody typed at `address`."""
+
+    def __init__(self, name: str, password: str, address: str) -> None:
+        super().__init__(name.encode(), password.encode("utf-8", "surrogatepass"))
+        self.name, self.secret, self.address = name, password, address
+
+
+@implementer(ICredentialsChecker)
+class PasswordChecker:
+    """Checks passwords: our own, and for users without one those of other checkers in turn.
+
+    :param others: `ICredentialsChecker` for names with passwords.
+    """
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(
+        self,
+        register: Register,
+        clock: IReactorTime,
+        run_in_pool: Callable[..., Deferred[Any]],
+        others: Sequence[Any] = (),
+    ) -> None:
+        self._register = register
+        self._clock = clock
+        self._run_in_pool = run_in_pool
+        self._others = others
+        self._guesses = Guesses(clock.seconds)
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
+        """The credential id of a user, from :class:`Typed`."""
+        return Deferred.fromCoroutine(self._request(credentials))
+
+    async def _request(self, typed: Typed) -> str:
+        user = self._register.user(typed.name)
+
+        def check() -> Deferred[bool]:
+            if user is not None and user.password is None:
+                return Deferred.fromCoroutine(self._ask_others(typed))
+            kept = NOBODYS_HASH if user is None or user.password is None else user.password
+            return self._run_in_pool(is_password, typed.secret, kept)
+
+        is_right = await self._guesses.check(typed.address, typed.name, check)
+        if not is_right or user is None:
+            raise UnauthorizedLogin
+        return f"user:{user.name}"
+
+    async def _ask_others(self, typed: Typed) -> bool:
+        for other in self._others:
+            asked = maybeDeferred(other.requestAvatarId, typed)
+            try:
+                # One that never answers would keep out everybody who waits behind it.
+                await asked.addTimeout(_OTHERS_SECONDS, self._clock)
+            except (LoginFailed, TimeoutError):
+                continue
+            return True
+        return False
+
+
+class Gate:
+    """Lets in, by what is shown.
+
+    :param now_us: microseconds since the epoch.
+    :param checkers: of passwords from elsewhere.
+    :param is_open: whether whoever shows nothing is let in as everybody, now.
+    """
+
+    def __init__(
+        self,
+        register: Register,
+        clock: IReactorTime,
+        *,
+        now_us: Callable[[], int],
+        run_in_pool: Callable[..., Deferred[Any]],
+        checkers: Sequence[Any] = (),
+        is_open: Callable[[], bool],
+    ) -> None:
+        self.register = register
+        self.is_open = is_open
+        self._now_us = now_us
+        passwords = PasswordChecker(register, clock, run_in_pool, checkers)
+        self.tickets = Tickets(clock.seconds, self.is_current)
+        self._portal = Portal(Realm(register), (TokenChecker(register), passwords))
+
+    def identify(
+        self, token: str | None, ticket: str | None = None, path: str = ""
+    ) -> Deferred[Principal]:
+        """Whoever shows `token`, or a `ticket` for `path`, or nothing.
+
+        :raises NotAuthenticated: if that lets nobody in.
+        """
+        if token is None and ticket is not None:
+            principal = self.tickets.redeem(ticket, path)
+            if principal is None:
+                return fail(NotAuthenticated("the ticket is not valid here, or not any more"))
+            return succeed(principal)
+        if token is not None:
+            return self._admit(BearerToken(token), "the credential that was shown is not valid")
+        if self.is_open():
+            return succeed(EVERYBODY)
+        return fail(NotAuthenticated("this server asks for a credential"))
+
+    def is_current(self, principal: Principal) -> bool:
+        """True as long as what it has shown is valid, and gives what it gave then."""
+        if not principal.credential_id:
+            return self.is_open()
+        return self.register.principal(principal.credential_id) == principal
+
+    async def log_in(
+        self, name: str, password: str, *, address: str, software: str
+    ) -> tuple[str, Principal]:
+        """Log a user in; gives what the browser has to show from now on, and the user.
+
+        :raises WrongPassword: if it is not theirs, or there is no such user.
+        :raises TooManyTries: if too many were wrong lately.
+        """
+        if len(password) > MOST_PASSWORD:
+            raise WrongPassword("name or password is wrong")
+        typed = Typed(name, password, address)
+        try:
+            principal = await self._admit(typed, "")
+        except NotAuthenticated:
+            raise WrongPassword("name or password is wrong") from None
+        token, now_us = new_token(), self._now_us()
+        login = Login(
+            secrets.token_hex(4),
+            digest_of(token),
+            principal.name,
+            now_us,
+            now_us + LOGIN_US,
+            address,
+            software[:_LONGEST_SOFTWARE],
+        )
+        await self.register.change(lambda book: book.put_login(login, MOST_LOGINS))
+        found = self.register.find(token)
+        if found is None:
+            raise WrongPassword("the user was removed just now")
+        return token, found
+
+    def _admit(self, shown: Any, otherwise: str) -> Deferred[Principal]:
+        def admitted(outcome: tuple[Any, Principal, Any]) -> Principal:
+            return outcome[1]
+
+        def refused(failure: Failure) -> Principal:
+            failure.trap(LoginFailed)
+            raise NotAuthenticated(otherwise)
+
+        return self._portal.login(shown, None, IPrincipal).addCallbacks(admitted, refused)

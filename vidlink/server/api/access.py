@@ -1,0 +1,169 @@
+"""Logging in and out over HTTP, and tickets for whoever can show nothing but an address.
+
+What lets somebody in is decided in :mod:`vidlink.access`. Nothing here is changed by anything but
+JSON, which no form of another page can send; and the cookie of a login goes to pages of our own
+site alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from klein import Klein
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from twisted.web.server import Request
+
+from vidlink.access.gate import LOGIN_US, Gate
+from vidlink.access.hashing import MOST_PASSWORD
+from vidlink.access.register import LOGIN
+from vidlink.access.shown import TICKET, cookie_name
+from vidlink.access.tickets import UNUSED_SECONDS
+from vidlink.errors import Forbidden, NotFound
+from vidlink.httpjson import objects
+from vidlink.model import Principal, Right
+from vidlink.server.api import parameters
+from vidlink.server.api.answers import answer_failure, answer_now, asker, body_of
+from vidlink.server.api.parameters import Query
+from vidlink.server.api.refusals import NeedsTls
+
+_LONGEST_NAME = 64
+_LONGEST_PATH = 512
+
+
+class Access:
+    """The paths by which somebody is let in.
+
+    :param principal_of: whoever sends a request.
+    :param is_own: whether a request comes in the clear, but from this machine to itself.
+    """
+
+    app = Klein()
+    app.url_map.merge_slashes = False
+
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        principal_of: Callable[[Any], Principal],
+        is_own: Callable[[Any], bool],
+    ) -> None:
+        self._gate = gate
+        self._principal_of = principal_of
+        self._is_own = is_own
+
+    def resource(self) -> IResource:
+        """The resource that answers these paths; it is a leaf."""
+        return self.app.resource()
+
+    @app.route("/api/v1/login", methods=["POST"])
+    async def log_in(self, request: Request) -> bytes:
+        """Let a user in by name and password; the browser gets a cookie."""
+        Query(request.uri)
+        if not (request.isSecure() or self._is_own(request)):
+            raise NeedsTls(
+                "a password is taken over TLS only, or on the server's own machine: use https"
+            )
+        name, password = parameters.texts(
+            _json(request), user=_LONGEST_NAME, password=MOST_PASSWORD
+        )
+        software = request.getHeader("User-Agent") or ""
+        token, principal = await self._gate.log_in(
+            name, password, address=asker(request), software=software
+        )
+        self._set_cookie(request, token, LOGIN_US // 1_000_000)
+        return answer_now(request, {"name": principal.name})
+
+    @app.route("/api/v1/login", methods=["DELETE"])
+    async def log_out(self, request: Request) -> bytes:
+        """End the login that the one who asks shows."""
+        Query(request.uri)
+        principal = self._principal_of(request)
+        ended = await self._end(_user_of(principal), principal.credential_id.partition(":")[2])
+        self._set_cookie(request, "", 0)
+        return answer_now(request, {"ended": ended})
+
+    @app.route("/api/v1/logins", methods=["GET"])
+    def logins(self, request: Request) -> bytes:
+        """Where a user is logged in: the one who asks, or for whoever manages another one."""
+        user = self._whose(request)
+        here = self._principal_of(request).credential_id
+        rows = tuple(
+            objects.LoginRow(one.login_id, one.created_us, one.expires_us, one.address,
+                             one.software, here == f"{LOGIN}:{one.login_id}")
+            for one in self._gate.register.logins(user)
+        )  # fmt: skip
+        return answer_now(request, objects.LOGINS.dump(objects.LoginList(user, rows)))
+
+    @app.route("/api/v1/logins", methods=["DELETE"])
+    async def log_out_everywhere(self, request: Request) -> bytes:
+        """End every login of a user."""
+        return answer_now(request, {"ended": await self._end(self._whose(request))})
+
+    @app.route("/api/v1/logins/<login>", methods=["DELETE"])
+    async def end_login(self, request: Request, login: str) -> bytes:
+        """End one login of a user."""
+        ended = await self._end(self._whose(request), login)
+        if not ended:
+            raise NotFound("there is no such login")
+        return answer_now(request, {"ended": ended})
+
+    @app.route("/api/v1/tickets", methods=["POST"])
+    def ticket(self, request: Request) -> bytes:
+        """A ticket for a path: a film, a playlist with its segments, the socket of proctors."""
+        Query(request.uri)
+        (path,) = parameters.texts(_json(request), path=_LONGEST_PATH)
+        principal = self._principal_of(request)
+        if Right.WATCH not in principal.rights:
+            raise Forbidden("the credential does not give the right to watch")
+        ticket = self._gate.tickets.issue(principal, path)
+        made = {"ticket": ticket, "url": f"{path}?{TICKET}={ticket}", "seconds": UNUSED_SECONDS}
+        return answer_now(request, made)
+
+    @app.handle_errors(Exception)
+    def refuse(self, request: Any, failure: Failure) -> bytes:
+        """Every error of the above, and of the table itself."""
+        return answer_failure(request, failure)
+
+    def _whose(self, request: Request) -> str:
+        """The user that a request is about.
+
+        :raises Forbidden: if that is another one than asks, who does not manage them.
+        """
+        user = Query(request.uri, ("user",)).text("user")
+        principal = self._principal_of(request)
+        if user is None:
+            return _user_of(principal)
+        if Right.MANAGE not in principal.rights:
+            raise Forbidden("the credential does not give the right to manage other users")
+        return user
+
+    async def _end(self, user: str, login_id: str | None = None) -> int:
+        return await self._gate.register.change(lambda book: book.remove_logins(user, login_id))
+
+    def _set_cookie(self, request: Request, token: str, seconds: int) -> None:
+        is_secure = request.isSecure()
+        request.addCookie(
+            cookie_name(is_secure).encode("ascii"),
+            token.encode("ascii"),
+            path=b"/",
+            max_age=b"%d" % seconds,
+            secure=is_secure,
+            httpOnly=True,
+            sameSite=b"strict",
+        )
+
+
+def _user_of(principal: Principal) -> str:
+    """The user that has logged in.
+
+    :raises NotFound: if it is none, but a token.
+    """
+    if not principal.credential_id.startswith(f"{LOGIN}:"):
+        raise NotFound("this is no login of a user")
+    return principal.name
+
+
+def _json(request: Request) -> dict[str, object]:
+    return parameters.json_object(body_of(request), request.getHeader("Content-Type"))
