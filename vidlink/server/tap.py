@@ -280,8 +280,8 @@ def kept_free(options: Options) -> int | None:
 def _openness(
     options: Options, listening: Sequence[Listening], register: Register
 ) -> Callable[[], bool]:
-    """A look at whether everybody is let in: if the operator says so; and on a machine of one's own, until
-    the first credential is made.
+    """A look at whether everybody is let in: if the operator says so; and on a machine of one's
+    own, until the first credential is made.
 
     :raises UserMistake: if nobody could be let in.
     """

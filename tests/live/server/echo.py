@@ -88,7 +88,7 @@ def main() -> None:
     gate = open_gate(clock)
     echo = EchoFactory(hub, store, wall_clock_us, codecs=find_codecs(), clock=clock, gate=gate)
     nothing = Resource()
-    root = Root(*[nothing] * 4, link_resource(echo), nothing)
+    root = Root(nothing, nothing, nothing, nothing, link_resource(echo), nothing)
     site = Site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]), gate=gate)
 
     def tell(port: IListeningPort) -> None:
