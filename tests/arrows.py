@@ -75,7 +75,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film", "quantities"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
     "server": frozenset({"errors", "options"})
-    | {"access", "relay.hub", "server.sockets", "server.health"},
+    | {"access", "relay.hub", "server.sockets", "server.port", "server.health"},
     "server.port": frozenset(
         {"model", "errors", "timer", "access", "server.api.answers", "server.api.refusals"}
     ),
@@ -109,6 +109,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "disk",
         "store.fsck",
         "server.tap",
+        "server.port",
         "sentinel.tap",
     },
 }

@@ -86,6 +86,7 @@ class ServerCase(SynchronousTestCase):
             self.joined.ingest,
             self.joined.watch,
             [self.port],
+            [],
             self.joined.clock,
         )
 

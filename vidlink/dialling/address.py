@@ -20,6 +20,7 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.ssl import optionsForClientTLS
 
+from vidlink.dialling.trust import Trust
 from vidlink.errors import UserMistake
 
 SENTINEL_PATH = "ws/sentinel"
@@ -42,17 +43,23 @@ class Address:
     base_url: str
 
 
-def read_address(text: str, reactor: Any, path: str = SENTINEL_PATH) -> Address:
+def read_address(
+    text: str, reactor: Any, path: str = SENTINEL_PATH, trust: Trust = optionsForClientTLS
+) -> Address:
     """The address in `text`: ``ws://host:port``, ``https://host``, or a client endpoint string.
 
     :param path: of the WebSocket, :data:`SENTINEL_PATH` or :data:`PROCTOR_PATH`.
-    :raises UserMistake: if it is neither.
+    :param trust: whom to believe over TLS; an endpoint string says that itself.
+    :raises UserMistake: if it is neither, or an endpoint string and a `trust` are given.
     """
-    read = _from_url if "://" in text else _from_endpoint
-    return read(text, reactor, path)
+    if "://" in text:
+        return _from_url(text, reactor, path, trust)
+    if trust is not optionsForClientTLS:
+        raise UserMistake("--ca and --pin go with a --server that is a URL, such as wss://host")
+    return _from_endpoint(text, reactor, path)
 
 
-def _from_url(text: str, reactor: Any, path: str) -> Address:
+def _from_url(text: str, reactor: Any, path: str, trust: Trust) -> Address:
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -75,7 +82,7 @@ def _from_url(text: str, reactor: Any, path: str) -> Address:
     kind = TCP6ClientEndpoint if ":" in host else HostnameEndpoint
     endpoint: Any = kind(reactor, host, port)
     if scheme == "wss":
-        endpoint = wrapClientTLS(optionsForClientTLS(host.partition("%")[0]), endpoint)
+        endpoint = wrapClientTLS(trust(host.partition("%")[0]), endpoint)
     return _address(endpoint, scheme, authority, prefix, path)
 
 

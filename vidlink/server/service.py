@@ -21,6 +21,7 @@ from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import or_exit
 from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
+from vidlink.server.port.tls import TlsContext
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
 from vidlink.server.sockets.watch import WatchFactory
@@ -38,6 +39,7 @@ class ServerService(MultiService):
 
     :param store: the recording: `open()`, `start()`, `stop()`, and `archive`, an `IArchive`.
     :param ports: one service for each listening endpoint.
+    :param contexts: the certificates that they show.
     :param clock: `IReactorTime`.
     :param slept_seconds: how long this computer has slept, since whenever.
     """
@@ -53,6 +55,7 @@ class ServerService(MultiService):
         ingest: IngestFactory,
         watch: WatchFactory,
         ports: Iterable[IService],
+        contexts: Iterable[TlsContext],
         clock: Any,
         slept_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
@@ -62,6 +65,7 @@ class ServerService(MultiService):
         self._health = health
         self._register = register
         self._links: tuple[LinkFactory, ...] = (ingest, watch)
+        self._renewals = [context.tick for context in contexts]
         self._clock = clock
         self._slept_seconds, self._slept = slept_seconds, slept_seconds()
         self._ticking = TimerService(TICK_SECONDS, self._tick)
@@ -122,7 +126,7 @@ class ServerService(MultiService):
 
     def _tick(self) -> None:
         self._tell_sleep()
-        ticks = (self._hub.tick, self._health.tick, self._register.refresh)
+        ticks = (self._hub.tick, self._health.tick, self._register.refresh, *self._renewals)
         for tick in (*ticks, *(links.tick for links in self._links)):
             try:
                 tick()

@@ -17,6 +17,7 @@ from autobahn.twisted.resource import WebSocketResource
 from twisted.application import strports
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -38,6 +39,7 @@ from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_exposure
 from vidlink.server.port.origin import Hosts, machine_names
 from vidlink.server.port.site import Root, Site, is_own, principal_of
+from vidlink.server.port.tls import TlsContext
 from vidlink.server.service import (
     COMMAND,
     TICK_SECONDS,
@@ -223,11 +225,12 @@ def _assemble(options: Options) -> ServerService:
     )
     # Before anything counts on it, and the store takes its share.
     site = Site(root, clock=clock, hosts=hosts, gate=gate, descriptors=raise_descriptor_limit())
-    ports = [_port(description, site, clock) for description in options["listen"]]
+    made = [_port(place, site, clock) for place in listening]
+    ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]
     if is_open():
         clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())
-    return ServerService(hub, store, health, register, ingest, watch, ports, clock, slept)
+    return ServerService(hub, store, health, register, ingest, watch, ports, contexts, clock, slept)
 
 
 def link_resource(factory: LinkFactory) -> IResource:
@@ -305,15 +308,27 @@ def _hosts(listening: Sequence[Listening], allowed_origins: Iterable[str]) -> Ho
     return Hosts(listening, allowed_origins, own_names)
 
 
-def _port(description: str, site: IProtocolFactory, clock: Any) -> IService:
-    """The service that listens there.
+def _port(
+    place: Listening, site: IProtocolFactory, clock: Any
+) -> tuple[IService, TlsContext | None]:
+    """The service that listens there, and what renews its certificate.
 
     :raises UserMistake: if Twisted does not understand the endpoint.
     """
+    description = place.description
     lacks_backlog = re.match("(tcp6?|ssl):", description) and ":backlog=" not in description
     endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else description
     try:
-        return strports.service(endpoint, site, reactor=clock)
+        service = strports.service(endpoint, site, reactor=clock)
     except Exception as error:
         # Whatever an endpoint's parser thinks of: ValueError, TypeError, OSError of a key file.
         raise UserMistake(f"--listen {description!r} cannot be used: {error}") from None
+    if not place.tls:
+        return service, None
+    run_in_pool = partial(_run_in_pool, clock)
+    context = TlsContext(*place.tls, seconds=clock.seconds, run_in_pool=run_in_pool)
+    # Twisted's own has the files as they were at the start, for ever.
+    service.endpoint = SSL4ServerEndpoint(
+        clock, place.port or 0, context, backlog=BACKLOG, interface=place.interface
+    )
+    return service, context

@@ -31,13 +31,15 @@ class Listening:
     """One endpoint string, read.
 
     `interface` is empty and `port` None where the string does not tell; port 0, which the
-    system chooses, does not tell either.
+    system chooses, does not tell either. `tls` are key, certificate and maybe those above it, of
+    an ``ssl:`` string; empty of any other.
     """
 
     description: str
     is_loopback: bool
     interface: str
     port: int | None
+    tls: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, description: str) -> Listening:
@@ -46,7 +48,7 @@ class Listening:
         Loopback is only what is known to be: TCP, with or without TLS, on a loopback address,
         and Unix sockets. A string that Twisted will not understand is not loopback.
         """
-        values, named = _split(description)
+        values, named = _split(description.removeprefix("haproxy:"))
         kind = values.pop(0) if values else ""
         if kind not in _KINDS:
             return cls(description, kind == "unix", "", None)
@@ -54,7 +56,8 @@ class Listening:
         interface = named.get("interface", _at(values, interface_place, default))
         port = named.get("port", _at(values, port_place, ""))
         number = int(port) if re.fullmatch("[0-9]{1,5}", port) else 0
-        return cls(description, is_loopback(interface), interface, number or None)
+        tls = _files(values, named) if kind == "ssl" else ()
+        return cls(description, is_loopback(interface), interface, number or None, tls)
 
 
 def check_exposure(listening: Iterable[Listening], data: str) -> None:
@@ -86,6 +89,14 @@ def _split(description: str) -> tuple[list[str], dict[str, str]]:
             parts[-1][-1] += next(characters, "") if character == "\\" else character
     values = [part[0] for part in parts if len(part) == 1]
     return values, {part[0]: part[1] for part in parts if len(part) == 2}
+
+
+def _files(values: Sequence[str], named: Mapping[str, str]) -> tuple[str, ...]:
+    """Key, certificate and maybe those above it, as Twisted's parser takes them."""
+    key = named.get("privateKey", _at(values, 1, "server.pem"))
+    certificate = named.get("certKey", _at(values, 2, key))
+    chain = named.get("extraCertChain", _at(values, 6, ""))
+    return (key, certificate, chain) if chain else (key, certificate)
 
 
 def _at(values: Sequence[str], place: int, default: str) -> str:
