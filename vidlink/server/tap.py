@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
@@ -110,6 +111,7 @@ class Options(OneLineOptions):
         super().__init__()
         self["listen"] = []
         self["allow-origin"] = []
+        self["proxy"] = []
 
     def opt_listen(self, endpoint: str) -> None:
         """Endpoint to listen on; repeatable. [default: tcp:8080:interface=127.0.0.1]"""
@@ -120,6 +122,16 @@ class Options(OneLineOptions):
     def opt_allow_origin(self, origin: str) -> None:
         """Another origin whose pages may connect, https://exam.example; repeatable."""
         self["allow-origin"].append(origin)
+
+    def opt_proxy(self, address: str) -> None:
+        """Address of a proxy before the server, or unix: believed when it says who came to it
+        (X-Forwarded-For, X-Forwarded-Proto); repeatable."""
+        try:
+            self["proxy"].append(str(ip_address(address)))
+        except ValueError:
+            raise UserMistake(
+                f"--proxy takes an address such as 10.0.0.1, not {address!r}"
+            ) from None
 
     def postOptions(self) -> None:
         """Check what can be checked before anything is started."""
@@ -224,7 +236,14 @@ def _assemble(options: Options) -> ServerService:
         link_resource(watch),
     )
     # Before anything counts on it, and the store takes its share.
-    site = Site(root, clock=clock, hosts=hosts, gate=gate, descriptors=raise_descriptor_limit())
+    site = Site(
+        root,
+        clock=clock,
+        hosts=hosts,
+        gate=gate,
+        proxies=frozenset(options["proxy"]),
+        descriptors=raise_descriptor_limit(),
+    )
     made = [_port(place, site, clock) for place in listening]
     ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]
     if is_open():

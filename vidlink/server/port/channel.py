@@ -39,11 +39,14 @@ from vidlink.server.api.refusals import (
     TargetTooLong,
 )
 from vidlink.server.port.door import Door
+from vidlink.server.port.exposure import LOOPBACK_NAMES
 from vidlink.server.port.lobby import Lobby, beneath
-from vidlink.server.port.origin import Hosts
+from vidlink.server.port.origin import Authority, Hosts
 from vidlink.server.port.sharing import sharing_headers
 from vidlink.timer import Timer
 
+#: For a year, browsers come to this name over TLS alone (RFC 6797).
+STAY_SECURE = "max-age=31536000"
 #: More than browsers and Sentinels send before they are answered.
 _PEEKED_BYTES = 4096
 
@@ -77,6 +80,7 @@ class Port(Protocol):
     lobby: Lobby
     hosts: Hosts
     gate: Gate
+    proxies: frozenset[str]
 
 
 class Channel(HTTPChannel):
@@ -183,6 +187,8 @@ class Channel(HTTPChannel):
         headers.setRawHeaders(b"Date", [datetimeToString()])
         for name, value in SECURITY_HEADERS:
             headers.setRawHeaders(name, [value])
+        if self._is_named_and_secure():
+            headers.setRawHeaders(b"Strict-Transport-Security", [STAY_SECURE])
         self._share(headers)
         super().writeHeaders(version, code, reason, headers)
 
@@ -340,6 +346,16 @@ class Channel(HTTPChannel):
         if hosts.is_guest([origin.decode("latin-1") for origin in origins]):
             for name, value in sharing_headers(origins[0], headers):
                 headers.setRawHeaders(name, [value])
+
+    def _is_named_and_secure(self) -> bool:
+        """True if the client came over TLS to a name that is not that of its own machine, where
+        other programs have other ports without TLS (RFC 6797 section 8.2: it is for all ports)."""
+        request = self.requests[0] if self.requests else None
+        if request is None or not request.isSecure():
+            return False
+        hosts = request.requestHeaders.getRawHeaders(b"Host", [])
+        host = Authority.parse(hosts[0].decode("latin-1")) if len(hosts) == 1 else None
+        return host is not None and not host.is_address and host.host not in LOOPBACK_NAMES
 
     def _refuse_target(self) -> None:
         limit = self.factory.bounds.target_bytes

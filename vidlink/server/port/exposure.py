@@ -48,7 +48,7 @@ class Listening:
         Loopback is only what is known to be: TCP, with or without TLS, on a loopback address,
         and Unix sockets. A string that Twisted will not understand is not loopback.
         """
-        values, named = _split(description.removeprefix("haproxy:"))
+        values, named = _split(description)
         kind = values.pop(0) if values else ""
         if kind not in _KINDS:
             return cls(description, kind == "unix", "", None)

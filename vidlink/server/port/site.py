@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from io import BytesIO
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -42,6 +43,9 @@ _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
+_FORWARDED_FOR, _FORWARDED_PROTO = "X-Forwarded-For", "X-Forwarded-Proto"
+
+
 class Request(server.Request):
     """One request, checked before anybody is asked for an answer."""
 
@@ -53,6 +57,7 @@ class Request(server.Request):
     def __init__(self, channel: Channel, *args: object, **named: object) -> None:
         super().__init__(channel, *args, **named)
         self.started_seconds = channel.factory.reactor.seconds()
+        self._proxies = channel.factory.proxies
 
     def handleContentChunk(self, data: bytes) -> None:
         """A piece of the body; there is a limit to it, announced or not."""
@@ -132,7 +137,32 @@ class Request(server.Request):
             self.uri = match[2] if match[2].startswith(b"/") else b"/" + match[2]
             self.path = self.uri.partition(b"?")[0]
 
+    def isSecure(self) -> bool:
+        """True if the client came over TLS, to this server or to a proxy before it."""
+        if self._is_from_proxy():
+            return self.requestHeaders.getRawHeaders(_FORWARDED_PROTO) == ["https"]
+        return bool(super().isSecure())
+
+    def getClientAddress(self) -> IAddress:
+        """Where the client is, as the proxy before this server says if there is one."""
+        said = self.requestHeaders.getRawHeaders(_FORWARDED_FOR) if self._is_from_proxy() else None
+        # What comes before the last was said by the client.
+        host = ",".join(said or ()).rpartition(",")[2].strip()
+        try:
+            version = ip_address(host).version
+        except ValueError:
+            return super().getClientAddress()  # type: ignore[no-any-return]
+        return (IPv4Address if version == 4 else IPv6Address)("TCP", host, 0)
+
+    def _is_from_proxy(self) -> bool:
+        address = super().getClientAddress()
+        is_internet = isinstance(address, IPv4Address | IPv6Address)
+        return (address.host if is_internet else "unix") in self._proxies
+
     def _check(self) -> None:
+        if not self._is_from_proxy():
+            for name in (_FORWARDED_FOR, _FORWARDED_PROTO):
+                self.requestHeaders.removeHeader(name)
         names = (b"Host", b"Origin")
         raw = [self.requestHeaders.getRawHeaders(name, []) for name in names]
         hosts, origins = ([value.decode("latin-1") for value in values] for values in raw)
@@ -159,6 +189,7 @@ class Site(server.Site):
     :param root: everything that is served.
     :param hosts: the Hosts and Origins that are ours.
     :param gate: lets in.
+    :param proxies: the addresses of proxies before this server, which say who came to them.
     :param bounds: of each connection; None: the usual ones.
     :param descriptors: the most that this process may have open.
     """
@@ -175,13 +206,14 @@ class Site(server.Site):
         clock: IReactorTime,
         hosts: Hosts,
         gate: Gate,
+        proxies: frozenset[str] = frozenset(),
         bounds: Bounds | None = None,
         descriptors: int = 1024 * 1024,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
         self.hosts = hosts
-        self.gate = gate
+        self.gate, self.proxies = gate, proxies
         self.bounds = bounds or Bounds()
         self.door = Door(clock)
         self.lobby = Lobby(clock, descriptors)
@@ -285,7 +317,7 @@ def _check_upgrade(request: Request) -> None:
 
 def is_own(request: server.Request) -> bool:
     """True if a request comes from this machine, to a name that leads nowhere else."""
-    address = request.client
+    address = request.getClientAddress()
     hosts = request.requestHeaders.getRawHeaders(b"Host", [])
     host = Authority.parse(hosts[0].decode("latin-1")) if hosts else None
     if isinstance(address, IPv4Address | IPv6Address) and not is_loopback(address.host):

@@ -98,7 +98,7 @@ class LinkProtocol(PacedProtocol):
         shown = [[request.headers[name]] if name in request.headers else [] for name in _SHOWN]
         tickets = request.params.get(TICKET, [])
         try:
-            token = token_shown(*shown, is_secure=ISSLTransport.providedBy(self.transport))
+            token = token_shown(*shown, is_secure=self._is_secure(request))
         except NotAuthenticated as error:
             raise ConnectionDeny(error.http_status, str(error)) from None
         ticket = tickets[0] if len(tickets) == 1 else None
@@ -108,6 +108,11 @@ class LinkProtocol(PacedProtocol):
             raise ConnectionDeny(NotAuthenticated.http_status, str(error))
 
         return self.factory.gate.identify(token, ticket, request.path).addErrback(refused)
+
+    def _is_secure(self, request: Any) -> bool:
+        # Of others than the proxies that are named to it the site lets this header not through.
+        is_forwarded = request.headers.get("x-forwarded-proto") == "https"
+        return is_forwarded or ISSLTransport.providedBy(self.transport)
 
     def _admit(self, principal: Principal) -> str:
         if self.factory.right not in principal.rights:
