@@ -1,6 +1,7 @@
-"""The one port: which request goes where, and which are answered at all.
+"""The one port: which request goes where, which are answered at all, and to whom.
 
 Page, HTTP interface and both WebSockets share it, so that there is one certificate and one origin.
+It is one idea: all that is settled about a request before anybody is asked for an answer.
 Bounds on connections are in :mod:`vidlink.server.port.channel`, the rules for Host and Origin in
 :mod:`vidlink.server.port.origin`.
 """

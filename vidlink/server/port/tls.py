@@ -9,6 +9,7 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import VerifyError
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate, TLSVersion
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -90,7 +91,7 @@ class TlsContext:
                 insecurelyLowerMinimumTo=TLSVersion.TLSv1_2,
             ).getContext()
             context.check_privatekey()
-        except (crypto.Error, SSL.Error, ValueError, TypeError):
+        except (crypto.Error, SSL.Error, VerifyError, ValueError, TypeError):
             raise UserMistake(
                 f"{self._key} is not the private key of {self._paths[1]}, or not in PEM"
             ) from None
