@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
+import idna
 from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import (
@@ -80,7 +82,7 @@ class Pinned:
     """
 
     def __init__(self, host: str, fingerprint: str) -> None:
-        self._host = host
+        self._server_name = None if _is_address(host) else idna.encode(host)
         self._fingerprint = fingerprint
         self._context = CertificateOptions().getContext()
         self._context.set_verify(
@@ -91,10 +93,9 @@ class Pinned:
         """One connection."""
         connection = SSL.Connection(self._context, None)
         connection.set_app_data(tlsProtocol)
-        try:
-            connection.set_tlsext_host_name(self._host.encode("idna"))
-        except UnicodeError:
-            connection.set_tlsext_host_name(self._host.encode("ascii", "replace"))
+        # An address is not named there (RFC 6066 section 3).
+        if self._server_name is not None:
+            connection.set_tlsext_host_name(self._server_name)
         return connection
 
     def _is_trusted(
@@ -103,3 +104,11 @@ class Pinned:
         # Above the server's own there may be whatever there is.
         found = certificate.digest("sha256").decode("ascii").replace(":", "")
         return depth > 0 or found == self._fingerprint
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from types import SimpleNamespace
 from typing import Any
 
 from OpenSSL import SSL, crypto
@@ -34,6 +35,7 @@ class Made:
 class Ours:
     """Stands in for Twisted's side of a connection, which is told if it is with the wrong host."""
 
+    factory = SimpleNamespace(wrappedFactory=None)
     failure: Any = None
 
     def failVerification(self, failure: Any) -> None:
