@@ -10,7 +10,7 @@ from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import media
-from tests.fakes.gates import open_gate
+from tests.fakes.gates import open_gate, trail
 from tests.fakes.store import MemoryStore
 from tests.joined import Joined, Peer
 from vidlink.errors import StoreError
@@ -83,6 +83,7 @@ class ServerCase(SynchronousTestCase):
             self.store,
             Health(self.store, self.store, self.joined.hub, self.joined.clock.seconds),
             open_gate(self.joined.clock).register,
+            trail(self.mktemp(), self.joined.clock),
             self.joined.ingest,
             self.joined.watch,
             [self.port],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vidlink.commands import (
+    audit,
     delete,
     demo,
     export,
@@ -34,6 +35,7 @@ class Options(OneLineOptions):
         "'twistd vidlink-server' and 'twistd vidlink-sentinel'."
     )
     subCommands = [  # noqa: RUF012  # the form that twisted.python.usage reads
+        ["audit", None, audit.Options, "Who did what, and whether that is all of it."],
         ["delete", None, delete.Options, "Delete recordings, for good."],
         ["demo", None, demo.Options, "A server and some synthetic screens on this machine."],
         ["export", None, export.Options, "Recordings as MP4 files."],
@@ -54,6 +56,7 @@ class Options(OneLineOptions):
 
 
 _RUNS: dict[str, Callable[[Any], int | None]] = {
+    "audit": audit.run,
     "delete": delete.run,
     "demo": demo.run,
     "export": export.run,

@@ -17,7 +17,9 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from vidlink.access.register import Register
+from vidlink.audit.trail import SERVER, Trail
 from vidlink.errors import UserMistake, VidlinkError
+from vidlink.model import Deed
 from vidlink.options import or_exit
 from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
@@ -50,6 +52,7 @@ class ServerService(MultiService):
         store: Any,
         health: Health,
         register: Register,
+        trail: Trail,
         ingest: IngestFactory,
         watch: WatchFactory,
         ports: Iterable[IService],
@@ -61,6 +64,7 @@ class ServerService(MultiService):
         self._store = store
         self._health = health
         self._register = register
+        self._trail = trail
         self._links: tuple[LinkFactory, ...] = (ingest, watch)
         self._clock = clock
         self._slept_seconds, self._slept = slept_seconds, slept_seconds()
@@ -84,6 +88,7 @@ class ServerService(MultiService):
             )
         or_exit(COMMAND, self._store.open)
         self._store.start()
+        self._trail.note(Deed.STARTED, SERVER, "")
         self._store.archive.sentinels().addCallbacks(self._hub.remember, self._not_listed)
         super().startService()
         self._ticking.startService()
@@ -97,8 +102,9 @@ class ServerService(MultiService):
                 links.going_away()
             return self._until_gone()
 
-        def close(_: object) -> Deferred[None]:
-            return self._store.stop()  # type: ignore[no-any-return]
+        def close(_: object) -> Deferred[Any]:
+            self._trail.note(Deed.STOPPED, SERVER, "")
+            return DeferredList([self._store.stop(), self._trail.close()])
 
         waits: list[Deferred[Any]] = [stopped]
         if self._ticking.running:
@@ -122,7 +128,7 @@ class ServerService(MultiService):
 
     def _tick(self) -> None:
         self._tell_sleep()
-        ticks = (self._hub.tick, self._health.tick, self._register.refresh)
+        ticks = (self._hub.tick, self._health.tick, self._register.refresh, self._trail.tick)
         for tick in (*ticks, *(links.tick for links in self._links)):
             try:
                 tick()
