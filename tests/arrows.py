@@ -49,6 +49,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "disk": frozenset({"model"}),
     # What lets somebody in is kept in the data folder, by commands too.
     "access": frozenset({"model", "errors", "disk"}),
+    "audit": frozenset({"model", "errors", "disk"}),
     "dialling": frozenset(
         {"errors", "interfaces", "messages", "quantities", "timer"} | {"wire.bounds", "wire.kinds"}
     ),
@@ -75,17 +76,17 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film", "quantities"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
     "server": frozenset({"errors", "options"})
-    | {"access", "relay.hub", "server.sockets", "server.port", "server.health"},
+    | {"access", "audit", "relay.hub", "server.sockets", "server.health"},
     "server.port": frozenset(
         {"model", "errors", "timer", "access", "server.api.answers", "server.api.refusals"}
     ),
-    "server.api": _BASE | {"httpjson", "relay.hub", "server.health", "access"},
+    "server.api": _BASE | {"httpjson", "relay.hub", "server.health", "access", "audit"},
     "server.api.openapi": frozenset({"model", "errors", "httpjson", "server.api", "server.health"}),
     "server.sockets": _BASE
     | {"messages", "timer", "access", "wire.bounds", "wire.framing"}
     | {"links.ingest", "links.watch", "relay.hub"},
     "server.health": _BASE | {"relay.hub", "quantities"},
-    "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store", "access"},
+    "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store", "access", "audit"},
     "sentinel": _BASE
     | {"messages", "dialling", "links.uplink", "quantities"}
     | {"sentinel.capture", "sentinel.sources", "sentinel.spool"},
@@ -106,6 +107,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "client",
         "dialling",
         "access",
+        "audit",
         "disk",
         "store.fsck",
         "server.tap",

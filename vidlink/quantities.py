@@ -32,9 +32,9 @@ def size(size_bytes: float) -> str:
     return f"{value:.{digits}f} {units[unit]}"
 
 
-def count(number: int, noun: str) -> str:
-    """A number and its noun: ``1 gap``, ``3 gaps``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, nouns: str = "") -> str:
+    """A number and its noun: ``1 gap``, ``3 gaps``; `nouns` where that takes more than an s."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def repeated(withheld: int, what: str = "") -> str:

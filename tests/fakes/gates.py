@@ -10,6 +10,9 @@ from twisted.internet.interfaces import IReactorTime
 from vidlink.access.credentials import Credentials
 from vidlink.access.gate import Gate
 from vidlink.access.register import Register
+from vidlink.audit.files import AuditFiles
+from vidlink.audit.trail import Trail
+from vidlink.disk import Disk
 from vidlink.model import Principal, Right
 
 #: Whoever may do everything, everywhere.
@@ -25,3 +28,9 @@ def open_gate(clock: IReactorTime) -> Gate:
     """A gate that asks nobody for a credential."""
     register = Register(Credentials("no-folder"), now_us=lambda: 0, run_in_pool=execute)
     return Gate(register, clock, now_us=lambda: 0, run_in_pool=execute, is_open=lambda: True)
+
+
+def trail(folder: str, clock: IReactorTime) -> Trail:
+    """An audit trail in `folder`, written at once."""
+    files = AuditFiles(folder, Disk())
+    return Trail(files, seconds=clock.seconds, now_us=lambda: 0, run_in_pool=execute)

@@ -10,7 +10,7 @@ from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import media
-from tests.fakes.gates import open_gate
+from tests.fakes.gates import trail
 from tests.fakes.store import MemoryStore
 from tests.joined import Joined, Peer
 from vidlink.errors import StoreError
@@ -82,11 +82,10 @@ class ServerCase(SynchronousTestCase):
             self.joined.hub,
             self.store,
             Health(self.store, self.store, self.joined.hub, self.joined.clock.seconds),
-            open_gate(self.joined.clock).register,
+            trail(self.mktemp(), self.joined.clock),
             self.joined.ingest,
             self.joined.watch,
             [self.port],
-            [],
             self.joined.clock,
         )
 

@@ -6,7 +6,7 @@ thread, when somebody has changed it. As long as it cannot be read, what was kno
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, succeed
@@ -43,6 +43,8 @@ class Register:
         self._run_in_pool = run_in_pool
         # The database is used by one thread at a time.
         self._lock = DeferredLock()
+        #: Called with every change that was seen: of what, by name, and how.
+        self.did: Callable[..., None] = lambda **about: None
         self._version: object = None
         self._is_in_trouble = self._is_looking = False
         self._take(Everything((), (), ()))
@@ -148,6 +150,7 @@ class Register:
             self._is_looking = False
         self._is_in_trouble = False
         if found is not None:
+            self._tell(found)
             self._take(found)
 
     def _look(self) -> Everything | None:
@@ -167,8 +170,24 @@ class Register:
 
         outcome: T
         outcome, found = await self._lock.run(self._run_in_pool, do)
+        self._tell(found)
         self._take(found)
         return outcome
+
+    def _tell(self, found: Everything) -> None:
+        """Tell what is another than it was, but for logins."""
+        users = {user.name: user for user in found.users}
+        tokens = {f"{token.token_id} of {token.name}": token for token in found.tokens}
+        before = {f"{token.token_id} of {token.name}": token for token in self._tokens.values()}
+        kinds: tuple[tuple[str, Mapping[str, object], Mapping[str, object]], ...] = (
+            (USER, self._users, users),
+            (TOKEN, before, tokens),
+        )
+        for kind, old, new in kinds:
+            for name in sorted({*old, *new}):
+                if old.get(name) != new.get(name):
+                    change = "added" if name not in old else "changed"
+                    self.did(**{kind: name, "how": change if name in new else "removed"})
 
     def _take(self, found: Everything) -> None:
         self._users = {user.name: user for user in found.users}

@@ -23,6 +23,9 @@ from vidlink.dialling.address import PROCTOR_PATH, read_address
 from vidlink.errors import BadAnswer
 from vidlink.httpjson import objects
 from vidlink.model import (
+    AuditEntry,
+    AuditPage,
+    AuditQuery,
     ClipQuery,
     Hold,
     Receipt,
@@ -265,6 +268,29 @@ class History:
             if page.next is None:
                 return
             after = page.next
+
+    async def audit_page(self, query: AuditQuery) -> AuditPage:
+        """One page of the audit trail, newest first."""
+        params = {
+            "user": query.who,
+            "sentinel": query.sentinel_id,
+            "deed": None if query.deed is None else query.deed.value,
+            "from": query.from_time_us,
+            "to": query.to_time_us,
+            "after": query.after,
+            "limit": query.limit,
+        }
+        return await self._requests.read(objects.AUDIT, "/api/v1/audit", params)
+
+    async def audit(self, query: AuditQuery) -> AsyncIterator[AuditEntry]:
+        """All entries that match, newest first; `query.limit` of them are asked for at once."""
+        while True:
+            page = await self.audit_page(query)
+            for entry in page.entries:
+                yield entry
+            if page.next is None:
+                return
+            query = replace(query, after=page.next)
 
     async def retention(self, limit: int) -> Retention:
         """The policy, what there is, and the first `limit` of what would go now."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vidlink.commands import (
+    audit,
     certificate,
     delete,
     demo,
@@ -35,6 +36,7 @@ class Options(OneLineOptions):
         "'twistd vidlink-server' and 'twistd vidlink-sentinel'."
     )
     subCommands = [  # noqa: RUF012  # the form that twisted.python.usage reads
+        ["audit", None, audit.Options, "Who did what, and whether that is all of it."],
         ["certificate", None, certificate.Options, "A key and a certificate for TLS."],
         ["delete", None, delete.Options, "Delete recordings, for good."],
         ["demo", None, demo.Options, "A server and some synthetic screens on this machine."],
@@ -56,6 +58,7 @@ class Options(OneLineOptions):
 
 
 _RUNS: dict[str, Callable[[Any], int | None]] = {
+    "audit": audit.run,
     "certificate": certificate.run,
     "delete": delete.run,
     "demo": demo.run,

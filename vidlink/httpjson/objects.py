@@ -360,6 +360,26 @@ RECEIPTS = Table(
     ("receipts", "receipts", many(RECEIPT.kind)),
     ("next", "next", or_null(RECEIPT_NUMBER), _NEXT),
 )
+AUDIT_ENTRY = Table(
+    "AuditEntry",
+    "Something that somebody did, or tried.",
+    model.AuditEntry,
+    ("number", "number", COUNT, "Counts from 1 without a hole."),
+    ("time", "time_us", TIME_US),
+    ("deed", "deed", words(model.Deed)),
+    ("who", "who", TEXT, "The user or the token, by name."),
+    ("credential", "credential_id", TEXT, "By what they were let in; empty: by nothing."),
+    ("address", "address", TEXT),
+    ("about", "about", JsonKind({"type": "object"}, dict), "To what it was done."),
+    ("digest", "digest", SHA256, "Of this entry and of all before it."),
+)
+AUDIT = Table(
+    "AuditPage",
+    "A page of entries, newest first.",
+    model.AuditPage,
+    ("entries", "entries", many(AUDIT_ENTRY.kind)),
+    ("next", "next", or_null(COUNT), _NEXT),
+)
 DUE = Table(
     "",
     "A session that would go.",

@@ -11,6 +11,7 @@ timescale of the session's initialization segment.
 from __future__ import annotations
 
 from vidlink.model.access import BY_GROUP, EVERYBODY, RIGHTS, Principal, Right, Role, rights_of
+from vidlink.model.audit import AuditEntry, AuditPage, AuditQuery, Deed
 from vidlink.model.clips import ALL, Clip, ClipQuery
 from vidlink.model.health import (
     DiskSpace,
@@ -94,10 +95,14 @@ __all__ = [
     "SESSION_ID",
     "TIME_LIMIT_US",
     "Arrival",
+    "AuditEntry",
+    "AuditPage",
+    "AuditQuery",
     "Candidate",
     "Cause",
     "Clip",
     "ClipQuery",
+    "Deed",
     "DeletionReason",
     "DiskSpace",
     "DroppedRange",

@@ -16,12 +16,12 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from vidlink.access.register import Register
+from vidlink.audit.trail import SERVER, Trail
 from vidlink.errors import UserMistake, VidlinkError
+from vidlink.model import Deed
 from vidlink.options import or_exit
 from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
-from vidlink.server.port.tls import TlsContext
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
 from vidlink.server.sockets.watch import WatchFactory
@@ -39,9 +39,9 @@ class ServerService(MultiService):
 
     :param store: the recording: `open()`, `start()`, `stop()`, and `archive`, an `IArchive`.
     :param ports: one service for each listening endpoint.
-    :param contexts: the certificates that they show.
     :param clock: `IReactorTime`.
     :param slept_seconds: how long this computer has slept, since whenever.
+    :param ticks: more that is to be called about once a second.
     """
 
     _log = Logger()
@@ -51,21 +51,21 @@ class ServerService(MultiService):
         hub: Hub,
         store: Any,
         health: Health,
-        register: Register,
+        trail: Trail,
         ingest: IngestFactory,
         watch: WatchFactory,
         ports: Iterable[IService],
-        contexts: Iterable[TlsContext],
         clock: Any,
         slept_seconds: Callable[[], float] = lambda: 0.0,
+        ticks: Iterable[Callable[[], object]] = (),
     ) -> None:
         super().__init__()
         self._hub = hub
         self._store = store
         self._health = health
-        self._register = register
+        self._trail = trail
         self._links: tuple[LinkFactory, ...] = (ingest, watch)
-        self._renewals = [context.tick for context in contexts]
+        self._others = tuple(ticks)
         self._clock = clock
         self._slept_seconds, self._slept = slept_seconds, slept_seconds()
         self._ticking = TimerService(TICK_SECONDS, self._tick)
@@ -88,6 +88,7 @@ class ServerService(MultiService):
             )
         or_exit(COMMAND, self._store.open)
         self._store.start()
+        self._trail.note(Deed.STARTED, SERVER, "")
         self._store.archive.sentinels().addCallbacks(self._hub.remember, self._not_listed)
         super().startService()
         self._ticking.startService()
@@ -101,8 +102,9 @@ class ServerService(MultiService):
                 links.going_away()
             return self._until_gone()
 
-        def close(_: object) -> Deferred[None]:
-            return self._store.stop()  # type: ignore[no-any-return]
+        def close(_: object) -> Deferred[Any]:
+            self._trail.note(Deed.STOPPED, SERVER, "")
+            return DeferredList([self._store.stop(), self._trail.close()])
 
         waits: list[Deferred[Any]] = [stopped]
         if self._ticking.running:
@@ -126,7 +128,7 @@ class ServerService(MultiService):
 
     def _tick(self) -> None:
         self._tell_sleep()
-        ticks = (self._hub.tick, self._health.tick, self._register.refresh, *self._renewals)
+        ticks = (self._hub.tick, self._health.tick, self._trail.tick, *self._others)
         for tick in (*ticks, *(links.tick for links in self._links)):
             try:
                 tick()

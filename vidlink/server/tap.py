@@ -27,9 +27,12 @@ from twisted.web.resource import IResource
 from vidlink.access.credentials import Credentials
 from vidlink.access.gate import Gate
 from vidlink.access.register import Register
+from vidlink.audit.files import AuditFiles
+from vidlink.audit.trail import OPERATOR, Trail
 from vidlink.daemon import awake_clock, elapsed_clock, prepare, sleep_clock, wall_clock_us
+from vidlink.disk import Disk
 from vidlink.errors import UserMistake
-from vidlink.model import Policy
+from vidlink.model import Deed, Policy
 from vidlink.options import OneLineOptions, or_exit
 from vidlink.plugins import find_codecs
 from vidlink.quantities import figure
@@ -199,7 +202,10 @@ def _assemble(options: Options) -> ServerService:
     links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "halves": halves}
     links["gate"] = gate
     ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
-    watch = WatchFactory(hub, wall_clock_us, **links)
+    files = AuditFiles(options["data"], Disk())
+    trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
+    register.did = partial(trail.note, Deed.CREDENTIALS, OPERATOR, "")
+    watch = WatchFactory(hub, wall_clock_us, **links, did=trail.note)
     api = Api(
         store.archive,
         hub,
@@ -207,6 +213,7 @@ def _assemble(options: Options) -> ServerService:
         document=document(),
         wall_clock_us=wall_clock_us,
         principal_of=principal_of,
+        did=trail.note,
         run_in_pool=run_in_pool,
     )
     health = Health(
@@ -226,7 +233,7 @@ def _assemble(options: Options) -> ServerService:
         half_bytes=lambda: halves.held_bytes,
     )
     probes = Probes(health, metrics)
-    access = Access(gate, principal_of=principal_of, is_own=is_own)
+    access = Access(gate, principal_of=principal_of, is_own=is_own, trail=trail)
     root = Root(
         api.resource(),
         access.resource(),
@@ -249,7 +256,8 @@ def _assemble(options: Options) -> ServerService:
     if is_open():
         clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())
-    return ServerService(hub, store, health, register, ingest, watch, ports, contexts, clock, slept)
+    ticks = (register.refresh, *(context.tick for context in contexts))
+    return ServerService(hub, store, health, trail, ingest, watch, ports, clock, slept, ticks=ticks)
 
 
 def link_resource(factory: LinkFactory) -> IResource:

@@ -44,7 +44,7 @@ from vidlink.messages import (
     Subscribe,
     Unsubscribe,
 )
-from vidlink.model import Frame, Principal, Right
+from vidlink.model import Deed, Frame, Principal, Right
 from vidlink.relay.hub import Hub
 from vidlink.relay.stream import Stream
 from vidlink.wire.framing import message_frame
@@ -78,6 +78,7 @@ class Watch:
 
     :param proctor_id: how it is called in logs and in `registered`.
     :param principal: whoever it is; what it may do and see.
+    :param did: called with every deed that is to be written down, and what it was about.
     :param seconds: the monotonic clock.
     :param wall_clock_us: microseconds since the epoch.
     """
@@ -92,13 +93,17 @@ class Watch:
         seconds: Callable[[], float],
         wall_clock_us: Callable[[], int],
         principal: Principal,
+        did: Callable[..., None] = lambda deed, **about: None,
     ) -> None:
         self.peer = peer
         self.hub = hub
         self.proctor_id = proctor_id
         self.principal = principal
+        self._did = did
         self.wall_clock_us = wall_clock_us
         self.subscriptions: dict[str, Subscription] = {}
+        #: When each of them was begun.
+        self._since_us: dict[str, int] = {}
         #: Those that had never been seen when they were subscribed to; some may be gone since.
         self._awaited: set[str] = set()
         self._news: News | None = None
@@ -178,6 +183,8 @@ class Watch:
             tally=self.hub.tally,
             sees=self.principal.sees,
         )
+        self._since_us[sentinel_id] = self.wall_clock_us()
+        self._did(Deed.WATCHED, sentinel=sentinel_id, since=self._since_us[sentinel_id])
         self._turns.add(sentinel_id, subscription)
         self.peer.wake()
 
@@ -209,7 +216,8 @@ class Watch:
 
     def change_framerate(self, message: FramerateChange) -> None:
         """Pass the wish on to the Sentinel; the list shows it to everybody."""
-        self._controlled(message.sentinel_id).change_framerate(message.framerate_mhz)
+        taken_mhz = self._controlled(message.sentinel_id).change_framerate(message.framerate_mhz)
+        self._did(Deed.CONTROLLED, sentinel=message.sentinel_id, framerate_mhz=taken_mhz)
 
     def tell_time(self, message: Clock) -> None:
         """Answer with the server's clock."""
@@ -239,6 +247,9 @@ class Watch:
     def _leave(self, subscription: Subscription) -> None:
         subscription.leave()
         self.hub.dismiss(subscription.stream)
+        sentinel_id = subscription.stream.sentinel_id
+        since_us, until_us = self._since_us.pop(sentinel_id), self.wall_clock_us()
+        self._did(Deed.WATCHED, sentinel=sentinel_id, since=since_us, until=until_us)
 
     def _expected(self, sentinel_id: str) -> Stream:
         """The stream of a Sentinel, also of one that was never seen.

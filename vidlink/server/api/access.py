@@ -20,9 +20,10 @@ from vidlink.access.hashing import MOST_PASSWORD
 from vidlink.access.register import LOGIN
 from vidlink.access.shown import TICKET, cookie_name
 from vidlink.access.tickets import UNUSED_SECONDS
-from vidlink.errors import Forbidden, NotFound
+from vidlink.audit.trail import NOBODY, Trail
+from vidlink.errors import Forbidden, NotFound, RequestError
 from vidlink.httpjson import objects
-from vidlink.model import Principal, Right
+from vidlink.model import AuditQuery, Deed, Principal, Right
 from vidlink.server.api import parameters
 from vidlink.server.api.answers import answer_failure, answer_now, asker, body_of
 from vidlink.server.api.parameters import Query
@@ -36,6 +37,7 @@ class Access:
     """The paths by which somebody is let in.
 
     :param principal_of: whoever sends a request.
+    :param trail: where it is written down who comes and goes.
     :param is_own: whether a request comes in the clear, but from this machine to itself.
     """
 
@@ -48,10 +50,12 @@ class Access:
         *,
         principal_of: Callable[[Any], Principal],
         is_own: Callable[[Any], bool],
+        trail: Trail,
     ) -> None:
         self._gate = gate
         self._principal_of = principal_of
         self._is_own = is_own
+        self._trail = trail
 
     def resource(self) -> IResource:
         """The resource that answers these paths; it is a leaf."""
@@ -69,9 +73,14 @@ class Access:
             _json(request), user=_LONGEST_NAME, password=MOST_PASSWORD
         )
         software = request.getHeader("User-Agent") or ""
-        token, principal = await self._gate.log_in(
-            name, password, address=asker(request), software=software
-        )
+        try:
+            token, principal = await self._gate.log_in(
+                name, password, address=asker(request), software=software
+            )
+        except RequestError as error:
+            self._trail.note(Deed.REFUSED, NOBODY, asker(request), user=name, why=error.code)
+            raise
+        self._trail.note(Deed.LOGGED_IN, principal, asker(request), software=software)
         self._set_cookie(request, token, LOGIN_US // 1_000_000)
         return answer_now(request, {"name": principal.name})
 
@@ -80,7 +89,8 @@ class Access:
         """End the login that the one who asks shows."""
         Query(request.uri)
         principal = self._principal_of(request)
-        ended = await self._end(_user_of(principal), principal.credential_id.partition(":")[2])
+        login_id = principal.credential_id.partition(":")[2]
+        ended = await self._end(request, _user_of(principal), login_id)
         self._set_cookie(request, "", 0)
         return answer_now(request, {"ended": ended})
 
@@ -99,12 +109,12 @@ class Access:
     @app.route("/api/v1/logins", methods=["DELETE"])
     async def log_out_everywhere(self, request: Request) -> bytes:
         """End every login of a user."""
-        return answer_now(request, {"ended": await self._end(self._whose(request))})
+        return answer_now(request, {"ended": await self._end(request, self._whose(request))})
 
     @app.route("/api/v1/logins/<login>", methods=["DELETE"])
     async def end_login(self, request: Request, login: str) -> bytes:
         """End one login of a user."""
-        ended = await self._end(self._whose(request), login)
+        ended = await self._end(request, self._whose(request), login)
         if not ended:
             raise NotFound("there is no such login")
         return answer_now(request, {"ended": ended})
@@ -120,6 +130,26 @@ class Access:
         ticket = self._gate.tickets.issue(principal, path)
         made = {"ticket": ticket, "url": f"{path}?{TICKET}={ticket}", "seconds": UNUSED_SECONDS}
         return answer_now(request, made)
+
+    @app.route("/api/v1/audit", methods=["GET"])
+    async def audit(self, request: Request) -> bytes:
+        """What was done by whom, newest first, paged."""
+        query = Query(request.uri, ("user", "sentinel", "deed", "from", "to", "after", "limit"))
+        if Right.AUDIT not in self._principal_of(request).rights:
+            raise Forbidden("the credential does not give the right to audit")
+        from_time_us, to_time_us = query.time_range_us()
+        page = await self._trail.page(
+            AuditQuery(
+                who=query.text("user"),
+                sentinel_id=query.sentinel_id("sentinel"),
+                deed=query.word("deed", Deed),
+                from_time_us=from_time_us,
+                to_time_us=to_time_us,
+                after=query.number("after"),
+                limit=query.limit(parameters.USUAL_ENTRIES, parameters.MAX_ENTRIES),
+            )
+        )
+        return answer_now(request, objects.AUDIT.dump(page))
 
     @app.handle_errors(Exception)
     def refuse(self, request: Any, failure: Failure) -> bytes:
@@ -139,8 +169,11 @@ class Access:
             raise Forbidden("the credential does not give the right to manage other users")
         return user
 
-    async def _end(self, user: str, login_id: str | None = None) -> int:
-        return await self._gate.register.change(lambda book: book.remove_logins(user, login_id))
+    async def _end(self, request: Request, user: str, login_id: str | None = None) -> int:
+        ended = await self._gate.register.change(lambda book: book.remove_logins(user, login_id))
+        who = self._principal_of(request)
+        self._trail.note(Deed.LOGGED_OUT, who, asker(request), user=user, logins=ended)
+        return ended
 
     def _set_cookie(self, request: Request, token: str, seconds: int) -> None:
         is_secure = request.isSecure()

@@ -26,6 +26,7 @@ from vidlink.httpjson.table import Table
 from vidlink.interfaces import IArchive, IRetention
 from vidlink.model import (
     ClipQuery,
+    Deed,
     Hold,
     Principal,
     RecordingState,
@@ -62,6 +63,10 @@ _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
 
 
+def unnoted(deed: Deed, who: Principal, address: str, **about: str | int) -> None:
+    """A deed that nobody writes down."""
+
+
 class Api:
     """The HTTP interface.
 
@@ -71,6 +76,8 @@ class Api:
     :param document: this interface, described for programs.
     :param wall_clock_us: microseconds since the epoch.
     :param principal_of: whoever sends a request.
+    :param did: called with every deed that is to be written down: by whom, from where, and what it
+        is about.
     :param run_in_pool: runs a function in a thread, and fires with what it gives.
     """
 
@@ -87,11 +94,13 @@ class Api:
         document: Json,
         wall_clock_us: Callable[[], int],
         principal_of: Callable[[Any], Principal],
+        did: Callable[..., None] = unnoted,
         run_in_pool: Callable[..., Deferred[Any]] = execute,
     ) -> None:
         self._archive = archive
         self._retention = retention
         self._principal_of = principal_of
+        self._did = did
         self._hub = hub
         self._wall_clock_us = wall_clock_us
         self._document = to_json(document)
@@ -193,6 +202,7 @@ class Api:
         first, last = _range(numbers)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         body, missing = await self._archive.media(*ids, first, last)
+        self._fetched(request, ids, "segments")
         headers = {"Content-Type": VIDEO}
         if missing:
             headers["VidLink-Missing"] = ", ".join(f"{one}-{other}" for one, other in missing)
@@ -218,6 +228,8 @@ class Api:
                 )
             if wanted.last is None:
                 return answer_elsewhere(request, pinned(wanted, clip, body.etag))
+        bounds = {"start": wanted.start_time_us, "end": wanted.end_time_us}
+        self._fetched(request, ids, "recording.mp4", **bounds)
         return await send_body(request, body, film_headers(sentinel, clip, wanted))
 
     @app.route(_SESSION + "/index.m3u8", methods=["GET"])
@@ -226,6 +238,7 @@ class Api:
         Query(request.uri)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         body = await self._archive.playlist(*ids)
+        self._fetched(request, ids, "index.m3u8")
         return await send_body(request, body, {"Content-Type": PLAYLIST})
 
     @app.route("/api/v1/retention", methods=["GET"])
@@ -253,6 +266,8 @@ class Api:
         rehearse = Query(request.uri, ("dry-run",)).flag("dry-run")
         ids = await self._ids(request, Right.DELETE, sentinel, session)
         receipt = await self._retention.delete(*ids, self._asker(request), rehearse=rehearse)
+        if not rehearse:
+            self._note(request, Deed.DELETED, sentinel=sentinel, session=session)
         return answer_now(request, objects.RECEIPT.dump(receipt))
 
     @app.route(_SESSION + "/hold", methods=["PUT"])
@@ -260,7 +275,9 @@ class Api:
         """Have a session not deleted by anybody."""
         Query(request.uri)
         ids = await self._ids(request, Right.DELETE, sentinel, session)
-        hold = await self._retention.hold(*ids, parameters.hold_reason(_json(request)))
+        reason = parameters.hold_reason(_json(request))
+        hold = await self._retention.hold(*ids, reason)
+        self._note(request, Deed.HELD, sentinel=sentinel, session=session, reason=reason)
         return _held(request, ids, hold)
 
     @app.route(_SESSION + "/hold", methods=["DELETE"])
@@ -268,7 +285,9 @@ class Api:
         """Hold a session no more."""
         Query(request.uri)
         ids = await self._ids(request, Right.DELETE, sentinel, session)
-        return _held(request, ids, await self._retention.hold(*ids, None))
+        hold = await self._retention.hold(*ids, None)
+        self._note(request, Deed.RELEASED, sentinel=sentinel, session=session)
+        return _held(request, ids, hold)
 
     @app.route(_SENTINEL + "/keyframe", methods=["POST"])
     def request_keyframe(self, request: Request, sentinel: str) -> bytes:
@@ -286,6 +305,7 @@ class Api:
         Query(request.uri)
         wanted_mhz = parameters.framerate_mhz(_json(request))
         taken_mhz = self._controlled(request, sentinel).change_framerate(wanted_mhz)
+        self._note(request, Deed.CONTROLLED, sentinel=sentinel, framerate_mhz=taken_mhz)
         asked = objects.FramerateAsked(sentinel, taken_mhz)
         return answer_now(request, objects.FRAMERATE_ASKED.dump(asked))
 
@@ -334,6 +354,15 @@ class Api:
         if stream is None:
             raise NotFound(f"no sentinel {sentinel} has ever been here")
         return stream
+
+    def _fetched(
+        self, request: Request, ids: tuple[str, str], what: str, **about: int | None
+    ) -> None:
+        bounds = {name: value for name, value in about.items() if value is not None}
+        self._note(request, Deed.FETCHED, sentinel=ids[0], session=ids[1], what=what, **bounds)
+
+    def _note(self, request: Request, deed: Deed, **about: str | int) -> None:
+        self._did(deed, self._principal_of(request), asker(request), **about)
 
     def _asker(self, request: Request) -> str:
         """Who asks, for whoever reads it later: name and address."""

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,7 @@ MAX_SESSIONS, USUAL_SESSIONS = 1_000, 100
 MAX_SEGMENTS, USUAL_SEGMENTS = 5_000, 1_000
 MAX_RECEIPTS, USUAL_RECEIPTS = 1_000, 100
 MAX_DUE, USUAL_DUE = 1_000, 100
+MAX_ENTRIES, USUAL_ENTRIES = 1_000, 100
 #: One request for several segments may span so many sequences, because each hole among them is
 #: named in a header, and clients take headers of 16 KiB.
 MAX_RANGE = 1_000
@@ -32,6 +34,7 @@ FASTEST = 1_000_000
 QUERY_TIME_LIMIT_US = 2**63
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
 _VERSION = re.compile("[0-9a-f]{32}", re.ASCII)
 _INTEGER = re.compile("[0-9]{1,19}", re.ASCII)
 _TIME = re.compile(
@@ -108,6 +111,14 @@ class Query:
         if value not in ("true", "false"):
             raise BadParameter(name, "must be true or false")
         return value == "true"
+
+    def word(self, name: str, words: type[E]) -> E | None:
+        """The member of `words` that a parameter names; None if it was not given."""
+        value = self._values.get(name)
+        found = next((one for one in words if one.value == value), None)
+        if value is not None and found is None:
+            raise BadParameter(name, f"must be one of {', '.join(one.value for one in words)}")
+        return found
 
     def number(self, name: str) -> int | None:
         """A number from 1 on; None if it was not given."""

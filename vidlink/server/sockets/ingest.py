@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
@@ -41,14 +40,6 @@ class IngestProtocol(LinkProtocol):
         """Until it is registered, anybody may be there; so nothing large is taken."""
         super().connectionMade()
         self.take_up_to(MAX_CONTROL_BYTES)
-
-    @property
-    def address(self) -> str:
-        """Where it connects from, or that of a proxy before it."""
-        peer = self.transport.getPeer()
-        if isinstance(peer, IPv6Address):
-            return f"[{peer.host}]:{peer.port}"
-        return f"{peer.host}:{peer.port}" if isinstance(peer, IPv4Address) else "this computer"
 
     def onOpen(self) -> None:
         """Begin the conversation."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from twisted.logger import Logger
@@ -72,6 +73,14 @@ class LinkProtocol(PacedProtocol):
     def __init__(self) -> None:
         super().__init__()
         self._probes: list[Deferred[bool]] = []
+
+    @property
+    def address(self) -> str:
+        """Where it connects from, or that of a proxy before it."""
+        peer = self.transport.getPeer()
+        if isinstance(peer, IPv6Address):
+            return f"[{peer.host}]:{peer.port}"
+        return f"{peer.host}:{peer.port}" if isinstance(peer, IPv4Address) else "this computer"
 
     def connectionMade(self) -> None:
         """The socket is here; the handshake comes."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 import socket
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from zope.interface import implementer
 
 from vidlink.interfaces import IProctorPeer
 from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
-from vidlink.model import Frame, Right
+from vidlink.model import Deed, Frame, Principal, Right
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
@@ -119,14 +121,32 @@ class WatchProtocol(LinkProtocol):
         self.transport.write(bytes(rest[:PIECE_BYTES]))
 
 
+def _of(did: Callable[..., None], peer: WatchProtocol, deed: Deed, **about: str | int) -> None:
+    did(deed, peer.principal, peer.address, **about)
+
+
+def unnoted(deed: Deed, who: Principal, address: str, **about: str | int) -> None:
+    """A deed that nobody writes down."""
+
+
 class WatchFactory(LinkFactory):
-    """Makes the connections of ``/ws/proctor``."""
+    """Makes the connections of ``/ws/proctor``.
+
+    The other parameters are those of :class:`~vidlink.server.sockets.link.LinkFactory`.
+
+    :param did: called with every deed that is to be written down, as :meth:`Trail.note
+        <vidlink.audit.trail.Trail.note>` is.
+    """
 
     protocol = WatchProtocol
     right = Right.WATCH
     registration_seconds = REGISTRATION_SECONDS
     max_message_bytes = MAX_CONTROL_BYTES
     links: set[WatchProtocol]
+
+    def __init__(self, *arguments: Any, did: Callable[..., None] = unnoted, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._did = did
 
     def converse(self, peer: WatchProtocol) -> Watch:
         """The conversation of a new connection."""
@@ -138,4 +158,5 @@ class WatchFactory(LinkFactory):
             seconds=self.hub.seconds,
             wall_clock_us=self.wall_clock_us,
             principal=peer.principal,
+            did=partial(_of, self._did, peer),
         )
