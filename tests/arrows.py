@@ -75,7 +75,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.film": _BASE | {"store.files", "store.sequences", "store.handover", "fmp4", "disk"},
     "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film", "quantities"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
-    "server": frozenset({"errors", "options"})
+    "server": frozenset({"model", "errors", "options"})
     | {"access", "audit", "relay.hub", "server.sockets", "server.health"},
     "server.port": frozenset(
         {"model", "errors", "timer", "access", "server.api.answers", "server.api.refusals"}
@@ -86,7 +86,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     | {"messages", "timer", "access", "wire.bounds", "wire.framing"}
     | {"links.ingest", "links.watch", "relay.hub"},
     "server.health": _BASE | {"relay.hub", "quantities"},
-    "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store", "access", "audit"},
+    "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store", "disk", "access", "audit"},
     "sentinel": _BASE
     | {"messages", "dialling", "links.uplink", "quantities"}
     | {"sentinel.capture", "sentinel.sources", "sentinel.spool"},
