@@ -119,7 +119,7 @@ class RecordingStore:
         self._disk = Disk() if disk is None else disk
         self._inbox = Inbox()
         self._locks = SessionLocks()
-        self._trusted = TrustedTime(wall_clock_us, elapsed or monotonic)
+        self._trusted = TrustedTime(wall_clock_us, elapsed or monotonic, monotonic)
         self._removals = Removals()
         # As it is given: a daemon goes to another folder before it opens this, and not after.
         paths = Paths(os.path.normpath(path))
