@@ -772,14 +772,23 @@ class AckTests(AckCase):
         self.assertEqual(self.missing(), [(0, ()), (0, ())])
 
     def test_many_holes(self) -> None:
-        """Of more holes than there is room for, the first 1,024 are asked for."""
-        for number in range(0, 2_400, 2):
+        """Of more holes than one acknowledgement can name the first 1,024 are asked for, and the
+        rest with the next ones; what has come meanwhile is not."""
+        for number in range(0, 4_800, 2):
             self.sentinel.segment(number, keyframe=True)
         self.server.second()
-        ((_, holes),) = self.missing()
-        self.assertEqual((len(holes), holes[0], holes[-1]), (1_024, (1, 1), (2_047, 2_047)))
-        self.server.second()
-        self.assertEqual(len(self.missing()), 1)
+        self.sentinel.say(DeclareGap(FIRST, 0, 2_100, "lost"))
+        for _ in range(5):
+            self.server.second()
+        named = [(len(holes), *holes[:1], *holes[-1:]) for _, holes in self.missing()]
+        self.assertEqual(
+            named,
+            [
+                (1_024, (1, 1), (2_047, 2_047)),
+                (1_024, (2_101, 2_101), (4_147, 4_147)),
+                (325, (4_149, 4_149), (4_797, 4_797)),
+            ],
+        )
 
 
 class SlowAckTests(AckCase):
