@@ -75,7 +75,7 @@ class Stream:
         self.sentinel_id = sentinel_id
         #: It has been seen; if not, there is only somebody who waits for it.
         self.is_known = False
-        #: It has begun a session, now or before the server was started.
+        #: Something of it has been recorded, now or before the server was started.
         self.has_history = False
         self.name = ""
         self.group = ""
@@ -94,7 +94,7 @@ class Stream:
         self._paused_seconds = float("-inf")
         self._new_buffer = new_buffer
         self._ended: LiveSession | None = None
-        self._followers: dict[IFollower, None] = {}
+        self._followers: dict[IFollower, Callable[[], None]] = {}
 
     def attach(self, registration: Registration, publisher: IPublisher) -> None:
         """Make `publisher` this Sentinel's connection from now on."""
@@ -117,7 +117,6 @@ class Stream:
     def begin(self, session: Session, recording: Callable[[], RecordingState]) -> None:
         """Begin a session; one that is still live must have been ended before."""
         self.live = LiveSession(session, self._new_buffer(), recording)
-        self.has_history = True
         self._heard_seconds = self._seconds()
         if self.wanted_framerate_mhz is not None and self.publisher is not None:
             self.publisher.change_framerate(self.wanted_framerate_mhz)
@@ -176,9 +175,16 @@ class Stream:
         self.is_known = False
         self._forget_ended()
 
-    def follow(self, follower: IFollower) -> None:
-        """`follower` hears of every arrival, beginning and end; twice is once."""
-        self._followers[follower] = None
+    def drop(self) -> None:
+        """Let go of those who follow it: there is no room to wait for it."""
+        followers, self._followers = self._followers, {}
+        for on_dropped in followers.values():
+            on_dropped()
+
+    def follow(self, follower: IFollower, on_dropped: Callable[[], None]) -> None:
+        """`follower` hears of every arrival, beginning and end, unless it is dropped; twice is
+        once."""
+        self._followers[follower] = on_dropped
 
     def leave(self, follower: IFollower) -> None:
         """`follower` hears nothing more; does nothing if it did not follow."""

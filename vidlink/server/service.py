@@ -6,6 +6,7 @@ import os
 import resource
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from autobahn.websocket import USES_NVX
@@ -26,6 +27,8 @@ from vidlink.server.sockets.watch import WatchFactory
 
 COMMAND = "twistd vidlink-server"
 TICK_SECONDS = 1.0
+#: The recording is asked so often whom it knows: with their last session sentinels are deleted.
+HISTORY_SECONDS = 600.0
 #: Where the system says that there is no limit.
 MANY_DESCRIPTORS = 1024 * 1024
 #: At shutdown peers have so long to take what was written to them.
@@ -60,6 +63,7 @@ class ServerService(MultiService):
         self._health = health
         self._links: tuple[LinkFactory, ...] = (ingest, watch)
         self._clock = clock
+        self._asked_seconds = 0.0
         self._slept_seconds, self._slept = slept_seconds, slept_seconds()
         self._ticking = TimerService(TICK_SECONDS, self._tick)
         self._ticking.clock = clock
@@ -81,7 +85,7 @@ class ServerService(MultiService):
             )
         or_exit(COMMAND, self._store.open)
         self._store.start()
-        self._store.archive.sentinels().addCallbacks(self._hub.remember, self._not_listed)
+        self._ask_history()
         super().startService()
         self._ticking.startService()
 
@@ -119,7 +123,8 @@ class ServerService(MultiService):
 
     def _tick(self) -> None:
         self._tell_sleep()
-        for tick in (self._hub.tick, self._health.tick, *(links.tick for links in self._links)):
+        links = (one.tick for one in self._links)
+        for tick in (self._hub.tick, self._health.tick, self._tick_history, *links):
             try:
                 tick()
             except Exception:
@@ -144,6 +149,16 @@ class ServerService(MultiService):
             return deferLater(self._clock, 0.02).addCallback(look)
 
         return deferLater(self._clock, 0).addCallback(look)
+
+    def _ask_history(self) -> None:
+        """List whom the recording knows; what was deleted since is listed no longer."""
+        self._asked_seconds = self._hub.seconds()
+        remember = partial(self._hub.remember, asked_seconds=self._asked_seconds)
+        self._store.archive.sentinels().addCallbacks(remember, self._not_listed)
+
+    def _tick_history(self) -> None:
+        if self._hub.seconds() - self._asked_seconds >= HISTORY_SECONDS:
+            self._ask_history()
 
     def _not_listed(self, failure: Any) -> None:
         failure.trap(VidlinkError)

@@ -427,6 +427,30 @@ class SessionTests(IngestCase):
         self.assertIsNone(self.stream.publisher)
         self.assertEqual(self.server.store.ends, [(FIRST, "disconnected")])
 
+    def test_listed_when_there_is_something(self) -> None:
+        """Who leaves is listed as offline if something of it was recorded, live or late, and is
+        forgotten otherwise, with an init or without."""
+
+        def come_and_go(name: str, *, is_late: bool, inits: int, segments: int) -> bool:
+            peer = self.server.sentinel(name)
+            peer.register(f"session-of-{name}")
+            session_id = f"{'earlier-' * is_late}session-of-{name}"
+            for _ in range(inits):
+                peer.init(session_id, late=is_late)
+            peer.session_id = session_id
+            for _ in range(segments):
+                peer.segment(0, late=is_late)
+            self.assert_open(peer)
+            peer.vanish()
+            self.server.second()
+            return name in [row.sentinel_id for row in self.server.hub.statuses()]
+
+        for is_late in (False, True):
+            name = f"desk-{is_late}-"
+            self.assertFalse(come_and_go(name + "0", is_late=is_late, inits=0, segments=0))
+            self.assertFalse(come_and_go(name + "1", is_late=is_late, inits=1, segments=0))
+            self.assertTrue(come_and_go(name + "2", is_late=is_late, inits=1, segments=1))
+
     def test_closed_and_lost(self) -> None:
         """What we close ends with our reason, and its loss afterwards changes nothing."""
         self.sentinel.segment(0)

@@ -39,6 +39,7 @@ class Subscription:
     :param seconds: the monotonic clock.
     :param on_news: called whenever there may be something to pull; until then, once
         :meth:`pull` has given None, it gives nothing else.
+    :param on_dropped: called if the stream is followed no more without having been left.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Subscription:
         *,
         seconds: Callable[[], float],
         on_news: Callable[[], None],
+        on_dropped: Callable[[], None],
         tally: Tally,
     ) -> None:
         self.stream = stream
@@ -59,7 +61,7 @@ class Subscription:
         self._outbox: deque[Frame] = deque()
         self._is_init_wanted = False
         self._begin(request)
-        stream.follow(self)
+        stream.follow(self, on_dropped)
 
     def stirred(self) -> None:
         """A segment has arrived, or a session has begun or ended."""
