@@ -80,7 +80,7 @@ class _Drain:
         self._stop = threading.Event()
         self._picture: VideoFrame | None = None
         self._taken_seconds = 0.0
-        #: How long the computer had slept when it was begun to be read.
+        #: The sleep of the computer until the reading of it began, since whenever.
         self._slept_before = float("-inf")
         self._trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name="vidlink-device", daemon=True)
