@@ -78,7 +78,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "server.api.openapi": frozenset({"model", "errors", "httpjson", "server.api", "server.health"}),
     "server.sockets": _BASE
     | {"messages", "timer", "wire.bounds", "wire.framing"}
-    | {"links.ingest", "links.watch", "relay.hub"},
+    | {"links.ingest", "links.watch", "relay.hub"}
+    | {"server.port.door", "server.port.lobby"},
     "server.health": _BASE | {"relay.hub", "quantities"},
     "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store"},
     "sentinel": _BASE

@@ -30,6 +30,7 @@ from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_exposure
+from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
 from vidlink.server.port.site import Root, Site
 from vidlink.server.service import (
@@ -170,7 +171,14 @@ def _assemble(options: Options) -> ServerService:
     )
     store = _store(options, clock)
     halves = Halves(max(LEAST_BYTES, options["buffer-total-bytes"] // 4))
-    links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "halves": halves}
+    # Before anything counts on it, and the store takes its share.
+    lobby = Lobby(clock, raise_descriptor_limit())
+    links: dict[str, Any] = {
+        "codecs": find_codecs(),
+        "clock": clock,
+        "halves": halves,
+        "lobby": lobby,
+    }
     ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
     watch = WatchFactory(hub, wall_clock_us, **links)
     api = Api(
@@ -195,7 +203,7 @@ def _assemble(options: Options) -> ServerService:
         store,
         health,
         watch.links,
-        turned_away=lambda: site.lobby.turned_away,
+        turned_away=lambda: lobby.turned_away,
         half_bytes=lambda: halves.held_bytes,
     )
     probes = Probes(health, metrics)
@@ -206,8 +214,7 @@ def _assemble(options: Options) -> ServerService:
         link_resource(ingest),
         link_resource(watch),
     )
-    # Before anything counts on it, and the store takes its share.
-    site = Site(root, clock=clock, hosts=hosts, descriptors=raise_descriptor_limit())
+    site = Site(root, clock=clock, hosts=hosts, lobby=lobby)
     ports = [_port(description, site, clock) for description in options["listen"]]
     clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())

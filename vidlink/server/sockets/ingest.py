@@ -15,6 +15,7 @@ from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
 from vidlink.messages import Message, SentinelRegistered
 from vidlink.model import Limits
 from vidlink.relay.hub import Hub
+from vidlink.server.port.lobby import Lobby
 from vidlink.server.sockets.halves import Halves
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES
@@ -68,7 +69,7 @@ class IngestProtocol(LinkProtocol):
 
     def hand_on(self, payload: bytes, is_binary: bool) -> None:
         """Decode, and keep the payload where it may be forwarded as it came."""
-        message = self.codec.decode(payload, is_binary)
+        message = self.decoded(payload, is_binary)
         frames = {}
         if is_binary and self.codec.is_canonical:
             frames[self.codec.name] = server_frame(payload, True)
@@ -144,8 +145,9 @@ class IngestFactory(LinkFactory):
         codecs: Iterable[ICodec],
         clock: Any,
         halves: Halves | None = None,
+        lobby: Lobby | None = None,
     ) -> None:
-        super().__init__(hub, wall_clock_us, codecs=codecs, clock=clock, halves=halves)
+        super().__init__(hub, wall_clock_us, codecs=codecs, clock=clock, halves=halves, lobby=lobby)
         self.store = store
         self.limits = limits or Limits()
 
