@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.rigs.daemons import until
-from vidlink.server.sockets.liveness import Uptake, uptake
+from vidlink.liveness import Uptake, uptake
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")

@@ -12,6 +12,7 @@ from zope.interface import implementer
 from vidlink.errors import PeerError, TooFast
 from vidlink.interfaces import ICodec, ISentinelPeer, IStore
 from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
+from vidlink.liveness import uptake
 from vidlink.messages import Message, SentinelRegistered
 from vidlink.model import Limits
 from vidlink.relay.hub import Hub
@@ -99,17 +100,24 @@ class IngestProtocol(LinkProtocol):
         super().close(error)
 
     def probe(self, seconds: float) -> Deferred[bool]:
-        """Ping the peer; one that is held cannot be heard, and is there as far as is known."""
-        is_deaf = self.is_held and self.state == self.STATE_OPEN
-        return succeed(True) if is_deaf else super().probe(seconds)
+        """Ping the peer; one that is held cannot be heard, and is there if its system takes that,
+        and has not been told to close."""
+        seen = uptake(self.transport)
+        if self.is_held and seen is not None and seen.has_left:
+            return succeed(False)
+        answer = super().probe(seconds)
+        return answer.addCallback(self._is_there)
 
     def tick(self) -> None:
         """To be called about once a second: also acks and requests may be due."""
-        if self.is_held:
-            # Its answer to a ping waits behind what is not read.
-            self._liveness.heard()
         super().tick()
         self.conversation.tick()
+
+    def _is_there(self, was_heard: bool) -> bool:
+        if was_heard or not self.is_held or self.state != self.STATE_OPEN:
+            return was_heard
+        seen = uptake(self.transport)
+        return seen is None or not (seen.is_behind or seen.has_left)
 
     def resumeProducing(self) -> None:
         """The transport is empty: it has read everything."""

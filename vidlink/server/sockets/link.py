@@ -20,12 +20,12 @@ from zope.interface import implementer
 
 from vidlink.errors import NoResources, PeerError, TooSlow
 from vidlink.interfaces import ICodec
+from vidlink.liveness import STALL_SECONDS, Liveness, Verdict, uptake
 from vidlink.messages import ErrorMessage, Message, ProctorRegister, SentinelRegister
 from vidlink.relay.hub import Hub
 from vidlink.server.port.door import Door
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.sockets.halves import Halves
-from vidlink.server.sockets.liveness import STALL_SECONDS, Liveness, Verdict, uptake
 from vidlink.server.sockets.newcomer import NewcomerProtocol
 from vidlink.timer import Timer
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
@@ -197,7 +197,8 @@ class LinkProtocol(NewcomerProtocol):
 
     def tick(self) -> None:
         """To be called about once a second: is it still there, and reading?"""
-        verdict = self._liveness.look(self.factory.clock.seconds(), uptake(self.transport))
+        now = self.factory.clock.seconds()
+        verdict = self._liveness.look(now, uptake(self.transport), self.is_held)
         if verdict is Verdict.ASK:
             self.sendPing(os.urandom(4))
         elif verdict is Verdict.STUCK:
