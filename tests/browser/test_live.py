@@ -211,8 +211,8 @@ def test_the_frame_rate_and_a_keyframe_can_be_asked_for(onlooker: Onlooker, site
 
 
 def test_another_rate_is_what_a_picture_is_stale_by(onlooker: Onlooker, site: Site) -> None:
-    """Asked to go slower the sentinel is never called stale between two of its pictures; asked to go
-    faster, and gone silent then, it is soon, whatever pauses it made before."""
+    """Asked to go slower the sentinel is never called stale between two of its pictures; asked to
+    go faster, and gone silent then, it is soon, whatever pauses it made before."""
     sentinel = watch(onlooker, site)
     number = onlooker.until_picture().number
     onlooker.page.evaluate(_STATES)

@@ -176,11 +176,7 @@ HANDFULS = [(4_000 * n + k, 200) for n in range(3) for k in range(5)]
         ([(5_000 * n, 0) for n in range(3)], 0.2, 15),
         (HANDFULS, 5, 8),
         ([*STEADY, (30_000, 200), (30_200, 200)], 5, 3),
-        (
-            [*((5_000 * n, 5_000) for n in range(5)), *((20_200 + 200 * n, 200) for n in range(5))],
-            5,
-            3,
-        ),
+        ([*((5_000 * n, 5_000) for n in range(5)), (20_200, 200), (20_400, 200)], 5, 3),
         ([*HANDFULS, *((9_000 + 500 * n, 200) for n in range(130))], 5, 3),
     ],
 )

@@ -199,9 +199,9 @@ def session_row(number: int, started: int, start: int | None, **fields: Any) -> 
 def test_sessions_stand_in_the_order_of_the_times_that_are_shown(
     browser: Browser, site: Site
 ) -> None:
-    """Newest first by what the rows say, each in the reader's zone with its own offset, and the head
-    of the table claims none for all seasons. A session that is deleted leaves the list, and without
-    the server nothing is said to be live."""
+    """Newest first by what the rows say, each in the reader's zone with its own offset, and the
+    head of the table claims none for all seasons. A session that is deleted leaves the list, and
+    without the server nothing is said to be live."""
     somebody = Onlooker(browser, site.url, timezone_id="Europe/Berlin")
     somebody.forgiven += ["503"]
     summer, winter = 1_795_000_000 - 15_552_000, 1_795_000_000
