@@ -29,7 +29,7 @@ from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
-from vidlink.server.port.exposure import Listening, check_exposure
+from vidlink.server.port.exposure import Listening, check_endpoint, check_exposure
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
 from vidlink.server.port.site import Root, Site
@@ -161,7 +161,7 @@ def _assemble(options: Options) -> ServerService:
     # told otherwise, and one segment asks for that some ten times.
     sys.setswitchinterval(_SWITCH_SECONDS)
     prepare(clock)
-    hosts = _hosts(options)
+    hosts = _hosts(options, clock)
     elapsed = elapsed_clock()
     hub = Hub(
         elapsed,
@@ -268,8 +268,10 @@ def kept_free(options: Options) -> int | None:
     return None if policy.is_rehearsal else policy.min_free_bytes
 
 
-def _hosts(options: Options) -> Hosts:
+def _hosts(options: Options, clock: Any) -> Hosts:
     """Whose requests are answered, after checking that this may be without credentials."""
+    for description in options["listen"]:
+        check_endpoint(description, clock)
     check_exposure(options["listen"], options["no-auth"])
     listening = [Listening.parse(description) for description in options["listen"]]
     is_for_others = not all(place.is_loopback for place in listening)
@@ -283,14 +285,7 @@ def _hosts(options: Options) -> Hosts:
 
 
 def _port(description: str, site: IProtocolFactory, clock: Any) -> IService:
-    """The service that listens there.
-
-    :raises UserMistake: if Twisted does not understand the endpoint.
-    """
+    """The service that listens there."""
     lacks_backlog = re.match("(tcp6?|ssl):", description) and ":backlog=" not in description
     endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else description
-    try:
-        return strports.service(endpoint, site, reactor=clock)
-    except Exception as error:
-        # Whatever an endpoint's parser thinks of: ValueError, TypeError, OSError of a key file.
-        raise UserMistake(f"--listen {description!r} cannot be used: {error}") from None
+    return strports.service(endpoint, site, reactor=clock)
