@@ -76,6 +76,7 @@ from vidlink.model.retained import (
     WaitReason,
 )
 from vidlink.model.spooled import DroppedRange, SpooledSession
+from vidlink.model.times import calendar_time, time_or_us
 
 __all__ = [
     "ALL",
@@ -136,7 +137,9 @@ __all__ = [
     "Trouble",
     "WaitReason",
     "Waiting",
+    "calendar_time",
     "clamp_framerate",
     "is_sentinel_id",
     "is_session_id",
+    "time_or_us",
 ]

@@ -29,7 +29,8 @@ from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
-from vidlink.server.port.exposure import Listening, check_exposure
+from vidlink.server.port.exposure import Listening, check_endpoint, check_exposure
+from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
 from vidlink.server.port.site import Root, Site
 from vidlink.server.service import (
@@ -160,7 +161,7 @@ def _assemble(options: Options) -> ServerService:
     # told otherwise, and one segment asks for that some ten times.
     sys.setswitchinterval(_SWITCH_SECONDS)
     prepare(clock)
-    hosts = _hosts(options)
+    hosts = _hosts(options, clock)
     elapsed = elapsed_clock()
     hub = Hub(
         elapsed,
@@ -170,7 +171,14 @@ def _assemble(options: Options) -> ServerService:
     )
     store = _store(options, clock)
     halves = Halves(max(LEAST_BYTES, options["buffer-total-bytes"] // 4))
-    links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "halves": halves}
+    # Before anything counts on it, and the store takes its share.
+    lobby = Lobby(clock, raise_descriptor_limit())
+    links: dict[str, Any] = {
+        "codecs": find_codecs(),
+        "clock": clock,
+        "halves": halves,
+        "lobby": lobby,
+    }
     ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
     watch = WatchFactory(hub, wall_clock_us, **links)
     api = Api(
@@ -195,7 +203,7 @@ def _assemble(options: Options) -> ServerService:
         store,
         health,
         watch.links,
-        turned_away=lambda: site.lobby.turned_away,
+        turned_away=lambda: lobby.turned_away,
         half_bytes=lambda: halves.held_bytes,
     )
     probes = Probes(health, metrics)
@@ -206,8 +214,7 @@ def _assemble(options: Options) -> ServerService:
         link_resource(ingest),
         link_resource(watch),
     )
-    # Before anything counts on it, and the store takes its share.
-    site = Site(root, clock=clock, hosts=hosts, descriptors=raise_descriptor_limit())
+    site = Site(root, clock=clock, hosts=hosts, lobby=lobby)
     ports = [_port(description, site, clock) for description in options["listen"]]
     clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())
@@ -261,8 +268,10 @@ def kept_free(options: Options) -> int | None:
     return None if policy.is_rehearsal else policy.min_free_bytes
 
 
-def _hosts(options: Options) -> Hosts:
+def _hosts(options: Options, clock: Any) -> Hosts:
     """Whose requests are answered, after checking that this may be without credentials."""
+    for description in options["listen"]:
+        check_endpoint(description, clock)
     check_exposure(options["listen"], options["no-auth"])
     listening = [Listening.parse(description) for description in options["listen"]]
     is_for_others = not all(place.is_loopback for place in listening)
@@ -276,14 +285,7 @@ def _hosts(options: Options) -> Hosts:
 
 
 def _port(description: str, site: IProtocolFactory, clock: Any) -> IService:
-    """The service that listens there.
-
-    :raises UserMistake: if Twisted does not understand the endpoint.
-    """
+    """The service that listens there."""
     lacks_backlog = re.match("(tcp6?|ssl):", description) and ":backlog=" not in description
     endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else description
-    try:
-        return strports.service(endpoint, site, reactor=clock)
-    except Exception as error:
-        # Whatever an endpoint's parser thinks of: ValueError, TypeError, OSError of a key file.
-        raise UserMistake(f"--listen {description!r} cannot be used: {error}") from None
+    return strports.service(endpoint, site, reactor=clock)
