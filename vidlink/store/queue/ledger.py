@@ -38,7 +38,6 @@ from vidlink.store.queue.room import (
     as_text,
     check_arrival,
     check_session,
-    to_keep,
 )
 from vidlink.store.queue.unstarted import Unstarted
 from vidlink.store.queue.vitals import RecordingVitals
@@ -195,7 +194,7 @@ class Ledger:
         if account.refusing is not None and not is_late:
             self._refused.end(account)
         self._room.occupy(owner, size, 1)
-        self._accept(account, to_keep(arrival))
+        self._accept(account, arrival)
         return True
 
     def _accept(self, account: Account, arrival: Arrival) -> None:
@@ -376,18 +375,20 @@ class Ledger:
         return lost
 
     def _settle(self, account: Account, ack: Acknowledged) -> None:
-        size_bytes = 0
+        size_bytes, settled = 0, account.settled
         for arrival in ack.arrivals:
-            sequence = arrival.segment.sequence
+            segment = arrival.segment
+            sequence = segment.sequence
             del account.waiting[sequence]
-            size_bytes += len(arrival.segment.data)
-            account.settled.add(sequence, sequence)
+            size_bytes += len(segment.data)
+            settled.add(sequence, sequence)
         if ack.arrivals:
             self._room.free(account.session.sentinel_id, size_bytes, len(ack.arrivals))
             self._vitals.settled(ack, size_bytes)
         account.parts.update(ack.parts)
-        account.settle_gaps(account.gaps[number] for number in ack.gaps)
-        self._tell(account, account.settled.reached)
+        if ack.gaps:
+            account.settle_gaps(account.gaps[number] for number in ack.gaps)
+        self._tell(account, settled.reached)
 
     def _drop(self, account: Account, arrival: Arrival) -> None:
         """Miss a segment that the writer has no place for, as if it had been refused."""

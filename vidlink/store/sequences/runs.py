@@ -84,18 +84,20 @@ class Runs:
 
         `opens` and `closes` are the marks of the first and of the last of them; None: not known.
         """
-        lasts = self._lasts
+        _, lasts, _, ends, sizes, _, closings_us, closings = self._columns
         newest = lasts[-1] if lasts else -2
         self.size_bytes += size_bytes
         self.count += last - first + 1
-        _, closed_us, closed_at = closes or (last, start_time_us, _UNKNOWN)
         if first == newest + 1:
-            _, _, _, ends, sizes, _, closings_us, closings = self._columns
             lasts[-1] = last
             ends[-1] = end_time_us
             sizes[-1] += size_bytes
-            closings_us[-1], closings[-1] = closed_us, closed_at
+            if closes is None:
+                closings[-1] = _UNKNOWN
+            else:
+                _, closings_us[-1], closings[-1] = closes
             return
+        _, closed_us, closed_at = closes or (last, start_time_us, _UNKNOWN)
         opened_at = opens[2] if opens is not None else _UNKNOWN
         row = first, last, start_time_us, end_time_us, size_bytes, opened_at, closed_us, closed_at
         if first > newest:

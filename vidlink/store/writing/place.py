@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vidlink.disk import Disk, Place
+from vidlink.disk import Disk
 from vidlink.model import Span
 from vidlink.store.files.layout import MISPLACED, RECORD_BYTES, read_numbers
 from vidlink.store.files.paths import SESSION_FILE, part_file, part_numbers, records_file
@@ -29,7 +29,7 @@ class SessionPlace:
     def __init__(self, folder: str, disk: Disk) -> None:
         self._folder = folder
         self._disk = disk
-        self._mark: tuple[Place, int] | None = None
+        self._mark: tuple[int, int, int] | None = None
 
     def check(self, parts: Sequence[Part], *, has_new_names: bool) -> None:
         """Make sure that the description and `parts` are in the folder.

@@ -25,7 +25,6 @@ from vidlink.store.handover.orders import (
     Forget,
     Order,
     Past,
-    Reduced,
     Reopen,
     Report,
     SetHold,
@@ -242,18 +241,22 @@ class Writer:
         for recording in due:
             if budget <= 0 or len(touched) >= most:
                 break
-            session_id = recording.session.session_id
             try:
                 budget -= recording.write(budget)
             except Exception as error:
                 if not isinstance(error, OSError):
+                    session_id = recording.session.session_id
                     self._log.failure("session {session} cannot be written", session=session_id)
                 self._fail((recording,), error, now)
             else:
                 touched.append(recording)
-                # To the end of the line, for the case that something is left of it.
-                self._ready[session_id] = self._ready.pop(session_id)
-        return bool(touched) and (budget <= 0 or len(touched) >= most)
+        if not touched or (budget > 0 and len(touched) < most):
+            return False
+        # To the end of the line, for the case that something is left of them.
+        for recording in touched:
+            session_id = recording.session.session_id
+            self._ready[session_id] = self._ready.pop(session_id)
+        return True
 
     def _save(self, touched: Iterable[Recording], now: float) -> None:
         if self._index_retry_seconds > now:
@@ -315,29 +318,21 @@ class Writer:
                 self._fail((recording,), error, now)
 
     def _settle(self, touched: Iterable[Recording]) -> None:
+        report, troubles, ready = self._report, self._troubles, self._ready
         for recording in touched:
             session_id = recording.session.session_id
-            self._troubles.pop(session_id, None)
-            if not recording.has_begun:
-                self._report.begun.append(session_id)
-            reduced = recording.reduced()
-            if reduced is not None:
-                self._say_reduced(recording.session, reduced)
-                self._report.reduced.append(reduced)
-            ack = recording.commit()
-            for arrival in recording.dropped():
-                self._say_dropped(session_id)
-                self._report.dropped.append((session_id, arrival))
-            self._report.held += recording.held()
-            if ack.arrivals or ack.gaps:
-                self._report.acks.append(ack)
-            if recording.is_finished:
-                self._report.closed.append(session_id)
+            recording.commit(report)
+            if troubles:
+                troubles.pop(session_id, None)
+            if not recording.is_ready:
+                del ready[session_id]
+            elif recording.is_finished:
+                report.closed.append(session_id)
                 self._locks.release_from_writing(session_id)
                 del self._recordings[session_id]
-                del self._ready[session_id]
-            elif not recording.is_ready:
-                del self._ready[session_id]
+                del ready[session_id]
+        if report.dropped:
+            self._say_dropped(report.dropped[0][0])
 
     def _fail(self, recordings: Iterable[Recording], error: Exception, now: float) -> None:
         """Let these write again later what they have written in this round."""
@@ -352,15 +347,6 @@ class Writer:
             self._report.failures[cause] += 1
             if cause is Cause.DISK_FULL:
                 self._removals.full()
-
-    def _say_reduced(self, session: Session, reduced: Reduced) -> None:
-        self._log.error(
-            "session {session} of {sentinel}: files of it were removed or replaced while it was "
-            "being recorded; {count} segments are left of it, and what comes goes to a new part",
-            session=session.session_id,
-            sentinel=session.sentinel_id,
-            count=reduced.there.count,
-        )
 
     def _say_dropped(self, session_id: str) -> None:
         """Once in the life of a server: there may be many."""
