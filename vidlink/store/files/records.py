@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby, islice, pairwise
 from operator import itemgetter
 
 from vidlink.disk import Disk
-from vidlink.model import SegmentQuery
+from vidlink.model import Range, Ranges, SegmentQuery
 from vidlink.store.files.columns import Columns, read_columns
 from vidlink.store.files.layout import (
     RECORD_BYTES,
@@ -33,6 +33,8 @@ _CHUNK, _LARGE_CHUNK = 1_024, 8_192
 
 #: The sequence of a first record, the number of its part, and from where to where it goes on.
 _Stretch = tuple[int, int, int, int]
+#: The number of a part, and a record in it.
+_Copy = tuple[int, RecordNumbers]
 
 
 class PartRecords:
@@ -81,6 +83,21 @@ class PartRecords:
             else:
                 low = place + 1
         return low
+
+    def places(self, first: int, last: int) -> Iterator[int]:
+        """The places of the records of segments `first` to `last`, as far as they count."""
+        low = self.find(_SEQUENCE, first)
+        while low < self.count:
+            count = min(_CHUNK, last - first + 1, self.count - low)
+            data = self._disk.pread(self._descriptor, low * RECORD_BYTES, count * RECORD_BYTES)
+            for place, row in enumerate(read_numbers(data), low):
+                if row is not None and row[_SEQUENCE] > last:
+                    return
+                if row is not None and row[_SEQUENCE] >= first:
+                    yield place
+            if len(data) < count * RECORD_BYTES:
+                return
+            low += count
 
     def _from(self, low: int, high: int) -> tuple[int, RecordNumbers | None]:
         """The first sound record from `low` up to `high`, and its place."""
@@ -164,6 +181,22 @@ class SessionRecords:
         for number, rows in groupby(merged, key=itemgetter(0)):
             data = b"".join(pack_numbers(row) for _, row in rows)
             yield number, read_columns(data)
+
+    def places(self, number: int, ranges: Iterable[Range]) -> Ranges:
+        """The places in part `number` of the records of these segments, as far as they count."""
+        part = self._open(number)
+        found = Ranges.of(place for one in ranges for place in part.places(*one))
+        self._close(part)
+        return found
+
+    def copies_before(self, number: int, ranges: Iterable[Range]) -> Iterator[_Copy]:
+        """The records of these segments in parts before `number`, those of the latest first."""
+        for other in sorted((one for one in self.counts if one < number), reverse=True):
+            part = self._open(other)
+            for first, last in ranges:
+                low, high = part.find(_SEQUENCE, first), part.find(_SEQUENCE, last + 1)
+                yield from ((other, row) for row in part.rows(low, high))
+            self._close(part)
 
     def newest_us(self) -> int | None:
         """When the newest segment was received; None if that cannot be read.

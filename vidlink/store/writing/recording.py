@@ -10,15 +10,27 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from vidlink.model import Arrival, Gap, Session
+from twisted.logger import Logger
+
+from vidlink.model import Arrival, Gap, Ranges, Session
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.paths import Paths
-from vidlink.store.handover.orders import Acknowledged, End, Past, Reduced, SetHold
+from vidlink.store.handover.orders import (
+    Acknowledged,
+    End,
+    LookAgain,
+    Past,
+    Reduced,
+    SetHold,
+)
 from vidlink.store.writing.description import Description
+from vidlink.store.writing.look import Look
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.parts import START_BYTES, Parts
 from vidlink.store.writing.place import SessionPlace, find_remains, merged
 from vidlink.store.writing.rows import Rows
+
+_log = Logger()
 
 
 class Recording:
@@ -56,6 +68,9 @@ class Recording:
         #: Something of it was not where it was looked for, which has to be found out.
         self._is_displaced = False
         self._reduced: Reduced | None = None
+        #: Looks by which something is not what was recorded; its records do not say so yet.
+        self._torn: list[Look] = []
+        self._looked: list[LookAgain] = []
         #: An order about a hold that is not durable yet.
         self._holding: SetHold | None = None
 
@@ -75,6 +90,17 @@ class Recording:
         self._holding = order
         self._description.set_hold(order.hold)
         self.rows.is_listed = False
+
+    def leave_out(self, look: Look) -> None:
+        """Count as lost what was found not to be what was recorded; when its gaps are on the disk,
+        its records say so."""
+        self._torn.append(look)
+        self._is_displaced = True
+
+    def looked(self) -> list[LookAgain]:
+        """The orders of what was left out for good, since this was asked last."""
+        looked, self._looked = self._looked, []
+        return looked
 
     def held(self) -> list[SetHold]:
         """The order of a hold that is saved with the round that is synced, if there is one."""
@@ -139,10 +165,15 @@ class Recording:
 
     def _find_remains(self) -> None:
         """Go on with what is left of it, in its place; all else of it is lost."""
-        remains = find_remains(self._folder, self._open_parts.disk)
+        torn = [look.torn for look in self._torn]
+        remains = find_remains(self._folder, self._open_parts.disk, torn)
         self._parts.leave(remains.next_number)
         self.rows.restart(remains.spans)
-        self._reduced = Reduced(self.session.session_id, merged(remains), remains.counts)
+        is_damage = bool(torn)
+        there = merged(remains)
+        for look in self._torn:
+            look.lose_all_but(there)
+        self._reduced = Reduced(self.session.session_id, there, remains.counts, is_damage)
         self._is_displaced = False
 
     def _note_gaps(self) -> int:
@@ -192,7 +223,28 @@ class Recording:
         self.has_begun = True
         self._is_marked = self._is_marked or self.rows.is_listed
         gaps, parts = self.rows.commit(), self._parts.commit()
+        if self._torn and self.rows.is_listed:
+            self._mark()
         return Acknowledged(self.session.session_id, arrivals, gaps, parts)
+
+    def _mark(self) -> None:
+        """Let the records of what was left out say so, once it is stated; what is not marked is
+        met again, as it is where the session was closed before anything was stated of it."""
+        stated = Ranges(
+            (gap.first, gap.last or gap.first)
+            for number, gap in self._description.gaps.items()
+            if gap.first is not None and number not in self.rows.unsaved_gaps
+        )
+        for look in tuple(self._torn):
+            is_stated = not any(tuple(stated.missing(*one)) for one in look.lost)
+            if is_stated:
+                try:
+                    look.mark(self._open_parts.disk, self._folder)
+                except OSError as error:
+                    _log.error("{folder}: {reason}", folder=self._folder, reason=str(error))
+            if is_stated or self._description.closed is not None:
+                self._torn.remove(look)
+                self._looked.append(look.order)
 
     def dropped(self) -> list[Arrival]:
         """The segments that found no part, since this was asked last."""
