@@ -1,14 +1,18 @@
 """Reading the index records of one session: where a page begins, and what is on it.
 
-Within a part records ascend, so a place is found by halving: what a page costs does not depend
-on how long the session is. Several parts are read side by side, in the order of sequences.
-Records that are damaged are passed over; the segments beside them are served.
+It is one idea: what records may be asked for, and how they are found. Within a part they ascend, so
+a place is found by halving: what a page costs does not depend on how long the session is. Start
+times ascend as well, but for those of older recordings, which are looked at one by one. Several
+parts are read side by side, in the order of sequences. Records that are damaged are passed over;
+the segments beside them are served.
 """
 
 from __future__ import annotations
 
 import heapq
 import os
+import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby, islice, pairwise
 from operator import itemgetter
@@ -24,7 +28,7 @@ from vidlink.store.files.layout import (
 )
 from vidlink.store.files.paths import part_number, records_file
 
-_SEQUENCE, _START_TIME, _RECEIVED_TIME = 0, 4, 8
+_SEQUENCE, _START_TIME, _RECEIVED_TIME, _SAMPLE_OFFSET = 0, 4, 8, 10
 #: Above all sequences that a record can have.
 _BEYOND = 2**64
 #: So many records are read at a time; and where all of a part are wanted.
@@ -84,6 +88,48 @@ class PartRecords:
                 low = place + 1
         return low
 
+    def between_times(self, low_us: int | None, high_us: int | None) -> tuple[int, int]:
+        """From where to where the records of segments lie that begin from one time up to another;
+        where start times were not held to ascend, others may lie between them."""
+        low, high = 0, self.count
+        if low_us is None and high_us is None:
+            return low, high
+        if self._ascends():
+            if low_us is not None:
+                low = self.find(_START_TIME, low_us)
+            if high_us is not None:
+                high = self.find(_START_TIME, high_us)
+            return low, high
+        starts_us = self._starts_us()
+        if low_us is not None:
+            places = (place for place, start_us in enumerate(starts_us) if start_us >= low_us)
+            low = next(places, high)
+        if high_us is not None:
+            while high > low and (high > len(starts_us) or starts_us[high - 1] >= high_us):
+                high -= 1
+        return low, high
+
+    def _ascends(self) -> bool:
+        """True if start times are known to ascend: where it is said where frames begin, they were
+        held to that too. Nothing but a look at all records tells it of others."""
+        for place in (0, self.count // 2, self.count - 1):
+            _, row = self._from(max(0, place), self.count)
+            if row is not None and not row[_SAMPLE_OFFSET]:
+                return False
+        return True
+
+    def _starts_us(self) -> array[int]:
+        """The start time of each record, whether it is sound or not."""
+        starts_us = array("q")
+        for low in range(0, self.count, _LARGE_CHUNK):
+            size = min(_LARGE_CHUNK, self.count - low) * RECORD_BYTES
+            data = self._disk.pread(self._descriptor, low * RECORD_BYTES, size)
+            words = array("q", data[: len(data) - len(data) % RECORD_BYTES])
+            starts_us.extend(words[3::8])
+        if sys.byteorder == "little":
+            starts_us.byteswap()
+        return starts_us
+
     def places(self, first: int, last: int) -> Iterator[int]:
         """The places of the records of segments `first` to `last`, as far as they count."""
         low = self.find(_SEQUENCE, first)
@@ -138,16 +184,19 @@ class SessionRecords:
         """The first `count` records that `query` asks for, each with the number of its part."""
         after = -1 if query.after is None else query.after
 
-        def bounds(part: PartRecords) -> tuple[int, int]:
-            low = part.find(_SEQUENCE, after + 1)
-            if query.from_time_us is not None:
-                low = max(low, part.find(_START_TIME, query.from_time_us))
-            high = part.count
-            if query.to_time_us is not None:
-                high = part.find(_START_TIME, query.to_time_us)
-            return low, high
+        low_us, high_us = query.from_time_us, query.to_time_us
 
-        return list(islice(self._within(bounds, min(count, _CHUNK)), count))
+        def bounds(part: PartRecords) -> tuple[int, int]:
+            low, high = part.between_times(low_us, high_us)
+            return max(low, part.find(_SEQUENCE, after + 1)), high
+
+        found = (
+            one
+            for one in self._within(bounds, min(count, _CHUNK))
+            if (low_us is None or one[1][_START_TIME] >= low_us)
+            and (high_us is None or one[1][_START_TIME] < high_us)
+        )
+        return list(islice(found, count))
 
     def between(self, first: int, last: int) -> Iterator[tuple[int, RecordNumbers]]:
         """The records of sequences `first` to `last`, each with the number of its part."""

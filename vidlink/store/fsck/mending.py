@@ -18,6 +18,7 @@ from vidlink.store.files.flags import change_flags
 from vidlink.store.files.layout import DAMAGED, SessionFile, write_session
 from vidlink.store.files.paths import SESSION_FILE
 from vidlink.store.fsck.findings import Finding, FindingKind
+from vidlink.store.fsck.misplaced import mark_misplaced
 from vidlink.store.fsck.part import BAD, TORN, WHOLE, CheckedPart
 from vidlink.store.fsck.rebuild import Rebuild
 from vidlink.store.fsck.session import LOST_REASON, CheckedSession, SessionChecker
@@ -64,6 +65,8 @@ class Mending:
                 is_changed |= work.run(is_rebuilding=self.is_rebuilding)
         if not is_changed:
             return checked
+        if self.is_rebuilding:
+            mark_misplaced(self.disk, checked.folder)
         again = checker.check(checked.sentinel_id, checked.session_id)
         again.remember(checked)
         return again
