@@ -18,6 +18,7 @@ from tests.store.samples import EPOCH_US, FRAME_TICKS, FRAME_US, a_session, an_a
 from vidlink.errors import NotFound
 from vidlink.model import Arrival, ClipQuery, SegmentQuery, SegmentRecord
 from vidlink.store.fsck.check import Check
+from vidlink.store.writing import reopening
 
 HOUR_US = 3_600_000_000
 
@@ -153,6 +154,12 @@ class MarkedTests(LateTimesCase):
         self.assertTrue(self.listed()[-1].is_time_corrected)
         self.rig.settle()
         self.assertTrue(self.listed()[-1].is_time_corrected)
+
+    def test_many_pieces(self) -> None:
+        """The same of a session that is in so many pieces that each is not looked up by itself."""
+        self.patch(reopening, "_MOST_LOOKS", 0)
+        self.test_start_time()
+        self.test_media_time()
 
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(

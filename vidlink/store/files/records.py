@@ -247,6 +247,13 @@ class SessionRecords:
                 yield from ((other, row) for row in part.rows(low, high))
             self._close(part)
 
+    def every_column(self) -> Iterator[Columns]:
+        """All records of the first part, then of the next and so on, many at a time."""
+        for number in sorted(self.counts):
+            part = self._open(number)
+            yield from part.columns(0, part.count)
+            self._close(part)
+
     def newest_us(self) -> int | None:
         """When the newest segment was received; None if that cannot be read.
 

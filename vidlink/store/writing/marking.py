@@ -8,7 +8,6 @@ session that is being written to it is left out by `recording`, whose account st
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -226,7 +225,7 @@ def _spans(records: SessionRecords, torn: Mapping[int, Ranges]) -> Iterator[tupl
     runs: dict[int, Runs] = defaultdict(Runs)
     for part, columns in records.columns_beyond({}):
         besides = torn.get(part, Ranges())
-        for low, high in _stretches(columns):
+        for low, high in columns.stretches():
             first, last = columns.sequences[low], columns.sequences[high]
             for one_first, one_last in besides.missing(first, last):
                 _add(runs[part], columns, low + one_first - first, low + one_last - first)
@@ -239,18 +238,6 @@ def _spans(records: SessionRecords, torn: Mapping[int, Ranges]) -> Iterator[tupl
     for part in sorted(runs):
         for run in runs[part].runs:
             yield part, run
-
-
-def _stretches(columns: Columns) -> Iterator[tuple[int, int]]:
-    """From which place to which the sequences go on without a break."""
-    sequences, low = columns.sequences, 0
-    while low < len(sequences):
-        shift = sequences[low] - low
-        high = bisect_left(
-            range(len(sequences)), shift + 1, lo=low, key=lambda place: sequences[place] - place
-        )
-        yield low, high - 1
-        low = high
 
 
 def _add(runs: Runs, columns: Columns, low: int, high: int) -> None:
