@@ -279,6 +279,25 @@ class ClosedTests(DamageCase):
         self.assertEqual(self.got("segments", SegmentQuery()).segments, ())
         self.assertEqual([(one.first, one.last) for one in self.got("session").gaps], [(0, 11)])
 
+    def test_heads(self) -> None:
+        """Damage to the boxes of a segment, by which a film of older records or of several frames
+        in each is made, is met when that is opened."""
+        folder = folder_of(self.rig, self.session)
+        path = os.path.join(folder, "part-0000")
+        with open(f"{path}.idx", "rb") as file:
+            records = [one for one in read_records(file.read()) if one is not None]
+        with open(f"{path}.idx", "wb") as file:
+            file.write(b"".join(one._replace(sample_offset=0).pack() for one in records))
+        for sequence, place in ((3, 5), (6, 12)):
+            with open(f"{path}.mp4", "r+b") as file:
+                file.seek(records[sequence].offset + place)
+                file.write(b"*")
+        met, _ = self.got("film")
+        self.assertIn(b"damaged on the server's disk", self.successResultOf(met.read(0, 10**6)))
+        self.rig.settle()
+        self.assertEqual(self.got("film")[0].etag, met.etag)
+        self.assert_tells(3, 6)
+
     def test_held(self) -> None:
         """A hold that is asked for at the same time stays."""
         self.flip(6)

@@ -49,6 +49,12 @@ class MetDamage:
         size = places.ends[place] - places.size_of_first(place)
         self._unread = places.parts[place], places.offsets[place], size, places.checks[place]
 
+    def meet_all(self, ranges: Iterable[Range]) -> None:
+        """Leave out what was read, and is not what was recorded."""
+        for first, last in ranges:
+            self._wrong.add(first, last)
+        self.tell()
+
     def tell(self) -> None:
         """Have the writer look at what is wrong, as much of it as there is room for."""
         if self._wrong:

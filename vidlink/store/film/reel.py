@@ -186,10 +186,10 @@ class Reel:
             # An older view of a live session must not take back what is known already.
             if all(self._counts.get(part, 0) >= count for part, count in records.counts.items()):
                 return
-            if not self._extend(records, self._counts, media):
+            known: Mapping[int, int] = self._counts
+            while not self._extend(records, known, media):
                 # Films that were made of the old scene are still known by their version.
-                self._scene = Scene()
-                self._extend(records, {}, media)
+                self._scene, known = Scene(), {}
                 self._trim()
             self._counts = {
                 part: max(count, self._counts.get(part, 0))
@@ -197,7 +197,8 @@ class Reel:
             }
 
     def _extend(self, records: SessionRecords, known: Mapping[int, int], media: MediaInfo) -> bool:
-        """Put what is behind the `known` records into the scene; False if it is no end of it."""
+        """Put what is behind the `known` records into the scene; False if it is no end of it, or
+        if damage was met in it, which is left out when it is read from its beginning."""
         scene = self._scene
         with StoredHeads(self._stored, media) as heads:
             for part, columns in records.columns_beyond(known):
@@ -205,7 +206,8 @@ class Reel:
                     return False
                 sound = self._without_damaged(columns)
                 scene.take(part, sound, heads.reading(part, sound))
-        return True
+        self._damage.meet_all(heads.wrong)
+        return not heads.wrong
 
     def _without_damaged(self, columns: Columns) -> Columns:
         """`columns` with the damaged ones marked: like what is misplaced they are in no film."""
