@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import count
+from itertools import compress, count, islice
+from operator import ne
 from typing import NamedTuple
 from zlib import crc32
 
@@ -31,6 +33,16 @@ class Columns(NamedTuple):
     durations_ms: array[int]
     flags: bytes
     sample_offsets: array[int]
+
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """From which place to which sequences go on without one that is missing."""
+        expected = map((1).__add__, self.sequences)
+        breaks = map(ne, islice(self.sequences, 1, None), expected)
+        low = 0
+        for high in (*compress(count(1), breaks), len(self.sequences)):
+            if low < high:
+                yield low, high - 1
+            low = high
 
 
 def read_columns(data: bytes) -> Columns:

@@ -28,7 +28,14 @@ from vidlink.model import (
     Session,
 )
 from vidlink.store.handover.inbox import Inbox
-from vidlink.store.handover.orders import Acknowledged, End, Past, Reduced, Report
+from vidlink.store.handover.orders import (
+    Acknowledged,
+    End,
+    LookAgain,
+    Past,
+    Reduced,
+    Report,
+)
 from vidlink.store.queue.account import Account, Tail, WantedRanges
 from vidlink.store.queue.openings import Openings
 from vidlink.store.queue.refused import Refused
@@ -42,7 +49,13 @@ from vidlink.store.queue.room import (
 from vidlink.store.queue.unstarted import Unstarted
 from vidlink.store.queue.vitals import RecordingVitals
 from vidlink.store.sequences.fit import fitted
-from vidlink.store.sequences.gaps import put_statement, sealed_gaps, state_damage
+from vidlink.store.sequences.gaps import (
+    FOUND_WHEN_READ,
+    TAKEN_AWAY,
+    put_statement,
+    sealed_gaps,
+    state_damage,
+)
 from vidlink.store.sequences.times import segment_end_us
 from vidlink.store.sequences.trusted import TrustedTime, age_beside
 
@@ -360,10 +373,14 @@ class Ledger:
     def _reduce(self, account: Account, reduced: Reduced) -> None:
         """Miss what was durable and has been taken away, and say so."""
         lost = account.reduce(reduced.there, reduced.parts)
+        session = account.session
         if account.ending is None:
-            detail = "its files were removed or replaced while it was being recorded"
+            detail = FOUND_WHEN_READ if reduced.is_damage else TAKEN_AWAY
             for gap in state_damage(lost, Ranges(), account.gaps, detail):
-                self.gap(account.session.session_id, gap)
+                self.gap(session.session_id, gap)
+        elif reduced.is_damage and lost:
+            # It has ended meanwhile: who closes it states nothing more, who looks at it then does.
+            self._inbox.put(LookAgain(session.sentinel_id, session.session_id, tuple(lost)))
 
     def lost(self, session_id: str) -> tuple[Range, ...]:
         """The ranges that were durable and are not any more, since this was asked last."""

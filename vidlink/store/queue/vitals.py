@@ -47,6 +47,8 @@ class RecordingVitals:
             self._well_seconds = self._heard_seconds
         self.counts.failures.update(report.failures)
         self.counts.rounds.add(report.took_seconds)
+        for gap in report.stated:
+            self.stated(gap)
 
     def settled(self, ack: Acknowledged, size_bytes: int) -> None:
         """Count segments of so many octets that have become durable."""

@@ -35,6 +35,8 @@ from vidlink.store.film.body import Body
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
+from vidlink.store.handover.orders import Report
+from vidlink.store.handover.suspects import Suspects
 from vidlink.store.index.catalog import Catalog, Filed, clamp_limit
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.media import read_media
@@ -62,6 +64,7 @@ class Archive:
         locks: SessionLocks,
         run_in_pool: RunInPool,
         trusted: TrustedTime,
+        suspects: Suspects,
     ) -> None:
         self._stored = stored
         self._ledger = ledger
@@ -70,6 +73,13 @@ class Archive:
         self._locks = locks
         self._run_in_pool = run_in_pool
         self._trusted = trusted
+        self._suspects = suspects
+
+    def apply(self, report: Report) -> None:
+        """Apply the report of a round: what was looked at again may be read as something else."""
+        for order in report.looked:
+            self._suspects.looked(order)
+            self._reels.looked(self._stored(order.sentinel_id, order.session_id), order.ranges)
 
     def sentinels(self) -> Deferred[tuple[Any, ...]]:
         """Every Sentinel ever recorded."""
@@ -105,10 +115,12 @@ class Archive:
         """The bytes of a range of segments."""
 
         def read(view: View) -> tuple[IBody, tuple[tuple[int, int], ...]]:
-            media = read_media(view, first, last)
+            media = read_media(view, first, last, self._suspects)
             is_final = media.is_durable and not media.missing
             is_final = is_final or view.state is SessionState.SEALED
-            modified_us = media.received_us if is_final else None
+            modified_us = None
+            if is_final and not (media.missing and view.has_damage()):
+                modified_us = media.received_us
             body = self._body(media.sections, media.etag, is_final, modified_us)
             return body, media.missing
 
@@ -155,11 +167,13 @@ class Archive:
             is_over = view.state is not SessionState.LIVE and all(
                 arrival.segment.is_late for arrival in view.waiting
             )
-            text, etag = self._reels.reel(view.stored).playlist(
+            reel = self._reels.reel(view.stored)
+            text, etag = reel.playlist(
                 view.session, view.counts, is_over=is_over, is_sealed=is_sealed
             )
-            modified_us = _newest_us(view) if is_sealed else None
-            return self._body((MemorySection([text]),), etag, is_sealed, modified_us)
+            is_final = is_sealed and not reel.has_damage
+            modified_us = _newest_us(view) if is_final else None
+            return self._body((MemorySection([text]),), etag, is_final, modified_us)
 
         return self._with_view(sentinel_id, session_id, read)
 
@@ -264,6 +278,7 @@ class Archive:
             waiting=(),
             init=lambda: _init(stored, filed),
             gaps=lambda window: self._gaps(row, window, life),
+            has_damage=lambda: self._catalog.has_damage(row),
         )
         return view, filed
 
@@ -296,6 +311,9 @@ def _unknown(sentinel_id: str, session_id: str) -> NotFound:
 
 
 def _newest_us(view: View) -> int | None:
-    """When the newest of what is recorded of a session was received; blocks."""
+    """When the newest of what is recorded of a session was received; None if something of it is
+    damaged, which changes what is made of it, and no date. Blocks."""
+    if view.has_damage():
+        return None
     with view.stored.records(view.counts) as records:
         return records.newest_us()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vidlink.model import Arrival, Gap, Session, SessionState
+from vidlink.model import Arrival, Cause, Gap, Session, SessionState
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.queue.account import Account
 from vidlink.store.sequences.times import start_us
@@ -22,8 +22,8 @@ class View:
 
     `start_time_us` is when the recording begins. `waiting` ascends in sequence; `counts` are the
     durable records of each part, None where all count that are there. `init` and `gaps` (those
-    that reach into a window) find out when they are called, and may block; `session` itself has
-    no init.
+    that reach into a window) find out when they are called, and may block, and so does `has_damage`
+    whether it was stated that something of it is damaged; `session` itself has no init.
     """
 
     session: Session
@@ -34,6 +34,7 @@ class View:
     waiting: tuple[Arrival, ...]
     init: Callable[[], bytes]
     gaps: Callable[[SequenceWindow], tuple[Gap, ...]]
+    has_damage: Callable[[], bool]
 
 
 def view_account(account: Account, stored: StoredSession) -> View:
@@ -51,4 +52,5 @@ def view_account(account: Account, stored: StoredSession) -> View:
         ),
         init=lambda: session.init,
         gaps=lambda window: window.explain(taken.spans_near(window), gaps, life),
+        has_damage=lambda: any(gap.cause is Cause.DAMAGED for gap in gaps),
     )

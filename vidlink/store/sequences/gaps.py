@@ -23,6 +23,9 @@ SILENT_US = 5_000_000
 MOST_GAPS = 10_000
 #: So many damaged ranges are stated one by one at a time; more are stated as one.
 MOST_DAMAGED = 1_000
+#: The details of gaps whose cause is that it is damaged, by who found it.
+FOUND_WHEN_READ = "found when it was read"
+TAKEN_AWAY = "its files were removed or replaced while it was being recorded"
 OVERFLOW = "more gaps were stated than are kept apart"
 
 

@@ -12,11 +12,20 @@ from collections import deque
 
 from twisted.logger import Logger
 
-from vidlink.model import Arrival, Gap, Session
+from vidlink.model import Arrival, Gap, Ranges, Session
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.paths import Paths
-from vidlink.store.handover.orders import Acknowledged, End, Past, Reduced, Report, SetHold
+from vidlink.store.handover.orders import (
+    Acknowledged,
+    End,
+    LookAgain,
+    Past,
+    Reduced,
+    Report,
+    SetHold,
+)
 from vidlink.store.writing.description import Description
+from vidlink.store.writing.look import Look
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.parts import START_BYTES, Parts
 from vidlink.store.writing.place import SessionPlace, find_remains, merged
@@ -62,6 +71,9 @@ class Recording:
         self._is_displaced = False
         #: The rest of it, if less was found than had been synced.
         self._reduced: Reduced | None = None
+        #: Looks by which something is not what was recorded; its records do not say so yet.
+        self._torn: list[Look] = []
+        self._looked: list[LookAgain] = []
         #: An order about a hold that is not durable yet.
         self._holding: SetHold | None = None
 
@@ -82,6 +94,12 @@ class Recording:
         self._holding = order
         self._description.set_hold(order.hold)
         self.rows.is_listed = False
+
+    def leave_out(self, look: Look) -> None:
+        """Count as lost what was found not to be what was recorded; when its gaps are on the disk,
+        its records say so."""
+        self._torn.append(look)
+        self._is_displaced = True
 
     @property
     def is_ready(self) -> bool:
@@ -140,10 +158,15 @@ class Recording:
 
     def _find_remains(self) -> None:
         """Go on with what is left of it, in its place; all else of it is lost."""
-        remains = find_remains(self._folder, self._open_parts.disk)
+        torn = [look.torn for look in self._torn]
+        remains = find_remains(self._folder, self._open_parts.disk, torn)
         self._parts.leave(remains.next_number)
         self.rows.restart(remains.spans)
-        self._reduced = Reduced(self.session.session_id, merged(remains), remains.counts)
+        is_damage = bool(torn)
+        there = merged(remains)
+        for look in self._torn:
+            look.lose_all_but(there)
+        self._reduced = Reduced(self.session.session_id, there, remains.counts, is_damage)
         self._is_displaced = False
 
     def _note_gaps(self) -> int:
@@ -190,10 +213,13 @@ class Recording:
             self._has_begun = True
             report.begun.append(session_id)
         if self._reduced is not None:
-            self._say_reduced(self._reduced)
+            if not self._reduced.is_damage:
+                self._say_reduced(self._reduced)
             report.reduced.append(self._reduced)
             self._reduced = None
         gaps, (arrivals, parts) = self.rows.commit(), self._parts.commit()
+        if self._torn and is_listed:
+            self._mark()
         if arrivals or gaps:
             report.acks.append(Acknowledged(session_id, arrivals, gaps, parts))
         if self._dropped:
@@ -202,6 +228,28 @@ class Recording:
         if self._holding is not None and self._description.is_written and is_listed:
             report.held.append(self._holding)
             self._holding = None
+        if self._looked:
+            report.looked += self._looked
+            self._looked = []
+
+    def _mark(self) -> None:
+        """Let the records of what was left out say so, once it is stated; what is not marked is
+        met again, as it is where the session was closed before anything was stated of it."""
+        stated = Ranges(
+            (gap.first, gap.last or gap.first)
+            for number, gap in self._description.gaps.items()
+            if gap.first is not None and number not in self.rows.unsaved_gaps
+        )
+        for look in tuple(self._torn):
+            is_stated = not any(tuple(stated.missing(*one)) for one in look.lost)
+            if is_stated:
+                try:
+                    look.mark(self._open_parts.disk, self._folder)
+                except OSError as error:
+                    self._log.error("{folder}: {reason}", folder=self._folder, reason=str(error))
+            if is_stated or self._description.closed is not None:
+                self._torn.remove(look)
+                self._looked.append(look.order)
 
     def _say_reduced(self, reduced: Reduced) -> None:
         self._log.error(
