@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from vidlink.fmp4 import Caption
 from vidlink.model import Cause, Gap
@@ -55,7 +56,7 @@ def _caption(
     first, last = breaks[0], breaks[-1]
     low, high = footage.sequence(first - 1) + 1, footage.sequence(last) - 1
     causes: dict[str, None] = {}
-    for gap in known[bisect_left(ends, low) :]:
+    for gap in islice(known, bisect_left(ends, low), None):
         if gap.first is None or gap.first > high:
             break
         why = _CAUSES.get(gap.cause, gap.cause.value)
