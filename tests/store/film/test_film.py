@@ -19,6 +19,7 @@ from vidlink.model import ALL, Cause, ClipQuery, Gap
 from vidlink.store.files.paths import part_file
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reel, Reels
+from vidlink.store.sequences.window import SequenceWindow
 
 
 class ReelTests(SynchronousTestCase):
@@ -137,7 +138,7 @@ class ReelTests(SynchronousTestCase):
         reel = Reel(StoredSession(self.rig.disk, folder_of(self.rig, self.session)))
         asked: list[int] = []
 
-        def gaps() -> tuple[Gap, ...]:
+        def gaps(window: SequenceWindow) -> tuple[Gap, ...]:
             asked.append(1)
             return (Gap(3, 4, Cause.DECLARED),)
 

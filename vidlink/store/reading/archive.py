@@ -146,7 +146,7 @@ class Archive:
                     view.counts,
                     view.waiting,
                     query,
-                    lambda: view.gaps(SequenceWindow()),
+                    view.gaps,
                     is_final=is_sealed,
                 )
             is_sealed = is_sealed and not reel.has_damage
