@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 from collections.abc import Callable, Iterable
@@ -84,6 +85,10 @@ class ServerService(MultiService):
         self._store.archive.sentinels().addCallbacks(self._hub.remember, self._not_listed)
         super().startService()
         self._ticking.startService()
+        # What there is by now stays. Python's collector goes through all that it has not been told
+        # so of, in whichever thread wants memory, and for that time no other one runs.
+        gc.collect()
+        gc.freeze()
 
     def stopService(self) -> Deferred[Any]:
         """No newcomers, farewell to everybody, then everything received becomes durable."""
