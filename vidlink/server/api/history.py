@@ -197,12 +197,14 @@ class Api:
                 "version: what is recorded has changed since; ask for recording.mp4 without it"
             )
         if not body.is_final and version is None:
-            if request.method == b"GET" and goes_on(conditions(request)):
+            asked = conditions(request)
+            if request.method == b"GET" and goes_on(asked):
                 raise PreconditionFailed(
                     "Range: this recording may change; its rest is at the address with version "
                     "that recording.mp4 leads to, or say If-Range"
                 )
-            if wanted.last is None:
+            # Who says of which version it is to be, and up to where, need not be sent anywhere.
+            if wanted.last is None or asked.if_range is None:
                 return answer_elsewhere(request, pinned(wanted, clip, body.etag))
         return await send_body(request, body, film_headers(sentinel, clip, wanted))
 
