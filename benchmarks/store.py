@@ -16,9 +16,7 @@ a round of 1,000 sessions, 1,250 segments      47 ms without sync, 95 ms with it
 CPU for one segment of 10 KB                   48 us without sync, 58 us with it
 in real time, 5,000 segments a second          58 % of a core, acknowledged after 157 ms
                                                (median) and 428 ms (99 %), queue 17 % full
-ten hours (720 MB), open the film              148 ms of CPU, 11,520,753 octets read, where a
-                                               fragmented film with an index of 3,600
-                                               entries took 235 ms in the same minute
+ten hours (720 MB), open the film              95 ms of CPU, 11,520,753 octets read
 ... open it again                              0.6 ms, 753 octets read
 ... open an hour of it, again                  7 ms, 0.6 ms
 ... ffprobe opens it, seeks in it (HTTP)       3,018,898 octets (0.42 %); 40,153 more

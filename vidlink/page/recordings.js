@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { element, setAttribute, setText } from "./dom.js";
 import { Film } from "./film.js";
-import { begin, missingWords, showAway } from "./gaps.js";
+import { atLeast, begin, missingWords, showAway } from "./gaps.js";
 import { watchHash } from "./list.js";
 import * as words from "./words.js";
 
@@ -247,10 +247,11 @@ export class RecordingsView {
     this.#order = others.toSpliced(at, 0, row);
   }
 
-  #showGaps(row, { gaps }) {
-    setText(row.gaps, gaps.length === 0 ? "none" : words.count(gaps.length, "gap"));
-    setAttribute(row.gaps, "data-gaps", gaps.length);
-    setText(row.missing, missingWords(gaps));
+  #showGaps(row, session) {
+    const number = session.gaps.length;
+    setText(row.gaps, number === 0 ? "none" : `${atLeast(session)}${words.count(number, "gap")}`);
+    setAttribute(row.gaps, "data-gaps", number);
+    setText(row.missing, missingWords(session));
   }
 
   #mark(sessionId) {

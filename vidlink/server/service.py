@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 from collections.abc import Callable, Iterable
@@ -88,6 +89,10 @@ class ServerService(MultiService):
         self._ask_history()
         super().startService()
         self._ticking.startService()
+        # What there is by now stays. Python's collector goes through all that it has not been told
+        # so of, in whichever thread wants memory, and for that time no other one runs.
+        gc.collect()
+        gc.freeze()
 
     def stopService(self) -> Deferred[Any]:
         """No newcomers, farewell to everybody, then everything received becomes durable."""

@@ -21,6 +21,7 @@ from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reel, Reels
 from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.suspects import Suspects
+from vidlink.store.sequences.window import SequenceWindow
 
 
 class ReelTests(SynchronousTestCase):
@@ -141,7 +142,7 @@ class ReelTests(SynchronousTestCase):
         )
         asked: list[int] = []
 
-        def gaps() -> tuple[Gap, ...]:
+        def gaps(window: SequenceWindow) -> tuple[Gap, ...]:
             asked.append(1)
             return (Gap(3, 4, Cause.DECLARED),)
 

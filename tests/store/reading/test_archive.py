@@ -424,6 +424,9 @@ class BetweenTests(SynchronousTestCase):
             self.store.archive.film(*ids),
             self.store.archive.sessions(SessionQuery()),
             self.store.archive.sentinels(),
+            self.store.archive.session(*ids),
+            self.store.archive.init(*ids),
+            self.store.archive.playlist(*ids),
         ]
         for one in asked:
             self.assertNoResult(one)

@@ -61,15 +61,16 @@ def read_columns(data: bytes) -> Columns:
             for start, row in zip(count(0, RECORD_BYTES), read_numbers(data), strict=False)
             if row is not None
         )
-    wide, halves, quarters = array("Q", data), array("I", data), array("H", data)
+        words = array("I", data)
+    wide, quarters = array("Q", data), array("H", data)
     return Columns(
         _turned(wide[0::8]),
         _turned(wide[1::8]),
-        _turned(halves[4::16]),
-        _turned(halves[5::16]),
+        _turned(words[4::16]),
+        _turned(words[5::16]),
         _turned(array("q", wide[3::8].tobytes())),
         _turned(wide[4::8]),
-        _turned(halves[10::16]),
+        _turned(words[10::16]),
         data[_FLAGS_PLACE::RECORD_BYTES],
         _turned(quarters[29::32]),
     )

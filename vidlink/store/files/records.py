@@ -31,8 +31,9 @@ from vidlink.store.files.paths import part_number, records_file
 _SEQUENCE, _START_TIME, _RECEIVED_TIME, _SAMPLE_OFFSET = 0, 4, 8, 10
 #: Above all sequences that a record can have.
 _BEYOND = 2**64
-#: So many records are read at a time; and where all of a part are wanted.
-_CHUNK, _LARGE_CHUNK = 1_024, 8_192
+#: So many records are read at a time. Of more the system would give the memory anew each time,
+#: which costs more than reading them.
+_CHUNK = 1_024
 
 
 #: The sequence of a first record, the number of its part, and from where to where it goes on.
@@ -69,7 +70,7 @@ class PartRecords:
     def columns(self, low: int, high: int) -> Iterator[Columns]:
         """The same side by side, many at a time."""
         while low < high:
-            count = min(_LARGE_CHUNK, high - low)
+            count = min(_CHUNK, high - low)
             data = self._disk.pread(self._descriptor, low * RECORD_BYTES, count * RECORD_BYTES)
             yield read_columns(data[: len(data) - len(data) % RECORD_BYTES])
             if len(data) < count * RECORD_BYTES:
@@ -121,8 +122,8 @@ class PartRecords:
     def _starts_us(self) -> array[int]:
         """The start time of each record, whether it is sound or not."""
         starts_us = array("q")
-        for low in range(0, self.count, _LARGE_CHUNK):
-            size = min(_LARGE_CHUNK, self.count - low) * RECORD_BYTES
+        for low in range(0, self.count, _CHUNK):
+            size = min(_CHUNK, self.count - low) * RECORD_BYTES
             data = self._disk.pread(self._descriptor, low * RECORD_BYTES, size)
             words = array("q", data[: len(data) - len(data) % RECORD_BYTES])
             starts_us.extend(words[3::8])
@@ -211,20 +212,16 @@ class SessionRecords:
     def columns_beyond(self, counts: Mapping[int, int]) -> Iterator[tuple[int, Columns]]:
         """The same as :meth:`beyond`, many records at a time."""
         new = {part: (counts.get(part, 0), count) for part, count in self.counts.items()}
-        news = sorted(part for part, (low, high) in new.items() if low < high)
-        stretches: list[tuple[int, list[Columns]]] = []
-        for number in news:
-            part = self._open(number)
-            found = [one for one in part.columns(*new[number]) if one.sequences]
-            self._close(part)
-            if found:
-                stretches.append((number, found))
-        stretches.sort(key=lambda one: one[1][0].sequences[0])
-        if all(
-            one[-1].sequences[-1] < other[0].sequences[0]
-            for (_, one), (_, other) in pairwise(stretches)
-        ):
-            yield from ((number, each) for number, found in stretches for each in found)
+        order = sorted(part for part, (low, high) in new.items() if low < high)
+        if len(order) > 1:
+            extents = sorted(self._extents(order, new))
+            order = [part for _, _, part in extents]
+            is_apart = all(one[1] < other[0] for one, other in pairwise(extents))
+        if len(order) <= 1 or is_apart:
+            for number in order:
+                part = self._open(number)
+                yield from ((number, one) for one in part.columns(*new[number]) if one.sequences)
+                self._close(part)
             return
         merged = self._within(lambda part: new[part.number])
         for number, rows in groupby(merged, key=itemgetter(0)):
@@ -265,6 +262,23 @@ class SessionRecords:
             newest += [row[_RECEIVED_TIME] for row in part.rows(max(0, part.count - 8), part.count)]
             self._close(part)
         return max(newest, default=None)
+
+    def _extents(
+        self, parts: Iterable[int], bounds: Mapping[int, tuple[int, int]]
+    ) -> Iterator[tuple[int, int, int]]:
+        """The first and the last sequence between the bounds of each of these parts, and its
+        number; not of those where no record is sound."""
+        for number in parts:
+            part = self._open(number)
+            low, high = bounds[number]
+            first = next(part.rows(low, high, 1), None)
+            lasts = (
+                next(part.rows(place, place + 1), None) for place in range(high - 1, low - 1, -1)
+            )
+            last = next(filter(None, lasts), None)
+            if first is not None and last is not None:
+                yield first[_SEQUENCE], last[_SEQUENCE], number
+            self._close(part)
 
     def _within(self, bounds: Bounds, chunk: int = _CHUNK) -> Iterator[tuple[int, RecordNumbers]]:
         """The records between the `bounds` of each part, by sequence.

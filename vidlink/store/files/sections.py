@@ -9,7 +9,7 @@ import errno
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Protocol
 from zlib import crc32
 
@@ -55,8 +55,8 @@ class SegmentPlaces:
         self, part: int, offsets: Sequence[int], sizes: Sequence[int], checks: Sequence[int]
     ) -> None:
         """Put segments of one part behind the others."""
-        ends = list(accumulate(sizes, initial=self.ends[-1] if self.ends else 0))
-        self.ends.extend(array("Q", ends[1:]))
+        before = self.size_of_first(len(self))
+        self.ends.extend(islice(accumulate(sizes, initial=before), 1, None))
         self.checks.extend(checks)
         self.offsets.extend(offsets)
         self.parts.extend(array("I", (part,)) * len(sizes))

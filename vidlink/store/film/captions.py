@@ -6,44 +6,40 @@ stated. How captions are put into a file is in :mod:`vidlink.fmp4`.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from vidlink.fmp4 import Caption
 from vidlink.model import Gap, calendar_time
 from vidlink.store.film.footage import Footage
+from vidlink.store.sequences.window import SequenceWindow
 
+#: Finds the gaps that reach into a stretch of the session, ascending, those of time alone last.
+FindGaps = Callable[[SequenceWindow], Iterable[Gap]]
 #: So many captions a film has at most; beyond, neighbouring holes share one.
 MOST_CAPTIONS = 1_000
 _UNDECODABLE = "what is recorded cannot be decoded"
 
 
-def captions(footage: Footage, breaks: Sequence[int], gaps: Iterable[Gap]) -> tuple[Caption, ...]:
+def captions(footage: Footage, breaks: Sequence[int], gaps: FindGaps) -> tuple[Caption, ...]:
     """A caption for each of `breaks`: the segments of `footage` that follow a hole.
 
-    `gaps` are those of the session.
+    `gaps` finds those of the session, caption by caption: a session may have very many.
     """
-    known = sorted(
-        (gap for gap in gaps if gap.first is not None), key=lambda gap: gap.last or gap.first or 0
-    )
-    ends = [gap.last or gap.first or 0 for gap in known]
     together = -(-len(breaks) // MOST_CAPTIONS)
     return tuple(
-        _caption(footage, breaks[place : place + together], known, ends)
+        _caption(footage, breaks[place : place + together], gaps)
         for place in range(0, len(breaks), together or 1)
     )
 
 
-def _caption(
-    footage: Footage, breaks: Sequence[int], known: Sequence[Gap], ends: Sequence[int]
-) -> Caption:
+def _caption(footage: Footage, breaks: Sequence[int], gaps: FindGaps) -> Caption:
     """The caption of holes side by side."""
     first, last = breaks[0], breaks[-1]
     low, high = footage.sequence(first - 1) + 1, footage.sequence(last) - 1
     causes: dict[str, None] = {}
-    for gap in known[bisect_left(ends, low) :]:
-        if gap.first is None or gap.first > high:
-            break
+    for gap in gaps(SequenceWindow(low - 1, high)):
+        if gap.first is None or not low <= (gap.last or gap.first) or gap.first > high:
+            continue
         why = gap.cause.words
         causes[f"{why} ({gap.detail})" if gap.detail else why] = None
         if len(causes) > 3:

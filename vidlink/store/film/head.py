@@ -7,7 +7,6 @@ from hashlib import blake2b
 
 from vidlink.errors import Damaged, NotMedia
 from vidlink.fmp4 import Caption, Label, MediaInfo, read_init, write_movie
-from vidlink.fmp4.lanes import raised
 from vidlink.model import Session, time_or_us
 from vidlink.store.film.cut import Cut
 from vidlink.store.film.footage import Footage
@@ -27,25 +26,20 @@ def media_of(session: Session) -> MediaInfo:
 def make_head(
     session: Session, footage: Footage, taken: Cut, said: Sequence[Caption]
 ) -> tuple[bytes, str]:
-    """The octets before the segments of a film, and its validator: over that, and over the place
-    and the checksum of every segment."""
+    """The octets before the segments of a film, and its validator: over that, which has the place
+    of every sample, and over the checksum of every segment."""
     places, tail, count = footage.scene.places, footage.tail.places, footage.count
-    begin, stop = min(taken.begin, count), min(taken.stop, count)
-    low, high = max(0, taken.begin - count), max(0, taken.stop - count)
-    base = places.size_of_first(count)
-    ends = places.ends[begin:stop] + raised(tail.ends[low:high], base)
-    before = places.size_of_first(begin) if begin < count else base + tail.size_of_first(low)
     head = write_movie(
         session.init,
         footage.samples(taken.begin, taken.stop),
-        media_bytes=ends[-1] - before,
+        media_bytes=footage.size_of_first(taken.stop) - footage.size_of_first(taken.begin),
         shown=(taken.shown_from, taken.shown_to),
         label=_label(session, taken),
         captions=said,
     )
     digest = blake2b(head, digest_size=16)
-    digest.update((places.checks[begin:stop] + tail.checks[low:high]).tobytes())
-    digest.update(ends.tobytes())
+    digest.update(places.checks[min(taken.begin, count) : min(taken.stop, count)])
+    digest.update(tail.checks[max(0, taken.begin - count) : max(0, taken.stop - count)])
     return head, digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from threading import Lock
@@ -23,7 +23,7 @@ from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.sections import MemorySection, Section, StoredSection
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.boxes import StoredHeads, tail_of
-from vidlink.store.film.captions import captions
+from vidlink.store.film.captions import FindGaps, captions
 from vidlink.store.film.cut import Cut, cut
 from vidlink.store.film.damage import MetDamage
 from vidlink.store.film.footage import Footage
@@ -109,7 +109,7 @@ class Reel:
         counts: Mapping[int, int] | None,
         waiting: Iterable[Arrival],
         query: ClipQuery,
-        gaps: Callable[[], Iterable[Gap]] = tuple,
+        gaps: FindGaps = lambda window: (),
         *,
         is_final: bool = False,
     ) -> FilmContent:
@@ -117,7 +117,7 @@ class Reel:
 
         `counts` says how many records of each part count; None: all. `waiting` is what is not
         on disk yet, by sequence; of it only what follows behind everything on disk is shown.
-        `gaps` finds out what is missing and why, if anything is; `is_final`: that, too, cannot
+        `gaps` finds out what is missing of a stretch and why; `is_final`: that, too, cannot
         change any more.
 
         :raises ~vidlink.errors.NotFound: if nothing is in a time range.
@@ -141,7 +141,7 @@ class Reel:
             known = self._known(taken, None) if is_final else None
             if known is None:
                 breaks = footage.breaks(taken.begin, taken.stop)
-                said = captions(footage, breaks, self._explained(gaps())) if breaks else ()
+                said = captions(footage, breaks, lambda window: self._explained(gaps(window)))
                 known = None if waits else self._known(taken, said)
             if known is not None:
                 self._kept[known.etag] = replace(known, is_final=known.is_final or is_final)

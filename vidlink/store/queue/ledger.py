@@ -405,7 +405,7 @@ class Ledger:
         account.parts.update(ack.parts)
         if ack.gaps:
             account.settle_gaps(account.gaps[number] for number in ack.gaps)
-        self._tell(account, settled.reached)
+        self._tell(account, account.settled.reached)
 
     def _drop(self, account: Account, arrival: Arrival) -> None:
         """Miss a segment that the writer has no place for, as if it had been refused."""

@@ -103,6 +103,17 @@ class Archive:
         now_us = self._trusted.now_us()
         return self._run_in_pool(_blocking, self._session, sentinel_id, session_id, now_us)
 
+    def init(self, sentinel_id: str, session_id: str) -> Deferred[tuple[bytes, int]]:
+        """The initialization segment, and when the session began."""
+
+        def read(view: View) -> tuple[bytes, int]:
+            init = view.init()
+            if not init:
+                raise _nothing_there()
+            return init, view.session.started_time_us
+
+        return self._with_view(sentinel_id, session_id, read)
+
     def segments(
         self, sentinel_id: str, session_id: str, query: SegmentQuery
     ) -> Deferred[SegmentPage]:
@@ -141,13 +152,13 @@ class Archive:
             if film is None:
                 session = replace(view.session, init=view.init())
                 if not session.init:
-                    raise NotFound("nothing of this session has reached the disk")
+                    raise _nothing_there()
                 film = reel.film(
                     session,
                     view.counts,
                     view.waiting,
                     query,
-                    lambda: view.gaps(SequenceWindow()),
+                    view.gaps,
                     is_final=is_sealed,
                 )
             is_sealed = is_sealed and not reel.has_damage
@@ -165,7 +176,7 @@ class Archive:
             is_sealed = view.state is SessionState.SEALED
             # Only what is durable is listed, so that nothing has to be taken back.
             is_over = view.state is not SessionState.LIVE and all(
-                arrival.segment.is_late for arrival in view.waiting
+                arrival.segment.is_late for arrival in view.arrivals
             )
             reel = self._reels.reel(view.stored)
             text, etag = reel.playlist(
@@ -275,7 +286,7 @@ class Archive:
             stored=stored,
             state=state,
             counts=None,
-            waiting=(),
+            arrivals=(),
             init=lambda: _init(stored, filed),
             gaps=lambda window: self._gaps(row, window, life),
             has_damage=lambda: self._catalog.has_damage(row),
@@ -308,6 +319,10 @@ def _blocking(read: Callable[..., T], *arguments: Any) -> T:
 
 def _unknown(sentinel_id: str, session_id: str) -> NotFound:
     return NotFound(f"there is no session {session_id} of {sentinel_id}")
+
+
+def _nothing_there() -> NotFound:
+    return NotFound("nothing of this session has reached the disk")
 
 
 def _newest_us(view: View) -> int | None:

@@ -61,9 +61,30 @@ class Runs:
         self.count = 0
         self.size_bytes = 0
 
+    @classmethod
+    def of(cls, ranges: Iterable[Range]) -> Runs:
+        """The sequences of `ranges`, which ascend and may overlap; their times are not known."""
+        made, newest = cls(), -2
+        for first, last in ranges:
+            if first > newest + 1:
+                made._firsts.append(first)
+                made._lasts.append(last)
+            elif last > newest:
+                made._lasts[-1] = last
+            newest = max(newest, last)
+        made.count = sum(made._lasts) - sum(made._firsts) + len(made)
+        for column, value in zip(made._columns[2:], (0, 0, 0, _UNKNOWN, 0, _UNKNOWN), strict=True):
+            column.extend(array("q", (value,)) * len(made))
+        return made
+
     def __len__(self) -> int:
         """The number of runs."""
         return len(self._firsts)
+
+    @property
+    def ranges(self) -> Iterator[Range]:
+        """The runs as ranges of sequences, ascending."""
+        return zip(self._firsts, self._lasts, strict=True)
 
     @property
     def runs(self) -> RunsInOrder:
@@ -209,6 +230,24 @@ class Runs:
         place = max(0, bisect_right(self._firsts, first) - 1)
         near = range(place, len(self))
         return missing(((self._firsts[one], self._lasts[one]) for one in near), first, last)
+
+    def without(self, other: Runs) -> Iterator[Range]:
+        """The ranges of sequences that are in this set and not in `other`, ascending."""
+        beyond = self._lasts[-1] + 1 if self else 0
+        others = other.ranges
+        low, high = next(others, (beyond, beyond))
+        for first, last in self.ranges:
+            while high < first:
+                low, high = next(others, (beyond, beyond))
+            while low <= last:
+                if low > first:
+                    yield first, low - 1
+                first = high + 1
+                if high >= last:
+                    break
+                low, high = next(others, (beyond, beyond))
+            if first <= last:
+                yield first, last
 
     @property
     def reached(self) -> int:

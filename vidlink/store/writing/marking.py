@@ -167,7 +167,7 @@ class Marking:
             spans = list(_spans(records, look.torn))
         there = Ranges((span.first, span.last) for _, span in spans)
         gaps = list(file.gaps)
-        fresh = state_damage(look.order.ranges, there, gaps, FOUND_WHEN_READ)
+        fresh = state_damage(Ranges(look.order.ranges), there, gaps, FOUND_WHEN_READ)
         if not (fresh or look.found):
             return None
         for gap in fresh:
