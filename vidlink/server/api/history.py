@@ -275,7 +275,7 @@ class Api:
         return answer_now(request, objects.FRAMERATE_ASKED.dump(asked))
 
     async def _answer(self, request: Request, table: Table[T], value: Callable[[], T]) -> bytes:
-        """What `value` gives as JSON, to be asked for again each time; 304 if the client has it.
+        """The JSON that `value` gives, to be asked for again each time; 304 if the client has it.
 
         A list may be long, so it is put together, made text of and hashed in the pool.
         """

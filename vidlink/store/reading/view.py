@@ -39,7 +39,7 @@ class View:
 
     @property
     def waiting(self) -> list[Arrival]:
-        """What is not on the disk yet, by sequence."""
+        """The segments that are not on the disk yet, by sequence."""
         return sorted(self.arrivals, key=lambda arrival: arrival.segment.sequence)
 
 
