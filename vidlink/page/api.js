@@ -29,6 +29,18 @@ export function recordingUrl({ sentinelId, sessionId }) {
   return `${sessionPath(sentinelId, sessionId)}/recording.mp4`;
 }
 
+/**
+ * Where the recording of a session stays as it is at this moment, and when its first picture was
+ * captured, which is at 0 in it; null where the server does not say.
+ */
+export async function findRecording(session) {
+  const url = recordingUrl(session);
+  // What is wrong with it shows when it is played.
+  const answer = await fetch(url, { method: "HEAD" }).catch(() => null);
+  const start = answer?.ok ? answer.headers.get("VidLink-Start") : null;
+  return start === null ? { url, startTime: null } : { url: answer.url, startTime: Number(start) };
+}
+
 async function get(path, signal) {
   let answer;
   try {

@@ -8,7 +8,6 @@ import random
 import re
 import secrets
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -40,9 +39,6 @@ from vidlink.sentinel.uplink import UplinkFactory
 from vidlink.sentinel.uplink_log import UplinkLog
 
 COMMAND = "twistd vidlink-sentinel"
-#: A server that says nothing, not even to a ping, is given up after the two together.
-PING_SECONDS = 10
-PONG_SECONDS = 20
 HANDSHAKE_SECONDS = 10
 #: A smaller spool would not hold a few frames, nor what is on its way.
 MIN_SPOOL_BYTES = 4 * 1024 * 1024
@@ -153,11 +149,7 @@ def _assemble(options: Options) -> SentinelService:
         wall_clock_us=now_us,
     )
     factory = UplinkFactory(address.url, uplink, codec, back_off, clock)
-    factory.setProtocolOptions(
-        autoPingInterval=PING_SECONDS,
-        autoPingTimeout=PONG_SECONDS,
-        openHandshakeTimeout=HANDSHAKE_SECONDS,
-    )
+    factory.setProtocolOptions(openHandshakeTimeout=HANDSHAKE_SECONDS)
     return SentinelService(capture, address, factory, back_off, clock)
 
 
@@ -168,7 +160,7 @@ def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: A
     """
     if options["spool"] is None:
         size_bytes = options["spool-bytes"] or SPOOL_BYTES
-        return MemorySpool(size_bytes, on_trouble, monotonic=time.monotonic)
+        return MemorySpool(size_bytes, on_trouble, monotonic=awake_clock())
     try:
         from vidlink.sentinel.spool.opening import MOST_BYTES, open_spool
     except ImportError as error:  # Windows has no locks as these
@@ -177,7 +169,7 @@ def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: A
         options["spool"],
         options["id"],
         most_bytes=options["spool-bytes"] or MOST_BYTES,
-        monotonic=time.monotonic,
+        monotonic=awake_clock(),
         call_in_reactor=reactor.callFromThread,
         call_when_running=reactor.callWhenRunning,
         on_trouble=on_trouble,
@@ -195,7 +187,8 @@ def _source(options: Options) -> ISource:
         platform=sys.platform,
         environ=os.environ,
         wall_clock_us=wall_clock_us,
-        monotonic=elapsed_clock(),
+        monotonic=awake_clock(),
+        slept_seconds=sleep_clock(elapsed_clock(), awake_clock()),
     )
     source.open()
     source.close()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from treq.testing import StubTreq
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from zope.interface import implementer
@@ -147,7 +147,13 @@ class HistoryCase(SynchronousTestCase):
         self.store.end(session.session_id, "over", EPOCH_US + 70_000_000)
         return session.session_id
 
-    def serve(self, archive: IArchive, principal: Principal = ANYBODY) -> None:
+    def serve(
+        self,
+        archive: IArchive,
+        principal: Principal = ANYBODY,
+        *,
+        run_in_pool: Callable[..., Deferred[Any]] = execute,
+    ) -> None:
         """Answer from `archive` from now on."""
         history = Api(
             archive,
@@ -156,6 +162,7 @@ class HistoryCase(SynchronousTestCase):
             document=document(),
             wall_clock_us=lambda: NOW_US,
             principal_of=lambda _: principal,
+            run_in_pool=run_in_pool,
         )
         self.health = Health(self.store, self.store, self.hub, lambda: self.seconds)
         self.health.tick()

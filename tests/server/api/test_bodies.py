@@ -144,6 +144,29 @@ class MediaTests(HistoryCase):
             self.assertEqual(after.header("VidLink-Start"), before.header("VidLink-Start"))
             self.assertNotEqual(self.ask(path + bounds).header("ETag"), before.header("ETag"))
 
+    def test_recording_up_to_what_may_come(self) -> None:
+        """Also with ``last`` who opens a recording is sent to where it stays: whoever seeks in it
+        gets no octet of another film when it has grown, or when what was missing has come late.
+        Who says of which version the rest is to be is answered where they ask."""
+        path = GATE_PATH + "/recording.mp4?last=24"
+        asked = self.client.get(BASE + path, allow_redirects=False)
+        self.client.flush()
+        seen = self.successResultOf(asked)
+        (where,) = seen.headers.getRawHeaders("Location")
+        self.assertEqual(seen.code, 307)
+        self.assertRegex(where, r"^recording\.mp4\?last=24&version=[0-9a-f]{32}$")
+        before = self.ask(f"{GATE_PATH}/{where}")
+        part = {"Range": "bytes=900-1500", "If-Range": before.header("ETag") or ""}
+        asked = self.client.get(BASE + path, headers=part, allow_redirects=False)
+        self.client.flush()
+        self.assertEqual(self.successResultOf(asked).code, 206)
+        for sequence in (20, 7, 8, 9):
+            self.store.append(GATE.session_id, arrival_of(GATE, sequence))
+            after = self.ask(f"{GATE_PATH}/{where}", {"Range": "bytes=900-1500"})
+            if after.status != 412:
+                self.assertEqual((after.status, after.body), (206, before.body[900:1501]))
+        self.assertNotEqual(self.ask(path).header("ETag"), before.header("ETag"))
+
     def test_recording_up_to(self) -> None:
         """``last`` pins the end, and with it the validator, while the session goes on."""
         seen = self.ask(GATE_PATH + "/recording.mp4?last=5")

@@ -138,7 +138,11 @@ class Api:
         after = query.sentinel_id("after")
         limit = query.limit(parameters.USUAL_SENTINELS, parameters.MAX_SENTINELS)
         recorded = await self._archive.sentinels()
-        page = _sentinel_page(self._hub.statuses(), recorded, principal, after or "", limit)
+        live = self._hub.statuses()
+
+        def page() -> objects.SentinelPage:
+            return _sentinel_page(live, recorded, principal, after or "", limit)
+
         return await self._answer(request, objects.SENTINELS, page)
 
     @app.route("/api/v1/sessions", methods=["GET"])
@@ -158,7 +162,7 @@ class Api:
                 within=principal.groups,
             )
         )
-        return await self._answer(request, objects.SESSIONS, page)
+        return await self._answer(request, objects.SESSIONS, lambda: page)
 
     @app.route(_SESSION, methods=["GET"])
     async def session(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -166,7 +170,7 @@ class Api:
         Query(request.uri)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         record = await self._details.run(self._archive.session, *ids)
-        return await self._answer(request, objects.SESSION, record)
+        return await self._answer(request, objects.SESSION, lambda: record)
 
     @app.route(_SESSION + "/segments", methods=["GET"])
     async def segments(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -182,18 +186,15 @@ class Api:
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         page = await self._archive.segments(*ids, wanted)
         found = objects.SegmentsOf(sentinel, session, page)
-        return await self._answer(request, objects.SEGMENTS, found)
+        return await self._answer(request, objects.SEGMENTS, lambda: found)
 
     @app.route(_SESSION + "/init.mp4", methods=["GET"])
     async def init(self, request: Request, sentinel: str, session: str) -> bytes:
         """The initialization segment."""
         Query(request.uri)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
-        found = (await self._archive.session(*ids)).session
-        if not found.init:
-            raise NotFound("nothing of this session has reached the disk")
-        body = SmallBody(found.init, found.started_time_us)
-        return await send_body(request, body, {"Content-Type": VIDEO})
+        found = await self._archive.init(*ids)
+        return await send_body(request, SmallBody(*found), {"Content-Type": VIDEO})
 
     @app.route(_SESSION + "/segments/<numbers>", methods=["GET"])
     async def media(self, request: Request, sentinel: str, session: str, numbers: str) -> bytes:
@@ -221,12 +222,14 @@ class Api:
                 "version: what is recorded has changed since; ask for recording.mp4 without it"
             )
         if not body.is_final and version is None:
-            if request.method == b"GET" and goes_on(conditions(request)):
+            asked = conditions(request)
+            if request.method == b"GET" and goes_on(asked):
                 raise PreconditionFailed(
                     "Range: this recording may change; its rest is at the address with version "
                     "that recording.mp4 leads to, or say If-Range"
                 )
-            if wanted.last is None:
+            # Who says of which version it is to be, and up to where, need not be sent anywhere.
+            if wanted.last is None or asked.if_range is None:
                 return answer_elsewhere(request, pinned(wanted, clip, body.etag))
         bounds = {"start": wanted.start_time_us, "end": wanted.end_time_us}
         self._fetched(request, ids, "recording.mp4", **bounds)
@@ -258,7 +261,7 @@ class Api:
         self._allowed(request, Right.AUDIT)
         limit = query.limit(parameters.USUAL_RECEIPTS, parameters.MAX_RECEIPTS)
         page = await self._retention.receipts(query.number("after"), limit)
-        return await self._answer(request, objects.RECEIPTS, page)
+        return await self._answer(request, objects.RECEIPTS, lambda: page)
 
     @app.route(_SESSION, methods=["DELETE"])
     async def delete(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -309,14 +312,14 @@ class Api:
         asked = objects.FramerateAsked(sentinel, taken_mhz)
         return answer_now(request, objects.FRAMERATE_ASKED.dump(asked))
 
-    async def _answer(self, request: Request, table: Table[T], value: T) -> bytes:
-        """`value` as JSON, to be asked for again each time; 304 if the client has it.
+    async def _answer(self, request: Request, table: Table[T], value: Callable[[], T]) -> bytes:
+        """The JSON that `value` gives, to be asked for again each time; 304 if the client has it.
 
-        A list may be long, so it is made and hashed in the pool.
+        A list may be long, so it is put together, made text of and hashed in the pool.
         """
 
         def make() -> tuple[bytes, str]:
-            return to_long_json(table.dump(value))
+            return to_long_json(table.dump(value()))
 
         data, etag = await self._texts.run(self._run_in_pool, make)
         return answer_bytes(request, data, JSON, CHECK_FIRST, etag)
