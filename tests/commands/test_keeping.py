@@ -15,7 +15,7 @@ from tests.server.api.histories import BASE, DESK, GATE, NOW_US, HistoryCase
 from vidlink.client import History
 from vidlink.client.requests import ANSWER_SECONDS
 from vidlink.commands import delete, hold, ls, receipts, retention
-from vidlink.errors import Forbidden, NotFound, StoreError, Unreachable, UserMistake
+from vidlink.errors import Forbidden, NotFound, StoreError, Unreachable
 from vidlink.model import EVERYBODY
 from vidlink.options import OneLineOptions
 
