@@ -13,8 +13,11 @@ VIDLINK = [sys.executable, "-c", "from vidlink.commands import main; main()"]
 
 
 def environ(site: Site) -> dict[str, str]:
-    """An environment in which `vidlink` finds the site."""
-    return {**os.environ, "VIDLINK_SERVER": site.url}
+    """An environment in which `vidlink` finds the site, and shows its token."""
+    shown = {} if site.token is None else {"VIDLINK_TOKEN": site.token}
+    # Nor is anybody logged in there.
+    settings = {"XDG_CONFIG_HOME": str(site.folder / "settings")}
+    return {**os.environ, "VIDLINK_SERVER": site.url, **settings, **shown}
 
 
 def vidlink(site: Site, *arguments: str, **wishes: Any) -> subprocess.CompletedProcess[bytes]:
