@@ -49,7 +49,7 @@ class KeptLogin:
         """
         fresh = f"{self.path}.{os.getpid()}.new"
         try:
-            os.makedirs(self._folder, _FOLDER_MODE, exist_ok=True)
+            _make_folders(self._folder)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             with open(os.open(fresh, flags, _FILE_MODE), "w", encoding="ascii") as file:
                 file.write(token + "\n")
@@ -63,3 +63,10 @@ class KeptLogin:
         """Keep it no more."""
         with suppress(FileNotFoundError):
             os.remove(self.path)
+
+
+def _make_folders(path: str) -> None:
+    # `os.makedirs` has its own mode for those above.
+    if not os.path.isdir(path):
+        _make_folders(os.path.dirname(path))
+        os.mkdir(path, _FOLDER_MODE)
