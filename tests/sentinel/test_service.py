@@ -335,7 +335,7 @@ class TokenTests(ConnectedCase):
         self.service.startService()
         self.server.flush()
         self.pass_minutes(5)
-        self.assertEqual(self.gate.shown, ["forged"] * 5)
+        self.assertEqual(self.gate.shown, ["forged"] * 6)
         self.assertGreaterEqual(min(self.waits()), 60.0)
 
     def test_unreadable(self) -> None:
