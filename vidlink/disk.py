@@ -233,6 +233,14 @@ def _behind(buffers: Sequence[Octets], size_bytes: int) -> Sequence[Octets]:
     return [memoryview(buffers[done])[size_bytes:], *buffers[done + 1 :]]
 
 
+def is_for_others(path: str) -> bool:
+    """True if others than its user and group may do anything with the folder at `path`.
+
+    :raises OSError: if it is not there.
+    """
+    return bool(os.stat(path).st_mode & 0o007)
+
+
 class Locked(Exception):
     """Another process, `owner` by its number if known, has the lock."""
 
