@@ -100,6 +100,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     # A client reads what a server writes, in every format; it knows nothing of what is behind.
     "client": _BASE
     | {"messages", "wire", "httpjson", "fmp4", "dialling", "timer", "disk", "plugins"},
+    "terminal": _BASE | {"options", "daemon", "quantities", "client", "dialling", "wire", "disk"},
     "commands": _BASE
     | _PUT_TOGETHER
     | {
@@ -109,12 +110,13 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "httpjson",
         "client",
         "dialling",
+        "terminal",
         "access",
         "audit",
+        "server.port",
         "disk",
         "store.fsck",
         "server.tap",
-        "server.port",
         "sentinel.tap",
     },
 }
@@ -154,7 +156,7 @@ OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 # Pictures are made in the sentinel; everybody else passes bytes on.
 _MAY_DECODE = frozenset({"sentinel", "commands"})
 # Everybody else is given a clock, an endpoint or a thread pool.
-_MAY_NAME_THE_REACTOR = frozenset({"server.tap", "sentinel.tap", "commands"})
+_MAY_NAME_THE_REACTOR = frozenset({"server.tap", "sentinel.tap", "commands", "terminal"})
 
 
 def room_of(module: str) -> str:

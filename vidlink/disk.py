@@ -1,7 +1,8 @@
 """The system calls on files, in one place, so that a test can make any of them fail.
 
 What is written where is decided by whoever keeps something: the store, and a Sentinel's spool.
-SQLite makes its own calls.
+SQLite makes its own calls. It is one idea: each call that the system can refuse is here, and
+nothing that decides.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from vidlink.daemon import (
 from vidlink.dialling.address import Address, read_address
 from vidlink.dialling.backoff import BackOff
 from vidlink.dialling.token import VARIABLE, token_source
+from vidlink.dialling.trust import read_trust
 from vidlink.errors import Unsendable, UserMistake
 from vidlink.interfaces import ICodec, ISpool
 from vidlink.links.uplink.conversation import Uplink
@@ -65,6 +66,13 @@ class Options(OneLineOptions):
             "ws://127.0.0.1:8080",
             "The server: ws://HOST:PORT, wss://HOST, or a client endpoint string.",
         ],
+        [
+            "ca",
+            None,
+            None,
+            "Believe over TLS who has a certificate that is in this file, or below.",
+        ],
+        ["pin", None, None, "Believe over TLS who has the certificate of this fingerprint."],
         ["id", "i", None, "What this sentinel is called, such as desk-12. Required."],
         ["name", None, None, "A name for people; else the id is shown."],
         ["group", None, None, "A group for people, such as a room."],
@@ -137,7 +145,8 @@ def _assemble(options: Options) -> SentinelService:
     clock: Any = reactor
     prepare(clock)
     codec = _codec(options["format"])
-    address = read_address(options["server"], clock)
+    trust = read_trust(options["ca"], options["pin"])
+    address = read_address(options["server"], clock, trust=trust)
     shown = _shown(options, address)
     back_off = BackOff(random.random)
     events = UplinkLog(address.url, back_off)
