@@ -104,7 +104,9 @@ class Typed(UsernamePassword):
     """A name and a password that somebody typed at `address`."""
 
     def __init__(self, name: str, password: str, address: str) -> None:
-        super().__init__(name.encode(), password.encode("utf-8", "surrogatepass"))
+        super().__init__(
+            name.encode("utf-8", "surrogatepass"), password.encode("utf-8", "surrogatepass")
+        )
         self.name, self.secret, self.address = name, password, address
 
 

@@ -37,7 +37,7 @@ from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_exposure
 from vidlink.server.port.origin import Hosts, machine_names
-from vidlink.server.port.site import Root, Site, is_own, principal_of
+from vidlink.server.port.site import Root, Site, is_own, principal_of, ticket_of
 from vidlink.server.service import (
     COMMAND,
     TICK_SECONDS,
@@ -193,6 +193,7 @@ def _assemble(options: Options) -> ServerService:
         document=document(),
         wall_clock_us=wall_clock_us,
         principal_of=principal_of,
+        ticket_of=ticket_of,
         run_in_pool=run_in_pool,
     )
     health = Health(
