@@ -39,8 +39,9 @@ class Keys:
 
     def __init__(self, folder: str, clock: Any, checkers: Any = ()) -> None:
         self.clock = clock
+        #: As a command has them; the server reads them for itself.
         self.credentials = Credentials(folder)
-        self.register = Register(self.credentials, now_us=self.now_us, run_in_pool=execute)
+        self.register = Register(Credentials(folder), now_us=self.now_us, run_in_pool=execute)
         self.gate = Gate(
             self.register,
             clock,
