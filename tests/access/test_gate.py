@@ -108,7 +108,7 @@ class ElsewhereTests(GateCase):
     def test_asked_in_turn(self) -> None:
         """The first that knows them lets them in; those that deny or fail are passed over, one with
         a fault is logged."""
-        checkers = [
+        checkers: list[Any] = [
             Elsewhere(lambda: fail(UnauthorizedLogin())),
             Elsewhere(lambda: fail(LoginDenied())),
             Elsewhere(broken),

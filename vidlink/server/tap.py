@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource
 
 from vidlink.access.credentials import Credentials
+from vidlink.access.elsewhere import checker
 from vidlink.access.gate import Gate
 from vidlink.access.register import Register
 from vidlink.daemon import awake_clock, elapsed_clock, prepare, sleep_clock, wall_clock_us
@@ -108,6 +109,7 @@ class Options(OneLineOptions):
         super().__init__()
         self["listen"] = []
         self["allow-origin"] = []
+        self["auth"] = []
 
     def opt_listen(self, endpoint: str) -> None:
         """Endpoint to listen on; repeatable. [default: tcp:8080:interface=127.0.0.1]"""
@@ -118,6 +120,10 @@ class Options(OneLineOptions):
     def opt_allow_origin(self, origin: str) -> None:
         """Another origin whose pages may connect, https://exam.example; repeatable."""
         self["allow-origin"].append(origin)
+
+    def opt_auth(self, description: str) -> None:
+        """Who knows passwords of users without one here: file:PATH, unix, ...; repeatable."""
+        self["auth"].append(checker(description))
 
     def postOptions(self) -> None:
         """Check what can be checked before anything is started."""
@@ -171,7 +177,14 @@ def _assemble(options: Options) -> ServerService:
     register = Register(Credentials(options["data"]), now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.load()
     is_open = _openness(options, listening, register)
-    gate = Gate(register, clock, now_us=wall_clock_us, run_in_pool=run_in_pool, is_open=is_open)
+    gate = Gate(
+        register,
+        clock,
+        now_us=wall_clock_us,
+        run_in_pool=run_in_pool,
+        checkers=options["auth"],
+        is_open=is_open,
+    )
     hosts = _hosts(listening, options["allow-origin"])
     elapsed = elapsed_clock()
     hub = Hub(
