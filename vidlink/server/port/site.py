@@ -37,8 +37,9 @@ from vidlink.server.port.origin import Authority, Hosts
 SENTINEL_WS = b"/ws/sentinel"
 PROCTOR_WS = b"/ws/proctor"
 WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
-#: The one request under ``/api`` that anybody may send: to be let in.
-OPEN = (b"POST", b"/api/v1/login")
+#: The one path under ``/api`` where anybody may ask for something: to be let in. Only who is in
+#: logs out there, and other methods there are not.
+LOGIN = b"/api/v1/login"
 _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
@@ -74,8 +75,8 @@ class Request(server.Request):
             self._refuse(error)
             return
         # With OPTIONS browsers ask beforehand, without a credential, and nothing is given away.
-        is_asked = self.path.startswith(b"/api/") and self.method != b"OPTIONS"
-        if is_asked and (self.method, self.path) != OPEN:
+        is_open = self.method == b"OPTIONS" or (self.path == LOGIN and self.method != b"DELETE")
+        if self.path.startswith(b"/api/") and not is_open:
             self._identify()
         else:
             super().process()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
@@ -19,7 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vidlink.access.gate import Gate
-from vidlink.access.shown import TICKET, token_shown
+from vidlink.access.shown import ticket_shown, token_shown
 from vidlink.errors import NoResources, NotAllowed, NotAuthenticated, PeerError, TooSlow
 from vidlink.interfaces import ICodec
 from vidlink.messages import ErrorMessage
@@ -96,12 +97,11 @@ class LinkProtocol(PacedProtocol):
     def _identify(self, request: Any) -> Deferred[Principal]:
         """Whoever asks; refused with a fixed text, as that of an error becomes the status line."""
         shown = [[request.headers[name]] if name in request.headers else [] for name in _SHOWN]
-        tickets = request.params.get(TICKET, [])
         try:
             token = token_shown(*shown, is_secure=ISSLTransport.providedBy(self.transport))
         except NotAuthenticated as error:
             raise ConnectionDeny(error.http_status, str(error)) from None
-        ticket = tickets[0] if len(tickets) == 1 else None
+        ticket = ticket_shown(urlsplit(self.http_request_uri).query)
 
         def refused(failure: Failure) -> Principal:
             error = failure.trap(NotAuthenticated) and failure.value
