@@ -25,6 +25,7 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource
 
 from vidlink.access.credentials import Credentials
+from vidlink.access.elsewhere import checker
 from vidlink.access.gate import Gate
 from vidlink.access.register import Register
 from vidlink.audit.files import AuditFiles
@@ -48,7 +49,7 @@ from vidlink.server.port.exposure import (
 )
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
-from vidlink.server.port.site import Root, Site, is_own, principal_of
+from vidlink.server.port.site import Root, Site, is_own, principal_of, ticket_of
 from vidlink.server.port.tls import TlsContext
 from vidlink.server.service import (
     COMMAND,
@@ -121,6 +122,7 @@ class Options(OneLineOptions):
         self["listen"] = []
         self["allow-origin"] = []
         self["proxy"] = []
+        self["auth"] = []
 
     def opt_listen(self, endpoint: str) -> None:
         """Endpoint to listen on; repeatable. [default: tcp:8080:interface=127.0.0.1]"""
@@ -136,11 +138,14 @@ class Options(OneLineOptions):
         """Address of a proxy before the server, or unix: believed when it says who came to it
         (X-Forwarded-For, X-Forwarded-Proto); repeatable."""
         try:
-            self["proxy"].append(str(ip_address(address)))
+            self["proxy"].append(address if address == "unix" else str(ip_address(address)))
         except ValueError:
-            raise UserMistake(
-                f"--proxy takes an address such as 10.0.0.1, not {address!r}"
-            ) from None
+            text = f"--proxy takes an address such as 10.0.0.1, or unix, not {address!r}"
+            raise UserMistake(text) from None
+
+    def opt_auth(self, description: str) -> None:
+        """Who knows passwords of users without one here: file:PATH, unix, ...; repeatable."""
+        self["auth"].append(checker(description))
 
     def postOptions(self) -> None:
         """Check what can be checked before anything is started."""
@@ -196,7 +201,14 @@ def _assemble(options: Options) -> ServerService:
     register = Register(Credentials(options["data"]), now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.load()
     is_open = _openness(options, listening, register)
-    gate = Gate(register, clock, now_us=wall_clock_us, run_in_pool=run_in_pool, is_open=is_open)
+    gate = Gate(
+        register,
+        clock,
+        now_us=wall_clock_us,
+        run_in_pool=run_in_pool,
+        checkers=options["auth"],
+        is_open=is_open,
+    )
     hosts = _hosts(listening, options["allow-origin"])
     elapsed = elapsed_clock()
     hub = Hub(
@@ -229,6 +241,7 @@ def _assemble(options: Options) -> ServerService:
         wall_clock_us=wall_clock_us,
         principal_of=principal_of,
         did=trail.note,
+        ticket_of=ticket_of,
         run_in_pool=run_in_pool,
     )
     health = Health(
