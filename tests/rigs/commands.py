@@ -20,11 +20,12 @@ def environ(site: Site) -> dict[str, str]:
 def vidlink(site: Site, *arguments: str, **wishes: Any) -> subprocess.CompletedProcess[bytes]:
     """Run `vidlink` to its end, in the folder of the site."""
     settings: dict[str, Any] = {"env": environ(site), "cwd": site.folder} | wishes
+    if "input" not in wishes:
+        settings["stdin"] = subprocess.DEVNULL
     return subprocess.run(
         [*VIDLINK, *arguments],
         capture_output=True,
         timeout=2 * START_SECONDS,
-        stdin=subprocess.DEVNULL,
         check=False,
         **settings,
     )
