@@ -40,7 +40,7 @@ export class Account {
     const what = this.#me.access === "closed"
       ? `The login of ${this.#me.name} has ended` : "The server asks for a login now";
     this.again.setAttribute("href", wayIn());
-    if (this.line.hidden) this.line.replaceChildren(`${what}. `, this.again);
+    if (!this.again.isConnected) this.line.replaceChildren(`${what}. `, this.again);
     this.line.hidden = false;
     this.root.hidden = true;
   }

@@ -10,8 +10,8 @@ const UNREACHABLE = "The server cannot be reached. Look whether it runs, and whe
   + "network; then try again.";
 const NEEDS_TLS = "A password is taken over TLS only. Open the address of this server that begins with "
   + "https:// – whoever runs it knows it – or use the browser on the server itself.";
-const NO_COOKIE = "Name and password are right, but this browser keeps no cookies of this address, and without "
-  + "one it stays logged out. Allow them, then try again.";
+const NO_COOKIE = "Name and password are right, but the browser does not show the cookie of the login. Allow "
+  + "cookies for this address, and delete those that there are; then try again.";
 const REFUSED = {
   "wrong-password": WRONG,
   "bad-parameter": WRONG,
@@ -31,14 +31,12 @@ function goOn() {
   location.replace(new URL(`./${location.hash}`, location.href));
 }
 
-/** Say what is wrong, and have it put right where it was typed; null: nothing is. */
-function say(text, field) {
+/** Say what is wrong, and have it put right where it was typed. */
+function refuse(text) {
   said.textContent = text;
-  for (const each of [user, password]) each.removeAttribute("aria-invalid");
-  if (field === undefined) return;
-  field.setAttribute("aria-invalid", "true");
-  field.focus();
-  field.select();
+  if (text === WRONG) password.setAttribute("aria-invalid", "true");
+  password.focus();
+  password.select();
 }
 
 async function ask(path, init) {
@@ -55,10 +53,9 @@ async function logIn() {
   });
   if (answer.status !== 200) {
     const error = answer.value?.error;
-    const words = REFUSED[error?.code] ?? `The server says: ${error?.message ?? answer.status}.`;
-    return say(words, words === WRONG ? password : undefined);
+    return refuse(REFUSED[error?.code] ?? `The server says: ${error?.message ?? answer.status}.`);
   }
-  if ((await ask("api/v1/me")).status === 401) return say(NO_COOKIE);
+  if ((await ask("api/v1/me")).status === 401) return refuse(NO_COOKIE);
   goOn();
 }
 
@@ -68,12 +65,12 @@ async function submit(event) {
   busy = true;
   form.setAttribute("aria-busy", "true");
   button.textContent = "Logging in…";
-  say("");
-  await logIn().catch(() => say(UNREACHABLE));
+  said.textContent = "";
+  password.removeAttribute("aria-invalid");
+  await logIn().catch(() => refuse(UNREACHABLE));
   busy = false;
   form.removeAttribute("aria-busy");
   button.textContent = "Log in";
-  if (said.textContent !== "" && !form.contains(document.activeElement)) password.focus();
 }
 
 /** Who is logged in already, or need not be, has no business here. */
@@ -82,7 +79,8 @@ async function start() {
   if (!isSecureContext) {
     // What is typed here would be read on its way to a server that does not take it.
     for (const field of [user, password, button]) field.disabled = true;
-    return say(NEEDS_TLS);
+    said.textContent = NEEDS_TLS;
+    return;
   }
   const { status, value } = await ask("api/v1/me").catch(() => ({ status: 0 }));
   if (status === 200 && value?.access === "closed") return goOn();
