@@ -17,13 +17,15 @@ from typing import Any
 from playwright.sync_api import Browser, Page
 
 from tests.browser.onlooker import Onlooker
+from tests.browser.test_other_origins import pages
 from tests.rigs.commands import vidlink
 from tests.rigs.daemons import Site
 from tests.rigs.foreign import film
 from tests.rigs.sentinel import LiveSentinel
 from vidlink.model import InitSegment
 
-PASSWORD = "correct horse battery"
+#: What stands before and behind the sign is a field's name and value, where a form sends it.
+PASSWORD = "correct=horse battery"
 #: Within so many seconds a credential that has ended lets nobody watch.
 ENDED_SECONDS = 5.0
 #: What the browser says of every 401, and of the socket that it gets.
@@ -351,15 +353,12 @@ def test_other_sites_log_nobody_in_or_out(onlooker: Onlooker, site: Site) -> Non
     site.start_server()
     log_in(onlooker, "anna")
     [cookie] = onlooker.context.cookies()
-    for other_site in ("evil.example", "127.0.0.1:10"):
-        evil = onlooker.context.new_page()
-        evil.route(
-            f"http://{other_site}/",
-            lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"),
-        )
-        evil.goto(f"http://{other_site}/")
-        attack(evil, site.url)
-        evil.close()
+    with pages() as other_port:
+        for origin in (other_port, other_port.replace("127.0.0.1", "localhost")):
+            evil = onlooker.context.new_page()
+            evil.goto(origin)
+            attack(evil, site.url)
+            evil.close()
     assert onlooker.context.cookies() == [cookie]
     onlooker.page.reload()
     onlooker.until("() => document.querySelector('.bar nav a')?.textContent === 'anna'")
@@ -405,8 +404,7 @@ def attack(evil: Page, url: str) -> None:
                 form.enctype = "text/plain";
                 form.action = `${url}/api/v1/login`;
                 const field = document.createElement("input");
-                field.name = words.slice(0, -1) + ', "x": "';
-                field.value = '"}';
+                [field.name, field.value] = words.split("=");
                 form.append(field);
                 document.body.append(form);
                 form.submit();
