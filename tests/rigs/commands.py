@@ -18,7 +18,7 @@ def environ(site: Site) -> dict[str, str]:
 
 
 def vidlink(site: Site, *arguments: str, **wishes: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run `vidlink` to its end, in the folder of the site."""
+    """Run `vidlink` to its end, in the folder of the site; `input` is typed where nobody types."""
     settings: dict[str, Any] = {"env": environ(site), "cwd": site.folder} | wishes
     if "input" not in wishes:
         settings["stdin"] = subprocess.DEVNULL
