@@ -10,7 +10,7 @@ import it when the daemon is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from klein import Klein
@@ -19,12 +19,13 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
+from vidlink.access.register import LOGIN
 from vidlink.access.shown import with_ticket
 from vidlink.errors import Forbidden, NotFound
 from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import Json
 from vidlink.httpjson.table import Table
-from vidlink.interfaces import IArchive, IRetention
+from vidlink.interfaces import IArchive, IBody, IRetention
 from vidlink.model import (
     ClipQuery,
     Deed,
@@ -198,7 +199,7 @@ class Api:
         Query(request.uri)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         found = await self._archive.init(*ids)
-        return await send_body(request, SmallBody(*found), {"Content-Type": VIDEO})
+        return await self._send(request, SmallBody(*found), {"Content-Type": VIDEO})
 
     @app.route(_SESSION + "/segments/<numbers>", methods=["GET"])
     async def media(self, request: Request, sentinel: str, session: str, numbers: str) -> bytes:
@@ -211,7 +212,7 @@ class Api:
         headers = {"Content-Type": VIDEO}
         if missing:
             headers["VidLink-Missing"] = ", ".join(f"{one}-{other}" for one, other in missing)
-        return await send_body(request, body, headers)
+        return await self._send(request, body, headers)
 
     @app.route(_SESSION + "/recording.mp4", methods=["GET"])
     async def recording(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -241,7 +242,7 @@ class Api:
                 )
         bounds = {"start": wanted.start_time_us, "end": wanted.end_time_us}
         self._fetched(request, ids, "recording.mp4", **bounds)
-        return await send_body(request, body, film_headers(sentinel, clip, wanted))
+        return await self._send(request, body, film_headers(sentinel, clip, wanted))
 
     @app.route(_SESSION + "/index.m3u8", methods=["GET"])
     async def playlist(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -253,7 +254,7 @@ class Api:
         ticket = self._ticket_of(request)
         if ticket is not None:
             body = await ticketed(body, ticket)
-        return await send_body(request, body, {"Content-Type": PLAYLIST})
+        return await self._send(request, body, {"Content-Type": PLAYLIST})
 
     @app.route("/api/v1/retention", methods=["GET"])
     async def retention(self, request: Request) -> bytes:
@@ -377,6 +378,11 @@ class Api:
 
     def _note(self, request: Request, deed: Deed, **about: str | int) -> None:
         self._did(deed, self._principal_of(request), asker(request), **about)
+
+    async def _send(self, request: Request, body: IBody, headers: Mapping[str, str]) -> bytes:
+        # A browser asks nobody about what it has for good, and so shows it after a logout too.
+        is_login = self._principal_of(request).credential_id.startswith(f"{LOGIN}:")
+        return await send_body(request, body, headers, may_keep=not is_login)
 
     def _asker(self, request: Request) -> str:
         """Who asks, for whoever reads it later: name and address."""
