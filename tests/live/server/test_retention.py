@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from tests.fakes import media
+from tests.live.server.test_openapi import token_of
 from tests.rigs.daemons import Daemon, Site, until
 from tests.rigs.needs import do_without, need
 from tests.rigs.sentinel import LiveSentinel
-from vidlink.model import Segment
+from vidlink.model import Role, Segment
 
 MEBI = 1024 * 1024
 DISK_BYTES = 24 * MEBI
@@ -90,9 +91,16 @@ def _record(site: Site, number: int) -> str:
     return session_id
 
 
+def _administered(site: Site, *options: str) -> Daemon:
+    """A server that lets everybody in to send and to look, and an administrator to delete."""
+    (site.folder / "token").write_text(token_of(site, Role.ADMINISTRATOR))
+    return site.start_server("--no-auth", *options)
+
+
 def _ask(site: Site, method: str, path: str, value: Any = None) -> Any:
     data = None if value is None else json.dumps(value).encode()
-    headers = {"Content-Type": "application/json"}
+    secret = (site.folder / "token").read_text()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {secret}"}
     request = urllib.request.Request(site.url + path, data, headers, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.loads(answer.read())
@@ -115,7 +123,7 @@ def test_small_disk(small_disk: Site) -> None:
     """Recording goes on for several times what the disk holds. What is listed is whole; the live
     session and the held one are never touched; a receipt tells of each that is gone."""
     site = small_disk
-    server = site.start_server("--min-free-bytes", str(FREE_BYTES), "--allow-delete")
+    server = _administered(site, "--min-free-bytes", str(FREE_BYTES))
     live_id = "session-live-0000"
     live = Sender(site.ws, "gate-1", live_id)
     live.init()
@@ -152,7 +160,7 @@ def test_full_without_a_policy(small_disk: Site) -> None:
     """Without a policy a full disk deletes nothing: recording is in trouble and says so; somebody
     can still delete, and then what waited is recorded and acknowledged."""
     site = small_disk
-    server = site.start_server("--allow-delete")
+    server = _administered(site)
     first = _record(site, 0)
     live_id = "session-live-0000"
     live = Sender(site.ws, "gate-1", live_id)
@@ -194,7 +202,7 @@ def _delete_when_closed(site: Site, session_id: str) -> None:
 def _syncs(site: Site, durability: str) -> int:
     """How often a server syncs that records a session, and deletes it."""
     strace = need("strace")
-    server = site.start_server("--durability", durability, "--allow-delete")
+    server = _administered(site, "--durability", durability)
     trace = site.folder / "trace"
     calls = "trace=fsync,fdatasync,syncfs,sync,sync_file_range,msync"
     command = [strace, "-f", "-p", str(server.process.pid), "-e", calls, "-o", str(trace)]
