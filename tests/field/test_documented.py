@@ -50,7 +50,7 @@ ELSEWHERE = {
     r"sudo apt-get install .*": "the stage `programs` of .ci/run; test_packages compares the two",
     r"\.ci/run": "it is what runs this",
     r"ruff check && ruff format --check|mypy": "stages of .ci/run",
-    r"pytest( .*)?|python -m twisted\.trial tests\.relay": "the last stages of .ci/run",
+    r"(python -m )?pytest( .*)?|python -m twisted\.trial tests\.relay": "the last stages of .ci/run",
     r"tox -e .*": "needs other Pythons, or does what stages of .ci/run do; test_tox looks for them",
     r"vidlink demo": "tests/live/commands/test_demo.py, on a port of its own",
     r"python3 -m venv /opt/vidlink|/opt/vidlink/bin/pip install .*": ".ci/wheel, elsewhere",
