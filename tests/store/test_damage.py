@@ -18,6 +18,7 @@ from tests.store.samples import EPOCH_US, FRAME_US, a_session, an_arrival
 from vidlink.errors import Damaged, NotFound
 from vidlink.model import Cause, ClipQuery, SegmentQuery, Session, SessionState
 from vidlink.store.files.layout import RECORD_BYTES, read_numbers, read_records, read_session
+from vidlink.store.files.records import SessionRecords
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Finding
 from vidlink.store.handover.orders import LookAgain
@@ -320,6 +321,29 @@ class ClosedTests(DamageCase):
         self.rig.settle()
         self.flushLoggedErrors()
 
+    def test_a_fault_of_ours(self) -> None:
+        """A look that fails as nobody has thought of costs nobody else the recording."""
+        self.flip(6)
+        self.read_each()
+        self.patch(SessionRecords, "columns_beyond", lambda *arguments: 1 // 0)
+        self.is_over = False
+        self.session = a_session(1)
+        self.write(self.session, 0)
+        self.assertEqual(self.rig.store.ledger.load, 0.0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_told_in_the_end(self) -> None:
+        """What was stated in the folder the database is told when it can be, though there is nothing
+        to be marked."""
+        ids = self.session.sentinel_id, self.session.session_id
+        self.rig.store.archive._suspects.tell(*ids, [(COUNT, COUNT)])
+        self.rig.disk.errors["sync"] = errno.EIO
+        self.rig.store.writer.round()
+        self.rig.disk.errors.clear()
+        self.rig.settle()
+        found = [(one.first, one.last, one.cause) for one in self.got("session").gaps]
+        self.assertEqual(found, [(COUNT, COUNT, Cause.DAMAGED)])
+
 
 class LiveTests(DamageCase):
     """A session that is being recorded, or filled."""
@@ -425,6 +449,23 @@ class LiveTests(DamageCase):
         self.end(self.session)
         self.assert_tells(2)
         self.assertEqual(self.check(), [])
+
+    def test_its_part_is_removed(self) -> None:
+        """Where the files are taken away before their records say it, what comes is recorded and
+        acknowledged all the same, of this session and of others."""
+        told: list[int] = []
+        other = a_session(1)
+        self.rig.store.ledger.begin(other, told.append)
+        self.flip(2)
+        self.read_film()
+        self.rig.store.writer.round()
+        for name in ("part-0000.mp4", "part-0000.idx"):
+            os.remove(os.path.join(folder_of(self.rig, self.session), name))
+        for session, sequence in ((self.session, COUNT), (other, 0)):
+            self.rig.store.ledger.append(session.session_id, an_arrival(session, sequence))
+        self.rig.settle()
+        self.assertEqual(told, [0])
+        self.assertEqual(self.rig.store.ledger.load, 0.0)
 
 
 class BoundTests(DamageCase):

@@ -218,8 +218,6 @@ class Recording:
             report.reduced.append(self._reduced)
             self._reduced = None
         gaps, (arrivals, parts) = self.rows.commit(), self._parts.commit()
-        if self._torn and is_listed:
-            self._mark()
         if arrivals or gaps:
             report.acks.append(Acknowledged(session_id, arrivals, gaps, parts))
         if self._dropped:
@@ -228,6 +226,9 @@ class Recording:
         if self._holding is not None and self._description.is_written and is_listed:
             report.held.append(self._holding)
             self._holding = None
+        if self._torn and is_listed:
+            # Last: whatever fails, all else is told already.
+            self._mark()
         if self._looked:
             report.looked += self._looked
             self._looked = []
