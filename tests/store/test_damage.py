@@ -17,6 +17,7 @@ from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_US, a_session, an_arrival
 from vidlink.errors import Damaged, NotFound
 from vidlink.model import Cause, ClipQuery, SegmentQuery, Session, SessionState
+from vidlink.store.files import records as module
 from vidlink.store.files.layout import RECORD_BYTES, read_numbers, read_records, read_session
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.fsck.check import Check
@@ -300,6 +301,17 @@ class ClosedTests(DamageCase):
         self.assertEqual(self.got("film")[0].etag, met.etag)
         self.assert_tells(3, 6)
 
+    def test_out_of_order(self) -> None:
+        """Records that do not ascend end the film, and are not read for ever."""
+        self.patch(module, "_CHUNK", COUNT - 5)
+        path = os.path.join(folder_of(self.rig, self.session), "part-0000.idx")
+        with open(path, "r+b") as file:
+            data = file.read()
+            file.seek(0)
+            file.write(data[5 * RECORD_BYTES :] + data[: 5 * RECORD_BYTES])
+        _, clip = self.got("film")
+        self.assertEqual(clip.last, COUNT - 1)
+
     def test_held(self) -> None:
         """A hold that is asked for at the same time stays."""
         self.flip(6)
@@ -333,8 +345,8 @@ class ClosedTests(DamageCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_told_in_the_end(self) -> None:
-        """What was stated in the folder the database is told when it can be, though there is nothing
-        to be marked."""
+        """What was stated in the folder the database is told when it can be, though nothing of it
+        is to be marked."""
         ids = self.session.sentinel_id, self.session.session_id
         self.rig.store.archive._suspects.tell(*ids, [(COUNT, COUNT)])
         self.rig.disk.errors["sync"] = errno.EIO
