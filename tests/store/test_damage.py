@@ -24,6 +24,7 @@ from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Finding
 from vidlink.store.handover.orders import LookAgain
 from vidlink.store.handover.suspects import MOST_SUSPECTS
+from vidlink.store.sequences.gaps import FOUND_WHEN_READ, TAKEN_AWAY
 from vidlink.store.writing import look
 
 DAY_US = 24 * 60 * 60 * 1_000_000
@@ -462,6 +463,21 @@ class LiveTests(DamageCase):
         self.assert_tells(2)
         self.assertEqual(self.check(), [])
 
+    def test_its_folder_is_removed(self) -> None:
+        """Where all is taken away before its records say it, the gaps say that, and so does the
+        log."""
+        self.flip(2)
+        self.read_film()
+        self.rig.store.writer.round()
+        shutil.rmtree(folder_of(self.rig, self.session))
+        self.rig.store.ledger.append(self.session.session_id, an_arrival(self.session, COUNT))
+        self.rig.store.writer.round()
+        self.rig.clock.advance(2)
+        self.rig.settle()
+        found = [(one.first, one.last, one.detail) for one in self.got("session").gaps]
+        expected = [(0, 1, TAKEN_AWAY), (2, 2, FOUND_WHEN_READ), (3, COUNT - 1, TAKEN_AWAY)]
+        self.assertEqual(found, expected)
+
     def test_its_part_is_removed(self) -> None:
         """Where the files are taken away before their records say it, what comes is recorded and
         acknowledged all the same, of this session and of others."""
@@ -475,9 +491,13 @@ class LiveTests(DamageCase):
             os.remove(os.path.join(folder_of(self.rig, self.session), name))
         for session, sequence in ((self.session, COUNT), (other, 0)):
             self.rig.store.ledger.append(session.session_id, an_arrival(session, sequence))
-        self.rig.settle()
+        self.rig.store.writer.round()
+        self.rig.store.writer.round()
         self.assertEqual(told, [0])
+        self.rig.clock.advance(2)
+        self.rig.settle()
         self.assertEqual(self.rig.store.ledger.load, 0.0)
+        self.assertEqual(self.got("session").segment_count, 1)
 
 
 class BoundTests(DamageCase):
