@@ -283,6 +283,24 @@ class ClosedTests(DamageCase):
         self.assertEqual(self.got("segments", SegmentQuery()).segments, ())
         self.assertEqual([(one.first, one.last) for one in self.got("session").gaps], [(0, 11)])
 
+    def test_stopped_meanwhile(self) -> None:
+        """A stop does not wait for it; what is left is told of when it is met again."""
+        self.flip(6)
+        self.read_each()
+        looks: list[object] = []
+
+        def go_on(*arguments: object) -> bool:
+            looks.append(arguments)
+            return len(looks) > COUNT
+
+        patched = self.patch(look.Look, "go_on", go_on)
+        self.rig = self.rig.again()
+        patched.restore()
+        self.assertEqual(looks, [])
+        self.read_each()
+        self.rig.settle()
+        self.assert_tells(6)
+
     def test_heads(self) -> None:
         """Damage to the boxes of a segment, by which a film of older records or of several frames
         in each is made, is met when that is opened."""

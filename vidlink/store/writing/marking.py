@@ -69,12 +69,19 @@ class Marking:
         self._is_holding = is_holding
         self._looks: deque[Look] = deque()
         self._stated: _Stated | None = None
+        self._is_over = False
         #: The database has been told of :meth:`rows`, and not synced since.
         self.is_saved = False
 
     def accept(self, order: LookAgain) -> None:
         """Do this with one of the next rounds."""
-        self._looks.append(Look(order, deque(order.ranges)))
+        if not self._is_over:
+            self._looks.append(Look(order, deque(order.ranges)))
+
+    def stop(self) -> None:
+        """Begin no more: a stop is not to wait for it, and whoever meets it tells of it again."""
+        self._is_over = True
+        self._looks.clear()
 
     @property
     def has_work(self) -> bool:
