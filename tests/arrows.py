@@ -42,6 +42,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "bucket": frozenset(),
     "quantities": frozenset({"model"}),
     "timer": frozenset(),
+    # Either end of a connection sees in the same way whether the other one is there.
+    "liveness": frozenset(),
     "daemon": frozenset(),
     "options": frozenset({"errors", "quantities"}),
     "plugins": frozenset({"errors", "interfaces"}),
@@ -83,12 +85,13 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "server.api": _BASE | {"httpjson", "relay.hub", "server.health", "access", "audit"},
     "server.api.openapi": frozenset({"model", "errors", "httpjson", "server.api", "server.health"}),
     "server.sockets": _BASE
-    | {"messages", "timer", "access", "wire.bounds", "wire.framing"}
-    | {"links.ingest", "links.watch", "relay.hub"},
+    | {"messages", "timer", "liveness", "access", "wire.bounds", "wire.framing"}
+    | {"links.ingest", "links.watch", "relay.hub"}
+    | {"server.port.door", "server.port.lobby"},
     "server.health": _BASE | {"relay.hub", "quantities"},
     "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store", "disk", "access", "audit"},
     "sentinel": _BASE
-    | {"messages", "dialling", "links.uplink", "quantities"}
+    | {"messages", "dialling", "links.uplink", "quantities", "timer", "liveness"}
     | {"sentinel.capture", "sentinel.sources", "sentinel.spool"},
     "sentinel.sources": frozenset({"errors", "sentinel.capture"}),
     "sentinel.capture": _BASE | {"fmp4"},

@@ -379,6 +379,21 @@ class StatusTests(StreamCase):
         self.clock.advance(0.1)
         self.assertEqual(self.state(), SentinelState.STALE)
 
+    def test_faster_again(self) -> None:
+        """Gone faster, it is stale by the new rate: that its frames were far apart is no habit."""
+        self.begin()
+        for number in range(6):
+            self.push(number, number == 0, framerate_mhz=200, duration_ms=5_000)
+            self.clock.advance(5.0)
+        self.stream.change_framerate(5_000)
+        for number in range(6, 9):
+            self.push(number, framerate_mhz=5_000)
+            self.clock.advance(0.2)
+        self.clock.advance(2.8)
+        self.assertEqual(self.state(), SentinelState.LIVE)
+        self.clock.advance(0.1)
+        self.assertEqual(self.state(), SentinelState.STALE)
+
     def test_silent_from_the_start(self) -> None:
         """One that has registered and sends nothing is stale after three seconds, too."""
         self.clock.advance(3.1)

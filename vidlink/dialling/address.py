@@ -94,9 +94,11 @@ def _from_endpoint(text: str, reactor: Any, path: str) -> Address:
     try:
         endpoint = clientFromString(reactor, text)
     except Exception as error:  # Whatever the kind of endpoint, a plugin perhaps, lets out.
+        # A TypeError speaks of functions of Twisted's.
+        why = "" if isinstance(error, TypeError) else f": {str(error) or type(error).__name__}"
         raise UserMistake(
             f"--server {text!r} is neither a URL (ws://host:port) nor a client endpoint "
-            f"(tcp:host:port, tls:host:port, unix:path): {str(error) or type(error).__name__}"
+            f"(tcp:host:port, tls:host:port, unix:path){why}"
         ) from None
     authority = "localhost"
     if kind in ("tcp", "tls"):

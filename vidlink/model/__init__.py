@@ -78,6 +78,7 @@ from vidlink.model.retained import (
     WaitReason,
 )
 from vidlink.model.spooled import DroppedRange, SpooledSession
+from vidlink.model.times import calendar_time, time_or_us
 
 __all__ = [
     "ALL",
@@ -148,8 +149,10 @@ __all__ = [
     "Trouble",
     "WaitReason",
     "Waiting",
+    "calendar_time",
     "clamp_framerate",
     "is_sentinel_id",
     "is_session_id",
     "rights_of",
+    "time_or_us",
 ]

@@ -82,10 +82,9 @@ export function timeBar(session) {
 
 /**
  * Say in each row since when the sentinel was away before its session began. `rows` are all that
- * are known, each with a `session` and a hidden table row `away` of its own; `told` is the offset that
- * need not be told with each time.
+ * are known, each with a `session` and a hidden table row `away` of its own.
  */
-export function showAway(rows, told) {
+export function showAway(rows) {
   let reached = null;
   for (const row of [...rows].sort((one, other) => begin(one.session) - begin(other.session))) {
     const from = begin(row.session);
@@ -93,7 +92,7 @@ export function showAway(rows, told) {
     row.away.hidden = !isAway;
     if (isAway) {
       const long = words.length((from - reached) / 1e6);
-      const text = `Not connected from ${words.moment(reached, told)} for ${long}`;
+      const text = `Not connected from ${words.moment(reached)} for ${long}`;
       setText(row.away.firstChild, text);
     }
     const { endTime, endedTime } = row.session;

@@ -92,8 +92,7 @@ export class RecordingsView {
     this.trouble = element("p", { class: "notice", role: "status" });
     this.more = element("button", { type: "button", hidden: true }, "Show older");
     this.more.addEventListener("click", () => this.#readOlder());
-    this.zone = element("span", { class: "zone" });
-    const heads = [["Started ", this.zone], "Length", "Size", "State", "Gaps", "Recording"];
+    const heads = ["Started", "Length", "Size", "State", "Gaps", "Recording"];
     this.root = element(
       "section",
       { class: "recordings", "aria-label": "Recordings", "data-sentinel": this.#sentinelId },
@@ -109,7 +108,7 @@ export class RecordingsView {
         element(
           "table", { class: "sessions", "aria-label": "Sessions" },
           element("thead", {}, element("tr", {}, ...heads.map(
-            (head) => element("th", { scope: "col" }, ...[head].flat()),
+            (head) => element("th", { scope: "col" }, head),
           ))),
           this.body,
         ),
@@ -145,7 +144,7 @@ export class RecordingsView {
       this.#rows.delete(row.session.sessionId);
       this.#order.splice(this.#order.indexOf(row), 1);
     }
-    showAway(this.#order, zoneNow());
+    showAway(this.#order);
   }
 
   /** The list cannot be read: what it says is as of the last time, and nothing is said to be live. */
@@ -178,7 +177,7 @@ export class RecordingsView {
   async #page(after) {
     const page = await api.sessions(this.#sentinelId, after, PAGE, this.#abort.signal);
     const waiting = page.sessions.map((session) => this.#put(session)).filter((row) => row.asks);
-    showAway(this.#order, zoneNow());
+    showAway(this.#order);
     const workers = Array.from({ length: AT_ONCE }, () => this.#askGaps(waiting));
     Promise.all(workers).catch((error) => this.#doubt(error));
     return page;
@@ -199,8 +198,7 @@ export class RecordingsView {
     row.session = session;
     this.#place(row);
     const time = begin(session);
-    setText(this.zone, zoneNow());
-    setText(row.begin, words.moment(time, zoneNow()));
+    setText(row.begin, words.moment(time));
     setAttribute(row.begin, "datetime", words.machineMoment(time));
     setText(row.length, session.endTime === null
       ? "–" : words.length((session.endTime - time) / 1e6));
@@ -269,9 +267,4 @@ export class RecordingsView {
     if (!(error instanceof api.ApiError)) throw error;
     return error.message;
   }
-}
-
-/** The offset that the head of the table tells, so that most rows need not. */
-function zoneNow() {
-  return words.offset(Date.now() * 1000);
 }

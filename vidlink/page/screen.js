@@ -242,7 +242,8 @@ export class Screen {
     // The list is up to a second behind: a sentinel that has just come may not be in it yet.
     const state = this.#status?.state ?? (this.#frame === null ? "unknown" : "live");
     if (state !== "live" || this.#frame === null) return state;
-    return performance.now() - this.#shownAt > this.#rhythm.patienceMs ? "stale" : "live";
+    const patience = this.#rhythm.patienceMs(this.#status?.framerate ?? null);
+    return performance.now() - this.#shownAt > patience ? "stale" : "live";
   }
 
   #ageWords() {

@@ -36,27 +36,24 @@ export function rate(framerate) {
 const two = (number) => String(number).padStart(2, "0");
 
 /** How far this computer's zone is from UTC at that time: "+02:00". */
-export function offset(timeUs) {
+function offset(timeUs) {
   const minutes = -new Date(timeUs / 1000).getTimezoneOffset();
   const hours = Math.floor(Math.abs(minutes) / 60);
   return `${minutes < 0 ? "-" : "+"}${two(hours)}:${two(Math.abs(minutes) % 60)}`;
 }
 
-/**
- * A time in microseconds since the epoch, in this computer's zone: "2026-07-01 09:30:05 +02:00". The
- * offset is left out where it is `told` already, as at the head of a table.
- */
-export function moment(timeUs, told = null) {
+/** A time in microseconds since the epoch, in this computer's zone: "2026-07-01 09:30:05 +02:00". */
+export function moment(timeUs) {
   const at = new Date(timeUs / 1000);
   const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
-  return `${day} ${timeOfDay(timeUs, told)}`;
+  return `${day} ${timeOfDay(timeUs)}`;
 }
 
 /** The same without the day: "09:30:05 +02:00". */
-export function timeOfDay(timeUs, told = null) {
+export function timeOfDay(timeUs) {
   const at = new Date(timeUs / 1000);
   const time = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
-  return offset(timeUs) === told ? time : `${time} ${offset(timeUs)}`;
+  return `${time} ${offset(timeUs)}`;
 }
 
 /** A time in microseconds since the epoch, for the `datetime` of a <time>. */

@@ -19,6 +19,7 @@ from vidlink.model import (
     Frame,
     RecordingState,
     Registration,
+    Segment,
     SentinelState,
     SentinelStatus,
     Session,
@@ -30,9 +31,10 @@ from vidlink.relay.buffer import Buffer
 STALE_SECONDS = 3.0
 STALE_FRAMES = 3
 #: Nor before this many of the pauses that it makes: some send what they have by the handful. What
-#: is shorter is no pause, and one alone in this time is no habit.
+#: is shorter is no pause, nor is what its rate explains, and one alone in this time is no habit.
 STALE_PAUSES = 2
 PAUSE_SECONDS = 1.0
+PAUSE_FRAMES = 1.5
 HABIT_SECONDS = 60.0
 #: The sessions that a Sentinel may begin, whether on one connection or on many: each is a
 #: folder on disk.
@@ -137,7 +139,7 @@ class Stream:
         segment = arrival.segment
         if live.buffer.append(arrival) and self.publisher is not None:
             self.publisher.request_keyframe()
-        self._hear(arrival.arrived_seconds)
+        self._hear(arrival.arrived_seconds, segment)
         self._declared_ms = segment.duration_ms
         self._sent_framerate_mhz = segment.framerate_mhz
         self.last_segment_time_us = segment.start_time_us
@@ -228,12 +230,17 @@ class Stream:
             recording=RecordingState.NONE if live is None else live.recording(),
         )
 
-    def _hear(self, now_seconds: float) -> None:
+    def _hear(self, now_seconds: float, segment: Segment) -> None:
         """A segment has come; remember a pause before it."""
         pause, self._heard_seconds = now_seconds - self._heard_seconds, now_seconds
-        if pause > PAUSE_SECONDS:
+        if pause > PAUSE_SECONDS and pause > PAUSE_FRAMES * self._due_seconds(segment):
             before = self._pauses[1] if self._is_habit(now_seconds - pause) else 0.0
             self._pauses, self._paused_seconds = (before, pause), now_seconds
+
+    def _due_seconds(self, segment: Segment) -> float:
+        """The time after which this segment was to be expected, by it or by the one before."""
+        rate = min(segment.framerate_mhz, self._sent_framerate_mhz or segment.framerate_mhz)
+        return max(self._declared_ms, segment.duration_ms, 1_000_000 / rate) / 1_000
 
     def _is_habit(self, now_seconds: float) -> bool:
         return now_seconds - self._paused_seconds <= HABIT_SECONDS

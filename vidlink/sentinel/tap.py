@@ -40,9 +40,6 @@ from vidlink.sentinel.uplink import UplinkFactory
 from vidlink.sentinel.uplink_log import UplinkLog
 
 COMMAND = "twistd vidlink-sentinel"
-#: A server that says nothing, not even to a ping, is given up after the two together.
-PING_SECONDS = 10
-PONG_SECONDS = 20
 HANDSHAKE_SECONDS = 10
 #: A smaller spool would not hold a few frames, nor what is on its way.
 MIN_SPOOL_BYTES = 4 * 1024 * 1024
@@ -153,11 +150,7 @@ def _assemble(options: Options) -> SentinelService:
         wall_clock_us=now_us,
     )
     factory = UplinkFactory(address.url, uplink, codec, back_off, clock)
-    factory.setProtocolOptions(
-        autoPingInterval=PING_SECONDS,
-        autoPingTimeout=PONG_SECONDS,
-        openHandshakeTimeout=HANDSHAKE_SECONDS,
-    )
+    factory.setProtocolOptions(openHandshakeTimeout=HANDSHAKE_SECONDS)
     return SentinelService(capture, address, factory, back_off, clock)
 
 

@@ -124,7 +124,12 @@ class ServerService(MultiService):
                 f"cannot listen on {where} ({error.socketError}); choose another --listen"
             ) from None
         except OSError as error:
-            raise UserMistake(f"cannot listen: {error}; choose another --listen") from None
+            # Of a Unix socket: twisted makes a lock beside it.
+            name = os.fsdecode(error.filename2 or error.filename or "").removesuffix(".lock")
+            where = f" on {name}" if name else ""
+            raise UserMistake(
+                f"cannot listen{where} ({error.strerror or error}); choose another --listen"
+            ) from None
 
     def _tick(self) -> None:
         self._tell_sleep()

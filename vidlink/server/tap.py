@@ -40,7 +40,8 @@ from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
-from vidlink.server.port.exposure import Listening, check_exposure
+from vidlink.server.port.exposure import Listening, check_endpoint, check_exposure
+from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
 from vidlink.server.port.site import Root, Site, is_own, principal_of
 from vidlink.server.port.tls import TlsContext
@@ -183,6 +184,8 @@ def _assemble(options: Options) -> ServerService:
     # told otherwise, and one segment asks for that some ten times.
     sys.setswitchinterval(_SWITCH_SECONDS)
     prepare(clock)
+    for description in options["listen"]:
+        check_endpoint(description, clock)
     listening = [Listening.parse(description) for description in options["listen"]]
     run_in_pool = partial(_run_in_pool, clock)
     register = Register(Credentials(options["data"]), now_us=wall_clock_us, run_in_pool=run_in_pool)
@@ -199,8 +202,15 @@ def _assemble(options: Options) -> ServerService:
     )
     store = _store(options, clock)
     halves = Halves(max(LEAST_BYTES, options["buffer-total-bytes"] // 4))
-    links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "halves": halves}
-    links["gate"] = gate
+    # Before anything counts on it, and the store takes its share.
+    lobby = Lobby(clock, raise_descriptor_limit())
+    links: dict[str, Any] = {
+        "codecs": find_codecs(),
+        "clock": clock,
+        "gate": gate,
+        "halves": halves,
+        "lobby": lobby,
+    }
     ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
     files = AuditFiles(options["data"], Disk())
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
@@ -229,7 +239,7 @@ def _assemble(options: Options) -> ServerService:
         store,
         health,
         watch.links,
-        turned_away=lambda: site.lobby.turned_away,
+        turned_away=lambda: lobby.turned_away,
         half_bytes=lambda: halves.held_bytes,
     )
     probes = Probes(health, metrics)
@@ -242,15 +252,8 @@ def _assemble(options: Options) -> ServerService:
         link_resource(ingest),
         link_resource(watch),
     )
-    # Before anything counts on it, and the store takes its share.
-    site = Site(
-        root,
-        clock=clock,
-        hosts=hosts,
-        gate=gate,
-        proxies=frozenset(options["proxy"]),
-        descriptors=raise_descriptor_limit(),
-    )
+    proxies = frozenset(options["proxy"])
+    site = Site(root, clock=clock, hosts=hosts, gate=gate, proxies=proxies, lobby=lobby)
     made = [_port(place, site, clock) for place in listening]
     ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]
     if is_open():
@@ -338,18 +341,11 @@ def _hosts(listening: Sequence[Listening], allowed_origins: Iterable[str]) -> Ho
 def _port(
     place: Listening, site: IProtocolFactory, clock: Any
 ) -> tuple[IService, TlsContext | None]:
-    """The service that listens there, and what renews its certificate.
-
-    :raises UserMistake: if Twisted does not understand the endpoint.
-    """
+    """The service that listens there, and what renews its certificate."""
     description = place.description
     lacks_backlog = re.match("(tcp6?|ssl):", description) and ":backlog=" not in description
     endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else description
-    try:
-        service = strports.service(endpoint, site, reactor=clock)
-    except Exception as error:
-        # Whatever an endpoint's parser thinks of: ValueError, TypeError, OSError of a key file.
-        raise UserMistake(f"--listen {description!r} cannot be used: {error}") from None
+    service = strports.service(endpoint, site, reactor=clock)
     if not place.tls:
         return service, None
     run_in_pool = partial(_run_in_pool, clock)

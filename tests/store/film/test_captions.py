@@ -46,7 +46,7 @@ class CaptionsTests(SynchronousTestCase):
             Gap(40, 50, Cause.DECLARED),
             Gap(None, None, Cause.SERVER_STOPPED, 5, 9),
         )
-        text = f"Not recorded from {DAY}01 to 00:00:03 (UTC): the server's disk was full"
+        text = f"Not recorded from {DAY}01 to 00:00:03 (UTC): the disk was full"
         self.assertEqual(found, Caption(7 * FRAME_TICKS, 15 * FRAME_TICKS, text))
 
     def test_several_causes(self) -> None:
@@ -60,7 +60,7 @@ class CaptionsTests(SynchronousTestCase):
         )
         self.assertTrue(
             found.text.endswith(
-                ": lost by the sentinel (a picture was too large); the server's disk was too slow"
+                ": the sentinel lost it (a picture was too large); the disk was too slow"
             ),
             found.text,
         )

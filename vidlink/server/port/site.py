@@ -69,6 +69,10 @@ class Request(server.Request):
             super().handleContentChunk(data)
 
     def process(self) -> None:
+        """Answer, once it is this connection's turn."""
+        self.channel.in_turn(self._answer)
+
+    def _answer(self) -> None:
         """Check Host, Origin and path, then answer."""
         try:
             self._to_origin_form()
@@ -192,7 +196,7 @@ class Site(server.Site):
     :param gate: lets in.
     :param proxies: the addresses of proxies before this server, which say who came to them.
     :param bounds: of each connection; None: the usual ones.
-    :param descriptors: the most that this process may have open.
+    :param lobby: where its newcomers are counted; None: one of this site alone.
     """
 
     _log = Logger()
@@ -209,7 +213,7 @@ class Site(server.Site):
         gate: Gate,
         proxies: frozenset[str] = frozenset(),
         bounds: Bounds | None = None,
-        descriptors: int = 1024 * 1024,
+        lobby: Lobby | None = None,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
@@ -217,7 +221,7 @@ class Site(server.Site):
         self.gate, self.proxies = gate, proxies
         self.bounds = bounds or Bounds()
         self.door = Door(clock)
-        self.lobby = Lobby(clock, descriptors)
+        self.lobby = lobby or Lobby(clock)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a newcomer, or what ends it at once where there is no room for it."""

@@ -8,27 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 
 from vidlink.fmp4 import Caption
-from vidlink.model import Cause, Gap
+from vidlink.model import Gap, calendar_time
 from vidlink.store.film.footage import Footage
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: So many captions a film has at most; beyond, neighbouring holes share one.
 MOST_CAPTIONS = 1_000
-_CAUSES = {
-    Cause.SERVER_STOPPED: "the server was stopped",
-    Cause.QUEUE_FULL: "the server's disk was too slow",
-    Cause.DISK_FULL: "the server's disk was full",
-    Cause.WRITE_ERROR: "the server's disk failed",
-    Cause.SPOOL_FULL: "the sentinel was cut off for longer than its spool lasts",
-    Cause.DAMAGED: "damaged on the server's disk",
-    Cause.DECLARED: "lost by the sentinel",
-    Cause.ASLEEP: "the computer was asleep",
-    Cause.MISSING: "not delivered yet",
-    Cause.UNDELIVERED: "never delivered",
-}
 _UNDECODABLE = "what is recorded cannot be decoded"
 
 
@@ -58,7 +44,7 @@ def _caption(
     for gap in known[bisect_left(ends, low) :]:
         if gap.first is None or gap.first > high:
             break
-        why = _CAUSES.get(gap.cause, gap.cause.value)
+        why = gap.cause.words
         causes[f"{why} ({gap.detail})" if gap.detail else why] = None
         if len(causes) > 3:
             break
@@ -69,10 +55,8 @@ def _caption(
 
 
 def _from_to(start_us: int, end_us: int) -> str:
-    try:
-        start = _EPOCH + timedelta(microseconds=start_us)
-        end = _EPOCH + timedelta(microseconds=end_us)
-    except OverflowError:
+    start, end = calendar_time(start_us), calendar_time(end_us)
+    if start is None or end is None:
         return "for a time"
     form = "%H:%M:%S" if start.date() == end.date() else "%Y-%m-%d %H:%M:%S"
     return f"from {start:%Y-%m-%d %H:%M:%S} to {end.strftime(form)} (UTC)"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from vidlink.errors import Damaged, NotMedia
 from vidlink.fmp4 import Caption, Label, MediaInfo, read_init, write_movie
 from vidlink.fmp4.lanes import raised
-from vidlink.model import Session
+from vidlink.model import Session, time_or_us
 from vidlink.store.film.cut import Cut
 from vidlink.store.film.footage import Footage
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def media_of(session: Session) -> MediaInfo:
@@ -72,7 +69,4 @@ def _label(session: Session, taken: Cut) -> Label:
 
 def _moment(time_us: int) -> str:
     """A time with its offset; microseconds since the epoch where no calendar has a name for it."""
-    try:
-        return (_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="milliseconds")
-    except OverflowError:
-        return f"{time_us} us"
+    return time_or_us(time_us, lambda at: at.isoformat(timespec="milliseconds"))
