@@ -14,7 +14,6 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
-from autobahn.twisted.resource import WebSocketResource
 from twisted.application import strports
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
@@ -41,17 +40,18 @@ from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_endpoint, check_exposure
+from vidlink.server.port.held import LEAST_BYTES, MOST_SHARE, Held
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
-from vidlink.server.port.site import Root, Site, is_own, principal_of
+from vidlink.server.port.site import NOT_TAKEN, Root, Site, is_own, principal_of
 from vidlink.server.port.tls import TlsContext
+from vidlink.server.port.upgrade import SocketResource
 from vidlink.server.service import (
     COMMAND,
     TICK_SECONDS,
     ServerService,
     raise_descriptor_limit,
 )
-from vidlink.server.sockets.halves import LEAST_BYTES, Halves
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
 from vidlink.server.sockets.watch import WatchFactory
@@ -201,7 +201,8 @@ def _assemble(options: Options) -> ServerService:
         total_bytes=options["buffer-total-bytes"],
     )
     store = _store(options, clock)
-    halves = Halves(max(LEAST_BYTES, options["buffer-total-bytes"] // 4))
+    most_held = max(LEAST_BYTES, options["buffer-total-bytes"] // MOST_SHARE)
+    halves, answers = Held(most_held), Held(most_held, NOT_TAKEN)
     # Before anything counts on it, and the store takes its share.
     lobby = Lobby(clock, raise_descriptor_limit())
     links: dict[str, Any] = {
@@ -253,7 +254,15 @@ def _assemble(options: Options) -> ServerService:
         link_resource(watch),
     )
     proxies = frozenset(options["proxy"])
-    site = Site(root, clock=clock, hosts=hosts, gate=gate, proxies=proxies, lobby=lobby)
+    site = Site(
+        root,
+        clock=clock,
+        hosts=hosts,
+        gate=gate,
+        proxies=proxies,
+        lobby=lobby,
+        answers=answers,
+    )
     made = [_port(place, site, clock) for place in listening]
     ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]
     if is_open():
@@ -270,7 +279,7 @@ def link_resource(factory: LinkFactory) -> IResource:
         # Without it, every call sets it to False.
         allowNullOrigin=True,
     )
-    resource: IResource = WebSocketResource(factory)
+    resource: IResource = SocketResource(factory)
     return resource
 
 

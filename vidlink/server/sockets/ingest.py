@@ -15,9 +15,9 @@ from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
 from vidlink.liveness import uptake
 from vidlink.messages import Message, SentinelRegistered
 from vidlink.model import Limits, Right
-from vidlink.relay.hub import Hub
+from vidlink.relay.hub import MAX_SENTINELS, Hub
+from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby
-from vidlink.server.sockets.halves import Halves
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES
 from vidlink.wire.framing import server_frame
@@ -134,6 +134,8 @@ class IngestFactory(LinkFactory):
     right = Right.PUBLISH
     registration_seconds = REGISTRATION_SECONDS
     max_message_bytes = MAX_MESSAGE_BYTES
+    # One token may be that of a whole group; beside each other only those of different ids stay.
+    most_each = MAX_SENTINELS
     links: set[IngestProtocol]
 
     def __init__(
@@ -146,7 +148,7 @@ class IngestFactory(LinkFactory):
         codecs: Iterable[ICodec],
         clock: Any,
         gate: Gate,
-        halves: Halves | None = None,
+        halves: Held | None = None,
         lobby: Lobby | None = None,
     ) -> None:
         super().__init__(

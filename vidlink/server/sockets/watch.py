@@ -14,6 +14,7 @@ from zope.interface import implementer
 from vidlink.interfaces import IProctorPeer
 from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
 from vidlink.model import Deed, Frame, Principal, Right
+from vidlink.server.port.shares import MOST_SOCKETS_EACH
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
@@ -142,6 +143,7 @@ class WatchFactory(LinkFactory):
     right = Right.WATCH
     registration_seconds = REGISTRATION_SECONDS
     max_message_bytes = MAX_CONTROL_BYTES
+    most_each = MOST_SOCKETS_EACH
     links: set[WatchProtocol]
 
     def __init__(self, *arguments: Any, did: Callable[..., None] = unnoted, **named: Any) -> None:
