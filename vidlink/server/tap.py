@@ -43,6 +43,7 @@ from vidlink.server.port.exposure import Listening, check_endpoint, check_exposu
 from vidlink.server.port.held import LEAST_BYTES, MOST_SHARE, Held
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
+from vidlink.server.port.shares import MOST_REQUESTS_EACH, MOST_SOCKETS_EACH
 from vidlink.server.port.site import NOT_TAKEN, Root, Site, is_own, principal_of
 from vidlink.server.port.tls import TlsContext
 from vidlink.server.port.upgrade import SocketResource
@@ -101,6 +102,8 @@ class Options(OneLineOptions):
         ["buffer-bytes", None, "67108864", "The most memory one stream may take."],
         ["buffer-total-bytes", None, "2147483648", "The most memory all streams may take."],
         ["queue-bytes", None, str(QUEUE_BYTES), "The most that may wait for the disk."],
+        ["most-sockets", None, str(MOST_SOCKETS_EACH), "On which one credential may watch."],
+        ["most-requests", None, str(MOST_REQUESTS_EACH), "Of one credential at a time."],
     ]
     optFlags = [  # noqa: RUF012
         [
@@ -143,6 +146,8 @@ class Options(OneLineOptions):
         self.number("buffer-bytes", int, 1024 * 1024, 2**40)
         self.number("buffer-total-bytes", int, 1024 * 1024, 2**44)
         self.number("queue-bytes", int, 1024 * 1024, 2**44)
+        for name in ("most-sockets", "most-requests"):
+            self.number(name, int, 1, 2**20)
         self.word("durability", _Durability)
         for name, kind, most in _RETAIN:
             if self[name] is not None:
@@ -216,7 +221,9 @@ def _assemble(options: Options) -> ServerService:
     files = AuditFiles(options["data"], Disk())
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.did = partial(trail.note, Deed.CREDENTIALS, OPERATOR, "")
-    watch = WatchFactory(hub, wall_clock_us, **links, did=trail.note)
+    watch = WatchFactory(
+        hub, wall_clock_us, **links, did=trail.note, most_each=options["most-sockets"]
+    )
     api = Api(
         store.archive,
         hub,
@@ -262,6 +269,7 @@ def _assemble(options: Options) -> ServerService:
         proxies=proxies,
         lobby=lobby,
         answers=answers,
+        most_requests=options["most-requests"],
     )
     made = [_port(place, site, clock) for place in listening]
     ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]

@@ -213,7 +213,8 @@ class Site(server.Site):
     :param proxies: the addresses of proxies before this server, which say who came to them.
     :param bounds: of each connection; None: the usual ones.
     :param lobby: where its newcomers are counted; None: one of this site alone.
-    :param answers: what is kept of answers that are not taken.
+    :param answers: what is kept of answers that are not taken; None: of this site alone.
+    :param most_requests: of one who asks that are answered at a time.
     """
 
     _log = Logger()
@@ -232,6 +233,7 @@ class Site(server.Site):
         bounds: Bounds | None = None,
         lobby: Lobby | None = None,
         answers: Held | None = None,
+        most_requests: int = MOST_REQUESTS_EACH,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
@@ -241,7 +243,7 @@ class Site(server.Site):
         self.door = Door(clock)
         self.lobby = lobby or Lobby(clock)
         self.answers = answers or Held(what=NOT_TAKEN)
-        self.requests = Shares(MOST_REQUESTS_EACH)
+        self.requests = Shares(most_requests)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a newcomer, or what ends it at once where there is no room for it."""

@@ -137,16 +137,23 @@ class WatchFactory(LinkFactory):
 
     :param did: called with every deed that is to be written down, as :meth:`Trail.note
         <vidlink.audit.trail.Trail.note>` is.
+    :param most_each: sockets of one credential.
     """
 
     protocol = WatchProtocol
     right = Right.WATCH
     registration_seconds = REGISTRATION_SECONDS
     max_message_bytes = MAX_CONTROL_BYTES
-    most_each = MOST_SOCKETS_EACH
     links: set[WatchProtocol]
 
-    def __init__(self, *arguments: Any, did: Callable[..., None] = unnoted, **named: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        did: Callable[..., None] = unnoted,
+        most_each: int = MOST_SOCKETS_EACH,
+        **named: Any,
+    ) -> None:
+        self.most_each = most_each
         super().__init__(*arguments, **named)
         self._did = did
 
