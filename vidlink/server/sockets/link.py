@@ -271,7 +271,8 @@ class LinkProtocol(NewcomerProtocol):
 
     def dropConnection(self, abort: bool = False) -> None:
         """All is said; a peer that does not take it, or does not close its TLS, is cut off."""
-        super().dropConnection(abort)
+        # Autobahn would abort at the peer's close, be it wrong itself, and our code with it.
+        super().dropConnection(abort and not self.failedByMe)
         self._linger_on()
 
     def tick(self) -> None:
