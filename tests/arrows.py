@@ -50,7 +50,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     # Server and Sentinel both keep media through power cuts, by the same careful calls.
     "disk": frozenset({"model"}),
     # What lets somebody in is kept in the data folder, by commands too.
-    "access": frozenset({"model", "errors", "disk"}),
+    "access": frozenset({"model", "errors", "disk", "bucket"}),
     "audit": frozenset({"model", "errors", "disk"}),
     "dialling": frozenset(
         {"errors", "interfaces", "messages", "quantities", "timer"} | {"wire.bounds", "wire.kinds"}
@@ -87,9 +87,9 @@ ROOMS: Mapping[str, frozenset[str]] = {
         {"model", "errors", "access", "httpjson", "server.api", "server.health"}
     ),
     "server.sockets": _BASE
-    | {"messages", "timer", "liveness", "access", "wire.bounds", "wire.framing"}
+    | {"messages", "timer", "liveness", "bucket", "access", "wire.bounds", "wire.framing"}
     | {"links.ingest", "links.watch", "relay.hub"}
-    | {"server.port.door", "server.port.lobby"},
+    | {"server.port.door", "server.port.held", "server.port.lobby", "server.port.shares"},
     "server.health": _BASE | {"relay.hub", "quantities"},
     "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store", "disk", "access", "audit"},
     "sentinel": _BASE

@@ -159,7 +159,7 @@ class WrongPassword(RequestError):
 
 
 class TooManyTries(RequestError):
-    """Too many passwords were tried from one place, or for one name."""
+    """Too many passwords or tokens were tried from one place, or passwords for one name."""
 
     code = "too-many-tries"
     http_status = 429

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 
-def handshake(path: str, subprotocol: str, host: str = "127.0.0.1:8080") -> bytes:
+def handshake(
+    path: str, subprotocol: str, host: str = "127.0.0.1:8080", token: str | None = None
+) -> bytes:
     """The request that a client begins with."""
+    shown = "" if token is None else f"Authorization: Bearer {token}\r\n"
     return (
         f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {subprotocol}\r\n{shown}\r\n"
     ).encode()
 
 

@@ -29,13 +29,18 @@ class Scripted(asyncio.Protocol):
     """One WebSocket connection of a script; what it hears is given to :meth:`hear`."""
 
     def __init__(
-        self, path: str, port: int, subprotocol: str = FORMAT, host: str = "127.0.0.1"
+        self,
+        path: str,
+        port: int,
+        subprotocol: str = FORMAT,
+        host: str = "127.0.0.1",
+        token: str | None = None,
     ) -> None:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.close_code: int | None = None
         self.is_lost = False
         self._codec = _CODECS[subprotocol]
-        self._hello = handshake(path, subprotocol, f"{host}:{port}")
+        self._hello = handshake(path, subprotocol, f"{host}:{port}", token)
         self._frames = Frames()
 
     def connection_made(self, transport: Any) -> None:
@@ -78,8 +83,14 @@ class Viewer(Scripted):
     :param subscribes: what it watches.
     """
 
-    def __init__(self, port: int, *subscribes: Subscribe, subprotocol: str = FORMAT) -> None:
-        super().__init__("/ws/proctor", port, subprotocol)
+    def __init__(
+        self,
+        port: int,
+        *subscribes: Subscribe,
+        subprotocol: str = FORMAT,
+        token: str | None = None,
+    ) -> None:
+        super().__init__("/ws/proctor", port, subprotocol, token=token)
         self.heard: list[Segment | Skipped] = []
         self.others: list[Message] = []
         self.came: list[tuple[str, int, float]] = []
@@ -107,12 +118,14 @@ class Sender:
     """A Sentinel that sends real media at a real rate.
 
     :param size: of each segment, how many octets of filler it carries.
+    :param token: what it shows.
     """
 
     sentinel_id: str
     size: Callable[[int], int]
     frames_a_second: float = 5.0
     keyframe_every: int = 10
+    token: str | None = None
     sent: dict[int, bytes] = field(default_factory=dict)
     sent_seconds: dict[int, float] = field(default_factory=dict)
 
@@ -125,7 +138,7 @@ class Sender:
         """Send until cancelled."""
         loop = asyncio.get_running_loop()
         _, link = await loop.create_connection(
-            lambda: Scripted("/ws/sentinel", port), "127.0.0.1", port
+            lambda: Scripted("/ws/sentinel", port, token=self.token), "127.0.0.1", port
         )
         await link.opened
         link.say(SentinelRegister(self.sentinel_id, "one", "test/1", self.session_id))

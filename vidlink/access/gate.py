@@ -8,7 +8,7 @@ who came through one stands in our own list of users all the same.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +25,10 @@ from zope.interface import Attribute, Interface, classImplements, implementer
 from vidlink.access.credentials import Login
 from vidlink.access.guesses import Guesses
 from vidlink.access.hashing import MOST_PASSWORD, NOBODYS_HASH, digest_of, is_password, new_token
+from vidlink.access.misses import Misses
 from vidlink.access.register import Register
 from vidlink.access.tickets import Tickets
-from vidlink.errors import NotAuthenticated, WrongPassword
+from vidlink.errors import NotAuthenticated, TooManyTries, WrongPassword
 from vidlink.model import EVERYBODY, Principal
 
 #: A login lasts for a working day; then the password is asked for again.
@@ -191,24 +192,36 @@ class Gate:
         self.register = register
         self.is_open = is_open
         self._now_us = now_us
+        self._misses = Misses(clock.seconds)
         passwords = PasswordChecker(register, clock, run_in_pool, checkers)
         self.tickets = Tickets(clock.seconds, self.is_current)
         self._portal = Portal(Realm(register), (TokenChecker(register), passwords))
 
     def identify(
-        self, token: str | None, ticket: str | None = None, path: str = ""
+        self,
+        token: str | None,
+        ticket: str | None = None,
+        path: str = "",
+        *,
+        place: Hashable = None,
     ) -> Deferred[Principal]:
-        """Whoever shows `token`, or a `ticket` for `path`, or nothing.
+        """Whoever shows `token`, or a `ticket` for `path`, or nothing, at `place`.
 
         :raises NotAuthenticated: if that lets nobody in.
+        :raises TooManyTries: if too much was wrong lately that was shown there.
         """
         if token is None and ticket is not None:
             principal = self.tickets.redeem(ticket, path)
             if principal is None:
-                return fail(NotAuthenticated("the ticket is not valid here, or not any more"))
+                return fail(self._missed(place, "the ticket is not valid here, or not any more"))
             return succeed(principal)
         if token is not None:
-            return self._admit(BearerToken(token), "the credential that was shown is not valid")
+
+            def missed(failure: Failure) -> Principal:
+                failure.trap(NotAuthenticated)
+                raise self._missed(place, "the credential that was shown is not valid")
+
+            return self._admit(BearerToken(token)).addErrback(missed)
         if self.is_open():
             return succeed(EVERYBODY)
         return fail(NotAuthenticated("this server asks for a credential"))
@@ -231,7 +244,7 @@ class Gate:
             raise WrongPassword("name or password is wrong")
         typed = Typed(name, password, address)
         try:
-            principal = await self._admit(typed, "")
+            principal = await self._admit(typed)
         except NotAuthenticated:
             raise WrongPassword("name or password is wrong") from None
         token, now_us = new_token(), self._now_us()
@@ -250,12 +263,17 @@ class Gate:
             raise WrongPassword("the user was removed just now")
         return token, found
 
-    def _admit(self, shown: Any, otherwise: str) -> Deferred[Principal]:
+    def _missed(self, place: Hashable, otherwise: str) -> NotAuthenticated | TooManyTries:
+        if self._misses.count(place):
+            return NotAuthenticated(otherwise)
+        return TooManyTries("too many wrong credentials were shown; wait for a minute")
+
+    def _admit(self, shown: Any) -> Deferred[Principal]:
         def admitted(outcome: tuple[Any, Principal, Any]) -> Principal:
             return outcome[1]
 
         def refused(failure: Failure) -> Principal:
             failure.trap(LoginFailed)
-            raise NotAuthenticated(otherwise)
+            raise NotAuthenticated
 
         return self._portal.login(shown, None, IPrincipal).addCallbacks(admitted, refused)

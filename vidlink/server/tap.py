@@ -14,7 +14,6 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
-from autobahn.twisted.resource import WebSocketResource
 from twisted.application import strports
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
@@ -47,17 +46,19 @@ from vidlink.server.port.exposure import (
     check_exposure,
     for_its_group,
 )
+from vidlink.server.port.held import LEAST_BYTES, MOST_SHARE, Held
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
-from vidlink.server.port.site import Root, Site, is_own, principal_of, ticket_of
+from vidlink.server.port.shares import MOST_REQUESTS_EACH, MOST_SOCKETS_EACH
+from vidlink.server.port.site import NOT_TAKEN, Root, Site, is_own, principal_of, ticket_of
 from vidlink.server.port.tls import TlsContext
+from vidlink.server.port.upgrade import SocketResource
 from vidlink.server.service import (
     COMMAND,
     TICK_SECONDS,
     ServerService,
     raise_descriptor_limit,
 )
-from vidlink.server.sockets.halves import LEAST_BYTES, Halves
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
 from vidlink.server.sockets.watch import WatchFactory
@@ -107,6 +108,8 @@ class Options(OneLineOptions):
         ["buffer-bytes", None, "67108864", "The most memory one stream may take."],
         ["buffer-total-bytes", None, "2147483648", "The most memory all streams may take."],
         ["queue-bytes", None, str(QUEUE_BYTES), "The most that may wait for the disk."],
+        ["most-sockets", None, str(MOST_SOCKETS_EACH), "On which one credential may watch."],
+        ["most-requests", None, str(MOST_REQUESTS_EACH), "Of one credential at a time."],
     ]
     optFlags = [  # noqa: RUF012
         [
@@ -153,6 +156,8 @@ class Options(OneLineOptions):
         self.number("buffer-bytes", int, 1024 * 1024, 2**40)
         self.number("buffer-total-bytes", int, 1024 * 1024, 2**44)
         self.number("queue-bytes", int, 1024 * 1024, 2**44)
+        for name in ("most-sockets", "most-requests"):
+            self.number(name, int, 1, 2**20)
         self.word("durability", _Durability)
         for name, kind, most in _RETAIN:
             if self[name] is not None:
@@ -218,7 +223,8 @@ def _assemble(options: Options) -> ServerService:
         total_bytes=options["buffer-total-bytes"],
     )
     store = _store(options, clock)
-    halves = Halves(max(LEAST_BYTES, options["buffer-total-bytes"] // 4))
+    most_held = max(LEAST_BYTES, options["buffer-total-bytes"] // MOST_SHARE)
+    halves, answers = Held(most_held), Held(most_held, NOT_TAKEN)
     # Before anything counts on it, and the store takes its share.
     lobby = Lobby(clock, raise_descriptor_limit())
     links: dict[str, Any] = {
@@ -232,7 +238,9 @@ def _assemble(options: Options) -> ServerService:
     files = AuditFiles(options["data"], Disk())
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.did = partial(trail.note, Deed.CREDENTIALS, OPERATOR, "")
-    watch = WatchFactory(hub, wall_clock_us, **links, did=trail.note)
+    watch = WatchFactory(
+        hub, wall_clock_us, **links, did=trail.note, most_each=options["most-sockets"]
+    )
     api = Api(
         store.archive,
         hub,
@@ -271,7 +279,16 @@ def _assemble(options: Options) -> ServerService:
         link_resource(watch),
     )
     proxies = frozenset(options["proxy"])
-    site = Site(root, clock=clock, hosts=hosts, gate=gate, proxies=proxies, lobby=lobby)
+    site = Site(
+        root,
+        clock=clock,
+        hosts=hosts,
+        gate=gate,
+        proxies=proxies,
+        lobby=lobby,
+        answers=answers,
+        most_requests=options["most-requests"],
+    )
     made = [_port(place, site, clock) for place in listening]
     ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]
     if is_open():
@@ -288,7 +305,7 @@ def link_resource(factory: LinkFactory) -> IResource:
         # Without it, every call sets it to False.
         allowNullOrigin=True,
     )
-    resource: IResource = WebSocketResource(factory)
+    resource: IResource = SocketResource(factory)
     return resource
 
 

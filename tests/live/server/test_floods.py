@@ -1,4 +1,4 @@
-"""Floods of tiny frames over real sockets: the others hardly notice."""
+"""Floods of tiny frames over real sockets: the others hardly notice; pings and pongs are closed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import websocket
 
 from tests.rigs.daemons import Site, free_port
 from tests.rigs.tls import self_signed
+from vidlink.server.sockets.link import LINGER_SECONDS
 from vidlink.server.sockets.paced import FRAMES_PER_TURN
 
-PING = b"\x89\x80" + bytes(4)
+PING, PONG = b"\x89\x80" + bytes(4), b"\x8a\x80" + bytes(4)
 CLOCK = b"\x81\x97" + bytes(4) + b'{"type":"clock","t0":1}'
 #: A round trip takes 1 ms alone, and 2 ms beside a flood. Unpaced it took 200 to 500 ms.
 SLOWEST_SECONDS = 0.1
@@ -90,8 +91,8 @@ def _peak_bytes(pid: int) -> int:
 @pytest.mark.parametrize(
     "frames",
     # The last is a record of its own over TLS, hundreds of which come in one read.
-    [PING * 10_000, CLOCK * 3_000, PING * (FRAMES_PER_TURN - 1)],
-    ids=["pings", "clocks", "records"],
+    [CLOCK * 3_000, CLOCK * (FRAMES_PER_TURN - 1)],
+    ids=["clocks", "records"],
 )
 def test_others_are_answered(site: Site, tmp_path: Path, frames: bytes, is_secure: bool) -> None:
     """While one peer sends tiny frames as fast as it can, another is answered at once, and the
@@ -108,3 +109,37 @@ def test_others_are_answered(site: Site, tmp_path: Path, frames: bytes, is_secur
         assert median(_round_trips(other, 40)) < SLOWEST_SECONDS
     assert _peak_bytes(server.process.pid) - before < MOST_GROWTH_BYTES
     other.close()
+
+
+def _closed(connection: websocket.WebSocket, frames: bytes) -> int:
+    """Send `frames` again and again until the server closes; its code."""
+    raw = connection.sock
+    assert raw is not None
+    code = 0
+
+    def read() -> None:
+        nonlocal code
+        said = b""
+        with suppress(OSError):
+            while data := raw.recv(65_536):
+                said = (said + data)[-200:]
+        _, _, close = said.rpartition(b"\x88")
+        code = int.from_bytes(close[1:3])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with suppress(OSError):
+        while reader.is_alive():
+            raw.sendall(frames)
+    reader.join()
+    return code
+
+
+@pytest.mark.parametrize("frame", [PING, PONG], ids=["pings", "pongs"])
+def test_a_flood_is_closed(site: Site, frame: bytes) -> None:
+    """Whoever sends pings or pongs as fast as it can is closed (1008) at once."""
+    site.start_server()
+    flooder = _sentinel(site.port, False)
+    began = time.monotonic()
+    assert _closed(flooder, frame * 10_000) == 1008
+    assert time.monotonic() - began < LINGER_SECONDS + 5.0

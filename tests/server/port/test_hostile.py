@@ -12,12 +12,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.joined import BINARY, JSON, Joined
 from vidlink.messages import Clock, ProctorRegister
-from vidlink.server.sockets.link import MAX_FRAMES_PER_MESSAGE
+from vidlink.server.sockets.link import CONTROL_FRAMES, MAX_FRAMES_PER_MESSAGE
 from vidlink.server.sockets.paced import FRAMES_PER_TURN, REST_SECONDS
 
 ROOT = Path(__file__).parents[3]
 TEXT, OCTETS, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 FIN = 0x80
+#: Fewer than are a flood, and many more than are taken in a turn.
+COUNT = 256
+PIECES = 8
 
 
 def handshake(offered: str | None) -> bytes:
@@ -234,25 +237,45 @@ class FloodTests(HostileCase):
             link.connectionLost(Failure(ConnectionLost()))
 
     def test_others_have_their_turn(self) -> None:
-        """Of ten thousand frames in one read a few are taken, then the others have their turn;
+        """Of hundreds of frames in one read a few are taken, then the others have their turn;
         each is taken in the end, in order, and meanwhile no more is read."""
-        for opcode, answer in ((PING, pong()), (PONG, b"")):
-            for factory in self.factories:
-                other, link = self.server.sentinel(), self.connect(factory)
-                link.dataReceived(frame(opcode) * 10_000 + frame(PING, b"last"))
-                self.assertFalse(link.transport.is_read)
-                self.assertEqual(link.transport.octets, answer * FRAMES_PER_TURN)
-                other.say(Clock(1))
-                self.server.pumps[-1].flush()
-                self.assertEqual(other.kinds(), ["Clock"])
-                self.assertEqual(link.transport.octets, answer * FRAMES_PER_TURN)
-                began = self.server.clock.seconds()
-                self.pass_rests()
-                self.assertTrue(link.transport.is_read)
-                self.assertEqual(link.transport.octets, answer * 10_000 + pong(b"last"))
-                rested = self.server.clock.seconds() - began
-                self.assertAlmostEqual(rested, 10_000 // FRAMES_PER_TURN * REST_SECONDS)
-                link.connectionLost(Failure(ConnectionLost()))
+        for factory in self.factories:
+            other, link = self.server.sentinel(), self.connect(factory)
+            link.dataReceived(frame(PING) * COUNT + frame(PING, b"last"))
+            self.assertFalse(link.transport.is_read)
+            self.assertEqual(link.transport.octets, pong() * FRAMES_PER_TURN)
+            other.say(Clock(1))
+            self.server.pumps[-1].flush()
+            self.assertEqual(other.kinds(), ["Clock"])
+            self.assertEqual(link.transport.octets, pong() * FRAMES_PER_TURN)
+            began = self.server.clock.seconds()
+            self.pass_rests()
+            self.assertTrue(link.transport.is_read)
+            self.assertEqual(link.transport.octets, pong() * COUNT + pong(b"last"))
+            rested = self.server.clock.seconds() - began
+            self.assertAlmostEqual(rested, COUNT // FRAMES_PER_TURN * REST_SECONDS)
+            link.connectionLost(Failure(ConnectionLost()))
+
+    def test_pings_and_pongs(self) -> None:
+        """More pings and pongs than anybody needs are a flood, in one read or in many: 1008."""
+        for opcode in (PING, PONG):
+            self.assert_closed(1008, frame(opcode) * 10_000)
+            self.assert_closed(1008, *[frame(opcode)] * (CONTROL_FRAMES.burst + 20))
+        both = [frame(PING), frame(PONG)] * (CONTROL_FRAMES.burst // 2 + 10)
+        self.assert_closed(1008, b"".join(both))
+
+    def test_seldom_pings(self) -> None:
+        """Whoever pings as often as is allowed, and no more, goes on being answered."""
+        each = int(CONTROL_FRAMES.per_second)
+        for factory in self.factories:
+            link = self.connect(factory)
+            link.dataReceived(frame(PING) * CONTROL_FRAMES.burst)
+            self.pass_rests()
+            for _ in range(8):
+                self.server.clock.advance(1)
+                link.dataReceived(frame(PING) * each)
+            self.assertEqual(link.transport.octets, pong() * (CONTROL_FRAMES.burst + 8 * each))
+            link.connectionLost(Failure(ConnectionLost()))
 
     def test_reference(self) -> None:
         """The wire reference names these figures."""
@@ -283,15 +306,15 @@ class FloodTests(HostileCase):
         that come at one time are taken in turns."""
         for factory in self.factories:
             link = self.connect(factory)
-            for _ in range(100):
+            for _ in range(PIECES):
                 link.dataReceived(frame(PING) * (FRAMES_PER_TURN - 1))
             self.assertFalse(link.transport.is_read)
             self.assertEqual(link.transport.octets, pong() * FRAMES_PER_TURN)
             began = self.server.clock.seconds()
             self.pass_rests()
-            self.assertEqual(link.transport.octets, pong() * 100 * (FRAMES_PER_TURN - 1))
+            self.assertEqual(link.transport.octets, pong() * PIECES * (FRAMES_PER_TURN - 1))
             rested = self.server.clock.seconds() - began
-            turns = 100 * (FRAMES_PER_TURN - 1) // FRAMES_PER_TURN
+            turns = PIECES * (FRAMES_PER_TURN - 1) // FRAMES_PER_TURN
             self.assertAlmostEqual(rested, turns * REST_SECONDS)
             link.connectionLost(Failure(ConnectionLost()))
 

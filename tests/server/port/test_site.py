@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.testing import MemoryReactorClock
@@ -28,6 +27,7 @@ from vidlink.server.port.channel import Bounds
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
 from vidlink.server.port.site import Root, Site
+from vidlink.server.port.upgrade import SocketResource
 
 HOST = b"Host: 127.0.0.1:8080\r\n"
 INDEX = b"<!doctype html><title>VidLink</title>" + b"." * 20_000
@@ -145,7 +145,7 @@ class SiteCase(SynchronousTestCase):
             allowedOrigins=["*"],
             webStatus=False,
         )
-        websocket = WebSocketResource(factory)
+        websocket = SocketResource(factory)
         root = Root(
             self.history.resource(), Resource(), self.vitals.resource(), page, websocket, websocket
         )

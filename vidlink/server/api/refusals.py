@@ -128,6 +128,23 @@ class HeaderTooLarge(HttpError):
     http_status = 431
 
 
+class NoUpgrade(HttpError):
+    """A WebSocket is here, and that is not what is asked for, or not in our version."""
+
+    code = "no-upgrade"
+    http_status = 426
+    # RFC 9110 section 15.5.22, RFC 6455 section 4.4.
+    headers = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
+
+
+class TooManyRequests(HttpError):
+    """So many requests of the one who asks are being answered that it has to wait."""
+
+    code = "too-many-requests"
+    http_status = 429
+    headers = (("Retry-After", "5"),)
+
+
 class Crowded(HttpError):
     """So many connections are open that none may stay any more."""
 

@@ -14,13 +14,14 @@ deadline is left on it. All of it is one idea: every bound holds in every state 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Protocol as Connection
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -40,8 +41,10 @@ from vidlink.server.api.refusals import (
 )
 from vidlink.server.port.door import Door
 from vidlink.server.port.exposure import LOOPBACK_NAMES
+from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby, beneath
 from vidlink.server.port.origin import Authority, Hosts
+from vidlink.server.port.shares import Shares
 from vidlink.server.port.sharing import sharing_headers
 from vidlink.timer import Timer
 
@@ -81,6 +84,10 @@ class Port(Protocol):
     hosts: Hosts
     gate: Gate
     proxies: frozenset[str]
+    #: What is kept of answers that are not taken.
+    answers: Held
+    #: The requests that are being answered, of each who asks.
+    requests: Shares
 
 
 class Channel(HTTPChannel):
@@ -97,6 +104,8 @@ class Channel(HTTPChannel):
     #: The answering of its request, which waits at the door.
     _unanswered: Callable[[], None] | None = None
     _finished: Request | None = None
+    #: Whose the connection is now that it is upgraded.
+    _heir: Connection | None = None
     _was_refused = False
     _held_bytes = 0
 
@@ -165,6 +174,9 @@ class Channel(HTTPChannel):
         """A body, or what comes while a request is being answered."""
         if self._was_refused:
             return
+        if self._heir is not None:
+            self._heir.dataReceived(data)
+            return
         if not self._handlingRequest:
             super().rawDataReceived(data)
             return
@@ -192,7 +204,26 @@ class Channel(HTTPChannel):
         elif not self.factory.door.knock(self._answer):
             self._wait_at_door()
 
+    def hand_over(self, heir: Connection) -> None:
+        """The connection is upgraded: what has come behind its request, and what else there is of
+        this read, is for its new owner."""
+        self._heir = heir
+        early, self._dataBuffer = b"".join(self._dataBuffer), []
+        if early:
+            heir.dataReceived(early)
+
     # What is sent.
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of an answer; it is held here as long as the client takes nothing."""
+        super().write(data)
+        self._hold(len(data))
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Likewise."""
+        pieces = list(iovec)
+        super().writeSequence(pieces)
+        self._hold(sum(map(len, pieces)))
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
         """The head of an answer, with what every answer carries, and without our version."""
@@ -225,7 +256,7 @@ class Channel(HTTPChannel):
         self.writeHeaders(b"HTTP/1.1", b"%d" % status, reason, headers)
         self.write(body)
         self._log.debug(
-            "{peer} refused: {status} {code}", peer=self._peer, status=status, code=error.code
+            "{peer} refused: {status} {code}", peer=self.peer, status=status, code=error.code
         )
         # Closing at once, with bytes unread, would reset the connection before the answer is read.
         self._expect(self.factory.bounds.linger_seconds, self._close_soon)
@@ -254,6 +285,7 @@ class Channel(HTTPChannel):
     def resumeProducing(self) -> None:
         """The client has taken what was sent."""
         self._stall.stop()
+        self.factory.answers.end(self)
         if self._handlingRequest:
             self.factory.lobby.leave(self)
         super().resumeProducing()
@@ -273,6 +305,7 @@ class Channel(HTTPChannel):
         self.factory.door.leave(self._enter)
         self.factory.door.leave(self._answer)
         self.factory.lobby.gone(self)
+        self.factory.answers.end(self)
         for timer in (self._deadline, self._stall, self._next_turn):
             timer.stop()
         super().connectionLost(reason)
@@ -282,6 +315,14 @@ class Channel(HTTPChannel):
         transport: Any = self.transport
         if transport is not None:
             transport.abortConnection()
+
+    def overrun(self, held_bytes: int) -> None:
+        """Too much is held of answers that are not taken, and of this one more than its share."""
+        self.turn_away()
+
+    def _hold(self, size_bytes: int) -> None:
+        if self._waitingForTransport:
+            self.factory.answers.grow(self, size_bytes)
 
     def _enter(self) -> None:
         """Come in: from now on the connection has to say what it wants."""
@@ -357,7 +398,7 @@ class Channel(HTTPChannel):
     def _abort(self) -> None:
         transport: Any = self.transport
         if transport is not None:
-            self._log.debug("{peer} takes nothing; aborted", peer=self._peer)
+            self._log.debug("{peer} takes nothing; aborted", peer=self.peer)
             transport.abortConnection()
 
     def _share(self, headers: Headers) -> None:
@@ -394,7 +435,8 @@ class Channel(HTTPChannel):
         self.refuse(BadHeader("this is not a request of HTTP/1.1"))
 
     @property
-    def _peer(self) -> str:
+    def peer(self) -> str:
+        """Who is at the other end, for the log."""
         return peer_name(self.getPeer())
 
 

@@ -28,12 +28,21 @@ from vidlink.access.shown import ticket_shown, token_shown, without_ticket
 from vidlink.errors import NotAuthenticated, RequestError, VidlinkError
 from vidlink.model import Principal
 from vidlink.server.api.answers import answer_error, escaped
-from vidlink.server.api.refusals import BadHeader, Crowded, MethodNotAllowed, NoSuchPath
+from vidlink.server.api.refusals import (
+    BadHeader,
+    Crowded,
+    MethodNotAllowed,
+    NoSuchPath,
+    TooManyRequests,
+)
 from vidlink.server.port.channel import Bounds, Channel, peer_name
 from vidlink.server.port.door import Door
 from vidlink.server.port.exposure import LOOPBACK_NAMES, is_loopback
-from vidlink.server.port.lobby import Lobby
+from vidlink.server.port.held import Held
+from vidlink.server.port.lobby import Lobby, place_of
 from vidlink.server.port.origin import Authority, Hosts
+from vidlink.server.port.shares import MOST_REQUESTS_EACH, Shares
+from vidlink.server.port.upgrade import check_handshake
 
 SENTINEL_WS = b"/ws/sentinel"
 PROCTOR_WS = b"/ws/proctor"
@@ -45,6 +54,8 @@ _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
+#: What answers keep for clients that do not take them, for the log.
+NOT_TAKEN = "of an answer that is not taken"
 _FORWARDED_FOR, _FORWARDED_PROTO = "X-Forwarded-For", "X-Forwarded-Proto"
 
 
@@ -107,11 +118,16 @@ class Request(server.Request):
             self._refuse(error)
             return
         self.ticket = ticket if token is None else None
-        gate = self.channel.factory.gate
-        gate.identify(token, ticket, path).addCallbacks(self._let_in, self._keep_out)
+        gate, place = self.channel.factory.gate, place_of(self.getClientAddress())
+        asked = gate.identify(token, ticket, path, place=place)
+        asked.addCallback(self._let_in, place).addErrback(self._keep_out)
 
-    def _let_in(self, principal: Principal) -> None:
+    def _let_in(self, principal: Principal, place: object) -> None:
         self.principal = principal
+        shares, whose = self.channel.factory.requests, principal.credential_id or place
+        if not shares.take(whose):
+            raise TooManyRequests("so many requests of yours are being answered; wait for them")
+        self.notifyFinish().addBoth(lambda _: shares.give_back(whose))
         super().process()
 
     def _keep_out(self, failure: Failure) -> None:
@@ -202,6 +218,8 @@ class Site(server.Site):
     :param proxies: the addresses of proxies before this server, which say who came to them.
     :param bounds: of each connection; None: the usual ones.
     :param lobby: where its newcomers are counted; None: one of this site alone.
+    :param answers: what is kept of answers that are not taken; None: of this site alone.
+    :param most_requests: of one who asks that are answered at a time.
     """
 
     _log = Logger()
@@ -219,6 +237,8 @@ class Site(server.Site):
         proxies: frozenset[str] = frozenset(),
         bounds: Bounds | None = None,
         lobby: Lobby | None = None,
+        answers: Held | None = None,
+        most_requests: int = MOST_REQUESTS_EACH,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
@@ -227,6 +247,8 @@ class Site(server.Site):
         self.bounds = bounds or Bounds()
         self.door = Door(clock)
         self.lobby = lobby or Lobby(clock)
+        self.answers = answers or Held(what=NOT_TAKEN)
+        self.requests = Shares(most_requests)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a newcomer, or what ends it at once where there is no room for it."""
@@ -320,6 +342,7 @@ def _check_upgrade(request: Request) -> None:
     # Autobahn is given the request anew, as one of HTTP/1.1.
     if request.clientproto != b"HTTP/1.1":
         raise BadHeader("a WebSocket needs HTTP/1.1; a proxy before this server has to speak it")
+    check_handshake(request)
     channel = request.channel
     if not channel.factory.lobby.may_stay(channel.transport):
         raise Crowded("the server has no descriptors left for connections that stay")

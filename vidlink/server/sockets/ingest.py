@@ -15,9 +15,9 @@ from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
 from vidlink.liveness import uptake
 from vidlink.messages import Message, SentinelRegistered
 from vidlink.model import Limits, Right
-from vidlink.relay.hub import Hub
+from vidlink.relay.hub import MAX_SENTINELS, Hub
+from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby
-from vidlink.server.sockets.halves import Halves
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES
 from vidlink.wire.framing import server_frame
@@ -129,6 +129,8 @@ class IngestFactory(LinkFactory):
     right = Right.PUBLISH
     registration_seconds = REGISTRATION_SECONDS
     max_message_bytes = MAX_MESSAGE_BYTES
+    # One token may be that of a whole group; beside each other only those of different ids stay.
+    most_each = MAX_SENTINELS
     links: set[IngestProtocol]
 
     def __init__(
@@ -141,11 +143,17 @@ class IngestFactory(LinkFactory):
         codecs: Iterable[ICodec],
         clock: Any,
         gate: Gate,
-        halves: Halves | None = None,
+        halves: Held | None = None,
         lobby: Lobby | None = None,
     ) -> None:
         super().__init__(
-            hub, wall_clock_us, codecs=codecs, clock=clock, gate=gate, halves=halves, lobby=lobby
+            hub,
+            wall_clock_us,
+            codecs=codecs,
+            clock=clock,
+            gate=gate,
+            halves=halves,
+            lobby=lobby,
         )
         self.store = store
         self.limits = limits or Limits()

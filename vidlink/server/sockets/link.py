@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,15 +24,24 @@ from zope.interface import implementer
 
 from vidlink.access.gate import Gate
 from vidlink.access.shown import ticket_shown, token_shown
-from vidlink.errors import NoResources, NotAllowed, NotAuthenticated, PeerError, TooSlow
+from vidlink.bucket import Allowance, Bucket
+from vidlink.errors import (
+    NoResources,
+    NotAllowed,
+    NotAuthenticated,
+    PeerError,
+    TooManyTries,
+    TooSlow,
+)
 from vidlink.interfaces import ICodec
 from vidlink.liveness import STALL_SECONDS, Liveness, Verdict, uptake
 from vidlink.messages import ErrorMessage, Message, ProctorRegister, SentinelRegister
 from vidlink.model import Principal, Right
 from vidlink.relay.hub import Hub
 from vidlink.server.port.door import Door
-from vidlink.server.port.lobby import Lobby
-from vidlink.server.sockets.halves import Halves
+from vidlink.server.port.held import Held
+from vidlink.server.port.lobby import Lobby, place_of
+from vidlink.server.port.shares import Shares
 from vidlink.server.sockets.newcomer import NewcomerProtocol
 from vidlink.timer import Timer
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
@@ -41,6 +51,8 @@ from vidlink.wire.framing import negotiate
 LINGER_SECONDS = 3.0
 #: A message of more frames than this is refused: assembling costs more than its bytes.
 MAX_FRAMES_PER_MESSAGE = 64
+#: Pings and pongs of one connection; peers send one in some seconds, and a flood is closed (1008).
+CONTROL_FRAMES = Allowance(burst=300, per_second=10.0)
 #: RFC 6455 section 7.4.1.
 POLICY_VIOLATION = 1008
 MAX_REASON_BYTES = 123
@@ -79,6 +91,7 @@ class LinkProtocol(NewcomerProtocol):
     def __init__(self) -> None:
         super().__init__()
         self._probes: list[Deferred[bool]] = []
+        self._is_counted = False
 
     @property
     def address(self) -> str:
@@ -95,6 +108,7 @@ class LinkProtocol(NewcomerProtocol):
         clock = self.factory.clock
         self._deadline, self._linger = Timer(clock), Timer(clock)
         self._liveness = Liveness(clock.seconds())
+        self._control = Bucket(CONTROL_FRAMES, clock.seconds)
         super().connectionMade()
 
     def onConnect(self, request: Any) -> Deferred[str]:
@@ -118,10 +132,22 @@ class LinkProtocol(NewcomerProtocol):
         ticket = ticket_shown(urlsplit(self.http_request_uri).query)
 
         def refused(failure: Failure) -> Principal:
-            error = failure.trap(NotAuthenticated) and failure.value
-            raise ConnectionDeny(NotAuthenticated.http_status, str(error))
+            failure.trap(NotAuthenticated, TooManyTries)
+            error: Any = failure.value
+            raise ConnectionDeny(error.http_status, str(error))
 
-        return self.factory.gate.identify(token, ticket, request.path).addErrback(refused)
+        place = self._place(request)
+        asked = self.factory.gate.identify(token, ticket, request.path, place=place)
+        return asked.addErrback(refused)
+
+    def _place(self, request: Any) -> object:
+        """Where the client is, as the proxy before this server says if there is one."""
+        said = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        try:
+            version = ip_address(said).version
+        except ValueError:
+            return place_of(self.transport.getPeer())
+        return place_of((IPv4Address if version == 4 else IPv6Address)("TCP", said, 0))
 
     def _is_secure(self, request: Any) -> bool:
         # Of others than the proxies that are named to it the site lets this header not through.
@@ -134,6 +160,10 @@ class LinkProtocol(NewcomerProtocol):
                 NotAllowed.http_status,
                 f"the credential does not give the right to {self.factory.right.value}",
             )
+        whose = principal.credential_id
+        if whose and not self.factory.shares.take(whose):
+            raise ConnectionDeny(429, "so many sockets of this credential are open already")
+        self._is_counted = bool(whose)
         self.principal = principal
         return str(self.codec.name)
 
@@ -198,12 +228,13 @@ class LinkProtocol(NewcomerProtocol):
 
     def onPing(self, payload: bytes) -> None:
         """Answer, but not while the peer does not read: its pings would pile up here."""
-        if not self.is_paused:
+        if self._may_go_on() and not self.is_paused:
             super().onPing(payload)
 
     def onPong(self, payload: bytes) -> None:
         """Any pong shows that the peer is alive."""
-        self._answered()
+        if self._may_go_on():
+            self._answered()
 
     def probe(self, seconds: float) -> Deferred[bool]:
         """Fires with whether the peer says anything within `seconds` of a ping."""
@@ -243,7 +274,8 @@ class LinkProtocol(NewcomerProtocol):
 
     def dropConnection(self, abort: bool = False) -> None:
         """All is said; a peer that does not take it, or does not close its TLS, is cut off."""
-        super().dropConnection(abort)
+        # Autobahn would abort at the peer's close, be it wrong itself, and our code with it.
+        super().dropConnection(abort and not self.failedByMe)
         self._linger_on()
 
     def tick(self) -> None:
@@ -277,6 +309,9 @@ class LinkProtocol(NewcomerProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, however."""
         self.factory.links.discard(self)
+        if self._is_counted:
+            self._is_counted = False
+            self.factory.shares.give_back(self.principal.credential_id)
         for timer in (self._linger, self._deadline):
             timer.stop()
         for probe in self._probes:
@@ -314,6 +349,13 @@ class LinkProtocol(NewcomerProtocol):
         self._is_late = True
         if not self.is_waiting:
             self.conversation.deadline()
+
+    def _may_go_on(self) -> bool:
+        """Count a ping or a pong; False: there were too many, and the connection is closed."""
+        if self.state != self.STATE_OPEN or self._control.spend():
+            return True
+        self._fail_connection(POLICY_VIOLATION, "too many pings or pongs")
+        return False
 
     def _answered(self) -> None:
         if self._probes:
@@ -356,6 +398,8 @@ class LinkFactory(WebSocketServerFactory):
     #: The right that whoever connects has to have.
     right: Right
     max_message_bytes: int
+    #: Sockets of one credential.
+    most_each: int
     max_frames_per_message = MAX_FRAMES_PER_MESSAGE
 
     def __init__(
@@ -366,14 +410,15 @@ class LinkFactory(WebSocketServerFactory):
         codecs: Iterable[ICodec],
         clock: Any,
         gate: Gate,
-        halves: Halves | None = None,
+        halves: Held | None = None,
         lobby: Lobby | None = None,
     ) -> None:
         super().__init__()
         self.gate = gate
-        self.halves = halves or Halves()
+        self.halves = halves or Held()
         self.lobby = lobby or Lobby(clock)
         self.door = Door(clock)
+        self.shares = Shares(self.most_each)
         self.hub = hub
         self.wall_clock_us = wall_clock_us
         self.codecs: Sequence[ICodec] = tuple(codecs)

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from vidlink.interfaces import IProctorPeer
 from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
 from vidlink.model import Deed, Frame, Principal, Right
+from vidlink.server.port.shares import MOST_SOCKETS_EACH
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
@@ -136,6 +137,7 @@ class WatchFactory(LinkFactory):
 
     :param did: called with every deed that is to be written down, as :meth:`Trail.note
         <vidlink.audit.trail.Trail.note>` is.
+    :param most_each: sockets of one credential.
     """
 
     protocol = WatchProtocol
@@ -144,7 +146,14 @@ class WatchFactory(LinkFactory):
     max_message_bytes = MAX_CONTROL_BYTES
     links: set[WatchProtocol]
 
-    def __init__(self, *arguments: Any, did: Callable[..., None] = unnoted, **named: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        did: Callable[..., None] = unnoted,
+        most_each: int = MOST_SOCKETS_EACH,
+        **named: Any,
+    ) -> None:
+        self.most_each = most_each
         super().__init__(*arguments, **named)
         self._did = did
 

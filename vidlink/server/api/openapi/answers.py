@@ -60,6 +60,8 @@ _KINDS: tuple[ErrorKind, ...] = (
     SessionLive,
     SessionHeld,
     refusals.Crowded,
+    refusals.NoUpgrade,
+    refusals.TooManyRequests,
     refusals.MethodNotAllowed,
     refusals.RangeNotSatisfiable,
     refusals.WrongMediaType,

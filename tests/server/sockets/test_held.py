@@ -12,7 +12,7 @@ from tests.joined import JSON, Joined, Peer
 from tests.server.port.test_hostile import OCTETS, TEXT, Wire, frame
 from tests.server.sockets.test_link import handshake, register
 from vidlink.messages import ErrorMessage, SentinelRegistered
-from vidlink.server.sockets.halves import Halves
+from vidlink.server.port.held import Held
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
 MIB = 1024 * 1024
@@ -30,12 +30,12 @@ class Receiver:
         self.overrun_bytes = held_bytes
 
 
-class HalvesTests(SynchronousTestCase):
+class HeldTests(SynchronousTestCase):
     """A bound of 1,000 octets for all together."""
 
     def setUp(self) -> None:
         """Nothing has come yet."""
-        self.halves = Halves(1_000)
+        self.halves = Held(1_000)
 
     def test_within(self) -> None:
         """Up to the bound nobody is closed, and what is whole or gone counts no more."""
@@ -71,7 +71,7 @@ class SocketTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A server."""
         self.server = Joined()
-        self.halves = Halves(3 * MIB)
+        self.halves = Held(3 * MIB)
         self.server.ingest.halves = self.server.watch.halves = self.halves
 
     def sentinel(self, name: str) -> Peer:
