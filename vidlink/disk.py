@@ -229,6 +229,14 @@ def write_all(disk: Disk, descriptor: int, buffers: Sequence[Octets]) -> None:
             left[0] = memoryview(left[0])[written:]
 
 
+def is_for_others(path: str) -> bool:
+    """True if others than its user and group may do anything with the folder at `path`.
+
+    :raises OSError: if it is not there.
+    """
+    return bool(os.stat(path).st_mode & 0o007)
+
+
 class Locked(Exception):
     """Another process, `owner` by its number if known, has the lock."""
 

@@ -1,10 +1,10 @@
-"""Gates that let everybody in, and whoever may do everything."""
+"""Gates that let everybody in, or whoever has the key, and whoever may do everything."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import execute
+from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from vidlink.access.credentials import Credentials
@@ -13,6 +13,7 @@ from vidlink.access.register import Register
 from vidlink.audit.files import AuditFiles
 from vidlink.audit.trail import Trail
 from vidlink.disk import Disk
+from vidlink.errors import NotAuthenticated
 from vidlink.model import Principal, Right
 
 #: Whoever may do everything, everywhere.
@@ -34,3 +35,28 @@ def trail(folder: str, clock: IReactorTime) -> Trail:
     """An audit trail in `folder`, written at once."""
     files = AuditFiles(folder, Disk())
     return Trail(files, seconds=clock.seconds, now_us=lambda: 0, run_in_pool=execute)
+
+
+class LockedGate:
+    """A gate for whoever shows the token of the moment, as long as it is that of the moment."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        #: What was shown, in order.
+        self.shown: list[str | None] = []
+
+    def identify(
+        self, token: str | None, ticket: str | None = None, path: str = ""
+    ) -> Deferred[Principal]:
+        """Whoever shows it."""
+        self.shown.append(token)
+        if token != self.token:
+            return fail(NotAuthenticated("the credential that was shown is not valid"))
+        return succeed(self._bearer())
+
+    def is_current(self, principal: Principal) -> bool:
+        """True until the token is another one."""
+        return principal == self._bearer()
+
+    def _bearer(self) -> Principal:
+        return Principal("bearer", f"token:{self.token}", frozenset(Right))

@@ -143,15 +143,24 @@ class Follow:
 
 
 def follow(
-    sentinel_id: str, address: str, reactor: Any, *, max_bytes: int = MAX_BYTES, **wishes: Any
+    sentinel_id: str,
+    address: str,
+    reactor: Any,
+    *,
+    max_bytes: int = MAX_BYTES,
+    token: str | None = None,
+    can_go_plain: bool = False,
+    **wishes: Any,
 ) -> Follow:
     """Follow a Sentinel of the server at `address`.
 
-    `address` and `max_bytes` are those of :func:`~vidlink.client.live.connect`; `wishes` are the
-    optional parameters of :class:`Follow`.
+    `address`, `max_bytes`, `token` and `can_go_plain` are those of
+    :func:`~vidlink.client.live.connect`; `wishes` are the optional parameters of :class:`Follow`.
     """
 
     def join() -> Awaitable[Live]:
-        return connect(address, reactor, max_bytes=max_bytes)
+        return connect(
+            address, reactor, max_bytes=max_bytes, token=token, can_go_plain=can_go_plain
+        )
 
     return Follow(sentinel_id, join, reactor, **wishes)

@@ -34,7 +34,7 @@ class Options(AskingOptions):
     synopsis = "SENTINEL [SESSION] [options]"
     longdesc = (
         "Deletes a session of a sentinel, or all of its sessions that ended before a time. "
-        "There is no way back. The server has to be started with --allow-delete."
+        "There is no way back, so it takes an administrator's credential."
     )
     optParameters: ClassVar[list[list[str | None]]] = [
         ["before", None, None, "All sessions that ended before this time."],

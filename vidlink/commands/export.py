@@ -256,7 +256,7 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: if nothing of it can be had.
     """
-    return run_with_history(options["server"], partial(_export, options))
+    return run_with_history(options, partial(_export, options))
 
 
 async def _export(options: Options, history: History, reactor: Any) -> int:

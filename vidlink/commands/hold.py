@@ -20,8 +20,8 @@ class Options(AskingOptions):
     command = COMMAND
     synopsis = "SENTINEL SESSION [options]"
     longdesc = (
-        "Holds a session, live or over: nobody deletes it until it is released. The server has "
-        "to be started with --allow-delete."
+        "Holds a session, live or over: nobody deletes it until it is released. It takes "
+        "an administrator's credential."
     )
     optParameters: ClassVar[list[list[str | None]]] = [
         ["reason", "r", "held by hand", "Why, for whoever wonders."],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import re
-import sys
 from typing import ClassVar
 
 from vidlink.access.credentials import User
@@ -12,6 +10,7 @@ from vidlink.access.hashing import LEAST_PASSWORD, MOST_PASSWORD, hash_password
 from vidlink.commands.letting import LettingOptions, group_words, role_words
 from vidlink.commands.output import tell
 from vidlink.commands.table import put_table
+from vidlink.commands.typed import is_somebody_there, typed_password
 from vidlink.commands.words import moment
 from vidlink.daemon import wall_clock_us
 from vidlink.errors import UserMistake
@@ -104,12 +103,9 @@ def read_password(name: str) -> str:
 
     :raises UserMistake: if it cannot be one.
     """
-    if sys.stdin.isatty():
-        password = getpass.getpass(f"Password of {name}: ")
-        if getpass.getpass("Once more: ") != password:
-            raise UserMistake("these are two passwords; begin again")
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
+    password = typed_password(f"Password of {name}: ")
+    if is_somebody_there() and typed_password("Once more: ") != password:
+        raise UserMistake("these are two passwords; begin again")
     if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
         raise UserMistake(f"a password has {LEAST_PASSWORD} to {MOST_PASSWORD} characters")
     return password

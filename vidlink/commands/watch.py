@@ -154,7 +154,8 @@ def run(options: Options) -> int:
 async def watch(options: Options, reactor: Any) -> int:
     """The command in a reactor."""
     sentinel_id, server = options["sentinel"], options["server"]
-    await _reach(open_history(server, reactor))
+    shown_to_it = options.shown(reactor)
+    await _reach(open_history(server, reactor, **shown_to_it))
     followed = follow(
         sentinel_id,
         server,
@@ -162,6 +163,7 @@ async def watch(options: Options, reactor: Any) -> int:
         start_from=options["from"],
         tier=options["tier"],
         max_bytes=MAX_WAITING_BYTES,
+        **shown_to_it,
     )
     pipe = Pipe(sys.stdout.fileno(), reactor)
     splice = Splice(options["tier"])

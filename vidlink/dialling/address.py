@@ -20,6 +20,7 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.ssl import optionsForClientTLS
 
+from vidlink.dialling.token import check_token
 from vidlink.dialling.trust import Trust
 from vidlink.errors import UserMistake
 
@@ -35,12 +36,29 @@ class Address:
     """A server: `endpoint`, an `IStreamClientEndpoint` to connect to, and what to ask for there.
 
     `url` is that of the WebSocket, `base_url` that of the HTTP interface, without a slash at
-    its end: ``/api/v1/me`` follows it.
+    its end: ``/api/v1/me`` follows it. `is_private`: what goes there is read by nobody else, as
+    over TLS and on this machine.
     """
 
     endpoint: Any
     url: str
     base_url: str
+    is_private: bool = False
+
+    def headers(self, token: str | None, *, can_go_plain: bool = False) -> dict[str, str]:
+        """The header by which `token` is shown; none without one.
+
+        :param can_go_plain: also where others on the way can read it.
+        :raises UserMistake: if it is no token, or would go in the clear and may not.
+        """
+        if token is None:
+            return {}
+        if not (self.is_private or can_go_plain):
+            raise UserMistake(
+                f"a token would go to {self.base_url} in the clear, for everybody on the way to "
+                "read; give --server an address with https:// or wss://, or say --plain-token"
+            )
+        return {"Authorization": f"Bearer {check_token(token, 'what is given as a token')}"}
 
 
 def read_address(
@@ -83,7 +101,8 @@ def _from_url(text: str, reactor: Any, path: str, trust: Trust) -> Address:
     endpoint: Any = kind(reactor, host, port)
     if scheme == "wss":
         endpoint = wrapClientTLS(trust(host.partition("%")[0]), endpoint)
-    return _address(endpoint, scheme, authority, prefix, path)
+    is_private = scheme == "wss" or _is_this_machine(host)
+    return _address(endpoint, scheme, authority, prefix, path, is_private)
 
 
 def _from_endpoint(text: str, reactor: Any, path: str) -> Address:
@@ -98,11 +117,12 @@ def _from_endpoint(text: str, reactor: Any, path: str) -> Address:
             f"--server {text!r} is neither a URL (ws://host:port) nor a client endpoint "
             f"(tcp:host:port, tls:host:port, unix:path): {str(error) or type(error).__name__}"
         ) from None
-    authority = "localhost"
+    authority, is_private = "localhost", kind == "unix"
     if kind in ("tcp", "tls"):
         fields = _fields(rest)
         authority = _authority(text, fields["host"], int(fields["port"]))
-    return _address(endpoint, "wss" if kind == "tls" else "ws", authority, "", path)
+        is_private = kind == "tls" or _is_this_machine(fields["host"])
+    return _address(endpoint, "wss" if kind == "tls" else "ws", authority, "", path, is_private)
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -134,9 +154,21 @@ def _authority(text: str, host: str, port: int) -> str:
     return f"[{host.partition('%')[0]}]:{port}" if is_version_6 else f"{host}:{port}"
 
 
-def _address(endpoint: Any, scheme: str, authority: str, prefix: str, path: str) -> Address:
+def _is_this_machine(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _address(
+    endpoint: Any, scheme: str, authority: str, prefix: str, path: str, is_private: bool
+) -> Address:
     return Address(
         endpoint,
         url=urlunsplit((scheme, authority, f"{prefix}/{path}", "", "")),
         base_url=urlunsplit(("https" if scheme == "wss" else "http", authority, prefix, "", "")),
+        is_private=is_private,
     )

@@ -40,7 +40,7 @@ from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
-from vidlink.server.port.exposure import Listening, check_exposure
+from vidlink.server.port.exposure import Listening, check_exposure, for_its_group
 from vidlink.server.port.origin import Hosts, machine_names
 from vidlink.server.port.site import Root, Site, is_own, principal_of
 from vidlink.server.port.tls import TlsContext
@@ -344,7 +344,7 @@ def _port(
     """
     description = place.description
     lacks_backlog = re.match("(tcp6?|ssl):", description) and ":backlog=" not in description
-    endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else description
+    endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else for_its_group(description)
     try:
         service = strports.service(endpoint, site, reactor=clock)
     except Exception as error:
