@@ -81,7 +81,9 @@ ROOMS: Mapping[str, frozenset[str]] = {
         {"model", "errors", "timer", "access", "server.api.answers", "server.api.refusals"}
     ),
     "server.api": _BASE | {"httpjson", "relay.hub", "server.health", "access", "audit"},
-    "server.api.openapi": frozenset({"model", "errors", "httpjson", "server.api", "server.health"}),
+    "server.api.openapi": frozenset(
+        {"model", "errors", "access", "httpjson", "server.api", "server.health"}
+    ),
     "server.sockets": _BASE
     | {"messages", "timer", "access", "wire.bounds", "wire.framing"}
     | {"links.ingest", "links.watch", "relay.hub"},

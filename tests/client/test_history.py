@@ -82,7 +82,7 @@ class HistoryTests(HistoryCase):
     def test_me(self) -> None:
         """What one may do, and the server's time."""
         me = self.result_of(self.history.me())
-        self.assertEqual((me.may, me.access), (tuple(Right), "closed"))
+        self.assertEqual((me.may, me.access, me.groups), (tuple(Right), "closed", None))
         self.assertEqual(me.server_time_us, NOW_US)
 
     def test_sentinels(self) -> None:

@@ -104,7 +104,9 @@ class Typed(UsernamePassword):
     """A name and a password that somebody typed at `address`."""
 
     def __init__(self, name: str, password: str, address: str) -> None:
-        super().__init__(name.encode(), password.encode("utf-8", "surrogatepass"))
+        super().__init__(
+            name.encode("utf-8", "surrogatepass"), password.encode("utf-8", "surrogatepass")
+        )
         self.name, self.secret, self.address = name, password, address
 
 
@@ -128,11 +130,14 @@ class PasswordChecker:
         self._clock = clock
         self._run_in_pool = run_in_pool
         self._others = others
-        self._guesses = Guesses(clock.seconds)
+        self._guesses = Guesses(clock.seconds, self._has_logged_in)
 
     def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
         """The credential id of a user, from :class:`Typed`."""
         return Deferred.fromCoroutine(self._request(credentials))
+
+    def _has_logged_in(self, name: str, address: str) -> bool:
+        return any(one.address == address for one in self._register.logins(name))
 
     async def _request(self, typed: Typed) -> str:
         user = self._register.user(typed.name)

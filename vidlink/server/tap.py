@@ -42,7 +42,7 @@ from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import Listening, check_exposure, for_its_group
 from vidlink.server.port.origin import Hosts, machine_names
-from vidlink.server.port.site import Root, Site, is_own, principal_of
+from vidlink.server.port.site import Root, Site, is_own, principal_of, ticket_of
 from vidlink.server.port.tls import TlsContext
 from vidlink.server.service import (
     COMMAND,
@@ -213,6 +213,7 @@ def _assemble(options: Options) -> ServerService:
         document=document(),
         wall_clock_us=wall_clock_us,
         principal_of=principal_of,
+        ticket_of=ticket_of,
         did=trail.note,
         run_in_pool=run_in_pool,
     )

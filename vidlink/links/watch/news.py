@@ -56,11 +56,17 @@ class News:
             alarm, self._alarms_seen = self._hub.alarms.after(self._alarms_seen)
             if alarm is None:
                 return None
-            stream = self._hub.stream(alarm.sentinel_id)
-            if stream is None or self._principal.sees(stream.group):
+            if self._is_to_be_heard(alarm.sentinel_id):
                 break
         frame = alarm.frames.get(self._codec.name)
         if frame is None:
             error = ErrorMessage(alarm.error.code, str(alarm.error), alarm.sentinel_id or None)
             frame = alarm.frames[self._codec.name] = message_frame(self._codec, error)
         return frame
+
+    def _is_to_be_heard(self, sentinel_id: str) -> bool:
+        """True if an alarm is about no Sentinel, or about one that is seen."""
+        if not sentinel_id or self._principal.groups is None:
+            return True
+        stream = self._hub.stream(sentinel_id)
+        return stream is not None and self._principal.sees(stream.group)

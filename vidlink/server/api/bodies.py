@@ -35,13 +35,11 @@ PIECE_BYTES = 256 * 1024
 
 @implementer(IBody)
 class SmallBody:
-    """Bytes that are at hand and never change, such as an initialization segment."""
+    """Bytes that are at hand, such as an initialization segment, which never changes."""
 
-    is_final = True
-
-    def __init__(self, data: bytes, modified_us: int) -> None:
+    def __init__(self, data: bytes, modified_us: int | None, *, is_final: bool = True) -> None:
         self._data = data
-        self.modified_us = modified_us
+        self.modified_us, self.is_final = modified_us, is_final
         self.size_bytes = len(data)
         self.etag = content_etag(data)
 

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
+from vidlink.access.shown import with_ticket
 from vidlink.errors import Forbidden, NotFound
 from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import Json
@@ -49,11 +50,12 @@ from vidlink.server.api.answers import (
     asker,
     body_of,
     conditions,
+    json_of,
     to_json,
     to_long_json,
 )
 from vidlink.server.api.bodies import SmallBody, send_body
-from vidlink.server.api.media import PLAYLIST, VIDEO, film_headers, pinned
+from vidlink.server.api.media import PLAYLIST, VIDEO, film_headers, pinned, ticketed
 from vidlink.server.api.parameters import Query
 from vidlink.server.api.ranges import goes_on
 from vidlink.server.api.refusals import BadParameter, PreconditionFailed
@@ -76,6 +78,7 @@ class Api:
     :param document: this interface, described for programs.
     :param wall_clock_us: microseconds since the epoch.
     :param principal_of: whoever sends a request.
+    :param ticket_of: the ticket by which they ask, if it is one.
     :param did: called with every deed that is to be written down: by whom, from where, and what it
         is about.
     :param run_in_pool: runs a function in a thread, and fires with what it gives.
@@ -94,12 +97,13 @@ class Api:
         document: Json,
         wall_clock_us: Callable[[], int],
         principal_of: Callable[[Any], Principal],
+        ticket_of: Callable[[Any], str | None] = lambda request: None,
         did: Callable[..., None] = unnoted,
         run_in_pool: Callable[..., Deferred[Any]] = execute,
     ) -> None:
         self._archive = archive
         self._retention = retention
-        self._principal_of = principal_of
+        self._principal_of, self._ticket_of = principal_of, ticket_of
         self._did = did
         self._hub = hub
         self._wall_clock_us = wall_clock_us
@@ -227,7 +231,11 @@ class Api:
                     "that recording.mp4 leads to, or say If-Range"
                 )
             if wanted.last is None:
-                return answer_elsewhere(request, pinned(wanted, clip, body.etag))
+                where = pinned(wanted, clip, body.etag)
+                ticket = self._ticket_of(request)
+                return answer_elsewhere(
+                    request, where if ticket is None else with_ticket(where, ticket)
+                )
         bounds = {"start": wanted.start_time_us, "end": wanted.end_time_us}
         self._fetched(request, ids, "recording.mp4", **bounds)
         return await send_body(request, body, film_headers(sentinel, clip, wanted))
@@ -238,6 +246,9 @@ class Api:
         Query(request.uri)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         body = await self._archive.playlist(*ids)
+        ticket = self._ticket_of(request)
+        if ticket is not None:
+            body = await ticketed(body, ticket)
         self._fetched(request, ids, "index.m3u8")
         return await send_body(request, body, {"Content-Type": PLAYLIST})
 
@@ -275,7 +286,7 @@ class Api:
         """Have a session not deleted by anybody."""
         Query(request.uri)
         ids = await self._ids(request, Right.DELETE, sentinel, session)
-        reason = parameters.hold_reason(_json(request))
+        reason = parameters.hold_reason(json_of(request))
         hold = await self._retention.hold(*ids, reason)
         self._note(request, Deed.HELD, sentinel=sentinel, session=session, reason=reason)
         return _held(request, ids, hold)
@@ -293,7 +304,7 @@ class Api:
     def request_keyframe(self, request: Request, sentinel: str) -> bytes:
         """Ask a Sentinel for a keyframe."""
         Query(request.uri)
-        if body_of(request) and _json(request):
+        if body_of(request) and json_of(request):
             raise BadParameter("body", "must be empty or {}")
         self._controlled(request, sentinel).request_keyframe()
         request.setResponseCode(202)
@@ -303,7 +314,7 @@ class Api:
     def change_framerate(self, request: Request, sentinel: str) -> bytes:
         """Ask a Sentinel for another frame rate."""
         Query(request.uri)
-        wanted_mhz = parameters.framerate_mhz(_json(request))
+        wanted_mhz = parameters.framerate_mhz(json_of(request))
         taken_mhz = self._controlled(request, sentinel).change_framerate(wanted_mhz)
         self._note(request, Deed.CONTROLLED, sentinel=sentinel, framerate_mhz=taken_mhz)
         asked = objects.FramerateAsked(sentinel, taken_mhz)
@@ -404,10 +415,6 @@ def _offline(who: Registration, last_time_us: int | None) -> SentinelStatus:
 
 def _held(request: Request, ids: tuple[str, str], hold: Hold | None) -> bytes:
     return answer_now(request, objects.HELD.dump(objects.Held(*ids, hold)))
-
-
-def _json(request: Request) -> dict[str, object]:
-    return parameters.json_object(body_of(request), request.getHeader("Content-Type"))
 
 
 def _range(numbers: str) -> tuple[int, int]:

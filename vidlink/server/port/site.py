@@ -3,7 +3,8 @@
 Page, HTTP interface and both WebSockets share it, so that there is one certificate and one origin.
 It is one idea: all that is settled about a request before anybody is asked for an answer.
 Bounds on connections are in :mod:`vidlink.server.port.channel`, the rules for Host and Origin in
-:mod:`vidlink.server.port.origin`.
+:mod:`vidlink.server.port.origin`. It is one idea: what happens to a request before anybody is
+asked for an answer.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Request(server.Request):
     channel: Channel
     #: Whoever asks, where that is needed to answer.
     principal: Principal
+    #: The ticket by which they ask, if it was one.
+    ticket: str | None = None
     _body_bytes = 0
 
     def __init__(self, channel: Channel, *args: object, **named: object) -> None:
@@ -76,7 +79,9 @@ class Request(server.Request):
         except RequestError as error:
             self._refuse(error)
             return
-        if self.path.startswith(b"/api/") and (self.method, self.path) != OPEN:
+        # With OPTIONS browsers ask beforehand, without a credential, and nothing is given away.
+        is_asked = self.path.startswith(b"/api/") and self.method != b"OPTIONS"
+        if is_asked and (self.method, self.path) != OPEN:
             self._identify()
         else:
             super().process()
@@ -87,8 +92,7 @@ class Request(server.Request):
         path, _, query = self.uri.decode("latin-1").partition("?")
         ticket = ticket_shown(query)
         if ticket is not None:
-            query = without_ticket(query)
-            self.uri = (f"{path}?{query}" if query else path).encode("latin-1")
+            self.uri = without_ticket(self.uri.decode("latin-1")).encode("latin-1")
         shown = (
             [value.decode("latin-1") for value in headers.getRawHeaders(name, [])]
             for name in (b"Authorization", b"Cookie")
@@ -98,6 +102,7 @@ class Request(server.Request):
         except NotAuthenticated as error:
             self._refuse(error)
             return
+        self.ticket = ticket if token is None else None
         gate = self.channel.factory.gate
         gate.identify(token, ticket, path).addCallbacks(self._let_in, self._keep_out)
 
@@ -244,7 +249,7 @@ class Site(server.Site):
             "{peer} {method} {target} {status} {size} bytes {seconds:.3f} s",
             peer=peer_name(request.client),
             method=escaped(request.method),
-            target=escaped(request.uri),
+            target=escaped(without_ticket(request.uri.decode("latin-1")).encode("latin-1")),
             status=request.code,
             size=request.sentLength,
             seconds=self.reactor.seconds() - request.started_seconds,
@@ -329,3 +334,8 @@ def is_own(request: server.Request) -> bool:
 def principal_of(request: Request) -> Principal:
     """Whoever sends a request that only some may send."""
     return request.principal
+
+
+def ticket_of(request: Request) -> str | None:
+    """The ticket by which somebody asks; None if it is by something else."""
+    return request.ticket
