@@ -58,7 +58,7 @@ ELSEWHERE = {
     r"vidlink demo": "tests/live/commands/test_demo.py, on a port of its own",
     r"python3 -m venv /opt/vidlink|/opt/vidlink/bin/pip install .*": ".ci/wheel, elsewhere",
     r"npm install|cd examples/node": "tests/live/nodes.py installs what package.json names",
-    r"cp vidlink-.*|install .*|sudo -u .*|systemctl .*|useradd .*": "changes the system; test_units looks at the units",
+    r"cp vidlink-.*|install .*|sudo -u .*|systemctl .*|useradd .*": "test_units looks at the units",
     r"film=\$\(curl .*|curl .* \"\$film\"": "test_download_goes_on, one after the other",
     r"etc/nginx\.conf": "tests/field/test_proxy.py",
     r"etc/vidlink-(server|sentinel)\.service": "test_units",

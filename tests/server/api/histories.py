@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
-from tests.fakes.gates import ANYBODY, Keys
+from tests.fakes.gates import ANYBODY, Keys, trail
 from tests.fakes.store import MemoryStore
 from tests.store.samples import EPOCH_US, a_session, an_arrival, renamed
 from vidlink.interfaces import IArchive, IPublisher
@@ -33,6 +33,7 @@ from vidlink.model import (
 )
 from vidlink.relay.hub import Hub
 from vidlink.server.api.access import Access
+from vidlink.server.api.enrolling import Enrolling
 from vidlink.server.api.history import Api
 from vidlink.server.api.openapi import document
 from vidlink.server.api.probes import Probes
@@ -176,7 +177,13 @@ class HistoryCase(SynchronousTestCase):
         )
         self.health = Health(self.store, self.store, self.hub, lambda: self.seconds)
         self.health.tick()
-        access = Access(self.keys.gate, principal_of=lambda _: LOGGED_IN, is_own=lambda _: True)
+        access = Access(
+            self.keys.gate,
+            principal_of=lambda _: LOGGED_IN,
+            is_own=lambda _: True,
+            trail=trail(self.mktemp(), self.keys.clock),
+            enrolling=Enrolling(self.keys.register, self.hub, lambda: NOW_US),
+        )
         vitals = Probes(self.health, Metrics(self.hub, self.store, self.health, [object()]))
         self.client: Any = StubTreq(
             Root(

@@ -41,7 +41,7 @@ PROCTOR_WS = b"/ws/proctor"
 WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
 #: The one request under ``/api`` that anybody may send: to be let in.
 OPEN = (b"POST", b"/api/v1/login")
-_ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit)")
+_ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit|enrolments)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
