@@ -162,6 +162,7 @@ class Site:
     ) -> str:
         """A new token for a script with these `roles` and `groups`, or without roles for the
         sentinel `name`, maybe of a `group`; the server may run."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         secret = new_token()
         is_sentinel = not roles
         Credentials(str(self.data)).put_token(

@@ -328,6 +328,16 @@ class TokenTests(ConnectedCase):
         self.assertEqual(self.gate.shown[-1], "second")
         self.assertEqual(len(self.server.ingest.links), 1)
 
+    def test_never_valid(self) -> None:
+        """With a token that was never valid it asks no faster than once a minute from the first
+        refusal on."""
+        self.path.write_text("forged")
+        self.service.startService()
+        self.server.flush()
+        self.pass_minutes(5)
+        self.assertEqual(self.gate.shown, ["forged"] * 5)
+        self.assertGreaterEqual(min(self.waits()), 60.0)
+
     def test_unreadable(self) -> None:
         """While the file has no token, nobody is asked, one line says so, and a token that is
         there is shown within seconds."""
