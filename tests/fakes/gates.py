@@ -74,8 +74,9 @@ class Keys:
 
     def __init__(self, folder: str, clock: Any, checkers: Any = ()) -> None:
         self.clock = clock
+        #: As a command has them; the server reads them for itself.
         self.credentials = Credentials(folder)
-        self.register = Register(self.credentials, now_us=self.now_us, run_in_pool=execute)
+        self.register = Register(Credentials(folder), now_us=self.now_us, run_in_pool=execute)
         self.gate = Gate(
             self.register,
             clock,
@@ -119,6 +120,7 @@ class Keys:
         sentinel_id: str | None = None,
         sentinel_group: str | None = None,
         expires_us: int | None = None,
+        most: int | None = None,
     ) -> str:
         """Make a token; its secret. The first has the id ``token-1``."""
         secret = new_token()
@@ -134,6 +136,7 @@ class Keys:
                 sentinel_group,
                 self.now_us(),
                 expires_us,
+                most,
             )
         )
         self.register.refresh()

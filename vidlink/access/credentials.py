@@ -149,14 +149,18 @@ class Credentials:
                 tokens = connection.execute("SELECT * FROM tokens").fetchall()
                 logins = connection.execute("SELECT * FROM logins").fetchall()
                 enrolled = enrolments.enrolments(connection)
-        return Everything(
-            tuple(User(name, kept, _roles(roles), _groups(groups), us)
-                  for name, kept, roles, groups, us in users),
-            tuple(Token(row[0], row[1], row[2], _roles(row[3]), _groups(row[4]), *row[5:])
-                  for row in tokens),
-            tuple(Login(*row) for row in logins),
-            tuple(enrolled),
-        )  # fmt: skip
+            return Everything(
+                tuple(
+                    User(name, kept, _roles(roles), _groups(groups), us)
+                    for name, kept, roles, groups, us in users
+                ),
+                tuple(
+                    Token(row[0], row[1], row[2], _roles(row[3]), _groups(row[4]), *row[5:])
+                    for row in tokens
+                ),
+                tuple(Login(*row) for row in logins),
+                tuple(enrolled),
+            )
 
     def put_user(self, user: User, *, is_new: bool) -> None:
         """Keep a user, or the change of one; a changed one is logged out everywhere.
@@ -315,7 +319,7 @@ class Credentials:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, sqlite3.Error, ValueError) as error:
+        except (OSError, sqlite3.Error, ValueError, TypeError) as error:
             self.close()
             raise StoreError(f"the credentials in {self.path} cannot be used: {error}") from error
 

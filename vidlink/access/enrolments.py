@@ -79,7 +79,7 @@ def enrol(connection: sqlite3.Connection, asked: Application) -> Enrolment:
         if not one.is_valid:
             raise Forbidden(
                 f"this machine was enrolled as {one.sentinel_id}, and that was revoked; "
-                f"'vidlink enrolments forget {one.sentinel_id}' lets it enrol again"
+                f"'vidlink token forget {one.sentinel_id}' lets it enrol again"
             )
     before = _before(known, asked)
     if before is None or before.room_token != asked.room_token:

@@ -18,6 +18,7 @@ from twisted.cred.error import LoginFailed, UnauthorizedLogin
 from twisted.cred.portal import IRealm, Portal
 from twisted.internet.defer import Deferred, TimeoutError, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface, classImplements, implementer
 
@@ -117,6 +118,7 @@ class PasswordChecker:
     :param others: `ICredentialsChecker` for names with passwords.
     """
 
+    _log = Logger()
     credentialInterfaces = (IUsernamePassword,)
 
     def __init__(
@@ -160,6 +162,9 @@ class PasswordChecker:
                 # One that never answers would keep out everybody who waits behind it.
                 await asked.addTimeout(_OTHERS_SECONDS, self._clock)
             except (LoginFailed, TimeoutError):
+                continue
+            except Exception:
+                self._log.failure("a checker of passwords has a fault; it is passed over")
                 continue
             return True
         return False

@@ -20,6 +20,9 @@ from vidlink.model import Role, is_sentinel_id
 
 COMMAND = "vidlink token"
 HEAD = ("TOKEN", "FOR", "ROLES", "GROUPS", "MADE", "VALID UNTIL")
+MACHINES = ("SENTINEL", "ASKED FOR", "MACHINE", "FROM", "ENROLLED", "BY", "TOKEN")
+#: As many digits of a fingerprint as tell machines apart for a person.
+_DIGITS = 8
 #: A token enrols no more than this.
 _MANY = 100_000
 _DAY_US = 24 * 60 * 60 * 1_000_000
@@ -29,14 +32,22 @@ class Options(LettingOptions):
     """The options of the command."""
 
     command = COMMAND
-    verbs: ClassVar[dict[str, bool]] = {"add": True, "list": False, "revoke": True}
-    synopsis = "add NAME | list | revoke TOKEN [options]"
+    verbs: ClassVar[dict[str, bool]] = {
+        "add": True,
+        "list": False,
+        "revoke": True,
+        "enrolled": False,
+        "forget": True,
+    }
+    synopsis = "add NAME | list | revoke TOKEN | enrolled | forget SENTINEL [options]"
     longdesc = (
         "Keeps the tokens that sentinels and scripts show, in the data folder of a server, which "
         "may be running: it sees a change within seconds, and who bears a revoked one is out. "
         "Without --role, NAME is the id of the one sentinel that the token is for. With --enrol it "
         "is for all machines of a room, each of which is given a token of its own by it, which "
-        "stays valid when this one is revoked. A new token is printed once; only its hash is kept."
+        "stays valid when this one is revoked; 'enrolled' lists them. A machine whose token is "
+        "revoked stays out until it is forgotten; one that is forgotten loses its token, and may "
+        "enrol again. A new token is printed once; only its hash is kept."
     )
     optParameters: ClassVar[list[list[str | None]]] = [
         ["days", None, None, "It is valid for so many days; for ever if this is left out."],
@@ -78,7 +89,9 @@ def run(options: Options) -> int:
 
     :raises ~vidlink.errors.VidlinkError: if it cannot be done.
     """
-    {"add": _add, "list": _list, "revoke": _revoke}[options["verb"]](options)
+    with_them = {"add": _add, "list": _list, "revoke": _revoke}
+    with_them |= {"enrolled": _enrolled, "forget": _forget}
+    with_them[options["verb"]](options)
     return 0
 
 
@@ -143,3 +156,26 @@ def _revoke(options: Options) -> None:
     if not options.credentials().remove_token(token_id):
         raise UserMistake(f"there is no token {token_id}; '{COMMAND} list' lists them")
     tell(f"{token_id} is revoked")
+
+
+def _enrolled(options: Options) -> None:
+    rows = [
+        (
+            one.sentinel_id,
+            one.asked_id,
+            one.machine[:_DIGITS],
+            shown(one.address),
+            moment(one.enrolled_us),
+            one.room_token,
+            one.own_token if one.is_valid else "revoked",
+        )
+        for one in options.credentials().read().enrolments
+    ]
+    put_table(tell, MACHINES, [(row, ()) for row in rows])
+
+
+def _forget(options: Options) -> None:
+    name = options["name"]
+    if not options.credentials().forget_enrolment(name):
+        raise UserMistake(f"no machine has enrolled as {shown(name)}; see '{COMMAND} enrolled'")
+    tell(f"{name} is forgotten, and may enrol again")

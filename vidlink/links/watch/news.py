@@ -33,11 +33,12 @@ class News:
 
     def pull(self) -> Frame | None:
         """The next frame for the socket: the whole list or what is new in it, then alarms."""
+        frame = None
         if self._list_version < self._hub.roster.version:
-            return self._list()
-        return self._alarm()
+            frame = self._list()
+        return self._alarm() if frame is None else frame
 
-    def _list(self) -> Frame:
+    def _list(self) -> Frame | None:
         roster = self._hub.roster
         is_full = self._list_version < roster.full_version
         since = NOTHING_SEEN if is_full else self._list_version
@@ -46,6 +47,9 @@ class News:
         if frame is None:
             rows = roster.since(self._list_version)
             seen = tuple(row for row in rows if self._principal.sees(row.group))
+            if not seen and not is_full:
+                self._list_version = roster.version
+                return None
             frame = message_frame(self._codec, Sentinels(is_full, seen))
             roster.frames[place] = frame
         self._list_version = roster.version

@@ -9,6 +9,7 @@ from vidlink.access.hashing import MOST_PASSWORD
 from vidlink.access.shown import PLAIN_COOKIE, SECURE_COOKIE, TICKET
 from vidlink.errors import (
     Damaged,
+    EnrolmentClosed,
     NotFound,
     SessionHeld,
     SessionLive,
@@ -17,7 +18,7 @@ from vidlink.errors import (
     TooManyTries,
     WrongPassword,
 )
-from vidlink.httpjson.kinds import Json, ref
+from vidlink.httpjson.kinds import SHA256, Json, ref
 from vidlink.server.api import parameters, refusals
 from vidlink.server.api.media import PLAYLIST
 from vidlink.server.api.openapi.operations import (
@@ -97,6 +98,7 @@ PARAMETERS: Json = {
     "afterReceipt": _in_query("after", ref("ReceiptNumber"), "Only lower numbers than this."),
     "receiptLimit": _limit(parameters.MAX_RECEIPTS, parameters.USUAL_RECEIPTS),
     "dueLimit": _limit(parameters.MAX_DUE, parameters.USUAL_DUE),
+    "enrolmentLimit": _limit(parameters.MAX_ENROLMENTS, parameters.USUAL_ENROLMENTS),
     "dryRun": _in_query(
         "dry-run", {"type": "boolean", "default": False}, "Only tell what would be deleted."
     ),
@@ -158,6 +160,22 @@ def _texts(**most: int) -> Json:
     return {**_NOTHING, "required": list(kinds), "properties": kinds}
 
 
+_MACHINE: Json = {
+    **_NOTHING,
+    "required": ["sentinelId", "machine", "software"],
+    "properties": {
+        "sentinelId": ref("SentinelId"),
+        "machine": SHA256.schema,
+        "software": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": parameters.LONGEST_SOFTWARE,
+        },
+    },
+    "description": "What a machine wants to be called, what it is, and what it runs.",
+}
+
+
 def _of_server() -> Json:
     return {
         "/healthz": momentary("healthz", "server", "The process is alive.", "Status"),
@@ -189,6 +207,23 @@ def _of_access() -> Json:
         refusals.WrongMediaType,
         asked=_texts(path=parameters.LONGEST_PATH),
     )
+    enrol = letting_in(
+        "enrol",
+        "A machine that shows the token of a room has one of its own.",
+        "Enrolled",
+        EnrolmentClosed,
+        StoreError,
+        refusals.WrongMediaType,
+        asked=_MACHINE,
+        status=201,
+    )
+    enrolled = momentary(
+        "enrolments",
+        "access",
+        "Machines that have enrolled, by id.",
+        "EnrolmentPage",
+        taken=("afterSentinel", "enrolmentLimit"),
+    )
     return {
         "/api/v1/openapi.json": listing("document", "server", "This document.", "Document"),
         "/api/v1/me": momentary("me", "access", "What the one who asks may do.", "Me"),
@@ -196,6 +231,7 @@ def _of_access() -> Json:
         "/api/v1/logins": {**listed, "delete": all_of_them},
         "/api/v1/logins/{login}": {"delete": one},
         "/api/v1/tickets": {"post": ticket},
+        "/api/v1/enrolments": {**enrolled, "post": enrol},
     }
 
 
