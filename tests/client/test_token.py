@@ -15,7 +15,7 @@ from twisted.web.http_headers import Headers
 
 from tests.client.joining import LiveCase
 from tests.client.test_requests import Server
-from tests.fakes.gates import LockedGate
+from tests.fakes.locked import LockedGate
 from vidlink.access.hashing import new_token
 from vidlink.client import connect, follow, open_history
 from vidlink.client.history import History

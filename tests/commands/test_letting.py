@@ -83,6 +83,9 @@ class UserTests(LettingCase):
         for file in self.folder.iterdir():
             self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
             self.assertNotIn(b"correct horse", file.read_bytes())
+        file.chmod(0o644)
+        self.ran(user, "list")
+        self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
         self.assertIn("there is a user ada", self.mistake(user, *words, lines=["correct horse"]))
 
     def test_passwd_list_remove(self) -> None:

@@ -1,10 +1,10 @@
-"""Gates: one that lets everybody in, one with one key, and one with credentials of its own."""
+"""Gates: one that lets everybody in, and one with credentials of its own."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, execute, fail, succeed
+from twisted.internet.defer import execute
 from twisted.internet.interfaces import IReactorTime
 
 from vidlink.access.credentials import Credentials, Login, Token, User
@@ -14,7 +14,6 @@ from vidlink.access.register import Register
 from vidlink.audit.files import AuditFiles
 from vidlink.audit.trail import Trail
 from vidlink.disk import Disk
-from vidlink.errors import NotAuthenticated
 from vidlink.model import Principal, Right, Role
 
 #: Whoever may do everything, everywhere.
@@ -39,31 +38,6 @@ def trail(folder: str, clock: IReactorTime) -> Trail:
     """An audit trail in `folder`, written at once."""
     files = AuditFiles(folder, Disk())
     return Trail(files, seconds=clock.seconds, now_us=lambda: 0, run_in_pool=execute)
-
-
-class LockedGate:
-    """A gate for whoever shows the token of the moment, as long as it is that of the moment."""
-
-    def __init__(self, token: str) -> None:
-        self.token = token
-        #: What was shown, in order.
-        self.shown: list[str | None] = []
-
-    def identify(
-        self, token: str | None, ticket: str | None = None, path: str = ""
-    ) -> Deferred[Principal]:
-        """Whoever shows it."""
-        self.shown.append(token)
-        if token != self.token:
-            return fail(NotAuthenticated("the credential that was shown is not valid"))
-        return succeed(self._bearer())
-
-    def is_current(self, principal: Principal) -> bool:
-        """True until the token is another one."""
-        return principal == self._bearer()
-
-    def _bearer(self) -> Principal:
-        return Principal("bearer", f"token:{self.token}", frozenset(Right))
 
 
 class Keys:

@@ -43,6 +43,8 @@ def test_folders_that_were_there(site: Site, before: tuple[str, ...]) -> None:
         folder.chmod(mode)
     site.be_administrator()
     token = site.token_for("desk-1")
+    # As a copy is that somebody has put back.
+    (site.data / "access.sqlite3").chmod(0o644)
     server = site.start_server(before=before)
     words = ["--name", "Alice Example", "--spool", str(spool), "--keyframe-interval", "1"]
     sentinel = site.start_sentinel(

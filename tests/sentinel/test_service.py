@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.fakes.gates import LockedGate
+from tests.fakes.locked import LockedGate
 from tests.fmp4.media import annexb_to_avc, encoded
 from tests.joined import BINARY, Joined, Peer
 from tests.sentinel.test_uplink import URL, ScriptedCapture
@@ -335,7 +335,7 @@ class TokenTests(ConnectedCase):
         self.service.startService()
         self.server.flush()
         self.pass_minutes(5)
-        self.assertEqual(self.gate.shown, ["forged"] * 5)
+        self.assertEqual(self.gate.shown, ["forged"] * 6)
         self.assertGreaterEqual(min(self.waits()), 60.0)
 
     def test_unreadable(self) -> None:

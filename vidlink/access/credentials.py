@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -296,6 +296,11 @@ class Credentials:
             os.remove(fresh)
 
     def _connect(self) -> sqlite3.Connection:
+        mode = os.stat(self.path).st_mode
+        if mode & 0o777 & ~_MODE:
+            # Such as a copy that somebody has put back.
+            with suppress(PermissionError):
+                os.chmod(self.path, mode & _MODE)
         connection = sqlite3.connect(
             f"file:{quote(self.path)}?mode=rw",
             uri=True,

@@ -40,7 +40,7 @@ _LONGEST_ID = 64
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What a machine asks for: to be the Sentinel `asked_id`.
+    """A machine that asks to be the Sentinel `asked_id`.
 
     `room_token` is the id of the token that it shows, `machine` its fingerprint; `own_token` and
     `digest` are of the token that it is given. `busy` are the Sentinels that were seen alive just
@@ -130,8 +130,8 @@ def forget(connection: sqlite3.Connection, sentinel_id: str) -> bool:
 
 
 def _before(known: list[Enrolment], asked: Application) -> Enrolment | None:
-    """What the machine was when it asked for the same; None if nothing, or somebody else is that
-    now: a copy of it that has everything that it has."""
+    """The enrolment of the machine when it asked for the same; None if there is none, or somebody
+    else is that now: a copy of it that has everything that it has."""
     same = [one for one in known if one.asked_id == asked.asked_id]
     # What it asks for, rather than one that it was told apart by.
     same.sort(key=lambda one: (one.sentinel_id != asked.asked_id, one.enrolled_us))

@@ -19,7 +19,6 @@ SECURE_COOKIE, PLAIN_COOKIE = "__Host-vidlink", "vidlink"
 TICKET = "ticket"
 #: RFC 6750 section 2.1; the scheme's letters may be of either case (RFC 9110 section 11.1).
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,512}=*)", re.IGNORECASE)
-_OURS = re.compile(r"\s*bearer(?![\w-])", re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,512}=*")
 
 
@@ -37,8 +36,6 @@ def token_shown(
     :param cookie: all values of the header ``Cookie``; none where the page that asks is not ours.
     :raises NotAuthenticated: if what it shows is no token.
     """
-    # What a proxy before us has asked for (Basic, mostly) is not meant for us.
-    authorization = [one for one in authorization if _OURS.match(one)]
     if authorization:
         match = _BEARER.fullmatch(authorization[0].strip()) if len(authorization) == 1 else None
         if match is None:

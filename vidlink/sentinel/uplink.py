@@ -33,6 +33,7 @@ from vidlink.errors import (
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink.conversation import Uplink
 from vidlink.messages import ErrorMessage, Message
+from vidlink.sentinel.enrolment import Enrolment
 
 #: The octets that the kernel may hold that are not on the way yet; left to itself it takes 4 MiB,
 #: which on a slow link is half a minute that a live segment would wait for what is late. Linux and
@@ -93,6 +94,7 @@ class UplinkProtocol(DialledProtocol):
 
     def agreed(self) -> None:
         """Begin the conversation."""
+        self.factory.token_was_taken()
         keep_queue_short(self.transport)
         self.transport.registerProducer(self, True)
         self.factory.uplink.connected(self)
@@ -148,13 +150,22 @@ class UplinkProtocol(DialledProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, or was refused in the handshake."""
-        if self._is_refused() and not self.factory.has_another_token():
+        if self._is_refused() and not self._has_other_token():
             self.factory.back_off.at_least(PATIENT_SECONDS)
         if self.is_agreed:
             self._log.info("disconnected from {url}: {why}", url=self.factory.url, why=_why(self))
             self.factory.uplink.lost()
         elif not self.was_told and not self.factory.is_stopping:
             self.factory.complain(str(self.not_agreed()))
+
+    def _has_other_token(self) -> bool:
+        """True if what the server says about the token may be another thing at once."""
+        is_about_token = self.closed_for is NotAuthenticated or (
+            not self.is_agreed and isinstance(self.not_agreed(), NotAuthenticated)
+        )
+        return self.factory.has_another_token() or (
+            is_about_token and self.factory.may_enrol_again()
+        )
 
     def _is_refused(self) -> bool:
         """True if the server will say the same for a while."""
@@ -189,6 +200,7 @@ class UplinkFactory(DiallingFactory):
     """Makes the connections to one server.
 
     :param shown: gives the headers that show a credential as it is now.
+    :param enrolment: sees to it that there is one; None: it is there, or none is needed.
     """
 
     _log = Logger()
@@ -202,8 +214,10 @@ class UplinkFactory(DiallingFactory):
         back_off: BackOff,
         clock: Any,
         shown: Callable[[], Mapping[str, str]] = dict,
+        enrolment: Enrolment | None = None,
     ) -> None:
         super().__init__(url, [codec], clock)
+        self._enrolment = enrolment
         self._shown = shown
         self.uplink = uplink
         self.back_off = back_off
@@ -211,12 +225,24 @@ class UplinkFactory(DiallingFactory):
         self.is_stopping = False
         self._repeats = Repeats(clock.seconds)
 
-    def look_at_token(self) -> None:
+    async def make_ready(self) -> None:
         """Show from now on what is there now; it may have been replaced.
 
         :raises UserMistake: if it cannot be read.
+        :raises NotEnrolled: if the server gives this machine no token.
         """
+        if self._enrolment is not None:
+            await self._enrolment.make_ready()
         self.headers = self._shown()
+
+    def token_was_taken(self) -> None:
+        """The server has let us in."""
+        if self._enrolment is not None:
+            self._enrolment.trust()
+
+    def may_enrol_again(self) -> bool:
+        """True if the token that was refused may be another one at the next attempt."""
+        return self._enrolment is not None and self._enrolment.doubt()
 
     def has_another_token(self) -> bool:
         """True if the token is not the one that was shown last."""
