@@ -193,6 +193,8 @@ def _why(link: UplinkProtocol) -> str:
         return "the connection broke"
     word = f" ({link.closed_for.code})" if link.closed_for else ""
     advice = f"; {ADVICE[link.closed_for]}" if link.closed_for in ADVICE else ""
+    if link.closed_for is NotAuthenticated and link.factory.enrols:
+        advice = "; it asks to be enrolled again"
     return f"closed with {link.remoteCloseCode}{word}{advice}"
 
 
@@ -234,6 +236,11 @@ class UplinkFactory(DiallingFactory):
         if self._enrolment is not None:
             await self._enrolment.make_ready()
         self.headers = self._shown()
+
+    @property
+    def enrols(self) -> bool:
+        """True if the token comes from the server itself."""
+        return self._enrolment is not None
 
     def token_was_taken(self) -> None:
         """The server has let us in."""
