@@ -42,6 +42,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "bucket": frozenset(),
     "quantities": frozenset({"model"}),
     "timer": frozenset(),
+    # Either end of a connection sees in the same way whether the other one is there.
+    "liveness": frozenset(),
     "daemon": frozenset(),
     "options": frozenset({"errors", "quantities"}),
     "plugins": frozenset({"errors", "interfaces"}),
@@ -85,12 +87,13 @@ ROOMS: Mapping[str, frozenset[str]] = {
         {"model", "errors", "access", "httpjson", "server.api", "server.health"}
     ),
     "server.sockets": _BASE
-    | {"messages", "timer", "access", "wire.bounds", "wire.framing"}
-    | {"links.ingest", "links.watch", "relay.hub"},
+    | {"messages", "timer", "liveness", "access", "wire.bounds", "wire.framing"}
+    | {"links.ingest", "links.watch", "relay.hub"}
+    | {"server.port.door", "server.port.lobby"},
     "server.health": _BASE | {"relay.hub", "quantities"},
     "server.tap": _BASE | _PUT_TOGETHER | _SERVER | {"relay", "store", "disk", "access", "audit"},
     "sentinel": _BASE
-    | {"messages", "dialling", "links.uplink", "quantities"}
+    | {"messages", "dialling", "links.uplink", "quantities", "timer", "liveness"}
     | {"sentinel.capture", "sentinel.sources", "sentinel.spool"},
     "sentinel.sources": frozenset({"errors", "sentinel.capture"}),
     "sentinel.capture": _BASE | {"fmp4"},
@@ -103,6 +106,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     # A client reads what a server writes, in every format; it knows nothing of what is behind.
     "client": _BASE
     | {"messages", "wire", "httpjson", "fmp4", "dialling", "timer", "disk", "plugins"},
+    "terminal": _BASE | {"options", "daemon", "quantities", "client", "dialling", "wire", "disk"},
     "commands": _BASE
     | _PUT_TOGETHER
     | {
@@ -112,12 +116,13 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "httpjson",
         "client",
         "dialling",
+        "terminal",
         "access",
         "audit",
+        "server.port",
         "disk",
         "store.fsck",
         "server.tap",
-        "server.port",
         "sentinel.tap",
     },
 }
@@ -157,7 +162,7 @@ OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 # Pictures are made in the sentinel; everybody else passes bytes on.
 _MAY_DECODE = frozenset({"sentinel", "commands"})
 # Everybody else is given a clock, an endpoint or a thread pool.
-_MAY_NAME_THE_REACTOR = frozenset({"server.tap", "sentinel.tap", "commands"})
+_MAY_NAME_THE_REACTOR = frozenset({"server.tap", "sentinel.tap", "commands", "terminal"})
 
 
 def room_of(module: str) -> str:

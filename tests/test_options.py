@@ -89,6 +89,7 @@ class OptionsTests(SynchronousTestCase):
     def under_twistd(self, options: OneLineOptions, **named: object) -> OneLineOptions:
         """`options` as twistd parses them, with its own `named` before."""
         usual = {"pidfile": "", "logfile": None, "nodaemon": True, "chroot": None, "syslog": False}
+        usual["rundir"] = "."
         parent: Any = {**usual, **named}
         options.parent = parent
         return options

@@ -1,7 +1,8 @@
 """The system calls on files, in one place, so that a test can make any of them fail.
 
 What is written where is decided by whoever keeps something: the store, and a Sentinel's spool.
-SQLite makes its own calls.
+SQLite makes its own calls. It is one idea: each call that the system can refuse is here, and
+nothing that decides.
 """
 
 from __future__ import annotations
@@ -185,10 +186,10 @@ class Disk:
         found = os.fstat(descriptor)
         return found.st_dev, found.st_ino
 
-    def names_mark(self, path: str) -> tuple[Place, int]:
+    def names_mark(self, path: str) -> tuple[int, int, int]:
         """Which folder is at `path`, and when a name in it came or went last."""
         found = os.stat(path)
-        return (found.st_dev, found.st_ino), found.st_ctime_ns
+        return found.st_dev, found.st_ino, found.st_ctime_ns
 
     def position(self, descriptor: int) -> int:
         """Where a file that is appended to ended when something was written to it last."""
@@ -214,19 +215,23 @@ def write_all(disk: Disk, descriptor: int, buffers: Sequence[Octets]) -> None:
 
     :raises OSError: if the rest cannot be written; to write nothing counts as a full disk.
     """
-    left = [buffer for buffer in buffers if len(buffer)]
+    left = sum(map(len, buffers))
     while left:
-        batch = left[:_MOST_BUFFERS]
-        written = disk.writev(descriptor, batch)
+        written = disk.writev(descriptor, buffers[:_MOST_BUFFERS])
         if written <= 0:
             raise OSError(errno.ENOSPC, "nothing could be written")
-        done = 0
-        while done < len(batch) and written >= len(batch[done]):
-            written -= len(batch[done])
-            done += 1
-        left = left[done:]
-        if written:
-            left[0] = memoryview(left[0])[written:]
+        left -= written
+        if left:
+            buffers = _behind(buffers, written)
+
+
+def _behind(buffers: Sequence[Octets], size_bytes: int) -> Sequence[Octets]:
+    """The rest of `buffers`, which are more than the first `size_bytes` of them."""
+    done = 0
+    while size_bytes >= len(buffers[done]):
+        size_bytes -= len(buffers[done])
+        done += 1
+    return [memoryview(buffers[done])[size_bytes:], *buffers[done + 1 :]]
 
 
 def is_for_others(path: str) -> bool:

@@ -87,6 +87,12 @@ def _check_files(twistd: Mapping[str, Any]) -> None:
     # In another root nothing can be looked at from here.
     if "pidfile" not in twistd or twistd.get("chroot") is not None:
         return
+    folder = os.path.abspath(twistd["rundir"])
+    if not os.path.isdir(folder) or not os.access(folder, os.X_OK):
+        raise UserMistake(
+            f"twistd cannot run in {folder}, which is no folder that may be entered; before the "
+            "command give --rundir: name another folder"
+        )
     if twistd["pidfile"]:
         _check_writable("pid", twistd["pidfile"], "name another file, or none with --pidfile=")
     is_elsewhere = twistd.get("logger") or twistd.get("syslog")

@@ -208,3 +208,39 @@ def test_the_frame_rate_and_a_keyframe_can_be_asked_for(onlooker: Onlooker, site
     assert keyframes() > before
     status = site.status_of("desk-12")
     assert status["framerate"] == 0.5
+
+
+def test_another_rate_is_what_a_picture_is_stale_by(onlooker: Onlooker, site: Site) -> None:
+    """Asked to go slower the sentinel is never called stale between two of its pictures; asked to
+    go faster, and gone silent then, it is soon, whatever pauses it made before."""
+    sentinel = watch(onlooker, site)
+    number = onlooker.until_picture().number
+    onlooker.page.evaluate(_STATES)
+    onlooker.page.select_option("#framerate", "0.2")
+    slow = onlooker.until_picture(f"p.number > {number + 2}").number
+    onlooker.until_picture(f"p.number > {slow}")
+    assert "stale" not in onlooker.page.evaluate("() => self.states")
+    onlooker.page.select_option("#framerate", "5")
+    onlooker.until_picture(f"p.number > {onlooker.until_picture().number + 5}")
+    sentinel.send(SIGSTOP)
+    silent = time.monotonic()
+    try:
+        onlooker.until_state("stale")
+        onlooker.until(
+            "() => document.querySelector('tr[data-sentinel]').dataset.state === 'stale'"
+        )
+        assert 2 < time.monotonic() - silent < 6
+    finally:
+        sentinel.send(SIGCONT)
+
+
+_STATES = """() => {
+    self.states = [];
+    const look = () => self.states.push(
+        document.querySelector("figure.screen").dataset.state,
+        document.querySelector("tr[data-sentinel]").dataset.state,
+    );
+    new MutationObserver(look).observe(
+        document.body, { subtree: true, attributeFilter: ["data-state"] },
+    );
+}"""

@@ -34,7 +34,7 @@ def test_a_recording_plays_and_seeks(onlooker: Onlooker, site: Site) -> None:
     onlooker.until(f"() => {_FILM}?.readyState >= 2 && {_FILM}.currentTime > 0.5")
     assert onlooker.page.evaluate("() => location.hash") == f"#/recordings/desk-12/{session}"
     source = onlooker.page.evaluate(f"() => {_FILM}.currentSrc")
-    assert source.endswith(f"/api/v1/sentinels/desk-12/sessions/{session}/recording.mp4")
+    assert f"/api/v1/sentinels/desk-12/sessions/{session}/recording.mp4?last=" in source
     read = f"({READ_BARCODE})({_FILM})"
     first = onlooker.until(f"() => {read}")
     onlooker.page.evaluate(f"() => {{ {_FILM}.pause(); {_FILM}.currentTime = 5.1; }}")
@@ -176,6 +176,53 @@ def test_a_recording_that_cannot_be_played_says_so(onlooker: Onlooker, site: Sit
     onlooker.until("(told) => !document.body.innerText.includes(told)", told)
 
 
+def test_times_are_those_of_the_film(onlooker: Onlooker, site: Site) -> None:
+    """The time under a recording counts from the first picture of the film, as the server tells it:
+    the first segments of a session may be such as cannot be shown."""
+    session = recorded(site, 5)
+    listed = json.loads(site.get(f"/api/v1/sentinels/desk-12/sessions/{session}")[2])
+    start = listed["startTime"] + 3_600_000_000
+
+    def answer(route: Route) -> None:
+        if route.request.method == "HEAD":
+            route.fulfill(status=200, headers={"VidLink-Start": str(start)})
+        else:
+            route.continue_()
+
+    onlooker.page.route("**/recording.mp4", answer)
+    onlooker.open(f"#/recordings/desk-12/{session}")
+    onlooker.until(f"() => {_FILM}?.readyState >= 2 && {_FILM}.currentTime > 0.3")
+    told = """async (start) => (await import("/words.js")).moment(
+        start + document.querySelector("video").currentTime * 1e6)"""
+    onlooker.page.evaluate(f"() => {_FILM}.pause()")
+    expected = onlooker.page.evaluate(told, start)
+    onlooker.until(
+        "(told) => document.querySelector('.film .place').textContent === told", expected
+    )
+
+
+def test_more_gaps_than_are_named(onlooker: Onlooker, site: Site) -> None:
+    """Of a session with more gaps than one answer names their number is said to be a lowest one."""
+    gap = {"cause": "missing", "detail": "", "startTime": 5, "endTime": 6}
+    gaps = [{"first": 2 * n + 1, "last": 2 * n + 1, **gap} for n in range(60)]
+    row = session_row(1, 0, 0, gaps=gaps, listedTo=119)
+    onlooker.page.route(
+        "**/api/v1/sessions?**",
+        lambda route: route.fulfill(body=json.dumps({"sessions": [row], "next": None})),
+    )
+    onlooker.page.route(
+        "**/api/v1/sentinels/desk-12/sessions/*", lambda route: route.fulfill(body=json.dumps(row))
+    )
+    site.start_server()
+    onlooker.open("#/recordings/desk-12")
+    onlooker.until("() => document.querySelector('td.gaps')?.textContent === 'at least 60 gaps'")
+    missing = onlooker.page.inner_text("tr[data-session] .missing")
+    assert missing.startswith("at least 60 segments")
+    row["listedTo"] = None
+    onlooker.page.reload()
+    onlooker.until("() => document.querySelector('td.gaps')?.textContent === '60 gaps'")
+
+
 def session_row(number: int, started: int, start: int | None, **fields: Any) -> dict[str, Any]:
     """A session as it is listed; times in seconds."""
     return {
@@ -199,9 +246,9 @@ def session_row(number: int, started: int, start: int | None, **fields: Any) -> 
 def test_sessions_stand_in_the_order_of_the_times_that_are_shown(
     browser: Browser, site: Site
 ) -> None:
-    """Newest first by what the rows say, in the reader's zone, whose offset the head tells; a row
-    of the other season tells its own. A session that is deleted leaves the list, and without the
-    server nothing is said to be live."""
+    """Newest first by what the rows say, each in the reader's zone with its own offset, and the
+    head of the table claims none for all seasons. A session that is deleted leaves the list, and
+    without the server nothing is said to be live."""
     somebody = Onlooker(browser, site.url, timezone_id="Europe/Berlin")
     somebody.forgiven += ["503"]
     summer, winter = 1_795_000_000 - 15_552_000, 1_795_000_000
@@ -228,12 +275,12 @@ def test_sessions_stand_in_the_order_of_the_times_that_are_shown(
     read = """() => [...document.querySelectorAll("tr[data-session]")]
         .map((row) => [row.dataset.session[0], row.querySelector("time").textContent])"""
     assert somebody.page.evaluate(read) == [
-        ["2", "2026-11-18 12:11:40"],
-        ["1", "2026-11-18 12:08:20"],
-        ["3", "2026-11-18 12:07:10"],
+        ["2", "2026-11-18 12:11:40 +01:00"],
+        ["1", "2026-11-18 12:08:20 +01:00"],
+        ["3", "2026-11-18 12:07:10 +01:00"],
         ["4", "2026-05-22 13:06:40 +02:00"],
     ]
-    assert somebody.page.inner_text(".sessions thead th") == "Started +01:00"
+    assert somebody.page.inner_text(".sessions thead th") == "Started"
     listed.pop(0)
     answer["status"] = 503
     next_list(somebody)

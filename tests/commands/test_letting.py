@@ -18,15 +18,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from vidlink.access.credentials import Credentials
 from vidlink.access.enrolments import Application
 from vidlink.access.hashing import digest_of, is_password, new_token
-from vidlink.commands import login, token, typed, user
-from vidlink.commands.asking import AskingOptions
-from vidlink.commands.kept import KeptLogin
+from vidlink.commands import login, token, user
 from vidlink.commands.ls import Options as LsOptions
 from vidlink.dialling.address import PROCTOR_PATH, read_address
 from vidlink.dialling.token import VARIABLE
 from vidlink.errors import UserMistake
 from vidlink.model import Role
 from vidlink.options import OneLineOptions
+from vidlink.terminal import typed
+from vidlink.terminal.asking import AskingOptions
+from vidlink.terminal.kept import KeptLogin
 
 
 class LettingCase(SynchronousTestCase):

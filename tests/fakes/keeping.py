@@ -103,6 +103,14 @@ class MemoryKeeping:
         """One session with its spans and gaps."""
         return self._of(sentinel_id, session_id, lambda kept, now: kept.record(now, True))
 
+    def init(self, sentinel_id: str, session_id: str) -> Deferred[tuple[bytes, int]]:
+        """The initialization segment, and when the session began."""
+
+        def read(kept: Kept, now: int) -> tuple[bytes, int]:
+            return kept.session.init, kept.session.started_time_us
+
+        return self._of(sentinel_id, session_id, read)
+
     def segments(
         self, sentinel_id: str, session_id: str, query: SegmentQuery
     ) -> Deferred[SegmentPage]:

@@ -22,10 +22,10 @@ from tests.rigs.namespace import Namespace, joined_namespace
 from tests.rigs.proctor import LiveProctor
 from tests.rigs.scripted import Viewer
 from tests.rigs.sentinel import LiveSentinel
+from vidlink.liveness import PING_SECONDS, PONG_SECONDS
 from vidlink.messages import Subscribe
 from vidlink.model import Segment
 from vidlink.relay.hub import PROBE_SECONDS
-from vidlink.server.sockets.liveness import PING_SECONDS, PONG_SECONDS
 
 COUNT = 20
 OUTAGE_SECONDS = 60.0

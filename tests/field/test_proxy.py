@@ -126,12 +126,12 @@ def test_everything_goes_through(nginx: Nginx) -> None:
     user = ("-u", PASSWORD)
     assert nginx.get("/")[0] == 401
     assert b"<title>" in nginx.get("/", *user)[1]
-    path = f"/api/v1/sentinels/desk-1/sessions/{session}/recording.mp4?last=4"
+    path = f"/api/v1/sentinels/desk-1/sessions/{session}/segments/0-4"
     whole = nginx.get(path, *user, "-H", f"Origin: {nginx.origin}")
-    _, headers, film = site.get(path)
-    assert whole == (200, film)
+    _, headers, media = site.get(path)
+    assert whole == (200, media)
     same = ("-H", f"If-Range: {headers['ETag']}")
-    assert nginx.curl(path, *user, "-r", "100-199", *same).stdout == film[100:200]
+    assert nginx.curl(path, *user, "-r", "100-199", *same).stdout == media[100:200]
     keyframe = ("-X", "POST", "-H", "Content-Type: application/json", "-d", "{}")
     ours, theirs = ("-H", f"Origin: {nginx.origin}"), ("-H", "Origin: https://localhost")
     asked = "/api/v1/sentinels/desk-1/keyframe"

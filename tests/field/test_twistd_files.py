@@ -1,4 +1,4 @@
-"""Files of twistd's own that it cannot write, with the real command."""
+"""Files and folders of twistd's own that it cannot use, with the real command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RUN = "from twisted.scripts.twistd import run; run()"
 
 
 @pytest.mark.parametrize("plugin", ["vidlink-server", "vidlink-sentinel"])
-@pytest.mark.parametrize("option", ["--pidfile", "--logfile"])
+@pytest.mark.parametrize("option", ["--pidfile", "--logfile", "--rundir"])
 def test_nowhere(tmp_path: Path, plugin: str, option: str) -> None:
     """A folder that is not there, or a file in the place of one, is one line and status 1."""
     (tmp_path / "file").touch()

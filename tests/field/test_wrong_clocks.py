@@ -10,6 +10,9 @@ from typing import Any
 from tests.rigs.clocks.wallclock import WallClock
 from tests.rigs.commands import VIDLINK
 from tests.rigs.daemons import Site, until
+from vidlink.disk import Disk
+from vidlink.model import Seen
+from vidlink.store.files.notes import read_seen, write_seen
 
 DAY_SECONDS = 86_400
 KEPT = ("--retain-days", "30")
@@ -48,6 +51,18 @@ def states(site: Site) -> dict[str, str]:
 def told(site: Site) -> str:
     """What is not deleted yet, as a check of the server's readiness."""
     return str(site.get_json("/readyz")["checks"]["retention"])
+
+
+def due(site: Site) -> list[str]:
+    """The sessions that are to go."""
+    return [one["sessionId"] for one in site.get_json("/api/v1/retention")["due"]]
+
+
+def ahead_seconds(site: Site) -> float:
+    """How far the server's clock is ahead of the time that it trusts."""
+    metrics = site.get("/metrics")[2].decode()
+    (ahead,) = (one for one in metrics.splitlines() if one.startswith("vidlink_clock_ahead_sec"))
+    return float(ahead.split()[1])
 
 
 def vidlink(site: Site, *words: str) -> str:
@@ -90,9 +105,7 @@ def test_ahead_for_a_moment(site: Site, tmp_path: Path) -> None:
     before = record(site)
     clock.set(3_650 * DAY_SECONDS)
     server.logged("clock is 3650 d 0 h ahead")
-    metrics = site.get("/metrics")[2].decode()
-    (ahead,) = (one for one in metrics.splitlines() if one.startswith("vidlink_clock_ahead_sec"))
-    assert abs(float(ahead.split()[1]) - 3_650 * DAY_SECONDS) < 60
+    assert abs(ahead_seconds(site) - 3_650 * DAY_SECONDS) < 60
     meanwhile = record(site)
     clock.set(0)
     server.logged("clock is trusted again")
@@ -100,14 +113,40 @@ def test_ahead_for_a_moment(site: Site, tmp_path: Path) -> None:
     assert server.stop() == 0
     # By the plan of a policy that keeps nothing for long, both are of today.
     site.start_server("--retain-days", "1", "--retain-dry-run")
-    assert site.get_json("/api/v1/retention")["due"] == []
+    assert due(site) == []
     site.stop()
     site.start_server("--retain-days", "0.00001", "--retain-dry-run")
+    until(lambda: due(site) == [before, meanwhile], what="both are a second old")
 
-    def due() -> list[str]:
-        return [one["sessionId"] for one in site.get_json("/api/v1/retention")["due"]]
 
-    until(lambda: due() == [before, meanwhile], what="both are a second old")
+def test_never_on_for_an_hour(site: Site, tmp_path: Path) -> None:
+    """A server that is off for a day between two short lives deletes by age what the first of them
+    has seen to be too old for an hour in all, with the second. What only the second one's clock
+    says waits for an hour of that."""
+    kept = ("--retain-days", "0.5")
+    site.start_server(*kept)
+    before = record(site)
+    site.stop()
+    clock, note = WallClock(tmp_path / "clock", DAY_SECONDS), str(site.data / "clock.json")
+    server = site.start_server(*kept, environ=clock.environ)
+    server.logged("clock is 1 d 0 h ahead of all that was seen")
+    recent = record(site)
+    assert server.stop() == 0
+    seen = read_seen(note, Disk())
+    assert seen is not None
+    assert 0 < seen.served_us < 600 * 1_000_000
+    # Fifty-nine minutes more of the same.
+    us = 3_590 * 1_000_000 - seen.served_us
+    times = [one + us for one in (seen.time_us, seen.floor_us, seen.claimed_us, seen.served_us)]
+    write_seen(note, Seen(*times), Disk())
+    clock.set(9 * DAY_SECONDS)
+    server = site.start_server(*kept, environ=clock.environ)
+    server.logged("Nothing is sealed or deleted by it .* in [0-9.]+ s")
+    assert due(site) == []
+    until(lambda: due(site) == [before], what="the first session is too old, and no other")
+    assert abs(ahead_seconds(site) - 8 * DAY_SECONDS) < 3_700
+    assert set(states(site)) >= {recent}
+    assert "Traceback" not in server.log()
 
 
 def test_empty_battery(site: Site, tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import json
 import subprocess
 import time
 from dataclasses import replace
+from pathlib import Path
 from struct import pack_into
 
 import pytest
 
+from tests.rigs.clocks.wallclock import WallClock
 from tests.rigs.daemons import Site
 from tests.rigs.foreign import EACH_INTERVAL, Film, Recorded, connect, film, record
 from tests.rigs.needs import need
@@ -114,6 +116,28 @@ def test_clock_steps_while_live(site: Site, off_us: int) -> None:
     later = f"start={began + 4 * SECOND_US}&end={began + 6 * SECOND_US}"
     assert abs(_seconds(site, f"{session.path}/recording.mp4?{later}") - 2) < 0.5
     assert abs(_seconds(site, f"{session.path}/recording.mp4") - SECONDS) < 0.5
+
+
+def test_server_ahead_for_a_moment(site: Site, tmp_path: Path) -> None:
+    """A server's clock that is ten days ahead for a moment makes no later time right that is ahead:
+    a sentinel whose clock is nine days ahead is dated by the server's, and marked."""
+    clock = WallClock(tmp_path / "clock")
+    site.start_server(environ=clock.environ)
+    began = time.time_ns() // 1_000 - SECONDS * SECOND_US
+    made = film(SECONDS, gop=20, began_us=began)
+    sentinel = connect(site, made, "foreign")
+    for first, last, days in ((0, 9, 0), (10, 10, 10), (11, 20, 0)):
+        clock.set(days * 24 * 3_600)
+        for number in range(first, last + 1):
+            ahead_us = 9 * 24 * HOUR_US if number > 10 else 0
+            start_us = began + number * 200_000 + ahead_us
+            sentinel.say(made.segment(number, "foreign", sentinel.session_id, start_us))
+        site.recorded("foreign", sentinel.session_id, last + 1)
+    session = Recorded("foreign", sentinel.session_id)
+    listed = _listed(site, session, began, began + SECONDS * SECOND_US)
+    assert [one["startTime"] for one in listed] == [began + n * 200_000 for n in range(21)]
+    assert [one["startTimeCorrected"] for one in listed] == [False] * 11 + [True] * 10
+    sentinel.close()
 
 
 def test_empty_battery(site: Site) -> None:

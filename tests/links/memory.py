@@ -85,6 +85,8 @@ class MemoryServer:
         self.clock = clock or Clock()
         if clock is None:
             self.clock.advance(1_000.0)
+        #: By so much the wall clock was set ahead.
+        self.leapt_us = 0
         self.hub = Hub(self.clock.seconds, **hub)
         self.store: KeepingStore = store or KeepingStore(
             wall_clock_us=self.now_us,
@@ -95,7 +97,7 @@ class MemoryServer:
 
     def now_us(self) -> int:
         """The wall clock."""
-        return EPOCH_US + int(self.clock.seconds() * 1_000_000)
+        return EPOCH_US + int(self.clock.seconds() * 1_000_000) + self.leapt_us
 
     def sentinel(
         self,
@@ -143,7 +145,7 @@ class MemoryServer:
         peer.forget()
         return peer
 
-    def connect(self, codec: ICodec = BINARY) -> FakeProctorPeer:
+    def connect(self, codec: ICodec = BINARY, principal: Principal = EVERYBODY) -> FakeProctorPeer:
         """A Proctor that has connected and said nothing yet."""
         peer = FakeProctorPeer(codec)
         peer.conversation = Watch(
@@ -153,7 +155,7 @@ class MemoryServer:
             proctor_id="proctor-1",
             seconds=self.clock.seconds,
             wall_clock_us=self.now_us,
-            principal=EVERYBODY,
+            principal=principal,
         )
         return peer
 

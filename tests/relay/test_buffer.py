@@ -332,6 +332,17 @@ class EncodedTests(SynchronousTestCase):
         buffer.append(Arrival(segment, 0, 1, 0.0, 0, frames=frames))
         self.assertEqual(buffer.size_bytes, 10_000 + ENTRY_BYTES)
 
+    def test_let_go(self) -> None:
+        """It goes with its entry, whoever has the segment still: that may wait for the disk."""
+        buffer = Buffer(20.0, 1 << 40, Budget(1 << 40))
+        came = [arrival(number, True, at=30.0 * number) for number in range(3)]
+        for one in came:
+            buffer.append(one)
+            buffer.keep(one, "json", Frame(b"", b"payload"))
+        self.assertEqual([len(one.frames) for one in came], [0, 1, 1])
+        buffer.close()
+        self.assertEqual([len(one.frames) for one in came], [0, 0, 0])
+
     def sequences(self, buffer: Buffer) -> list[int]:
         """The sequences that it holds."""
         return [buffer.at(place).segment.sequence for place in range(buffer.first, buffer.end)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -14,6 +16,7 @@ from tests.relay.test_stream import session
 from vidlink.errors import IdInUse, NoResources
 from vidlink.interfaces import IPublisher
 from vidlink.model import RecordingState, Registration, SentinelState
+from vidlink.relay import hub
 from vidlink.relay.alarms import QUIET_SECONDS
 from vidlink.relay.hub import PROBE_SECONDS, RENEWAL_SECONDS, Hub
 from vidlink.relay.stream import Stream
@@ -177,6 +180,7 @@ class ClaimTests(SynchronousTestCase):
         stream = self.successResultOf(self.claim(publisher))
         if with_session:
             stream.begin(session("session-0001"), lambda: RecordingState.OK)
+            stream.has_history = True
         publisher.leave("disconnected")
         self.hub.tick()
 
@@ -216,7 +220,7 @@ class ClaimTests(SynchronousTestCase):
         publisher = FakePublisher("one", "desk-2")
         stream = self.successResultOf(self.claim(publisher))
         follower = FakeFollower()
-        stream.follow(follower)
+        stream.follow(follower, self.fail)
         publisher.leave("disconnected")
         self.hub.tick()
         self.assertIsNone(self.hub.stream("desk-2"))
@@ -226,6 +230,36 @@ class ClaimTests(SynchronousTestCase):
         self.assertGreater(follower.stirs, stirs)
         self.assertTrue(again.is_known)
 
+    def test_no_room_to_wait(self) -> None:
+        """Of those that are forgotten and followed as many are waited for as there is room; who
+        follows another is told, and hears no more of it, also when it comes again."""
+        self.patch(hub, "MAX_AWAITED", 2)
+        told: list[int] = []
+        followers = [FakeFollower() for _ in range(4)]
+        for number, follower in enumerate(followers):
+            publisher = FakePublisher("one", f"brief-{number}")
+            stream = self.successResultOf(self.claim(publisher))
+            stream.follow(follower, partial(told.append, number))
+            publisher.leave("disconnected")
+            self.hub.tick()
+        self.assertEqual((told, len(self.hub._awaited)), ([2, 3], 2))
+        for number, follower in enumerate(followers):
+            publisher = FakePublisher("two", f"brief-{number}")
+            again, stirs = self.successResultOf(self.claim(publisher)), follower.stirs
+            again.begin(session("session-0001"), lambda: RecordingState.OK)
+            self.assertEqual(follower.stirs > stirs, number < 2)
+            publisher.leave("disconnected")
+            self.hub.tick()
+
+    def test_live_before_anything_came(self) -> None:
+        """A stream with a session is not forgotten before its first segment, whoever is there."""
+        publisher = FakePublisher("one", "desk-2")
+        stream = self.successResultOf(self.claim(publisher))
+        stream.begin(session("session-0001"), lambda: RecordingState.OK)
+        stream.detach(publisher)
+        self.hub.tick()
+        self.assertIs(self.hub.stream("desk-2"), stream)
+
     def test_history_beyond_the_number(self) -> None:
         """Of a longer history those are listed that were heard of last; they make room for
         newcomers, the oldest first."""
@@ -233,7 +267,7 @@ class ClaimTests(SynchronousTestCase):
             (Registration(f"old-{n}", "", f"old {n}", "", "test"), None if n == 2 else 1_000 - n)
             for n in range(9)
         ]
-        self.hub.remember(history)
+        self.hub.remember(history, 0.0)
         known = [row.sentinel_id for row in self.hub.statuses()]
         self.assertEqual(known, ["desk-1", "old-0", "old-1"])
         self.successResultOf(self.claim(FakePublisher("one", "desk-2")))
@@ -317,7 +351,7 @@ class ListTests(SynchronousTestCase):
     def test_remembered(self) -> None:
         """Sentinels that history knows are listed as offline, and can be followed."""
         known = Registration("desk-9", "", "Old desk", "attic", "")
-        self.hub.remember([(known, 77)])
+        self.hub.remember([(known, 77)], 0.0)
         (row,) = self.hub.roster.since(0)
         self.assertEqual(
             (row.name, row.group, row.state), ("Old desk", "attic", SentinelState.OFFLINE)
@@ -328,11 +362,34 @@ class ListTests(SynchronousTestCase):
     def test_remembered_while_connected(self) -> None:
         """What history says of a Sentinel does not touch one that is connected already."""
         publisher = self.connect("desk-1")
-        self.hub.remember([(Registration("desk-1", "", "Old", "attic", ""), 77)])
+        self.hub.remember([(Registration("desk-1", "", "Old", "attic", ""), 77)], 0.0)
         stream = self.hub.stream("desk-1")
         assert stream is not None
         self.assertIs(stream.publisher, publisher)
         self.assertEqual((stream.name, stream.last_segment_time_us), ("Desk 1", None))
+
+    def test_remembered_and_gone(self) -> None:
+        """One that had come before history was known is not forgotten when it leaves without having
+        sent anything: there is something to be fetched."""
+        publisher = self.connect("desk-1")
+        self.hub.remember([(publisher.registration, 77)], 0.0)
+        publisher.leave("disconnected")
+        self.hub.tick()
+        self.assertIsNotNone(self.hub.stream("desk-1"))
+
+    def test_deleted(self) -> None:
+        """Of whom history has nothing any more there is no row either, unless it is connected; who
+        has left since history was asked is not judged by the answer."""
+        for name in ("desk-1", "desk-2", "desk-3"):
+            publisher = self.connect(name)
+            assert publisher.stream is not None
+            publisher.stream.has_history = True
+            self.clock.advance(1)
+            if name != "desk-3":
+                publisher.leave("disconnected")
+            self.hub.tick()
+        self.hub.remember([], 1.5)
+        self.assertEqual([row.sentinel_id for row in self.hub.statuses()], ["desk-2", "desk-3"])
 
     def test_windows_move(self) -> None:
         """The tick lets every buffer go of what is old."""

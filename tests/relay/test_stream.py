@@ -90,7 +90,7 @@ class SessionTests(StreamCase):
     def test_end_without_a_session(self) -> None:
         """Ending what has not begun, or has ended, does nothing."""
         follower = FakeFollower()
-        self.stream.follow(follower)
+        self.stream.follow(follower, self.fail)
         self.stream.end("disconnected")
         live = self.begin()
         self.stream.end("first reason")
@@ -195,7 +195,7 @@ class FollowerTests(StreamCase):
         """One follows the stream."""
         super().setUp()
         self.follower = FakeFollower()
-        self.stream.follow(self.follower)
+        self.stream.follow(self.follower, self.fail)
 
     def test_interface(self) -> None:
         """The fake that these tests use is what a follower has to be."""
@@ -212,7 +212,7 @@ class FollowerTests(StreamCase):
 
     def test_twice_is_once(self) -> None:
         """Following twice is following once."""
-        self.stream.follow(self.follower)
+        self.stream.follow(self.follower, self.fail)
         self.begin()
         self.assertEqual(self.follower.stirs, 1)
 
@@ -233,8 +233,8 @@ class FollowerTests(StreamCase):
                 stream.leave(self)
 
         leaver = Leaver()
-        stream.follow(leaver)
-        stream.follow(other)
+        stream.follow(leaver, self.fail)
+        stream.follow(other, self.fail)
         self.begin()
         self.push(0, True)
         self.assertEqual((leaver.stirs, other.stirs), (1, 2))
@@ -375,6 +375,21 @@ class StatusTests(StreamCase):
         self.push(0, True, framerate_mhz=5_000)
         self.stream.change_framerate(200)
         self.clock.advance(15.0)
+        self.assertEqual(self.state(), SentinelState.LIVE)
+        self.clock.advance(0.1)
+        self.assertEqual(self.state(), SentinelState.STALE)
+
+    def test_faster_again(self) -> None:
+        """Gone faster, it is stale by the new rate: that its frames were far apart is no habit."""
+        self.begin()
+        for number in range(6):
+            self.push(number, number == 0, framerate_mhz=200, duration_ms=5_000)
+            self.clock.advance(5.0)
+        self.stream.change_framerate(5_000)
+        for number in range(6, 9):
+            self.push(number, framerate_mhz=5_000)
+            self.clock.advance(0.2)
+        self.clock.advance(2.8)
         self.assertEqual(self.state(), SentinelState.LIVE)
         self.clock.advance(0.1)
         self.assertEqual(self.state(), SentinelState.STALE)

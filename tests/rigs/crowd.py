@@ -16,9 +16,9 @@ from pathlib import Path
 from tests.rigs.daemons import Daemon, Site, free_port
 from tests.rigs.scripted import Deaf, Sender, Viewer, delays_ms
 from tests.rigs.tls import self_signed
+from vidlink.liveness import STALL_SECONDS
 from vidlink.messages import Message, Subscribe
 from vidlink.server.sockets.link import LINGER_SECONDS
-from vidlink.server.sockets.liveness import STALL_SECONDS
 from vidlink.server.sockets.watch import PIECE_BYTES, SEND_BUFFER_BYTES
 
 #: Of one viewer that takes nothing: what the server itself holds, and with it what Linux does.

@@ -38,8 +38,6 @@ from vidlink.sentinel.service import SentinelService
 from vidlink.sentinel.sources.picture import PatternPicture
 from vidlink.sentinel.tap import (
     HANDSHAKE_SECONDS,
-    PING_SECONDS,
-    PONG_SECONDS,
     Options,
     make_spool,
 )
@@ -178,11 +176,7 @@ class Fleet:
             wall_clock_us=now_us,
         )
         factory = UplinkFactory(self.address.url, uplink, self.codec, back_off, self.clock)
-        factory.setProtocolOptions(
-            autoPingInterval=PING_SECONDS,
-            autoPingTimeout=PONG_SECONDS,
-            openHandshakeTimeout=HANDSHAKE_SECONDS,
-        )
+        factory.setProtocolOptions(openHandshakeTimeout=HANDSHAKE_SECONDS)
         return SentinelService(projector, self.address, factory, back_off, self.clock)
 
     def _spool(self, sentinel_id: str, events: UplinkLog) -> ISpool:

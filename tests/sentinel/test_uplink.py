@@ -67,6 +67,37 @@ class UplinkTests(SynchronousTestCase):
         self.uplink.initialized(encoded().init)
         self.number = 0
 
+    def alone(self) -> UplinkProtocol:
+        """Connect it to a server that reads and says nothing any more; its aborting is told."""
+        link = self.connect()
+        self.server.pumps.clear()
+        self.aborted: list[float] = []
+        link.transport.abortConnection = lambda: self.aborted.append(self.server.clock.seconds())
+        return link
+
+    def test_silent_server(self) -> None:
+        """A server that says nothing is asked, and given up after 30 s."""
+        begun = self.server.clock.seconds()
+        self.alone()
+        for _ in range(40):
+            self.server.clock.advance(1)
+        (when,) = self.aborted
+        self.assertTrue(30 <= when - begun <= 32, when - begun)
+
+    def test_held(self) -> None:
+        """One that is held by the server, which reads nothing, stays connected as long as the
+        server says anything, if only pings; its buffer may be full all the time."""
+        link = self.alone()
+        link.pauseProducing()
+        for _ in range(30):
+            for _ in range(10):
+                self.server.clock.advance(1)
+            link.dataReceived(b"\x89\x00")
+        self.assertEqual(self.aborted, [])
+        for _ in range(40):
+            self.server.clock.advance(1)
+        self.assertEqual(len(self.aborted), 1)
+
     def wall_clock_us(self) -> int:
         """The Sentinel's own idea of the time."""
         return self.server.wall_clock_us() - self.behind_us
@@ -268,6 +299,7 @@ class UplinkTests(SynchronousTestCase):
             for _ in range(round(DROPPED_SECONDS)):
                 self.uplink.tick()
                 self.server.clock.advance(1)
+                self.server.flush()
             self.uplink.tick()
             self.uplink.tick()
             self.assertEqual([count for count, _ in self.drops(events)], [1, 4])

@@ -17,7 +17,12 @@ from vidlink.errors import StoreError
 from vidlink.messages import Ack, ProctorRegister, SentinelRegister
 from vidlink.model import InitSegment, Segment, SessionState
 from vidlink.server.health.health import Health
-from vidlink.server.service import FAREWELL_SECONDS, TICK_SECONDS, ServerService
+from vidlink.server.service import (
+    FAREWELL_SECONDS,
+    HISTORY_SECONDS,
+    TICK_SECONDS,
+    ServerService,
+)
 
 SESSION = "session-0000000001"
 
@@ -203,6 +208,20 @@ class TickTests(ServerCase):
                 media.segment(sequence),
             )
         )
+
+    def test_deleted_sentinels(self) -> None:
+        """The recording is asked now and then whom it knows: who is offline, and of whom nothing is
+        left there, is not listed any more."""
+        self.start()
+        self.sentinel("desk-0", "session-0000000000").sendClose()
+        self.joined.flush()
+        self.joined.clock.advance(2 * TICK_SECONDS)
+        listed = [row.sentinel_id for row in self.joined.hub.statuses()]
+        self.assertEqual(listed, ["desk-0"])
+        self.store._kept.clear()
+        for _ in range(12):
+            self.joined.clock.advance(HISTORY_SECONDS / 10)
+        self.assertEqual(self.joined.hub.statuses(), ())
 
     def test_fault_in_the_list(self) -> None:
         """A fault of ours in the list does not keep Sentinels from being told what is recorded,

@@ -17,6 +17,8 @@ from vidlink.model import ALL, Cause, ClipQuery, Gap, SegmentQuery, SessionRecor
 from vidlink.store.files.layout import read_session
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reel
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.suspects import Suspects
 from vidlink.store.queue.account import Account
 from vidlink.store.sequences import gaps
 from vidlink.store.sequences.gaps import put_statement
@@ -275,7 +277,7 @@ class ReelTests(BoundCase):
         for sequence in range(30):
             self.append(sequence)
         stored = StoredSession(self.rig.disk, folder_of(self.rig, self.session))
-        many, few = Reel(stored), Reel(stored)
+        many, few = Reel(stored, Suspects(Inbox())), Reel(stored, Suspects(Inbox()))
         for reel, begin in ((many, 5), (few, 22)):
             for last in range(begin, 30):
                 reel.film(self.session, None, (), ClipQuery(last=last))
@@ -286,7 +288,7 @@ class ReelTests(BoundCase):
         """When what comes late is read in, films that were made before are still known by their
         version, and count with all that they need, until others have taken their place."""
         stored = StoredSession(self.rig.disk, folder_of(self.rig, self.session))
-        reel = Reel(stored)
+        reel = Reel(stored, Suspects(Inbox()))
         for sequence in (*range(5), 6):
             self.append(sequence)
         before = reel.film(self.session, None, (), ALL)
@@ -295,7 +297,7 @@ class ReelTests(BoundCase):
         self.append(5, late=True)
         after = reel.film(self.session, None, (), ALL)
         self.assertNotEqual(after.etag, before.etag)
-        fresh = Reel(stored)
+        fresh = Reel(stored, Suspects(Inbox()))
         fresh.film(self.session, None, (), ALL)
         self.assertEqual(reel.memory_bytes, fresh.memory_bytes + held)
         kept = reel.kept(before.etag)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,14 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.faulty_disk import FaultyDisk
+from tests.store.recorded import folder_of
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_TICKS, FRAME_US, a_session, an_arrival
 from vidlink.errors import NotFound
 from vidlink.model import Arrival, ClipQuery, SegmentQuery, SegmentRecord
+from vidlink.store.fsck.check import Check
+from vidlink.store.writing import reopening
 
 HOUR_US = 3_600_000_000
 
@@ -106,6 +111,42 @@ class MarkedTests(LateTimesCase):
             for number, is_there in ((1, True), (2, False), (3, False), (5, True)):
                 self.assertEqual(b"frame %d" % number in film, is_there)
 
+    def test_rebuilt(self) -> None:
+        """... also where its record was lost, and is made anew: as damage, or with all of them."""
+        names = "part-0000.idx", "part-0001.idx"
+        for lost in (names[:1], names[1:], names):
+            for is_gone in (True, False):
+                self.make()
+                self.append(2, late=True, media_time=1_000 * FRAME_TICKS)
+                self.append(3, late=True)
+                self.rig.settle()
+                before, shown = self.film(), self.listed()
+                folder = folder_of(self.rig, self.session)
+                self.rig.close()
+                for name in lost:
+                    path = os.path.join(folder, name)
+                    if is_gone:
+                        os.unlink(path)
+                    else:
+                        with open(path, "r+b") as file:
+                            file.seek(60)
+                            file.write(bytes(4))
+                check = Check(
+                    self.rig.path,
+                    FaultyDisk(),
+                    put=lambda finding: None,
+                    expect=lambda size: None,
+                    came=lambda size: None,
+                )
+                check.repair(EPOCH_US, is_rebuilding=True)
+                self.rig = self.rig.again()
+                listed = self.listed()
+                self.assertEqual([one.sequence for one in listed], [0, 1, 2, 3, 5])
+                self.assertEqual(
+                    [one.is_misplaced for one in listed], [one.is_misplaced for one in shown]
+                )
+                self.assertEqual(len(self.film()), len(before))
+
     def test_corrected_live(self) -> None:
         """A mark of a live segment is in the listing, while it waits and from the disk."""
         arrival = replace(an_arrival(self.session, 6), is_time_corrected=True)
@@ -113,6 +154,12 @@ class MarkedTests(LateTimesCase):
         self.assertTrue(self.listed()[-1].is_time_corrected)
         self.rig.settle()
         self.assertTrue(self.listed()[-1].is_time_corrected)
+
+    def test_many_pieces(self) -> None:
+        """The same of a session that is in so many pieces that each is not looked up by itself."""
+        self.patch(reopening, "_MOST_LOOKS", 0)
+        self.test_start_time()
+        self.test_media_time()
 
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(

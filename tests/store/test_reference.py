@@ -129,7 +129,8 @@ class ReferenceTests(SynchronousTestCase):
     def test_clock(self) -> None:
         """The time that is kept is written as on the page."""
         path = self.mktemp()
-        write_seen(path, Seen(1704070800000000, 1704070800000000), Disk())
+        seen = Seen(1704070800000000, 1704070800000000, 1704153600000000, 3000000000)
+        write_seen(path, seen, Disk())
         with open(path) as kept:
             self.assertEqual(kept.read(), example("json", 2))
 

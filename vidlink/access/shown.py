@@ -53,9 +53,11 @@ def token_shown(
 
 
 def ticket_shown(query: str) -> str | None:
-    """The ticket in the query of an address; None if there is none, or more than one."""
-    found = [value for name, value in parse_qsl(query) if name == TICKET]
-    return found[0] if len(found) == 1 else None
+    """The ticket in the query of an address; None if there is none, and empty, which opens nothing,
+    if there are several."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    found = [value for name, value in pairs if name == TICKET]
+    return found[0] if len(found) == 1 else "" if found else None
 
 
 def with_ticket(address: str, ticket: str) -> str:

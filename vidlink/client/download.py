@@ -22,6 +22,7 @@ from vidlink.errors import (
     Damaged,
     GoingAway,
     NoResources,
+    NotFound,
     NotMedia,
     StoreError,
     TooFast,
@@ -122,7 +123,12 @@ async def verify(history: History, part: PartFile) -> Downloaded:
     record = await history.session(wanted.sentinel_id, wanted.session_id)
     last = contents.sequences[-1]
     gaps = [gap for gap in record.gaps if _touches(gap, wanted.clip, first, last)]
-    gaps += [Gap(low, low, Cause.DAMAGED) for low, _ in lost]
+    known = Ranges((one.first, one.last or one.first) for one in gaps if one.first is not None)
+    gaps += [
+        Gap(first, last, Cause.DAMAGED)
+        for low, _ in lost
+        for first, last in known.missing(low, low)
+    ]
     hidden = Ranges.of(one.sequence for one in listed if one.is_undecodable)
     for low, high in lost:
         hidden.add(low + 1, high)
@@ -144,7 +150,8 @@ async def _damaged(history: History, wanted: SessionClip, lacking: Ranges) -> li
     for low, high in lacking:
         try:
             await history.media(wanted.sentinel_id, wanted.session_id, low, low)
-        except Damaged:
+        except (Damaged, NotFound):
+            # It was listed: it is gone because it was met as damaged, and the list knows now.
             found.append((low, high))
     return found
 

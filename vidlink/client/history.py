@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from vidlink.client.requests import AnyHost, Requests
 from vidlink.dialling.address import PROCTOR_PATH, Address, read_address
+from vidlink.dialling.trust import TRUST_OF_SYSTEM, Trust
 from vidlink.errors import BadAnswer
 from vidlink.httpjson import objects
 from vidlink.model import (
@@ -377,7 +378,12 @@ class History:
 
 
 def open_history(
-    address: str, reactor: Any, *, token: str | None = None, can_go_plain: bool = False
+    address: str,
+    reactor: Any,
+    *,
+    token: str | None = None,
+    can_go_plain: bool = False,
+    trust: Trust = TRUST_OF_SYSTEM,
 ) -> History:
     """The HTTP interface of the server at `address`.
 
@@ -386,10 +392,11 @@ def open_history(
     :param reactor: the reactor.
     :param token: to be shown to that server, and to no other; None: nothing is shown.
     :param can_go_plain: the token may go over a network in the clear.
+    :param trust: whom to believe over TLS, as :func:`~vidlink.dialling.trust.read_trust` gives it.
     :raises ~vidlink.errors.UserMistake: if `address` is none of these, `token` can be none, or it
         would go in the clear and may not.
     """
-    read = read_address(address, reactor, PROCTOR_PATH)
+    read = read_address(address, reactor, PROCTOR_PATH, trust)
     return history_at(read, reactor, read.headers(token, can_go_plain=can_go_plain))
 
 

@@ -14,6 +14,7 @@ from vidlink.client.connection import ProctorFactory, ProctorProtocol
 from vidlink.client.formats import viewer_codecs
 from vidlink.client.inbox import MAX_BYTES
 from vidlink.dialling.address import PROCTOR_PATH, Address, read_address
+from vidlink.dialling.trust import TRUST_OF_SYSTEM, Trust
 from vidlink.interfaces import ICodec
 from vidlink.messages import (
     ErrorMessage,
@@ -125,6 +126,7 @@ async def connect(
     max_bytes: int = MAX_BYTES,
     token: str | None = None,
     can_go_plain: bool = False,
+    trust: Trust = TRUST_OF_SYSTEM,
 ) -> Live:
     """Connect to the server at `address`, and register.
 
@@ -134,13 +136,13 @@ async def connect(
     :param codecs: the formats to offer; None: all that are installed.
     :param software: program and version, for the server's log; at most 128 characters.
     :param max_bytes: how much may wait for the reader.
-    :param token, can_go_plain: as :func:`~vidlink.client.history.open_history` has them.
+    :param token, can_go_plain, trust: as :func:`~vidlink.client.history.open_history` has them.
     :raises ~vidlink.errors.UserMistake: if `address` is none, or `token` cannot be shown there.
     :raises ~vidlink.errors.Unreachable: if nobody answers there, or not in time.
     :raises ~vidlink.errors.BadAnswer: if who answers is no VidLink server.
     :raises ~vidlink.errors.PeerError: if the server does not want us; the class says why.
     """
-    where = read_address(address, reactor, PROCTOR_PATH)
+    where = read_address(address, reactor, PROCTOR_PATH, trust)
     headers = where.headers(token, can_go_plain=can_go_plain)
     return await connect_to(where, reactor, codecs, software, max_bytes, headers)
 

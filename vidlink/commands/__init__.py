@@ -23,9 +23,9 @@ from vidlink.commands import (
     user,
     watch,
 )
-from vidlink.commands.output import given_up, printing
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import OneLineOptions
+from vidlink.terminal.output import given_up, printing
 
 
 class Options(OneLineOptions):

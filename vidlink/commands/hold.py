@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.commands.asking import AskingOptions
-from vidlink.commands.running import asking
-from vidlink.commands.words import moment, shown
 from vidlink.errors import Answered, UserMistake
+from vidlink.terminal.asking import AskingOptions
+from vidlink.terminal.running import asking
+from vidlink.terminal.words import moment, shown
 
 COMMAND = "vidlink hold"
 

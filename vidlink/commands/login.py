@@ -6,13 +6,13 @@ import os
 from typing import Any
 
 from vidlink.client import open_history
-from vidlink.commands.asking import ServerOptions
-from vidlink.commands.kept import KeptLogin
-from vidlink.commands.output import tell
-from vidlink.commands.running import run_in_reactor
-from vidlink.commands.typed import is_somebody_there, typed_line, typed_password
 from vidlink.dialling.address import PROCTOR_PATH, read_address
 from vidlink.errors import UserMistake
+from vidlink.terminal.asking import ServerOptions
+from vidlink.terminal.kept import KeptLogin
+from vidlink.terminal.output import tell
+from vidlink.terminal.running import run_in_reactor
+from vidlink.terminal.typed import is_somebody_there, typed_line, typed_password
 
 COMMAND = "vidlink login"
 
@@ -52,7 +52,7 @@ def run(options: Options) -> int:
     password = typed_password(f"Password of {user}: ")
 
     async def main(reactor: Any) -> int:
-        history = open_history(options["server"], reactor)
+        history = open_history(options["server"], reactor, trust=options.trust())
         try:
             token = await history.log_in(user, password)
         finally:

@@ -6,13 +6,13 @@ import os
 from typing import Any, ClassVar
 
 from vidlink.client import open_history
-from vidlink.commands.asking import ServerOptions
-from vidlink.commands.kept import KeptLogin
-from vidlink.commands.output import tell
-from vidlink.commands.running import run_in_reactor
 from vidlink.dialling.address import PROCTOR_PATH, read_address
 from vidlink.errors import NotAuthenticated, UserMistake
 from vidlink.quantities import count
+from vidlink.terminal.asking import ServerOptions
+from vidlink.terminal.kept import KeptLogin
+from vidlink.terminal.output import tell
+from vidlink.terminal.running import run_in_reactor
 
 COMMAND = "vidlink logout"
 
@@ -40,7 +40,7 @@ def run(options: Options) -> int:
         token = kept.token()
         if token is None:
             raise UserMistake(f"there is no login at {address.base_url}")
-        history = open_history(server, reactor, token=token)
+        history = open_history(server, reactor, token=token, trust=options.trust())
         try:
             ended = await history.log_out(is_everywhere=bool(options["everywhere"]))
             tell(f"{count(ended, 'login')} at {address.base_url} ended")

@@ -8,12 +8,12 @@ from typing import ClassVar
 from vidlink.access.credentials import User
 from vidlink.access.hashing import LEAST_PASSWORD, MOST_PASSWORD, hash_password
 from vidlink.commands.letting import LettingOptions, group_words, role_words
-from vidlink.commands.output import tell
-from vidlink.commands.table import put_table
-from vidlink.commands.typed import is_somebody_there, typed_password
-from vidlink.commands.words import moment
 from vidlink.daemon import wall_clock_us
 from vidlink.errors import UserMistake
+from vidlink.terminal.output import tell
+from vidlink.terminal.table import put_table
+from vidlink.terminal.typed import is_somebody_there, typed_password
+from vidlink.terminal.words import moment
 
 COMMAND = "vidlink user"
 HEAD = ("USER", "ROLES", "GROUPS", "PASSWORD", "CHANGED")

@@ -18,10 +18,9 @@ from twisted.internet.endpoints import (
     clientFromString,
     wrapClientTLS,
 )
-from twisted.internet.ssl import optionsForClientTLS
 
 from vidlink.dialling.token import check_token
-from vidlink.dialling.trust import Trust
+from vidlink.dialling.trust import TRUST_OF_SYSTEM, Trust
 from vidlink.errors import UserMistake
 
 SENTINEL_PATH = "ws/sentinel"
@@ -62,7 +61,7 @@ class Address:
 
 
 def read_address(
-    text: str, reactor: Any, path: str = SENTINEL_PATH, trust: Trust = optionsForClientTLS
+    text: str, reactor: Any, path: str = SENTINEL_PATH, trust: Trust = TRUST_OF_SYSTEM
 ) -> Address:
     """The address in `text`: ``ws://host:port``, ``https://host``, or a client endpoint string.
 
@@ -72,7 +71,7 @@ def read_address(
     """
     if "://" in text:
         return _from_url(text, reactor, path, trust)
-    if trust is not optionsForClientTLS:
+    if trust is not TRUST_OF_SYSTEM:
         raise UserMistake("--ca and --pin go with a --server that is a URL, such as wss://host")
     return _from_endpoint(text, reactor, path)
 
@@ -113,9 +112,11 @@ def _from_endpoint(text: str, reactor: Any, path: str) -> Address:
     try:
         endpoint = clientFromString(reactor, text)
     except Exception as error:  # Whatever the kind of endpoint, a plugin perhaps, lets out.
+        # A TypeError speaks of functions of Twisted's.
+        why = "" if isinstance(error, TypeError) else f": {str(error) or type(error).__name__}"
         raise UserMistake(
             f"--server {text!r} is neither a URL (ws://host:port) nor a client endpoint "
-            f"(tcp:host:port, tls:host:port, unix:path): {str(error) or type(error).__name__}"
+            f"(tcp:host:port, tls:host:port, unix:path){why}"
         ) from None
     authority, is_private = "localhost", kind == "unix"
     if kind in ("tcp", "tls"):

@@ -13,13 +13,13 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import compress, count, islice
+from itertools import chain, compress, count, islice
 from operator import add, ne, sub
 from struct import Struct
 
 from vidlink.fmp4.boxes import Box, only_child
 from vidlink.fmp4.init import find_moov, read_init, sample_description
-from vidlink.fmp4.lanes import are_alike, changes, halved, raised, steps
+from vidlink.fmp4.lanes import are_alike, are_within, changes, count_changes, halved, raised, steps
 from vidlink.model import Octets
 
 #: The duration of a sample has 32 bits, of which players take one for a sign.
@@ -101,7 +101,7 @@ def write_movie(
     base = around_bytes + movie.size_bytes(width)
     text_base = base - 16 - len(texts)
     media = b"\x00\x00\x00\x01mdat" + (16 + media_bytes).to_bytes(8, "big")
-    return b"".join((ftyp, movie.moov(base, text_base, width), notes, media))
+    return b"".join((ftyp, *movie.moov(base, text_base, width), notes, media))
 
 
 class _Movie:
@@ -129,7 +129,7 @@ class _Movie:
         self.timescale = self._media.timescale
         shifts = array("q", samples.shifts)
         # Of a fine clock a long gap has more ticks than a duration can have.
-        divisor = -(-max(deltas, default=0) // _MOST_DELTA) or 1
+        divisor = 1 if are_within(deltas, 31) else -(-max(deltas) // _MOST_DELTA)
         self._scale: Callable[[int], int] = lambda ticks: ticks
         if divisor > 1:
             self.timescale = max(1, self._media.timescale // divisor)
@@ -192,9 +192,9 @@ class _Movie:
 
     def size_bytes(self, width: int) -> int:
         """The octets of `moov` with places of so many octets."""
-        return len(self.moov(None, None, width))
+        return sum(map(len, self.moov(None, None, width)))
 
-    def moov(self, base: int | None, text_base: int | None, width: int) -> bytes:
+    def moov(self, base: int | None, text_base: int | None, width: int) -> list[Octets]:
         """The whole box, for media that begin at octet `base` and captions at `text_base`, which
         places of `width` octets can name; None: only its size counts."""
         tracks = [self._picture_track(base, width)]
@@ -204,24 +204,21 @@ class _Movie:
         created = self._created
         mvhd = _timed(b"mvhd", 0, (created, created, self.timescale), self._length)
         mvhd += _numbers(">IHH8x9I24xI", 0x10000, 0x100, 0, *_UNITY, following)
-        return _box(b"moov", _sized(mvhd), *tracks, self._tags())
+        return _around(b"moov", _sized(mvhd), *chain.from_iterable(tracks), self._tags())
 
-    def _picture_track(self, base: int | None, width: int) -> bytes:
+    def _picture_track(self, base: int | None, width: int) -> list[Octets]:
         trak = only_child(self._init, find_moov(self._init), b"trak")
         tkhd = self._track_header(_shape_of(self._init, trak), self._media.track_id, self._length)
         edits = b""
         if self._shown != [0, self._duration]:
             edits = _box(b"edts", _edit_list(self._length, self._shown[0]))
-        stbl = _box(b"stbl", *self._table, _places(self._chunks, base, width))
-        mdia = _box(
-            b"mdia",
-            self._media_header(self._duration, _UNDETERMINED),
-            _handler(b"vide", b"VidLink"),
-            _box(b"minf", _full(b"vmhd", 0, 1, bytes(8)), _DATA_INFORMATION, stbl),
-        )
-        return _box(b"trak", tkhd, edits, mdia)
+        stbl = _around(b"stbl", *self._table, _places(self._chunks, base, width))
+        minf = _around(b"minf", _full(b"vmhd", 0, 1, bytes(8)), _DATA_INFORMATION, *stbl)
+        header = self._media_header(self._duration, _UNDETERMINED)
+        mdia = _around(b"mdia", header, _handler(b"vide", b"VidLink"), *minf)
+        return _around(b"trak", tkhd, edits, *mdia)
 
-    def _text_track(self, base: int | None, width: int) -> bytes:
+    def _text_track(self, base: int | None, width: int) -> list[Octets]:
         sizes = array("I", (2 + len(text) for _, text in self._captions))
         texts = SampleTable(_starts(sizes), sizes, array("Q"), array("i"), array("I"), 0)
         table, chunks = _table(texts)
@@ -229,20 +226,18 @@ class _Movie:
         length = sum(deltas)
         size = self._media.width << 16, self._media.height << 16
         shape = _numbers(">9III", *_UNITY, *size)
-        stbl = _box(
+        stbl = _around(
             b"stbl",
             _full(b"stsd", 0, 0, _numbers(">I", 1), _TEXT_ENTRY),
             _entries(b"stts", deltas),
             *table,
             _places(chunks, base, width),
         )
-        mdia = _box(
-            b"mdia",
-            self._media_header(length, _ENGLISH),
-            _handler(b"sbtl", b"Gaps"),
-            _box(b"minf", _full(b"nmhd", 0, 0), _DATA_INFORMATION, stbl),
-        )
-        return _box(b"trak", self._track_header(shape, self._media.track_id + 1, length), mdia)
+        minf = _around(b"minf", _full(b"nmhd", 0, 0), _DATA_INFORMATION, *stbl)
+        header = self._media_header(length, _ENGLISH)
+        mdia = _around(b"mdia", header, _handler(b"sbtl", b"Gaps"), *minf)
+        tkhd = self._track_header(shape, self._media.track_id + 1, length)
+        return _around(b"trak", tkhd, *mdia)
 
     def _track_header(self, shape: bytes, number: int, length: int) -> bytes:
         created = self._created
@@ -261,9 +256,14 @@ class _Movie:
         return _box(b"udta", meta)
 
 
-def _box(kind: bytes, *pieces: Octets) -> bytes:
+def _around(kind: bytes, *pieces: Octets) -> list[Octets]:
+    """A box in pieces: tables are large, and are put together once, with all the rest."""
     size = _HEADER.size + sum(map(len, pieces))
-    return b"".join((_HEADER.pack(size, kind), *pieces))
+    return [_HEADER.pack(size, kind), *pieces]
+
+
+def _box(kind: bytes, *pieces: Octets) -> bytes:
+    return b"".join(_around(kind, *pieces))
 
 
 def _full(kind: bytes, version: int, flags: int, *pieces: Octets) -> bytes:
@@ -315,12 +315,11 @@ def _tag(name: str, text: bytes) -> bytes:
     return _box(b"----", mean, _full(b"name", 0, 0, kind), data)
 
 
-def _packed(values: array[int]) -> bytes:
-    """`values` with their most significant octets first."""
+def _packed(values: array[int]) -> memoryview:
+    """`values` with their most significant octets first; the array is not to be used again."""
     if sys.byteorder == "little":
-        values = values[:]
         values.byteswap()
-    return values.tobytes()
+    return memoryview(values).cast("B")
 
 
 def _runs(values: array[int]) -> tuple[array[int], array[int]]:
@@ -329,17 +328,20 @@ def _runs(values: array[int]) -> tuple[array[int], array[int]]:
         return array("I"), values[:]
     if are_alike(values):
         return array("I", (len(values),)), values[:1]
-    firsts = [0, *changes(values)]
-    if len(firsts) == len(values):
+    if count_changes(values) > 0.9 * len(values):
+        # Nearly all differ: a table of single ones is made sooner, and hardly longer.
         return array("I", (1,)) * len(values), values
-    lengths = array("I", map(sub, [*firsts[1:], len(values)], firsts))
-    return lengths, array(values.typecode, map(values.__getitem__, firsts))
+    firsts = array("I", (0,))
+    firsts.extend(changes(values))
+    own = array(values.typecode, map(values.__getitem__, firsts))
+    firsts.append(len(values))
+    return steps(firsts), own
 
 
 def _entries(kind: bytes, values: array[int], version: int = 0) -> bytes:
     """A table of runs: how many, and the value that they have."""
     lengths, own = _runs(values)
-    table = array("I", bytes(8 * len(lengths)))
+    table = array("I", (0,)) * (2 * len(lengths))
     table[0::2] = lengths
     table[1::2] = own if own.itemsize == 4 else halved(own)
     return _full(kind, version, 0, _numbers(">I", len(lengths)), _packed(table))
@@ -378,7 +380,7 @@ def _table(samples: SampleTable) -> tuple[tuple[bytes, bytes], array[int]]:
     runs[0::3] = array("I", _starts(lengths, 1))
     runs[1::3] = own
     runs[2::3] = array("I", (1,)) * len(own)
-    sizes = _full(b"stsz", 0, 0, _numbers(">II", 0, total), _packed(samples.sizes))
+    sizes = _full(b"stsz", 0, 0, _numbers(">II", 0, total), _packed(samples.sizes[:]))
     chunks = _full(b"stsc", 0, 0, _numbers(">I", len(own)), _packed(runs))
     return (sizes, chunks), places
 
@@ -386,6 +388,7 @@ def _table(samples: SampleTable) -> tuple[tuple[bytes, bytes], array[int]]:
 def _places(chunks: array[int], base: int | None, width: int) -> bytes:
     """`stco` or `co64` (8.7.5); None as the base: of that size."""
     kind = b"stco" if width == 4 else b"co64"
+    table: Octets
     if base is None:
         table = bytes(width * len(chunks))
     else:

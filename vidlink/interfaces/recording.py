@@ -161,6 +161,10 @@ class IArchive(Interface):
         """One session with its spans and gaps; its init is empty if the server stopped before
         anything of it had reached the disk."""
 
+    def init(sentinel_id: str, session_id: str) -> Deferred[tuple[bytes, int]]:
+        """Its initialization segment, and when it began in microseconds since the epoch;
+        :exc:`~vidlink.errors.NotFound` if nothing of it had reached the disk."""
+
     def segments(sentinel_id: str, session_id: str, query: SegmentQuery) -> Deferred[SegmentPage]:
         """One page of its segments. Its cost depends on the page, not on the session."""
 

@@ -87,6 +87,7 @@ from vidlink.model.retained import (
     WaitReason,
 )
 from vidlink.model.spooled import DroppedRange, SpooledSession
+from vidlink.model.times import calendar_time, time_or_us
 
 __all__ = [
     "ALL",
@@ -158,8 +159,10 @@ __all__ = [
     "Trouble",
     "WaitReason",
     "Waiting",
+    "calendar_time",
     "clamp_framerate",
     "is_sentinel_id",
     "is_session_id",
     "rights_of",
+    "time_or_us",
 ]

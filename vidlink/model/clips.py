@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from vidlink.model.times import time_or_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,4 @@ class Clip:
 
 def stamp(time_us: int) -> str:
     """A time for a file's name, such as ``20260701T093000Z``; any number will do."""
-    try:
-        return (_EPOCH + timedelta(microseconds=time_us)).strftime("%Y%m%dT%H%M%SZ")
-    except OverflowError:
-        return f"{time_us}us"
+    return time_or_us(time_us, lambda at: at.strftime("%Y%m%dT%H%M%SZ")).replace(" ", "")

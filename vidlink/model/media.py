@@ -107,8 +107,9 @@ class Arrival:
     `media_time` (``tfdt``) and `media_duration` count in the session's timescale;
     `arrived_seconds` is the server's monotonic clock, `received_time_us` its wall clock.
     `is_undecodable` says that a sequence jump lies between this segment and the keyframe it
-    builds on. `frames` keeps what was encoded of it, by subprotocol. `sample_offset` is where its
-    one frame begins that lies up to its end and is shown when it is decoded; 0: that is not known.
+    builds on. `frames` keeps what was encoded of it, by subprotocol, while a memory buffer holds
+    it. `sample_offset` is where its one frame begins that lies up to its end and is shown when it
+    is decoded; 0: that is not known.
     `is_time_corrected` says that its start time follows from its media time, because what its
     sender said cannot be; `is_misplaced` that its media time is not between those of the segments
     before and after it.

@@ -57,6 +57,9 @@ class Ranges:
         if first > last:
             return
         ranges = self._ranges
+        if not ranges or ranges[-1][1] + 1 < first:
+            ranges.append((first, last))
+            return
         low = bisect_left(ranges, first - 1, key=_last)
         high = bisect_right(ranges, last + 1, lo=low, key=_first)
         if low < high:

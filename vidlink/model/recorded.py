@@ -57,6 +57,25 @@ class Cause(Enum):
     UNDELIVERED = "undelivered"
     ASLEEP = "computer-asleep"
 
+    @property
+    def words(self) -> str:
+        """The cause for a person, as the end of a sentence; the page has the same words."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Cause.SERVER_STOPPED: "the server stopped",
+    Cause.QUEUE_FULL: "the disk was too slow",
+    Cause.DISK_FULL: "the disk was full",
+    Cause.WRITE_ERROR: "the disk reported an error",
+    Cause.SPOOL_FULL: "the sentinel was cut off for longer than its spool lasts",
+    Cause.DAMAGED: "what was written is damaged",
+    Cause.DECLARED: "the sentinel lost it",
+    Cause.MISSING: "it has not arrived",
+    Cause.UNDELIVERED: "it never arrived",
+    Cause.ASLEEP: "the computer was asleep",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:

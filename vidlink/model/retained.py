@@ -43,10 +43,16 @@ KEEP_ALL = Policy()
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The time that a data folder has seen, and the time that no clock can set it back beyond."""
+    """The time that a data folder has seen, and the time that no clock can set it back beyond.
+
+    `claimed_us` is what a wall clock in doubt has shown that is not believed yet, and `served_us`
+    how much of the hour after which it is has passed; 0: nothing is in doubt.
+    """
 
     time_us: int
     floor_us: int
+    claimed_us: int = 0
+    served_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

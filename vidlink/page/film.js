@@ -17,32 +17,39 @@ export class Film {
   }
 
   play(session) {
-    const time = begin(session);
+    let time = begin(session);
     const video = element("video", {
-      controls: true, playsinline: true, preload: "metadata", src: api.recordingUrl(session),
+      controls: true, playsinline: true, preload: "metadata",
       "aria-label": `Recording of ${session.sentinelId}, ${words.moment(time)}`,
     });
     const place = element("span", { class: "place" });
     const refusal = element("p", { class: "notice", role: "status" });
     const show = () => setText(place, words.moment(time + video.currentTime * 1e6));
     video.addEventListener("timeupdate", show);
+    const load = async (at) => {
+      const { url, startTime } = await api.findRecording(session);
+      if (this.#video !== video) return;
+      // The first pictures of a session may be such as cannot be shown.
+      time = startTime ?? time;
+      video.src = url;
+      video.currentTime = at;
+      show();
+      video.play().catch(() => {}); // Where a click is wanted first, the controls are there.
+    };
     // Where damage is met the recording breaks off; asked for anew it leaves that out.
     let triesLeft = 1;
     video.addEventListener("error", () => {
       if (triesLeft-- <= 0) return setText(refusal, "This recording cannot be played.");
-      const at = video.currentTime;
-      video.src = api.recordingUrl(session);
-      video.currentTime = at;
-      video.play().catch(() => {});
+      load(video.currentTime);
     });
     video.muted = true; // It has no sound; said to be muted it may play without a click.
-    video.play().catch(() => {}); // Where a click is wanted first, the controls are there.
     show();
     this.#video = video;
+    load(0);
     this.#show(session.sessionId, video, timeBar(session), this.#about(
       element("strong", {}, session.name || session.sentinelId),
       element("span", { class: "id" }, session.sentinelId), place, this.#closeLink(), refusal,
-      gapList(session.gaps),
+      gapList(session),
     ));
   }
 

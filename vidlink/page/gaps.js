@@ -29,8 +29,12 @@ export function gapWords(gap) {
   return `Missing${when}${long}${what}, ${causeWords(gap)}`;
 }
 
+/** Words before a number of gaps: where a session has too many for one answer, it has still more. */
+export const atLeast = ({ listedTo }) => ((listedTo ?? null) === null ? "" : "at least ");
+
 /** All gaps of a session in one line: "12 segments, 3 s: the disk was full"; "" if there is none. */
-export function missingWords(gaps) {
+export function missingWords(session) {
+  const { gaps } = session;
   if (gaps.length === 0) return "";
   let segments = 0;
   let time = 0;
@@ -45,14 +49,15 @@ export function missingWords(gaps) {
   if (time > 0) what.push(words.length(time / 1e6));
   if (isOpen) what.push("the end");
   const why = new Set(gaps.map(({ cause }) => words.CAUSES[cause] ?? cause));
-  return `${what.join(", ")} missing: ${[...why].join("; ")}`;
+  return `${atLeast(session)}${what.join(", ")} missing: ${[...why].join("; ")}`;
 }
 
-/** Every gap in a list; of very many the first ones. */
-export function gapList(gaps) {
+/** Every gap of a session in a list; of very many the first ones. */
+export function gapList(session) {
+  const { gaps } = session;
   const items = gaps.slice(0, MOST_TOLD).map((gap) => element("li", {}, gapWords(gap)));
   const rest = gaps.length - items.length;
-  if (rest > 0) items.push(element("li", {}, `and ${words.count(rest, "more gap")}`));
+  if (rest > 0) items.push(element("li", {}, `and ${atLeast(session)}${words.count(rest, "more gap")}`));
   return element("ul", { class: "gap-list", hidden: gaps.length === 0 }, ...items);
 }
 
@@ -63,7 +68,7 @@ export function timeBar(session) {
   const known = gaps.flatMap((gap) => [gap.startTime, gap.endTime]).filter((time) => time !== null);
   const end = Math.max(endTime ?? from, ...known.slice(0, 10_000));
   const span = Math.max(1, end - from);
-  const told = gaps.length === 0 ? "nothing is missing" : missingWords(gaps);
+  const told = gaps.length === 0 ? "nothing is missing" : missingWords(session);
   const bar = element("div", { class: "time-bar", role: "img", "aria-label": `Time bar: ${told}` });
   for (const gap of gaps) {
     if (gap.startTime === null) continue;
@@ -82,10 +87,9 @@ export function timeBar(session) {
 
 /**
  * Say in each row since when the sentinel was away before its session began. `rows` are all that
- * are known, each with a `session` and a hidden table row `away` of its own; `told` is the offset that
- * need not be told with each time.
+ * are known, each with a `session` and a hidden table row `away` of its own.
  */
-export function showAway(rows, told) {
+export function showAway(rows) {
   let reached = null;
   for (const row of [...rows].sort((one, other) => begin(one.session) - begin(other.session))) {
     const from = begin(row.session);
@@ -93,7 +97,7 @@ export function showAway(rows, told) {
     row.away.hidden = !isAway;
     if (isAway) {
       const long = words.length((from - reached) / 1e6);
-      const text = `Not connected from ${words.moment(reached, told)} for ${long}`;
+      const text = `Not connected from ${words.moment(reached)} for ${long}`;
       setText(row.away.firstChild, text);
     }
     const { endTime, endedTime } = row.session;

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { element, setAttribute, setText } from "./dom.js";
 import { Film } from "./film.js";
-import { begin, missingWords, showAway } from "./gaps.js";
+import { atLeast, begin, missingWords, showAway } from "./gaps.js";
 import { watchHash } from "./list.js";
 import * as words from "./words.js";
 
@@ -46,12 +46,13 @@ export class RecordingsView {
   }
 
   get summary() {
-    return `Recordings of ${this.name}`;
+    return `Recordings of ${words.isolated(this.name)}`;
   }
 
   setStatus(status) {
     this.#status = status;
     setText(this.nameText, this.name);
+    setAttribute(this.nameText, "title", this.name);
     this.#on.changed();
   }
 
@@ -92,8 +93,7 @@ export class RecordingsView {
     this.trouble = element("p", { class: "notice", role: "status" });
     this.more = element("button", { type: "button", hidden: true }, "Show older");
     this.more.addEventListener("click", () => this.#readOlder());
-    this.zone = element("span", { class: "zone" });
-    const heads = [["Started ", this.zone], "Length", "Size", "State", "Gaps", "Recording"];
+    const heads = ["Started", "Length", "Size", "State", "Gaps", "Recording"];
     this.root = element(
       "section",
       { class: "recordings", "aria-label": "Recordings", "data-sentinel": this.#sentinelId },
@@ -109,7 +109,7 @@ export class RecordingsView {
         element(
           "table", { class: "sessions", "aria-label": "Sessions" },
           element("thead", {}, element("tr", {}, ...heads.map(
-            (head) => element("th", { scope: "col" }, ...[head].flat()),
+            (head) => element("th", { scope: "col" }, head),
           ))),
           this.body,
         ),
@@ -145,7 +145,7 @@ export class RecordingsView {
       this.#rows.delete(row.session.sessionId);
       this.#order.splice(this.#order.indexOf(row), 1);
     }
-    showAway(this.#order, zoneNow());
+    showAway(this.#order);
   }
 
   /** The list cannot be read: what it says is as of the last time, and nothing is said to be live. */
@@ -178,7 +178,7 @@ export class RecordingsView {
   async #page(after) {
     const page = await api.sessions(this.#sentinelId, after, PAGE, this.#abort.signal);
     const waiting = page.sessions.map((session) => this.#put(session)).filter((row) => row.asks);
-    showAway(this.#order, zoneNow());
+    showAway(this.#order);
     const workers = Array.from({ length: AT_ONCE }, () => this.#askGaps(waiting));
     Promise.all(workers).catch((error) => this.#doubt(error));
     return page;
@@ -199,8 +199,7 @@ export class RecordingsView {
     row.session = session;
     this.#place(row);
     const time = begin(session);
-    setText(this.zone, zoneNow());
-    setText(row.begin, words.moment(time, zoneNow()));
+    setText(row.begin, words.moment(time));
     setAttribute(row.begin, "datetime", words.machineMoment(time));
     setText(row.length, session.endTime === null
       ? "–" : words.length((session.endTime - time) / 1e6));
@@ -249,10 +248,11 @@ export class RecordingsView {
     this.#order = others.toSpliced(at, 0, row);
   }
 
-  #showGaps(row, { gaps }) {
-    setText(row.gaps, gaps.length === 0 ? "none" : words.count(gaps.length, "gap"));
-    setAttribute(row.gaps, "data-gaps", gaps.length);
-    setText(row.missing, missingWords(gaps));
+  #showGaps(row, session) {
+    const number = session.gaps.length;
+    setText(row.gaps, number === 0 ? "none" : `${atLeast(session)}${words.count(number, "gap")}`);
+    setAttribute(row.gaps, "data-gaps", number);
+    setText(row.missing, missingWords(session));
   }
 
   #mark(sessionId) {
@@ -269,9 +269,4 @@ export class RecordingsView {
     if (!(error instanceof api.ApiError)) throw error;
     return error.message;
   }
-}
-
-/** The offset that the head of the table tells, so that most rows need not. */
-function zoneNow() {
-  return words.offset(Date.now() * 1000);
 }

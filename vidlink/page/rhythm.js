@@ -6,9 +6,11 @@
 const LEAST_MS = 3000;
 /** So many segments or frames may be overdue. */
 const SEGMENTS = 3;
-/** And so many of the pauses that it makes. What is shorter is no pause; one alone in a time is no habit. */
+/** And so many of the pauses that it makes. What is shorter is no pause, nor is what its rate explains; one
+ * alone in a time is no habit. */
 const PAUSES = 2;
 const PAUSE_MS = 1000;
+const PAUSE_FRAMES = 1.5;
 const HABIT_MS = 60_000;
 
 export class Rhythm {
@@ -20,18 +22,23 @@ export class Rhythm {
   /** A segment has come that is declared to last so long, at so many frames a second. */
   arrived(now, { durationMs, framerate }) {
     const pause = this.#arrivedAt === null ? 0 : now - this.#arrivedAt;
-    if (pause > PAUSE_MS) {
+    const declaredMs = Math.max(durationMs, 1000 / framerate);
+    if (pause > Math.max(PAUSE_MS, PAUSE_FRAMES * Math.max(declaredMs, this.#declaredMs))) {
       this.#pauses = [this.#isHabit(now - pause) ? this.#pauses[1] : 0, pause];
       this.#pausedAt = now;
     }
     this.#arrivedAt = now;
-    this.#declaredMs = Math.max(durationMs, 1000 / framerate);
+    this.#declaredMs = declaredMs;
   }
 
-  /** For so long a picture is not stale after it was shown. */
-  get patienceMs() {
+  /**
+   * For so long a picture is not stale after it was shown, of a sentinel that has been asked for so many
+   * frames a second: a slower rate may be under way. null: nobody has asked.
+   */
+  patienceMs(wanted) {
     const habit = this.#isHabit(this.#arrivedAt) ? Math.min(...this.#pauses) : 0;
-    return Math.max(LEAST_MS, SEGMENTS * this.#declaredMs, PAUSES * habit);
+    const wantedMs = wanted === null ? 0 : 1000 / wanted;
+    return Math.max(LEAST_MS, SEGMENTS * Math.max(this.#declaredMs, wantedMs), PAUSES * habit);
   }
 
   #isHabit(now) {

@@ -54,8 +54,12 @@ export class Screen {
   /** What the list says of this sentinel; null if it is not in it, undefined if there is no list. */
   setStatus(status) {
     this.#status = status;
-    setText(this.nameText, status?.name || this.#sentinelId);
-    setText(this.groupText, status?.group ?? "");
+    for (const [node, text] of [
+      [this.nameText, status?.name || this.#sentinelId], [this.groupText, status?.group ?? ""],
+    ]) {
+      setText(node, text);
+      setAttribute(node, "title", text);
+    }
     this.refresh();
   }
 
@@ -73,6 +77,12 @@ export class Screen {
       case "skipped": return this.#noteSkipped(message);
       case "session.ended": return this.refresh();
     }
+  }
+
+  /** The picture is not to be had, for a reason that stays. */
+  refuse(text) {
+    this.#trouble = `${words.sentence(text)}.`;
+    this.refresh();
   }
 
   /** The page can be seen again. */
@@ -242,7 +252,8 @@ export class Screen {
     // The list is up to a second behind: a sentinel that has just come may not be in it yet.
     const state = this.#status?.state ?? (this.#frame === null ? "unknown" : "live");
     if (state !== "live" || this.#frame === null) return state;
-    return performance.now() - this.#shownAt > this.#rhythm.patienceMs ? "stale" : "live";
+    const patience = this.#rhythm.patienceMs(this.#status?.framerate ?? null);
+    return performance.now() - this.#shownAt > patience ? "stale" : "live";
   }
 
   #ageWords() {

@@ -36,27 +36,24 @@ export function rate(framerate) {
 const two = (number) => String(number).padStart(2, "0");
 
 /** How far this computer's zone is from UTC at that time: "+02:00". */
-export function offset(timeUs) {
+function offset(timeUs) {
   const minutes = -new Date(timeUs / 1000).getTimezoneOffset();
   const hours = Math.floor(Math.abs(minutes) / 60);
   return `${minutes < 0 ? "-" : "+"}${two(hours)}:${two(Math.abs(minutes) % 60)}`;
 }
 
-/**
- * A time in microseconds since the epoch, in this computer's zone: "2026-07-01 09:30:05 +02:00". The
- * offset is left out where it is `told` already, as at the head of a table.
- */
-export function moment(timeUs, told = null) {
+/** A time in microseconds since the epoch, in this computer's zone: "2026-07-01 09:30:05 +02:00". */
+export function moment(timeUs) {
   const at = new Date(timeUs / 1000);
   const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
-  return `${day} ${timeOfDay(timeUs, told)}`;
+  return `${day} ${timeOfDay(timeUs)}`;
 }
 
 /** The same without the day: "09:30:05 +02:00". */
-export function timeOfDay(timeUs, told = null) {
+export function timeOfDay(timeUs) {
   const at = new Date(timeUs / 1000);
   const time = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
-  return offset(timeUs) === told ? time : `${time} ${offset(timeUs)}`;
+  return `${time} ${offset(timeUs)}`;
 }
 
 /** A time in microseconds since the epoch, for the `datetime` of a <time>. */
@@ -104,6 +101,29 @@ export const CAUSES = {
   undelivered: "it never arrived",
   "computer-asleep": "the computer was asleep",
 };
+
+/** A name in the middle of other text: in letters of whatever direction it leaves the rest as it is. */
+export function isolated(name) {
+  return /[^\0-\u024f]/.test(name) ? `\u2068${name}\u2069` : name;
+}
+
+const BROWSERS = [
+  [/Edg\w*\/(\d+)/, "Edge"], [/OPR\/(\d+)/, "Opera"], [/Firefox\/(\d+)/, "Firefox"],
+  [/Chrom(?:e|ium)\/(\d+)/, "Chrome"], [/Version\/(\d+).* Safari\//, "Safari"],
+];
+const SYSTEMS = [
+  [/Windows/, "Windows"], [/Android/, "Android"], [/iPhone|iPad/, "iOS"], [/Mac OS X/, "macOS"],
+  [/CrOS/, "ChromeOS"], [/Linux/, "Linux"],
+];
+
+/** A browser as people call it, "Firefox 128 on Linux"; other software as it calls itself. */
+export function software(agent) {
+  const browser = BROWSERS.find(([pattern]) => pattern.test(agent));
+  if (browser === undefined) return agent || "unknown";
+  const [pattern, name] = browser;
+  const system = SYSTEMS.find(([look]) => look.test(agent));
+  return `${name} ${agent.match(pattern)[1]}${system === undefined ? "" : ` on ${system[1]}`}`;
+}
 
 /** What the server says, as the beginning of a sentence. */
 export function sentence(text) {

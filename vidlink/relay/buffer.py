@@ -136,7 +136,10 @@ class Buffer:
 
     def _let_go(self, before: int) -> None:
         while self.first < before:
-            self._grow(-_weight(self._entries.popleft()))
+            arrival = self._entries.popleft()
+            self._grow(-_weight(arrival))
+            # It may wait for the disk yet, and what was encoded for viewers is not to.
+            arrival.frames.clear()
             self.first += 1
         while self._keyframes and self._keyframes[0] < self.first:
             self._keyframes.popleft()

@@ -27,7 +27,8 @@ PROBE_SECONDS = 2.0
 MAX_SENTINELS = 5_000
 #: Viewers are sent the whole list anew, because somebody was forgotten, no more often than this.
 RENEWAL_SECONDS = 30.0
-#: Sentinels that were never seen and are waited for; each is kept only while somebody does.
+#: Sentinels that are not known, never or not any more, and are waited for; each is kept only while
+#: somebody does. Who follows one that is forgotten beyond it is told, and has to ask again.
 MAX_AWAITED = 10_000
 
 
@@ -62,17 +63,32 @@ class Hub:
         self._max_sentinels = max_sentinels
         self._streams: dict[str, Stream] = {}
         self._awaited: dict[str, Stream] = {}
-        #: Those of them that are known to be offline, in the order in which they left.
-        self._offline: dict[str, None] = {}
+        #: Those of them that are known to be offline, in the order in which they left, and since.
+        self._offline: dict[str, float] = {}
         self._renewed_seconds = float("-inf")
         self._readers: dict[IFollower, None] = {}
 
-    def remember(self, known: Iterable[tuple[Registration, int | None]]) -> None:
-        """List Sentinels that history knows, with the time of their last segment if any.
+    def remember(
+        self, known: Iterable[tuple[Registration, int | None]], asked_seconds: float
+    ) -> None:
+        """List Sentinels that history knows, with the time of their last segment if any; those of
+        whom it has nothing any more, and that are not connected, are listed no longer.
 
-        Of more than there is room for, those that were last heard of.
+        Of more than there is room for, those that were last heard of. One that has come before this
+        was known says better than history what it is, but is not forgotten when it leaves.
+
+        :param asked_seconds: when history was asked: it does not know what was recorded since.
         """
-        others = [one for one in known if one[0].sentinel_id not in self._streams]
+        others, gone = [], {one for one, left in self._offline.items() if left < asked_seconds}
+        for one in known:
+            gone.discard(one[0].sentinel_id)
+            stream = self._streams.get(one[0].sentinel_id)
+            if stream is None:
+                others.append(one)
+            else:
+                stream.has_history = True
+        for sentinel_id in gone:
+            self._forget(sentinel_id)
         others.sort(key=lambda one: one[1] or 0)
         left_since, self._offline = self._offline, {}
         room = max(0, self._max_sentinels - len(self._streams))
@@ -80,7 +96,7 @@ class Hub:
             stream = self._new_stream(registration.sentinel_id)
             stream.name, stream.group = registration.name, registration.group
             stream.last_segment_time_us, stream.has_history = last_time_us, True
-            self._offline[registration.sentinel_id] = None
+            self._offline[registration.sentinel_id] = asked_seconds
         self._offline.update(left_since)
         self._publish()
 
@@ -182,10 +198,11 @@ class Hub:
     def _see_who_left(self) -> None:
         """Note who is offline, and forget those that have left nothing behind."""
         for stream in tuple(self._streams.values()):
-            if stream.publisher is not None or stream.sentinel_id in self._offline:
+            is_here = stream.publisher is not None or stream.live is not None
+            if is_here or stream.sentinel_id in self._offline:
                 continue
             if stream.has_history:
-                self._offline[stream.sentinel_id] = None
+                self._offline[stream.sentinel_id] = self.seconds()
             else:
                 self._forget(stream.sentinel_id)
 
@@ -201,9 +218,11 @@ class Hub:
         self._offline.pop(sentinel_id, None)
         stream = self._streams.pop(sentinel_id)
         stream.let_go()
-        if stream.is_followed:
-            self._awaited[sentinel_id] = stream
         self.roster.forget(sentinel_id)
+        if len(self._awaited) >= MAX_AWAITED:
+            stream.drop()
+        elif stream.is_followed:
+            self._awaited[sentinel_id] = stream
 
     def _publish(self) -> None:
         is_new = self.roster.publish(stream.status() for stream in self._streams.values())

@@ -64,8 +64,10 @@ class Roster:
 
 
 def _is_news(old: SentinelStatus, new: SentinelStatus) -> bool:
+    if old == new:
+        return False
     if old.last_segment_time_us is None or new.last_segment_time_us is None:
-        return old != new
+        return True
     if abs(new.last_segment_time_us - old.last_segment_time_us) >= SEGMENT_TIME_STEP_US:
         return True
     return replace(old, last_segment_time_us=new.last_segment_time_us) != new

@@ -19,6 +19,7 @@ from vidlink.model import (
     Frame,
     RecordingState,
     Registration,
+    Segment,
     SentinelState,
     SentinelStatus,
     Session,
@@ -30,9 +31,10 @@ from vidlink.relay.buffer import Buffer
 STALE_SECONDS = 3.0
 STALE_FRAMES = 3
 #: Nor before this many of the pauses that it makes: some send what they have by the handful. What
-#: is shorter is no pause, and one alone in this time is no habit.
+#: is shorter is no pause, nor is what its rate explains, and one alone in this time is no habit.
 STALE_PAUSES = 2
 PAUSE_SECONDS = 1.0
+PAUSE_FRAMES = 1.5
 HABIT_SECONDS = 60.0
 #: The sessions that a Sentinel may begin, whether on one connection or on many: each is a
 #: folder on disk.
@@ -75,7 +77,7 @@ class Stream:
         self.sentinel_id = sentinel_id
         #: It has been seen; if not, there is only somebody who waits for it.
         self.is_known = False
-        #: It has begun a session, now or before the server was started.
+        #: Something of it has been recorded, now or before the server was started.
         self.has_history = False
         self.name = ""
         self.group = ""
@@ -94,7 +96,7 @@ class Stream:
         self._paused_seconds = float("-inf")
         self._new_buffer = new_buffer
         self._ended: LiveSession | None = None
-        self._followers: dict[IFollower, None] = {}
+        self._followers: dict[IFollower, Callable[[], None]] = {}
 
     def attach(self, registration: Registration, publisher: IPublisher) -> None:
         """Make `publisher` this Sentinel's connection from now on."""
@@ -117,7 +119,6 @@ class Stream:
     def begin(self, session: Session, recording: Callable[[], RecordingState]) -> None:
         """Begin a session; one that is still live must have been ended before."""
         self.live = LiveSession(session, self._new_buffer(), recording)
-        self.has_history = True
         self._heard_seconds = self._seconds()
         if self.wanted_framerate_mhz is not None and self.publisher is not None:
             self.publisher.change_framerate(self.wanted_framerate_mhz)
@@ -137,7 +138,7 @@ class Stream:
         segment = arrival.segment
         if live.buffer.append(arrival) and self.publisher is not None:
             self.publisher.request_keyframe()
-        self._hear(arrival.arrived_seconds)
+        self._hear(arrival.arrived_seconds, segment)
         self._declared_ms = segment.duration_ms
         self._sent_framerate_mhz = segment.framerate_mhz
         self.last_segment_time_us = segment.start_time_us
@@ -176,9 +177,16 @@ class Stream:
         self.is_known = False
         self._forget_ended()
 
-    def follow(self, follower: IFollower) -> None:
-        """`follower` hears of every arrival, beginning and end; twice is once."""
-        self._followers[follower] = None
+    def drop(self) -> None:
+        """Let go of those who follow it: there is no room to wait for it."""
+        followers, self._followers = self._followers, {}
+        for on_dropped in followers.values():
+            on_dropped()
+
+    def follow(self, follower: IFollower, on_dropped: Callable[[], None]) -> None:
+        """`follower` hears of every arrival, beginning and end, unless it is dropped; twice is
+        once."""
+        self._followers[follower] = on_dropped
 
     def leave(self, follower: IFollower) -> None:
         """`follower` hears nothing more; does nothing if it did not follow."""
@@ -228,12 +236,17 @@ class Stream:
             recording=RecordingState.NONE if live is None else live.recording(),
         )
 
-    def _hear(self, now_seconds: float) -> None:
+    def _hear(self, now_seconds: float, segment: Segment) -> None:
         """A segment has come; remember a pause before it."""
         pause, self._heard_seconds = now_seconds - self._heard_seconds, now_seconds
-        if pause > PAUSE_SECONDS:
+        if pause > PAUSE_SECONDS and pause > PAUSE_FRAMES * self._due_seconds(segment):
             before = self._pauses[1] if self._is_habit(now_seconds - pause) else 0.0
             self._pauses, self._paused_seconds = (before, pause), now_seconds
+
+    def _due_seconds(self, segment: Segment) -> float:
+        """The time after which this segment was to be expected, by it or by the one before."""
+        rate = min(segment.framerate_mhz, self._sent_framerate_mhz or segment.framerate_mhz)
+        return max(self._declared_ms, segment.duration_ms, 1_000_000 / rate) / 1_000
 
     def _is_habit(self, now_seconds: float) -> bool:
         return now_seconds - self._paused_seconds <= HABIT_SECONDS

@@ -11,7 +11,6 @@ import random
 import re
 import secrets
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
@@ -32,6 +31,7 @@ from vidlink.daemon import (
 from vidlink.dialling.address import Address, read_address
 from vidlink.dialling.backoff import BackOff
 from vidlink.dialling.token import VARIABLE, read_token_file, token_source
+from vidlink.dialling.trust import read_trust
 from vidlink.errors import NotAuthenticated, Unsendable, UserMistake
 from vidlink.httpjson.objects import Enrolled
 from vidlink.interfaces import ICodec, ISpool
@@ -54,9 +54,6 @@ from vidlink.sentinel.uplink_log import UplinkLog
 _log = Logger()
 
 COMMAND = "twistd vidlink-sentinel"
-#: A server that says nothing, not even to a ping, is given up after the two together.
-PING_SECONDS = 10
-PONG_SECONDS = 20
 HANDSHAKE_SECONDS = 10
 #: A smaller spool would not hold a few frames, nor what is on its way.
 MIN_SPOOL_BYTES = 4 * 1024 * 1024
@@ -84,6 +81,13 @@ class Options(OneLineOptions):
             "ws://127.0.0.1:8080",
             "The server: ws://HOST:PORT, wss://HOST, or a client endpoint string.",
         ],
+        [
+            "ca",
+            None,
+            None,
+            "Believe over TLS who has a certificate that is in this file, or below.",
+        ],
+        ["pin", None, None, "Believe over TLS who has the certificate of this fingerprint."],
         ["id", "i", None, "What this sentinel is called, such as desk-12; else see --id-from."],
         ["id-from", None, "host", "Without --id: host, this machine's name, or mac, its address."],
         ["name", None, None, "A name for people; else the id is shown."],
@@ -188,7 +192,8 @@ def _assemble(options: Options) -> SentinelService:
     clock: Any = reactor
     prepare(clock)
     codec = _codec(options["format"])
-    address = read_address(options["server"], clock)
+    trust = read_trust(options["ca"], options["pin"])
+    address = read_address(options["server"], clock, trust=trust)
     enrolment = _enrolment(options, address, clock) if options["enrol-token-file"] else None
     shown = _shown(options, address, enrolment)
     back_off = BackOff(random.random)
@@ -222,11 +227,7 @@ def _assemble(options: Options) -> SentinelService:
     if enrolment is not None:
         enrolment.became = uplink.rename
     factory = UplinkFactory(address.url, uplink, codec, back_off, clock, shown, enrolment)
-    factory.setProtocolOptions(
-        autoPingInterval=PING_SECONDS,
-        autoPingTimeout=PONG_SECONDS,
-        openHandshakeTimeout=HANDSHAKE_SECONDS,
-    )
+    factory.setProtocolOptions(openHandshakeTimeout=HANDSHAKE_SECONDS)
     return SentinelService(capture, address, factory, back_off, clock)
 
 
@@ -292,7 +293,7 @@ def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: A
     """
     if options["spool"] is None:
         size_bytes = options["spool-bytes"] or SPOOL_BYTES
-        return MemorySpool(size_bytes, on_trouble, monotonic=time.monotonic)
+        return MemorySpool(size_bytes, on_trouble, monotonic=awake_clock())
     try:
         from vidlink.sentinel.spool.opening import MOST_BYTES, open_spool
     except ImportError as error:  # Windows has no locks as these
@@ -301,7 +302,7 @@ def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: A
         options["spool"],
         options["id"],
         most_bytes=options["spool-bytes"] or MOST_BYTES,
-        monotonic=time.monotonic,
+        monotonic=awake_clock(),
         call_in_reactor=reactor.callFromThread,
         call_when_running=reactor.callWhenRunning,
         on_trouble=on_trouble,
@@ -319,7 +320,8 @@ def _source(options: Options) -> ISource:
         platform=sys.platform,
         environ=os.environ,
         wall_clock_us=wall_clock_us,
-        monotonic=elapsed_clock(),
+        monotonic=awake_clock(),
+        slept_seconds=sleep_clock(elapsed_clock(), awake_clock()),
     )
     source.open()
     source.close()

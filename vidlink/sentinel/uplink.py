@@ -1,10 +1,12 @@
 """The Sentinel's socket; the conversation on it is :mod:`vidlink.links.uplink`.
 
 Format, messages and closing are :mod:`vidlink.dialling.protocol`'s; `service` reconnects for ever.
+It is one idea: a connection to the server, from what it shows to what is said of its end.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -32,14 +34,18 @@ from vidlink.errors import (
 )
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink.conversation import Uplink
+from vidlink.liveness import Liveness, Verdict, uptake
 from vidlink.messages import ErrorMessage, Message
 from vidlink.sentinel.enrolment import Enrolment
+from vidlink.timer import Timer
 
 #: The octets that the kernel may hold that are not on the way yet; left to itself it takes 4 MiB,
 #: which on a slow link is half a minute that a live segment would wait for what is late. Linux and
 #: macOS.
 UNSENT_BYTES = 64 * 1024
 UNSENT_OPTION: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+#: So often it is looked at whether the server is still there.
+LOOK_SECONDS = 1.0
 #: The codes that the protocol itself closes with (RFC 6455 section 7.4.1): a frame that is none,
 #: text that is none, a message in too many frames, or one that is too long.
 BROKEN_CODES = (1002, 1007, 1008, 1009)
@@ -78,9 +84,12 @@ class UplinkProtocol(DialledProtocol):
     factory: UplinkFactory
     backlog_bytes = 0
     was_told = False
+    #: The server was given up, because it said and took nothing.
+    was_silent = False
     #: The reason why we close.
     local_error: PeerError | None = None
     _is_paused = False
+    _liveness: Liveness
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,9 +101,22 @@ class UplinkProtocol(DialledProtocol):
         self.was_told = True
         self.sendClose()
 
+    def connectionMade(self) -> None:
+        """The socket is here."""
+        clock = self.factory.clock
+        self._look = Timer(clock)
+        self._liveness = Liveness(clock.seconds(), is_held_by_it=True)
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Any octet shows that the server is there, also one that does not read what we say."""
+        self._liveness.heard()
+        super().dataReceived(data)
+
     def agreed(self) -> None:
         """Begin the conversation."""
         self.factory.token_was_taken()
+        self._look.start(LOOK_SECONDS, self._look_at_server)
         keep_queue_short(self.transport)
         self.transport.registerProducer(self, True)
         self.factory.uplink.connected(self)
@@ -133,10 +155,12 @@ class UplinkProtocol(DialledProtocol):
     def pauseProducing(self) -> None:
         """The transport is full."""
         self._is_paused = True
+        self._liveness.full(self.factory.clock.seconds())
 
     def resumeProducing(self) -> None:
         """The transport is empty: what has waited goes first."""
         self._is_paused = False
+        self._liveness.emptied(self.factory.clock.seconds())
         while self._queue and not self._is_paused and self.state == self.STATE_OPEN:
             payload, is_binary = self._queue.popleft()
             self.backlog_bytes -= len(payload)
@@ -150,6 +174,7 @@ class UplinkProtocol(DialledProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, or was refused in the handshake."""
+        self._look.stop()
         if self._is_refused() and not self._has_other_token():
             self.factory.back_off.at_least(PATIENT_SECONDS)
         if self.is_agreed:
@@ -166,6 +191,17 @@ class UplinkProtocol(DialledProtocol):
         return self.factory.has_another_token() or (
             is_about_token and self.factory.may_enrol_again()
         )
+
+    def _look_at_server(self) -> None:
+        """See once a second whether the server is there; it is given up if it is not."""
+        verdict = self._liveness.look(self.factory.clock.seconds(), uptake(self.transport))
+        if verdict is Verdict.ASK:
+            self.sendPing(os.urandom(4))
+        elif verdict is not Verdict.FINE:
+            self.was_silent = True
+            self.transport.abortConnection()
+            return
+        self._look.start(LOOK_SECONDS, self._look_at_server)
 
     def _is_refused(self) -> bool:
         """True if the server will say the same for a while."""
@@ -189,6 +225,8 @@ def _why(link: UplinkProtocol) -> str:
         return "this sentinel is stopping"
     if link.local_error is not None:
         return f"{link.local_error} ({link.local_error.code})"
+    if link.was_silent:
+        return "the server says nothing"
     if link.remoteCloseCode is None:
         return "the connection broke"
     word = f" ({link.closed_for.code})" if link.closed_for else ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from autobahn.websocket import USES_NVX
@@ -28,6 +30,8 @@ from vidlink.server.sockets.watch import WatchFactory
 
 COMMAND = "twistd vidlink-server"
 TICK_SECONDS = 1.0
+#: The recording is asked so often whom it knows: with their last session sentinels are deleted.
+HISTORY_SECONDS = 600.0
 #: Where the system says that there is no limit.
 MANY_DESCRIPTORS = 1024 * 1024
 #: At shutdown peers have so long to take what was written to them.
@@ -67,6 +71,7 @@ class ServerService(MultiService):
         self._links: tuple[LinkFactory, ...] = (ingest, watch)
         self._others = tuple(ticks)
         self._clock = clock
+        self._asked_seconds = 0.0
         self._slept_seconds, self._slept = slept_seconds, slept_seconds()
         self._ticking = TimerService(TICK_SECONDS, self._tick)
         self._ticking.clock = clock
@@ -89,9 +94,13 @@ class ServerService(MultiService):
         or_exit(COMMAND, self._store.open)
         self._store.start()
         self._trail.note(Deed.STARTED, SERVER, "")
-        self._store.archive.sentinels().addCallbacks(self._hub.remember, self._not_listed)
+        self._ask_history()
         super().startService()
         self._ticking.startService()
+        # What there is by now stays. Python's collector goes through all that it has not been told
+        # so of, in whichever thread wants memory, and for that time no other one runs.
+        gc.collect()
+        gc.freeze()
 
     def stopService(self) -> Deferred[Any]:
         """No newcomers, farewell to everybody, then everything received becomes durable."""
@@ -124,12 +133,18 @@ class ServerService(MultiService):
                 f"cannot listen on {where} ({error.socketError}); choose another --listen"
             ) from None
         except OSError as error:
-            raise UserMistake(f"cannot listen: {error}; choose another --listen") from None
+            # Of a Unix socket: twisted makes a lock beside it.
+            name = os.fsdecode(error.filename2 or error.filename or "").removesuffix(".lock")
+            where = f" on {name}" if name else ""
+            raise UserMistake(
+                f"cannot listen{where} ({error.strerror or error}); choose another --listen"
+            ) from None
 
     def _tick(self) -> None:
         self._tell_sleep()
-        ticks = (self._hub.tick, self._health.tick, self._trail.tick, *self._others)
-        for tick in (*ticks, *(links.tick for links in self._links)):
+        ticks = (self._hub.tick, self._health.tick, self._tick_history, self._trail.tick)
+        links = (one.tick for one in self._links)
+        for tick in (*ticks, *self._others, *links):
             try:
                 tick()
             except Exception:
@@ -154,6 +169,16 @@ class ServerService(MultiService):
             return deferLater(self._clock, 0.02).addCallback(look)
 
         return deferLater(self._clock, 0).addCallback(look)
+
+    def _ask_history(self) -> None:
+        """List whom the recording knows; what was deleted since is listed no longer."""
+        self._asked_seconds = self._hub.seconds()
+        remember = partial(self._hub.remember, asked_seconds=self._asked_seconds)
+        self._store.archive.sentinels().addCallbacks(remember, self._not_listed)
+
+    def _tick_history(self) -> None:
+        if self._hub.seconds() - self._asked_seconds >= HISTORY_SECONDS:
+            self._ask_history()
 
     def _not_listed(self, failure: Any) -> None:
         failure.trap(VidlinkError)

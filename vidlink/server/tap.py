@@ -41,7 +41,13 @@ from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
-from vidlink.server.port.exposure import Listening, check_exposure, for_its_group
+from vidlink.server.port.exposure import (
+    Listening,
+    check_endpoint,
+    check_exposure,
+    for_its_group,
+)
+from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
 from vidlink.server.port.site import Root, Site, is_own, principal_of, ticket_of
 from vidlink.server.port.tls import TlsContext
@@ -132,11 +138,10 @@ class Options(OneLineOptions):
         """Address of a proxy before the server, or unix: believed when it says who came to it
         (X-Forwarded-For, X-Forwarded-Proto); repeatable."""
         try:
-            self["proxy"].append(str(ip_address(address)))
+            self["proxy"].append(address if address == "unix" else str(ip_address(address)))
         except ValueError:
-            raise UserMistake(
-                f"--proxy takes an address such as 10.0.0.1, not {address!r}"
-            ) from None
+            text = f"--proxy takes an address such as 10.0.0.1, or unix, not {address!r}"
+            raise UserMistake(text) from None
 
     def opt_auth(self, description: str) -> None:
         """Who knows passwords of users without one here: file:PATH, unix, ...; repeatable."""
@@ -190,6 +195,8 @@ def _assemble(options: Options) -> ServerService:
     # told otherwise, and one segment asks for that some ten times.
     sys.setswitchinterval(_SWITCH_SECONDS)
     prepare(clock)
+    for description in options["listen"]:
+        check_endpoint(description, clock)
     listening = [Listening.parse(description) for description in options["listen"]]
     run_in_pool = partial(_run_in_pool, clock)
     register = Register(Credentials(options["data"]), now_us=wall_clock_us, run_in_pool=run_in_pool)
@@ -213,8 +220,15 @@ def _assemble(options: Options) -> ServerService:
     )
     store = _store(options, clock)
     halves = Halves(max(LEAST_BYTES, options["buffer-total-bytes"] // 4))
-    links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "halves": halves}
-    links["gate"] = gate
+    # Before anything counts on it, and the store takes its share.
+    lobby = Lobby(clock, raise_descriptor_limit())
+    links: dict[str, Any] = {
+        "codecs": find_codecs(),
+        "clock": clock,
+        "gate": gate,
+        "halves": halves,
+        "lobby": lobby,
+    }
     ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
     files = AuditFiles(options["data"], Disk())
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
@@ -227,8 +241,8 @@ def _assemble(options: Options) -> ServerService:
         document=document(),
         wall_clock_us=wall_clock_us,
         principal_of=principal_of,
-        ticket_of=ticket_of,
         did=trail.note,
+        ticket_of=ticket_of,
         run_in_pool=run_in_pool,
     )
     health = Health(
@@ -244,7 +258,7 @@ def _assemble(options: Options) -> ServerService:
         store,
         health,
         watch.links,
-        turned_away=lambda: site.lobby.turned_away,
+        turned_away=lambda: lobby.turned_away,
         half_bytes=lambda: halves.held_bytes,
     )
     probes = Probes(health, metrics)
@@ -263,15 +277,8 @@ def _assemble(options: Options) -> ServerService:
         link_resource(ingest),
         link_resource(watch),
     )
-    # Before anything counts on it, and the store takes its share.
-    site = Site(
-        root,
-        clock=clock,
-        hosts=hosts,
-        gate=gate,
-        proxies=frozenset(options["proxy"]),
-        descriptors=raise_descriptor_limit(),
-    )
+    proxies = frozenset(options["proxy"])
+    site = Site(root, clock=clock, hosts=hosts, gate=gate, proxies=proxies, lobby=lobby)
     made = [_port(place, site, clock) for place in listening]
     ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]
     if is_open():
@@ -361,16 +368,12 @@ def _port(
 ) -> tuple[IService, TlsContext | None]:
     """The service that listens there, and what renews its certificate.
 
-    :raises UserMistake: if Twisted does not understand the endpoint.
+    :raises UserMistake: if the certificate cannot be used.
     """
     description = place.description
     lacks_backlog = re.match("(tcp6?|ssl):", description) and ":backlog=" not in description
     endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else for_its_group(description)
-    try:
-        service = strports.service(endpoint, site, reactor=clock)
-    except Exception as error:
-        # Whatever an endpoint's parser thinks of: ValueError, TypeError, OSError of a key file.
-        raise UserMistake(f"--listen {description!r} cannot be used: {error}") from None
+    service = strports.service(endpoint, site, reactor=clock)
     if not place.tls:
         return service, None
     run_in_pool = partial(_run_in_pool, clock)

@@ -39,6 +39,7 @@ from vidlink.store.handover.inbox import PATIENCE_SECONDS, CallInReactor, Inbox,
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Report
 from vidlink.store.handover.removals import Removals
+from vidlink.store.handover.suspects import Suspects
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
 from vidlink.store.queue.ledger import Ledger
@@ -118,8 +119,9 @@ class RecordingStore:
         self._open_parts = open_parts
         self._disk = Disk() if disk is None else disk
         self._inbox = Inbox()
+        self._suspects = Suspects(self._inbox)
         self._locks = SessionLocks()
-        self._trusted = TrustedTime(wall_clock_us, elapsed or monotonic)
+        self._trusted = TrustedTime(wall_clock_us, elapsed or monotonic, monotonic)
         self._removals = Removals()
         # As it is given: a daemon goes to another folder before it opens this, and not after.
         paths = Paths(os.path.normpath(path))
@@ -140,10 +142,11 @@ class RecordingStore:
             stored=lambda *ids: StoredSession(self._disk, paths.session(*ids)),
             ledger=self.ledger,
             catalog=self._catalog,
-            reels=Reels(index_bytes),
+            reels=Reels(index_bytes, self._suspects),
             locks=self._locks,
             run_in_pool=run_in_pool,
             trusted=self._trusted,
+            suspects=self._suspects,
         )
         self.keeping = Keeping(
             paths=paths,
@@ -245,6 +248,7 @@ class RecordingStore:
     def _apply(self, report: Report) -> None:
         self.ledger.apply(report)
         self.keeping.apply(report)
+        self.archive.apply(report)
 
     def start(self) -> None:
         """Begin to write, and to delete, in a thread each; without it, rounds are done by whoever

@@ -171,7 +171,7 @@ class ReferenceTests(SynchronousTestCase):
         for text in (
             f"up to {MAX_EARLIER} earlier sessions may be open",
             f"no longer than {LOOKUP_SECONDS:g} s",
-            f"with a `load` below {LATE_LOAD}, and at most {MAX_RANGES:,} of them",
+            f"with a `load` below {LATE_LOAD}, and at most {MAX_RANGES:,} of them in one",
             f"the lowest are named, at most {MAX_RANGES:,}",
         ):
             self.assertIn(text, words)

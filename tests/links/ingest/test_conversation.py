@@ -440,6 +440,30 @@ class SessionTests(IngestCase):
         self.assertIsNone(self.stream.publisher)
         self.assertEqual(self.server.store.ends, [(FIRST, "disconnected")])
 
+    def test_listed_when_there_is_something(self) -> None:
+        """Who leaves is listed as offline if something of it was recorded, live or late, and is
+        forgotten otherwise, with an init or without."""
+
+        def come_and_go(name: str, *, is_late: bool, inits: int, segments: int) -> bool:
+            peer = self.server.sentinel(name)
+            peer.register(f"session-of-{name}")
+            session_id = f"{'earlier-' * is_late}session-of-{name}"
+            for _ in range(inits):
+                peer.init(session_id, late=is_late)
+            peer.session_id = session_id
+            for _ in range(segments):
+                peer.segment(0, late=is_late)
+            self.assert_open(peer)
+            peer.vanish()
+            self.server.second()
+            return name in [row.sentinel_id for row in self.server.hub.statuses()]
+
+        for is_late in (False, True):
+            name = f"desk-{is_late}-"
+            self.assertFalse(come_and_go(name + "0", is_late=is_late, inits=0, segments=0))
+            self.assertFalse(come_and_go(name + "1", is_late=is_late, inits=1, segments=0))
+            self.assertTrue(come_and_go(name + "2", is_late=is_late, inits=1, segments=1))
+
     def test_closed_and_lost(self) -> None:
         """What we close ends with our reason, and its loss afterwards changes nothing."""
         self.sentinel.segment(0)
@@ -785,14 +809,23 @@ class AckTests(AckCase):
         self.assertEqual(self.missing(), [(0, ()), (0, ())])
 
     def test_many_holes(self) -> None:
-        """Of more holes than there is room for, the first 1,024 are asked for."""
-        for number in range(0, 2_400, 2):
+        """Of more holes than one acknowledgement can name the first 1,024 are asked for, and the
+        rest with the next ones; what has come meanwhile is not."""
+        for number in range(0, 4_800, 2):
             self.sentinel.segment(number, keyframe=True)
         self.server.second()
-        ((_, holes),) = self.missing()
-        self.assertEqual((len(holes), holes[0], holes[-1]), (1_024, (1, 1), (2_047, 2_047)))
-        self.server.second()
-        self.assertEqual(len(self.missing()), 1)
+        self.sentinel.say(DeclareGap(FIRST, 0, 2_100, "lost"))
+        for _ in range(5):
+            self.server.second()
+        named = [(len(holes), *holes[:1], *holes[-1:]) for _, holes in self.missing()]
+        self.assertEqual(
+            named,
+            [
+                (1_024, (1, 1), (2_047, 2_047)),
+                (1_024, (2_101, 2_101), (4_147, 4_147)),
+                (325, (4_149, 4_149), (4_797, 4_797)),
+            ],
+        )
 
 
 class SlowAckTests(AckCase):

@@ -163,6 +163,14 @@ class SequenceTests(IntakeCase):
         self.assertRaises(BadMessage, self.accept, 3)
         self.assertIsNotNone(self.accept(3, late=True))
 
+    def test_late_is_for_no_viewer(self) -> None:
+        """Of what is late, which goes to the recording alone, no frame for viewers is kept."""
+        self.taken(1)
+        segment = said(0, media.segment(0), keyframe=True, late=True)
+        arrival = self.intake.accept(segment, 5.0, 6, {"vidlink.v1.json": Frame(b"", b"payload")})
+        assert arrival is not None
+        self.assertEqual(arrival.frames, {})
+
     def test_late_disturbs_nothing(self) -> None:
         """A late segment fills its hole, and the order of the others is as if it had not come."""
         self.taken(0)

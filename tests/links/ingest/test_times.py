@@ -107,6 +107,32 @@ class StartTimeTests(LiveTimesCase):
             at = media.EPOCH_US + media_ms * 1_000
             self.assertEqual(self.take(media_ms, at, now_us=at - HOUR_US), at)
 
+    def test_server_wrong_for_a_moment(self) -> None:
+        """A server's clock that is wrong by years for one segment, at first or later, makes no
+        time right that is ahead, neither then nor after it."""
+        for wrong in (0, 400):
+            self.setUp()
+            for media_ms in range(0, 2_000, 200):
+                at = media.EPOCH_US + media_ms * 1_000
+                is_wrong = media_ms == wrong
+                now_us = at + 5 * YEAR_US if is_wrong else at
+                # By two years ahead it is the Sentinel's as well, but for what it says meanwhile.
+                said_us = at if is_wrong else at + 2 * YEAR_US
+                self.assertEqual(self.take(media_ms, said_us, now_us=now_us), at)
+
+    def test_both_set_back(self) -> None:
+        """A Sentinel that follows a server's clock which is set back by far has to begin a session:
+        that one has the new time, and by the old one nothing is dated any more."""
+        self.take(0, media.EPOCH_US)
+        at = media.EPOCH_US + 200_000 - HOUR_US
+        with self.assertRaises(NotMedia) as raised:
+            self.take(200, at, now_us=at)
+        self.assertIn("begin a new session", str(raised.exception))
+        # One that does not follow it goes on, and so does one that follows by little steps.
+        self.assertEqual(self.take(200, at + HOUR_US, now_us=at), at + HOUR_US)
+        slewed_us = at + HOUR_US + 190_000
+        self.assertEqual(self.take(400, slewed_us, now_us=at + 200_000), slewed_us)
+
     def test_server_set_forward(self) -> None:
         """When the server's clock is set forward, times that follow it are believed."""
         self.take(0, media.EPOCH_US)

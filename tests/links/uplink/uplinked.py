@@ -295,6 +295,11 @@ class Uplinked:
             self.media_time += round(seconds * media.FRAME_TICKS * 1_000 / media.FRAME_MS)
             self.capture.is_keyframe_due = True
 
+    def server_leaps(self, seconds: float) -> None:
+        """The server's clock is set, and the Sentinel's is not."""
+        self.server.leapt_us += round(seconds * 1_000_000)
+        self.behind_us += round(seconds * 1_000_000)
+
     # The connection
 
     def connect(self) -> Link:

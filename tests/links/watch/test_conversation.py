@@ -388,6 +388,29 @@ class RequestTests(WatchCase):
         other.vanish()
         self.assertEqual(self.server.hub._awaited, {})
 
+    def test_forgotten(self) -> None:
+        """A Sentinel that leaves without having sent anything is not in the list any more, and
+        waited for; where there is no room for that its viewers are told, and may ask again."""
+        self.patch(hub, "MAX_AWAITED", 1)
+        self.proctor.read()
+        for name in ("brief-1", "brief-2"):
+            sentinel = self.server.live(name)
+            self.proctor.say(Subscribe(name))
+            sentinel.vanish()
+            self.server.second()
+            self.assertIsNone(self.server.hub.stream(name))
+        self.assertEqual(self.refusal(), ("not-found", "brief-2"))
+        self.assertNotIn("brief-2", self.proctor.conversation.subscriptions)
+        self.proctor.say(Unsubscribe("brief-1"))
+        self.proctor.say(Subscribe("brief-2"))
+        self.proctor.read()
+        for name in ("brief-1", "brief-2"):
+            again = self.server.sentinel(name)
+            again.register(f"another-session-{name}")
+            again.init()
+        told = [m for m in self.proctor.read() if isinstance(m, Subscribed)]
+        self.assertEqual([one.sentinel_id for one in told], ["brief-2"])
+
     def test_not_watched(self) -> None:
         """The init of a stream that is not watched is not sent."""
         self.proctor.say(InitRequest("a"))

@@ -14,10 +14,10 @@ from tests.rigs.daemons import Site, free_port
 from tests.rigs.frames import CLOSE, client_frame
 from tests.rigs.scripted import Deaf, Sender, Throttle, Viewer, p99
 from tests.rigs.tls import self_signed
+from vidlink.liveness import STALL_SECONDS
 from vidlink.messages import ErrorMessage, Skipped, Subscribe
 from vidlink.model import Segment, SkipReason
 from vidlink.server.sockets.link import LINGER_SECONDS
-from vidlink.server.sockets.liveness import STALL_SECONDS
 
 
 @pytest.mark.quiet

@@ -12,8 +12,9 @@ from tests.sentinel.films import FRAMES, film, number_of
 from tests.sentinel.sources.barcodes import read_barcode
 from vidlink.daemon import wall_clock_us
 from vidlink.errors import CaptureError, UserMistake
+from vidlink.sentinel.sources import device
 from vidlink.sentinel.sources.choice import make_source
-from vidlink.sentinel.sources.device import DeviceSource, Throttle
+from vidlink.sentinel.sources.device import SLEEP_SECONDS, DeviceSource, Throttle
 from vidlink.sentinel.sources.file import PATIENCE_SECONDS, FileSource
 from vidlink.sentinel.sources.pattern import PatternSource
 from vidlink.sentinel.sources.screen import ScreenSource
@@ -274,6 +275,39 @@ class DeviceSourceTests(SynchronousTestCase):
                     source.grab(START)
             self.assertIn("has ended", str(caught.exception))
             source.close()
+
+    def test_asleep(self) -> None:
+        """After a sleep of the computer a picture is given that was read since, however long it
+        was: the newest of before is not of now."""
+        slept = [0.0]
+        source = DeviceSource(
+            "lavfi", "testsrc2=size=64x48:rate=25", slept_seconds=lambda: slept[0]
+        )
+        self.addCleanup(source.close)
+        source.open()
+        for _ in range(3):
+            before = source.grab(START).pts
+            slept[0] += 3_600.0
+            after = source.grab(START).pts
+            assert before is not None
+            assert after is not None
+            self.assertGreater(after, before)
+            slept[0] += SLEEP_SECONDS / 2
+            self.assertGreaterEqual(source.grab(START).pts or 0, after)
+
+    def test_silent_after_a_sleep(self) -> None:
+        """An input that gives nothing any more after a sleep is waited for, and then a loss."""
+        self.patch(device, "SILENCE_SECONDS", 0.05)
+        slept = [0.0]
+        source = DeviceSource(
+            "lavfi", "testsrc2=size=64x48:rate=0.001", slept_seconds=lambda: slept[0]
+        )
+        self.addCleanup(source.close)
+        source.open()
+        source.grab(START)
+        slept[0] += 3_600.0
+        error = self.assertRaises(CaptureError, source.grab, START)
+        self.assertIn("no picture within 0.05 s", str(error))
 
     def test_silent(self) -> None:
         """An input that gives nothing more is a loss after ten seconds."""

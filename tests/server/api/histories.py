@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from treq.testing import StubTreq
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
@@ -181,7 +181,13 @@ class HistoryCase(SynchronousTestCase):
         path = "/api/v1/enrolments"
         self.assertEqual(self.ask(path, headers, "POST", json.dumps(body).encode()).status, 201)
 
-    def serve(self, archive: IArchive, principal: Principal = ANYBODY) -> None:
+    def serve(
+        self,
+        archive: IArchive,
+        principal: Principal = ANYBODY,
+        *,
+        run_in_pool: Callable[..., Deferred[Any]] = execute,
+    ) -> None:
         """Answer from `archive` from now on."""
         history = Api(
             archive,
@@ -190,6 +196,7 @@ class HistoryCase(SynchronousTestCase):
             document=document(),
             wall_clock_us=lambda: NOW_US,
             principal_of=lambda _: principal,
+            run_in_pool=run_in_pool,
         )
         self.health = Health(self.store, self.store, self.hub, lambda: self.seconds)
         self.health.tick()

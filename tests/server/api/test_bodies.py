@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -9,7 +10,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.web.server import Site
 from zope.interface import implementer
 
-from tests.fakes.gates import anybody
+from tests.fakes.gates import ANYBODY, anybody
 from tests.fakes.store import MemoryStore
 from tests.fmp4.movies import media_of
 from tests.server.api.histories import (
@@ -56,6 +57,13 @@ class MediaTests(HistoryCase):
             self.assertEqual((seen.status, seen.body), (200, data_of(DESK, sequence)))
             self.assert_media(seen, immutable=True)
             self.assertIsNone(seen.header("VidLink-Missing"))
+
+    def test_what_never_changes_but_may_be_out_of_bounds(self) -> None:
+        """The browser of whoever has logged in asks again each time: the login may have ended by
+        then, and it would show what it has kept to whoever comes next."""
+        self.serve(self.store, replace(ANYBODY, credential_id="login:1"))
+        for path in ("/init.mp4", "/segments/0", "/recording.mp4"):
+            self.assert_media(self.ask(DESK_PATH + path), immutable=False)
 
     def test_several_segments(self) -> None:
         """Several segments in one body, in order."""
@@ -143,6 +151,29 @@ class MediaTests(HistoryCase):
             self.assertEqual((after.status, after.body), (206, before.body[900:1501]))
             self.assertEqual(after.header("VidLink-Start"), before.header("VidLink-Start"))
             self.assertNotEqual(self.ask(path + bounds).header("ETag"), before.header("ETag"))
+
+    def test_recording_up_to_what_may_come(self) -> None:
+        """Also with ``last`` who opens a recording is sent to where it stays: whoever seeks in it
+        gets no octet of another film when it has grown, or when what was missing has come late.
+        Who says of which version the rest is to be is answered where they ask."""
+        path = GATE_PATH + "/recording.mp4?last=24"
+        asked = self.client.get(BASE + path, allow_redirects=False)
+        self.client.flush()
+        seen = self.successResultOf(asked)
+        (where,) = seen.headers.getRawHeaders("Location")
+        self.assertEqual(seen.code, 307)
+        self.assertRegex(where, r"^recording\.mp4\?last=24&version=[0-9a-f]{32}$")
+        before = self.ask(f"{GATE_PATH}/{where}")
+        part = {"Range": "bytes=900-1500", "If-Range": before.header("ETag") or ""}
+        asked = self.client.get(BASE + path, headers=part, allow_redirects=False)
+        self.client.flush()
+        self.assertEqual(self.successResultOf(asked).code, 206)
+        for sequence in (20, 7, 8, 9):
+            self.store.append(GATE.session_id, arrival_of(GATE, sequence))
+            after = self.ask(f"{GATE_PATH}/{where}", {"Range": "bytes=900-1500"})
+            if after.status != 412:
+                self.assertEqual((after.status, after.body), (206, before.body[900:1501]))
+        self.assertNotEqual(self.ask(path).header("ETag"), before.header("ETag"))
 
     def test_recording_up_to(self) -> None:
         """``last`` pins the end, and with it the validator, while the session goes on."""

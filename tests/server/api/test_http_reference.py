@@ -257,7 +257,7 @@ class PageTests(HistoryCase):
             (listed, "/api/v1/sessions"),
             (listed, "/api/v1/openapi.json"),
             (listed, base),
-            ("media that may still change", base + "/recording.mp4?last=5"),
+            ("media that may still change", base + "/segments/0-9"),
             (sealed, base + "/init.mp4"),
             (sealed, base + "/recording.mp4"),
             (sealed, base + "/segments/0"),

@@ -234,7 +234,7 @@ class ClosedCase(SynchronousTestCase):
 
     def known(self, sentinel_id: str, group: str) -> None:
         """A Sentinel that was here before."""
-        self.hub.remember([(Registration(sentinel_id, "i", sentinel_id, group, "test/1"), 1)])
+        self.hub.remember([(Registration(sentinel_id, "i", sentinel_id, group, "test/1"), 1)], 0.0)
 
     def tick(self, seconds: float = 1.0) -> None:
         """Let time pass, and do what the service does once a second."""

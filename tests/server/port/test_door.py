@@ -11,6 +11,7 @@ from twisted.web.server import Request
 
 from tests.fakes.gates import open_gate
 from tests.server.sockets.opened import Connection
+from vidlink.server.port import channel
 from vidlink.server.port.channel import Bounds
 from vidlink.server.port.door import NEWCOMERS_PER_TURN, Door
 from vidlink.server.port.exposure import Listening
@@ -151,6 +152,18 @@ class SiteTests(SynchronousTestCase):
         connection.send(REQUEST)
         return connection
 
+    def silent(self, count: int) -> list[Connection]:
+        """Clients that are in, and have not sent anything."""
+        self.clock.turn()
+        self.patch(channel, "may_have_asked", lambda transport: False)
+        return [Connection(self.site, self.clock) for _ in range(count)]
+
+    def answered(self, connections: list[Connection]) -> list[int]:
+        """How often each of them has been answered."""
+        for connection in connections:
+            connection.turn()
+        return [len(connection.answers()) for connection in connections]
+
     def test_waits(self) -> None:
         """One more is not read in this turn; it is answered in the next one, and its deadline
         begins then."""
@@ -170,6 +183,61 @@ class SiteTests(SynchronousTestCase):
         self.clock.advance(Bounds().header_seconds + 0.1)
         idle.turn()
         self.assertIsNotNone(idle.lost)
+
+    def test_late(self) -> None:
+        """Of those that say nothing at first and then all ask within one turn, no more are answered
+        in it than of others, in the order in which they asked; and nobody comes before them."""
+        late = self.silent(3 * NEWCOMERS_PER_TURN)
+        for connection in reversed(late):
+            connection.send(REQUEST)
+        self.assertEqual(self.answered(late), [0] * 8 + [1] * 4)
+        newcomer = self.connect()
+        self.clock.turn()
+        self.assertEqual(self.answered(late), [0] * 4 + [1] * 8)
+        self.clock.turn()
+        self.assertEqual(self.answered([*late, newcomer]), [1] * 12 + [0])
+        self.clock.turn()
+        self.assertEqual(self.answered([newcomer]), [1])
+
+    def test_rest_is_late(self) -> None:
+        """So it is where only the end of a request comes late, of its header or its body, where
+        another one follows, and over TLS, where what came first was a greeting."""
+        post = b"POST / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Length: 2\r\n\r\n1"
+        for first, rest in ((REQUEST[:-1], b"\n"), (post, b"2"), (REQUEST, REQUEST)):
+            many = [Connection(self.site, self.clock) for _ in range(8)]
+            for _ in range(9):
+                self.clock.turn()
+            for connection in many:
+                connection.send(first)
+            for _ in range(9):
+                self.clock.turn()
+            before = sum(self.answered(many))
+            for connection in many:
+                connection.send(rest)
+            self.assertEqual(sum(self.answered(many)), before + NEWCOMERS_PER_TURN, first)
+            for connection in many:
+                connection.vanish()
+        # Whatever is not the transport itself stands for TLS.
+        self.patch(channel, "beneath", lambda transport: None)
+        many = [Connection(self.site, self.clock) for _ in range(8)]
+        for _ in range(9):
+            self.clock.turn()
+        for connection in many:
+            connection.send(REQUEST)
+        self.assertEqual(sum(self.answered(many)), NEWCOMERS_PER_TURN)
+
+    def test_late_and_gone(self) -> None:
+        """Who goes while its request waits is not answered, and leaves nothing behind."""
+        late = self.silent(9)
+        for connection in late:
+            connection.send(REQUEST)
+        self.assertEqual(len(self.site.door), 5)
+        for connection in [*late, *self.inside]:
+            connection.vanish()
+        self.assertEqual(len(self.site.door), 0)
+        self.clock.turn()
+        self.assertEqual(self.answered(late), [1] * 4 + [0] * 5)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_goes(self) -> None:
         """One that goes while it waits leaves nothing behind."""

@@ -10,7 +10,12 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.errors import UserMistake
-from vidlink.server.port.exposure import Listening, check_exposure, for_its_group
+from vidlink.server.port.exposure import (
+    Listening,
+    check_endpoint,
+    check_exposure,
+    for_its_group,
+)
 
 LOOPBACK = (
     "tcp:8080:interface=127.0.0.1",
@@ -75,6 +80,28 @@ class ExposureTests(SynchronousTestCase):
             self.assertIn("'vidlink user add NAME --role administrator --data the-folder'", text)
             self.assertIn("'vidlink token add ID --data the-folder'", text)
             self.assertEqual(len(text.splitlines()), 1)
+
+    def test_no_endpoint(self) -> None:
+        """What is no endpoint is called that, and not a danger; what may be right is said."""
+        for wrong in (
+            "",
+            "8080",
+            "foo:1",
+            "tcp:99999",
+            "tcp:-1:interface=127.0.0.1",
+            "tcp:http",
+            "tcp",
+            "tcp:8080:interface=127.0.0.1:colour=blue",
+            "ssl:8443:privateKey=/nowhere.pem:interface=127.0.0.1",
+        ):
+            with self.assertRaises(UserMistake) as refused:
+                check_endpoint(wrong, MemoryReactorClock())
+            said = str(refused.exception)
+            self.assertIn(f"--listen {wrong!r} cannot be used: ", said)
+            self.assertIn("tcp:8080:interface=127.0.0.1", said)
+            self.assertNotIn("argument", said)
+        for right in ("tcp:0", "tcp:65535:interface=127.0.0.1", "unix:/run/x", "tcp6:8080"):
+            check_endpoint(right, MemoryReactorClock())
 
     def test_unix_sockets(self) -> None:
         """A Unix socket that does not say for whom it is, is for its user and group."""

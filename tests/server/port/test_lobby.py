@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.server.port.test_door import Turns
 from tests.server.port.test_site import HANDSHAKE, HOST, SiteCase, get
 from tests.server.sockets.opened import Connection
+from vidlink.server.port import channel
 from vidlink.server.port.channel import may_have_asked
 from vidlink.server.port.lobby import QUIET_SECONDS, Lobby, place_of
 from vidlink.server.port.site import Site
@@ -234,6 +235,23 @@ class SiteTests(SiteCase):
             self.clock.turn()
         self.assertGreaterEqual(sum(connection.disconnecting for connection in asking), 60)
         self.assertFalse(any(connection.disconnecting for connection in asking[4:36]))
+
+    def test_late_at_the_door(self) -> None:
+        """Who asks late waits at the door like others: a quarter of all descriptors, and no more;
+        those beyond count among those that say nothing."""
+        self.clock = Turns()
+        self.serve(self.scripted)
+        self.site.lobby = Lobby(self.clock, 800)
+        late = [Connection(self.site, self.clock) for _ in range(4)]
+        for _ in range(3):
+            self.clock.turn()
+        self.patch(channel, "may_have_asked", lambda transport: False)
+        late += [Connection(self.site, self.clock) for _ in range(50)]
+        self.site.lobby.most_asking = 32
+        for connection in late[4:]:
+            connection.send(get("/"))
+        self.assertEqual(len(self.site.door), 46)
+        self.assertEqual(len(self.site.lobby._guests), 4 + 46 - 32)
 
     def test_nothing_taken(self) -> None:
         """Who takes nothing of its answer waits as those do that say nothing; who takes it does

@@ -231,7 +231,7 @@ class RoutingTests(SiteCase):
 
     def test_head(self) -> None:
         """HEAD announces the length of GET's body, and sends none."""
-        for path in ("/", "/api/v1/sentinels", DESK_PATH + "/recording.mp4?last=9", "/nothing"):
+        for path in ("/", "/api/v1/sentinels", DESK_PATH + "/segments/0-9", "/nothing"):
             length = self.ask(get(path)).headers["content-length"]
             connection = self.connect(get(path, method="HEAD"))
             head = connection.received.decode()
@@ -291,7 +291,7 @@ class OriginTests(SiteCase):
     PATHS = (
         "/",
         "/api/v1/me",
-        DESK_PATH + "/recording.mp4?last=9",
+        DESK_PATH + "/segments/0-9",
         "/ws/sentinel",
         "/ws/proctor",
         "/x",
@@ -367,7 +367,7 @@ class OldHttpTests(SiteCase):
         """After an answer the connection is closed, kept alive or not; nothing is chunked."""
         for method in (b"GET", b"HEAD"):
             for more in (b"", b"Connection: keep-alive\r\n"):
-                path = (DESK_PATH + "/recording.mp4?last=19").encode()
+                path = (DESK_PATH + "/segments/0-9").encode()
                 request = method + b" " + path + b" HTTP/1.0\r\n" + more + b"\r\n"
                 connection = self.connect(request * 2)
                 self.assertIsNotNone(connection.lost)
@@ -421,17 +421,17 @@ class SharingTests(SiteCase):
 
     def test_every_answer(self) -> None:
         """Every answer can be read: whole ones, parts, none that is new, and errors."""
-        film = DESK_PATH + "/recording.mp4?last=19"
+        film, media = DESK_PATH + "/recording.mp4", DESK_PATH + "/segments/0-9"
         for status, answer in (
             (200, self.from_portal("/api/v1/sentinels")),
-            (307, self.from_portal(DESK_PATH + "/recording.mp4")),
+            (307, self.from_portal(film)),
             (200, self.from_portal("/healthz", method="HEAD")),
-            (200, self.from_portal(film)),
-            (206, self.from_portal(film, b"Range: bytes=0-9")),
+            (200, self.from_portal(media)),
+            (206, self.from_portal(media, b"Range: bytes=0-9")),
             (412, self.from_portal(film, b"Range: bytes=99999999-")),
-            (416, self.from_portal(DESK_PATH + "/segments/0-9", b"Range: bytes=99999999-")),
-            (304, self.from_portal(film, b"If-None-Match: *")),
-            (412, self.from_portal(film, b'If-Match: "x"')),
+            (416, self.from_portal(media, b"Range: bytes=99999999-")),
+            (304, self.from_portal(media, b"If-None-Match: *")),
+            (412, self.from_portal(media, b'If-Match: "x"')),
             (404, self.from_portal("/nothing")),
             (405, self.from_portal("/", method="DELETE")),
             (400, self.from_portal("/api/v1/sessions?limit=0")),

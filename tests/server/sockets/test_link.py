@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.joined import BINARY, JSON, Joined, Peer
 from vidlink.errors import BadMessage, GoingAway
+from vidlink.liveness import STALL_SECONDS, Uptake
 from vidlink.messages import (
     Clock,
     ErrorMessage,
@@ -20,9 +21,10 @@ from vidlink.messages import (
     SentinelRegister,
     SentinelRegistered,
 )
+from vidlink.server.sockets import ingest
+from vidlink.server.sockets import link as linked
 from vidlink.server.sockets.ingest import MAX_UNREAD
 from vidlink.server.sockets.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
-from vidlink.server.sockets.liveness import STALL_SECONDS
 
 SESSION = "session-0000000001"
 
@@ -339,20 +341,52 @@ class HeldTests(SynchronousTestCase):
         self.server.ingest.tick()
         self.assertEqual(self.reading, [False, True])
 
-    def test_not_taken_for_dead(self) -> None:
-        """However long that lasts, it is not cut off for its silence, nor does it lose its place;
-        and when it is over, it has to answer again."""
+    def hold(self, seconds: int, seen: Uptake | None = None) -> list[bool]:
+        """Hold it for so long, with what the kernel tells; whether it was cut off."""
+        self.patch(ingest, "uptake", lambda transport: seen)
+        self.patch(linked, "uptake", lambda transport: seen)
         self.server.store.crowding.add("desk-1")
         cut_off: list[bool] = []
         self.link.transport.abortConnection = lambda: cut_off.append(True)
-        for _ in range(100):
+        for _ in range(seconds):
             self.server.clock.advance(1)
             self.server.ingest.tick()
-        self.assertEqual(cut_off, [])
-        self.assertIs(self.successResultOf(self.link.probe(2.0)), True)
+        return cut_off
+
+    def probe(self) -> bool:
+        """What comes of a probe, at the latest when its time is over."""
+        answer = self.link.probe(2.0)
+        self.server.clock.advance(2.0)
+        return bool(self.successResultOf(answer))
+
+    def test_not_taken_for_dead(self) -> None:
+        """However long that lasts, it is not cut off for its silence, nor does it lose its place,
+        whether the kernel tells something or not; and when it is over, it has to answer again."""
+        for seen in (None, Uptake(1, False)):
+            self.assertEqual(self.hold(100, seen), [])
+            self.assertTrue(self.probe())
         self.server.store.crowding.clear()
         self.server.ingest.tick()
-        self.assertNoResult(self.link.probe(2.0))
+        self.assertFalse(self.probe())
+
+    def test_pinged(self) -> None:
+        """Meanwhile it is sent pings, so that it does not take the server for dead."""
+        pings: list[bytes] = []
+        self.link.sendPing = pings.append
+        self.hold(35, Uptake(1, False))
+        self.assertEqual(len(pings), 3)
+
+    def test_dead(self) -> None:
+        """One whose system takes nothing any more has no place to keep, and is cut off soon."""
+        self.assertEqual(self.hold(15, Uptake(1, True)), [])
+        self.assertFalse(self.probe())
+        self.assertIn(True, self.hold(20, Uptake(1, True)))
+
+    def test_left(self) -> None:
+        """One that has closed leaves its place to another at once; it is not broken off before
+        what it had sent has been read, if nobody comes."""
+        self.assertEqual(self.hold(100, Uptake(1, False, has_left=True)), [])
+        self.assertIs(self.successResultOf(self.link.probe(2.0)), False)
 
     def test_rest(self) -> None:
         """A rest that ends meanwhile does not let it be read again."""

@@ -12,6 +12,7 @@ from tests.joined import BINARY as FORMAT
 from tests.joined import JSON, Joined
 from tests.rigs.frames import BINARY, CLOSE, PING, TEXT, Frames, client_frame, handshake
 from tests.server.sockets.opened import Connection
+from vidlink.liveness import STALL_SECONDS
 from vidlink.messages import (
     ErrorMessage,
     KeyframeRequest,
@@ -23,7 +24,6 @@ from vidlink.messages import (
 )
 from vidlink.model import InitSegment, Segment
 from vidlink.server.sockets.link import LINGER_SECONDS
-from vidlink.server.sockets.liveness import STALL_SECONDS
 from vidlink.server.sockets.watch import PIECE_BYTES
 
 SESSION = "session-0000000001"

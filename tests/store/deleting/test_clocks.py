@@ -123,6 +123,19 @@ class AheadTests(ClockCase):
         self.passes(10 * 60 * SECOND_US)
         self.assertEqual(self.listed(), [a_session(5).session_id])
 
+    def test_fifty_minutes_a_day(self) -> None:
+        """A server that is never on for an hour at a time seals what ended some days ago, and
+        deletes what is too old; not before it is."""
+        on_us = 50 * 60 * SECOND_US
+        for day in range(1, 34):
+            self.starts(off_us=DAY_US - on_us)
+            self.passes(on_us)
+            if day == 4:
+                self.assertIs(self.shown(self.sessions[0]).state, SessionState.SEALED)
+            if day == 29:
+                self.assertEqual(len(self.listed()), 3)
+        self.assertEqual(self.listed(), [])
+
     def test_folder_of_before(self) -> None:
         """A folder in which no time was kept, as one of an older version, is not older than what
         is recorded in it, when it is opened under a clock that is ahead."""
@@ -134,7 +147,6 @@ class AheadTests(ClockCase):
 
     def test_unreadable_note(self) -> None:
         """A note of the time that cannot be read is as one that is not there."""
-        self.rig.store.stop()
         for text in (
             "",
             "null",
@@ -143,6 +155,7 @@ class AheadTests(ClockCase):
             '{"format": 1, "time_us": 9e99}',
             "{" * 999,
         ):
+            self.rig.store.stop()
             with open(f"{self.rig.path}/clock.json", "w") as note:
                 note.write(text)
             self.starts(60 * DAY_US)

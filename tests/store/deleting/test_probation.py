@@ -172,16 +172,41 @@ class ProbationTests(RemoverCase):
         """While the clock is in doubt nobody knows what a bound of age would delete: the wait
         begins when the clock is believed, and whoever sets it right has lost nothing."""
         policy = Policy(max_age_us=30 * DAY_US)
-        for _ in range(2):
-            self.starts(policy, leapt_us=60 * DAY_US)
-            self.by_both_clocks(BELIEVED_SECONDS - 120)
-            self.assertEqual(self.waiting()[0].reason, WaitReason.POLICY)
-            self.assertEqual(len(self.listed()), 3)
+        self.starts(policy, leapt_us=60 * DAY_US)
+        self.by_both_clocks(BELIEVED_SECONDS - 120)
+        self.assertEqual(self.waiting()[0].reason, WaitReason.POLICY)
+        self.assertEqual(len(self.listed()), 3)
+        self.rig.leapt_us = 0
+        self.by_both_clocks(2 * WAIT_SECONDS)
+        self.assertEqual((self.waiting(), len(self.listed())), ([], 3))
+        self.starts(Policy(max_age_us=29 * DAY_US), leapt_us=60 * DAY_US)
+        self.by_both_clocks(BELIEVED_SECONDS - 120)
+        self.starts(Policy(max_age_us=29 * DAY_US), leapt_us=60 * DAY_US)
+        self.assertEqual(
+            [one.reason for one in self.waiting()], [WaitReason.POLICY, WaitReason.CLOCK]
+        )
         self.by_both_clocks(240 + WAIT_SECONDS / 2)
         self.assertEqual([one.reason for one in self.waiting()], [WaitReason.POLICY])
         self.assertEqual(len(self.listed()), 3)
         self.by_both_clocks(WAIT_SECONDS)
         self.assertEqual(self.listed(), [])
+
+    def test_always_in_doubt(self) -> None:
+        """On a server that is never on for an hour at a time, whose clock is always in doubt, a
+        new policy comes into force all the same: after ten minutes if it would delete much, and
+        at once if it would not, whichever clock is right."""
+        self.by_both_clocks(BELIEVED_SECONDS)
+        for policy, is_much in (
+            (Policy(max_age_us=10**6), True),
+            (Policy(max_age_us=10**14), False),
+        ):
+            self.rig.now_us += DAY_US
+            self.starts(policy, leapt_us=DAY_US)
+            waiting = [one for one in self.waiting() if one.reason is WaitReason.POLICY]
+            self.assertEqual(["a tenth" in one.text for one in waiting], [True] * is_much)
+            self.assertEqual(len(self.listed()), 3 * is_much)
+            self.by_both_clocks(WAIT_SECONDS + 120)
+            self.assertEqual(self.listed(), [])
 
     def test_rehearsal(self) -> None:
         """A rehearsal neither waits nor counts as having been in force."""

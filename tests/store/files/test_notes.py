@@ -10,7 +10,7 @@ from vidlink.disk import Disk
 from vidlink.model import Policy, Seen
 from vidlink.store.files.notes import read_policy, read_seen, write_policy, write_seen
 
-SEEN = Seen(1_795_000_000_000_000, 1_794_000_000_000_000)
+SEEN = Seen(1_795_000_000_000_000, 1_794_000_000_000_000, 1_796_000_000_000_000, 3_000_000_000)
 POLICY = Policy(max_age_us=30 * 86_400_000_000, min_free_bytes=10**9)
 
 
@@ -32,6 +32,15 @@ class NotesTests(SynchronousTestCase):
         write_policy(self.policy, POLICY, self.disk)
         self.assertEqual(read_seen(self.clock, self.disk), SEEN)
         self.assertEqual(read_policy(self.policy, self.disk), POLICY)
+
+    def test_older(self) -> None:
+        """A note of an older version has both times, and nothing that was served."""
+        with open(self.clock, "w") as file:
+            file.write(
+                '{"format": 1, "time_us": 1704070800000000, "floor_us": 1704070800000000,'
+                ' "crc32": 4055667610}'
+            )
+        self.assertEqual(read_seen(self.clock, self.disk), Seen(1704070800000000, 1704070800000000))
 
     def test_wrong_bits(self) -> None:
         """One wrong bit anywhere makes neither another time nor another policy."""

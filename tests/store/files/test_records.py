@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.faulty_disk import FaultyDisk
 from tests.store.recorded import folder_of
 from tests.store.rig import Rig
-from tests.store.samples import a_session, an_arrival
+from tests.store.samples import EPOCH_US, a_session, an_arrival
 from vidlink.model import SegmentQuery
+from vidlink.store.files.layout import read_records
 from vidlink.store.files.records import count_records
 
 PARTS = 120
@@ -87,3 +91,65 @@ class ManyPartsTests(SynchronousTestCase):
         )
         self.assertGreater(film.size_bytes, size)
         self.assertEqual(self.disk.open, set())
+
+
+class OldTimesTests(SynchronousTestCase):
+    """A recording of a version that believed every start time."""
+
+    def setUp(self) -> None:
+        """Twelve segments, in two parts."""
+        self.rig = Rig(self.mktemp())
+        self.addCleanup(self.rig.close)
+        self.session = a_session()
+        ledger = self.rig.store.ledger
+        ledger.begin(self.session, lambda sequence: None)
+        for sequence in (0, 1, 2, 3, 7, 8, 9, 10, 11):
+            ledger.append(self.session.session_id, an_arrival(self.session, sequence))
+        self.rig.settle()
+        for sequence in (4, 5, 6):
+            ledger.append(self.session.session_id, an_arrival(self.session, sequence, late=True))
+        ledger.end(self.session.session_id, "over", EPOCH_US)
+        self.rig.settle()
+
+    def date(self, starts: dict[int, int]) -> None:
+        """Let the segments have these start times, as that version wrote them."""
+        folder = folder_of(self.rig, self.session)
+        for name in ("part-0000.idx", "part-0001.idx"):
+            path = os.path.join(folder, name)
+            with open(path, "rb") as file:
+                records = [one for one in read_records(file.read()) if one is not None]
+            with open(path, "wb") as file:
+                for one in records:
+                    start_us = EPOCH_US + starts[one.sequence]
+                    file.write(one._replace(start_time_us=start_us, sample_offset=0).pack())
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.lists(st.integers(-9, 9), min_size=12, max_size=12),
+        st.none() | st.integers(-10, 10),
+        st.none() | st.integers(-10, 10),
+    )
+    def test_any_times(self, times: list[int], low: int | None, high: int | None) -> None:
+        """Whatever its start times are, a time range has what was captured in it, page by page."""
+        self.date(dict(enumerate(times)))
+        expected = [
+            sequence
+            for sequence, time in enumerate(times)
+            if (low is None or time >= low) and (high is None or time < high)
+        ]
+        found: list[int] = []
+        after: int | None = None
+        while True:
+            query = SegmentQuery(
+                from_time_us=None if low is None else EPOCH_US + low,
+                to_time_us=None if high is None else EPOCH_US + high,
+                after=after,
+                limit=2,
+            )
+            asked = self.rig.store.archive.segments("desk-1", self.session.session_id, query)
+            page: Any = self.successResultOf(asked)
+            found += [one.sequence for one in page.segments]
+            after = page.next
+            if after is None:
+                break
+        self.assertEqual(found, expected)

@@ -17,6 +17,7 @@ from vidlink.store.film import captions as module
 from vidlink.store.film.captions import MOST_CAPTIONS, captions
 from vidlink.store.film.footage import Footage
 from vidlink.store.film.scene import Scene
+from vidlink.store.sequences.window import SequenceWindow
 
 DAY = "2024-01-01 00:00:"
 
@@ -34,7 +35,7 @@ class CaptionsTests(SynchronousTestCase):
 
     def said(self, footage: Footage, *gaps: Gap) -> tuple[Caption, ...]:
         """The captions of all of it."""
-        return captions(footage, footage.breaks(0, len(footage)), gaps)
+        return captions(footage, footage.breaks(0, len(footage)), lambda window: gaps)
 
     def test_cause(self) -> None:
         """A caption stands from the end of the last picture before the hole to the first after
@@ -46,7 +47,7 @@ class CaptionsTests(SynchronousTestCase):
             Gap(40, 50, Cause.DECLARED),
             Gap(None, None, Cause.SERVER_STOPPED, 5, 9),
         )
-        text = f"Not recorded from {DAY}01 to 00:00:03 (UTC): the server's disk was full"
+        text = f"Not recorded from {DAY}01 to 00:00:03 (UTC): the disk was full"
         self.assertEqual(found, Caption(7 * FRAME_TICKS, 15 * FRAME_TICKS, text))
 
     def test_several_causes(self) -> None:
@@ -60,7 +61,7 @@ class CaptionsTests(SynchronousTestCase):
         )
         self.assertTrue(
             found.text.endswith(
-                ": lost by the sentinel (a picture was too large); the server's disk was too slow"
+                ": the sentinel lost it (a picture was too large); the disk was too slow"
             ),
             found.text,
         )
@@ -83,6 +84,23 @@ class CaptionsTests(SynchronousTestCase):
         self.assertLessEqual(MOST_CAPTIONS, 1_000)
         for one, other in pairwise(found):
             self.assertLessEqual(one.end, other.start)
+
+    def test_asked_for(self) -> None:
+        """Of the gaps of a session those around a caption are asked for, once for each caption,
+        however many the session has."""
+        footage = self.footage(0, 2, 4, 6, 8, 10, key_every=2)
+        asked: list[SequenceWindow] = []
+
+        def gaps(window: SequenceWindow) -> tuple[Gap, ...]:
+            asked.append(window)
+            return (Gap(1, 1, Cause.DECLARED), Gap(9, 9, Cause.DISK_FULL))
+
+        self.patch(module, "MOST_CAPTIONS", 3)
+        found = captions(footage, footage.breaks(0, len(footage)), gaps)
+        self.assertEqual(asked, [SequenceWindow(0, 3), SequenceWindow(4, 7), SequenceWindow(8, 9)])
+        self.assertIn("the sentinel lost it", found[0].text)
+        self.assertIn("cannot be decoded", found[1].text)
+        self.assertIn("disk was full", found[2].text)
 
     def test_times_without_a_name(self) -> None:
         """A session of an age that no calendar has is told without times."""

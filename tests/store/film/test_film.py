@@ -19,6 +19,9 @@ from vidlink.model import ALL, Cause, ClipQuery, Gap
 from vidlink.store.files.paths import part_file
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reel, Reels
+from vidlink.store.handover.inbox import Inbox
+from vidlink.store.handover.suspects import Suspects
+from vidlink.store.sequences.window import SequenceWindow
 
 
 class ReelTests(SynchronousTestCase):
@@ -134,10 +137,12 @@ class ReelTests(SynchronousTestCase):
         """What is missing of a session is found out once it is sealed, not at every seek; until
         then each time, unless nothing is missing."""
         self.record(*range(3), *range(5, 8))
-        reel = Reel(StoredSession(self.rig.disk, folder_of(self.rig, self.session)))
+        reel = Reel(
+            StoredSession(self.rig.disk, folder_of(self.rig, self.session)), Suspects(Inbox())
+        )
         asked: list[int] = []
 
-        def gaps() -> tuple[Gap, ...]:
+        def gaps(window: SequenceWindow) -> tuple[Gap, ...]:
             asked.append(1)
             return (Gap(3, 4, Cause.DECLARED),)
 
@@ -153,7 +158,7 @@ class ReelTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """Only so much is kept of films; an old one is read again."""
-        reels = Reels(100_000)
+        reels = Reels(100_000, Suspects(Inbox()))
         sessions = []
         for number in range(1, 6):
             session = a_session(number)
@@ -172,7 +177,9 @@ class ReelTests(SynchronousTestCase):
     def test_bounded_heads(self) -> None:
         """However many films of one session are asked for, only some keep their heads."""
         self.record(*range(100))
-        reel = Reel(StoredSession(self.rig.disk, folder_of(self.rig, self.session)))
+        reel = Reel(
+            StoredSession(self.rig.disk, folder_of(self.rig, self.session)), Suspects(Inbox())
+        )
         held = []
         for last in range(100):
             reel.film(self.session, None, (), ClipQuery(last=last))

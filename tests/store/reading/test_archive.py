@@ -133,7 +133,7 @@ class DamageTests(ReadingCase):
         for sequence in range(12):
             segment = bytes(an_arrival(self.session, sequence).segment.data)
             self.assertEqual(segment in data, not 5 <= sequence < 10)
-        self.assertIn(b"damaged on the server's disk", data)
+        self.assertIn(b"what was written is damaged", data)
         again = self.got("film", ClipQuery(), broken.etag)[0]
         self.assertEqual(again.etag, film.etag)
         os.unlink(self.path("part-0000.mp4"))
@@ -424,6 +424,9 @@ class BetweenTests(SynchronousTestCase):
             self.store.archive.film(*ids),
             self.store.archive.sessions(SessionQuery()),
             self.store.archive.sentinels(),
+            self.store.archive.session(*ids),
+            self.store.archive.init(*ids),
+            self.store.archive.playlist(*ids),
         ]
         for one in asked:
             self.assertNoResult(one)

@@ -24,13 +24,30 @@ SEEN = Seen(SEEN_US, SEEN_US)
 
 
 class Folder:
-    """A data folder, and a machine with two clocks."""
+    """A data folder, and a machine with three clocks."""
+
+    time: TrustedTime
 
     def __init__(self, seen: Seen = SEEN, wall_us: int = SEEN_US) -> None:
         self.wall_us = wall_us
         self.seconds = 12_345.0
-        self.time = TrustedTime(lambda: self.wall_us, lambda: self.seconds)
+        self.slept_seconds = 0.0
+        self.starts(seen)
+
+    def starts(self, seen: Seen | None = None, off_us: int = 0) -> None:
+        """The next start, after the server was off for so long."""
+        seen = seen or self.time.seen()
+        assert seen is not None
+        self.wall_us += off_us
+        self.time = TrustedTime(
+            lambda: self.wall_us, lambda: self.seconds, lambda: self.seconds - self.slept_seconds
+        )
         self.time.open(seen)
+
+    def sleeps(self, us: int) -> None:
+        """The computer sleeps."""
+        self.slept_seconds += us / SECOND_US
+        self.goes_on(us, 1)
 
     def goes_on(self, us: int, looks: int = 10) -> int:
         """Time passes by both clocks, and is looked at now and then; the trusted time."""
@@ -63,7 +80,7 @@ class LeapTests(SynchronousTestCase):
 
     def test_before_it_is_opened(self) -> None:
         """Before anything is known of the folder it is the wall clock's, and nothing is kept."""
-        time = TrustedTime(lambda: 7, lambda: 0.0)
+        time = TrustedTime(lambda: 7, lambda: 0.0, lambda: 0.0)
         self.assertEqual((time.now_us(), time.seen(), time.doubt()), (7, None, None))
 
     def test_ahead_for_a_moment(self) -> None:
@@ -189,6 +206,128 @@ class LeapTests(SynchronousTestCase):
         trusted_us = folder.time.now_us() - SEEN_US
         self.assertLessEqual(trusted_us, passed_us * 21 // 20 + len(course))
         self.assertGreaterEqual(trusted_us, passed_us * 19 // 20 - len(course))
+
+
+class StartedAgainTests(SynchronousTestCase):
+    """Servers that are never on for an hour at a time."""
+
+    def test_fifty_minutes_a_day(self) -> None:
+        """One that is on for fifty minutes a day knows what day it is, but for a day or two."""
+        folder = Folder()
+        for day in range(60):
+            folder.starts(off_us=DAY_US - HOUR_US * 5 // 6)
+            folder.goes_on(HOUR_US * 5 // 6)
+            self.assertLessEqual(folder.error_us, 0)
+            self.assertGreater(folder.error_us, -2 * DAY_US, day)
+
+    def test_what_was_claimed(self) -> None:
+        """What is believed after an hour in two pieces is what the clock showed in the first one:
+        a leap that only the second has seen waits for an hour of its own, of which that piece
+        counts."""
+        folder = Folder(wall_us=SEEN_US + DAY_US)
+        folder.goes_on(HOUR_US * 5 // 6)
+        folder.starts(off_us=60 * DAY_US)
+        self.assertEqual(folder.goes_on(HOUR_US // 6), SEEN_US + DAY_US + HOUR_US)
+        doubt = folder.time.doubt()
+        assert doubt is not None
+        assert doubt.seconds is not None
+        self.assertAlmostEqual(doubt.seconds, 3_000.0, places=3)
+        folder.goes_on(HOUR_US * 5 // 6 - SECOND_US)
+        self.assertEqual(folder.error_us, -60 * DAY_US)
+        folder.goes_on(SECOND_US)
+        self.assertEqual(folder.error_us, 0)
+
+    def test_mended_while_off(self) -> None:
+        """A clock that shows less at the next start than it claimed has been set right: the hour
+        begins anew, and so it does for one that now says the opposite."""
+        folder = Folder(wall_us=SEEN_US + 60 * DAY_US)
+        folder.goes_on(HOUR_US - SECOND_US)
+        folder.starts(off_us=-59 * DAY_US)
+        folder.goes_on(HOUR_US - SECOND_US)
+        self.assertLess(folder.time.now_us(), SEEN_US + 3 * HOUR_US)
+        wrong = Folder(Seen(SEEN_US + 60 * DAY_US, SEEN_US), SEEN_US + DAY_US)
+        wrong.goes_on(HOUR_US - SECOND_US)
+        wrong.starts(off_us=90 * DAY_US)
+        self.assertGreater(wrong.goes_on(HOUR_US // 2), SEEN_US + 60 * DAY_US)
+
+    def test_right_again_for_a_moment(self) -> None:
+        """What was served before the clocks agreed again does not count for the next leap."""
+        folder = Folder(wall_us=SEEN_US + 60 * DAY_US)
+        folder.goes_on(HOUR_US - SECOND_US)
+        folder.leaps(-60 * DAY_US)
+        folder.starts(off_us=60 * DAY_US)
+        self.assertLess(folder.goes_on(HOUR_US - SECOND_US), SEEN_US + 3 * HOUR_US)
+
+    def test_taken_back(self) -> None:
+        """A leap that was believed and was wrong is taken back in pieces of an hour as well."""
+        folder = Folder(Seen(SEEN_US + 60 * DAY_US, SEEN_US), SEEN_US + HOUR_US)
+        for _ in range(2):
+            folder.goes_on(HOUR_US // 2)
+            folder.starts(off_us=HOUR_US)
+        self.assertLess(folder.error_us, 0)
+
+    def test_empty_battery(self) -> None:
+        """A clock that shows 1970 serves nothing for the one that is put in its place."""
+        folder = Folder(wall_us=0)
+        folder.goes_on(DAY_US)
+        folder.starts(off_us=SEEN_US + 99 * DAY_US)
+        self.assertEqual(folder.goes_on(HOUR_US - SECOND_US), SEEN_US + 25 * HOUR_US - SECOND_US)
+
+    def test_asleep(self) -> None:
+        """Of an hour in which the computer sleeps nothing is served: nobody could have set it."""
+        folder = Folder(wall_us=SEEN_US + 60 * DAY_US)
+        folder.goes_on(HOUR_US // 2)
+        folder.sleeps(8 * HOUR_US)
+        folder.goes_on(HOUR_US // 2 - SECOND_US)
+        self.assertEqual(folder.error_us, -60 * DAY_US)
+        folder.goes_on(SECOND_US)
+        self.assertEqual(folder.error_us, 0)
+
+    def test_served_that_cannot_be(self) -> None:
+        """A note of more than an hour, of less than nothing, or of a time below the floor counts
+        as one in which nothing was served."""
+        wall_us = SEEN_US + 60 * DAY_US
+        for claimed_us, served_us in (
+            (wall_us, HOUR_US),
+            (wall_us, -1),
+            (SEEN_US - 1, HOUR_US - 1),
+            (wall_us + 2 * NEAR_US, HOUR_US - 1),
+        ):
+            folder = Folder(Seen(SEEN_US, SEEN_US, claimed_us, served_us), wall_us)
+            self.assertEqual(folder.goes_on(HOUR_US - SECOND_US), SEEN_US + HOUR_US - SECOND_US)
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.integers(0, 20 * DAY_US), st.integers(0, 90 * DAY_US), st.integers(0, HOUR_US)
+            ),
+            max_size=20,
+        )
+    )
+    def test_no_leap_is_hurried(self, course: list[tuple[int, int, int]]) -> None:
+        """However a server is started and stopped, and whatever its clock is ahead by each time:
+        no time is believed that was not shown, or surpassed, for an hour in all before."""
+        folder = Folder()
+        #: Pieces of life: what was claimed in each at its begin, less what was lived until then.
+        pieces: list[tuple[int, int]] = []
+        truth_us, lived_us = SEEN_US, 0
+        for off_us, ahead_us, us in course:
+            truth_us += off_us
+            folder.wall_us = truth_us + ahead_us
+            folder.starts()
+            pieces.append((folder.wall_us - lived_us, us))
+            folder.goes_on(us, 4)
+            truth_us, lived_us = truth_us + us, lived_us + us
+            served_us, most_us = 0, SEEN_US
+            for line_us, piece_us in sorted(pieces, reverse=True):
+                served_us += piece_us
+                if served_us >= HOUR_US - 100:
+                    most_us = max(most_us, line_us)
+                    break
+            least_us = SEEN_US + lived_us * 19 // 20
+            slack_us = lived_us // 20 + len(course) * NEAR_US
+            self.assertLessEqual(folder.time.now_us(), most_us + lived_us + slack_us)
+            self.assertGreaterEqual(folder.time.now_us(), least_us - slack_us)
 
 
 class FirstTests(SynchronousTestCase):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -119,14 +118,6 @@ class PartTests(WritingCase):
         self.rig.settle()
         self.assertEqual(sorted(self.stored()), [0, 1, 2])
         self.assertEqual(part_numbers(self.rig, self.session), [0, 1])
-
-    def test_frames_are_not_kept(self) -> None:
-        """What is encoded of a segment for viewers is not held while it waits for the disk."""
-        arrival = an_arrival(self.session, 0)
-        frames = arrival.frames
-        self.store.ledger.append(self.session.session_id, arrival)
-        del arrival
-        self.assertEqual(sys.getrefcount(frames), 2)
 
     def test_session_file(self) -> None:
         """The folder says what it is from the start, and how it ended at the end."""

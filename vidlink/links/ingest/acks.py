@@ -7,10 +7,15 @@ There is one in a second for each session, whatever the store reports; they are 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 
 from vidlink.interfaces import LATE_LOAD
 from vidlink.messages import Ack
 from vidlink.model import MAX_RANGES, Range, Ranges
+
+#: So many holes of a session wait to be asked for; the highest of more are asked for when the
+#: Sentinel registers again.
+MAX_HOLES = 8 * MAX_RANGES
 
 
 @dataclass(slots=True)
@@ -19,18 +24,25 @@ class _Open:
 
     #: The sequence that was acknowledged last; None: none.
     reached: int | None = None
-    #: At most :data:`~vidlink.model.MAX_RANGES`; more are asked for when the Sentinel registers
-    #: again.
     holes: Ranges = field(default_factory=Ranges)
-    #: Ranges that were acknowledged, and are asked for once more all the same.
+    #: Ranges that were acknowledged, and are asked for once more all the same. There are no more
+    #: than the store has holes: nobody names one of them again.
     lost: Ranges = field(default_factory=Ranges)
+
+    def wanted(self) -> tuple[Range, ...]:
+        """As many ranges as one acknowledgement can name; they are not asked for again."""
+        if self.reached is not None:
+            # What has come or was declared lost in the meantime is not asked for.
+            self.holes.discard(0, self.reached)
+        lost = _taken(self.lost, MAX_RANGES)
+        return (*lost, *_taken(self.holes, MAX_RANGES - len(lost)))
 
 
 class Acks:
     """The acknowledgements of one connection, by session.
 
-    A hole is asked for once, with the next acknowledgement for which there is room in the
-    store; if it is still there when the Sentinel registers again, it is asked for then.
+    A hole is asked for once, with the next acknowledgement that can name it and for which there is
+    room in the store; if it is still there when the Sentinel registers again, it is asked for then.
     """
 
     def __init__(self) -> None:
@@ -53,15 +65,12 @@ class Acks:
         """These sequences were jumped over, or came when there was no room for them."""
         holes = self._open[session_id].holes
         holes.add(first, last)
-        if len(holes) > MAX_RANGES:
+        if len(holes) > MAX_HOLES:
             holes.discard(*holes.highest)
 
     def lost(self, session_id: str, first: int, last: int) -> None:
         """These sequences had become durable, and are not there any more."""
-        known = self._open[session_id].lost
-        known.add(first, last)
-        if len(known) > MAX_RANGES:
-            known.discard(*known.highest)
+        self._open[session_id].lost.add(first, last)
 
     def due(self, load: float) -> list[Ack]:
         """The acknowledgements that are due; to be called about once a second.
@@ -72,16 +81,20 @@ class Acks:
         missing: dict[str, tuple[Range, ...]] = {}
         for session_id, known in self._open.items():
             reached = known.reached = due.get(session_id, known.reached)
-            wanted = known.holes or known.lost
-            if wanted and reached is not None and load < LATE_LOAD:
-                # What has come or was declared lost in the meantime is not asked for.
-                holes = (hole for hole in known.holes if hole[1] > reached)
-                missing[session_id] = (*known.lost, *holes)[:MAX_RANGES]
-                known.holes.clear()
-                known.lost.clear()
+            is_wanted = known.holes or known.lost
+            if is_wanted and reached is not None and load < LATE_LOAD:
+                missing[session_id] = known.wanted()
                 if missing[session_id]:
                     due[session_id] = reached
         return [
             Ack(session_id, sequence, missing.get(session_id, ()), load)
             for session_id, sequence in due.items()
         ]
+
+
+def _taken(ranges: Ranges, most: int) -> tuple[Range, ...]:
+    """The lowest ranges, taken out."""
+    taken = tuple(islice(ranges, most))
+    if taken:
+        ranges.discard(taken[0][0], taken[-1][1])
+    return taken

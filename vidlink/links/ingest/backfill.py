@@ -11,13 +11,13 @@ from functools import partial
 
 from twisted.python.failure import Failure
 
-from vidlink.bucket import Bucket
 from vidlink.errors import PeerError, RequestError, TooFast, VidlinkError
 from vidlink.interfaces import IStore
 from vidlink.links.ingest.acks import Acks
 from vidlink.links.ingest.intake import Intake
 from vidlink.messages import DeclareGap, Tail, Wanted
 from vidlink.model import InitSegment, Limits, Range, Registration, Segment
+from vidlink.relay.stream import Stream
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
 #: So many earlier sessions may be open at a time on one connection.
@@ -30,7 +30,7 @@ _LIST_BYTES, _ENTRY_BYTES, _RANGE_BYTES = MAX_CONTROL_BYTES - 4 * 1024, 32, 24
 class Backfill:
     """The earlier sessions of one Sentinel that are being filled up on one connection.
 
-    :param allowed: what opening a session spends of.
+    :param stream: what the hub keeps of it.
     :param tell: tells the Sentinel that something about a session failed.
     :param fail: ends the connection.
     """
@@ -38,7 +38,7 @@ class Backfill:
     def __init__(
         self,
         sentinel: Registration,
-        allowed: Bucket,
+        stream: Stream,
         store: IStore,
         acks: Acks,
         limits: Limits,
@@ -47,7 +47,7 @@ class Backfill:
         fail: Callable[[PeerError], None],
     ) -> None:
         self._sentinel = sentinel
-        self._allowed = allowed
+        self._stream = stream
         self._store = store
         self._acks = acks
         self._limits = limits
@@ -69,7 +69,7 @@ class Backfill:
             error = RequestError(f"{MAX_EARLIER} earlier sessions are open; finish one of them")
             self._tell(error, session_id)
             return
-        if not self._allowed.spend():
+        if not self._stream.allowed_earlier.spend():
             raise TooFast("too many earlier sessions have been opened in too short a time")
         intake = Intake(self._sentinel, message, self._limits, now_us, is_over=True)
         self._open[session_id] = intake
@@ -96,7 +96,11 @@ class Backfill:
         intake = self._find(segment.session_id)
         if intake is not None:
             arrival = intake.accept(segment, arrived_seconds, received_time_us, {})
-            if arrival is not None and not self._store.append(segment.session_id, arrival):
+            if arrival is None:
+                return
+            if self._store.append(segment.session_id, arrival):
+                self._stream.has_history = True
+            else:
                 self._acks.missing(segment.session_id, segment.sequence, segment.sequence)
 
     def gap(self, message: DeclareGap) -> None:

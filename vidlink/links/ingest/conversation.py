@@ -230,9 +230,7 @@ def _claim(inputs: _Inputs, ingest: Ingest, message: SentinelRegister) -> Deferr
 def _take_seat(inputs: _Inputs, ingest: Ingest, message: SentinelRegister, stream: Stream) -> _Seat:
     sentinel, store, acks, limits = ingest.registration, ingest.store, ingest.acks, ingest.limits
     live = LiveFeed(sentinel, stream, store, acks, limits, ingest.hub.tally)
-    backfill = Backfill(
-        sentinel, stream.allowed_earlier, store, acks, limits, tell=ingest.tell, fail=ingest.fail
-    )
+    backfill = Backfill(sentinel, stream, store, acks, limits, tell=ingest.tell, fail=ingest.fail)
     seat = _Seat(message.session_id, stream, live, backfill, ingest.seconds())
     # By now the connection before has ended its session, so it may be asked for.
     tails = [(tail.session_id, tail.first, tail.last) for tail in message.resume]

@@ -116,7 +116,10 @@ class Intake:
             raise NotMedia(f"the keyframe flag of segment {segment.sequence} is wrong")
         check_media_times(segment, info, self._media.timescale)
         said_us = start_us = segment.start_time_us
-        if not segment.is_late:
+        if segment.is_late:
+            # It goes to the recording alone.
+            frames = {}
+        else:
             start_us = self._times.take(segment, info, arrived_seconds, received_time_us)
             self._advance(segment)
         if start_us != said_us:

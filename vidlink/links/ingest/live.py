@@ -104,7 +104,7 @@ class LiveFeed:
         if not self._is_recorded:
             durable = partial(self._acks.durable, session_id)
             _allowed(self._store.begin, intake.session, durable)
-            self._is_recorded = True
+            self._is_recorded = self._stream.has_history = True
         if sequence > expected and not segment.is_late:
             self._acks.missing(session_id, expected, sequence - 1)
             self._tally.jumped += sequence - expected

@@ -50,8 +50,11 @@ class LiveTimes:
         self._media_us = 0
         self._sequence = -1
         self._start_us: int | None = None
-        #: The wall clock of the server at 0 of its monotonic clock, by the furthest it has been.
+        #: The wall clock of the server at 0 of its monotonic clock; once that was set back, as far
+        #: as the times of this session have followed it before.
         self._zero_us: int | None = None
+        #: The furthest of those times, at 0 of the same clock.
+        self._furthest_us = 0
 
     def take(
         self, segment: Segment, info: FragmentInfo, arrived_seconds: float, received_time_us: int
@@ -67,23 +70,28 @@ class LiveTimes:
                 " before the last frame of the segment before it"
             )
         media_us = info.decode_time * 1_000_000 // self._timescale
-        now_us = self._now_us(arrived_seconds, received_time_us)
-        start_us = self._start(segment, media_us - self._media_us, now_us)
+        elapsed_us = round(arrived_seconds * 1_000_000)
+        latest_us = self._latest_us(elapsed_us, received_time_us)
+        start_us = self._start(segment, media_us - self._media_us, latest_us, received_time_us)
+        ahead_us = start_us - elapsed_us
+        is_first = self._start_us is None
+        self._furthest_us = ahead_us if is_first else max(self._furthest_us, ahead_us)
         self._last_frame = info.decode_time + info.duration - info.last_sample_duration
         self._media_us, self._start_us = media_us, start_us
         self._sequence = segment.sequence
         return start_us
 
-    def _now_us(self, arrived_seconds: float, received_time_us: int) -> int:
-        """The server's wall clock, which is not set back here: a Sentinel would be blamed."""
-        elapsed_us = round(arrived_seconds * 1_000_000)
-        zero_us = received_time_us - elapsed_us
-        if self._zero_us is None or zero_us > self._zero_us:
-            self._zero_us = zero_us
-        return self._zero_us + elapsed_us
+    def _latest_us(self, elapsed_us: int, now_us: int) -> int:
+        """The latest time that can be by the server's wall clock. A session that has gone by it is
+        not blamed for that it is set back; one that has not gains nothing by a leap of it."""
+        zero_us = now_us - elapsed_us
+        if self._zero_us is not None and self._start_us is not None:
+            zero_us = max(zero_us, min(self._zero_us, self._furthest_us))
+        self._zero_us = zero_us
+        return zero_us + elapsed_us + CLOCK_SLACK_US
 
-    def _start(self, segment: Segment, step_us: int, now_us: int) -> int:
-        said_us, latest_us = segment.start_time_us, now_us + CLOCK_SLACK_US
+    def _start(self, segment: Segment, step_us: int, latest_us: int, now_us: int) -> int:
+        said_us = segment.start_time_us
         if self._start_us is None:
             return said_us if said_us <= latest_us else now_us
         # A microsecond is left to each segment that may still come between, late.
@@ -101,9 +109,9 @@ class LiveTimes:
             # It comes faster than it was captured, and says that that goes on for ever.
             return max(least_us, latest_us)
         # Where media time agrees with the server's clock, the one that was set is the Sentinel's.
-        if behind_us <= CLOCK_SLACK_US or due_us >= now_us - CLOCK_SLACK_US:
+        if behind_us <= CLOCK_SLACK_US or abs(due_us - now_us) <= CLOCK_SLACK_US:
             return due_us
         raise NotMedia(
             f"the startTime of segment {segment.sequence} is {behind_us // 1_000_000} s behind its"
-            " media time, and neither is the server's time: the clock was set; begin a new session"
+            " media time, and that is not the server's time: a clock was set; begin a new session"
         )

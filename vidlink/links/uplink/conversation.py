@@ -296,6 +296,9 @@ def _error(inputs: _Inputs, uplink: Uplink, message: ErrorMessage) -> None:
 
 def _tick(inputs: _Inputs, uplink: Uplink, connection: _Connection) -> None:
     connection.compare_clocks()
+    if connection.comparison.begin_anew():
+        uplink.live.offset = connection.comparison.offset
+        uplink.live.begin(peer=connection.peer)
     uplink.live.tick()
     _, sent = uplink.live.sent or ("", -1)
     uplink.late.tick(sent)

@@ -181,6 +181,7 @@ class Watch:
             self._codec,
             seconds=self._seconds,
             on_news=partial(self._has_news, sentinel_id),
+            on_dropped=partial(self._dropped, sentinel_id),
             tally=self.hub.tally,
             sees=self.principal.sees,
         )
@@ -244,6 +245,16 @@ class Watch:
         """There may be something to pull of this subscription."""
         self._turns.ready(sentinel_id)
         self.peer.wake()
+
+    def _dropped(self, sentinel_id: str) -> None:
+        """The server has no room to wait for this one any more."""
+        del self.subscriptions[sentinel_id]
+        self._turns.remove(sentinel_id)
+        gone = f"sentinel {sentinel_id} is not known any more, and too many others are waited for"
+        try:
+            self.reply(ErrorMessage(NotFound.code, gone, sentinel_id))
+        except PeerError as error:
+            self.fail(error)
 
     def _leave(self, subscription: Subscription) -> None:
         subscription.leave()

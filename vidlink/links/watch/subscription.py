@@ -41,6 +41,7 @@ class Subscription:
         as none.
     :param on_news: called whenever there may be something to pull; until then, once
         :meth:`pull` has given None, it gives nothing else.
+    :param on_dropped: called if the stream is followed no more without having been left.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Subscription:
         *,
         seconds: Callable[[], float],
         on_news: Callable[[], None],
+        on_dropped: Callable[[], None],
         tally: Tally,
         sees: Callable[[str], bool],
     ) -> None:
@@ -63,7 +65,7 @@ class Subscription:
         self._outbox: deque[Frame] = deque()
         self._is_init_wanted = False
         self._begin(request)
-        stream.follow(self)
+        stream.follow(self, on_dropped)
 
     def stirred(self) -> None:
         """A segment has arrived, or a session has begun or ended."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from av.format import ContainerFormat
 
@@ -31,16 +32,19 @@ def make_source(
     environ: Mapping[str, str],
     wall_clock_us: Callable[[], int],
     monotonic: Callable[[], float] = time.monotonic,
+    slept_seconds: Callable[[], float] = lambda: 0.0,
 ) -> ISource:
     """Make the source that `text` names: one of `SOURCES`. Nothing is opened yet.
 
-    `sentinel_id` is written on the test picture; `platform` is `sys.platform`.
+    `sentinel_id` is written on the test picture; `platform` is `sys.platform`; both clocks are as
+    for a device.
 
     :raises UserMistake: if there is no such source, or not on this machine.
     """
     kind, _, rest = text.partition(":")
+    device = partial(DeviceSource, monotonic=monotonic, slept_seconds=slept_seconds)
     if kind == "screen" and not rest:
-        return _screen(platform, environ, monotonic)
+        return _screen(platform, environ, device)
     if kind == "test":
         width, height = _size(rest) if rest else PATTERN_SIZE
         return PatternSource(sentinel_id, width, height, wall_clock_us)
@@ -48,16 +52,18 @@ def make_source(
         return FileSource(rest)
     if kind == "device" and ":" in rest:
         format_name, _, input_name = rest.partition(":")
-        return DeviceSource(_known(format_name), input_name, monotonic=monotonic)
+        return device(_known(format_name), input_name)
     raise UserMistake(f"there is no source {text!r}: use {SOURCES}")
 
 
-def _screen(platform: str, environ: Mapping[str, str], monotonic: Callable[[], float]) -> ISource:
+def _screen(
+    platform: str, environ: Mapping[str, str], device: Callable[..., DeviceSource]
+) -> ISource:
     if platform == "win32":
         return ScreenSource("gdigrab", "desktop")
     if platform == "darwin":
         options = {"capture_cursor": "1", "pixel_format": "nv12"}
-        return DeviceSource("avfoundation", "Capture screen 0:none", options, monotonic=monotonic)
+        return device("avfoundation", "Capture screen 0:none", options)
     display = environ.get("DISPLAY")
     if not display:
         raise UserMistake(

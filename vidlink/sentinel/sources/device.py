@@ -23,8 +23,10 @@ from vidlink.sentinel.sources.upright import RAW, Upright
 
 #: So long an input may take to its first picture.
 FIRST_PICTURE_SECONDS = 10.0
-#: An input that gives nothing for so long is taken for dead.
+#: An input that gives nothing for so long is taken for dead. A sleep of the computer is no silence.
 SILENCE_SECONDS = 10.0
+#: A shorter sleep is none: clocks differ by as much.
+SLEEP_SECONDS = 0.1
 #: So long `close` waits for the thread; one that hangs in a driver is left behind.
 JOIN_SECONDS = 2.0
 _FALLBACK_FRAME_SECONDS = 0.04
@@ -64,29 +66,43 @@ class _Drain:
     """The thread that reads one open input, and the newest picture of it."""
 
     def __init__(
-        self, container: InputContainer, frame_seconds: float, monotonic: Callable[[], float]
+        self,
+        container: InputContainer,
+        frame_seconds: float,
+        monotonic: Callable[[], float],
+        slept_seconds: Callable[[], float],
     ) -> None:
         self._container = container
         self._frame_seconds = frame_seconds
         self._monotonic = monotonic
+        self._slept_seconds = slept_seconds
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._picture: VideoFrame | None = None
         self._taken_seconds = 0.0
+        #: The sleep of the computer until the reading of it began, since whenever.
+        self._slept_before = float("-inf")
         self._trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name="vidlink-device", daemon=True)
         self._thread.start()
 
     def newest(self, wait_seconds: float) -> tuple[VideoFrame, float]:
-        """The newest picture and when it was read; the first is waited for so long.
+        """The newest picture and when it was read; the first, and that after a sleep of the
+        computer, is waited for so long.
 
         :raises CaptureError: if the input has ended or failed, or gives nothing.
         """
+        slept = self._slept_seconds() - SLEEP_SECONDS
+
+        def is_told() -> bool:
+            # What was read before a sleep is not of now, whoever has read nothing since.
+            return self._trouble is not None or self._slept_before >= slept
+
         with self._changed:
-            self._changed.wait_for(lambda: self._picture or self._trouble, wait_seconds)
+            is_there = self._changed.wait_for(is_told, wait_seconds)
             if self._trouble is not None:
                 raise CaptureError(self._trouble)
-            if self._picture is None:
+            if not is_there or self._picture is None:
                 raise CaptureError(f"no picture within {wait_seconds:g} s")
             return self._picture, self._taken_seconds
 
@@ -109,7 +125,7 @@ class _Drain:
 
     def _read(self) -> None:
         throttle, last = Throttle(), -self._frame_seconds
-        began = self._monotonic()
+        began, slept = self._monotonic(), self._slept_seconds()
         for picture in self._container.decode(video=0):
             read = self._monotonic()
             last = last + self._frame_seconds if picture.pts is None else picture.time
@@ -117,8 +133,9 @@ class _Drain:
                 return
             with self._changed:
                 self._picture, self._taken_seconds = picture, self._monotonic()
+                self._slept_before = slept
                 self._changed.notify_all()
-            began = self._monotonic()
+            began, slept = self._monotonic(), self._slept_seconds()
 
 
 @implementer(ISource)
@@ -128,6 +145,8 @@ class DeviceSource:
     :param format_name: the name of the device or format, such as ``v4l2`` or ``lavfi``.
     :param input_name: what of it, such as ``/dev/video0``.
     :param options: FFmpeg's options for it.
+    :param monotonic: seconds that stand still while the computer sleeps.
+    :param slept_seconds: how long the computer has slept, since whenever.
     """
 
     def __init__(
@@ -137,11 +156,13 @@ class DeviceSource:
         options: dict[str, str] | None = None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        slept_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._format_name = format_name
         self._input_name = input_name
         self._options = options or {}
         self._monotonic = monotonic
+        self._slept_seconds = slept_seconds
         self._drain: _Drain | None = None
         self._upright: Upright | None = None
 
@@ -161,7 +182,7 @@ class DeviceSource:
         # What macOS means is not known; it does as coded pictures do.
         is_raw = stream.codec_context.name in RAW and self._format_name != "avfoundation"
         self._upright = Upright(stream, is_raw=is_raw)
-        self._drain = _Drain(container, frame_seconds, self._monotonic)
+        self._drain = _Drain(container, frame_seconds, self._monotonic, self._slept_seconds)
         try:
             self._drain.newest(FIRST_PICTURE_SECONDS)
         except CaptureError as error:
@@ -173,7 +194,7 @@ class DeviceSource:
         self.open()
         assert self._drain is not None
         try:
-            picture, taken_seconds = self._drain.newest(0.0)
+            picture, taken_seconds = self._drain.newest(SILENCE_SECONDS)
         except CaptureError as error:
             raise CaptureError(f"{self._what} gives no more pictures: {error}") from None
         if self._monotonic() - taken_seconds > SILENCE_SECONDS:

@@ -171,7 +171,7 @@ class Access:
 
     @app.route("/api/v1/audit", methods=["GET"])
     async def audit(self, request: Request) -> bytes:
-        """Deeds and who did them, newest first, paged."""
+        """Deeds and whose they were, newest first, paged."""
         query = Query(request.uri, ("user", "sentinel", "deed", "from", "to", "after", "limit"))
         if Right.AUDIT not in self._principal_of(request).rights:
             raise Forbidden("the credential does not give the right to audit")

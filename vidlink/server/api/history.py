@@ -10,7 +10,7 @@ import it when the daemon is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from klein import Klein
@@ -19,12 +19,13 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
+from vidlink.access.register import LOGIN
 from vidlink.access.shown import with_ticket
 from vidlink.errors import Forbidden, NotFound
 from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import Json
 from vidlink.httpjson.table import Table
-from vidlink.interfaces import IArchive, IRetention
+from vidlink.interfaces import IArchive, IBody, IRetention
 from vidlink.model import (
     ClipQuery,
     Deed,
@@ -78,9 +79,9 @@ class Api:
     :param document: this interface, described for programs.
     :param wall_clock_us: microseconds since the epoch.
     :param principal_of: whoever sends a request.
-    :param ticket_of: the ticket by which they ask, if it is one.
     :param did: called with every deed that is to be written down: by whom, from where, and what it
         is about.
+    :param ticket_of: the ticket by which they ask, if it is one.
     :param run_in_pool: runs a function in a thread, and fires with what it gives.
     """
 
@@ -97,8 +98,8 @@ class Api:
         document: Json,
         wall_clock_us: Callable[[], int],
         principal_of: Callable[[Any], Principal],
-        ticket_of: Callable[[Any], str | None] = lambda request: None,
         did: Callable[..., None] = unnoted,
+        ticket_of: Callable[[Any], str | None] = lambda request: None,
         run_in_pool: Callable[..., Deferred[Any]] = execute,
     ) -> None:
         self._archive = archive
@@ -142,7 +143,11 @@ class Api:
         after = query.sentinel_id("after")
         limit = query.limit(parameters.USUAL_SENTINELS, parameters.MAX_SENTINELS)
         recorded = await self._archive.sentinels()
-        page = _sentinel_page(self._hub.statuses(), recorded, principal, after or "", limit)
+        live = self._hub.statuses()
+
+        def page() -> objects.SentinelPage:
+            return _sentinel_page(live, recorded, principal, after or "", limit)
+
         return await self._answer(request, objects.SENTINELS, page)
 
     @app.route("/api/v1/sessions", methods=["GET"])
@@ -162,7 +167,7 @@ class Api:
                 within=principal.groups,
             )
         )
-        return await self._answer(request, objects.SESSIONS, page)
+        return await self._answer(request, objects.SESSIONS, lambda: page)
 
     @app.route(_SESSION, methods=["GET"])
     async def session(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -170,7 +175,7 @@ class Api:
         Query(request.uri)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         record = await self._details.run(self._archive.session, *ids)
-        return await self._answer(request, objects.SESSION, record)
+        return await self._answer(request, objects.SESSION, lambda: record)
 
     @app.route(_SESSION + "/segments", methods=["GET"])
     async def segments(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -186,18 +191,15 @@ class Api:
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         page = await self._archive.segments(*ids, wanted)
         found = objects.SegmentsOf(sentinel, session, page)
-        return await self._answer(request, objects.SEGMENTS, found)
+        return await self._answer(request, objects.SEGMENTS, lambda: found)
 
     @app.route(_SESSION + "/init.mp4", methods=["GET"])
     async def init(self, request: Request, sentinel: str, session: str) -> bytes:
         """The initialization segment."""
         Query(request.uri)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
-        found = (await self._archive.session(*ids)).session
-        if not found.init:
-            raise NotFound("nothing of this session has reached the disk")
-        body = SmallBody(found.init, found.started_time_us)
-        return await send_body(request, body, {"Content-Type": VIDEO})
+        found = await self._archive.init(*ids)
+        return await self._send(request, SmallBody(*found), {"Content-Type": VIDEO})
 
     @app.route(_SESSION + "/segments/<numbers>", methods=["GET"])
     async def media(self, request: Request, sentinel: str, session: str, numbers: str) -> bytes:
@@ -210,7 +212,7 @@ class Api:
         headers = {"Content-Type": VIDEO}
         if missing:
             headers["VidLink-Missing"] = ", ".join(f"{one}-{other}" for one, other in missing)
-        return await send_body(request, body, headers)
+        return await self._send(request, body, headers)
 
     @app.route(_SESSION + "/recording.mp4", methods=["GET"])
     async def recording(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -225,12 +227,14 @@ class Api:
                 "version: what is recorded has changed since; ask for recording.mp4 without it"
             )
         if not body.is_final and version is None:
-            if request.method == b"GET" and goes_on(conditions(request)):
+            asked = conditions(request)
+            if request.method == b"GET" and goes_on(asked):
                 raise PreconditionFailed(
                     "Range: this recording may change; its rest is at the address with version "
                     "that recording.mp4 leads to, or say If-Range"
                 )
-            if wanted.last is None:
+            # Who says of which version it is to be, and up to where, need not be sent anywhere.
+            if wanted.last is None or asked.if_range is None:
                 where = pinned(wanted, clip, body.etag)
                 ticket = self._ticket_of(request)
                 return answer_elsewhere(
@@ -238,7 +242,7 @@ class Api:
                 )
         bounds = {"start": wanted.start_time_us, "end": wanted.end_time_us}
         self._fetched(request, ids, "recording.mp4", **bounds)
-        return await send_body(request, body, film_headers(sentinel, clip, wanted))
+        return await self._send(request, body, film_headers(sentinel, clip, wanted))
 
     @app.route(_SESSION + "/index.m3u8", methods=["GET"])
     async def playlist(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -246,11 +250,11 @@ class Api:
         Query(request.uri)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         body = await self._archive.playlist(*ids)
+        self._fetched(request, ids, "index.m3u8")
         ticket = self._ticket_of(request)
         if ticket is not None:
             body = await ticketed(body, ticket)
-        self._fetched(request, ids, "index.m3u8")
-        return await send_body(request, body, {"Content-Type": PLAYLIST})
+        return await self._send(request, body, {"Content-Type": PLAYLIST})
 
     @app.route("/api/v1/retention", methods=["GET"])
     async def retention(self, request: Request) -> bytes:
@@ -269,7 +273,7 @@ class Api:
         self._allowed(request, Right.AUDIT)
         limit = query.limit(parameters.USUAL_RECEIPTS, parameters.MAX_RECEIPTS)
         page = await self._retention.receipts(query.number("after"), limit)
-        return await self._answer(request, objects.RECEIPTS, page)
+        return await self._answer(request, objects.RECEIPTS, lambda: page)
 
     @app.route(_SESSION, methods=["DELETE"])
     async def delete(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -320,14 +324,14 @@ class Api:
         asked = objects.FramerateAsked(sentinel, taken_mhz)
         return answer_now(request, objects.FRAMERATE_ASKED.dump(asked))
 
-    async def _answer(self, request: Request, table: Table[T], value: T) -> bytes:
-        """`value` as JSON, to be asked for again each time; 304 if the client has it.
+    async def _answer(self, request: Request, table: Table[T], value: Callable[[], T]) -> bytes:
+        """The JSON that `value` gives, to be asked for again each time; 304 if the client has it.
 
-        A list may be long, so it is made and hashed in the pool.
+        A list may be long, so it is put together, made text of and hashed in the pool.
         """
 
         def make() -> tuple[bytes, str]:
-            return to_long_json(table.dump(value))
+            return to_long_json(table.dump(value()))
 
         data, etag = await self._texts.run(self._run_in_pool, make)
         return answer_bytes(request, data, JSON, CHECK_FIRST, etag)
@@ -374,6 +378,11 @@ class Api:
 
     def _note(self, request: Request, deed: Deed, **about: str | int) -> None:
         self._did(deed, self._principal_of(request), asker(request), **about)
+
+    async def _send(self, request: Request, body: IBody, headers: Mapping[str, str]) -> bytes:
+        # A browser asks nobody about what it has for good, and so shows it after a logout too.
+        is_login = self._principal_of(request).credential_id.startswith(f"{LOGIN}:")
+        return await send_body(request, body, headers, may_keep=not is_login)
 
     def _asker(self, request: Request) -> str:
         """Who asks, for whoever reads it later: name and address."""

@@ -90,10 +90,12 @@ class Channel(HTTPChannel):
     factory: Port
     site: Site
     _is_idle = False
-    #: Let in although others waited, and has asked for nothing yet.
-    _has_come_free = False
+    #: The door has counted it, for what it had sent before it was read.
+    _was_counted = False
     #: The transport of one that has not been let in yet; None: it is in.
     _outside: Any = None
+    #: The answering of its request, which waits at the door.
+    _unanswered: Callable[[], None] | None = None
     _finished: Request | None = None
     _was_refused = False
     _held_bytes = 0
@@ -106,19 +108,21 @@ class Channel(HTTPChannel):
         self._deadline, self._stall, self._next_turn = Timer(clock), Timer(clock), Timer(clock)
         super().connectionMade()
         self.factory.lobby.arrive(self, self.getPeer(), self.transport)
-        self._has_come_free = not may_have_asked(self.transport)
-        if self._has_come_free:
+        if not may_have_asked(self.transport):
             self._enter()
-        elif not self.factory.door.knock(self._enter):
+            return
+        # Over TLS that was only a greeting, which costs no less than a request.
+        self._was_counted = beneath(self.transport) is self.transport
+        if not self.factory.door.knock(self._enter):
             self._outside = self.transport
             self._outside.pauseProducing()
-            if len(self.factory.door) <= self.factory.lobby.most_asking:
-                self.factory.lobby.leave(self)
+            self._wait_at_door()
 
     def dataReceived(self, data: bytes) -> None:
         """Read on; nothing more of a connection that was refused."""
         if not self._was_refused:
             super().dataReceived(data)
+            self._was_counted = False
             self._wait_for_request()
 
     def lineReceived(self, line: bytes) -> None:
@@ -173,11 +177,20 @@ class Channel(HTTPChannel):
         """A request is complete: answer it."""
         if not self._was_refused:
             self._expect(None)
-            self.factory.lobby.leave(self)
-            if self._has_come_free:
-                self._has_come_free = False
-                self.factory.door.count()
             super().allContentReceived()
+
+    def in_turn(self, answer: Callable[[], None]) -> None:
+        """Call `answer`, which answers a request, when it is this connection's turn.
+
+        What a connection has sent before it was let in has had its turn at the door. Who sends its
+        request later, or the rest of it, or another one, would else pass by those that wait there.
+        """
+        self._unanswered = answer
+        if self._was_counted:
+            self._was_counted = False
+            self._answer()
+        elif not self.factory.door.knock(self._answer):
+            self._wait_at_door()
 
     # What is sent.
 
@@ -258,6 +271,7 @@ class Channel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone, and with it what was timed."""
         self.factory.door.leave(self._enter)
+        self.factory.door.leave(self._answer)
         self.factory.lobby.gone(self)
         for timer in (self._deadline, self._stall, self._next_turn):
             timer.stop()
@@ -276,6 +290,17 @@ class Channel(HTTPChannel):
             self._outside = None
             self.factory.lobby.enter(self, self.getPeer())
         self._expect(self.factory.bounds.header_seconds)
+
+    def _answer(self) -> None:
+        answer, self._unanswered = self._unanswered, None
+        if answer is not None:
+            self.factory.lobby.leave(self)
+            answer()
+
+    def _wait_at_door(self) -> None:
+        """Wait, and not be counted among those that ask for nothing, while there is room for it."""
+        if len(self.factory.door) <= self.factory.lobby.most_asking:
+            self.factory.lobby.leave(self)
 
     def _take_next(self, request: Request) -> None:
         self._held_bytes = 0

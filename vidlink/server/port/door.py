@@ -1,13 +1,13 @@
-"""The door of the port: so many newcomers at a time that those who are in have their turn.
+"""A door: so many who ask for something at a time that those who are in have their turn.
 
 A handshake, a registration and the beginning of a session cost far more than a segment. A
 thousand Sentinels that come back at once would be taken in within one turn of the reactor, for
 seconds, and what is live would wait for all of them.
 
-Bounds: `per_turn` newcomers a turn of the reactor. The others wait with their sockets unread, in
-the order in which they came; their deadlines begin when they are let in. Who has not asked for
-anything yet has nothing that could keep the others waiting, and does not come to the door; it is
-counted when it asks.
+Bounds: `per_turn` a turn of the reactor. The others wait with their sockets unread, in the order
+in which they came. Who has not asked for anything yet has nothing that could keep the others
+waiting, and comes to the door when it asks, whenever that is: the port has a door for requests,
+and each kind of WebSocket one for what comes before a registration.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Door:
         return False
 
     def count(self) -> None:
-        """One more asks, of those inside."""
+        """One more has its turn."""
         self._let_in += 1
         # As long as there is room, it does not matter which turn it is.
         if self._let_in >= self._per_turn:

@@ -1,7 +1,7 @@
 """Where an endpoint string listens, and whether that may be without credentials.
 
-Only what the string says is looked at; opening it is for Twisted. Which requests are answered
-there is in :mod:`vidlink.server.port.origin`.
+Only what the string says is looked at; opening it is for Twisted, which has to understand it.
+Which requests are answered there is in :mod:`vidlink.server.port.origin`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
+
+from twisted.internet.endpoints import serverFromString
 
 from vidlink.errors import UserMistake
 
@@ -24,6 +27,8 @@ _KINDS: Mapping[str, tuple[int, int, str]] = {
     "tcp6": (0, 2, "::"),
     "tls": (1, 3, "::"),
 }
+_LAST_PORT = 65535
+_LIKE = "tcp:8080:interface=127.0.0.1, or ssl:8443:privateKey=KEY:certKey=CERT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,29 @@ class Listening:
         number = int(port) if re.fullmatch("[0-9]{1,5}", port) else 0
         tls = _files(values, named) if kind == "ssl" else ()
         return cls(description, is_loopback(interface), interface, number or None, tls)
+
+
+def check_endpoint(description: str, clock: Any) -> None:
+    """Check that there can be such an endpoint, before it is thought of who may reach it.
+
+    :raises UserMistake: if Twisted does not understand it, or there is no such port.
+    """
+    values, named = _split(description)
+    kind = values.pop(0) if values else ""
+    wrong = f"--listen {description!r} cannot be used"
+    if kind in _KINDS:
+        port = named.get("port", _at(values, _KINDS[kind][0], ""))
+        if not re.fullmatch("[0-9]{1,5}", port) or int(port) > _LAST_PORT:
+            raise UserMistake(
+                f"{wrong}: a port is a number from 0 to {_LAST_PORT}, not {port!r}, as in {_LIKE}"
+            )
+    try:
+        serverFromString(clock, description)
+    except TypeError:  # It speaks of functions of Twisted's.
+        raise UserMistake(f"{wrong}: something is missing, or too much; such as {_LIKE}") from None
+    except Exception as error:
+        # Whatever else its parser thinks of: ValueError, OSError of a key file.
+        raise UserMistake(f"{wrong}: {error}; such as {_LIKE}") from None
 
 
 def check_exposure(listening: Iterable[Listening], data: str) -> None:

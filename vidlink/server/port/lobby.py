@@ -2,8 +2,8 @@
 
 Anybody can open a connection and say nothing, or take nothing of an answer, and each has a
 descriptor, of which a process has so many. In the lobby is who has not sent a whole request, whose
-request is answered, or who takes nothing of the answer; neither an upgraded connection nor one
-that is being answered.
+request is answered, who takes nothing of the answer, or who has been upgraded and not registered;
+not one that is being answered, or is known.
 
 Bounds: :attr:`Lobby.most` connections in all, and half of them of one address. Beyond it those go
 that have been there longest: of the same address, if that is the one with too many. They go when
@@ -49,7 +49,7 @@ class Lobby:
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, descriptors: int) -> None:
+    def __init__(self, clock: IReactorTime, descriptors: int = 1024 * 1024) -> None:
         self._clock = clock
         #: So many connections may wait.
         self.most = max(8, min(MOST, descriptors // 8))

@@ -1,7 +1,6 @@
 """The one port: which request goes where, which are answered at all, and to whom.
 
 Page, HTTP interface and both WebSockets share it, so that there is one certificate and one origin.
-It is one idea: all that is settled about a request before anybody is asked for an answer.
 Bounds on connections are in :mod:`vidlink.server.port.channel`, the rules for Host and Origin in
 :mod:`vidlink.server.port.origin`. It is one idea: what happens to a request before anybody is
 asked for an answer.
@@ -39,8 +38,9 @@ from vidlink.server.port.origin import Authority, Hosts
 SENTINEL_WS = b"/ws/sentinel"
 PROCTOR_WS = b"/ws/proctor"
 WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
-#: The one request under ``/api`` that anybody may send: to be let in.
-OPEN = (b"POST", b"/api/v1/login")
+#: The one path under ``/api`` where anybody may ask for something: to be let in. Only who is in
+#: logs out there, and other methods there are not.
+LOGIN = b"/api/v1/login"
 _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit|enrolments)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
@@ -72,6 +72,10 @@ class Request(server.Request):
             super().handleContentChunk(data)
 
     def process(self) -> None:
+        """Answer, once it is this connection's turn."""
+        self.channel.in_turn(self._answer)
+
+    def _answer(self) -> None:
         """Check Host, Origin and path, then answer."""
         try:
             self._to_origin_form()
@@ -80,8 +84,8 @@ class Request(server.Request):
             self._refuse(error)
             return
         # With OPTIONS browsers ask beforehand, without a credential, and nothing is given away.
-        is_asked = self.path.startswith(b"/api/") and self.method != b"OPTIONS"
-        if is_asked and (self.method, self.path) != OPEN:
+        is_open = self.method == b"OPTIONS" or (self.path == LOGIN and self.method != b"DELETE")
+        if self.path.startswith(b"/api/") and not is_open:
             self._identify()
         else:
             super().process()
@@ -197,7 +201,7 @@ class Site(server.Site):
     :param gate: lets in.
     :param proxies: the addresses of proxies before this server, which say who came to them.
     :param bounds: of each connection; None: the usual ones.
-    :param descriptors: the most that this process may have open.
+    :param lobby: where its newcomers are counted; None: one of this site alone.
     """
 
     _log = Logger()
@@ -214,7 +218,7 @@ class Site(server.Site):
         gate: Gate,
         proxies: frozenset[str] = frozenset(),
         bounds: Bounds | None = None,
-        descriptors: int = 1024 * 1024,
+        lobby: Lobby | None = None,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
@@ -222,7 +226,7 @@ class Site(server.Site):
         self.gate, self.proxies = gate, proxies
         self.bounds = bounds or Bounds()
         self.door = Door(clock)
-        self.lobby = Lobby(clock, descriptors)
+        self.lobby = lobby or Lobby(clock)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a newcomer, or what ends it at once where there is no room for it."""

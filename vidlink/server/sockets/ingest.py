@@ -12,9 +12,11 @@ from vidlink.access.gate import Gate
 from vidlink.errors import PeerError, TooFast
 from vidlink.interfaces import ICodec, ISentinelPeer, IStore
 from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
+from vidlink.liveness import uptake
 from vidlink.messages import Message, SentinelRegistered
 from vidlink.model import Limits, Right
 from vidlink.relay.hub import Hub
+from vidlink.server.port.lobby import Lobby
 from vidlink.server.sockets.halves import Halves
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES
@@ -60,7 +62,7 @@ class IngestProtocol(LinkProtocol):
 
     def hand_on(self, payload: bytes, is_binary: bool) -> None:
         """Decode, and keep the payload where it may be forwarded as it came."""
-        message = self.codec.decode(payload, is_binary)
+        message = self.decoded(payload, is_binary)
         frames = {}
         if is_binary and self.codec.is_canonical:
             frames[self.codec.name] = server_frame(payload, True)
@@ -90,17 +92,24 @@ class IngestProtocol(LinkProtocol):
         super().close(error)
 
     def probe(self, seconds: float) -> Deferred[bool]:
-        """Ping the peer; one that is held cannot be heard, and is there as far as is known."""
-        is_deaf = self.is_held and self.state == self.STATE_OPEN
-        return succeed(True) if is_deaf else super().probe(seconds)
+        """Ping the peer; one that is held cannot be heard, and is there if its system takes that,
+        and has not been told to close."""
+        seen = uptake(self.transport)
+        if self.is_held and seen is not None and seen.has_left:
+            return succeed(False)
+        answer = super().probe(seconds)
+        return answer.addCallback(self._is_there)
 
     def tick(self) -> None:
         """To be called about once a second: also acks and requests may be due."""
-        if self.is_held:
-            # Its answer to a ping waits behind what is not read.
-            self._liveness.heard()
         super().tick()
         self.conversation.tick()
+
+    def _is_there(self, was_heard: bool) -> bool:
+        if was_heard or not self.is_held or self.state != self.STATE_OPEN:
+            return was_heard
+        seen = uptake(self.transport)
+        return seen is None or not (seen.is_behind or seen.has_left)
 
     def resumeProducing(self) -> None:
         """The transport is empty: it has read everything."""
@@ -138,8 +147,11 @@ class IngestFactory(LinkFactory):
         clock: Any,
         gate: Gate,
         halves: Halves | None = None,
+        lobby: Lobby | None = None,
     ) -> None:
-        super().__init__(hub, wall_clock_us, codecs=codecs, clock=clock, gate=gate, halves=halves)
+        super().__init__(
+            hub, wall_clock_us, codecs=codecs, clock=clock, gate=gate, halves=halves, lobby=lobby
+        )
         self.store = store
         self.limits = limits or Limits()
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
@@ -20,15 +22,17 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vidlink.access.gate import Gate
-from vidlink.access.shown import TICKET, token_shown
+from vidlink.access.shown import ticket_shown, token_shown
 from vidlink.errors import NoResources, NotAllowed, NotAuthenticated, PeerError, TooSlow
 from vidlink.interfaces import ICodec
-from vidlink.messages import ErrorMessage
+from vidlink.liveness import STALL_SECONDS, Liveness, Verdict, uptake
+from vidlink.messages import ErrorMessage, Message, ProctorRegister, SentinelRegister
 from vidlink.model import Principal, Right
 from vidlink.relay.hub import Hub
+from vidlink.server.port.door import Door
+from vidlink.server.port.lobby import Lobby
 from vidlink.server.sockets.halves import Halves
-from vidlink.server.sockets.liveness import STALL_SECONDS, Liveness, Verdict, uptake
-from vidlink.server.sockets.paced import PacedProtocol
+from vidlink.server.sockets.newcomer import NewcomerProtocol
 from vidlink.timer import Timer
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 from vidlink.wire.framing import negotiate
@@ -45,7 +49,7 @@ _SHOWN = ("authorization", "cookie")
 
 
 @implementer(IPushProducer)
-class LinkProtocol(PacedProtocol):
+class LinkProtocol(NewcomerProtocol):
     """One WebSocket connection. Subclasses make the conversation and feed it.
 
     `is_paused` says that the transport has no room now: its peer does not read fast enough.
@@ -69,6 +73,8 @@ class LinkProtocol(PacedProtocol):
     data: bytes
     _has_half = False
     _frames = 0
+    #: It should have registered by now; what it has said is still to be taken.
+    _is_late = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,12 +111,11 @@ class LinkProtocol(PacedProtocol):
     def _identify(self, request: Any) -> Deferred[Principal]:
         """Whoever asks; refused with a fixed text, as that of an error becomes the status line."""
         shown = [[request.headers[name]] if name in request.headers else [] for name in _SHOWN]
-        tickets = request.params.get(TICKET, [])
         try:
             token = token_shown(*shown, is_secure=self._is_secure(request))
         except NotAuthenticated as error:
             raise ConnectionDeny(error.http_status, str(error)) from None
-        ticket = tickets[0] if len(tickets) == 1 else None
+        ticket = ticket_shown(urlsplit(self.http_request_uri).query)
 
         def refused(failure: Failure) -> Principal:
             error = failure.trap(NotAuthenticated) and failure.value
@@ -138,7 +143,7 @@ class LinkProtocol(PacedProtocol):
         self.transport.unregisterProducer()
         self.transport.registerProducer(self, True)
         self.factory.links.add(self)
-        self._deadline.start(self.factory.registration_seconds, self.conversation.deadline)
+        self._deadline.start(self.factory.registration_seconds, self._too_late)
 
     def dataReceived(self, data: bytes) -> None:
         """Any octet shows that the peer is alive, also in the middle of a long message."""
@@ -161,17 +166,27 @@ class LinkProtocol(PacedProtocol):
         self._answered()
         if self.state != self.STATE_OPEN:
             return
-        try:
-            self.hand_on(payload, isBinary)
-        except PeerError as error:
-            self.conversation.fail(error)
+        if self.is_known:
+            self._take(payload, isBinary)
+        else:
+            self.in_turn(partial(self._take_of_newcomer, payload, isBinary))
 
     def hand_on(self, payload: bytes, is_binary: bool) -> None:
         """Decode `payload` and hand it to the conversation.
 
         :raises PeerError: if it is no message, or none that may come now.
         """
-        self.conversation.received(self.codec.decode(payload, is_binary))
+        self.conversation.received(self.decoded(payload, is_binary))
+
+    def decoded(self, payload: bytes, is_binary: bool) -> Message:
+        """The message that `payload` is.
+
+        :raises PeerError: if it is none.
+        """
+        message = self.codec.decode(payload, is_binary)
+        if not self.is_known and isinstance(message, ProctorRegister | SentinelRegister):
+            self.become_known()
+        return message
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Count the frames of a message: many tiny ones cost far more than their bytes."""
@@ -233,7 +248,8 @@ class LinkProtocol(PacedProtocol):
         if not self.factory.gate.is_current(self.principal):
             self.conversation.fail(NotAuthenticated("the credential is not valid any more"))
             return
-        verdict = self._liveness.look(self.factory.clock.seconds(), uptake(self.transport))
+        now = self.factory.clock.seconds()
+        verdict = self._liveness.look(now, uptake(self.transport), self.is_held)
         if verdict is Verdict.ASK:
             self.sendPing(os.urandom(4))
         elif verdict is Verdict.STUCK:
@@ -280,6 +296,22 @@ class LinkProtocol(PacedProtocol):
         """The transport is gone."""
         self.is_paused = True
 
+    def _take(self, payload: bytes, is_binary: bool) -> None:
+        try:
+            self.hand_on(payload, is_binary)
+        except PeerError as error:
+            self.conversation.fail(error)
+
+    def _take_of_newcomer(self, payload: bytes, is_binary: bool) -> None:
+        self._take(payload, is_binary)
+        if self._is_late:
+            self.conversation.deadline()
+
+    def _too_late(self) -> None:
+        self._is_late = True
+        if not self.is_waiting:
+            self.conversation.deadline()
+
     def _answered(self) -> None:
         if self._probes:
             probes, self._probes = self._probes, []
@@ -293,6 +325,7 @@ class LinkProtocol(PacedProtocol):
         self.failedByMe = True
         self.message_data: list[bytes] = []
         self.frame_data: list[bytes] = []
+        self.forget_waiting()
         self.factory.halves.end(self)
 
     def _linger_on(self) -> None:
@@ -312,6 +345,7 @@ class LinkFactory(WebSocketServerFactory):
     :param clock: `IReactorTime`, for deadlines.
     :param gate: lets in.
     :param halves: what has come of messages that are not whole; None: of this path alone.
+    :param lobby: where its newcomers are counted; None: one of this path alone.
     """
 
     _log = Logger()
@@ -330,10 +364,13 @@ class LinkFactory(WebSocketServerFactory):
         clock: Any,
         gate: Gate,
         halves: Halves | None = None,
+        lobby: Lobby | None = None,
     ) -> None:
         super().__init__()
         self.gate = gate
         self.halves = halves or Halves()
+        self.lobby = lobby or Lobby(clock)
+        self.door = Door(clock)
         self.hub = hub
         self.wall_clock_us = wall_clock_us
         self.codecs: Sequence[ICodec] = tuple(codecs)

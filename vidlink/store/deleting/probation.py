@@ -15,7 +15,7 @@ from vidlink.disk import Disk
 from vidlink.model import Due, Policy, Totals, Waiting, WaitReason
 from vidlink.quantities import count, length, size
 from vidlink.store.files.notes import read_policy, write_policy
-from vidlink.store.sequences.trusted import Doubt
+from vidlink.store.sequences.trusted import TrustedTime
 
 #: A new policy that would delete more than this part of all sessions, or of their octets, waits
 SHARE = 10
@@ -28,12 +28,12 @@ STOP = "to keep them, start the server with --retain-dry-run, or with other boun
 class Probation:
     """The time in which nothing is deleted by `policy`, if it is new here and would delete much.
 
-    By a clock that is in doubt nobody knows what would go once it is believed: a bound of age is
-    in force only after that, and the wait begins then.
+    What would be much only if a clock that is in doubt is right is not known to be: the wait
+    begins when that is known.
 
     :param path: where the policy in force is kept.
     :param monotonic: seconds that never go back.
-    :param doubt: the doubt that there is about the clock.
+    :param trusted: the time by which ages count, and the doubt that there is about the clock.
     """
 
     _log = Logger()
@@ -44,38 +44,42 @@ class Probation:
         path: str,
         disk: Disk,
         monotonic: Callable[[], float],
-        doubt: Callable[[], Doubt | None],
+        trusted: TrustedTime,
     ) -> None:
         self._policy = replace(policy, is_rehearsal=False)
         self._path = path
         self._disk = disk
         self._monotonic = monotonic
-        self._doubt = doubt
+        self._trusted = trusted
         self._end_seconds: float | None = None
         #: The policy has been in force before, or nothing is deleted by it.
         self.is_over = policy.is_off or policy.is_rehearsal
         self.is_over = self.is_over or read_policy(path, disk) == self._policy
 
     def waiting(
-        self, due: Callable[[int], Sequence[Due]], totals: Callable[[], Totals]
+        self, due: Callable[[int, int], Sequence[Due]], totals: Callable[[], Totals]
     ) -> list[Waiting]:
         """The wait that is left; empty, from then on too, if the policy may delete.
 
-        `due` gives the first sessions that would go, so many at most.
+        `due` gives the first sessions that would go, so many at most, if it were the time given.
 
         :raises ~vidlink.errors.StoreError: if it cannot be found out; then the policy is as new
             as before.
         """
-        now, doubt = self._monotonic(), self._doubt()
-        if doubt is not None and self._policy.max_age_us is not None:
-            self._end_seconds = None
-            text = f"the policy is new, and this machine's clock is in doubt; {STOP}"
-            return [Waiting(WaitReason.POLICY, text, doubt.seconds)]
+        now = self._monotonic()
         if self._end_seconds is None:
-            if not self._is_much(due, totals()):
+            whole, doubt = totals(), self._trusted.doubt()
+            most = whole.sessions // SHARE + 1
+            found = due(most, self._trusted.ages_from_us())
+            if _is_much(found, whole):
+                self._say(found, whole)
+                self._end_seconds = now + WAIT_SECONDS
+            elif doubt is not None and _is_much(due(most, self._trusted.latest_us()), whole):
+                text = f"the policy is new, and this machine's clock is in doubt; {STOP}"
+                return [Waiting(WaitReason.POLICY, text, doubt.seconds)]
+            else:
                 self._end()
                 return []
-            self._end_seconds = now + WAIT_SECONDS
         left = self._end_seconds - now
         if left <= 0:
             self._end()
@@ -83,25 +87,19 @@ class Probation:
         text = f"the policy is new, and would delete more than a tenth of all recordings; {STOP}"
         return [Waiting(WaitReason.POLICY, text, left)]
 
-    def _is_much(self, due: Callable[[int], Sequence[Due]], totals: Totals) -> bool:
-        """Tell whether the policy would delete much at once, and say so."""
-        most = totals.sessions // SHARE + 1
-        found = due(most)
-        octets = sum(one.candidate.size_bytes for one in found)
-        is_much = len(found) >= most or octets * SHARE > totals.bytes
-        if is_much:
-            self._log.warn(
-                "the policy is new here, and would delete more than a tenth of what is recorded "
-                "({sessions} or more of {all_sessions}, {octets} or more of {all_octets}): nothing "
-                "is deleted by it for {wait}; {stop}",
-                sessions=len(found),
-                all_sessions=count(totals.sessions, "session"),
-                octets=size(octets),
-                all_octets=size(totals.bytes),
-                wait=length(WAIT_SECONDS),
-                stop=STOP,
-            )
-        return is_much
+    def _say(self, found: Sequence[Due], totals: Totals) -> None:
+        """Say that the policy would delete much at once."""
+        self._log.warn(
+            "the policy is new here, and would delete more than a tenth of what is recorded "
+            "({sessions} or more of {all_sessions}, {octets} or more of {all_octets}): nothing "
+            "is deleted by it for {wait}; {stop}",
+            sessions=len(found),
+            all_sessions=count(totals.sessions, "session"),
+            octets=size(_octets(found)),
+            all_octets=size(totals.bytes),
+            wait=length(WAIT_SECONDS),
+            stop=STOP,
+        )
 
     def _end(self) -> None:
         """Let the policy be in force, and known to be at the next start."""
@@ -110,3 +108,12 @@ class Probation:
             write_policy(self._path, self._policy, self._disk)
         except OSError as error:
             self._log.warn("{path} cannot be written: {why}", path=self._path, why=str(error))
+
+
+def _is_much(found: Sequence[Due], totals: Totals) -> bool:
+    """Tell whether that is more than a tenth of all, in sessions or in octets."""
+    return len(found) * SHARE > totals.sessions or _octets(found) * SHARE > totals.bytes
+
+
+def _octets(found: Sequence[Due]) -> int:
+    return sum(one.candidate.size_bytes for one in found)

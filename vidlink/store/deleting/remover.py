@@ -96,7 +96,7 @@ class Remover:
         self._monotonic = monotonic
         self._wall_clock_us = wall_clock_us
         self._trusted = trusted
-        self._probation = Probation(policy, folder.paths.policy, disk, monotonic, trusted.doubt)
+        self._probation = Probation(policy, folder.paths.policy, disk, monotonic, trusted)
         self._watch = ClockWatch(trusted, folder.paths.clock, disk, policy)
         self._trash = Trash(folder.paths, disk, pause)
         self._reserve = Reserve(folder.paths.reserve, disk)
@@ -291,7 +291,7 @@ class Remover:
         self._due_seconds = now + ROUND_SECONDS
         self._passed_over = {one: end for one, end in self._passed_over.items() if end > now}
         try:
-            due = self._due(free_bytes, is_full, MOST_AT_ONCE)
+            due = self._due(free_bytes, is_full, MOST_AT_ONCE, self._trusted.ages_from_us())
         except StoreError as error:
             self._complain(str(error))
             return
@@ -311,8 +311,8 @@ class Remover:
     def _has_to_wait(self, free_bytes: int, is_full: bool) -> bool:
         """Tell whether the policy is new and may not delete yet; say for what else is waited."""
 
-        def due(most: int) -> list[Due]:
-            return self._due(free_bytes, is_full, most)
+        def due(most: int, now_us: int) -> list[Due]:
+            return self._due(free_bytes, is_full, most, now_us)
 
         waiting: list[Waiting] = []
         try:
@@ -324,8 +324,8 @@ class Remover:
         self._removals.waiting = tuple(waiting)
         return not self._probation.is_over
 
-    def _due(self, free_bytes: int, is_full: bool, most: int) -> list[Due]:
-        """The first sessions that would go, so many at most.
+    def _due(self, free_bytes: int, is_full: bool, most: int, now_us: int) -> list[Due]:
+        """The first sessions that would go if it were `now_us`, so many at most.
 
         :raises StoreError: if the database cannot be read: that is not that nothing would go.
         """
@@ -337,7 +337,7 @@ class Remover:
             # It costs a look at every row of the database, which only this bound needs.
             total_bytes=0 if self._policy.max_bytes is None else totals(self._catalog).bytes,
             free_bytes=free_bytes,
-            now_us=self._trusted.ages_from_us(),
+            now_us=now_us,
             is_full=is_full,
         )
         due = list(islice(goes, most))

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import count
+from itertools import compress, count, islice
+from operator import ne
 from typing import NamedTuple
 from zlib import crc32
 
@@ -32,6 +34,16 @@ class Columns(NamedTuple):
     flags: bytes
     sample_offsets: array[int]
 
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """From which place to which sequences go on without one that is missing."""
+        expected = map((1).__add__, self.sequences)
+        breaks = map(ne, islice(self.sequences, 1, None), expected)
+        low = 0
+        for high in (*compress(count(1), breaks), len(self.sequences)):
+            if low < high:
+                yield low, high - 1
+            low = high
+
 
 def read_columns(data: bytes) -> Columns:
     """The records in `data`, all of them whole, without those that do not count."""
@@ -49,15 +61,16 @@ def read_columns(data: bytes) -> Columns:
             for start, row in zip(count(0, RECORD_BYTES), read_numbers(data), strict=False)
             if row is not None
         )
-    wide, halves, quarters = array("Q", data), array("I", data), array("H", data)
+        words = array("I", data)
+    wide, quarters = array("Q", data), array("H", data)
     return Columns(
         _turned(wide[0::8]),
         _turned(wide[1::8]),
-        _turned(halves[4::16]),
-        _turned(halves[5::16]),
+        _turned(words[4::16]),
+        _turned(words[5::16]),
         _turned(array("q", wide[3::8].tobytes())),
         _turned(wide[4::8]),
-        _turned(halves[10::16]),
+        _turned(words[10::16]),
         data[_FLAGS_PLACE::RECORD_BYTES],
         _turned(quarters[29::32]),
     )

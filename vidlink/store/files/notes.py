@@ -21,12 +21,13 @@ from vidlink.store.files.layout import FORMAT, I63, typed
 _log = Logger()
 
 T = TypeVar("T")
+_TIMES = ("time_us", "floor_us", "claimed_us", "served_us")
 _BOUNDS = ("max_age_us", "max_bytes", "min_free_bytes")
 
 
 def read_seen(path: str, disk: Disk) -> Seen | None:
     """The time that was kept at `path`; None if none was, or it cannot be read."""
-    return _read(path, disk, lambda known: Seen(_time(known["time_us"]), _time(known["floor_us"])))
+    return _read(path, disk, _seen)
 
 
 def write_seen(path: str, seen: Seen, disk: Disk) -> None:
@@ -34,7 +35,7 @@ def write_seen(path: str, seen: Seen, disk: Disk) -> None:
 
     :raises OSError: the disk fails.
     """
-    _write(path, {"time_us": seen.time_us, "floor_us": seen.floor_us}, disk)
+    _write(path, {name: getattr(seen, name) for name in _TIMES}, disk)
 
 
 def read_policy(path: str, disk: Disk) -> Policy | None:
@@ -76,6 +77,12 @@ def _write(path: str, known: dict[str, Any], disk: Disk) -> None:
 
 def _check(known: dict[str, Any]) -> int:
     return crc32(json.dumps(known, sort_keys=True).encode("ascii"))
+
+
+def _seen(known: dict[str, Any]) -> Seen:
+    # An older version kept two of them: nothing of its doubt has been served.
+    known = {"claimed_us": 0, "served_us": 0, **known}
+    return Seen(*(_time(known[name]) for name in _TIMES))
 
 
 def _time(value: Any) -> int:

@@ -9,7 +9,7 @@ import errno
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Protocol
 from zlib import crc32
 
@@ -17,8 +17,9 @@ from vidlink.errors import Damaged, NotFound, StoreError
 from vidlink.model import Octets
 from vidlink.store.files.stored import StoredSession
 
-#: Told of segments that are not what was recorded, by their numbers in the places.
-FoundDamaged = Callable[[Sequence[int]], None]
+#: Told of segments that cannot be had, by their numbers in the places; and of those among them that
+#: were read, and are not what was recorded.
+FoundDamaged = Callable[[Sequence[int], Sequence[int]], None]
 
 
 def is_damage(error: OSError) -> bool:
@@ -54,8 +55,8 @@ class SegmentPlaces:
         self, part: int, offsets: Sequence[int], sizes: Sequence[int], checks: Sequence[int]
     ) -> None:
         """Put segments of one part behind the others."""
-        ends = list(accumulate(sizes, initial=self.ends[-1] if self.ends else 0))
-        self.ends.extend(array("Q", ends[1:]))
+        before = self.size_of_first(len(self))
+        self.ends.extend(islice(accumulate(sizes, initial=before), 1, None))
         self.checks.extend(checks)
         self.offsets.extend(offsets)
         self.parts.extend(array("I", (part,)) * len(sizes))
@@ -190,14 +191,19 @@ class StoredSection:
         if self._found_damaged is None:
             return
         damaged: list[int] = []
+        wrong: list[int] = []
         for number in range(first, self._stop):
-            if not self._is_sound(number):
+            is_sound = self._is_sound(number)
+            if not is_sound:
                 damaged.append(number)
+                if is_sound is not None:
+                    wrong.append(number)
             elif number > last:
                 break
-        self._found_damaged(damaged)
+        self._found_damaged(damaged, wrong)
 
-    def _is_sound(self, number: int) -> bool:
+    def _is_sound(self, number: int) -> bool | None:
+        """True if a segment is what was recorded; None if it cannot be read."""
         places = self._places
         size = places.ends[number] - places.size_of_first(number)
         try:
@@ -205,5 +211,5 @@ class StoredSection:
         except OSError as error:
             if not is_damage(error):
                 raise StoreError(f"the recording cannot be read: {error.strerror}") from error
-            return False
+            return None
         return len(data) == size and crc32(data) == places.checks[number]

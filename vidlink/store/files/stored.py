@@ -34,6 +34,12 @@ class StoredSession:
         """True if nothing of it is there any more: it has been deleted."""
         return not os.path.isdir(self.folder)
 
+    @property
+    def ids(self) -> tuple[str, str]:
+        """The ids of its Sentinel and its own, which are the names of its folders."""
+        *_, sentinel_id, session_id = self.folder.split(os.sep)
+        return sentinel_id, session_id
+
     def read_file(self, *, is_checked: bool = True) -> SessionFile:
         """Read its description; unless `is_checked`, also with a wrong bit in it.
 
@@ -43,8 +49,7 @@ class StoredSession:
         path = os.path.join(self.folder, SESSION_FILE)
         data = self.disk.read(path, 0, MOST_FILE_BYTES)
         file = read_session(data, is_checked=is_checked)
-        *_, sentinel_id, session_id = self.folder.split(os.sep)
-        if (file.session.sentinel_id, file.session.session_id) != (sentinel_id, session_id):
+        if (file.session.sentinel_id, file.session.session_id) != self.ids:
             raise StoreError(f"{SESSION_FILE} is of another session")
         return file
 

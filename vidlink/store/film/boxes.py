@@ -6,13 +6,14 @@ What boxes mean is in :mod:`vidlink.fmp4`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from zlib import crc32
 
 from vidlink.disk import Disk
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import MediaInfo, Samples, find_moof, read_own_fragment, read_samples
 from vidlink.fmp4.boxes import HEAD_BYTES
-from vidlink.model import Arrival, Octets
+from vidlink.model import Arrival, Octets, Ranges
 from vidlink.store.files.columns import Columns, read_columns
 from vidlink.store.files.layout import pack_record
 from vidlink.store.files.sections import is_damage
@@ -45,6 +46,8 @@ class StoredHeads:
         self._stored = stored
         self._media = media
         self._open: tuple[int, int] | None = None
+        #: The sequences of segments that were read, and are not what was recorded.
+        self.wrong = Ranges()
 
     def __enter__(self) -> StoredHeads:
         """Parts are opened when they are looked at."""
@@ -66,13 +69,16 @@ class StoredHeads:
 
         def read(place: int) -> Samples | None:
             offset, size = columns.offsets[place], columns.sizes[place]
+            samples: Samples | None = None
             try:
                 part_of = _reading(self._stored.disk, self._descriptor(part), offset)
-                samples = samples_of(part_of, size, self._media)
-                if not self._agree(samples, columns, place):
-                    return samples if crc32(part_of(0, size)) == columns.checks[place] else None
-                return samples
-            except NotMedia:
+                with suppress(NotMedia):
+                    samples = samples_of(part_of, size, self._media)
+                if samples is not None and self._agree(samples, columns, place):
+                    return samples
+                if crc32(part_of(0, size)) == columns.checks[place]:
+                    return samples
+                self.wrong.add(columns.sequences[place], columns.sequences[place])
                 return None
             except OSError as error:
                 if is_damage(error):

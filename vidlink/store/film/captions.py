@@ -6,59 +6,41 @@ stated. How captions are put into a file is in :mod:`vidlink.fmp4`.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
 
 from vidlink.fmp4 import Caption
-from vidlink.model import Cause, Gap
+from vidlink.model import Gap, calendar_time
 from vidlink.store.film.footage import Footage
+from vidlink.store.sequences.window import SequenceWindow
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Finds the gaps that reach into a stretch of the session, ascending, those of time alone last.
+FindGaps = Callable[[SequenceWindow], Iterable[Gap]]
 #: So many captions a film has at most; beyond, neighbouring holes share one.
 MOST_CAPTIONS = 1_000
-_CAUSES = {
-    Cause.SERVER_STOPPED: "the server was stopped",
-    Cause.QUEUE_FULL: "the server's disk was too slow",
-    Cause.DISK_FULL: "the server's disk was full",
-    Cause.WRITE_ERROR: "the server's disk failed",
-    Cause.SPOOL_FULL: "the sentinel was cut off for longer than its spool lasts",
-    Cause.DAMAGED: "damaged on the server's disk",
-    Cause.DECLARED: "lost by the sentinel",
-    Cause.ASLEEP: "the computer was asleep",
-    Cause.MISSING: "not delivered yet",
-    Cause.UNDELIVERED: "never delivered",
-}
 _UNDECODABLE = "what is recorded cannot be decoded"
 
 
-def captions(footage: Footage, breaks: Sequence[int], gaps: Iterable[Gap]) -> tuple[Caption, ...]:
+def captions(footage: Footage, breaks: Sequence[int], gaps: FindGaps) -> tuple[Caption, ...]:
     """A caption for each of `breaks`: the segments of `footage` that follow a hole.
 
-    `gaps` are those of the session.
+    `gaps` finds those of the session, caption by caption: a session may have very many.
     """
-    known = sorted(
-        (gap for gap in gaps if gap.first is not None), key=lambda gap: gap.last or gap.first or 0
-    )
-    ends = [gap.last or gap.first or 0 for gap in known]
     together = -(-len(breaks) // MOST_CAPTIONS)
     return tuple(
-        _caption(footage, breaks[place : place + together], known, ends)
+        _caption(footage, breaks[place : place + together], gaps)
         for place in range(0, len(breaks), together or 1)
     )
 
 
-def _caption(
-    footage: Footage, breaks: Sequence[int], known: Sequence[Gap], ends: Sequence[int]
-) -> Caption:
+def _caption(footage: Footage, breaks: Sequence[int], gaps: FindGaps) -> Caption:
     """The caption of holes side by side."""
     first, last = breaks[0], breaks[-1]
     low, high = footage.sequence(first - 1) + 1, footage.sequence(last) - 1
     causes: dict[str, None] = {}
-    for gap in known[bisect_left(ends, low) :]:
-        if gap.first is None or gap.first > high:
-            break
-        why = _CAUSES.get(gap.cause, gap.cause.value)
+    for gap in gaps(SequenceWindow(low - 1, high)):
+        if gap.first is None or not low <= (gap.last or gap.first) or gap.first > high:
+            continue
+        why = gap.cause.words
         causes[f"{why} ({gap.detail})" if gap.detail else why] = None
         if len(causes) > 3:
             break
@@ -69,10 +51,8 @@ def _caption(
 
 
 def _from_to(start_us: int, end_us: int) -> str:
-    try:
-        start = _EPOCH + timedelta(microseconds=start_us)
-        end = _EPOCH + timedelta(microseconds=end_us)
-    except OverflowError:
+    start, end = calendar_time(start_us), calendar_time(end_us)
+    if start is None or end is None:
         return "for a time"
     form = "%H:%M:%S" if start.date() == end.date() else "%Y-%m-%d %H:%M:%S"
     return f"from {start:%Y-%m-%d %H:%M:%S} to {end.strftime(form)} (UTC)"

@@ -35,6 +35,11 @@ class Footage:
             return self.scene, number
         return self.tail, number - self.count
 
+    def size_of_first(self, number: int) -> int:
+        """The octets of the first `number` segments together."""
+        stored = self.scene.places.size_of_first(min(number, self.count))
+        return stored + self.tail.places.size_of_first(max(0, number - self.count))
+
     def sequence(self, number: int) -> int:
         """The sequence of segment `number`."""
         scene, place = self.find(number)
@@ -111,19 +116,22 @@ class Footage:
         """The samples of the segments from `begin` up to `stop` without it, put together."""
         low, high = min(begin, self.count), min(stop, self.count)
         found = _cut_out(self.scene, low, high, 0)
-        size = self.scene.places.size_of_first(high) - self.scene.places.size_of_first(low)
+        size = self.size_of_first(high) - self.size_of_first(low)
         rest = _cut_out(self.tail, max(0, begin - self.count), max(0, stop - self.count), size)
         if rest.shifts and not found.shifts:
             found.shifts.extend(repeat(0, len(found.sizes)))
         elif found.shifts and not rest.shifts:
             rest.shifts.extend(repeat(0, len(rest.sizes)))
         before = len(found.sizes)
+        rest.syncs = raised(rest.syncs, before)
+        for name in ("places", "sizes", "times", "shifts", "syncs"):
+            getattr(found, name).extend(getattr(rest, name))
         return SampleTable(
-            found.places + rest.places,
-            found.sizes + rest.sizes,
-            found.times + rest.times,
-            found.shifts + rest.shifts,
-            found.syncs + raised(rest.syncs, before),
+            found.places,
+            found.sizes,
+            found.times,
+            found.shifts,
+            found.syncs,
             self.end(stop - 1) if stop > begin else 0,
             are_apart=not self.scene.firsts and not self.tail.firsts,
         )

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from vidlink.errors import Damaged, NotMedia
 from vidlink.fmp4 import Caption, Label, MediaInfo, read_init, write_movie
-from vidlink.fmp4.lanes import raised
-from vidlink.model import Session
+from vidlink.model import Session, time_or_us
 from vidlink.store.film.cut import Cut
 from vidlink.store.film.footage import Footage
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def media_of(session: Session) -> MediaInfo:
@@ -30,25 +26,20 @@ def media_of(session: Session) -> MediaInfo:
 def make_head(
     session: Session, footage: Footage, taken: Cut, said: Sequence[Caption]
 ) -> tuple[bytes, str]:
-    """The octets before the segments of a film, and its validator: over that, and over the place
-    and the checksum of every segment."""
+    """The octets before the segments of a film, and its validator: over that, which has the place
+    of every sample, and over the checksum of every segment."""
     places, tail, count = footage.scene.places, footage.tail.places, footage.count
-    begin, stop = min(taken.begin, count), min(taken.stop, count)
-    low, high = max(0, taken.begin - count), max(0, taken.stop - count)
-    base = places.size_of_first(count)
-    ends = places.ends[begin:stop] + raised(tail.ends[low:high], base)
-    before = places.size_of_first(begin) if begin < count else base + tail.size_of_first(low)
     head = write_movie(
         session.init,
         footage.samples(taken.begin, taken.stop),
-        media_bytes=ends[-1] - before,
+        media_bytes=footage.size_of_first(taken.stop) - footage.size_of_first(taken.begin),
         shown=(taken.shown_from, taken.shown_to),
         label=_label(session, taken),
         captions=said,
     )
     digest = blake2b(head, digest_size=16)
-    digest.update((places.checks[begin:stop] + tail.checks[low:high]).tobytes())
-    digest.update(ends.tobytes())
+    digest.update(places.checks[min(taken.begin, count) : min(taken.stop, count)])
+    digest.update(tail.checks[max(0, taken.begin - count) : max(0, taken.stop - count)])
     return head, digest.hexdigest()
 
 
@@ -72,7 +63,4 @@ def _label(session: Session, taken: Cut) -> Label:
 
 def _moment(time_us: int) -> str:
     """A time with its offset; microseconds since the epoch where no calendar has a name for it."""
-    try:
-        return (_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="milliseconds")
-    except OverflowError:
-        return f"{time_us} us"
+    return time_or_us(time_us, lambda at: at.isoformat(timespec="milliseconds"))

@@ -6,15 +6,12 @@ out until then. Where the list is cut is decided in `chapters`.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
+from vidlink.model import calendar_time
 from vidlink.store.files.layout import KEYFRAME, LATE, MISPLACED
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.film.chapters import TARGET_SECONDS, Chapter, Chapters
 from vidlink.store.film.scene import Decoding
 from vidlink.store.sequences.times import media_ticks
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Playlist:
@@ -108,9 +105,8 @@ class Playlist:
 
 def _date(time_us: int) -> list[str]:
     """The line of a time of capture; none where no calendar has a name for it."""
-    try:
-        time = _EPOCH + timedelta(microseconds=time_us)
-    except OverflowError:
+    time = calendar_time(time_us)
+    if time is None:
         return []
     text = time.replace(tzinfo=None).isoformat(timespec="milliseconds")
     return [f"#EXT-X-PROGRAM-DATE-TIME:{text}Z"]

@@ -1,34 +1,37 @@
 """Films that have been asked for: what was read of a session's records, kept for the next time.
 
-A reel grows with a live session; when a late segment falls into the middle it is read anew, and
-when one is found to be damaged, which is left out from then on.
-What can be shown is decided in `scene`, what stands before it is made in `head`, how bytes are
-read in `files.sections`.
+This is one idea: what of a session is kept, and what makes it something else. A reel grows with a
+live session; when a late segment falls into the middle it is read anew, and so it is when damage
+was met, which is left out at once (`damage`). What can be shown is decided in `scene`, what stands
+before it is made in `head`, how bytes are read in `files.sections`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from threading import Lock
 
 from vidlink.fmp4 import Caption, MediaInfo
-from vidlink.model import Arrival, Cause, Clip, ClipQuery, Gap, Octets, Ranges, Session
+from vidlink.model import Arrival, Cause, Clip, ClipQuery, Gap, Octets, Range, Session
 from vidlink.store.files.columns import Columns
 from vidlink.store.files.layout import MISPLACED
 from vidlink.store.files.records import SessionRecords
 from vidlink.store.files.sections import MemorySection, Section, StoredSection
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.boxes import StoredHeads, tail_of
-from vidlink.store.film.captions import captions
+from vidlink.store.film.captions import FindGaps, captions
 from vidlink.store.film.cut import Cut, cut
+from vidlink.store.film.damage import MetDamage
 from vidlink.store.film.footage import Footage
 from vidlink.store.film.head import make_head, media_of
 from vidlink.store.film.playlist import Playlist
 from vidlink.store.film.scene import Scene
+from vidlink.store.handover.suspects import Suspects
+from vidlink.store.sequences.gaps import FOUND_WHEN_READ
 
 #: So many films of one session keep their heads, and but for the newest, so much together.
 _MOST_KEPT, _MOST_KEPT_BYTES = 8, 32 * 1024 * 1024
@@ -62,13 +65,12 @@ class _Kept:
 class Reel:
     """A stored session as far as it has been read for films. Everything blocks, in any thread."""
 
-    def __init__(self, stored: StoredSession) -> None:
+    def __init__(self, stored: StoredSession, suspects: Suspects) -> None:
         self._stored = stored
         self._lock = Lock()
+        self._damage = MetDamage(stored, suspects)
         self._scene = Scene()
         self._counts: dict[int, int] = {}
-        #: Sequences that were found to be damaged when they were read.
-        self._damaged = Ranges()
         # By validator.
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         # Counted, because others ask for it while films come and go in another thread.
@@ -85,11 +87,16 @@ class Reel:
     @property
     def has_damage(self) -> bool:
         """True if damage was met, so that its films are not what they were."""
-        return bool(self._damaged)
+        return bool(self._damage)
+
+    def looked(self, ranges: Iterable[Range]) -> None:
+        """The writer has looked at these sequences: their records may be others. Never waits."""
+        self._damage.looked(ranges)
 
     def kept(self, version: str) -> FilmContent | None:
         """The film of this validator, if it is still known, whatever has been recorded since."""
         with self._lock:
+            self._look_anew()
             found = self._kept.get(version)
             if found is None:
                 return None
@@ -102,7 +109,7 @@ class Reel:
         counts: Mapping[int, int] | None,
         waiting: Iterable[Arrival],
         query: ClipQuery,
-        gaps: Callable[[], Iterable[Gap]] = tuple,
+        gaps: FindGaps = lambda window: (),
         *,
         is_final: bool = False,
     ) -> FilmContent:
@@ -110,7 +117,7 @@ class Reel:
 
         `counts` says how many records of each part count; None: all. `waiting` is what is not
         on disk yet, by sequence; of it only what follows behind everything on disk is shown.
-        `gaps` finds out what is missing and why, if anything is; `is_final`: that, too, cannot
+        `gaps` finds out what is missing of a stretch and why; `is_final`: that, too, cannot
         change any more.
 
         :raises ~vidlink.errors.NotFound: if nothing is in a time range.
@@ -118,6 +125,7 @@ class Reel:
         """
         media = media_of(session)
         with self._lock:
+            self._look_anew()
             self._read(counts, media)
             scene, last = self._scene, query.last
             count = len(scene) if last is None else scene.count_to(last)
@@ -133,7 +141,7 @@ class Reel:
             known = self._known(taken, None) if is_final else None
             if known is None:
                 breaks = footage.breaks(taken.begin, taken.stop)
-                said = captions(footage, breaks, self._explained(gaps())) if breaks else ()
+                said = captions(footage, breaks, lambda window: self._explained(gaps(window)))
                 known = None if waits else self._known(taken, said)
             if known is not None:
                 self._kept[known.etag] = replace(known, is_final=known.is_final or is_final)
@@ -160,6 +168,7 @@ class Reel:
         `is_over`: nothing is added to it any more; `is_sealed`: what came late has its place.
         """
         with self._lock:
+            self._look_anew()
             playlist = self._playlist
             if playlist is None or playlist.is_whole is not is_sealed:
                 playlist = Playlist(session.timescale, is_whole=is_sealed)
@@ -177,10 +186,10 @@ class Reel:
             # An older view of a live session must not take back what is known already.
             if all(self._counts.get(part, 0) >= count for part, count in records.counts.items()):
                 return
-            if not self._extend(records, self._counts, media):
+            known: Mapping[int, int] = self._counts
+            while not self._extend(records, known, media):
                 # Films that were made of the old scene are still known by their version.
-                self._scene = Scene()
-                self._extend(records, {}, media)
+                self._scene, known = Scene(), {}
                 self._trim()
             self._counts = {
                 part: max(count, self._counts.get(part, 0))
@@ -188,7 +197,8 @@ class Reel:
             }
 
     def _extend(self, records: SessionRecords, known: Mapping[int, int], media: MediaInfo) -> bool:
-        """Put what is behind the `known` records into the scene; False if it is no end of it."""
+        """Put what is behind the `known` records into the scene; False if it is no end of it, or
+        if damage was met in it, which is left out when it is read from its beginning."""
         scene = self._scene
         with StoredHeads(self._stored, media) as heads:
             for part, columns in records.columns_beyond(known):
@@ -196,32 +206,58 @@ class Reel:
                     return False
                 sound = self._without_damaged(columns)
                 scene.take(part, sound, heads.reading(part, sound))
-        return True
+        self._damage.meet_all(heads.wrong)
+        return not heads.wrong
 
     def _without_damaged(self, columns: Columns) -> Columns:
         """`columns` with the damaged ones marked: like what is misplaced they are in no film."""
         flags, sequences = bytearray(columns.flags), columns.sequences
-        for first, last in self._damaged:
+        for first, last in self._damage:
             for place in range(bisect_left(sequences, first), bisect_right(sequences, last)):
                 flags[place] |= MISPLACED
         return columns._replace(flags=bytes(flags))
 
     def _explained(self, gaps: Iterable[Gap]) -> list[Gap]:
-        return [*gaps, *(Gap(first, last, Cause.DAMAGED) for first, last in self._damaged)]
+        # In the same words as it will be stated in, so that the film stays what it is then.
+        damage = (
+            Gap(first, last, Cause.DAMAGED, detail=FOUND_WHEN_READ) for first, last in self._damage
+        )
+        return [*gaps, *damage]
 
-    def _miss(self, scene: Scene, places: Sequence[int]) -> None:
-        """Leave these segments of `scene`, which are damaged, out of films from now on."""
+    def _miss(self, scene: Scene, places: Sequence[int], wrong: Sequence[int]) -> None:
+        """Leave these segments of `scene`, which are damaged, out of films from now on; `wrong`
+        are those of them that were read."""
+        if not places:
+            return
+        read = set(wrong)
         with self._lock:
             for place in places:
                 sequence = scene.sequences[place]
-                self._damaged.add(sequence, sequence)
-                for one in tuple(self._kept.values()):
-                    # Nobody can be given all of it any more.
-                    if one.scene is scene and one.taken.begin <= place < one.stored:
-                        del self._kept[one.etag]
-            if places and scene is self._scene:
-                self._scene, self._counts = Scene(), {}
-                self._trim()
+                self._damage.meet(sequence, scene.places, place, was_read=place in read)
+                self._forget(sequence, sequence)
+            self._damage.tell()
+            self._start_anew()
+
+    def _look_anew(self) -> None:
+        """Take in what the writer has found, and that what could not be read can be again."""
+        forgotten = self._damage.look_anew()
+        for first, last in forgotten:
+            self._forget(first, last)
+        if forgotten:
+            self._start_anew()
+
+    def _forget(self, first: int, last: int) -> None:
+        """Forget the films that have any of these sequences: nobody can be given all of them."""
+        for one in tuple(self._kept.values()):
+            sequences = one.scene.sequences
+            low, high = bisect_left(sequences, first), bisect_right(sequences, last)
+            if max(low, one.taken.begin) < min(high, one.stored):
+                del self._kept[one.etag]
+
+    def _start_anew(self) -> None:
+        """Read all of it again when it is asked for next."""
+        self._scene, self._counts, self._playlist = Scene(), {}, None
+        self._trim()
 
     def _known(self, taken: Cut, said: tuple[Caption, ...] | None) -> _Kept | None:
         """The film of just this that is kept, all of it from the disk; None for the captions: a
@@ -241,7 +277,7 @@ class Reel:
             scene.places,
             kept.stored,
             first=first,
-            found_damaged=lambda places: self._miss(scene, places),
+            found_damaged=lambda places, wrong: self._miss(scene, places, wrong),
         )
         sections = MemorySection([kept.head]), stored, MemorySection(kept.waiting)
         return FilmContent(sections, kept.etag, kept.clip)
@@ -272,19 +308,27 @@ def _empty(session: Session, last: int) -> FilmContent:
 class Reels:
     """The reels used last, together up to `limit_bytes` of memory, beside the newest."""
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, suspects: Suspects) -> None:
         self._limit_bytes = limit_bytes
+        self._suspects = suspects
         self._lock = Lock()
         self._reels: OrderedDict[StoredSession, Reel] = OrderedDict()
 
     def reel(self, stored: StoredSession) -> Reel:
         """The reel of this session."""
         with self._lock:
-            reel = self._reels.pop(stored, None) or Reel(stored)
+            reel = self._reels.pop(stored, None) or Reel(stored, self._suspects)
             self._reels[stored] = reel
             while self.memory_bytes > self._limit_bytes and len(self._reels) > 1:
                 self._reels.popitem(last=False)
             return reel
+
+    def looked(self, stored: StoredSession, ranges: Iterable[Range]) -> None:
+        """The writer has looked at these sequences of a session. Never waits long."""
+        with self._lock:
+            reel = self._reels.get(stored)
+        if reel is not None:
+            reel.looked(ranges)
 
     @property
     def memory_bytes(self) -> int:

@@ -10,10 +10,10 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, compress, count, islice, pairwise, repeat
-from operator import ge, gt, le, lt, ne
+from operator import gt, le, ne
 
 from vidlink.fmp4 import Samples
-from vidlink.fmp4.lanes import are_alike, changes, raised
+from vidlink.fmp4.lanes import are_alike, ascend, changes, raised
 from vidlink.store.files.columns import Columns
 from vidlink.store.files.layout import KEYFRAME, MISPLACED
 from vidlink.store.files.sections import SegmentPlaces
@@ -122,7 +122,7 @@ class Scene:
 
         Where the samples lie is mostly said by the records; else `read` is asked.
         """
-        if any(map(ge, columns.sample_offsets, columns.sizes)):
+        if max(columns.sample_offsets, default=0) >= min(columns.sizes, default=1):
             columns = _without_impossible(columns)
         for low, high in _stretches(columns):
             if columns.flags[low] & MISPLACED:
@@ -191,7 +191,7 @@ class Scene:
         self.durations_ms.extend(columns.durations_ms[low:high])
         starts_us = columns.starts_us[low:high]
         starts_us[0] = max(starts_us[0], self._start_us)
-        if any(map(gt, starts_us, islice(starts_us, 1, None))):
+        if not ascend(starts_us) and any(map(gt, starts_us, islice(starts_us, 1, None))):
             # Recordings of before start times were held to ascend have some that do not.
             starts_us = array("q", accumulate(starts_us, max))
         self.starts_us.extend(starts_us)
@@ -230,14 +230,14 @@ def _stretches(columns: Columns) -> Iterator[tuple[int, int]]:
     total = len(sequences)
     if not total:
         return
-    numbers, moments = sequences.tolist(), times.tolist()
     misplaced = columns.flags.translate(_MISPLACED_BITS)
     if (
         offsets[0]
-        and not any(misplaced)
+        and misplaced == bytes(total)
         and are_alike(offsets)
-        and numbers == list(range(numbers[0], numbers[0] + total))
-        and all(map(lt, moments, islice(moments, 1, None)))
+        and sequences[-1] - sequences[0] == total - 1
+        and ascend(sequences)
+        and ascend(times)
     ):
         yield 0, total
         return

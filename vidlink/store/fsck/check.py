@@ -119,7 +119,7 @@ class Check:
             now_us,
             seen=read_seen(paths.clock, self._disk),
             # For one moment: nothing of this machine's clock is believed.
-            trusted=TrustedTime(lambda: now_us, lambda: 0.0),
+            trusted=TrustedTime(lambda: now_us, lambda: 0.0, lambda: 0.0),
             is_thorough=True,
         )
         recovery.run()

@@ -14,16 +14,12 @@ from dataclasses import dataclass, replace
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
 from vidlink.model import Ranges
-from vidlink.store.files.layout import (
-    DAMAGED,
-    RECORD_BYTES,
-    SessionFile,
-    read_records,
-    write_session,
-)
+from vidlink.store.files.flags import change_flags
+from vidlink.store.files.layout import DAMAGED, SessionFile, write_session
 from vidlink.store.files.paths import SESSION_FILE
 from vidlink.store.fsck.findings import Finding, FindingKind
-from vidlink.store.fsck.part import BAD, RECORDS_AT_ONCE, TORN, WHOLE, CheckedPart
+from vidlink.store.fsck.misplaced import mark_misplaced
+from vidlink.store.fsck.part import BAD, TORN, WHOLE, CheckedPart
 from vidlink.store.fsck.rebuild import Rebuild
 from vidlink.store.fsck.session import LOST_REASON, CheckedSession, SessionChecker
 from vidlink.store.index.database import Index
@@ -69,6 +65,8 @@ class Mending:
                 is_changed |= work.run(is_rebuilding=self.is_rebuilding)
         if not is_changed:
             return checked
+        if self.is_rebuilding:
+            mark_misplaced(self.disk, checked.folder)
         again = checker.check(checked.sentinel_id, checked.session_id)
         again.remember(checked)
         return again
@@ -114,17 +112,7 @@ class Mending:
     def _mark(self, part: CheckedPart) -> None:
         """Say in the record of each damaged segment that it is; take it back where it is not."""
         places = (place for place, mark in enumerate(part.marks) if mark in (TORN, WHOLE))
-        for first, last in Ranges.of(places):
-            for low in range(first, last + 1, RECORDS_AT_ONCE):
-                count = min(RECORDS_AT_ONCE, last + 1 - low)
-                offset = low * RECORD_BYTES
-                data = self.disk.read(part.records_path, offset, count * RECORD_BYTES)
-                marked = b"".join(
-                    record._replace(flags=record.flags ^ DAMAGED).pack()
-                    for record in read_records(data)
-                    if record is not None
-                )
-                self.disk.overwrite(part.records_path, offset, marked)
+        change_flags(self.disk, part.records_path, places, lambda flags: flags ^ DAMAGED)
 
     def _restore_init(self, file: SessionFile, part: CheckedPart) -> None:
         """Put a sound copy over an initialization segment that is not what was recorded."""

@@ -16,7 +16,13 @@ from itertools import islice
 from vidlink.disk import Disk, write_all
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import MediaInfo, read_init
-from vidlink.store.files.layout import RECORD_BYTES, IndexRecord, SessionFile, read_records
+from vidlink.store.files.layout import (
+    RECORD_BYTES,
+    TIME_CORRECTED,
+    IndexRecord,
+    SessionFile,
+    read_records,
+)
 from vidlink.store.files.pieces import PIECE_BYTES, PieceReader
 from vidlink.store.files.segments import read_segments
 from vidlink.store.fsck.findings import FindingKind
@@ -115,14 +121,14 @@ class Rebuild:
             while made and made[0].offset < old.offset:
                 one = made.popleft()
                 if _ascends(newest, one) and _ascends(one, old):
-                    newest = one
-                    yield one.pack()
+                    newest = _held(newest, one, old)
+                    yield newest.pack()
             newest = old
             yield old.pack()
         for one in made:
             if _ascends(newest, one):
-                newest = one
-                yield one.pack()
+                newest = _held(newest, one, None)
+                yield newest.pack()
 
     def _old(self) -> Iterator[IndexRecord]:
         """The records that were there and are sound."""
@@ -173,6 +179,20 @@ class Rebuild:
             else one
             for one in self.part.findings
         ]
+
+
+def _held(
+    before: IndexRecord | None, record: IndexRecord, after: IndexRecord | None
+) -> IndexRecord:
+    """`record` with a start time between those of its neighbours: by that segments are found."""
+    start_us = record.start_time_us
+    if after is not None:
+        start_us = min(start_us, after.start_time_us)
+    if before is not None:
+        start_us = max(start_us, before.start_time_us)
+    if start_us == record.start_time_us:
+        return record
+    return record._replace(start_time_us=start_us, flags=record.flags | TIME_CORRECTED)
 
 
 def _ascends(before: IndexRecord | None, record: IndexRecord) -> bool:

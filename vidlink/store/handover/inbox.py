@@ -7,7 +7,7 @@ written and not yet synced; the inbox itself only hands over. What is handed ove
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Condition
+from threading import Condition, Lock
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -27,21 +27,26 @@ class Inbox:
     """Orders for the writer, handed over in batches."""
 
     def __init__(self) -> None:
-        self._condition = Condition()
+        self._lock = Lock()
+        self._condition = Condition(self._lock)
         self._orders: list[Order] = []
         self._size_bytes = 0
+        #: The octets at which a round is due at once.
+        self._due_bytes = 0
         self._is_closing = False
 
     def put(self, order: Order, size_bytes: int = 0) -> None:
         """Hand over one order; never waits for the disk."""
-        with self._condition:
+        with self._lock:
             self._orders.append(order)
             self._size_bytes += size_bytes
-            self._condition.notify()
+            # What comes between the first of a round and the last wakes nobody.
+            if len(self._orders) == 1 or self._size_bytes >= self._due_bytes:
+                self._condition.notify()
 
     def drain(self) -> list[Order]:
         """Give everything there is to the caller."""
-        with self._condition:
+        with self._lock:
             orders, self._orders = self._orders, []
             self._size_bytes = 0
             return orders
@@ -64,6 +69,7 @@ class Inbox:
         of it; or when `idle_seconds` have passed with nothing (None: never).
         """
         with self._condition:
+            self._due_bytes = round_bytes
             self._condition.wait_for(lambda: bool(self._orders) or self._is_closing, idle_seconds)
             if self._orders:
                 self._condition.wait_for(

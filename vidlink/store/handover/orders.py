@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from vidlink.errors import VidlinkError
-from vidlink.model import Arrival, Cause, Gap, Hold, Session, Span, Trouble
+from vidlink.model import Arrival, Cause, Gap, Hold, Range, Session, Span, Trouble
 from vidlink.store.sequences.runs import Runs
 
 
@@ -73,8 +73,18 @@ class Forget:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Order: these sequences of a session, which are recorded, were not what was recorded when
+    they were read; where that is so, it is said of them for good."""
+
+    sentinel_id: str
+    session_id: str
+    ranges: tuple[Range, ...]
+
+
 #: Any order for the writer; an `Arrival` is the order to record it.
-Order = Begin | Reopen | Arrival | StateGap | End | SetHold | Forget
+Order = Begin | Reopen | Arrival | StateGap | End | SetHold | Forget | LookAgain
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +128,14 @@ class Reduced:
     """Report: of what was durable of a session, only this is there any more.
 
     `there` is what is recorded, and the receiver's from then on; `parts` has the count of records
-    of each part.
+    of each part. `is_damage`: files are where they were, and some of what is in them is not what
+    was recorded.
     """
 
     session_id: str
     there: Runs
     parts: dict[int, int]
+    is_damage: bool = False
 
 
 @dataclass(slots=True)
@@ -135,8 +147,9 @@ class Report:
     whose folders have become durable, `reduced` those of which something was removed, `closed`
     those that are wholly on disk. `troubles`, by session, and `index_trouble`, of the database,
     last until it has gone well again; `failures` are those of this round, by cause. `held` are
-    orders about holds that have become durable, `not_held` those that came to nothing.
-    `took_seconds` is how long the round was.
+    orders about holds that have become durable, `not_held` those that came to nothing. `looked`
+    are orders to look again that are done, whatever was found; `stated` are the gaps that were
+    stated of sessions without an account. `took_seconds` is how long the round was.
     """
 
     opened: list[Past] = field(default_factory=list)
@@ -150,5 +163,7 @@ class Report:
     index_trouble: Trouble | None = None
     held: list[SetHold] = field(default_factory=list)
     not_held: list[tuple[SetHold, VidlinkError]] = field(default_factory=list)
+    looked: list[LookAgain] = field(default_factory=list)
+    stated: list[Gap] = field(default_factory=list)
     failures: Counter[Cause] = field(default_factory=Counter)
     took_seconds: float = 0.0

@@ -212,6 +212,11 @@ class Catalog:
             for first, last, cause, start, end, detail in rows
         )
 
+    def has_damage(self, row: int) -> bool:
+        """Tell whether it was stated of a session that something of it is damaged."""
+        found = "SELECT 1 FROM gaps WHERE session = ? AND cause = ? LIMIT 1"
+        return bool(self.fetch(found, row, Cause.DAMAGED.value))
+
     def fetch(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """All rows that an SQL statement gives with these values."""
         with self.connection() as connection:

@@ -26,6 +26,9 @@ from vidlink.store.sequences.runs import Runs
 from vidlink.store.sequences.times import Life, age_from_us, segment_end_us, state_at
 from vidlink.store.sequences.window import MOST_SPANS, SequenceWindow, named
 
+#: Among many runs each one that is put between them moves the others: of more than so many all
+#: are put together anew.
+_MANY = 500
 #: A session id, and the first and last sequence that can be had.
 Tail = tuple[str, int, int]
 #: The lowest ranges that are wanted of a tail; None where they could not be found out.
@@ -79,28 +82,25 @@ class Account:
 
     def reduce(self, there: Runs, parts: dict[int, int]) -> Ranges:
         """Count as durable what is `there` alone; returns the sequences that are not any more."""
-        lost = Ranges()
-        for run in self.taken.runs:
-            for low, high in there.missing(run.first, run.last):
-                lost.add(low, high)
-        settled = Runs()
-        for run in there.runs:
-            settled.add(run.first, run.last)
+        settled = Runs.of(sorted((*there.ranges, *final_ranges(self.gaps))))
         for sequence, arrival in self.waiting.items():
             segment = arrival.segment
-            lost.discard(sequence, sequence)
             start_us, end_us = segment.start_time_us, segment_end_us(segment)
             mark = None if arrival.is_misplaced else (sequence, start_us, arrival.media_time)
             there.add(sequence, sequence, start_us, end_us, len(segment.data), mark, mark)
+        lost = Ranges(self.taken.without(there))
         self.taken, self.settled, self.parts = there, settled, parts
-        self.settle_gaps(self.gaps)
         for low, high in lost:
             self.lost.add(low, high)
         return lost
 
     def settle_gaps(self, gaps: Iterable[Gap]) -> None:
         """Settle what nobody will deliver any more, by these durable statements."""
-        for first, last in final_ranges(gaps):
+        ranges = sorted(final_ranges(gaps))
+        if len(ranges) > _MANY:
+            self.settled = Runs.of(sorted((*self.settled.ranges, *ranges)))
+            return
+        for first, last in ranges:
             self.settled.add(first, last)
 
     @property
@@ -108,7 +108,7 @@ class Account:
         """True if all that found no room has come again, or was declared lost."""
         if self.refused is None:
             return True
-        lost = Ranges(final_ranges(self.gaps))
+        lost = Runs.of(sorted(final_ranges(self.gaps)))
         return not any(
             next(lost.missing(first, last), None)
             for first, last in self.taken.missing(*self.refused)

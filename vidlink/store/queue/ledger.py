@@ -28,7 +28,14 @@ from vidlink.model import (
     Session,
 )
 from vidlink.store.handover.inbox import Inbox
-from vidlink.store.handover.orders import Acknowledged, End, Past, Reduced, Report
+from vidlink.store.handover.orders import (
+    Acknowledged,
+    End,
+    LookAgain,
+    Past,
+    Reduced,
+    Report,
+)
 from vidlink.store.queue.account import Account, Tail, WantedRanges
 from vidlink.store.queue.openings import Openings
 from vidlink.store.queue.refused import Refused
@@ -38,12 +45,17 @@ from vidlink.store.queue.room import (
     as_text,
     check_arrival,
     check_session,
-    to_keep,
 )
 from vidlink.store.queue.unstarted import Unstarted
 from vidlink.store.queue.vitals import RecordingVitals
 from vidlink.store.sequences.fit import fitted
-from vidlink.store.sequences.gaps import put_statement, sealed_gaps, state_damage
+from vidlink.store.sequences.gaps import (
+    FOUND_WHEN_READ,
+    TAKEN_AWAY,
+    put_statement,
+    sealed_gaps,
+    state_damage,
+)
 from vidlink.store.sequences.times import segment_end_us
 from vidlink.store.sequences.trusted import TrustedTime, age_beside
 
@@ -195,7 +207,7 @@ class Ledger:
         if account.refusing is not None and not is_late:
             self._refused.end(account)
         self._room.occupy(owner, size, 1)
-        self._accept(account, to_keep(arrival))
+        self._accept(account, arrival)
         return True
 
     def _accept(self, account: Account, arrival: Arrival) -> None:
@@ -361,10 +373,14 @@ class Ledger:
     def _reduce(self, account: Account, reduced: Reduced) -> None:
         """Miss what was durable and has been taken away, and say so."""
         lost = account.reduce(reduced.there, reduced.parts)
+        session = account.session
         if account.ending is None:
-            detail = "its files were removed or replaced while it was being recorded"
+            detail = FOUND_WHEN_READ if reduced.is_damage else TAKEN_AWAY
             for gap in state_damage(lost, Ranges(), account.gaps, detail):
-                self.gap(account.session.session_id, gap)
+                self.gap(session.session_id, gap)
+        elif reduced.is_damage and lost:
+            # It has ended meanwhile: who closes it states nothing more, who looks at it then does.
+            self._inbox.put(LookAgain(session.sentinel_id, session.session_id, tuple(lost)))
 
     def lost(self, session_id: str) -> tuple[Range, ...]:
         """The ranges that were durable and are not any more, since this was asked last."""
@@ -376,17 +392,19 @@ class Ledger:
         return lost
 
     def _settle(self, account: Account, ack: Acknowledged) -> None:
-        size_bytes = 0
+        size_bytes, settled = 0, account.settled
         for arrival in ack.arrivals:
-            sequence = arrival.segment.sequence
+            segment = arrival.segment
+            sequence = segment.sequence
             del account.waiting[sequence]
-            size_bytes += len(arrival.segment.data)
-            account.settled.add(sequence, sequence)
+            size_bytes += len(segment.data)
+            settled.add(sequence, sequence)
         if ack.arrivals:
             self._room.free(account.session.sentinel_id, size_bytes, len(ack.arrivals))
             self._vitals.settled(ack, size_bytes)
         account.parts.update(ack.parts)
-        account.settle_gaps(account.gaps[number] for number in ack.gaps)
+        if ack.gaps:
+            account.settle_gaps(account.gaps[number] for number in ack.gaps)
         self._tell(account, account.settled.reached)
 
     def _drop(self, account: Account, arrival: Arrival) -> None:

@@ -22,7 +22,7 @@ from vidlink.errors import (
 from vidlink.model import Arrival, Gap, Session
 from vidlink.store.handover.inbox import Inbox
 from vidlink.store.handover.orders import End, Reopen
-from vidlink.store.queue.room import Room, check_arrival, to_keep
+from vidlink.store.queue.room import Room, check_arrival
 from vidlink.store.sequences.gaps import put_statement
 from vidlink.store.sequences.runs import widened
 
@@ -136,7 +136,7 @@ class Openings:
             if not self._room.has(owner, size, is_late=True):
                 opening.refused = widened(opening.refused, sequence)
                 return False
-            opening.arrivals[sequence] = to_keep(arrival)
+            opening.arrivals[sequence] = arrival
             self._room.occupy(owner, size, 1)
         return True
 

@@ -50,7 +50,7 @@ class Room:
         self.segments = 0
         self._is_full = self._is_shared_full = False
         #: The octets and segments of each that has any.
-        self._owned: dict[str, tuple[int, int]] = {}
+        self._owned: dict[str, list[int]] = {}
         self._crowding: set[str] = set()
 
     @property
@@ -65,8 +65,7 @@ class Room:
         size, count = self.size_bytes + size_bytes, self.segments + 1
         if is_late:
             return not self._is_beyond(LATE_LOAD, size, count)
-        is_tight = self._is_full or self._is_shared_full
-        if not is_tight and not self._is_beyond(MOST_SHARED, size, count):
+        if not (self._is_full or self._is_shared_full or self._is_beyond(MOST_SHARED, size, count)):
             # Nearly always: whose share it is matters only where others might find no room.
             return True
         if self._takes_more(owner, size_bytes):
@@ -85,16 +84,21 @@ class Room:
             self.since_seconds = self._seconds()
         self.size_bytes += size_bytes
         self.segments += segments
-        octets, count = self._owned.get(owner, (0, 0))
-        self._owned[owner] = octets + size_bytes, count + segments
+        owned = self._owned.get(owner)
+        if owned is None:
+            self._owned[owner] = [size_bytes, segments]
+        else:
+            owned[0] += size_bytes
+            owned[1] += segments
 
     def free(self, owner: str, size_bytes: int, segments: int) -> None:
         """Count no more what is durable, or was dropped."""
         self.size_bytes -= size_bytes
         self.segments -= segments
-        octets, count = self._owned[owner]
-        self._owned[owner] = left = octets - size_bytes, count - segments
-        if left == (0, 0):
+        owned = self._owned[owner]
+        owned[0] -= size_bytes
+        owned[1] -= segments
+        if not any(owned):
             del self._owned[owner]
             self._crowding.discard(owner)
 
@@ -153,18 +157,3 @@ def check_arrival(arrival: Arrival) -> None:
         and -_I63 <= arrival.received_time_us < _I63
     ):
         raise RequestError(f"a number of segment {segment.sequence} is out of range")
-
-
-def to_keep(arrival: Arrival) -> Arrival:
-    """`arrival` without what was encoded of it for viewers: that does not wait for the disk."""
-    return Arrival(
-        arrival.segment,
-        arrival.media_time,
-        arrival.media_duration,
-        arrival.arrived_seconds,
-        arrival.received_time_us,
-        arrival.is_undecodable,
-        sample_offset=arrival.sample_offset,
-        is_time_corrected=arrival.is_time_corrected,
-        is_misplaced=arrival.is_misplaced,
-    )

@@ -33,26 +33,29 @@ class RecordingVitals:
         self._room = room
         self._seconds = seconds
         self._heard_seconds = self._well_seconds = seconds()
+        self._elapsed_seconds = elapsed()
         self._troubles: dict[str, Trouble] = {}
         #: The trouble that keeps the database from being written; recordings go on.
         self.index_trouble: Trouble | None = None
 
     def apply(self, report: Report) -> None:
         """Apply the report of a round, well done or not."""
-        self._heard_seconds = self._seconds()
+        self._heard_seconds, self._elapsed_seconds = self._seconds(), self._elapsed()
         self._troubles = report.troubles
         self.index_trouble = report.index_trouble
         if not report.troubles and report.index_trouble is None:
             self._well_seconds = self._heard_seconds
         self.counts.failures.update(report.failures)
         self.counts.rounds.add(report.took_seconds)
+        for gap in report.stated:
+            self.stated(gap)
 
     def settled(self, ack: Acknowledged, size_bytes: int) -> None:
         """Count segments of so many octets that have become durable."""
         counts = self.counts
         counts.segments += len(ack.arrivals)
         counts.size_bytes += size_bytes
-        counts.delays.add(self._elapsed() - ack.arrivals[0].arrived_seconds)
+        counts.delays.add(self._elapsed_seconds - ack.arrivals[0].arrived_seconds)
 
     def stated(self, gap: Gap) -> None:
         """Count a gap that was stated."""

@@ -35,6 +35,8 @@ from vidlink.store.film.body import Body
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
+from vidlink.store.handover.orders import Report
+from vidlink.store.handover.suspects import Suspects
 from vidlink.store.index.catalog import Catalog, Filed, clamp_limit
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.media import read_media
@@ -62,6 +64,7 @@ class Archive:
         locks: SessionLocks,
         run_in_pool: RunInPool,
         trusted: TrustedTime,
+        suspects: Suspects,
     ) -> None:
         self._stored = stored
         self._ledger = ledger
@@ -70,6 +73,13 @@ class Archive:
         self._locks = locks
         self._run_in_pool = run_in_pool
         self._trusted = trusted
+        self._suspects = suspects
+
+    def apply(self, report: Report) -> None:
+        """Apply the report of a round: what was looked at again may be read as something else."""
+        for order in report.looked:
+            self._suspects.looked(order)
+            self._reels.looked(self._stored(order.sentinel_id, order.session_id), order.ranges)
 
     def sentinels(self) -> Deferred[tuple[Any, ...]]:
         """Every Sentinel ever recorded."""
@@ -102,6 +112,17 @@ class Archive:
         now_us = self._trusted.now_us()
         return self._run_in_pool(_blocking, self._session, sentinel_id, session_id, now_us)
 
+    def init(self, sentinel_id: str, session_id: str) -> Deferred[tuple[bytes, int]]:
+        """The initialization segment, and when the session began."""
+
+        def read(view: View) -> tuple[bytes, int]:
+            init = view.init()
+            if not init:
+                raise _nothing_there()
+            return init, view.session.started_time_us
+
+        return self._with_view(sentinel_id, session_id, read)
+
     def segments(
         self, sentinel_id: str, session_id: str, query: SegmentQuery
     ) -> Deferred[SegmentPage]:
@@ -114,10 +135,12 @@ class Archive:
         """The bytes of a range of segments."""
 
         def read(view: View) -> tuple[IBody, tuple[tuple[int, int], ...]]:
-            media = read_media(view, first, last)
+            media = read_media(view, first, last, self._suspects)
             is_final = media.is_durable and not media.missing
             is_final = is_final or view.state is SessionState.SEALED
-            modified_us = media.received_us if is_final else None
+            modified_us = None
+            if is_final and not (media.missing and view.has_damage()):
+                modified_us = media.received_us
             body = self._body(media.sections, media.etag, is_final, modified_us)
             return body, media.missing
 
@@ -138,13 +161,13 @@ class Archive:
             if film is None:
                 session = replace(view.session, init=view.init())
                 if not session.init:
-                    raise NotFound("nothing of this session has reached the disk")
+                    raise _nothing_there()
                 film = reel.film(
                     session,
                     view.counts,
                     view.waiting,
                     query,
-                    lambda: view.gaps(SequenceWindow()),
+                    view.gaps,
                     is_final=is_sealed,
                 )
             is_sealed = is_sealed and not reel.has_damage
@@ -162,13 +185,15 @@ class Archive:
             is_sealed = view.state is SessionState.SEALED
             # Only what is durable is listed, so that nothing has to be taken back.
             is_over = view.state is not SessionState.LIVE and all(
-                arrival.segment.is_late for arrival in view.waiting
+                arrival.segment.is_late for arrival in view.arrivals
             )
-            text, etag = self._reels.reel(view.stored).playlist(
+            reel = self._reels.reel(view.stored)
+            text, etag = reel.playlist(
                 view.session, view.counts, is_over=is_over, is_sealed=is_sealed
             )
-            modified_us = _newest_us(view) if is_sealed else None
-            return self._body((MemorySection([text]),), etag, is_sealed, modified_us)
+            is_final = is_sealed and not reel.has_damage
+            modified_us = _newest_us(view) if is_final else None
+            return self._body((MemorySection([text]),), etag, is_final, modified_us)
 
         return self._with_view(sentinel_id, session_id, read)
 
@@ -276,9 +301,10 @@ class Archive:
             stored=stored,
             state=state,
             counts=None,
-            waiting=(),
+            arrivals=(),
             init=lambda: _init(stored, filed),
             gaps=lambda window: self._gaps(row, window, life),
+            has_damage=lambda: self._catalog.has_damage(row),
         )
         return view, filed
 
@@ -310,7 +336,14 @@ def _unknown(sentinel_id: str, session_id: str) -> NotFound:
     return NotFound(f"there is no session {session_id} of {sentinel_id}")
 
 
+def _nothing_there() -> NotFound:
+    return NotFound("nothing of this session has reached the disk")
+
+
 def _newest_us(view: View) -> int | None:
-    """When the newest of what is recorded of a session was received; blocks."""
+    """When the newest of what is recorded of a session was received; None if something of it is
+    damaged, which changes what is made of it, and no date. Blocks."""
+    if view.has_damage():
+        return None
     with view.stored.records(view.counts) as records:
         return records.newest_us()

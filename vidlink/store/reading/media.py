@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from zlib import crc32
 
 from vidlink.errors import NotFound
-from vidlink.model import Octets
+from vidlink.model import Octets, Ranges
 from vidlink.store.files.sections import MemorySection, Section, SegmentPlaces, StoredSection
 from vidlink.store.files.stored import StoredSession
+from vidlink.store.handover.suspects import Suspects
 from vidlink.store.reading.view import View
 
 #: Where a record says when its segment was received, behind its place.
@@ -33,9 +35,11 @@ class Media:
 class _Collected:
     """Segments in the order of sequences, as sections."""
 
-    def __init__(self, stored: StoredSession) -> None:
+    def __init__(self, stored: StoredSession, suspects: Suspects) -> None:
         self._stored = stored
+        self._suspects = suspects
         self._places = SegmentPlaces()
+        self._sequences = array("Q")
         self._pieces: list[Octets] = []
         self._sections: list[Section] = []
         self.numbers = array("Q")
@@ -44,6 +48,7 @@ class _Collected:
         """The next segment is on disk."""
         self._close_pieces()
         self._places.add(part, offset, size, check)
+        self._sequences.append(sequence)
         self.numbers.extend((sequence, size, check))
 
     def waiting(self, sequence: int, data: Octets) -> None:
@@ -61,7 +66,15 @@ class _Collected:
     def _close_places(self) -> None:
         if len(self._places):
             places, self._places = self._places, SegmentPlaces()
-            self._sections.append(StoredSection(self._stored, places, len(places)))
+            sequences, self._sequences = self._sequences, array("Q")
+
+            def found_damaged(damaged: Sequence[int], wrong: Sequence[int]) -> None:
+                told = Ranges.of(sequences[place] for place in wrong)
+                self._suspects.tell(*self._stored.ids, told)
+
+            self._sections.append(
+                StoredSection(self._stored, places, len(places), found_damaged=found_damaged)
+            )
 
     def _close_pieces(self) -> None:
         if self._pieces:
@@ -69,13 +82,13 @@ class _Collected:
             self._sections.append(MemorySection(pieces))
 
 
-def read_media(view: View, first: int, last: int) -> Media:
-    """Segments `first` to `last` of `view`. Blocks.
+def read_media(view: View, first: int, last: int, suspects: Suspects) -> Media:
+    """Segments `first` to `last` of `view`; `suspects` is told of damage. Blocks.
 
     :raises NotFound: if none of them is recorded.
     :raises OSError: if the disk fails.
     """
-    collected = _Collected(view.stored)
+    collected = _Collected(view.stored, suspects)
     waiting = [a.segment for a in view.waiting if first <= a.segment.sequence <= last]
     missing: list[tuple[int, int]] = []
     expected, place = first, 0

@@ -34,19 +34,19 @@ def read_page(view: View, query: SegmentQuery) -> SegmentPage:
 
     :raises OSError: if the disk fails.
     """
-    limit = clamp_limit(query.limit)
+    limit, waiting = clamp_limit(query.limit), view.waiting
     timescale = view.session.timescale
     with view.stored.records(view.counts) as records:
         found: dict[int, SegmentRecord] = {}
         for _, (*numbers, _) in records.page(query, limit + 1):
             found[numbers[0]] = _listed(numbers, timescale, is_durable=True)
-        for arrival in islice(_wanted(view.waiting, query), limit + 1):
+        for arrival in islice(_wanted(waiting, query), limit + 1):
             numbers = [*number_arrival(arrival, 0, 0)]
             found.setdefault(numbers[0], _listed(numbers, timescale, is_durable=False))
         segments = [found[sequence] for sequence in sorted(found)]
         shown = segments[:limit]
         last = shown[-1].sequence if len(segments) > limit else None
-        is_decodable = bool(shown) and _is_decodable(shown[0], records, view.waiting)
+        is_decodable = bool(shown) and _is_decodable(shown[0], records, waiting)
     gaps = gaps_of_page(view.gaps(_window(query, shown, last)), query, last)
     return SegmentPage(_marked(shown, is_decodable), gaps, last)
 

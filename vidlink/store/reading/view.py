@@ -6,10 +6,10 @@ pool, by `segment_page`, `media` and `film.reel`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vidlink.model import Arrival, Gap, Session, SessionState
+from vidlink.model import Arrival, Cause, Gap, Session, SessionState
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.queue.account import Account
 from vidlink.store.sequences.times import start_us
@@ -20,10 +20,11 @@ from vidlink.store.sequences.window import SequenceWindow
 class View:
     """All that there is of `session`.
 
-    `start_time_us` is when the recording begins. `waiting` ascends in sequence; `counts` are the
-    durable records of each part, None where all count that are there. `init` and `gaps` (those
-    that reach into a window) find out when they are called, and may block; `session` itself has
-    no init.
+    `start_time_us` is when the recording begins. `counts` are the durable records of each part,
+    None where all count that are there. `waiting`, which ascends in sequence, `init` and `gaps`
+    (those that reach into a window) are found out when they are asked for, in the pool, and may
+    block, and so does `has_damage` whether it was stated that something of it is damaged;
+    `session` itself has no init.
     """
 
     session: Session
@@ -31,9 +32,15 @@ class View:
     stored: StoredSession
     state: SessionState
     counts: Mapping[int, int] | None
-    waiting: tuple[Arrival, ...]
+    arrivals: Sequence[Arrival]
     init: Callable[[], bytes]
     gaps: Callable[[SequenceWindow], tuple[Gap, ...]]
+    has_damage: Callable[[], bool]
+
+    @property
+    def waiting(self) -> list[Arrival]:
+        """The segments that are not on the disk yet, by sequence."""
+        return sorted(self.arrivals, key=lambda arrival: arrival.segment.sequence)
 
 
 def view_account(account: Account, stored: StoredSession) -> View:
@@ -46,9 +53,8 @@ def view_account(account: Account, stored: StoredSession) -> View:
         stored=stored,
         state=account.state,
         counts=dict(account.parts),
-        waiting=tuple(
-            sorted(account.waiting.values(), key=lambda arrival: arrival.segment.sequence)
-        ),
+        arrivals=tuple(account.waiting.values()),
         init=lambda: session.init,
         gaps=lambda window: window.explain(taken.spans_near(window), gaps, life),
+        has_damage=lambda: any(gap.cause is Cause.DAMAGED for gap in gaps),
     )

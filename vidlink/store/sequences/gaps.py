@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from vidlink.model import Cause, Gap, Range, Ranges, Span
+from vidlink.model import Cause, Gap, Ranges, Span
 from vidlink.store.sequences.times import GOING_ON, Life
 
 #: Causes after which nobody will deliver the sequences any more.
@@ -23,6 +23,9 @@ SILENT_US = 5_000_000
 MOST_GAPS = 10_000
 #: So many damaged ranges are stated one by one at a time; more are stated as one.
 MOST_DAMAGED = 1_000
+#: The details of gaps whose cause is that it is damaged, by who found it.
+FOUND_WHEN_READ = "found when it was read"
+TAKEN_AWAY = "its files were removed or replaced while it was being recorded"
 OVERFLOW = "more gaps were stated than are kept apart"
 
 
@@ -141,24 +144,23 @@ def final_ranges(stated: Iterable[Gap]) -> Iterator[tuple[int, int]]:
             yield gap.first, gap.first if gap.last is None else gap.last
 
 
-def state_damage(
-    lost: Iterable[Range], there: Ranges, stated: Iterable[Gap], detail: str
-) -> list[Gap]:
+def state_damage(lost: Ranges, there: Ranges, stated: Iterable[Gap], detail: str) -> list[Gap]:
     """The statements that are due about sequences that were recorded and are `lost`: of those that
     are not `there`, and of which the like has not been `stated`."""
     known = Ranges()
     for gap in stated:
         if gap.cause is Cause.DAMAGED and gap.first is not None:
             known.add(gap.first, gap.first if gap.last is None else gap.last)
-    fresh = [
+    due = (
         Gap(first, last, Cause.DAMAGED, detail=detail)
         for low, high in lost
         for part_low, part_high in there.missing(low, high)
         for first, last in known.missing(part_low, part_high)
-    ]
+    )
+    fresh = list(islice(due, MOST_DAMAGED + 1))
     if len(fresh) > MOST_DAMAGED:
         # Where it is recorded, a statement says nothing: only holes are explained.
-        return [replace(fresh[0], last=fresh[-1].last)]
+        return [replace(fresh[0], last=lost.highest[1])]
     return fresh
 
 

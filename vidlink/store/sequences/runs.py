@@ -61,9 +61,30 @@ class Runs:
         self.count = 0
         self.size_bytes = 0
 
+    @classmethod
+    def of(cls, ranges: Iterable[Range]) -> Runs:
+        """The sequences of `ranges`, which ascend and may overlap; their times are not known."""
+        made, newest = cls(), -2
+        for first, last in ranges:
+            if first > newest + 1:
+                made._firsts.append(first)
+                made._lasts.append(last)
+            elif last > newest:
+                made._lasts[-1] = last
+            newest = max(newest, last)
+        made.count = sum(made._lasts) - sum(made._firsts) + len(made)
+        for column, value in zip(made._columns[2:], (0, 0, 0, _UNKNOWN, 0, _UNKNOWN), strict=True):
+            column.extend(array("q", (value,)) * len(made))
+        return made
+
     def __len__(self) -> int:
         """The number of runs."""
         return len(self._firsts)
+
+    @property
+    def ranges(self) -> Iterator[Range]:
+        """The runs as ranges of sequences, ascending."""
+        return zip(self._firsts, self._lasts, strict=True)
 
     @property
     def runs(self) -> RunsInOrder:
@@ -84,18 +105,20 @@ class Runs:
 
         `opens` and `closes` are the marks of the first and of the last of them; None: not known.
         """
-        lasts = self._lasts
+        _, lasts, _, ends, sizes, _, closings_us, closings = self._columns
         newest = lasts[-1] if lasts else -2
         self.size_bytes += size_bytes
         self.count += last - first + 1
-        _, closed_us, closed_at = closes or (last, start_time_us, _UNKNOWN)
         if first == newest + 1:
-            _, _, _, ends, sizes, _, closings_us, closings = self._columns
             lasts[-1] = last
             ends[-1] = end_time_us
             sizes[-1] += size_bytes
-            closings_us[-1], closings[-1] = closed_us, closed_at
+            if closes is None:
+                closings[-1] = _UNKNOWN
+            else:
+                _, closings_us[-1], closings[-1] = closes
             return
+        _, closed_us, closed_at = closes or (last, start_time_us, _UNKNOWN)
         opened_at = opens[2] if opens is not None else _UNKNOWN
         row = first, last, start_time_us, end_time_us, size_bytes, opened_at, closed_us, closed_at
         if first > newest:
@@ -207,6 +230,24 @@ class Runs:
         place = max(0, bisect_right(self._firsts, first) - 1)
         near = range(place, len(self))
         return missing(((self._firsts[one], self._lasts[one]) for one in near), first, last)
+
+    def without(self, other: Runs) -> Iterator[Range]:
+        """The ranges of sequences that are in this set and not in `other`, ascending."""
+        beyond = self._lasts[-1] + 1 if self else 0
+        others = other.ranges
+        low, high = next(others, (beyond, beyond))
+        for first, last in self.ranges:
+            while high < first:
+                low, high = next(others, (beyond, beyond))
+            while low <= last:
+                if low > first:
+                    yield first, low - 1
+                first = high + 1
+                if high >= last:
+                    break
+                low, high = next(others, (beyond, beyond))
+            if first <= last:
+                yield first, last
 
     @property
     def reached(self) -> int:

@@ -85,7 +85,7 @@ def end_us(start_time_us: int, duration_ms: int) -> int:
 
 def segment_end_us(segment: Segment) -> int:
     """The end of the last frame of `segment`, in microseconds since the epoch."""
-    return end_us(segment.start_time_us, segment.duration_ms)
+    return min(segment.start_time_us + segment.duration_ms * 1_000, _LAST_US)
 
 
 def media_ticks(duration_ms: int, timescale: int) -> int:

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from vidlink.disk import Disk
 from vidlink.model import Ranges, Span
+from vidlink.store.files.flags import change_flags
 from vidlink.store.files.layout import (
     DAMAGED,
     RECORD_BYTES,
@@ -186,18 +187,12 @@ class Salvage:
         is_whole: Sequence[bool],
     ) -> None:
         """Say in the record of each damaged segment that it is, from the `first` on."""
-        torn = Ranges.of(
-            place
+        torn = (
+            first + place
             for place, record in enumerate(records)
             if record is not None and not is_whole[place]
         )
-        for low, high in torn:
-            marked = b"".join(
-                record._replace(flags=record.flags | DAMAGED).pack()
-                for record in records[low : high + 1]
-                if record is not None
-            )
-            self.disk.overwrite(records_path, (first + low) * RECORD_BYTES, marked)
+        change_flags(self.disk, records_path, torn, lambda flags: flags | DAMAGED)
 
     def _has_init(self, path: str) -> bool:
         data = self.disk.read(path, 0, self.file.init_size_bytes) if self._size(path) else b""

@@ -50,7 +50,7 @@ class Description:
     @property
     def wants_gaps(self) -> bool:
         """True if enough was said about gaps to write that down: the database may be lost."""
-        return self._unnoted * _GAPS_SHARE >= max(1, len(self.gaps) - _FEW_GAPS)
+        return bool(self._unnoted) and self._unnoted * _GAPS_SHARE >= len(self.gaps) - _FEW_GAPS
 
     def state_gap(self, number: int, gap: Gap) -> None:
         """Let gap `number` be `gap`."""

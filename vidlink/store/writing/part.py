@@ -38,48 +38,41 @@ class Part:
         self.committed_bytes = 0
         self.runs = Runs()
         self.is_dirty = True
-        self._size_bytes = len(init)
-        self._buffers: list[Octets] = [init]
-        self._records: list[bytes] = []
-        self._uncommitted: list[Arrival] = []
+        self._init = init
+        self._size_bytes = 0
+        #: All that was added and is not synced.
+        self.uncommitted: list[Arrival] = []
         self.last_sequence = -1
         self.last_media_time = -1
         #: Which files they are, once they are made: that of segments, and that of records.
         self.places: tuple[Place, Place] | None = None
 
-    def can_add(self, arrival: Arrival) -> bool:
-        """Tell whether `arrival` keeps the order."""
-        return (
-            arrival.segment.sequence > self.last_sequence
-            and arrival.media_time > self.last_media_time
-        )
-
     def add(self, arrival: Arrival) -> None:
-        """Put `arrival` behind everything else, with the next :meth:`flush`."""
-        segment = arrival.segment
-        # Made before anything is added: if it fails, there are no octets without a record.
-        record = pack_record(arrival, self._size_bytes, crc32(segment.data))
-        self._buffers.append(segment.data)
-        self._records.append(record)
-        self._uncommitted.append(arrival)
-        self._size_bytes += len(segment.data)
-        self.last_sequence = segment.sequence
+        """Put `arrival`, which keeps the order, behind all else with the next :meth:`flush`."""
+        self.last_sequence = arrival.segment.sequence
         self.last_media_time = arrival.media_time
         self.is_dirty = True
+        self.uncommitted.append(arrival)
 
     def flush(self, open_parts: OpenParts) -> None:
-        """Write what was added, segments before their records.
+        """Write what was added, segments before their records; then it is committed or abandoned.
 
         :raises OSError: the disk fails.
         """
-        descriptor, records = open_parts.open(self)
-        buffers, packed = self._buffers, self._records
-        self._buffers, self._records = [], []
-        write_all(open_parts.disk, descriptor, buffers)
-        write_all(open_parts.disk, records, [b"".join(packed)])
-        count = self.committed_count + len(self._uncommitted)
-        ends = open_parts.disk.position(descriptor), open_parts.disk.position(records)
-        if ends != (self._size_bytes, count * RECORD_BYTES):
+        disk, (descriptor, records) = open_parts.disk, open_parts.open(self)
+        end = self.committed_bytes or len(self._init)
+        buffers: list[Octets] = [] if self.committed_bytes else [self._init]
+        packed: list[bytes] = []
+        for arrival in self.uncommitted:
+            data = arrival.segment.data
+            buffers.append(data)
+            packed.append(pack_record(arrival, end, crc32(data)))
+            end += len(data)
+        self._size_bytes = end
+        write_all(disk, descriptor, buffers)
+        write_all(disk, records, packed)
+        count = self.committed_count + len(packed)
+        if (disk.position(descriptor), disk.position(records)) != (end, count * RECORD_BYTES):
             raise OSError(errno.EIO, f"{self.path} was changed by somebody else")
 
     def is_in_place(self, disk: Disk) -> bool:
@@ -92,16 +85,17 @@ class Part:
             disk.place(self.records_path),
         )
 
-    def commit(self) -> None:
-        """Count what was written as synced."""
-        for arrival in self._uncommitted:
+    def commit(self) -> list[Arrival]:
+        """Count what was written as synced; returns it."""
+        arrivals, self.uncommitted = self.uncommitted, []
+        for arrival in arrivals:
             segment = arrival.segment
             number, end_us = segment.sequence, segment_end_us(segment)
             self.runs.add(number, number, segment.start_time_us, end_us, len(segment.data))
-        self.committed_count += len(self._uncommitted)
+        self.committed_count += len(arrivals)
         self.committed_bytes = self._size_bytes
-        self._uncommitted = []
         self.is_dirty = False
+        return arrivals
 
     def abandon(self, open_parts: OpenParts) -> bool:
         """Write nothing more to it, and cut it to what is committed as far as the disk lets us.
@@ -109,7 +103,7 @@ class Part:
         Returns whether nothing is left of it, so that its number is free again.
         """
         open_parts.drop(self)
-        self._buffers, self._records, self._uncommitted = [], [], []
+        self.uncommitted = []
         self.is_dirty = False
         place, records_place = self.places or (None, None)
         size, records_size = self.committed_bytes, self.committed_count * RECORD_BYTES

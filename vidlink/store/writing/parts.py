@@ -29,12 +29,9 @@ class Parts:
         self._next_number = 0 if past is None else past.next_number
         #: In ascending order of their numbers.
         self.begun: list[Part] = []
+        #: Those that hold something that is not on disk yet.
+        self.unsynced: list[Part] = []
         self._tails: list[Part] = []
-
-    @property
-    def unsynced(self) -> list[Part]:
-        """The parts that hold something that is not on disk yet."""
-        return [part for part in self.begun if part.is_dirty]
 
     def begin(self) -> None:
         """Let there be a first part, also of a session without a segment: it has the init."""
@@ -47,16 +44,22 @@ class Parts:
         part = self._part_for(arrival)
         if part is None:
             return None
+        size = len(arrival.segment.data) + START_BYTES * (len(self.begun) - count)
+        if not part.is_dirty:
+            self.unsynced.append(part)
+        # Last, so that whatever fails, it is either in its part or still to be put there.
         part.add(arrival)
-        return len(arrival.segment.data) + START_BYTES * (len(self.begun) - count)
+        return size
 
     def _part_for(self, arrival: Arrival) -> Part | None:
         """The part that `arrival` follows most closely; a new one if none keeps the order, and
         None if there are too many for that."""
+        sequence, media_time = arrival.segment.sequence, arrival.media_time
         best: Part | None = None
         for part in self._tails:
-            if part.can_add(arrival) and (best is None or part.last_sequence > best.last_sequence):
-                best = part
+            last = part.last_sequence
+            if last < sequence and part.last_media_time < media_time:
+                best = part if best is None or best.last_sequence < last else best
         if best is None and not (self._tails and self._next_number >= MOST_PARTS):
             return self._begin_part()
         return best
@@ -65,24 +68,30 @@ class Parts:
         part = Part(self._folder, self._next_number, self._init)
         self._next_number += 1
         self.begun.append(part)
+        self.unsynced.append(part)
         self._tails = [*self._tails[1 - _MOST_TAILS :], part]
         return part
 
-    def commit(self) -> list[tuple[int, int]]:
-        """Count all as synced; returns each part that has grown, as number and count of records."""
-        grown = self.unsynced
+    def commit(self) -> tuple[list[Arrival], list[tuple[int, int]]]:
+        """Count all as synced; returns what that is, and each part that has grown, as number and
+        count of records."""
+        grown, self.unsynced = self.unsynced, []
+        arrivals: list[Arrival] = []
         for part in grown:
-            part.commit()
-        return [(part.number, part.committed_count) for part in grown]
+            arrivals += part.commit()
+        return arrivals, [(part.number, part.committed_count) for part in grown]
 
-    def lose(self) -> None:
-        """Give up what is not synced: it comes again, for other parts."""
-        for part in self.unsynced:
+    def lose(self) -> list[Arrival]:
+        """Give up what is not synced; returns it by sequence, to come again for other parts."""
+        lost, self.unsynced = self.unsynced, []
+        arrivals = [arrival for part in lost for arrival in part.uncommitted]
+        for part in lost:
             if part.abandon(self._open_parts):
                 self.begun.remove(part)
                 self._next_number = min(self._next_number, part.number)
             if part in self._tails:
                 self._tails.remove(part)
+        return sorted(arrivals, key=lambda arrival: arrival.segment.sequence)
 
     def leave(self, next_number: int) -> None:
         """Write to none of them any more: what is there has been looked for by name, and what

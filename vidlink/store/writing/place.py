@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vidlink.disk import Disk, Place
-from vidlink.model import Span
+from vidlink.disk import Disk
+from vidlink.model import Ranges, Span
 from vidlink.store.files.layout import MISPLACED, RECORD_BYTES, read_numbers
 from vidlink.store.files.paths import SESSION_FILE, part_file, part_numbers, records_file
 from vidlink.store.sequences.runs import Runs
@@ -29,7 +29,7 @@ class SessionPlace:
     def __init__(self, folder: str, disk: Disk) -> None:
         self._folder = folder
         self._disk = disk
-        self._mark: tuple[Place, int] | None = None
+        self._mark: tuple[int, int, int] | None = None
 
     def check(self, parts: Sequence[Part], *, has_new_names: bool) -> None:
         """Make sure that the description and `parts` are in the folder.
@@ -65,8 +65,9 @@ class Remains:
         return [(number, span) for number, runs in self.runs for span in runs.runs]
 
 
-def find_remains(folder: str, disk: Disk) -> Remains:
-    """All that is in the folder of a session now, which may not be there at all.
+def find_remains(folder: str, disk: Disk, torn: Sequence[Mapping[int, Ranges]] = ()) -> Remains:
+    """All that is in the folder of a session now, which may not be there at all, but for what is
+    `torn`, by part.
 
     :raises OSError: if it cannot be read.
     """
@@ -85,21 +86,23 @@ def find_remains(folder: str, disk: Disk) -> Remains:
         except FileNotFoundError:
             continue
         remains.counts[number] = len(data) // RECORD_BYTES
-        runs = _runs(data, size, taken)
+        lost = [ranges for one in torn for ranges in one.get(number, ())]
+        runs = _runs(data, size, taken, Ranges(lost))
         for run in runs.runs:
             taken.add(run.first, run.last)
         remains.runs.append((number, runs))
     return remains
 
 
-def _runs(data: bytes, size: int, besides: Runs) -> Runs:
+def _runs(data: bytes, size: int, besides: Runs, torn: Ranges) -> Runs:
     """The runs that these records tell of and that are in a part of this size."""
     runs = Runs()
+    lost = {sequence for low, high in torn for sequence in range(low, high + 1)}
     for row in read_numbers(data):
         if row is None:
             continue
         sequence, offset, octets, _, start_us, media_time, duration_ms, _, _, flags, *_ = row
-        if offset + octets <= size and sequence not in besides:
+        if offset + octets <= size and sequence not in besides and sequence not in lost:
             mark = None if flags & MISPLACED else (sequence, start_us, media_time)
             over_us = end_us(start_us, duration_ms)
             runs.add(sequence, sequence, start_us, over_us, octets, mark, mark)

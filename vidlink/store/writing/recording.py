@@ -10,11 +10,22 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from vidlink.model import Arrival, Gap, Session
+from twisted.logger import Logger
+
+from vidlink.model import Arrival, Gap, Ranges, Session
 from vidlink.store.files.durability import Durability
 from vidlink.store.files.paths import Paths
-from vidlink.store.handover.orders import Acknowledged, End, Past, Reduced, SetHold
+from vidlink.store.handover.orders import (
+    Acknowledged,
+    End,
+    LookAgain,
+    Past,
+    Reduced,
+    Report,
+    SetHold,
+)
 from vidlink.store.writing.description import Description
+from vidlink.store.writing.look import Look
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.parts import START_BYTES, Parts
 from vidlink.store.writing.place import SessionPlace, find_remains, merged
@@ -28,6 +39,8 @@ class Recording:
     is.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         session: Session,
@@ -40,12 +53,13 @@ class Recording:
         self.ending: End | None = None
         self.retry_seconds = float("-inf")
         #: Its folder has become durable.
-        self.has_begun = False
+        self._has_begun = False
         self._is_marked = past is None
         self._folder = paths.session(session.sentinel_id, session.session_id)
         self._open_parts = open_parts
         self._todo: deque[Arrival] = deque()
-        self._written: list[Arrival] = []
+        #: Late segments have come, which may be in any order; each step back would begin a part.
+        self._has_late = False
         self._dropped: list[Arrival] = []
         self._parts = Parts(self._folder, session.init, open_parts, past)
         self._description = Description(session, self._folder, past, open_parts.disk, durability)
@@ -55,7 +69,11 @@ class Recording:
         self._place = SessionPlace(self._folder, open_parts.disk)
         #: Something of it was not where it was looked for, which has to be found out.
         self._is_displaced = False
+        #: The rest of it, if less was found than had been synced.
         self._reduced: Reduced | None = None
+        #: Looks by which something is not what was recorded; its records do not say so yet.
+        self._torn: list[Look] = []
+        self._looked: list[LookAgain] = []
         #: An order about a hold that is not durable yet.
         self._holding: SetHold | None = None
 
@@ -64,6 +82,7 @@ class Recording:
     def accept(self, arrival: Arrival) -> None:
         """Record this segment with one of the next rounds."""
         self._todo.append(arrival)
+        self._has_late = self._has_late or arrival.segment.is_late
 
     def state_gap(self, number: int, gap: Gap) -> None:
         """Let gap `number` of the session be `gap`; said again, it has changed."""
@@ -76,12 +95,11 @@ class Recording:
         self._description.set_hold(order.hold)
         self.rows.is_listed = False
 
-    def held(self) -> list[SetHold]:
-        """The order of a hold that is saved with the round that is synced, if there is one."""
-        if self._holding is None or not (self._description.is_written and self.rows.is_listed):
-            return []
-        order, self._holding = self._holding, None
-        return [order]
+    def leave_out(self, look: Look) -> None:
+        """Count as lost what was found not to be what was recorded; when its gaps are on the disk,
+        its records say so."""
+        self._torn.append(look)
+        self._is_displaced = True
 
     @property
     def is_ready(self) -> bool:
@@ -116,17 +134,18 @@ class Recording:
             size = START_BYTES
         if not self._is_marked:
             return size
-        # Late segments may come in any order; each step back would begin a part.
-        if any(arrival.segment.is_late for arrival in self._todo):
+        if self._has_late:
             self._todo = deque(sorted(self._todo, key=lambda arrival: arrival.segment.sequence))
         self._parts.begin()
         while self._todo and size < budget_bytes:
             # It leaves what is to be done only when it is elsewhere: the next round has it again.
             arrival = self._todo[0]
             octets = self._parts.add(arrival)
-            (self._dropped if octets is None else self._written).append(arrival)
+            if octets is None:
+                self._dropped.append(arrival)
+            else:
+                size += octets
             self._todo.popleft()
-            size += octets or 0
         dirty = self._parts.unsynced
         for part in dirty:
             self._has_new_names = self._has_new_names or not part.is_made
@@ -139,10 +158,15 @@ class Recording:
 
     def _find_remains(self) -> None:
         """Go on with what is left of it, in its place; all else of it is lost."""
-        remains = find_remains(self._folder, self._open_parts.disk)
+        torn = [look.torn for look in self._torn]
+        remains = find_remains(self._folder, self._open_parts.disk, torn)
         self._parts.leave(remains.next_number)
         self.rows.restart(remains.spans)
-        self._reduced = Reduced(self.session.session_id, merged(remains), remains.counts)
+        is_damage = bool(torn)
+        there = merged(remains)
+        for look in self._torn:
+            look.lose_all_but(there)
+        self._reduced = Reduced(self.session.session_id, there, remains.counts, is_damage)
         self._is_displaced = False
 
     def _note_gaps(self) -> int:
@@ -180,30 +204,65 @@ class Recording:
             self._is_displaced = True
             raise
 
-    def reduced(self) -> Reduced | None:
-        """The rest of it, if less was found than had been synced, since this was asked last."""
-        reduced, self._reduced = self._reduced, None
-        return reduced
-
-    def commit(self) -> Acknowledged:
-        """Count the round as synced; returns what has become durable."""
-        arrivals, self._written = self._written, []
+    def commit(self, report: Report) -> None:
+        """Count the round as synced, and put into `report` what has become of it."""
+        session_id, is_listed = self.session.session_id, self.rows.is_listed
         self._has_new_names = False
-        self.has_begun = True
-        self._is_marked = self._is_marked or self.rows.is_listed
-        gaps, parts = self.rows.commit(), self._parts.commit()
-        return Acknowledged(self.session.session_id, arrivals, gaps, parts)
+        self._is_marked = self._is_marked or is_listed
+        if not self._has_begun:
+            self._has_begun = True
+            report.begun.append(session_id)
+        if self._reduced is not None:
+            if not self._reduced.is_damage:
+                self._say_reduced(self._reduced)
+            report.reduced.append(self._reduced)
+            self._reduced = None
+        gaps, (arrivals, parts) = self.rows.commit(), self._parts.commit()
+        if self._torn and is_listed:
+            self._mark()
+        if arrivals or gaps:
+            report.acks.append(Acknowledged(session_id, arrivals, gaps, parts))
+        if self._dropped:
+            report.dropped += [(session_id, arrival) for arrival in self._dropped]
+            self._dropped = []
+        if self._holding is not None and self._description.is_written and is_listed:
+            report.held.append(self._holding)
+            self._holding = None
+        if self._looked:
+            report.looked += self._looked
+            self._looked = []
 
-    def dropped(self) -> list[Arrival]:
-        """The segments that found no part, since this was asked last."""
-        dropped, self._dropped = self._dropped, []
-        return dropped
+    def _mark(self) -> None:
+        """Let the records of what was left out say so, once it is stated; what is not marked is
+        met again, as it is where the session was closed before anything was stated of it."""
+        stated = Ranges(
+            (gap.first, gap.last or gap.first)
+            for number, gap in self._description.gaps.items()
+            if gap.first is not None and number not in self.rows.unsaved_gaps
+        )
+        for look in tuple(self._torn):
+            is_stated = not any(tuple(stated.missing(*one)) for one in look.lost)
+            if is_stated:
+                try:
+                    look.mark(self._open_parts.disk, self._folder)
+                except OSError as error:
+                    self._log.error("{folder}: {reason}", folder=self._folder, reason=str(error))
+            if is_stated or self._description.closed is not None:
+                self._torn.remove(look)
+                self._looked.append(look.order)
+
+    def _say_reduced(self, reduced: Reduced) -> None:
+        self._log.error(
+            "session {session} of {sentinel}: files of it were removed or replaced while it was "
+            "being recorded; {count} segments are left of it, and what comes goes to a new part",
+            session=self.session.session_id,
+            sentinel=self.session.sentinel_id,
+            count=reduced.there.count,
+        )
 
     def lose(self, retry_seconds: float) -> None:
         """Write everything in the round again, to other files: it has failed."""
-        self._parts.lose()
-        self._todo.extendleft(reversed(self._written))
-        self._written = []
+        self._todo.extendleft(reversed(self._parts.lose()))
         self._description.lose()
         self.rows.lose()
         self.rows.is_listed = self.rows.is_listed and self._is_marked

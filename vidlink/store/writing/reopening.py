@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from zlib import crc32
 
 from vidlink.disk import Disk
@@ -26,7 +27,7 @@ from vidlink.store.sequences.times import age_from_us, state_at
 from vidlink.store.sequences.trusted import age_beside
 
 #: So often it is looked where a run of a session begins and ends, in each of its parts, each time
-#: some 20 reads of one record; of one that is in more pieces nobody knows.
+#: some 20 reads of one record; of one that is in more pieces all records are read.
 _MOST_LOOKS = 512
 #: The reason of the end of a session that was never recorded live.
 UNHEARD_REASON = "delivered after it had ended"
@@ -65,8 +66,11 @@ def look_up(order: Reopen, catalog: Catalog, disk: Disk, paths: Paths) -> Past:
     spans, gaps = catalog.spans(filed.row), catalog.gaps(filed.row)
     parts = count_records(disk, folder)
     taken, settled = _runs(spans, gaps)
-    if len(taken) * len(parts) <= _MOST_LOOKS:
-        _mark(taken, SessionRecords(disk, folder, parts))
+    with SessionRecords(disk, folder, parts) as records:
+        if len(taken) * len(parts) <= _MOST_LOOKS:
+            _mark(taken, records)
+        else:
+            _mark_many(taken, records)
     return Past(
         session=replace(record.session, init=init),
         ended_time_us=record.ended_time_us,
@@ -96,11 +100,23 @@ def _runs(spans: Sequence[Span], gaps: Sequence[Gap]) -> tuple[Runs, Runs]:
 
 def _mark(taken: Runs, records: SessionRecords) -> None:
     """Find out when each run begins and ends: what comes late has to lie between them."""
-    with records:
-        for place, run in enumerate(taken.runs):
-            opens = _mark_of(records, run.first)
-            closes = opens if run.last == run.first else _mark_of(records, run.last)
-            taken.mark(place, opens, closes)
+    for place, run in enumerate(taken.runs):
+        opens = _mark_of(records, run.first)
+        closes = opens if run.last == run.first else _mark_of(records, run.last)
+        taken.mark(place, opens, closes)
+
+
+def _mark_many(taken: Runs, records: SessionRecords) -> None:
+    """The same for many runs: where one begins or ends, so do the sequences of some part."""
+    marks: dict[int, Mark | None] = {}
+    for columns in records.every_column():
+        for place in chain.from_iterable(columns.stretches()):
+            sequence = columns.sequences[place]
+            mark = sequence, columns.starts_us[place], columns.times[place]
+            # Of a segment in two parts the copy in the later one counts.
+            marks[sequence] = None if columns.flags[place] & MISPLACED else mark
+    for place, run in enumerate(taken.runs):
+        taken.mark(place, marks.get(run.first), marks.get(run.last))
 
 
 def _mark_of(records: SessionRecords, sequence: int) -> Mark | None:

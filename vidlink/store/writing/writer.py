@@ -23,9 +23,9 @@ from vidlink.store.handover.orders import (
     Begin,
     End,
     Forget,
+    LookAgain,
     Order,
     Past,
-    Reduced,
     Reopen,
     Report,
     SetHold,
@@ -36,6 +36,7 @@ from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
 from vidlink.store.index.rows import SessionRows
 from vidlink.store.writing.closed import BUSY, ClosedSessions
+from vidlink.store.writing.marking import Marking
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.parts import MOST_PARTS
 from vidlink.store.writing.recording import Recording
@@ -85,6 +86,9 @@ class Writer:
         self._removals = removals
         self._locks = locks
         self._closed = ClosedSessions(folder, open_parts.disk, durability, locks, removals)
+        self._marking = Marking(
+            folder, open_parts.disk, durability, locks, catalog, self._closed.is_holding
+        )
         self._recordings: dict[str, Recording] = {}
         self._ready: dict[str, Recording] = {}
         self._to_reopen: deque[Reopen] = deque()
@@ -126,15 +130,18 @@ class Writer:
         touched: list[Recording] = []
         try:
             self._closed.write(self._report)
+            self._look_again(now)
             is_full = self._write(touched, now)
             self._save(touched, now)
             self._sync(touched, now)
             self._settle(touched)
+            self._marking.done(self._report)
         except Exception as error:
             self._log.failure("a round of the recording failed")
             is_full = False
             self._fail(touched, error, now)
             self._closed.failed()
+        self._marking.end_round()
         self._report.troubles = dict(self._troubles)
         self._report.index_trouble = self._index_trouble
         self._report.took_seconds = self._monotonic() - now
@@ -142,7 +149,7 @@ class Writer:
         if is_full or self._to_reopen:
             return 0.0
         waits = self._ready or self._closed.has_work or self._index_trouble is not None
-        return ROUND_SECONDS if waits else None
+        return ROUND_SECONDS if waits or self._marking.has_work else None
 
     def finish(self, patience_seconds: float, pause: Callable[[float], object]) -> None:
         """Do rounds until everything is written, and let go of the files.
@@ -191,7 +198,17 @@ class Writer:
             case SetHold() | Forget():
                 self._closed.accept(order)
                 return
+            case LookAgain():
+                self._marking.accept(order)
+                return
         self._ready[session_id] = recordings[session_id]
+
+    def _look_again(self, now: float) -> None:
+        """Look at what was met as damaged, while the database can be told of it."""
+        if self._index_retry_seconds <= now:
+            recording = self._marking.look(self._recordings, self._report)
+            if recording is not None:
+                self._ready[recording.session.session_id] = recording
 
     def _recording(self, session: Session, past: Past | None = None) -> Recording:
         return Recording(session, self._folder.paths, self._open_parts, self._durability, past)
@@ -242,18 +259,22 @@ class Writer:
         for recording in due:
             if budget <= 0 or len(touched) >= most:
                 break
-            session_id = recording.session.session_id
             try:
                 budget -= recording.write(budget)
             except Exception as error:
                 if not isinstance(error, OSError):
+                    session_id = recording.session.session_id
                     self._log.failure("session {session} cannot be written", session=session_id)
                 self._fail((recording,), error, now)
             else:
                 touched.append(recording)
-                # To the end of the line, for the case that something is left of it.
-                self._ready[session_id] = self._ready.pop(session_id)
-        return bool(touched) and (budget <= 0 or len(touched) >= most)
+        if not touched or (budget > 0 and len(touched) < most):
+            return False
+        # To the end of the line, for the case that something is left of them.
+        for recording in touched:
+            session_id = recording.session.session_id
+            self._ready[session_id] = self._ready.pop(session_id)
+        return True
 
     def _save(self, touched: Iterable[Recording], now: float) -> None:
         if self._index_retry_seconds > now:
@@ -263,18 +284,19 @@ class Writer:
             news = recording.rows.news(now)
             if news is not None:
                 found.append((recording, news))
-        changes = self._closed.changes()
-        if not (found or changes) and self._index_trouble is None:
+        changes, marked = self._closed.changes(), self._marking.rows()
+        if not (found or changes or marked) and self._index_trouble is None:
             return
         try:
             self._index.check_place()
-            rows = self._index.save([news for _, news in found], changes)
+            rows = self._index.save([*marked, *(news for _, news in found)], changes)
         except StoreError as error:
             self._fail_index(error, now)
             return
         self._index_trouble = None
         self._closed.is_saved = bool(changes)
-        for (recording, news), row in zip(found, rows, strict=True):
+        self._marking.is_saved = bool(marked)
+        for (recording, news), row in zip(found, rows[len(marked) :], strict=True):
             recording.rows.saved(news, row, now)
 
     def _fail_index(self, error: StoreError, now: float) -> None:
@@ -294,7 +316,7 @@ class Writer:
                     touched.remove(recording)
                     self._fail((recording,), error, now)
         try:
-            if touched or self._closed.is_saved:
+            if touched or self._closed.is_saved or self._marking.is_saved:
                 self._durability.sync_all()
                 self._folder.check()
                 self._check(touched, now)
@@ -302,6 +324,7 @@ class Writer:
             self._fail(touched, error, now)
             touched.clear()
             self._closed.failed()
+            self._marking.end_round()
         else:
             self._closed.done(self._report)
 
@@ -315,29 +338,21 @@ class Writer:
                 self._fail((recording,), error, now)
 
     def _settle(self, touched: Iterable[Recording]) -> None:
+        report, troubles, ready = self._report, self._troubles, self._ready
         for recording in touched:
             session_id = recording.session.session_id
-            self._troubles.pop(session_id, None)
-            if not recording.has_begun:
-                self._report.begun.append(session_id)
-            reduced = recording.reduced()
-            if reduced is not None:
-                self._say_reduced(recording.session, reduced)
-                self._report.reduced.append(reduced)
-            ack = recording.commit()
-            for arrival in recording.dropped():
-                self._say_dropped(session_id)
-                self._report.dropped.append((session_id, arrival))
-            self._report.held += recording.held()
-            if ack.arrivals or ack.gaps:
-                self._report.acks.append(ack)
-            if recording.is_finished:
-                self._report.closed.append(session_id)
+            recording.commit(report)
+            if troubles:
+                troubles.pop(session_id, None)
+            if not recording.is_ready:
+                del ready[session_id]
+            elif recording.is_finished:
+                report.closed.append(session_id)
                 self._locks.release_from_writing(session_id)
                 del self._recordings[session_id]
-                del self._ready[session_id]
-            elif not recording.is_ready:
-                del self._ready[session_id]
+                del ready[session_id]
+        if report.dropped:
+            self._say_dropped(report.dropped[0][0])
 
     def _fail(self, recordings: Iterable[Recording], error: Exception, now: float) -> None:
         """Let these write again later what they have written in this round."""
@@ -352,15 +367,6 @@ class Writer:
             self._report.failures[cause] += 1
             if cause is Cause.DISK_FULL:
                 self._removals.full()
-
-    def _say_reduced(self, session: Session, reduced: Reduced) -> None:
-        self._log.error(
-            "session {session} of {sentinel}: files of it were removed or replaced while it was "
-            "being recorded; {count} segments are left of it, and what comes goes to a new part",
-            session=session.session_id,
-            sentinel=session.sentinel_id,
-            count=reduced.there.count,
-        )
 
     def _say_dropped(self, session_id: str) -> None:
         """Once in the life of a server: there may be many."""

@@ -1,6 +1,7 @@
 """The signs that the peer of one connection is there, and takes what it is sent.
 
-What comes of the answer, and the sockets, is :mod:`vidlink.server.sockets.link`.
+What comes of the answer, and the sockets, is :mod:`vidlink.server.sockets.link` at the one end and
+:mod:`vidlink.sentinel.uplink` at the other.
 """
 
 from __future__ import annotations
@@ -19,16 +20,22 @@ PONG_SECONDS = 20.0
 STALL_SECONDS = 30.0
 
 #: Of Linux's `struct tcp_info`, which only ever grows at its end (tcp(7), linux/tcp.h):
-#: tcpi_unacked, tcpi_bytes_acked and tcpi_notsent_bytes.
-_TCP_INFO = Struct("=24xI92xQ16xI")
+#: tcpi_state, tcpi_unacked, tcpi_bytes_acked and tcpi_notsent_bytes.
+_TCP_INFO = Struct("=B23xI92xQ16xI")
+#: Of the states (linux/tcp_states.h) those after the peer has closed: TCP_CLOSE and TCP_CLOSE_WAIT.
+_LEFT = frozenset({7, 8})
 
 
 @dataclass(frozen=True, slots=True)
 class Uptake:
-    """The octets that the peer's system has taken so far, and if more wait in ours."""
+    """The octets that the peer's system has taken so far, and if more wait in ours.
+
+    Who `has_left` sends nothing more; what it sent before may still be unread.
+    """
 
     taken_bytes: int
     is_behind: bool
+    has_left: bool = False
 
 
 def uptake(transport: Any) -> Uptake | None:
@@ -42,8 +49,8 @@ def uptake(transport: Any) -> Uptake | None:
         return None
     if len(info) < _TCP_INFO.size:
         return None
-    unacked, taken_bytes, unsent_bytes = _TCP_INFO.unpack(info)
-    return Uptake(taken_bytes, bool(unacked or unsent_bytes))
+    state, unacked, taken_bytes, unsent_bytes = _TCP_INFO.unpack(info)
+    return Uptake(taken_bytes, bool(unacked or unsent_bytes), state in _LEFT)
 
 
 class Verdict(Enum):
@@ -64,9 +71,18 @@ class Liveness:
     A ping waits its turn behind what is sent already. So while the peer goes on taking that,
     however slowly, its answer is not overdue; and while our own buffer is full no ping is sent,
     and it is judged by what it takes alone.
+
+    Of a peer that is held, which is not read, nothing can be heard: it is there as long as its
+    system takes the pings. They also tell the peer that we are there, who may wait for an answer
+    that it cannot get.
+
+    :param is_held_by_it: True if the peer may hold us: then it takes nothing of what our buffer is
+        full of, and is there as long as it says anything.
     """
 
-    def __init__(self, now_seconds: float) -> None:
+    def __init__(self, now_seconds: float, *, is_held_by_it: bool = False) -> None:
+        self._is_held_by_it = is_held_by_it
+        self._was_held = False
         self._heard_seconds = self._moved_seconds = now_seconds
         self._pinged_seconds: float | None = None
         self._full_seconds: float | None = None
@@ -87,19 +103,23 @@ class Liveness:
         self._full_seconds = None
         self._moved_seconds = now_seconds
 
-    def look(self, now_seconds: float, seen: Uptake | None) -> Verdict:
+    def look(self, now_seconds: float, seen: Uptake | None, is_held: bool = False) -> Verdict:
         """Judge the peer, about once a second; ASK has to be obeyed."""
         if seen is not None:
             before, self._taken_bytes = self._taken_bytes, seen.taken_bytes
             waits = seen.is_behind or self._full_seconds is not None
             if waits and before not in (None, seen.taken_bytes):
                 self._moved_seconds = now_seconds
-        if self._was_heard:
+        if self._was_heard or (self._was_held and not is_held):
             self._was_heard = False
             self._heard_seconds, self._pinged_seconds = now_seconds, None
+        self._was_held = is_held
         if self._full_seconds is not None:
-            stalled = now_seconds - max(self._full_seconds, self._moved_seconds)
+            shown = self._heard_seconds if self._is_held_by_it else self._moved_seconds
+            stalled = now_seconds - max(self._full_seconds, self._moved_seconds, shown)
             return Verdict.STUCK if stalled > STALL_SECONDS else Verdict.FINE
+        if is_held:
+            return self._look_at_held(now_seconds, seen)
         if self._pinged_seconds is None:
             if now_seconds - self._heard_seconds < PING_SECONDS:
                 return Verdict.FINE
@@ -107,3 +127,16 @@ class Liveness:
             return Verdict.ASK
         waited = now_seconds - max(self._pinged_seconds, self._moved_seconds)
         return Verdict.SILENT if waited > PONG_SECONDS else Verdict.FINE
+
+    def _look_at_held(self, now_seconds: float, seen: Uptake | None) -> Verdict:
+        if seen is not None and seen.has_left:
+            # A ping would break the connection, and what is to be read would be lost.
+            return Verdict.FINE
+        asked = self._pinged_seconds or self._heard_seconds
+        if seen is not None and seen.is_behind and self._pinged_seconds is not None:
+            waited = now_seconds - max(asked, self._moved_seconds)
+            return Verdict.SILENT if waited > PONG_SECONDS else Verdict.FINE
+        if now_seconds - asked < PING_SECONDS:
+            return Verdict.FINE
+        self._pinged_seconds = now_seconds
+        return Verdict.ASK

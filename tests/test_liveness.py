@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.server.sockets.liveness import (
+from vidlink.liveness import (
     PING_SECONDS,
     PONG_SECONDS,
     STALL_SECONDS,
@@ -28,6 +28,8 @@ class LivenessTests(SynchronousTestCase):
         self.now = 1_000.0
         self.taken_bytes = 0
         self.is_behind = False
+        self.has_left = False
+        self.is_held = False
         self.peer = Liveness(self.now)
 
     def look(self, seconds: float, rate: int = 0, hears: bool = False) -> list[Verdict]:
@@ -38,7 +40,8 @@ class LivenessTests(SynchronousTestCase):
             self.taken_bytes += rate
             if hears:
                 self.peer.heard()
-            found.append(self.peer.look(self.now, Uptake(self.taken_bytes, self.is_behind)))
+            seen = Uptake(self.taken_bytes, self.is_behind, self.has_left)
+            found.append(self.peer.look(self.now, seen, self.is_held))
         return [verdict for verdict in found if verdict is not FINE]
 
     def test_says_something(self) -> None:
@@ -100,6 +103,49 @@ class LivenessTests(SynchronousTestCase):
         self.is_behind = True
         self.peer.full(self.now)
         self.assertEqual(self.look(STALL_SECONDS + 1, hears=True), [STUCK])
+
+    def test_held(self) -> None:
+        """One that is held is pinged all the same, every ten seconds, and needs not answer; when
+        it is read again, it has to, and has its time for that."""
+        self.is_held = True
+        self.assertEqual(self.look(100), [ASK] * 10)
+        self.is_held = False
+        self.assertEqual(self.look(PING_SECONDS), [])
+        self.assertEqual(self.look(PONG_SECONDS + 1), [ASK])
+        self.assertEqual(self.look(1), [SILENT])
+
+    def test_held_and_dead(self) -> None:
+        """One that is held, and whose system does not take the ping, is not there; however slow
+        one takes it, it is."""
+        self.is_held = True
+        self.assertEqual(self.look(PING_SECONDS), [ASK])
+        self.is_behind = True
+        self.assertEqual(self.look(PONG_SECONDS, rate=1), [])
+        self.assertEqual(self.look(PONG_SECONDS), [])
+        self.assertEqual(self.look(1), [SILENT])
+
+    def test_held_and_left(self) -> None:
+        """One that has closed while it is held is not pinged: what it has sent is still to come."""
+        self.is_held = self.has_left = True
+        self.assertEqual(self.look(100), [])
+
+    def test_held_and_full(self) -> None:
+        """One that is held and takes nothing of what our buffer is full of is stuck as others."""
+        self.is_held = self.is_behind = True
+        self.peer.full(self.now)
+        self.assertEqual(self.look(STALL_SECONDS + 1), [STUCK])
+
+    def test_held_by_it(self) -> None:
+        """A peer that may hold us is there as long as it says anything, however full our buffer
+        is; one that says nothing either is not."""
+        self.peer = Liveness(self.now, is_held_by_it=True)
+        self.is_behind = True
+        self.peer.full(self.now)
+        for _ in range(30):
+            self.assertEqual(self.look(PING_SECONDS - 1), [])
+            self.assertEqual(self.look(1, hears=True), [])
+        self.assertEqual(self.look(STALL_SECONDS), [])
+        self.assertEqual(self.look(1), [STUCK])
 
     def test_empties_our_buffer(self) -> None:
         """Where the system tells nothing, a buffer that is emptied now and then will do."""

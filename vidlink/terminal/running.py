@@ -12,10 +12,10 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 from vidlink.client import History, open_history
-from vidlink.commands.asking import AskingOptions
-from vidlink.commands.output import log_warnings, tell
-from vidlink.commands.typed import INTERRUPTED
 from vidlink.daemon import prepare
+from vidlink.terminal.asking import AskingOptions
+from vidlink.terminal.output import log_warnings, tell
+from vidlink.terminal.typed import INTERRUPTED
 
 Main = Callable[[Any], Coroutine[Deferred[Any], Any, int]]
 #: Takes one line.

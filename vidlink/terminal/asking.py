@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from vidlink.commands.kept import KeptLogin
-from vidlink.commands.words import read_moment
 from vidlink.dialling import token
 from vidlink.dialling.address import PROCTOR_PATH, read_address
+from vidlink.dialling.trust import Trust, read_trust
 from vidlink.errors import UserMistake
 from vidlink.model import is_sentinel_id, is_session_id
 from vidlink.options import OneLineOptions
+from vidlink.terminal.kept import KeptLogin
+from vidlink.terminal.words import read_moment
 from vidlink.wire.kinds import Misfit, excerpt
 from vidlink.wire.schema import NAME
 
@@ -55,11 +56,25 @@ class ServerOptions(AnywhereOptions):
             "The server: http://HOST:PORT, https://HOST, or a client endpoint string. "
             f"The variable {VARIABLE} does the same.",
         ],
+        [
+            "ca",
+            None,
+            None,
+            "Believe over TLS who has a certificate that is in this file, or below.",
+        ],
+        ["pin", None, None, "Believe over TLS who has the certificate of this fingerprint."],
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self["server"] = os.environ.get(VARIABLE) or self["server"]
+
+    def trust(self) -> Trust:
+        """Whom to believe over TLS.
+
+        :raises UserMistake: if what was given cannot say.
+        """
+        return read_trust(self["ca"], self["pin"])
 
 
 class AskingOptions(ServerOptions):
@@ -87,7 +102,8 @@ class AskingOptions(ServerOptions):
         if found is None:
             address = read_address(self["server"], reactor, PROCTOR_PATH)
             found = KeptLogin(self["server"], address, os.environ).token()
-        return {"token": found, "can_go_plain": bool(self["plain-token"])}
+        can_go_plain = bool(self["plain-token"])
+        return {"token": found, "can_go_plain": can_go_plain, "trust": self.trust()}
 
     def _complain(self, text: str) -> None:
         print(f"{self.command}: {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Numbers, times and causes as a person reads and writes them at the command line.
+"""Numbers, times and gaps as a person reads and writes them at the command line.
 
 The page has the same words in ``vidlink/page/words.js``.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from vidlink.errors import UserMistake
-from vidlink.model import TIME_LIMIT_US, Cause, Gap, Receipt, SessionRecord, SkipReason
+from vidlink.model import TIME_LIMIT_US, Cause, Gap, Receipt, SessionRecord, SkipReason, time_or_us
 from vidlink.quantities import count, length
 from vidlink.wire.kinds import UNSPEAKABLE
 
@@ -21,18 +21,6 @@ _DAY_LENGTH = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-CAUSES = {
-    Cause.SERVER_STOPPED: "the server stopped",
-    Cause.QUEUE_FULL: "the disk was too slow",
-    Cause.DISK_FULL: "the disk was full",
-    Cause.WRITE_ERROR: "the disk reported an error",
-    Cause.SPOOL_FULL: "the sentinel was cut off for longer than its spool lasts",
-    Cause.DAMAGED: "what was written is damaged",
-    Cause.DECLARED: "the sentinel lost it",
-    Cause.MISSING: "it has not arrived",
-    Cause.UNDELIVERED: "it never arrived",
-    Cause.ASLEEP: "the computer was asleep",
-}
 SKIPPED = {
     SkipReason.LAG: "fell behind",
     SkipReason.UNDECODABLE: "of no use before the next keyframe",
@@ -57,10 +45,7 @@ def moment(time_us: int | None) -> str:
     """
     if time_us is None:
         return "-"
-    try:
-        return (_EPOCH + time_us * _MICROSECOND).astimezone().isoformat(" ", "seconds")
-    except (OverflowError, ValueError):
-        return f"{time_us} us"
+    return time_or_us(time_us, lambda at: at.astimezone().isoformat(" ", "seconds"))
 
 
 def begun_us(one: SessionRecord | Receipt) -> int:
@@ -87,7 +72,7 @@ def gap_words(gap: Gap) -> str:
     if gap.start_time_us is not None and gap.end_time_us is not None:
         when += f" for {age((gap.end_time_us - gap.start_time_us) / 1e6)}"
     detail = f" ({shown(gap.detail)})" if gap.detail else ""
-    return f"{what}{when}: {CAUSES[gap.cause]}{detail}"
+    return f"{what}{when}: {gap.cause.words}{detail}"
 
 
 def missing_words(gaps: Sequence[Gap]) -> str:
@@ -115,7 +100,7 @@ def gap_lines(gaps: Sequence[Gap]) -> list[str]:
     for gap in gaps[MOST_TOLD:]:
         rest.setdefault(gap.cause, []).append(gap)
     for cause, more in rest.items():
-        lines.append(f"and {missing_words(more)} more: {CAUSES[cause]}")
+        lines.append(f"and {missing_words(more)} more: {cause.words}")
     return lines
 
 
