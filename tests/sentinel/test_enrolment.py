@@ -19,6 +19,7 @@ from tests.sentinel.test_uplink import URL
 from vidlink.dialling.address import Address
 from vidlink.errors import EnrolmentClosed, Forbidden, Unreachable, UserMistake
 from vidlink.httpjson.objects import Enrolled
+from vidlink.model import SessionQuery
 from vidlink.sentinel.enrolment import Enrolment, NotEnrolled
 from vidlink.sentinel.service import SentinelService
 from vidlink.sentinel.uplink import UplinkFactory
@@ -230,10 +231,16 @@ class EnrollingTests(EnrollingCase):
         self.service.startService()
         self.server.pass_time(10.0)
         self.assertEqual(self.endpoint.attempts_seconds, [])
-        self.assertIn("session", self.capture.asked)
+        self.capture_frame()
         waiting.callback(Enrolled("desk-1_5f3e", "own", None))
         self.server.flush()
         self.assertEqual(self.registered(), {"desk-1_5f3e"})
+        self.capture_frame()
+        self.server.pass_time(10.0, 0.5)
+        page = self.successResultOf(self.server.store.sessions(SessionQuery()))
+        counts = [(one.session.sentinel_id, one.segment_count) for one in page.sessions]
+        self.assertEqual(counts, [("desk-1_5f3e", 1), ("desk-1_5f3e", 1)])
+        self.assertEqual(self.uplink.spool.load, 0)
 
     def test_stopped_meanwhile(self) -> None:
         """A Sentinel that ends while it waits for an answer is not held up."""
