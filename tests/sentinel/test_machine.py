@@ -57,7 +57,7 @@ class MachineTests(SynchronousTestCase):
         self.host = "other"
         self.card("br0", "02:fc:00:00:00:02", kind="3", bus="")
         self.card("docker0", "02:fc:00:00:00:03", kind="1", bus="")
-        self.card("eth9", "02:fc:00:00:00:00", bus="usb1")
+        self.card("enp0s20u1", "02:fc:00:00:00:00", bus="usb1")
         self.card("lo", "00:00:00:00:00:00", bus="")
         self.card("wlp2s0", "02:FC:00:00:00:04")
         self.assertEqual(self.look().fingerprint, before.fingerprint)
