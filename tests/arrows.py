@@ -98,7 +98,11 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "sentinel.sources": frozenset({"errors", "sentinel.capture"}),
     "sentinel.capture": _BASE | {"fmp4"},
     "sentinel.spool": _BASE | {"fmp4", "disk"},
-    "sentinel.tap": _BASE | _PUT_TOGETHER | _SENTINEL | {"messages", "dialling"},
+    # What a server gives a machine to get in with is asked for as any other client asks.
+    "sentinel.tap": _BASE
+    | _PUT_TOGETHER
+    | _SENTINEL
+    | {"messages", "dialling", "client", "httpjson"},
     # A client reads what a server writes, in every format; it knows nothing of what is behind.
     "client": _BASE
     | {"messages", "wire", "httpjson", "fmp4", "dialling", "timer", "disk", "plugins"},

@@ -13,6 +13,8 @@ from vidlink.errors import StoreError, UserMistake
 from vidlink.model import KEEP_ALL, Policy
 from vidlink.options import OneLineOptions, or_exit
 from vidlink.plugins import find_codecs
+from vidlink.sentinel import tap
+from vidlink.sentinel.machine import Machine
 from vidlink.sentinel.tap import Options as SentinelOptions
 from vidlink.sentinel.tap import identity
 from vidlink.server.tap import Options as ServerOptions
@@ -129,11 +131,31 @@ class OptionsTests(SynchronousTestCase):
             self.assertEqual(file.read(), "4711")
 
     def test_ids(self) -> None:
-        """A sentinel's id is required, and anything else than an id is refused."""
-        self.assertIn("--id", self.complaint(SentinelOptions()))
+        """Anything else than an id is refused."""
         for text in ("", "../up", "a b", "-dash", "x" * 65, "ä"):
             self.assertIn("--id", self.complaint(SentinelOptions(), f"--id={text}"))
         self.assertIn("--spool", self.complaint(SentinelOptions(), "--id=a", "--spool="))
+
+    def test_own_ids(self) -> None:
+        """Whoever is given no id is called what the host is, or by a network card's address; where
+        there is neither, somebody has to say."""
+        machine = Machine("desk-12", "52:54:00:12:34:56", "a" * 64)
+        self.patch(tap, "this_machine", lambda: machine)
+        for words, name in (
+            ([], "desk-12"),
+            (["--id-from", "mac"], "52-54-00-12-34-56"),
+            (["--id-from", "mac", "--id", "mine"], "mine"),
+        ):
+            options = SentinelOptions()
+            options.parseOptions(words)
+            self.assertEqual(options["id"], name)
+        self.assertIn("--id-from takes", self.complaint(SentinelOptions(), "--id-from", "dmi"))
+        machine = Machine("Pult 7", "", "a" * 64)
+        for source, told in (("host", "no name .*Pult 7.*--id"), ("mac", "no MAC address .*--id")):
+            line = self.complaint(SentinelOptions(), "--id-from", source)
+            self.assertRegex(line, told)
+        words = ["--id", "a", "--token-file", "x", "--enrol-token-file", "y"]
+        self.assertIn("not both", self.complaint(SentinelOptions(), *words))
 
     def test_names(self) -> None:
         """A name that cannot be sent is refused before anything is started."""

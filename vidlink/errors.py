@@ -172,6 +172,13 @@ class TooManyTickets(RequestError):
     http_status = 429
 
 
+class EnrolmentClosed(RequestError):
+    """No more machines are enrolled with this token."""
+
+    code = "enrolment-closed"
+    http_status = 409
+
+
 class Forbidden(RequestError):
     """The credential does not give the right to what was asked for."""
 

@@ -16,6 +16,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.access.credentials import Credentials
+from vidlink.access.enrolments import Application
 from vidlink.access.hashing import digest_of, is_password, new_token
 from vidlink.commands import login, token, user
 from vidlink.commands.ls import Options as LsOptions
@@ -184,9 +185,49 @@ class TokenTests(LettingCase):
         (one,) = self.everything().tokens
         self.assertEqual((one.roles, one.groups, one.sentinel_id), ({Role.PROCTOR}, None, None))
 
+    def test_room(self) -> None:
+        """That of a room enrols and does nothing else, for so many machines and so many days; its
+        machines are listed with what they asked for, and one that is forgotten is gone with its
+        token."""
+        words = ["add", "Room A, summer", "--enrol", "-g", "Room A", "--most", "2", "--days", "1"]
+        self.ran(token, *words)
+        (room,) = self.everything().tokens
+        self.assertEqual((room.roles, room.sentinel_id), ({Role.ENROLMENT}, None))
+        self.assertEqual((room.sentinel_group, room.most), ("Room A", 2))
+        for number in range(2):
+            asked = Application(
+                room.token_id, "desk-1", f"{number:064x}", "192.0.2.7\x1b[2J", "test/1", 1,
+                f"own-{number}", digest_of(new_token()),
+            )  # fmt: skip
+            Credentials(str(self.folder)).enrol(asked)
+        self.assertRegex(self.ran(token, "list")[-1], "Room A, summer +enrolment, 2 of 2 +Room A")
+        self.ran(token, "revoke", "own-1")
+        head, *lines = self.ran(token, "enrolled")
+        self.assertRegex(head, "^SENTINEL +ASKED FOR +MACHINE +FROM")
+        self.assertRegex(
+            lines[0], f"^desk-1 +desk-1 +00000000 +192.0.2.7\ufffd.* {room.token_id} +own-0$"
+        )
+        self.assertRegex(lines[1], "^desk-1_[0-9a-f]{4} +desk-1 .* revoked$")
+        self.assertIn("may enrol again", self.ran(token, "forget", "desk-1")[0])
+        self.assertEqual(len(self.ran(token, "enrolled")), 2)
+        self.assertEqual([one.token_id for one in self.everything().tokens], [room.token_id])
+        self.assertIn("no machine", self.mistake(token, "forget", "desk-1"))
+
+    def test_usual_room(self) -> None:
+        """A room's token without bounds is one for 100 machines, until it is revoked."""
+        self.ran(token, "add", "Room A", "--enrol")
+        (room,) = self.everything().tokens
+        self.assertEqual((room.most, room.expires_us, room.sentinel_group), (100, None, None))
+
     def test_mistakes(self) -> None:
         """What is not clear is refused with one line that says what to do."""
         for words, told in (
+            (["add", "x", "--enrol", "-r", "auditor"], "not both"),
+            (["add", "x", "--enrol", "--most", "0"], "--most"),
+            (["add", "x", "--most", "3"], "--enrol"),
+            (["add", "x", "--enrol", "-g", "a", "-g", "b"], "one group"),
+            (["add", "x\a", "--enrol"], "1 to 64"),
+            (["enrolled", "x"], "takes no name"),
             (["add", "nightly export"], "--role"),
             (["add", "desk-12", "-g", "a", "-g", "b"], "one group"),
             (["add", "desk-12", "--days", "0"], "--days"),

@@ -94,6 +94,7 @@ class Keys:
         sentinel_id: str | None = None,
         sentinel_group: str | None = None,
         expires_us: int | None = None,
+        most: int | None = None,
     ) -> str:
         """Make a token; its secret. The first has the id ``token-1``."""
         secret = new_token()
@@ -109,6 +110,7 @@ class Keys:
                 sentinel_group,
                 self.now_us(),
                 expires_us,
+                most,
             )
         )
         self.register.refresh()

@@ -100,7 +100,8 @@ RUNS = {
     r"ffmpeg .*\"\$SESSION.* desk-12\.mp4": Run(makes="desk-12.mp4"),
     r"curl .*\"\$SESSION.*\"( -o .*)?": Run(makes="*.mp4"),
     r"vidlink user add .*": Run(typed=PASSWORD, says="may log in"),
-    r"vidlink token add .* > .*\.token": Run(makes="desk-*.token"),
+    r"vidlink token add desk-.* > .*\.token": Run(makes="desk-*.token"),
+    r"vidlink token add .* --enrol .* > room\.token": Run(makes="room.token"),
     r"chmod 600 desk-12.token": Run(),
     r"vidlink certificate .*": Run(makes="certificate.pem"),
     r"vidlink login grace": Run(typed=PASSWORD, says="grace is logged in"),
@@ -320,6 +321,8 @@ def test_commands_of_a_page(stage: Stage, page: str, tmp_path: Path) -> None:
     if page.startswith("examples"):
         tmp_path = stage.nodes.folder
     (tmp_path / f"{DESK}.token").write_text(stage.site.token_for(DESK, Role.SENTINEL))
+    room = stage.site.token_for("Room A", Role.ENROLMENT, group="Room A")
+    (tmp_path / "room.token").write_text(room)
     for text, run in _pages()[page]:
         log = tmp_path / "log"
         if run.makes:

@@ -154,6 +154,22 @@ class ConnectedCase(SynchronousTestCase):
         address = Address(self.endpoint, URL, "http://127.0.0.1:8080")
         self.service = SentinelService(self.capture, address, factory, back_off, self.server.clock)
 
+    def capture_frame(self) -> None:
+        """Have the first frame of an epoch captured."""
+        self.uplink.initialized(encoded().init)
+        shot = EncodedFrame(
+            epoch=self.capture.epoch,
+            media_time=0,
+            start_time_us=self.server.wall_clock_us(),
+            duration=18_000,
+            duration_ms=200,
+            is_keyframe=True,
+            framerate_mhz=5_000,
+            data=annexb_to_avc(encoded().packets[0][0]),
+        )
+        self.uplink.encoded(shot)
+        self.server.flush()
+
 
 class ConnectedTests(ConnectedCase):
     """The way there and back."""
@@ -189,19 +205,7 @@ class ConnectedTests(ConnectedCase):
         self.service.startService()
         self.server.flush()
         (server,) = self.server.ingest.links
-        self.uplink.initialized(encoded().init)
-        shot = EncodedFrame(
-            epoch=self.capture.epoch,
-            media_time=0,
-            start_time_us=self.server.wall_clock_us(),
-            duration=18_000,
-            duration_ms=200,
-            is_keyframe=True,
-            framerate_mhz=5_000,
-            data=annexb_to_avc(encoded().packets[0][0]),
-        )
-        self.uplink.encoded(shot)
-        self.server.flush()
+        self.capture_frame()
         stopped = self.service.stopService()
         self.capture.stopped.callback(None)
         self.server.flush()

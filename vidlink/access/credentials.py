@@ -16,15 +16,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from vidlink.access import enrolments
+from vidlink.access.enrolments import Application
 from vidlink.disk import FOLDER_MODE
 from vidlink.errors import StoreError, UserMistake
-from vidlink.model import Role
+from vidlink.model import Enrolment, Role
 
 #: The name of the database in the data folder.
 FILE = "access.sqlite3"
 #: Nobody but the owner reads hashes of passwords, not even the group that may read recordings.
 _MODE = 0o600
-FORMAT = 1
+FORMAT = 2
 _SCHEMA = """
 CREATE TABLE users (
     name TEXT PRIMARY KEY,
@@ -42,7 +44,8 @@ CREATE TABLE tokens (
     sentinel_id TEXT,
     sentinel_group TEXT,
     created_us INTEGER NOT NULL,
-    expires_us INTEGER
+    expires_us INTEGER,
+    most INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE logins (
     id TEXT PRIMARY KEY,
@@ -70,7 +73,8 @@ class User:
 @dataclass(frozen=True, slots=True)
 class Token:
     """The secret of a program, let in by bearing it. `name` says whose it is; one that is a
-    Sentinel's is bound to its id, and maybe to its group."""
+    Sentinel's is bound to its id, and maybe to its group. One that enrols does so for `most`
+    machines, None: any number."""
 
     token_id: str
     digest: bytes
@@ -81,6 +85,7 @@ class Token:
     sentinel_group: str | None
     created_us: int
     expires_us: int | None
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class Everything:
     users: tuple[User, ...]
     tokens: tuple[Token, ...]
     logins: tuple[Login, ...]
+    enrolments: tuple[Enrolment, ...] = ()
 
 
 class Credentials:
@@ -142,6 +148,7 @@ class Credentials:
                 users = connection.execute("SELECT * FROM users").fetchall()
                 tokens = connection.execute("SELECT * FROM tokens").fetchall()
                 logins = connection.execute("SELECT * FROM logins").fetchall()
+                enrolled = enrolments.enrolments(connection)
             return Everything(
                 tuple(
                     User(name, kept, _roles(roles), _groups(groups), us)
@@ -152,6 +159,7 @@ class Credentials:
                     for row in tokens
                 ),
                 tuple(Login(*row) for row in logins),
+                tuple(enrolled),
             )
 
     def put_user(self, user: User, *, is_new: bool) -> None:
@@ -187,15 +195,25 @@ class Credentials:
         """Keep a new token."""
         row = (
             token.token_id, token.digest, token.name, _words(token.roles), _list(token.groups),
-            token.sentinel_id, token.sentinel_group, token.created_us, token.expires_us,
+            token.sentinel_id, token.sentinel_group, token.created_us, token.expires_us, token.most,
         )  # fmt: skip
         with self._changing() as connection:
-            connection.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            connection.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def remove_token(self, token_id: str) -> bool:
         """Revoke a token; False if there is none with that id."""
         with self._changing() as connection:
             return connection.execute("DELETE FROM tokens WHERE id = ?", (token_id,)).rowcount > 0
+
+    def enrol(self, asked: Application) -> Enrolment:
+        """Give a machine a token of its own; see :func:`vidlink.access.enrolments.enrol`."""
+        with self._changing() as connection:
+            return enrolments.enrol(connection, asked)
+
+    def forget_enrolment(self, sentinel_id: str) -> bool:
+        """Revoke a machine's token, and let it enrol again; False if there is no such."""
+        with self._changing() as connection:
+            return enrolments.forget(connection, sentinel_id)
 
     def put_login(self, login: Login, most: int) -> None:
         """Keep a new login; of its user's, no more than the `most` newest."""
@@ -261,7 +279,9 @@ class Credentials:
         try:
             connection = sqlite3.connect(fresh, isolation_level=None)
             try:
-                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT")
+                connection.executescript(
+                    f"BEGIN; {_SCHEMA} {enrolments.SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT"
+                )
             finally:
                 connection.close()
             os.chmod(fresh, _MODE)

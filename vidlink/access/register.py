@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from vidlink.access.credentials import Credentials, Everything, Login, User
 from vidlink.access.hashing import digest_of
 from vidlink.errors import StoreError
-from vidlink.model import Principal, rights_of
+from vidlink.model import Enrolment, Principal, rights_of
 
 T = TypeVar("T")
 #: The kinds of credentials; an id is one, a colon, and a key.
@@ -97,6 +97,11 @@ class Register:
         return tuple(sorted((one for one in mine if now < one.expires_us),
                             key=lambda one: one.created_us))  # fmt: skip
 
+    @property
+    def enrolments(self) -> tuple[Enrolment, ...]:
+        """The machines that have enrolled, by id."""
+        return self._enrolments
+
     def find(self, token: str) -> Principal | None:
         """Whoever shows `token`, which may also be what a login has given; None: nobody."""
         credential_id = self._by_digest.get(digest_of(token))
@@ -175,10 +180,19 @@ class Register:
         return outcome
 
     def _tell(self, found: Everything) -> None:
-        """Tell what is another than it was, but for logins."""
+        """Tell what is another than it was, but for logins and what enrolment has given."""
         users = {user.name: user for user in found.users}
-        tokens = {f"{token.token_id} of {token.name}": token for token in found.tokens}
-        before = {f"{token.token_id} of {token.name}": token for token in self._tokens.values()}
+        now = {one.sentinel_id: one.own_token for one in found.enrolments}
+        given = {*now.values()} - self._tokens.keys()
+        replaced = {
+            one.own_token
+            for one in self._enrolments
+            if now.get(one.sentinel_id, one.own_token) != one.own_token
+        }
+        tokens, before = (
+            {f"{one.token_id} of {one.name}": one for one in some if one.token_id not in passed}
+            for some, passed in ((found.tokens, given), (self._tokens.values(), replaced))
+        )
         kinds: tuple[tuple[str, Mapping[str, object], Mapping[str, object]], ...] = (
             (USER, self._users, users),
             (TOKEN, before, tokens),
@@ -193,6 +207,7 @@ class Register:
         self._users = {user.name: user for user in found.users}
         self._tokens = {token.token_id: token for token in found.tokens}
         self._logins = {login.login_id: login for login in found.logins}
+        self._enrolments = found.enrolments
         self._by_digest = {
             **{token.digest: f"{TOKEN}:{token.token_id}" for token in found.tokens},
             **{login.digest: f"{LOGIN}:{login.login_id}" for login in found.logins},

@@ -35,6 +35,7 @@ _KINDS: dict[str, type[VidlinkError]] = {
         errors.NotAuthenticated,
         errors.NotAllowed,
         errors.Forbidden,
+        errors.EnrolmentClosed,
         errors.WrongPassword,
         errors.TooManyTries,
         errors.TooManyTickets,

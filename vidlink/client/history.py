@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from vidlink.client.requests import AnyHost, Requests
-from vidlink.dialling.address import PROCTOR_PATH, read_address
+from vidlink.dialling.address import PROCTOR_PATH, Address, read_address
 from vidlink.dialling.trust import TRUST_OF_SYSTEM, Trust
 from vidlink.errors import BadAnswer
 from vidlink.httpjson import objects
@@ -29,6 +29,7 @@ from vidlink.model import (
     AuditPage,
     AuditQuery,
     ClipQuery,
+    Enrolment,
     Hold,
     Receipt,
     ReceiptPage,
@@ -49,6 +50,8 @@ WHOLE = ClipQuery()
 MAX_MEDIA_BYTES = 64 * 1024 * 1024
 #: So many segments are asked for at once where all of them are wanted.
 _MOST_SEGMENTS = 5_000
+#: So many machines, likewise.
+_MOST_ENROLMENTS = 1_000
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.ASCII)
 #: That of a login, over TLS and without.
 _COOKIE = re.compile(r"(?:__Host-)?vidlink=([A-Za-z0-9._~+/-]{1,512}=*)(?:;|$)", re.ASCII)
@@ -138,6 +141,31 @@ class History:
         if not isinstance(ended, int):
             raise BadAnswer(f"{self._requests.base_url} does not say what has ended")
         return ended
+
+    async def enrol(self, sentinel_id: str, machine: str, software: str) -> objects.Enrolled:
+        """Have a machine given a token of its own, for that of a room, which is shown.
+
+        :param machine: its fingerprint, 64 hexadecimal digits.
+        :raises ~vidlink.errors.EnrolmentClosed: if no more are given.
+        :raises ~vidlink.errors.Forbidden: if what is shown is no such token, or the machine was
+            revoked.
+        """
+        value = {"sentinelId": sentinel_id, "machine": machine, "software": software}
+        return await self._requests.read(
+            objects.ENROLLED, "/api/v1/enrolments", method="POST", value=value
+        )
+
+    async def enrolments(self) -> AsyncIterator[Enrolment]:
+        """Every machine that has enrolled, by id."""
+        after: str | None = None
+        while True:
+            params = {"after": after, "limit": _MOST_ENROLMENTS}
+            page = await self._requests.read(objects.ENROLMENTS, "/api/v1/enrolments", params)
+            for one in page.enrolments:
+                yield one
+            after = page.next
+            if after is None:
+                return
 
     async def sentinels(self) -> tuple[SentinelStatus, ...]:
         """Every Sentinel that is connected or was ever recorded, by id."""
@@ -368,11 +396,18 @@ def open_history(
     :raises ~vidlink.errors.UserMistake: if `address` is none of these, `token` can be none, or it
         would go in the clear and may not.
     """
+    read = read_address(address, reactor, PROCTOR_PATH, trust)
+    return history_at(read, reactor, read.headers(token, can_go_plain=can_go_plain))
+
+
+def history_at(read: Address, reactor: Any, headers: Mapping[str, str]) -> History:
+    """As :func:`open_history`, at an address that is read already.
+
+    :param headers: go with every request.
+    """
     from treq.client import HTTPClient
     from twisted.web.client import Agent, HTTPConnectionPool
 
-    read = read_address(address, reactor, PROCTOR_PATH, trust)
-    headers = read.headers(token, can_go_plain=can_go_plain)
     pool = HTTPConnectionPool(reactor)
     agent = Agent.usingEndpointFactory(reactor, _Always(read.endpoint), pool)
     treq = AnyHost(HTTPClient(agent))
@@ -380,14 +415,19 @@ def open_history(
 
 
 class _Always:
-    """Connects to one endpoint, whatever the URL."""
+    """Connects to one endpoint, whatever the URL, and without a word to the log each time."""
 
     def __init__(self, endpoint: Any) -> None:
         self._endpoint = endpoint
 
     def endpointForURI(self, uri: object) -> Any:
         """The endpoint."""
-        return self._endpoint
+        return self
+
+    def connect(self, factory: Any) -> Any:
+        """Connect, as the endpoint does."""
+        factory.noisy = False
+        return self._endpoint.connect(factory)
 
 
 def _sentinel(sentinel_id: str) -> str:

@@ -75,6 +75,24 @@ class LoginList:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrolled:
+    """A machine that has just enrolled: who it is, by which token, and in which group if that is
+    said."""
+
+    sentinel_id: str
+    token: str
+    group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentPage:
+    """Machines by id, and the last of them if there are more."""
+
+    enrolments: tuple[model.Enrolment, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SentinelPage:
     """Sentinels by id, and the last of them if there are more."""
 
@@ -159,6 +177,35 @@ LOGINS = Table(
     LoginList,
     ("user", "user", TEXT),
     ("logins", "logins", many(_LOGIN.kind)),
+)
+ENROLLED = Table(
+    "Enrolled",
+    "A machine has a token of its own.",
+    Enrolled,
+    ("sentinelId", "sentinel_id", SENTINEL_ID, "Who it is."),
+    ("token", "token", TEXT, "By this."),
+    ("group", "group", or_null(TEXT), "The group that it is in; null: the one it says."),
+)
+ENROLMENT = Table(
+    "",
+    "A machine that has enrolled.",
+    model.Enrolment,
+    ("sentinelId", "sentinel_id", SENTINEL_ID, "Who it is."),
+    ("askedId", "asked_id", SENTINEL_ID, "What it asked for; another one: somebody had that."),
+    ("machine", "machine", SHA256, "What it said that it is."),
+    ("address", "address", TEXT, "From where it enrolled last."),
+    ("software", "software", TEXT, "With what."),
+    ("enrolledTime", "enrolled_us", TIME_US, "When it enrolled last."),
+    ("roomToken", "room_token", TEXT, "The token that it showed, by id."),
+    ("ownToken", "own_token", TEXT, "The one that it was given, by id."),
+    ("valid", "is_valid", FLAG, "That one was not revoked."),
+)
+ENROLMENTS = Table(
+    "EnrolmentPage",
+    "A page of machines, by id.",
+    EnrolmentPage,
+    ("enrolments", "enrolments", many(ENROLMENT.kind)),
+    ("next", "next", or_null(SENTINEL_ID), _NEXT),
 )
 SENTINEL = Table(
     "Sentinel",

@@ -10,7 +10,16 @@ timescale of the session's initialization segment.
 
 from __future__ import annotations
 
-from vidlink.model.access import BY_GROUP, EVERYBODY, RIGHTS, Principal, Right, Role, rights_of
+from vidlink.model.access import (
+    BY_GROUP,
+    EVERYBODY,
+    RIGHTS,
+    Enrolment,
+    Principal,
+    Right,
+    Role,
+    rights_of,
+)
 from vidlink.model.audit import AuditEntry, AuditPage, AuditQuery, Deed
 from vidlink.model.clips import ALL, Clip, ClipQuery
 from vidlink.model.health import (
@@ -109,6 +118,7 @@ __all__ = [
     "DroppedRange",
     "Due",
     "EncodedFrame",
+    "Enrolment",
     "Frame",
     "Gap",
     "Hold",

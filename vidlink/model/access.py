@@ -17,6 +17,8 @@ class Role(Enum):
     PROCTOR = "proctor"
     ADMINISTRATOR = "administrator"
     AUDITOR = "auditor"
+    #: That of an image of a machine, by which each machine gets a token of its own.
+    ENROLMENT = "enrolment"
 
 
 class Right(Enum):
@@ -34,14 +36,17 @@ class Right(Enum):
     AUDIT = "audit"
     #: Know of, and end, what others have to get in with.
     MANAGE = "manage"
+    #: Be given a token of one's own, as a Sentinel; only what enrols has it.
+    ENROL = "enrol"
 
 
 #: The table; what is not in it is refused.
 RIGHTS: Mapping[Role, frozenset[Right]] = {
     Role.SENTINEL: frozenset({Right.PUBLISH}),
     Role.PROCTOR: frozenset({Right.WATCH, Right.CONTROL}),
-    Role.ADMINISTRATOR: frozenset(Right) - {Right.PUBLISH},
+    Role.ADMINISTRATOR: frozenset(Right) - {Right.PUBLISH, Right.ENROL},
     Role.AUDITOR: frozenset({Right.AUDIT}),
+    Role.ENROLMENT: frozenset({Right.ENROL}),
 }
 
 #: Rights that are about single Sentinels, and so only hold in the groups that somebody was given.
@@ -72,6 +77,25 @@ class Principal:
     def sees(self, group: str) -> bool:
         """True if Sentinels of `group` are its business."""
         return self.groups is None or group in self.groups
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A machine that has a token of its own, and is the Sentinel `sentinel_id` by it.
+
+    It asked to be `asked_id`; `machine` is its fingerprint. `room_token` and `own_token` are the
+    ids of the token that it showed and of the one that it was given; that one may be revoked.
+    """
+
+    sentinel_id: str
+    asked_id: str
+    machine: str
+    address: str
+    software: str
+    enrolled_us: int
+    room_token: str
+    own_token: str
+    is_valid: bool
 
 
 def rights_of(roles: Iterable[Role]) -> frozenset[Right]:

@@ -22,6 +22,7 @@ class Deed(Enum):
     RELEASED = "released"
     CONTROLLED = "controlled"
     CREDENTIALS = "credentials-changed"
+    ENROLLED = "enrolled"
     #: Entries that could not be written, and are gone.
     LOST = "entries-lost"
 

@@ -169,6 +169,16 @@ class Hub:
         if self.alarms.sound("", error) is not None:
             self._stir()
 
+    def alarm(self, sentinel_id: str, error: VidlinkError) -> None:
+        """Tell every Proctor of something about a Sentinel, and the log; no more than twice a
+        minute about the same."""
+        withheld = self.alarms.sound(sentinel_id, error)
+        if withheld is not None:
+            self._log.warn(
+                "{alarm}{since}", sentinel=sentinel_id, alarm=error, since=repeated(withheld)
+            )
+            self._stir()
+
     def read_list(self, reader: IFollower) -> None:
         """`reader` is stirred whenever the roster has a new version, and at every alarm; twice is
         once."""
@@ -232,12 +242,7 @@ class Hub:
             f"two machines use the id {sentinel_id}: {rival.address} has it,"
             f" {publisher.address} is refused"
         )
-        withheld = self.alarms.sound(sentinel_id, alarm)
-        if withheld is not None:
-            self._log.warn(
-                "{alarm}{since}", sentinel=sentinel_id, alarm=alarm, since=repeated(withheld)
-            )
-            self._stir()
+        self.alarm(sentinel_id, alarm)
         return IdInUse(f"another live sentinel is registered as {sentinel_id}")
 
     def _stir(self) -> None:

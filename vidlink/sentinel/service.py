@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.application.internet import ClientService, TimerService
 from twisted.application.service import MultiService
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -22,9 +22,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vidlink.dialling.address import Address
-from vidlink.dialling.backoff import BackOff
+from vidlink.dialling.backoff import PATIENT_SECONDS, BackOff
 from vidlink.dialling.repeats import Repeats
-from vidlink.errors import GoingAway, VidlinkError
+from vidlink.errors import GoingAway, PeerError, RequestError, VidlinkError
 from vidlink.sentinel.uplink import UplinkFactory
 
 TICK_SECONDS = 1.0
@@ -45,7 +45,8 @@ class ReportingEndpoint:
 
     :param endpoint: `IStreamClientEndpoint`.
     :param clock: `IReactorTime`.
-    :param make_ready: is called before each attempt, and may raise why there can be none.
+    :param make_ready: is called before each attempt, which waits for what it returns; it may raise
+        why there can be none.
     """
 
     _log = Logger()
@@ -71,14 +72,13 @@ class ReportingEndpoint:
 
     def connect(self, factory: Any) -> Deferred[Any]:
         """Connect as the wrapped endpoint does, within :data:`CONNECT_SECONDS`."""
-        try:
-            self._make_ready()
-        except VidlinkError:
-            failed: Deferred[Any] = fail()
-            return failed.addErrback(self._report)
-        connecting: Deferred[Any] = self._endpoint.connect(factory)
-        connecting.addTimeout(CONNECT_SECONDS, self._clock, _given_up)
-        return connecting.addCallbacks(self._succeeded, self._report)
+
+        def connect(_: object) -> Deferred[Any]:
+            connecting: Deferred[Any] = self._endpoint.connect(factory)
+            return connecting.addTimeout(CONNECT_SECONDS, self._clock, _given_up)
+
+        ready: Deferred[Any] = maybeDeferred(self._make_ready)
+        return ready.addCallback(connect).addCallbacks(self._succeeded, self._report)
 
     def _succeeded(self, connection: Any) -> Any:
         self._repeats.clear()
@@ -88,8 +88,14 @@ class ReportingEndpoint:
         # Whoever stops connecting when told to has nothing to report.
         if failure.check(CancelledError, ConnectingCancelledError):
             return failure
-        self._back_off.unreached()
-        line = self._repeats.told(f"cannot reach {self._url}: {_why(failure)}")
+        error = failure.value
+        if isinstance(getattr(error, "__cause__", None), RequestError | PeerError):
+            self._back_off.at_least(PATIENT_SECONDS)
+        else:
+            self._back_off.unreached()
+        is_ours = isinstance(error, VidlinkError)
+        told = str(error) if is_ours else f"cannot reach {self._url}: {_why(failure)}"
+        line = self._repeats.told(told)
         if line:
             self._log.warn("{line}", line=line)
         return failure
@@ -138,9 +144,7 @@ class SentinelService(MultiService):
         self._factory = factory
         self._clock = clock
         client = _Client(
-            ReportingEndpoint(
-                address.endpoint, address.url, back_off, clock, factory.look_at_token
-            ),
+            ReportingEndpoint(address.endpoint, address.url, back_off, clock, factory.make_ready),
             factory,
             retryPolicy=lambda attempts: back_off.next_seconds(),
             clock=clock,

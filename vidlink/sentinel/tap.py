@@ -1,4 +1,7 @@
-"""``twistd vidlink-sentinel``: its options, and which classes it is made of."""
+"""``twistd vidlink-sentinel``: its options, and which classes it is made of.
+
+It is one idea: the one place that knows every class and puts them together.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 from twisted.logger import Logger
 
 import vidlink
+from vidlink.client.history import history_at
 from vidlink.daemon import (
     awake_clock,
     elapsed_clock,
@@ -24,9 +30,10 @@ from vidlink.daemon import (
 )
 from vidlink.dialling.address import Address, read_address
 from vidlink.dialling.backoff import BackOff
-from vidlink.dialling.token import VARIABLE, token_source
+from vidlink.dialling.token import VARIABLE, read_token_file, token_source
 from vidlink.dialling.trust import read_trust
-from vidlink.errors import Unsendable, UserMistake
+from vidlink.errors import NotAuthenticated, Unsendable, UserMistake
+from vidlink.httpjson.objects import Enrolled
 from vidlink.interfaces import ICodec, ISpool
 from vidlink.links.uplink.conversation import Uplink
 from vidlink.messages import SentinelRegister
@@ -36,6 +43,8 @@ from vidlink.plugins import find_codecs
 from vidlink.sentinel.capture.capture import Capture
 from vidlink.sentinel.capture.encoders import EncoderSettings
 from vidlink.sentinel.capture.roles import ISource
+from vidlink.sentinel.enrolment import Enrolment
+from vidlink.sentinel.machine import this_machine
 from vidlink.sentinel.service import SentinelService
 from vidlink.sentinel.sources.choice import SOURCES, make_source
 from vidlink.sentinel.spool.memory import SPOOL_BYTES, MemorySpool
@@ -50,11 +59,17 @@ HANDSHAKE_SECONDS = 10
 MIN_SPOOL_BYTES = 4 * 1024 * 1024
 
 
+class IdFrom(Enum):
+    """The source of an id that nobody has chosen."""
+
+    HOST = "host"
+    MAC = "mac"
+
+
 class Options(OneLineOptions):
     """The options of a Sentinel."""
 
     command = COMMAND
-    synopsis = "--id ID [options]"
     longdesc = (
         "Captures this computer's screen, encodes it as H.264, and sends it to the VidLink "
         "server, for ever: a connection that breaks is made again."
@@ -73,7 +88,8 @@ class Options(OneLineOptions):
             "Believe over TLS who has a certificate that is in this file, or below.",
         ],
         ["pin", None, None, "Believe over TLS who has the certificate of this fingerprint."],
-        ["id", "i", None, "What this sentinel is called, such as desk-12. Required."],
+        ["id", "i", None, "What this sentinel is called, such as desk-12; else see --id-from."],
+        ["id-from", None, "host", "Without --id: host, this machine's name, or mac, its address."],
         ["name", None, None, "A name for people; else the id is shown."],
         ["group", None, None, "A group for people, such as a room."],
         ["source", None, "screen", f"What is captured: {SOURCES}."],
@@ -91,6 +107,13 @@ class Options(OneLineOptions):
             "A file with the token that the server knows this sentinel by, read at each "
             f"connection. The variable {VARIABLE} may hold the token instead.",
         ],
+        [
+            "enrol-token-file",
+            None,
+            None,
+            "A file with the token of a room, for which this machine is given one of its own.",
+        ],
+        ["state", None, "vidlink-state", "The folder where that one is kept."],
         ["format", None, "binary", "How messages are written: binary, cbor, protobuf or json."],
     ]
 
@@ -100,11 +123,15 @@ class Options(OneLineOptions):
 
     def postOptions(self) -> None:
         """Check what can be checked before anything is started."""
-        if not self["id"] or not is_sentinel_id(self["id"]):
+        if self["id"] is None:
+            self["id"] = _own_id(self.word("id-from", IdFrom))
+        if not is_sentinel_id(self["id"]):
             raise UserMistake(
                 "--id takes 1 to 64 letters, digits, dots, dashes and underscores, "
-                f"beginning with a letter or digit, not {self['id'] or ''!r}"
+                f"beginning with a letter or digit, not {self['id']!r}"
             )
+        if self["enrol-token-file"] and self["token-file"]:
+            raise UserMistake("give --token-file or --enrol-token-file, not both")
         self.number("fps", float, MIN_FRAMERATE_MHZ / 1000, MAX_FRAMERATE_MHZ / 1000)
         self.number("bitrate", int, 50, 100_000)
         self.number("keyframe-interval", float, 0.2, 3600)
@@ -118,12 +145,28 @@ class Options(OneLineOptions):
         self["max-size"] = int(size[1]), int(size[2])
 
 
+def _own_id(source: IdFrom) -> str:
+    """The id that this machine has by itself.
+
+    :raises UserMistake: if it has none.
+    """
+    machine = this_machine()
+    found = machine.name if source is IdFrom.HOST else machine.mac.replace(":", "-")
+    if not is_sentinel_id(found):
+        what = "name" if source is IdFrom.HOST else "MAC address"
+        raise UserMistake(
+            f"this machine has no {what} that tells it from others{f' ({found!r})' * bool(found)}; "
+            "say with --id what it is called"
+        )
+    return found
+
+
 def identity(options: Options, codec: ICodec) -> Registration:
     """The name of this process: the id it was given, and an instance of its own.
 
     :raises UserMistake: if the name or the group cannot be sent.
     """
-    software = f"vidlink/{vidlink.__version__} ({platform.system()})"
+    software = _software()
     instance = secrets.token_urlsafe(18)
     name, group = options["name"] or "", options["group"] or ""
     try:
@@ -131,6 +174,10 @@ def identity(options: Options, codec: ICodec) -> Registration:
     except Unsendable as error:
         raise UserMistake(f"--name or --group cannot be used: {error}") from None
     return Registration(options["id"], instance, name, group, software)
+
+
+def _software() -> str:
+    return f"vidlink/{vidlink.__version__} ({platform.system()})"
 
 
 def makeService(options: Options) -> SentinelService:
@@ -147,7 +194,8 @@ def _assemble(options: Options) -> SentinelService:
     codec = _codec(options["format"])
     trust = read_trust(options["ca"], options["pin"])
     address = read_address(options["server"], clock, trust=trust)
-    shown = _shown(options, address)
+    enrolment = _enrolment(options, address, clock) if options["enrol-token-file"] else None
+    shown = _shown(options, address, enrolment)
     back_off = BackOff(random.random)
     events = UplinkLog(address.url, back_off)
     elapsed = elapsed_clock()
@@ -166,6 +214,8 @@ def _assemble(options: Options) -> SentinelService:
         slept_seconds=sleep_clock(elapsed, awake_clock()),
     )
     who = identity(options, codec)
+    if enrolment is not None:
+        who = replace(who, sentinel_id=enrolment.sentinel_id)
     uplink = Uplink(
         who,
         capture,
@@ -174,19 +224,59 @@ def _assemble(options: Options) -> SentinelService:
         clock=clock,
         wall_clock_us=now_us,
     )
-    factory = UplinkFactory(address.url, uplink, codec, back_off, clock, shown)
+    if enrolment is not None:
+        enrolment.became = uplink.rename
+    factory = UplinkFactory(address.url, uplink, codec, back_off, clock, shown, enrolment)
     factory.setProtocolOptions(openHandshakeTimeout=HANDSHAKE_SECONDS)
     return SentinelService(capture, address, factory, back_off, clock)
 
 
-def _shown(options: Options, address: Address) -> Callable[[], Mapping[str, str]]:
+def _enrolment(options: Options, address: Address, reactor: Any) -> Enrolment:
+    """The token of this machine's own, kept or still to be had.
+
+    :raises UserMistake: if it is to be had and cannot be.
+    """
+    machine, path = this_machine().fingerprint, os.path.abspath(options["enrol-token-file"])
+
+    def shown() -> Mapping[str, str]:
+        can_go_plain = bool(options["plain-token"])
+        return address.headers(read_token_file(path), can_go_plain=can_go_plain)
+
+    async def ask() -> Enrolled:
+        history = history_at(address, reactor, shown())
+        try:
+            return await history.enrol(options["id"], machine, _software())
+        except NotAuthenticated:
+            raise NotAuthenticated(f"the token in {path} is not valid, or not any more") from None
+        finally:
+            await history.close()
+
+    found = Enrolment(
+        options["state"],
+        server=address.base_url,
+        asked_id=options["id"],
+        machine=machine,
+        ask=ask,
+    )
+    if found.token is None:
+        read_token_file(path, lambda line: _log.warn("{line}", line=line))
+        shown()
+    return found
+
+
+def _shown(
+    options: Options, address: Address, enrolment: Enrolment | None
+) -> Callable[[], Mapping[str, str]]:
     """A look at what shows the server who we are, now.
 
     :raises UserMistake: if that cannot be shown; found out now, while somebody is looking.
     """
-    token = token_source(
-        options["token-file"], os.environ, lambda line: _log.warn("{line}", line=line)
-    )
+    if enrolment is not None:
+        token: Callable[[], str | None] = lambda: enrolment.token  # noqa: E731
+    else:
+        token = token_source(
+            options["token-file"], os.environ, lambda line: _log.warn("{line}", line=line)
+        )
     can_go_plain = bool(options["plain-token"])
 
     def look() -> Mapping[str, str]:

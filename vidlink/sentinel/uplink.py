@@ -1,6 +1,7 @@
 """The Sentinel's socket; the conversation on it is :mod:`vidlink.links.uplink`.
 
 Format, messages and closing are :mod:`vidlink.dialling.protocol`'s; `service` reconnects for ever.
+It is one idea: a connection to the server, from what it shows to what is said of its end.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink.conversation import Uplink
 from vidlink.liveness import Liveness, Verdict, uptake
 from vidlink.messages import ErrorMessage, Message
+from vidlink.sentinel.enrolment import Enrolment
 from vidlink.timer import Timer
 
 #: The octets that the kernel may hold that are not on the way yet; left to itself it takes 4 MiB,
@@ -113,6 +115,7 @@ class UplinkProtocol(DialledProtocol):
 
     def agreed(self) -> None:
         """Begin the conversation."""
+        self.factory.token_was_taken()
         self._look.start(LOOK_SECONDS, self._look_at_server)
         keep_queue_short(self.transport)
         self.transport.registerProducer(self, True)
@@ -172,13 +175,22 @@ class UplinkProtocol(DialledProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, or was refused in the handshake."""
         self._look.stop()
-        if self._is_refused() and not self.factory.has_another_token():
+        if self._is_refused() and not self._has_other_token():
             self.factory.back_off.at_least(PATIENT_SECONDS)
         if self.is_agreed:
             self._log.info("disconnected from {url}: {why}", url=self.factory.url, why=_why(self))
             self.factory.uplink.lost()
         elif not self.was_told and not self.factory.is_stopping:
             self.factory.complain(str(self.not_agreed()))
+
+    def _has_other_token(self) -> bool:
+        """True if what the server says about the token may be another thing at once."""
+        is_about_token = self.closed_for is NotAuthenticated or (
+            not self.is_agreed and isinstance(self.not_agreed(), NotAuthenticated)
+        )
+        return self.factory.has_another_token() or (
+            is_about_token and self.factory.may_enrol_again()
+        )
 
     def _look_at_server(self) -> None:
         """See once a second whether the server is there; it is given up if it is not."""
@@ -219,6 +231,8 @@ def _why(link: UplinkProtocol) -> str:
         return "the connection broke"
     word = f" ({link.closed_for.code})" if link.closed_for else ""
     advice = f"; {ADVICE[link.closed_for]}" if link.closed_for in ADVICE else ""
+    if link.closed_for is NotAuthenticated and link.factory.enrols:
+        advice = "; it asks to be enrolled again"
     return f"closed with {link.remoteCloseCode}{word}{advice}"
 
 
@@ -226,6 +240,7 @@ class UplinkFactory(DiallingFactory):
     """Makes the connections to one server.
 
     :param shown: gives the headers that show a credential as it is now.
+    :param enrolment: sees to it that there is one; None: it is there, or none is needed.
     """
 
     _log = Logger()
@@ -239,8 +254,10 @@ class UplinkFactory(DiallingFactory):
         back_off: BackOff,
         clock: Any,
         shown: Callable[[], Mapping[str, str]] = dict,
+        enrolment: Enrolment | None = None,
     ) -> None:
         super().__init__(url, [codec], clock)
+        self._enrolment = enrolment
         self._shown = shown
         self.uplink = uplink
         self.back_off = back_off
@@ -248,12 +265,29 @@ class UplinkFactory(DiallingFactory):
         self.is_stopping = False
         self._repeats = Repeats(clock.seconds)
 
-    def look_at_token(self) -> None:
+    async def make_ready(self) -> None:
         """Show from now on what is there now; it may have been replaced.
 
         :raises UserMistake: if it cannot be read.
+        :raises NotEnrolled: if the server gives this machine no token.
         """
+        if self._enrolment is not None:
+            await self._enrolment.make_ready()
         self.headers = self._shown()
+
+    @property
+    def enrols(self) -> bool:
+        """True if the token comes from the server itself."""
+        return self._enrolment is not None
+
+    def token_was_taken(self) -> None:
+        """The server has let us in."""
+        if self._enrolment is not None:
+            self._enrolment.trust()
+
+    def may_enrol_again(self) -> bool:
+        """True if the token that was refused may be another one at the next attempt."""
+        return self._enrolment is not None and self._enrolment.doubt()
 
     def has_another_token(self) -> bool:
         """True if the token is not the one that was shown last."""

@@ -190,6 +190,7 @@ def _assemble(options: Options) -> ServerService:
 
     # Klein brings in a reactor of its own choice unless there is one already.
     from vidlink.server.api.access import Access
+    from vidlink.server.api.enrolling import Enrolling
     from vidlink.server.api.history import Api
     from vidlink.server.api.openapi import document
     from vidlink.server.api.probes import Probes
@@ -269,7 +270,13 @@ def _assemble(options: Options) -> ServerService:
         half_bytes=lambda: halves.held_bytes,
     )
     probes = Probes(health, metrics)
-    access = Access(gate, principal_of=principal_of, is_own=is_own, trail=trail)
+    access = Access(
+        gate,
+        principal_of=principal_of,
+        is_own=is_own,
+        trail=trail,
+        enrolling=Enrolling(register, hub, wall_clock_us),
+    )
     root = Root(
         api.resource(),
         access.resource(),

@@ -33,6 +33,7 @@ from vidlink.model import (
 )
 from vidlink.relay.hub import Hub
 from vidlink.server.api.access import Access
+from vidlink.server.api.enrolling import Enrolling
 from vidlink.server.api.history import Api
 from vidlink.server.api.openapi import document
 from vidlink.server.api.probes import Probes
@@ -47,6 +48,9 @@ GATE = renamed(a_session(1, sentinel_id="gate.2"), group="yard", name="Gate \u21
 #: A user who has logged in, and what the one who asks has shown.
 USER = "ada"
 LOGGED_IN = Principal(USER, "login:0badcafe", frozenset(Right))
+#: A machine, and what it shows.
+MACHINE = 64 * "a"
+IN_ROOM = Principal("Room A", "token:token-1", frozenset({Right.ENROL}), sentinel_group="Room A")
 #: By this, the desk's session is to go.
 POLICY = Policy(max_age_us=10**12, max_bytes=4_000, min_free_bytes=10**8)
 DESK_PATH = f"/api/v1/sentinels/{DESK.sentinel_id}/sessions/{DESK.session_id}"
@@ -99,6 +103,11 @@ def data_of(session: Session, *sequences: int) -> bytes:
     return b"".join(bytes(arrival_of(session, n).segment.data) for n in sequences)
 
 
+def _in_a_room_or_logged_in(request: Any) -> Principal:
+    is_enrolment = (request.method, request.path) == (b"POST", b"/api/v1/enrolments")
+    return IN_ROOM if is_enrolment else LOGGED_IN
+
+
 class Seen:
     """An answer: status, headers, body, and the length that was announced for it."""
 
@@ -147,6 +156,7 @@ class HistoryCase(SynchronousTestCase):
         self.keys = Keys(self.mktemp(), Clock())
         self.keys.user(USER, Role.ADMINISTRATOR)
         self.keys.login(USER)
+        self.keys.token(Role.ENROLMENT, sentinel_group="Room A")
         self.serve(self.store)
 
     def spare(self) -> str:
@@ -163,6 +173,13 @@ class HistoryCase(SynchronousTestCase):
         login_id = f"{self.spares:08x}"
         self.keys.login(USER, login_id)
         return login_id
+
+    def enrolled(self) -> None:
+        """Enrol a machine."""
+        body = {"sentinelId": "desk-12", "machine": MACHINE, "software": "test/1"}
+        headers = {"Content-Type": "application/json"}
+        path = "/api/v1/enrolments"
+        self.assertEqual(self.ask(path, headers, "POST", json.dumps(body).encode()).status, 201)
 
     def serve(
         self,
@@ -185,9 +202,10 @@ class HistoryCase(SynchronousTestCase):
         self.health.tick()
         access = Access(
             self.keys.gate,
-            principal_of=lambda _: LOGGED_IN,
+            principal_of=_in_a_room_or_logged_in,
             is_own=lambda _: True,
-            trail=trail(self.mktemp(), Clock()),
+            trail=trail(self.mktemp(), self.keys.clock),
+            enrolling=Enrolling(self.keys.register, self.hub, lambda: NOW_US),
         )
         vitals = Probes(self.health, Metrics(self.hub, self.store, self.health, [object()]))
         self.client: Any = StubTreq(

@@ -18,6 +18,7 @@ from vidlink.model import Registration, Role
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.api.access import Access
+from vidlink.server.api.enrolling import Enrolling
 from vidlink.server.api.history import Api
 from vidlink.server.api.probes import Probes
 from vidlink.server.health.health import Health
@@ -107,12 +108,14 @@ class ClosedCase(SynchronousTestCase):
         self.store.end(DESK.session_id, "over", NOW_US)
         recorded(self.store, GATE, GATE_MISSING)
         self.hub = Hub(self.clock.seconds)
+        self.audit_folder = self.mktemp()
         self._serve()
         self._spares = 0
         self._connections: list[Connection] = []
         self.shown: dict[str, dict[str, str]] = {
             "stranger": {},
             "sentinel": bearer(self.keys.token(Role.SENTINEL, sentinel_id="gate.2")),
+            "image": bearer(self.keys.token(Role.ENROLMENT, sentinel_group=WARD)),
         }
         for name, role, groups in (
             ("proctor of the ward", Role.PROCTOR, frozenset({WARD})),
@@ -139,8 +142,13 @@ class ClosedCase(SynchronousTestCase):
             principal_of=principal_of,
             ticket_of=ticket_of,
         )
-        written = trail(self.mktemp(), self.clock)
-        access = Access(gate, principal_of=principal_of, is_own=is_own, trail=written)
+        access = Access(
+            gate,
+            principal_of=principal_of,
+            is_own=is_own,
+            trail=trail(self.audit_folder, self.clock),
+            enrolling=Enrolling(self.keys.register, hub, self.keys.now_us),
+        )
         health = Health(store, store, hub, self.clock.seconds)
         probes = Probes(health, Metrics(hub, store, health, ()))
         sockets = [link_resource(factory) for factory in (self.ingest, self.watch)]

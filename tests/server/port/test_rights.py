@@ -12,11 +12,13 @@ from tests.server.port.closed import ClosedCase, bearer
 from vidlink.model import RIGHTS, Right, Role
 
 STRANGER, SENTINEL, AUDITOR = "stranger", "sentinel", "auditor"
+#: What an image of the machines of a room has.
+IMAGE = "image"
 OF_WARD, OF_YARD, OF_ALL = "proctor of the ward", "proctor of the yard", "proctor of all"
 ADMIN_OF_YARD, ADMIN = "administrator of the yard", "administrator"
 
 USERS = {OF_WARD, OF_YARD, OF_ALL, ADMIN_OF_YARD, ADMIN, AUDITOR}
-KNOWN = USERS | {SENTINEL}
+KNOWN = USERS | {SENTINEL, IMAGE}
 ALL = KNOWN | {STRANGER}
 WATCHERS = USERS - {AUDITOR}
 #: Those who may watch in the ward, where the desk is, and in the yard, where the gate is.
@@ -37,6 +39,8 @@ ROWS: dict[tuple[str, str], set[str]] = {
     ("DELETE", "/api/v1/logins"): KNOWN,
     ("DELETE", "/api/v1/logins/{login}"): KNOWN,
     ("POST", "/api/v1/tickets"): WATCHERS,
+    ("POST", "/api/v1/enrolments"): {IMAGE},
+    ("GET", "/api/v1/enrolments"): ADMINS,
     ("GET", "/api/v1/openapi.json"): KNOWN,
     ("GET", "/api/v1/me"): KNOWN,
     ("GET", "/api/v1/sentinels"): WATCHERS,
@@ -61,6 +65,11 @@ ROWS: dict[tuple[str, str], set[str]] = {
 VALUES: dict[tuple[str, str], object] = {
     ("POST", "/api/v1/login"): {"user": "nobody", "password": "wrong password"},
     ("POST", "/api/v1/tickets"): {"path": "/ws/proctor"},
+    ("POST", "/api/v1/enrolments"): {
+        "sentinelId": "desk-7",
+        "machine": 64 * "a",
+        "software": "test/1",
+    },
     ("PUT", f"{SESSION}/hold"): {"reason": "an appeal"},
     ("PUT", f"{LIVE}/framerate"): {"framerate": 1},
 }
@@ -87,10 +96,14 @@ class HttpTests(ClosedCase):
         template = row[1]
         if row == ("POST", "/api/v1/login"):
             return {401}  # Because the password is wrong, which the code tells.
-        if template == "/api/v1/logins/{login}" or (name == SENTINEL and "/login" in template):
+        if template == "/api/v1/logins/{login}" or (
+            name in (SENTINEL, IMAGE) and "/login" in template
+        ):
             return {404}  # There is no such login; that of a token there never is.
         if template.endswith("/recording.mp4"):
             return {307}
+        if row == ("POST", "/api/v1/enrolments"):
+            return {201}
         return {202} if template.endswith("/keyframe") else {200}
 
     def test_every_cell(self) -> None:
@@ -125,6 +138,7 @@ class HttpTests(ClosedCase):
                 Role.PROCTOR: watching,
                 Role.ADMINISTRATOR: {*watching, Right.DELETE, Right.AUDIT, Right.MANAGE},
                 Role.AUDITOR: {Right.AUDIT},
+                Role.ENROLMENT: {Right.ENROL},
             },
         )
 
@@ -316,7 +330,7 @@ class RevocationTests(ClosedCase):
         other = self.sentinel("desk-2")
         speaker = self.dial("/ws/sentinel", token)
         self.register(speaker, "desk-1")
-        self.keys.credentials.remove_token("token-2")
+        self.keys.credentials.remove_token("token-3")
         self.tick()
         self.assertEqual(speaker.close_code, 4401)
         self.assertEqual(speaker.heard()[-1]["code"], "not-authenticated")

@@ -10,7 +10,7 @@ It is one idea: the states of the conversation, and what is done in each about w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from automat import NoTransition, TypeMachineBuilder
@@ -108,6 +108,11 @@ class Uplink:
         self._offline_seconds = self._told_seconds = seconds()
         self._finished: Callable[[], object] | None = None
         self._inputs = _build(self)
+
+    def rename(self, sentinel_id: str) -> None:
+        """Be another Sentinel, from the next connection on; what is held goes along."""
+        self.identity = replace(self.identity, sentinel_id=sentinel_id)
+        self.live.sentinel_id = self.late.sentinel_id = sentinel_id
 
     def start(self, patience_seconds: float = 0.0) -> None:
         """Begin the first session: live, or without a server if none has answered by then."""

@@ -30,7 +30,7 @@ class LateDelivery:
     def __init__(
         self, sentinel_id: str, spool: ISpool, events: UplinkEvents, clock: IReactorTime
     ) -> None:
-        self._sentinel_id = sentinel_id
+        self.sentinel_id = sentinel_id
         self._spool = spool
         self._events = events
         self._clock = clock
@@ -61,7 +61,7 @@ class LateDelivery:
         self.stop()
         self._sending = LateSending(
             peer,
-            self._sentinel_id,
+            self.sentinel_id,
             self._spool,
             self._debts,
             self._events,

@@ -8,6 +8,7 @@ is taken by :mod:`vidlink.links.uplink.late`.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -173,6 +174,8 @@ class LateSending:
                 self._spool.drop(debt.session_id, sequence, sequence, TOO_LARGE)
                 self._lose(debt, sequence, sequence)
                 continue
+            if segment.sentinel_id != self._sentinel_id:
+                segment = replace(segment, sentinel_id=self._sentinel_id)
             self._peer.send(segment)
             sent += size
         self.pace.spend(sent)

@@ -66,7 +66,7 @@ class LiveSending:
         #: The newest comparison of clocks, for the sessions that begin from now on.
         self.offset = ClockOffset()
         self.max_segment_bytes = Limits().max_segment_bytes
-        self._sentinel_id = sentinel_id
+        self.sentinel_id = sentinel_id
         self._capture = capture
         self._events = events
         self._seconds = seconds
@@ -167,7 +167,7 @@ class LiveSending:
         session = self._session = _Session(session_id, epoch, clock, is_live)
         self._spool.begin(session_id, self.init, clock is not None)
         if peer is not None and is_live:
-            peer.send(InitSegment(self._sentinel_id, session_id, self.init))
+            peer.send(InitSegment(self.sentinel_id, session_id, self.init))
         self._events.on_session(session_id, is_live)
         self._began(None if before is None else (before.session_id, before.newest))
         return session
@@ -185,7 +185,7 @@ class LiveSending:
             producer_time_us=start_time_us,
         )
         return Segment(
-            sentinel_id=self._sentinel_id,
+            sentinel_id=self.sentinel_id,
             session_id=session.session_id,
             sequence=session.newest,
             start_time_us=start_time_us,

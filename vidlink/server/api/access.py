@@ -1,4 +1,4 @@
-"""Logging in and out over HTTP, and tickets for whoever can show nothing but an address.
+"""Logging in and out over HTTP, enrolment, and tickets for whoever can show nothing but an address.
 
 What lets somebody in is decided in :mod:`vidlink.access`. Nothing here is changed by anything but
 JSON, which no form of another page can send; and the cookie of a login goes to pages of our own
@@ -12,6 +12,7 @@ from typing import Any
 
 from klein import Klein
 from twisted.python.failure import Failure
+from twisted.web.http import CREATED
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
@@ -26,6 +27,7 @@ from vidlink.httpjson import objects
 from vidlink.model import AuditQuery, Deed, Principal, Right
 from vidlink.server.api import parameters
 from vidlink.server.api.answers import answer_failure, answer_now, asker, header_of, json_of
+from vidlink.server.api.enrolling import Enrolling
 from vidlink.server.api.parameters import Query
 from vidlink.server.api.refusals import NeedsTls
 
@@ -35,6 +37,7 @@ class Access:
 
     :param principal_of: whoever sends a request.
     :param trail: where it is written down who comes and goes.
+    :param enrolling: gives machines tokens of their own.
     :param is_own: whether a request comes in the clear, but from this machine to itself.
     """
 
@@ -48,11 +51,13 @@ class Access:
         principal_of: Callable[[Any], Principal],
         is_own: Callable[[Any], bool],
         trail: Trail,
+        enrolling: Enrolling,
     ) -> None:
         self._gate = gate
         self._principal_of = principal_of
         self._is_own = is_own
         self._trail = trail
+        self._enrolling = enrolling
 
     def resource(self) -> IResource:
         """The resource that answers these paths; it is a leaf."""
@@ -127,6 +132,42 @@ class Access:
         ticket = self._gate.tickets.issue(principal, path)
         url = with_ticket(path, ticket)
         return answer_now(request, {"ticket": ticket, "url": url, "seconds": UNUSED_SECONDS})
+
+    @app.route("/api/v1/enrolments", methods=["POST"])
+    async def enrol(self, request: Request) -> bytes:
+        """Give a machine that shows the token of a room one of its own."""
+        Query(request.uri)
+        principal, address = self._principal_of(request), asker(request)
+        asked_id, machine, software = parameters.texts(
+            json_of(request),
+            sentinelId=parameters.LONGEST_TEXT,
+            machine=parameters.LONGEST_TEXT,
+            software=parameters.LONGEST_SOFTWARE,
+        )
+        parameters.sentinel_id(asked_id)
+        parameters.fingerprint(machine)
+        made, token = await self._enrolling.enrol(
+            principal, asked_id, machine, address=address, software=software
+        )
+        self._trail.note(
+            Deed.ENROLLED, principal, address, sentinel=made.sentinel_id, machine=machine
+        )
+        request.setResponseCode(CREATED)
+        own = objects.Enrolled(made.sentinel_id, token, principal.sentinel_group)
+        return answer_now(request, objects.ENROLLED.dump(own))
+
+    @app.route("/api/v1/enrolments", methods=["GET"])
+    def enrolments(self, request: Request) -> bytes:
+        """The machines that have enrolled, by id, paged."""
+        query = Query(request.uri, ("after", "limit"))
+        if Right.MANAGE not in self._principal_of(request).rights:
+            raise Forbidden("the credential does not give the right to manage enrolments")
+        after = query.sentinel_id("after") or ""
+        limit = query.limit(parameters.USUAL_ENROLMENTS, parameters.MAX_ENROLMENTS)
+        found = [one for one in self._gate.register.enrolments if one.sentinel_id > after]
+        following = found[limit - 1].sentinel_id if len(found) > limit else None
+        page = objects.EnrolmentPage(tuple(found[:limit]), following)
+        return answer_now(request, objects.ENROLMENTS.dump(page))
 
     @app.route("/api/v1/audit", methods=["GET"])
     async def audit(self, request: Request) -> bytes:

@@ -24,12 +24,15 @@ MAX_SEGMENTS, USUAL_SEGMENTS = 5_000, 1_000
 MAX_RECEIPTS, USUAL_RECEIPTS = 1_000, 100
 MAX_DUE, USUAL_DUE = 1_000, 100
 MAX_ENTRIES, USUAL_ENTRIES = 1_000, 100
+MAX_ENROLMENTS, USUAL_ENROLMENTS = 1_000, 100
 #: One request for several segments may span so many sequences, because each hole among them is
 #: named in a header, and clients take headers of 16 KiB.
 MAX_RANGE = 1_000
 LONGEST_TEXT = 200
 #: Of a user, and of what a ticket is for.
 LONGEST_NAME, LONGEST_PATH = 64, 512
+#: Program and version of a Sentinel that enrols.
+LONGEST_SOFTWARE = 128
 #: Frames a second; whatever is asked for below is clamped.
 FASTEST = 1_000_000
 #: Times that are asked for are below, in microseconds since the epoch; recorded ones are smaller.
@@ -38,6 +41,7 @@ QUERY_TIME_LIMIT_US = 2**63
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
 _VERSION = re.compile("[0-9a-f]{32}", re.ASCII)
+_FINGERPRINT = re.compile("[0-9a-f]{64}", re.ASCII)
 _INTEGER = re.compile("[0-9]{1,19}", re.ASCII)
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
@@ -140,6 +144,15 @@ def sentinel_id(text: str, name: str = "sentinelId") -> str:
     """`text`, if it may name a Sentinel."""
     if not is_sentinel_id(text):
         raise BadParameter(name, _WANTED_SENTINEL_ID)
+    return text
+
+
+def fingerprint(text: str, name: str = "machine") -> str:
+    """`text`, if it can be the fingerprint of a machine."""
+    if not _FINGERPRINT.fullmatch(text):
+        raise BadParameter(
+            name, "must be 64 hexadecimal digits, the SHA-256 of what the machine is"
+        )
     return text
 
 

@@ -50,7 +50,7 @@ WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
 #: The one path under ``/api`` where anybody may ask for something: to be let in. Only who is in
 #: logs out there, and other methods there are not.
 LOGIN = b"/api/v1/login"
-_ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit)")
+_ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit|enrolments)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 

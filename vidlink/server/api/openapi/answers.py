@@ -12,6 +12,7 @@ from http import HTTPStatus
 from vidlink.access.shown import PLAIN_COOKIE, SECURE_COOKIE
 from vidlink.errors import (
     Damaged,
+    EnrolmentClosed,
     Forbidden,
     NotAuthenticated,
     NotFound,
@@ -54,6 +55,7 @@ _KINDS: tuple[ErrorKind, ...] = (
     WrongPassword,
     TooManyTries,
     TooManyTickets,
+    EnrolmentClosed,
     refusals.NeedsTls,
     Damaged,
     SentinelOffline,

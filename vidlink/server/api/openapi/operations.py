@@ -142,10 +142,11 @@ def letting_in(
     taken: Sequence[str] = (),
     asked: Json | None = None,
     sets_cookie: bool = False,
+    status: int = 200,
 ) -> Json:
     """A method that lets in or out: what it takes, maybe as JSON, and its answers."""
     named = ("Set-Cookie",) if sets_cookie else ()
-    answers: Json = {"200": succeeds(summary, body, *named, caching=(NEVER,))}
+    answers: Json = {str(status): succeeds(summary, body, *named, caching=(NEVER,))}
     answers.update(errors((*EVERYWHERE, *kinds)))
     operation = _operation(name, "access", summary, taken, answers)
     if asked is not None:

@@ -9,6 +9,7 @@ from vidlink.access.hashing import MOST_PASSWORD
 from vidlink.access.shown import PLAIN_COOKIE, SECURE_COOKIE, TICKET
 from vidlink.errors import (
     Damaged,
+    EnrolmentClosed,
     NotFound,
     SessionHeld,
     SessionLive,
@@ -17,7 +18,7 @@ from vidlink.errors import (
     TooManyTries,
     WrongPassword,
 )
-from vidlink.httpjson.kinds import Json, ref
+from vidlink.httpjson.kinds import SHA256, Json, ref
 from vidlink.model import Deed
 from vidlink.server.api import parameters, refusals
 from vidlink.server.api.media import PLAYLIST
@@ -105,6 +106,7 @@ PARAMETERS: Json = {
     "afterEntry": _in_query("after", ref("ReceiptNumber"), "Only lower numbers than this."),
     "entryLimit": _limit(parameters.MAX_ENTRIES, parameters.USUAL_ENTRIES),
     "dueLimit": _limit(parameters.MAX_DUE, parameters.USUAL_DUE),
+    "enrolmentLimit": _limit(parameters.MAX_ENROLMENTS, parameters.USUAL_ENROLMENTS),
     "dryRun": _in_query(
         "dry-run", {"type": "boolean", "default": False}, "Only tell what would be deleted."
     ),
@@ -166,6 +168,22 @@ def _texts(**most: int) -> Json:
     return {**_NOTHING, "required": list(kinds), "properties": kinds}
 
 
+_MACHINE: Json = {
+    **_NOTHING,
+    "required": ["sentinelId", "machine", "software"],
+    "properties": {
+        "sentinelId": ref("SentinelId"),
+        "machine": SHA256.schema,
+        "software": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": parameters.LONGEST_SOFTWARE,
+        },
+    },
+    "description": "What a machine wants to be called, what it is, and what it runs.",
+}
+
+
 def _of_server() -> Json:
     return {
         "/healthz": momentary("healthz", "server", "The process is alive.", "Status"),
@@ -197,6 +215,23 @@ def _of_access() -> Json:
         refusals.WrongMediaType,
         asked=_texts(path=parameters.LONGEST_PATH),
     )
+    enrol = letting_in(
+        "enrol",
+        "A machine that shows the token of a room has one of its own.",
+        "Enrolled",
+        EnrolmentClosed,
+        StoreError,
+        refusals.WrongMediaType,
+        asked=_MACHINE,
+        status=201,
+    )
+    enrolled = momentary(
+        "enrolments",
+        "access",
+        "Machines that have enrolled, by id.",
+        "EnrolmentPage",
+        taken=("afterSentinel", "enrolmentLimit"),
+    )
     return {
         "/api/v1/openapi.json": listing("document", "server", "This document.", "Document"),
         "/api/v1/me": momentary("me", "access", "What the one who asks may do.", "Me"),
@@ -212,6 +247,7 @@ def _of_access() -> Json:
             StoreError,
             taken=("user", "sentinel", "deed", "from", "to", "afterEntry", "entryLimit"),
         ),
+        "/api/v1/enrolments": {**enrolled, "post": enrol},
     }
 
 
