@@ -54,7 +54,7 @@ _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit|enrolments)
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
-#: What answers keep for clients that do not take them, for the log.
+#: Answers kept for clients that do not take them, for the log.
 NOT_TAKEN = "of an answer that is not taken"
 _FORWARDED_FOR, _FORWARDED_PROTO = "X-Forwarded-For", "X-Forwarded-Proto"
 

@@ -62,7 +62,6 @@ _KINDS: tuple[ErrorKind, ...] = (
     SessionLive,
     SessionHeld,
     refusals.Crowded,
-    refusals.NoUpgrade,
     refusals.TooManyRequests,
     refusals.MethodNotAllowed,
     refusals.RangeNotSatisfiable,
