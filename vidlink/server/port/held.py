@@ -1,4 +1,4 @@
-"""What is held for peers that do not go on, of all connections together, within one bound.
+"""The octets held for peers that do not go on, of all connections together, within one bound.
 
 One message may be of 16 MiB, and nothing obliges a peer to ever send its end; nor to ever take an
 answer. What is held of a message counts from the read in which it begins until it is whole; of an

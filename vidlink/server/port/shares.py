@@ -15,7 +15,7 @@ MOST_SOCKETS_EACH = 100
 
 
 class Shares:
-    """What each has under way."""
+    """The number that each has under way."""
 
     def __init__(self, most_each: int) -> None:
         self.most_each = most_each
