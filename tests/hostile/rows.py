@@ -517,7 +517,7 @@ def _names_listed(target: Target) -> list[str]:
 
 def _guesses() -> Iterator[Row]:
     # Last, as this address may show nothing wrong for a while after it.
-    yield Row(35, "tokens over HTTP", _guess_tokens, 429, 2.0, 2.0, 1.5)
+    yield Row(35, "tokens over HTTP", guess_tokens, 429, 2.0, 2.0, 1.5)
     yield Row(35, "tokens of sockets after that", _guess_sockets, 429)
     yield Row(35, "the right one after that", gets("/api/v1/sentinels"), 200)
     yield Row(35, "a right one on a socket", lambda t: t.shake(PROCTOR, token=t.proctor), 101)
@@ -528,7 +528,8 @@ def _guess_sockets(target: Target) -> int:
     return max(target.shake(PROCTOR, token=f"{number:043}") for number in range(20))
 
 
-def _guess_tokens(target: Target) -> int:
+def guess_tokens(target: Target) -> int:
+    """Show wrong tokens on one connection until they are too many; the status then."""
     with target.connect() as link:
         host = f"Host: 127.0.0.1:{target.port}"
         for number in range(2 * WRONG.burst):

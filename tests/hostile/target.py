@@ -142,21 +142,8 @@ class Target:
         self, name: str, *roles: Role, sentinel_id: str | None = None, expires_us: int | None = None
     ) -> str:
         """A new token; its secret."""
-        secret = new_token()
         book = Credentials(str(self.site.data))
-        book.put_token(
-            Token(
-                token_id=name,
-                digest=digest_of(secret),
-                name=name,
-                roles=frozenset(roles),
-                groups=None,
-                sentinel_id=sentinel_id,
-                sentinel_group=None,
-                created_us=time.time_ns() // 1_000,
-                expires_us=expires_us,
-            )
-        )
+        secret = put_token(book, name, *roles, sentinel_id=sentinel_id, expires_us=expires_us)
         book.close()
         return secret
 
@@ -220,6 +207,31 @@ class Target:
                 for some in octets:
                     link.sendall(some)
             return code_of(link)
+
+
+def put_token(
+    book: Credentials,
+    name: str,
+    *roles: Role,
+    sentinel_id: str | None = None,
+    expires_us: int | None = None,
+) -> str:
+    """Keep a new token in `book`; its secret."""
+    secret = new_token()
+    book.put_token(
+        Token(
+            token_id=name,
+            digest=digest_of(secret),
+            name=name,
+            roles=frozenset(roles),
+            groups=None,
+            sentinel_id=sentinel_id,
+            sentinel_group=None,
+            created_us=time.time_ns() // 1_000,
+            expires_us=expires_us,
+        )
+    )
+    return secret
 
 
 class Open:

@@ -84,7 +84,7 @@ class Port(Protocol):
     hosts: Hosts
     gate: Gate
     proxies: frozenset[str]
-    #: The octets of answers that are not taken.
+    #: The answers that are not taken, as far as they are kept.
     answers: Held
     #: The requests that are being answered, of each who asks.
     requests: Shares

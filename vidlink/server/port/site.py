@@ -54,7 +54,7 @@ _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit|enrolments)
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
-#: Answers kept for clients that do not take them, for the log.
+#: Words for the log: of which the octets are that answers keep.
 NOT_TAKEN = "of an answer that is not taken"
 _FORWARDED_FOR, _FORWARDED_PROTO = "X-Forwarded-For", "X-Forwarded-Proto"
 
