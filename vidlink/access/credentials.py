@@ -201,7 +201,7 @@ class Credentials:
         """Keep a new login; of its user's, no more than the `most` newest.
 
         :param changed_us: of the user as they were when it was seen who they are; of one that was
-            changed or removed meanwhile nothing is kept. None: of a change.
+            changed or removed meanwhile nothing is kept. None: it is, of one that was changed.
         """
         row = (
             login.login_id, login.digest, login.user_name, login.created_us, login.expires_us,

@@ -45,7 +45,7 @@ _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
-_FORWARDED_FOR, _FORWARDED_PROTO = "X-Forwarded-For", "X-Forwarded-Proto"
+_FORWARDED_FOR, _FORWARDED_PROTO = b"X-Forwarded-For", b"X-Forwarded-Proto"
 
 
 class Request(server.Request):
@@ -112,7 +112,15 @@ class Request(server.Request):
 
     def _let_in(self, principal: Principal) -> None:
         self.principal = principal
+        answering = self.channel.factory.answering
+        answering.add(self)
+        self.notifyFinish().addBoth(lambda _: answering.discard(self))
         super().process()
+
+    def break_off(self) -> None:
+        """End the connection now: what was sent of the answer must not end as if it were whole."""
+        transport: Any = self.transport
+        transport.abortConnection()
 
     def _keep_out(self, failure: Failure) -> None:
         error = failure.value
@@ -132,8 +140,7 @@ class Request(server.Request):
         assert error is not None, "a failure has a cause"
         body = answer_error(self, error)
         if self.startedWriting:
-            transport: Any = self.transport
-            transport.abortConnection()
+            self.break_off()
         else:
             self.write(body)
             self.finish()
@@ -149,28 +156,29 @@ class Request(server.Request):
 
     def isSecure(self) -> bool:
         """True if the client came over TLS, to this server or to a proxy before it."""
-        if self._is_from_proxy():
-            return self.requestHeaders.getRawHeaders(_FORWARDED_PROTO) == ["https"]
+        if self.is_from_proxy():
+            return self.requestHeaders.getRawHeaders(_FORWARDED_PROTO) == [b"https"]
         return bool(super().isSecure())
 
     def getClientAddress(self) -> IAddress:
         """Where the client is, as the proxy before this server says if there is one."""
-        said = self.requestHeaders.getRawHeaders(_FORWARDED_FOR) if self._is_from_proxy() else None
+        said = self.requestHeaders.getRawHeaders(_FORWARDED_FOR) if self.is_from_proxy() else None
         # What comes before the last was said by the client.
-        host = ",".join(said or ()).rpartition(",")[2].strip()
+        host = b",".join(said or ()).rpartition(b",")[2].decode("latin-1").strip()
         try:
             version = ip_address(host).version
         except ValueError:
             return super().getClientAddress()  # type: ignore[no-any-return]
         return (IPv4Address if version == 4 else IPv6Address)("TCP", host, 0)
 
-    def _is_from_proxy(self) -> bool:
+    def is_from_proxy(self) -> bool:
+        """True if a proxy that was named to this server sends it, for somebody else."""
         address = super().getClientAddress()
         is_internet = isinstance(address, IPv4Address | IPv6Address)
         return (address.host if is_internet else "unix") in self._proxies
 
     def _check(self) -> None:
-        if not self._is_from_proxy():
+        if not self.is_from_proxy():
             for name in (_FORWARDED_FOR, _FORWARDED_PROTO):
                 self.requestHeaders.removeHeader(name)
         names = (b"Host", b"Origin")
@@ -226,11 +234,20 @@ class Site(server.Site):
         self.gate, self.proxies = gate, proxies
         self.bounds = bounds or Bounds()
         self.door = Door(clock)
+        #: The requests that are being answered of those who had to show who they are.
+        self.answering: set[Request] = set()
         self.lobby = lobby or Lobby(clock)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a newcomer, or what ends it at once where there is no room for it."""
         return self.lobby.refuse() if self.lobby.is_full else super().buildProtocol(addr)
+
+    def tick(self) -> None:
+        """To be called about once a second: a film may be sent for hours, but not to somebody whose
+        credential is not valid any more."""
+        for request in tuple(self.answering):
+            if not self.gate.is_current(request.principal):
+                request.break_off()
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Where a body is kept: in memory, as there is little of it."""
@@ -325,8 +342,11 @@ def _check_upgrade(request: Request) -> None:
         raise Crowded("the server has no descriptors left for connections that stay")
 
 
-def is_own(request: server.Request) -> bool:
+def is_own(request: Request) -> bool:
     """True if a request comes from this machine, to a name that leads nowhere else."""
+    if request.is_from_proxy():
+        # Whoever it is for is elsewhere, whatever they have the proxy say.
+        return False
     address = request.getClientAddress()
     hosts = request.requestHeaders.getRawHeaders(b"Host", [])
     host = Authority.parse(hosts[0].decode("latin-1")) if hosts else None
