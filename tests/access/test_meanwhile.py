@@ -33,7 +33,11 @@ class WaitingTests(SynchronousTestCase):
         folder = os.path.dirname(self.credentials.path)
         self.register = Register(Credentials(folder), now_us=self.now_us, run_in_pool=self.pool)
         self.register.load()
-        self.gate = Gate(
+        self.gate = self.new_gate()
+
+    def new_gate(self) -> Gate:
+        """A gate as after a start: nobody has guessed yet."""
+        return Gate(
             self.register,
             self.clock,
             now_us=self.now_us,
@@ -110,6 +114,22 @@ class WaitingTests(SynchronousTestCase):
             self.failureResultOf(asked, WrongPassword)
         self.failureResultOf(self.type("anna", "old", "2001:db8:0:1:ffff::9"), TooManyTries)
         asked = self.type("anna", "old", "2001:db8:0:2::1")
+        self.check()
+        self.successResultOf(asked)
+
+    def test_owner_of_a_network(self) -> None:
+        """Whoever has logged in from a network of IPv6 is not locked out by what others guess,
+        wherever in that network they are by now."""
+        asked = self.type("anna", "old", "2001:db8:0:2::1")
+        self.check()
+        self.successResultOf(asked)
+        self.gate = self.new_gate()
+        for number in range(MOST_WRONG):
+            asked = self.type("anna", "wrong", f"10.0.{number}.1")
+            self.check()
+            self.failureResultOf(asked, WrongPassword)
+        self.failureResultOf(self.type("anna", "old", "10.9.9.9"), TooManyTries)
+        asked = self.type("anna", "old", "2001:db8:0:2::99")
         self.check()
         self.successResultOf(asked)
 

@@ -139,8 +139,8 @@ class PasswordChecker:
         """The credential id of a user, from :class:`Typed`."""
         return Deferred.fromCoroutine(self._request(credentials))
 
-    def _has_logged_in(self, name: str, address: str) -> bool:
-        return any(one.address == address for one in self._register.logins(name))
+    def _has_logged_in(self, name: str, network: str) -> bool:
+        return any(network_of(one.address) == network for one in self._register.logins(name))
 
     async def _request(self, typed: Typed) -> str:
         user = self._register.user(typed.name)
