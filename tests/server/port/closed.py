@@ -127,9 +127,11 @@ class ClosedCase(SynchronousTestCase):
 
     def _serve(self) -> None:
         store, hub, gate = self.store, self.hub, self.keys.gate
+        self.audit_folder = self.mktemp()
+        self.trail = written = trail(self.audit_folder, self.clock)
         links: dict[str, Any] = {"codecs": find_codecs(), "clock": self.clock, "gate": gate}
         self.ingest = IngestFactory(hub, store, lambda: NOW_US, **links)
-        self.watch = WatchFactory(hub, lambda: NOW_US, **links)
+        self.watch = WatchFactory(hub, lambda: NOW_US, **links, did=written.note)
         api = Api(
             store,
             hub,
@@ -138,8 +140,8 @@ class ClosedCase(SynchronousTestCase):
             wall_clock_us=lambda: NOW_US,
             principal_of=principal_of,
             ticket_of=ticket_of,
+            did=written.note,
         )
-        written = trail(self.mktemp(), self.clock)
         access = Access(gate, principal_of=principal_of, is_own=is_own, trail=written)
         health = Health(store, store, hub, self.clock.seconds)
         probes = Probes(health, Metrics(hub, store, health, ()))
