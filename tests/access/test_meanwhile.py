@@ -9,11 +9,10 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.access import gate as module
 from vidlink.access.credentials import Credentials, User
 from vidlink.access.gate import Gate, network_of
 from vidlink.access.guesses import MOST_WRONG
-from vidlink.access.hashing import is_password
+from vidlink.access.hashing import NOBODYS_HASH, is_password
 from vidlink.access.register import Register
 from vidlink.errors import TooManyTries, WrongPassword
 from vidlink.model import Role
@@ -102,7 +101,7 @@ class WaitingTests(SynchronousTestCase):
             asked = self.type(name, "wrong")
             self.assertNoResult(asked)
             (_, _, kept) = self.checks[0]
-            self.assertEqual(kept, "old" if name == "anna" else module.NOBODYS_HASH)
+            self.assertEqual(kept, "old" if name == "anna" else NOBODYS_HASH)
             self.check()
             self.failureResultOf(asked, WrongPassword)
 

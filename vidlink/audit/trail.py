@@ -71,7 +71,7 @@ class Trail:
         self._told_seconds = seconds()
         self._last = (0, "")
         self._refused = Bucket(REFUSED, seconds)
-        #: What each address has left, the one that was refused last at the end.
+        #: The rest that each address has, the one that was refused last at the end.
         self._refused_at: dict[str, Bucket] = {}
         self._counted, self._counted_seconds = 0, seconds()
         #: The reason why entries wait; empty: they do not.

@@ -81,6 +81,7 @@ class Port(Protocol):
     hosts: Hosts
     gate: Gate
     proxies: frozenset[str]
+    answering: set[Any]
 
 
 class Channel(HTTPChannel):

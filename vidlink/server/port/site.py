@@ -342,8 +342,9 @@ def _check_upgrade(request: Request) -> None:
         raise Crowded("the server has no descriptors left for connections that stay")
 
 
-def is_own(request: Request) -> bool:
+def is_own(request: server.Request) -> bool:
     """True if a request comes from this machine, to a name that leads nowhere else."""
+    assert isinstance(request, Request), "the site makes its requests"
     if request.is_from_proxy():
         # Whoever it is for is elsewhere, whatever they have the proxy say.
         return False
