@@ -176,6 +176,20 @@ class WrittenTests(LoginCase):
         wanted += [(deed, ADMIN, "127.0.0.1") for deed in deeds]
         self.assertEqual([one for one in found if one[0] is not Deed.CONTROLLED], wanted)
 
+    def test_watched_through_a_proxy(self) -> None:
+        """Who watches through a proxy that was named is written down with their own address, and
+        nobody else with one that they say."""
+        said = {"X-Forwarded-For": "127.0.0.1, 10.9.9.9"}
+        for proxies, address in ((set(), "127.0.0.1:31337"), ({"127.0.0.1"}, "10.9.9.9")):
+            self.site.proxies = frozenset(proxies)
+            speaker = self.dial("/ws/proctor", {**self.shown[ADMIN], **said})
+            speaker.say(type="proctor.register", software="test/1")
+            speaker.say(type="subscribe", sentinelId=GATE.sentinel_id, tier="full", start="newest")
+            speaker.say(type="unsubscribe", sentinelId=GATE.sentinel_id)
+            self.tick()
+            newest = self.successResultOf(self.trail.page(AuditQuery(limit=1))).entries[0]
+            self.assertEqual((newest.deed, newest.address), (Deed.WATCHED, address))
+
     def test_no_secrets(self) -> None:
         """Neither a password nor a token, a login or a ticket is in any file, nor in the audit."""
         self.type(ADMIN, "wrong password")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,6 +73,7 @@ class LinkProtocol(NewcomerProtocol):
     #: The octets that have come and are not taken yet.
     data: bytes
     _has_half = False
+    _said_address = ""
     _frames = 0
     #: It should have registered by now; what it has said is still to be taken.
     _is_late = False
@@ -82,7 +84,9 @@ class LinkProtocol(NewcomerProtocol):
 
     @property
     def address(self) -> str:
-        """Where it connects from, or that of a proxy before it."""
+        """Where it connects from: what a proxy that is named says of that, if it is an address."""
+        if self._said_address:
+            return self._said_address
         peer = self.transport.getPeer()
         if isinstance(peer, IPv6Address):
             return f"[{peer.host}]:{peer.port}"
@@ -106,6 +110,9 @@ class LinkProtocol(NewcomerProtocol):
         if codec is None:
             raise ConnectionDeny(400, f"offer a subprotocol: {self.factory.subprotocols}")
         self.codec = codec
+        # Of others than the proxies that are named to it the site lets no such header through.
+        said = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        self._said_address = said if _is_address(said) else ""
         return self._identify(request).addCallback(self._admit)
 
     def _identify(self, request: Any) -> Deferred[Principal]:
@@ -337,6 +344,14 @@ class LinkProtocol(NewcomerProtocol):
 
     def _cut_off(self) -> None:
         self.transport.abortConnection()
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class LinkFactory(WebSocketServerFactory):
