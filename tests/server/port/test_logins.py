@@ -131,6 +131,14 @@ class CookieTests(LoginCase):
             ],
         )  # fmt: skip
 
+    def test_log_out(self) -> None:
+        """Whoever logs out leaves nothing in the browser: no cookie, and no media that it keeps."""
+        answer = self.ask("DELETE", LOGIN, self.shown[ADMIN])
+        (cookie, value), *_ = self.cookie(answer)
+        self.assertEqual((cookie, value), ("vidlink", ""))
+        self.assertEqual(answer.headers["clear-site-data"], '"cache"')
+        self.assertEqual(self.ask("GET", "/api/v1/me", self.shown[ADMIN]).status, 401)
+
     def test_fixation(self) -> None:
         """Who logs in is given a fresh secret, whatever was shown; that one stays nobody's."""
         planted = "vidlink_" + "x" * 43
