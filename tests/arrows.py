@@ -51,7 +51,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "disk": frozenset({"model"}),
     # What lets somebody in is kept in the data folder, by commands too.
     "access": frozenset({"model", "errors", "disk", "bucket"}),
-    "audit": frozenset({"model", "errors", "disk"}),
+    "audit": frozenset({"model", "errors", "disk", "bucket"}),
     "dialling": frozenset(
         {"errors", "interfaces", "messages", "quantities", "timer"} | {"wire.bounds", "wire.kinds"}
     ),

@@ -19,7 +19,11 @@ from vidlink.audit.chain import BEGINNING, read_entry, write_entry
 from vidlink.audit.files import AuditFiles
 from vidlink.audit.trail import (
     AGAIN_SECONDS,
+    COUNTED_SECONDS,
     MOST_WAITING,
+    NOBODY,
+    REFUSED,
+    REFUSED_EACH,
     SAME_SECONDS,
     SERVER,
     TOLD_SECONDS,
@@ -246,7 +250,8 @@ class TrailTests(SynchronousTestCase):
 
     def deeds(self) -> list[str]:
         """The deeds on the disk, oldest first."""
-        return [one.deed.value for one in reversed(self.files.page(AuditQuery()).entries)]
+        entries = self.files.page(AuditQuery(limit=MOST_WAITING)).entries
+        return [one.deed.value for one in reversed(entries)]
 
     def test_noted(self) -> None:
         """A deed is on the disk with whom, from where and what about."""
@@ -305,6 +310,32 @@ class TrailTests(SynchronousTestCase):
         fetch("one")
         sessions = [one.about["session"] for one in self.files.page(AuditQuery()).entries]
         self.assertEqual(sessions, ["one", "other", "one"])
+
+    def test_flood_of_refusals(self) -> None:
+        """However often strangers are refused, the trail grows slowly, says how often it was, and
+        what others do is in it."""
+        for number in range(50_000):
+            if number == 40_000:
+                self.trail.note(Deed.HELD, ANNA, "")
+            self.trail.note(Deed.REFUSED, NOBODY, f"10.0.0.{number % 100}", user="anna")
+        self.assertEqual(self.deeds().count(Deed.REFUSED.value), REFUSED.burst)
+        self.assertIn("held", self.deeds())
+        self.clock.advance(COUNTED_SECONDS)
+        self.trail.tick()
+        newest = self.files.page(AuditQuery(limit=1)).entries[0]
+        self.assertEqual(newest.about, {"count": 50_000 - REFUSED.burst})
+
+    def test_refusals_of_one(self) -> None:
+        """One address that is refused for ever leaves room for what is refused elsewhere; what was
+        counted by the end is told then."""
+        for _ in range(REFUSED.burst * 2):
+            self.trail.note(Deed.REFUSED, NOBODY, "10.0.0.1", user="anna")
+        self.assertEqual(len(self.deeds()), REFUSED_EACH.burst)
+        self.trail.note(Deed.REFUSED, NOBODY, "10.0.0.2", user="ben")
+        self.successResultOf(self.trail.close())
+        count, ben = (one.about for one in self.files.page(AuditQuery(limit=2)).entries)
+        self.assertEqual(ben, {"user": "ben"})
+        self.assertEqual(count, {"count": REFUSED.burst * 2 - REFUSED_EACH.burst})
 
     def test_told(self) -> None:
         """The log is told from time to time where the trail stands."""

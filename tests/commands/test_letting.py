@@ -69,6 +69,22 @@ class LettingCase(SynchronousTestCase):
 class UserTests(LettingCase):
     """People."""
 
+    def test_changed_while_typing(self) -> None:
+        """Whoever is made anew while a password is typed for one of that name has the roles and
+        groups that they were made with, and none of before."""
+        self.ran(user, "add", "ada", "--role", "administrator", lines=["correct horse"])
+
+        def typed_slowly(prompt: str) -> str:
+            self.patch(user, "typed_password", lambda prompt: "battery staple")
+            self.ran(user, "remove", "ada")
+            self.ran(user, "add", "ada", "--role", "proctor", "--group", "Room A")
+            return "battery staple"
+
+        self.patch(user, "typed_password", typed_slowly)
+        self.ran(user, "passwd", "ada")
+        (ada,) = self.everything().users
+        self.assertEqual((ada.roles, ada.groups), ({Role.PROCTOR}, {"Room A"}))
+
     def test_add(self) -> None:
         """A user has a hash of the line that was read, roles and groups; none of it can be read by
         others, whatever the umask."""

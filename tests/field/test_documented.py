@@ -57,6 +57,7 @@ ELSEWHERE = {
     r"(python -m )?pytest( .*)?": "the stage `tests` of .ci/run",
     r"python -m twisted\.trial tests\.relay": "the last stage of .ci/run",
     r"tox -e .*": "needs other Pythons, or does what stages of .ci/run do; test_tox looks for them",
+    r"python -m tests\.fuzz .*": "wants Atheris and minutes; tests/fuzz/test_targets.py",
     r"vidlink demo": "tests/live/commands/test_demo.py, on a port of its own",
     r"python3 -m venv /opt/vidlink|/opt/vidlink/bin/pip install .*": ".ci/wheel, elsewhere",
     r"npm install|cd examples/node": "tests/live/nodes.py installs what package.json names",

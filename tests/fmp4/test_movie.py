@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from array import array
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 
 import av
@@ -13,7 +14,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import media
+from tests.fmp4.media import calls
 from tests.fmp4.movies import boxes, media_of, picture_track, tags, texts, tracks
+from tests.fmp4.test_boxes import box
+from tests.fmp4.test_read import u32
 from vidlink.errors import NotMedia
 from vidlink.fmp4 import Caption, Label, SampleTable, read_movie, write_movie
 
@@ -197,6 +201,28 @@ class TableTests(SynchronousTestCase):
             self.assertRaises(NotMedia, read_movie, film[:size])
         self.assertRaises(NotMedia, read_movie, film[36:])
 
+    def test_impossible_tables(self) -> None:
+        """A sync sample, a run of chunks or a place that cannot be is refused, and costs no more
+        than to be read."""
+        chunks = runs = 2_000
+        film = with_table(FILM, "stco", u32(0, chunks) + bytes(4 * chunks))
+        for flaw, impossible in {
+            "sync sample 0": with_table(FILM, "stss", u32(0, 1, 0)),
+            "sync sample 11 of 10": with_table(FILM, "stss", u32(0, 1, 11)),
+            "the second chunk first": with_table(FILM, "stsc", u32(0, 1, 2, 10, 1)),
+            # Each of the runs would be of all chunks, and of no frame in any of them.
+            "runs that go back": with_table(
+                film, "stsc", u32(0, runs, *(1, 0, 1, chunks + 1, 0, 1) * (runs // 2))
+            ),
+            "a place of 64 bits": with_table(
+                with_table(FILM, "stsc", u32(0, 1, 1, 10, 1)),
+                "stco", u32(0, 1) + bytes((255,)) * 8, "co64"
+            ),
+        }.items():  # fmt: skip
+            with self.subTest(flaw=flaw):
+                refused = partial(self.assertRaises, NotMedia, read_movie, impossible)
+                self.assertLess(calls(refused), 20_000)
+
     @given(st.integers(40, 1_100), st.binary(min_size=1, max_size=5))
     def test_any_bytes(self, place: int, octets: bytes) -> None:
         """Whatever the bytes: samples, or an error of ours."""
@@ -273,3 +299,17 @@ class WordsTests(SynchronousTestCase):
 
 
 FILM = written(even(10), bytes(120))
+_HOLDERS = ("moov", "trak", "mdia", "minf", "stbl")
+
+
+def with_table(data: bytes, kind: str, body: bytes, name: str = "") -> bytes:
+    """A film with another body in the boxes of that kind, and maybe another name on them."""
+    pieces = []
+    for found, low, high in boxes(data):
+        inner = data[low:high]
+        if found == kind:
+            found, inner = name or kind, body
+        elif found in _HOLDERS:
+            inner = with_table(inner, kind, body, name)
+        pieces.append(box(found.encode("ascii"), inner))
+    return b"".join(pieces)

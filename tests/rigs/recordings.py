@@ -15,9 +15,11 @@ from vidlink.model import Arrival, Segment
 EPOCH_US = media.EPOCH_US
 
 
-def write_recording(data: Path, sequences: Iterable[int], number: int = 0) -> str:
+def write_recording(
+    data: Path, sequences: Iterable[int], number: int = 0, *, filler_bytes: int = 0
+) -> str:
     """Record these segments of real pictures, five a second, a keyframe every tenth, as an
-    ended session of ``desk-1``; its id."""
+    ended session of ``desk-1``; its id. Each is larger by the filler."""
     init = media.init_segment()
     session = a_session(number, init=init)
     assert read_init(init).timescale == session.timescale
@@ -34,7 +36,7 @@ def write_recording(data: Path, sequences: Iterable[int], number: int = 0) -> st
                 duration_ms=media.FRAME_MS,
                 framerate_mhz=5_000,
                 is_keyframe=media.is_keyframe(sequence),
-                data=media.segment(sequence),
+                data=media.segment(sequence, filler_bytes=filler_bytes),
             )
             time = sequence * media.FRAME_TICKS
             arrival = Arrival(segment, time, media.FRAME_TICKS, 0.0, start_us)

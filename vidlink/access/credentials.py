@@ -215,18 +215,21 @@ class Credentials:
         with self._changing() as connection:
             return enrolments.forget(connection, sentinel_id)
 
-    def put_login(self, login: Login, most: int) -> None:
-        """Keep a new login; of its user's, no more than the `most` newest."""
+    def put_login(self, login: Login, most: int, changed_us: int | None = None) -> None:
+        """Keep a new login; of its user's, no more than the `most` newest.
+
+        :param changed_us: of the user as they were when it was seen who they are; of one that was
+            changed or removed meanwhile nothing is kept. None: it is, of one that was changed.
+        """
         row = (
             login.login_id, login.digest, login.user_name, login.created_us, login.expires_us,
             login.address, login.software,
         )  # fmt: skip
         with self._changing() as connection:
-            # A user that was removed meanwhile has none.
             connection.execute(
-                "INSERT INTO logins SELECT ?, ?, ?, ?, ?, ?, ? "
-                "WHERE EXISTS (SELECT 1 FROM users WHERE name = ?)",
-                (*row, login.user_name),
+                "INSERT INTO logins SELECT ?, ?, ?, ?, ?, ?, ? WHERE EXISTS "
+                "(SELECT 1 FROM users WHERE name = ? AND changed_us = ifnull(?, changed_us))",
+                (*row, login.user_name, changed_us),
             )
             connection.execute(
                 "DELETE FROM logins WHERE user_name = ? AND id NOT IN (SELECT id FROM logins "

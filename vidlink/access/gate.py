@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
@@ -139,19 +140,20 @@ class PasswordChecker:
         """The credential id of a user, from :class:`Typed`."""
         return Deferred.fromCoroutine(self._request(credentials))
 
-    def _has_logged_in(self, name: str, address: str) -> bool:
-        return any(one.address == address for one in self._register.logins(name))
+    def _has_logged_in(self, name: str, network: str) -> bool:
+        return any(network_of(one.address) == network for one in self._register.logins(name))
 
     async def _request(self, typed: Typed) -> str:
         user = self._register.user(typed.name)
 
         def check() -> Deferred[bool]:
-            if user is not None and user.password is None:
+            # Where nobody else is asked, that takes as long as a wrong password.
+            if user is not None and user.password is None and self._others:
                 return Deferred.fromCoroutine(self._ask_others(typed))
             kept = NOBODYS_HASH if user is None or user.password is None else user.password
             return self._run_in_pool(is_password, typed.secret, kept)
 
-        is_right = await self._guesses.check(typed.address, typed.name, check)
+        is_right = await self._guesses.check(network_of(typed.address), typed.name, check)
         if not is_right or user is None:
             raise UnauthorizedLogin
         return f"user:{user.name}"
@@ -169,6 +171,19 @@ class PasswordChecker:
                 continue
             return True
         return False
+
+
+def network_of(address: str) -> str:
+    """The addresses that are one guesser's, by one of them: an IPv4 address, or an IPv6 network of
+    64 bits, of whose addresses each of its machines has as many as it likes."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(known, IPv4Address):
+        return address
+    mapped = known.ipv4_mapped
+    return str(IPv6Address(int(known) >> 64 << 64)) if mapped is None else str(mapped)
 
 
 class Gate:
@@ -243,6 +258,7 @@ class Gate:
         if len(password) > MOST_PASSWORD:
             raise WrongPassword("name or password is wrong")
         typed = Typed(name, password, address)
+        user = self.register.user(name)
         try:
             principal = await self._admit(typed)
         except NotAuthenticated:
@@ -257,10 +273,12 @@ class Gate:
             address,
             software[:_LONGEST_SOFTWARE],
         )
-        await self.register.change(lambda book: book.put_login(login, MOST_LOGINS))
+        # The check waits for its turn, and the password may be another one by then.
+        changed_us = None if user is None else user.changed_us
+        await self.register.change(lambda book: book.put_login(login, MOST_LOGINS, changed_us))
         found = self.register.find(token)
         if found is None:
-            raise WrongPassword("the user was removed just now")
+            raise WrongPassword("the user was changed or removed just now")
         return token, found
 
     def _missed(self, place: Hashable, otherwise: str) -> NotAuthenticated | TooManyTries:

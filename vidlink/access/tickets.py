@@ -9,7 +9,7 @@ It ends with the credential that it was asked for with.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vidlink.access.hashing import digest_of, new_token
@@ -22,6 +22,8 @@ UNUSED_SECONDS = 30.0
 LIFE_SECONDS = 12 * 60 * 60.0
 #: Tickets of one principal, and of all together; the next is refused until one has ended.
 MOST_EACH, MOST = 200, 10_000
+#: With so many out, all of them are looked through this often at most.
+_LOOK_SECONDS = 1.0
 
 _SOCKET = "/ws/proctor"
 _FILM = re.compile(
@@ -51,6 +53,9 @@ class Tickets:
         self._seconds = seconds
         self._is_current = is_current
         self._out: dict[bytes, _Ticket] = {}
+        #: Those of each credential, as all of them are too many to be looked through for one.
+        self._of: dict[str, set[bytes]] = {}
+        self._looked_seconds = float("-inf")
 
     def issue(self, principal: Principal, path: str) -> str:
         """A ticket that opens `path`, such as ``/ws/proctor``, with the rights of `principal`.
@@ -60,12 +65,19 @@ class Tickets:
         """
         if path != _SOCKET and _FILM.fullmatch(path) is None:
             raise NotFound(f"there are tickets for {_SOCKET}, a recording.mp4 and an index.m3u8")
-        self._forget_ended()
-        each = sum(1 for one in self._out.values() if one.principal == principal)
-        if each >= MOST_EACH or len(self._out) >= MOST:
+        now = self._seconds()
+        each = self._of.get(principal.credential_id, set())
+        if len(each) >= MOST_EACH:
+            self._forget_ended(tuple(each))
+        if len(self._out) >= MOST and now - self._looked_seconds >= _LOOK_SECONDS:
+            self._looked_seconds = now
+            self._forget_ended(tuple(self._out))
+        if len(each) >= MOST_EACH or len(self._out) >= MOST:
             raise TooManyTickets("too many tickets are out; wait until some have ended")
         ticket = new_token()
-        self._out[digest_of(ticket)] = _Ticket(principal, path, self._seconds() + UNUSED_SECONDS)
+        digest = digest_of(ticket)
+        self._out[digest] = _Ticket(principal, path, now + UNUSED_SECONDS)
+        self._of.setdefault(principal.credential_id, set()).add(digest)
         return ticket
 
     def redeem(self, ticket: str, path: str) -> Principal | None:
@@ -74,22 +86,28 @@ class Tickets:
         found = self._out.get(digest)
         if found is None or not _opens(found.path, path):
             return None
-        if self._seconds() >= found.until_seconds or not self._is_current(found.principal):
-            del self._out[digest]
+        if self._is_over(found):
+            self._forget(digest)
             return None
         if found.path == _SOCKET:
-            del self._out[digest]
+            self._forget(digest)
         elif not found.is_used:
             found.is_used, found.until_seconds = True, self._seconds() + LIFE_SECONDS
         return found.principal
 
-    def _forget_ended(self) -> None:
-        now = self._seconds()
-        self._out = {
-            digest: one
-            for digest, one in self._out.items()
-            if now < one.until_seconds and self._is_current(one.principal)
-        }
+    def _is_over(self, one: _Ticket) -> bool:
+        return self._seconds() >= one.until_seconds or not self._is_current(one.principal)
+
+    def _forget_ended(self, digests: Iterable[bytes]) -> None:
+        for digest in digests:
+            if self._is_over(self._out[digest]):
+                self._forget(digest)
+
+    def _forget(self, digest: bytes) -> None:
+        credential_id = self._out.pop(digest).principal.credential_id
+        self._of[credential_id].discard(digest)
+        if not self._of[credential_id]:
+            del self._of[credential_id]
 
 
 def _opens(what: str, path: str) -> bool:

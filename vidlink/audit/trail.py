@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vidlink.audit.files import AuditFiles
+from vidlink.bucket import Allowance, Bucket
 from vidlink.model import AuditEntry, AuditPage, AuditQuery, Deed, Principal
 
 MOST_WAITING = 10_000
@@ -23,6 +24,12 @@ TOLD_SECONDS = 3600.0
 AGAIN_SECONDS = 5.0
 #: Fetching that goes on is noted again after this.
 SAME_SECONDS = 600.0
+#: Refused logins that are noted one by one, of one address and of all. Anybody can be refused, as
+#: often as they like, and would fill the disk, or put out what others do; the rest are counted.
+REFUSED_EACH, REFUSED = Allowance(burst=100, per_second=0.1), Allowance(burst=2_000, per_second=1.0)
+#: An entry says so often how many were not noted one by one.
+COUNTED_SECONDS = 60.0
+_MOST_ADDRESSES = 10_000
 _LONGEST = 256
 #: Whoever acts when the server itself does.
 SERVER = Principal("server", "", frozenset())
@@ -63,6 +70,10 @@ class Trail:
         self._failed_seconds: float | None = None
         self._told_seconds = seconds()
         self._last = (0, "")
+        self._refused = Bucket(REFUSED, seconds)
+        #: The rest that each address has, the one that was refused last at the end.
+        self._refused_at: dict[str, Bucket] = {}
+        self._counted, self._counted_seconds = 0, seconds()
         #: The reason why entries wait; empty: they do not.
         self.trouble = ""
 
@@ -70,11 +81,39 @@ class Trail:
         """Write down a deed, soon.
 
         Fetching the same again within :data:`SAME_SECONDS` is no deed of its own: who plays a film
-        asks for it many times.
+        asks for it many times. Refused logins beyond :data:`REFUSED` are counted.
         """
         same = (who.name, who.credential_id, address, *about.items())
         if deed is Deed.FETCHED and self._is_repeated(same):
             return
+        if deed is Deed.REFUSED and not self._may_refuse(address):
+            self._counted += 1
+            return
+        self._put(deed, who, address, **about)
+
+    def page(self, query: AuditQuery) -> Deferred[AuditPage]:
+        """One page of what is on the disk, newest first."""
+        return self._run_in_pool(self._files.page, query)
+
+    def tick(self) -> None:
+        """To be called about once a second: try again, and tell where the trail stands."""
+        now = self._seconds()
+        if now - self._counted_seconds >= COUNTED_SECONDS:
+            self._counted_seconds = now
+            self._tell_counted()
+        if self._failed_seconds is not None and now - self._failed_seconds >= AGAIN_SECONDS:
+            self._write()
+        if now - self._told_seconds >= TOLD_SECONDS and self._last[0]:
+            self._told_seconds = now
+            self._tell()
+
+    def close(self) -> Deferred[None]:
+        """Fires when everything is on the disk, or cannot be written."""
+        self._tell_counted()
+        self._write()
+        return self._written.addCallback(lambda _: self._tell())
+
+    def _put(self, deed: Deed, who: Principal, address: str, **about: str | int) -> None:
         if len(self._waiting) >= MOST_WAITING:
             self._lost += 1
             return
@@ -89,23 +128,17 @@ class Trail:
         if self._failed_seconds is None:
             self._write()
 
-    def page(self, query: AuditQuery) -> Deferred[AuditPage]:
-        """One page of what is on the disk, newest first."""
-        return self._run_in_pool(self._files.page, query)
+    def _may_refuse(self, address: str) -> bool:
+        bucket = self._refused_at.pop(address, None) or Bucket(REFUSED_EACH, self._seconds)
+        self._refused_at[address] = bucket
+        if len(self._refused_at) > _MOST_ADDRESSES:
+            del self._refused_at[next(iter(self._refused_at))]
+        return bucket.spend() and self._refused.spend()
 
-    def tick(self) -> None:
-        """To be called about once a second: try again, and tell where the trail stands."""
-        now = self._seconds()
-        if self._failed_seconds is not None and now - self._failed_seconds >= AGAIN_SECONDS:
-            self._write()
-        if now - self._told_seconds >= TOLD_SECONDS and self._last[0]:
-            self._told_seconds = now
-            self._tell()
-
-    def close(self) -> Deferred[None]:
-        """Fires when everything is on the disk, or cannot be written."""
-        self._write()
-        return self._written.addCallback(lambda _: self._tell())
+    def _tell_counted(self) -> None:
+        if self._counted:
+            counted, self._counted = self._counted, 0
+            self._put(Deed.REFUSED, NOBODY, "", count=counted)
 
     def _is_repeated(self, same: tuple[object, ...]) -> bool:
         now = self._seconds()
@@ -156,5 +189,5 @@ class Trail:
             self._failed_seconds, self.trouble = None, ""
             if self._lost:
                 lost, self._lost = self._lost, 0
-                self.note(Deed.LOST, SERVER, "", count=lost)
+                self._put(Deed.LOST, SERVER, "", count=lost)
         self._is_writing = False

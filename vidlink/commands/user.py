@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from vidlink.access.credentials import User
+from vidlink.access.credentials import Credentials, User
 from vidlink.access.hashing import LEAST_PASSWORD, MOST_PASSWORD, hash_password
 from vidlink.commands.letting import LettingOptions, group_words, role_words
 from vidlink.daemon import wall_clock_us
@@ -69,12 +69,19 @@ def _add(options: Options) -> None:
 
 def _passwd(options: Options) -> None:
     book, name = options.credentials(), options["name"]
+    _found(book, name)
+    kept = hash_password(read_password(name))
+    # Typing takes its time, in which somebody may have made another of that name.
+    found = _found(book, name)
+    book.put_user(User(name, kept, found.roles, found.groups, wall_clock_us()), is_new=False)
+    tell(f"{name} has a new password, and is logged out everywhere")
+
+
+def _found(book: Credentials, name: str) -> User:
     found = {user.name: user for user in book.read().users}.get(name)
     if found is None:
         raise UserMistake(f"there is no user {name}; '{COMMAND} list' lists them")
-    kept = hash_password(read_password(name))
-    book.put_user(User(name, kept, found.roles, found.groups, wall_clock_us()), is_new=False)
-    tell(f"{name} has a new password, and is logged out everywhere")
+    return found
 
 
 def _list(options: Options) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from array import array
 from dataclasses import dataclass
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain, pairwise, repeat
 from struct import Struct
 
 from vidlink.errors import NotMedia
@@ -20,6 +20,8 @@ from vidlink.model import Octets
 _U32 = Struct(">I")
 #: So many samples are read: two weeks at most of what a Sentinel captures.
 _MOST_SAMPLES = 2**24
+#: No file is longer than the system can count.
+MAX_PLACE = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,10 @@ def read_movie(data: Octets) -> Movie:
         shifts.extend(one - 2**32 if one >= 2**31 else one for one in given)
     syncs = array("I", range(total))
     if b"stss" in kinds:
-        syncs = array("I", (one - 1 for one in _column(data, kinds[b"stss"], 4)))
+        numbers = _column(data, kinds[b"stss"], 4)
+        if numbers and not (min(numbers) > 0 and max(numbers) <= total):
+            raise NotMedia("its sync samples are none of its samples")
+        syncs = array("I", (one - 1 for one in numbers))
     samples = SampleTable(_places(data, kinds, sizes), sizes, times, shifts, syncs, end)
     return Movie(track_id, timescale, samples, _shown(data, trak) or (0, end))
 
@@ -113,11 +118,16 @@ def _places(data: Octets, kinds: dict[bytes, Box], sizes: array[int]) -> array[i
         chunks = _column(data, _needed(kinds, b"stco"), 4)
     runs = _column(data, _needed(kinds, b"stsc"), 4, width=3)
     firsts = [*runs[0::3], len(chunks) + 1]
+    if firsts[0] != 1 or any(one >= after for one, after in pairwise(firsts)):
+        # Each chunk is looked at once, however many runs there are said to be.
+        raise NotMedia("its runs of chunks do not follow each other")
     places, number = array("Q"), 0
     for run, each in enumerate(runs[1::3]):
         for place in chunks[firsts[run] - 1 : firsts[run + 1] - 1]:
             if each > len(sizes) - number:
                 raise NotMedia("its chunks are of more frames than there are")
+            if place > MAX_PLACE:
+                raise NotMedia("a chunk lies where no file has anything")
             for _ in range(each):
                 places.append(place)
                 place += sizes[number]

@@ -301,7 +301,7 @@ def _assemble(options: Options) -> ServerService:
     if is_open():
         clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())
-    ticks = (register.refresh, *(context.tick for context in contexts))
+    ticks = (register.refresh, site.tick, *(context.tick for context in contexts))
     return ServerService(hub, store, health, trail, ingest, watch, ports, clock, slept, ticks=ticks)
 
 

@@ -108,7 +108,6 @@ class ClosedCase(SynchronousTestCase):
         self.store.end(DESK.session_id, "over", NOW_US)
         recorded(self.store, GATE, GATE_MISSING)
         self.hub = Hub(self.clock.seconds)
-        self.audit_folder = self.mktemp()
         self._serve()
         self._spares = 0
         self._connections: list[Connection] = []
@@ -130,9 +129,11 @@ class ClosedCase(SynchronousTestCase):
 
     def _serve(self) -> None:
         store, hub, gate = self.store, self.hub, self.keys.gate
+        self.audit_folder = self.mktemp()
+        self.trail = written = trail(self.audit_folder, self.clock)
         links: dict[str, Any] = {"codecs": find_codecs(), "clock": self.clock, "gate": gate}
         self.ingest = IngestFactory(hub, store, lambda: NOW_US, **links)
-        self.watch = WatchFactory(hub, lambda: NOW_US, **links)
+        self.watch = WatchFactory(hub, lambda: NOW_US, **links, did=written.note)
         api = Api(
             store,
             hub,
@@ -141,12 +142,13 @@ class ClosedCase(SynchronousTestCase):
             wall_clock_us=lambda: NOW_US,
             principal_of=principal_of,
             ticket_of=ticket_of,
+            did=written.note,
         )
         access = Access(
             gate,
             principal_of=principal_of,
             is_own=is_own,
-            trail=trail(self.audit_folder, self.clock),
+            trail=written,
             enrolling=Enrolling(self.keys.register, hub, self.keys.now_us),
         )
         health = Health(store, store, hub, self.clock.seconds)

@@ -88,6 +88,7 @@ class Port(Protocol):
     answers: Held
     #: The requests that are being answered, of each who asks.
     requests: Shares
+    answering: set[Any]
 
 
 class Channel(HTTPChannel):

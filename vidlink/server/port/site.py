@@ -56,7 +56,7 @@ _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 #: Words for the log: of which the octets are that answers keep.
 NOT_TAKEN = "of an answer that is not taken"
-_FORWARDED_FOR, _FORWARDED_PROTO = "X-Forwarded-For", "X-Forwarded-Proto"
+_FORWARDED_FOR, _FORWARDED_PROTO = b"X-Forwarded-For", b"X-Forwarded-Proto"
 
 
 class Request(server.Request):
@@ -128,7 +128,15 @@ class Request(server.Request):
         if not shares.take(whose):
             raise TooManyRequests("so many requests of yours are being answered; wait for them")
         self.notifyFinish().addBoth(lambda _: shares.give_back(whose))
+        answering = self.channel.factory.answering
+        answering.add(self)
+        self.notifyFinish().addBoth(lambda _: answering.discard(self))
         super().process()
+
+    def break_off(self) -> None:
+        """End the connection now: what was sent of the answer must not end as if it were whole."""
+        transport: Any = self.transport
+        transport.abortConnection()
 
     def _keep_out(self, failure: Failure) -> None:
         error = failure.value
@@ -148,8 +156,7 @@ class Request(server.Request):
         assert error is not None, "a failure has a cause"
         body = answer_error(self, error)
         if self.startedWriting:
-            transport: Any = self.transport
-            transport.abortConnection()
+            self.break_off()
         else:
             self.write(body)
             self.finish()
@@ -165,28 +172,29 @@ class Request(server.Request):
 
     def isSecure(self) -> bool:
         """True if the client came over TLS, to this server or to a proxy before it."""
-        if self._is_from_proxy():
-            return self.requestHeaders.getRawHeaders(_FORWARDED_PROTO) == ["https"]
+        if self.is_from_proxy():
+            return self.requestHeaders.getRawHeaders(_FORWARDED_PROTO) == [b"https"]
         return bool(super().isSecure())
 
     def getClientAddress(self) -> IAddress:
         """Where the client is, as the proxy before this server says if there is one."""
-        said = self.requestHeaders.getRawHeaders(_FORWARDED_FOR) if self._is_from_proxy() else None
+        said = self.requestHeaders.getRawHeaders(_FORWARDED_FOR) if self.is_from_proxy() else None
         # What comes before the last was said by the client.
-        host = ",".join(said or ()).rpartition(",")[2].strip()
+        host = b",".join(said or ()).rpartition(b",")[2].decode("latin-1").strip()
         try:
             version = ip_address(host).version
         except ValueError:
             return super().getClientAddress()  # type: ignore[no-any-return]
         return (IPv4Address if version == 4 else IPv6Address)("TCP", host, 0)
 
-    def _is_from_proxy(self) -> bool:
+    def is_from_proxy(self) -> bool:
+        """True if a proxy that was named to this server sends it, for somebody else."""
         address = super().getClientAddress()
         is_internet = isinstance(address, IPv4Address | IPv6Address)
         return (address.host if is_internet else "unix") in self._proxies
 
     def _check(self) -> None:
-        if not self._is_from_proxy():
+        if not self.is_from_proxy():
             for name in (_FORWARDED_FOR, _FORWARDED_PROTO):
                 self.requestHeaders.removeHeader(name)
         names = (b"Host", b"Origin")
@@ -246,6 +254,8 @@ class Site(server.Site):
         self.gate, self.proxies = gate, proxies
         self.bounds = bounds or Bounds()
         self.door = Door(clock)
+        #: The requests that are being answered of those who had to show who they are.
+        self.answering: set[Request] = set()
         self.lobby = lobby or Lobby(clock)
         self.answers = answers or Held(what=NOT_TAKEN)
         self.requests = Shares(most_requests)
@@ -253,6 +263,13 @@ class Site(server.Site):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a newcomer, or what ends it at once where there is no room for it."""
         return self.lobby.refuse() if self.lobby.is_full else super().buildProtocol(addr)
+
+    def tick(self) -> None:
+        """To be called about once a second: a film may be sent for hours, but not to somebody whose
+        credential is not valid any more."""
+        for request in tuple(self.answering):
+            if not self.gate.is_current(request.principal):
+                request.break_off()
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Where a body is kept: in memory, as there is little of it."""
@@ -350,6 +367,10 @@ def _check_upgrade(request: Request) -> None:
 
 def is_own(request: server.Request) -> bool:
     """True if a request comes from this machine, to a name that leads nowhere else."""
+    assert isinstance(request, Request), "the site makes its requests"
+    if request.is_from_proxy():
+        # Whoever it is for is elsewhere, whatever they have the proxy say.
+        return False
     address = request.getClientAddress()
     hosts = request.requestHeaders.getRawHeaders(b"Host", [])
     host = Authority.parse(hosts[0].decode("latin-1")) if hosts else None

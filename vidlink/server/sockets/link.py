@@ -84,6 +84,7 @@ class LinkProtocol(NewcomerProtocol):
     #: The octets that have come and are not taken yet.
     data: bytes
     _has_half = False
+    _said_address = ""
     _frames = 0
     #: It should have registered by now; what it has said is still to be taken.
     _is_late = False
@@ -95,7 +96,9 @@ class LinkProtocol(NewcomerProtocol):
 
     @property
     def address(self) -> str:
-        """Where it connects from, or that of a proxy before it."""
+        """Where it connects from: what a proxy that is named says of that, if it is an address."""
+        if self._said_address:
+            return self._said_address
         peer = self.transport.getPeer()
         if isinstance(peer, IPv6Address):
             return f"[{peer.host}]:{peer.port}"
@@ -120,6 +123,9 @@ class LinkProtocol(NewcomerProtocol):
         if codec is None:
             raise ConnectionDeny(400, f"offer a subprotocol: {self.factory.subprotocols}")
         self.codec = codec
+        # Of others than the proxies that are named to it the site lets no such header through.
+        said = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        self._said_address = said if _is_address(said) else ""
         return self._identify(request).addCallback(self._admit)
 
     def _identify(self, request: Any) -> Deferred[Principal]:
@@ -136,18 +142,17 @@ class LinkProtocol(NewcomerProtocol):
             error: Any = failure.value
             raise ConnectionDeny(error.http_status, str(error))
 
-        place = self._place(request)
+        place = self._place()
         asked = self.factory.gate.identify(token, ticket, request.path, place=place)
         return asked.addErrback(refused)
 
-    def _place(self, request: Any) -> object:
+    def _place(self) -> object:
         """Where the client is, as the proxy before this server says if there is one."""
-        said = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-        try:
-            version = ip_address(said).version
-        except ValueError:
+        said = self._said_address
+        if not said:
             return place_of(self.transport.getPeer())
-        return place_of((IPv4Address if version == 4 else IPv6Address)("TCP", said, 0))
+        kind = IPv4Address if ip_address(said).version == 4 else IPv6Address
+        return place_of(kind("TCP", said, 0))
 
     def _is_secure(self, request: Any) -> bool:
         # Of others than the proxies that are named to it the site lets this header not through.
@@ -379,6 +384,14 @@ class LinkProtocol(NewcomerProtocol):
 
     def _cut_off(self) -> None:
         self.transport.abortConnection()
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class LinkFactory(WebSocketServerFactory):
