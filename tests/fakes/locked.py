@@ -17,7 +17,7 @@ class LockedGate:
         self.shown: list[str | None] = []
 
     def identify(
-        self, token: str | None, ticket: str | None = None, path: str = ""
+        self, token: str | None, ticket: str | None = None, path: str = "", *, place: object = None
     ) -> Deferred[Principal]:
         """Whoever shows it."""
         self.shown.append(token)

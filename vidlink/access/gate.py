@@ -232,14 +232,25 @@ class Gate:
             return succeed(principal)
         if token is not None:
 
-            def missed(failure: Failure) -> Principal:
+            def missed(failure: Failure) -> Deferred[Principal]:
                 failure.trap(NotAuthenticated)
-                raise self._missed(place, "the credential that was shown is not valid")
+                error = self._missed(place, "the credential that was shown is not valid")
+                if not isinstance(error, NotAuthenticated):
+                    raise error
+                return Deferred.fromCoroutine(self._look_again(token, error))
 
             return self._admit(BearerToken(token)).addErrback(missed)
         if self.is_open():
             return succeed(EVERYBODY)
         return fail(NotAuthenticated("this server asks for a credential"))
+
+    async def _look_again(self, token: str, error: NotAuthenticated) -> Principal:
+        """Whoever shows a token that may have been made a moment ago."""
+        await self.register.refresh()
+        principal = self.register.find(token)
+        if principal is None:
+            raise error
+        return principal
 
     def is_current(self, principal: Principal) -> bool:
         """True as long as what it has shown is valid, and gives what it gave then."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -126,7 +126,16 @@ class LinkProtocol(NewcomerProtocol):
         # Of others than the proxies that are named to it the site lets no such header through.
         said = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
         self._said_address = said if _is_address(said) else ""
-        return self._identify(request).addCallback(self._admit)
+        return (
+            maybeDeferred(self._identify, request).addCallback(self._admit).addErrback(self._fail)
+        )
+
+    def _fail(self, failure: Failure) -> str:
+        """A fault of ours: Autobahn would tell its text to the client."""
+        if failure.check(ConnectionDeny) is None:
+            self._log.failure("{peer}: a fault of ours; it is not let in", failure, peer=self.peer)
+            raise ConnectionDeny(500, "the server has failed; its log says why")
+        return failure  # type: ignore[return-value]
 
     def _identify(self, request: Any) -> Deferred[Principal]:
         """Whoever asks; refused with a fixed text, as that of an error becomes the status line."""
