@@ -2,7 +2,8 @@
 
 A token is looked up in memory, so that no request waits for a disk; a password is checked in a
 thread, one after another. Checkers of passwords from elsewhere can be added; what somebody may do
-who came through one stands in our own list of users all the same.
+who came through one stands in our own list of users all the same. It is one idea: whatever is
+shown, one place decides whom it stands for.
 """
 
 from __future__ import annotations
