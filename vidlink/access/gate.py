@@ -21,12 +21,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface, classImplements, implementer
 
-from vidlink.access.credentials import Login
+from vidlink.access.credentials import ELSEWHERE, Credentials, Login, User
 from vidlink.access.guesses import Guesses
 from vidlink.access.hashing import MOST_PASSWORD, NOBODYS_HASH, digest_of, is_password, new_token
 from vidlink.access.register import Register
 from vidlink.access.tickets import Tickets
-from vidlink.errors import NotAuthenticated, WrongPassword
+from vidlink.errors import LoginRefused, NotAuthenticated, WrongPassword
 from vidlink.model import EVERYBODY, Principal
 
 #: A login lasts for a working day; then the password is asked for again.
@@ -135,7 +135,9 @@ class PasswordChecker:
         return Deferred.fromCoroutine(self._request(credentials))
 
     async def _request(self, typed: Typed) -> str:
-        user = self._register.user(typed.name)
+        # Whom an identity provider vouches for has a password nowhere.
+        is_ours = not typed.name.startswith(ELSEWHERE)
+        user = self._register.user(typed.name) if is_ours else None
 
         def check() -> Deferred[bool]:
             if user is not None and user.password is None:
@@ -224,21 +226,44 @@ class Gate:
             principal = await self._admit(typed, "")
         except NotAuthenticated:
             raise WrongPassword("name or password is wrong") from None
-        token, now_us = new_token(), self._now_us()
-        login = Login(
-            secrets.token_hex(4),
-            digest_of(token),
-            principal.name,
-            now_us,
-            now_us + LOGIN_US,
-            address,
-            software[:_LONGEST_SOFTWARE],
-        )
+        token, login = self._login(principal.name, address, software)
         await self.register.change(lambda book: book.put_login(login, MOST_LOGINS))
         found = self.register.find(token)
         if found is None:
             raise WrongPassword("the user was removed just now")
         return token, found
+
+    async def log_in_from_elsewhere(
+        self, user: User, *, address: str, software: str
+    ) -> tuple[str, Principal]:
+        """The same for a user whom an identity provider vouches for, with what it says they may
+        do.
+
+        :raises LoginRefused: if they were removed at the same moment.
+        """
+        token, login = self._login(user.name, address, software)
+
+        def keep(book: Credentials) -> None:
+            book.put_elsewhere(user)
+            book.put_login(login, MOST_LOGINS)
+
+        await self.register.change(keep)
+        found = self.register.find(token)
+        if found is None:
+            raise LoginRefused("you were removed just now; begin again")
+        return token, found
+
+    def _login(self, name: str, address: str, software: str) -> tuple[str, Login]:
+        token, now_us = new_token(), self._now_us()
+        return token, Login(
+            secrets.token_hex(4),
+            digest_of(token),
+            name,
+            now_us,
+            now_us + LOGIN_US,
+            address,
+            software[:_LONGEST_SOFTWARE],
+        )
 
     def _admit(self, shown: Any, otherwise: str) -> Deferred[Principal]:
         def admitted(outcome: tuple[Any, Principal, Any]) -> Principal:

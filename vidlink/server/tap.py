@@ -24,11 +24,14 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
-from vidlink.access.credentials import Credentials
+from vidlink.access.credentials import ELSEWHERE, Credentials
 from vidlink.access.gate import Gate
+from vidlink.access.oidc.provider import ANSWER_SECONDS, Provider
+from vidlink.access.oidc.returning import Returning
+from vidlink.access.oidc.settings import Settings, read_settings, role_given, scope_asked
 from vidlink.access.register import Register
 from vidlink.audit.files import AuditFiles
-from vidlink.audit.trail import OPERATOR, Trail
+from vidlink.audit.trail import OPERATOR, SERVER, Trail
 from vidlink.daemon import awake_clock, elapsed_clock, prepare, sleep_clock, wall_clock_us
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
@@ -101,6 +104,12 @@ class Options(OneLineOptions):
         ["buffer-bytes", None, "67108864", "The most memory one stream may take."],
         ["buffer-total-bytes", None, "2147483648", "The most memory all streams may take."],
         ["queue-bytes", None, str(QUEUE_BYTES), "The most that may wait for the disk."],
+        ["oidc-issuer", None, None, "Identity provider where users log in: its https:// address."],
+        ["oidc-name", None, None, "What the login page calls it; without it, its host."],
+        ["oidc-client-id", None, None, "How it calls this server."],
+        ["oidc-client-secret-file", None, None, "File with the secret that it has given out."],
+        ["oidc-roles-claim", None, None, "Claim that --oidc-role looks at. [default: groups]"],
+        ["oidc-groups-claim", None, None, "Claim with the groups whose screens one sees."],
     ]
     optFlags = [  # noqa: RUF012
         [
@@ -109,6 +118,7 @@ class Options(OneLineOptions):
             "Let everybody in who can reach the port, whoever it is, to watch and to control.",
         ],
         ["retain-dry-run", None, "Only say in the log what would be deleted."],
+        ["oidc-all-groups", None, "Who comes from the identity provider sees every group."],
     ]
 
     def __init__(self) -> None:
@@ -116,6 +126,7 @@ class Options(OneLineOptions):
         self["listen"] = []
         self["allow-origin"] = []
         self["proxy"] = []
+        self["oidc-role"], self["oidc-scope"] = [], []
 
     def opt_listen(self, endpoint: str) -> None:
         """Endpoint to listen on; repeatable. [default: tcp:8080:interface=127.0.0.1]"""
@@ -137,6 +148,14 @@ class Options(OneLineOptions):
                 f"--proxy takes an address such as 10.0.0.1, not {address!r}"
             ) from None
 
+    def opt_oidc_role(self, text: str) -> None:
+        """Role of those whose claim has a value: administrator=staff-it; repeatable."""
+        self["oidc-role"].append(role_given(text))
+
+    def opt_oidc_scope(self, text: str) -> None:
+        """Scope to ask for besides openid, such as groups; repeatable."""
+        self["oidc-scope"].append(scope_asked(text))
+
     def postOptions(self) -> None:
         """Check what can be checked before anything is started."""
         self.number("buffer-seconds", float, 1, 3600)
@@ -154,6 +173,7 @@ class Options(OneLineOptions):
                     f"keep them for ever, leave --{name} out"
                 )
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
+        self["oidc"] = read_settings(self)
 
 
 def warn_that_open(listen: list[str]) -> None:
@@ -176,6 +196,7 @@ def _assemble(options: Options) -> ServerService:
     # Klein brings in a reactor of its own choice unless there is one already.
     from vidlink.server.api.access import Access
     from vidlink.server.api.history import Api
+    from vidlink.server.api.oidc import Oidc
     from vidlink.server.api.openapi import document
     from vidlink.server.api.probes import Probes
 
@@ -214,7 +235,7 @@ def _assemble(options: Options) -> ServerService:
     ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
     files = AuditFiles(options["data"], Disk())
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
-    register.did = partial(trail.note, Deed.CREDENTIALS, OPERATOR, "")
+    register.did = partial(_note_credentials, trail)
     watch = WatchFactory(hub, wall_clock_us, **links, did=trail.note)
     api = Api(
         store.archive,
@@ -244,6 +265,7 @@ def _assemble(options: Options) -> ServerService:
     )
     probes = Probes(health, metrics)
     access = Access(gate, principal_of=principal_of, is_own=is_own, trail=trail)
+    elsewhere = Oidc(_returning(options["oidc"], clock), gate, is_own=is_own, trail=trail)
     root = Root(
         api.resource(),
         access.resource(),
@@ -251,6 +273,7 @@ def _assemble(options: Options) -> ServerService:
         Assets.load(),
         link_resource(ingest),
         link_resource(watch),
+        elsewhere.resource(),
     )
     proxies = frozenset(options["proxy"])
     site = Site(root, clock=clock, hosts=hosts, gate=gate, proxies=proxies, lobby=lobby)
@@ -320,10 +343,37 @@ def _openness(
     """
     if options["no-auth"]:
         return lambda: True
+    if options["oidc"] is not None:
+        return lambda: False
     if register.is_empty:
         check_exposure(listening, options["data"])
     # Of one that is removed again whoever had it must not be better off than before.
     return lambda: not register.is_begun
+
+
+def _returning(settings: Settings | None, clock: Any) -> Returning | None:
+    """The way to the identity provider and back; None if there is none.
+
+    :raises UserMistake: if what it takes is not installed.
+    """
+    if settings is None:
+        return None
+    try:
+        from vidlink.access.oidc.idtoken import check
+    except ImportError:
+        raise UserMistake("--oidc-issuer needs PyJWT: pip install 'vidlink[oidc]'") from None
+    from treq.client import HTTPClient
+    from twisted.web.client import Agent, HTTPConnectionPool
+
+    pool = HTTPConnectionPool(clock, persistent=False)
+    treq = HTTPClient(Agent(clock, connectTimeout=ANSWER_SECONDS, pool=pool))
+    return Returning(settings, Provider(settings, treq, clock), check, wall_clock_us)
+
+
+def _note_credentials(trail: Trail, **about: str) -> None:
+    """Write down that credentials were changed, and by whom: what a provider says, we write."""
+    is_ours = about.get("user", "").startswith(ELSEWHERE) and about["how"] != "removed"
+    trail.note(Deed.CREDENTIALS, SERVER if is_ours else OPERATOR, "", **about)
 
 
 def _hosts(listening: Sequence[Listening], allowed_origins: Iterable[str]) -> Hosts:

@@ -24,6 +24,7 @@ from twisted.web.resource import IResource, Resource
 from zope.interface import implementer
 
 from vidlink.access.gate import Gate
+from vidlink.access.oidc.settings import ABOUT, CALLBACK, START
 from vidlink.access.shown import ticket_shown, token_shown, without_ticket
 from vidlink.errors import NotAuthenticated, RequestError, VidlinkError
 from vidlink.model import Principal
@@ -38,8 +39,14 @@ from vidlink.server.port.origin import Authority, Hosts
 SENTINEL_WS = b"/ws/sentinel"
 PROCTOR_WS = b"/ws/proctor"
 WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
-#: The one request under ``/api`` that anybody may send: to be let in.
-OPEN = (b"POST", b"/api/v1/login")
+_OIDC = tuple(path.encode("ascii") for path in (ABOUT, START, CALLBACK))
+#: The requests under ``/api`` that anybody may send: to be let in.
+OPEN = frozenset(
+    {
+        (b"POST", b"/api/v1/login"),
+        *((method, path) for method in (b"GET", b"HEAD") for path in _OIDC),
+    }
+)
 _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
@@ -80,7 +87,7 @@ class Request(server.Request):
         except RequestError as error:
             self._refuse(error)
             return
-        if self.path.startswith(b"/api/") and (self.method, self.path) != OPEN:
+        if self.path.startswith(b"/api/") and (self.method, self.path) not in OPEN:
             self._identify()
         else:
             super().process()
@@ -248,7 +255,8 @@ class Site(server.Site):
             "{peer} {method} {target} {status} {size} bytes {seconds:.3f} s",
             peer=peer_name(request.client),
             method=escaped(request.method),
-            target=escaped(request.uri),
+            # What a provider sends back is nobody's business.
+            target=escaped(request.path if request.path in _OIDC else request.uri),
             status=request.code,
             size=request.sentLength,
             seconds=self.reactor.seconds() - request.started_seconds,
@@ -269,6 +277,7 @@ class Root(Resource):
         page: IResource,
         sentinel_ws: IResource,
         proctor_ws: IResource,
+        elsewhere: IResource | None = None,
     ) -> None:
         super().__init__()
         self._api, self._access = api, access
@@ -278,6 +287,8 @@ class Root(Resource):
             SENTINEL_WS: sentinel_ws,
             PROCTOR_WS: proctor_ws,
         }
+        if elsewhere is not None:
+            self._exact.update(dict.fromkeys(_OIDC, elsewhere))
 
     def render(self, request: server.Request) -> bytes | int:
         """Let the resource of the request's path answer."""
@@ -289,10 +300,12 @@ class Root(Resource):
                 return refuse(request, error)
         if _ACCESS.fullmatch(request.path):
             resource = self._access
+        elif request.path in self._exact:
+            resource = self._exact[request.path]
         elif request.path == b"/api" or request.path.startswith(b"/api/"):
             resource = self._api
         else:
-            resource = self._exact.get(request.path, self._page)
+            resource = self._page
         answer: bytes | int = resource.render(request)
         return answer
 
