@@ -28,7 +28,7 @@ T = TypeVar("T")
 #: A whole answer has to be there within this time.
 ANSWER_SECONDS = 10.0
 MOST_BYTES = 256 * 1024
-#: What the provider says of itself, and its keys, are asked for again after this,
+#: The provider's description of itself, and its keys, are asked for again after this,
 KEPT_SECONDS = 3600.0
 #: its keys for one that is not among them no sooner than after this,
 KEYS_SECONDS = 60.0
@@ -37,6 +37,8 @@ AGAIN_SECONDS = 5.0
 #: Codes that are being exchanged at a time.
 MOST_EXCHANGES = 16
 MOST_KEYS = 100
+#: Ways to show the secret of this server, in a header or in the form.
+_BASIC, _POST = "client_secret_basic", "client_secret_post"
 
 
 class UnknownKey(LoginRefused):
@@ -50,7 +52,7 @@ class Metadata:
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
-    has_basic: bool
+    ways: frozenset[str]
     says_issuer: bool
 
 
@@ -146,10 +148,12 @@ class Provider:
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         client_id, secret = self._settings.client_id, self._settings.secret
-        if secret is not None and metadata.has_basic:
-            # RFC 6749 section 2.3.1.
-            pair = f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()
-            headers["Authorization"] = f"Basic {b64encode(pair).decode('ascii')}"
+        # RFC 6749 section 2.3.1; some providers leave out to decode it.
+        pair = f"{quote_plus(client_id)}:{quote_plus(secret or '')}"
+        is_plain = pair == f"{client_id}:{secret}"
+        is_header = _POST not in metadata.ways or (is_plain and _BASIC in metadata.ways)
+        if secret is not None and is_header:
+            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode('ascii')}"
         else:
             form["client_id"] = client_id
             if secret is not None:
@@ -186,10 +190,9 @@ class Provider:
             told["authorization_endpoint"],
             told["token_endpoint"],
             told["jwks_uri"],
-            # It is taken where nothing else is said.
-            has_basic=not isinstance(ways, list)
-            or "client_secret_basic" in ways
-            or "client_secret_post" not in ways,
+            ways=frozenset(one for one in ways if isinstance(one, str))
+            if isinstance(ways, list)
+            else frozenset({_BASIC}),
             says_issuer=told.get("authorization_response_iss_parameter_supported") is True,
         )
 

@@ -141,8 +141,8 @@ class Returning:
 
 
 def _answers(query: str) -> dict[str, str]:
-    """The parameters that are ours of a query; a provider may send more, which is to be passed over (RFC 6749
-    section 4.1.2).
+    """The parameters that are ours of a query; a provider may send more, which is to be passed
+    over (RFC 6749 section 4.1.2).
 
     :raises LoginRefused: if something is there twice.
     """
