@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote_plus, urlencode
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, fail, succeed
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    DeferredSemaphore,
+    TimeoutError,
+    fail,
+    succeed,
+)
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
@@ -212,19 +219,18 @@ class Provider:
 
         def failed(failure: Failure) -> Any:
             error = failure.value
-            if isinstance(error, ProviderFailed):
+            if isinstance(error, CancelledError):
+                # Nobody waits for it any more.
                 raise error
             reasons = getattr(error, "reasons", None)
             if reasons:
                 # What went wrong is inside what Twisted wraps it in.
                 error = reasons[0].value
-            what = "is too late" if isinstance(error, CancelledError) else "cannot be had"
+            what = "is too late" if isinstance(error, TimeoutError) else "cannot be had"
             raise self._failed(f"the answer of {url} {what}: {_short(error or 'no reason')}")
 
         asked = Deferred.fromCoroutine(self._ask(method, url, **wishes))
-        return asked.addTimeout(ANSWER_SECONDS, self._clock, lambda failure, _: failure).addErrback(
-            failed
-        )
+        return asked.addTimeout(ANSWER_SECONDS, self._clock).addErrback(failed)
 
     async def _ask(self, method: str, url: str, **wishes: Any) -> tuple[int, Any]:
         headers: Mapping[str, str] = {"Accept": "application/json", **wishes.pop("headers", {})}
