@@ -83,7 +83,9 @@ ROOMS: Mapping[str, frozenset[str]] = {
         {"model", "errors", "timer", "access", "server.api.answers", "server.api.refusals"}
     ),
     "server.api": _BASE | {"httpjson", "relay.hub", "server.health", "access", "audit"},
-    "server.api.openapi": frozenset({"model", "errors", "httpjson", "server.api", "server.health"}),
+    "server.api.openapi": frozenset(
+        {"model", "errors", "access", "httpjson", "server.api", "server.health"}
+    ),
     "server.sockets": _BASE
     | {"messages", "timer", "liveness", "access", "wire.bounds", "wire.framing"}
     | {"links.ingest", "links.watch", "relay.hub"}
@@ -100,6 +102,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     # A client reads what a server writes, in every format; it knows nothing of what is behind.
     "client": _BASE
     | {"messages", "wire", "httpjson", "fmp4", "dialling", "timer", "disk", "plugins"},
+    "terminal": _BASE | {"options", "daemon", "quantities", "client", "dialling", "wire", "disk"},
     "commands": _BASE
     | _PUT_TOGETHER
     | {
@@ -109,12 +112,13 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "httpjson",
         "client",
         "dialling",
+        "terminal",
         "access",
         "audit",
+        "server.port",
         "disk",
         "store.fsck",
         "server.tap",
-        "server.port",
         "sentinel.tap",
     },
 }
@@ -154,7 +158,7 @@ OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 # Pictures are made in the sentinel; everybody else passes bytes on.
 _MAY_DECODE = frozenset({"sentinel", "commands"})
 # Everybody else is given a clock, an endpoint or a thread pool.
-_MAY_NAME_THE_REACTOR = frozenset({"server.tap", "sentinel.tap", "commands"})
+_MAY_NAME_THE_REACTOR = frozenset({"server.tap", "sentinel.tap", "commands", "terminal"})
 
 
 def room_of(module: str) -> str:

@@ -1,7 +1,8 @@
 """The system calls on files, in one place, so that a test can make any of them fail.
 
 What is written where is decided by whoever keeps something: the store, and a Sentinel's spool.
-SQLite makes its own calls.
+SQLite makes its own calls. It is one idea: each call that the system can refuse is here, and
+nothing that decides.
 """
 
 from __future__ import annotations
@@ -231,6 +232,14 @@ def _behind(buffers: Sequence[Octets], size_bytes: int) -> Sequence[Octets]:
         size_bytes -= len(buffers[done])
         done += 1
     return [memoryview(buffers[done])[size_bytes:], *buffers[done + 1 :]]
+
+
+def is_for_others(path: str) -> bool:
+    """True if others than its user and group may do anything with the folder at `path`.
+
+    :raises OSError: if it is not there.
+    """
+    return bool(os.stat(path).st_mode & 0o007)
 
 
 class Locked(Exception):

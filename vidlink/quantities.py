@@ -1,6 +1,6 @@
 """Numbers for people: lengths of time, octets, counts and bounds, in every message alike.
 
-What only the commands say is in :mod:`vidlink.commands.words`.
+What only the commands say is in :mod:`vidlink.terminal.words`.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page
 
 #: What to wait for anything, five times what the slowest of it takes.
 PATIENCE_SECONDS = 20.0
@@ -88,8 +89,15 @@ class Onlooker:
         self.page.evaluate("(place) => { location.hash = place; }", place)
 
     def until(self, look: str, argument: Any = None, seconds: float = PATIENCE_SECONDS) -> Any:
-        """The first true value of the JavaScript function `look`."""
-        seen = self.page.evaluate(UNTIL % look, [argument, seconds])
+        """The first true value of the JavaScript function `look`, on whatever page one gets to."""
+        deadline = time.monotonic() + seconds
+        seen = None
+        while seen is None and (left := deadline - time.monotonic()) > 0:
+            try:
+                seen = self.page.evaluate(UNTIL % look, [argument, left])
+            except Error as error:
+                if "context was destroyed" not in error.message:
+                    raise
         assert seen, f"not within {seconds:g} s: {look} of {argument}; {self.said()}"
         return seen
 

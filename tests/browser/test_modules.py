@@ -431,3 +431,35 @@ def test_a_clock_that_was_set_is_followed(modules: Page) -> None:
     """An answer that contradicts all earlier ones replaces them."""
     answers = [exchange(0, 500, 500)] * 8 + [exchange(2_000_000, 900, 900)]
     assert ask_clock(modules, answers) == pytest.approx(2, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+            "Firefox 128 on Linux",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+            "Chrome/126.0.0.0 Safari/537.36 Edg/126.0.0.0",
+            "Edge 126 on Windows",
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 "
+            "(KHTML, like Gecko) Version/17.5 Safari/605.1.15",
+            "Safari 17 on macOS",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
+            "Chrome/126.0.0.0 Mobile Safari/537.36",
+            "Chrome 126 on Android",
+        ),
+        ("vidlink/1.0", "vidlink/1.0"),
+        ("", "unknown"),
+    ],
+)
+def test_software_in_words(modules: Page, agent: str, words: str) -> None:
+    """A browser is called as people call it, other software as it calls itself."""
+    found = modules.evaluate("async (agent) => (await import('/words.js')).software(agent)", agent)
+    assert found == words

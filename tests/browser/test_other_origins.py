@@ -135,7 +135,7 @@ def test_portal(site: Site, browser: Browser) -> None:
             # The film of a live session may have grown meanwhile, and is sent whole then.
             "again": seen["again"],
             "rate": 2,
-            "refused": [403, "deletion-off"],
+            "refused": [403, "forbidden"],
             "missing": [404, "not-found"],
             "socket": "open",
         }

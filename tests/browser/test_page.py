@@ -35,11 +35,14 @@ class ScriptedServer:
 
     def __init__(self, onlooker: Onlooker) -> None:
         self.heard: list[dict[str, Any]] = []
+        self._onlooker = onlooker
         self._socket: WebSocketRoute | None = None
         onlooker.page.route_web_socket("**/ws/proctor", self._connected)
 
     def say(self, **message: Any) -> None:
-        """Send a message to the page."""
+        """Send a message to the page, once it has connected."""
+        if self._socket is None:
+            self._onlooker.until("() => document.body.dataset.connection === 'connected'")
         assert self._socket is not None
         self._socket.send(json.dumps(message))
 
@@ -206,10 +209,12 @@ def test_everything_is_reached_by_keyboard(onlooker: Onlooker, scripted: Scripte
 def test_the_address_names_what_is_shown(onlooker: Onlooker, scripted: ScriptedServer) -> None:
     """Reload and the back button show the same again; an address that is none shows the list."""
     onlooker.open("#/watch/desk-1")
+    onlooker.until("() => document.body.dataset.connection === 'connected'")
     onlooker.until("() => document.querySelector('figure.screen')?.dataset.sentinel === 'desk-1'")
     onlooker.go("#/watch/desk-2")
     onlooker.until("() => document.querySelector('figure.screen')?.dataset.sentinel === 'desk-2'")
     onlooker.page.reload()
+    onlooker.until("() => document.body.dataset.connection === 'connected'")
     onlooker.until("() => document.querySelector('figure.screen')?.dataset.sentinel === 'desk-2'")
     onlooker.page.go_back()
     onlooker.until("() => document.querySelector('figure.screen')?.dataset.sentinel === 'desk-1'")
@@ -223,9 +228,9 @@ def test_the_address_names_what_is_shown(onlooker: Onlooker, scripted: ScriptedS
 
 def test_a_refused_connection_is_explained(onlooker: Onlooker, site: Site) -> None:
     """The browser hides why a handshake was refused; the page asks, and says it in words."""
-    onlooker.forgiven += ["401", "WebSocket connection to .* failed"]
+    onlooker.forgiven += ["403", "WebSocket connection to .* failed"]
     onlooker.page.route_web_socket("**/ws/proctor", lambda socket: socket.close())
-    onlooker.page.route("**/api/v1/me", lambda route: route.fulfill(status=401, json={}))
+    onlooker.page.route("**/api/v1/me", lambda route: route.fulfill(status=403, json={}))
     site.start_server()
     onlooker.page.add_init_script(
         """self.WebSocket = class extends EventTarget {
@@ -233,7 +238,7 @@ def test_a_refused_connection_is_explained(onlooker: Onlooker, site: Site) -> No
         };"""
     )
     onlooker.open()
-    onlooker.until("() => document.body.innerText.includes('you are not signed in')")
+    onlooker.until("() => document.body.innerText.includes('you may not watch here')")
 
 
 def test_what_was_skipped_is_said(onlooker: Onlooker, site: Site) -> None:

@@ -26,6 +26,7 @@ from vidlink.httpjson.objects import SENTINEL, SESSION
 from vidlink.model import (
     Cause,
     ClipQuery,
+    Right,
     SegmentQuery,
     SentinelState,
     SessionQuery,
@@ -81,7 +82,7 @@ class HistoryTests(HistoryCase):
     def test_me(self) -> None:
         """What one may do, and the server's time."""
         me = self.result_of(self.history.me())
-        self.assertEqual((me.may, me.access), (("watch", "control", "delete"), "open"))
+        self.assertEqual((me.may, me.access, me.groups), (tuple(Right), "closed", None))
         self.assertEqual(me.server_time_us, NOW_US)
 
     def test_sentinels(self) -> None:

@@ -6,13 +6,13 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.commands.asking import VARIABLE
 from vidlink.commands.export import Options as ExportOptions
 from vidlink.commands.ls import Options as LsOptions
 from vidlink.commands.watch import Options as WatchOptions
 from vidlink.messages import StartFrom
 from vidlink.model import Tier
 from vidlink.options import OneLineOptions
+from vidlink.terminal.asking import VARIABLE
 
 
 class AskingOptionsTests(SynchronousTestCase):

@@ -14,8 +14,8 @@ from tests.store.samples import EPOCH_US
 from vidlink.client.download import MAX_ATTEMPTS
 from vidlink.commands.export import FAILED, WHOLE, WITH_GAPS, Export, Options, placing
 from vidlink.commands.plan import Wish, plan
-from vidlink.commands.progress import Progress
 from vidlink.errors import NotFound, UserMistake
+from vidlink.terminal.progress import Progress
 
 DESK_NAME = "desk-1-20240101T000000Z.mp4"
 GATE_NAME = "gate.2-20240101T000100Z.mp4"

@@ -11,9 +11,9 @@ from typing import Any
 from tests.store.fsck.checked import NOW_US, CheckedCase
 from vidlink.commands import main
 from vidlink.commands.fsck import Options, Output, check, run
-from vidlink.commands.progress import Progress
 from vidlink.disk import Disk
 from vidlink.store.files.folder import take_folder
+from vidlink.terminal.progress import Progress
 
 
 class FsckTests(CheckedCase):

@@ -15,7 +15,7 @@ from tests.server.api.histories import BASE, DESK, GATE, NOW_US, HistoryCase
 from vidlink.client import History
 from vidlink.client.requests import ANSWER_SECONDS
 from vidlink.commands import delete, hold, ls, receipts, retention
-from vidlink.errors import NotFound, StoreError, Unreachable, UserMistake
+from vidlink.errors import Forbidden, NotFound, StoreError, Unreachable
 from vidlink.model import EVERYBODY
 from vidlink.options import OneLineOptions
 
@@ -153,8 +153,8 @@ class KeepingCommandTests(HistoryCase):
         """Whose credential does not allow it is told so."""
         self.serve(self.store, EVERYBODY)
         self.history = History(BASE, treq=self.client, clock=Clock())
-        mistake = self.failureResultOf(self.delete("desk-1", DESK.session_id, "-y"), UserMistake)
-        self.assertIn("the right to delete", str(mistake.value))
+        mistake = self.failureResultOf(self.delete("desk-1", DESK.session_id, "-y"), Forbidden)
+        self.assertRegex(str(mistake.value), "right to delete this; ask whoever runs the server")
         self.failureResultOf(self.delete("desk-1", "x" * 20, "-y"), NotFound)
 
     def test_mistakes(self) -> None:

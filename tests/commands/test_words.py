@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 import vidlink
-from vidlink.commands import ls, words
+from vidlink.commands import ls
 from vidlink.errors import UserMistake
 from vidlink.model import Cause, Gap, SentinelState, SkipReason
 from vidlink.model.clips import stamp
+from vidlink.terminal import words
 
 NOON_US = int(datetime(2026, 7, 1, 12, 0, tzinfo=UTC).timestamp()) * 1_000_000
 

@@ -18,7 +18,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from vidlink.dialling.factory import DiallingFactory
 from vidlink.dialling.protocol import DialledProtocol
 from vidlink.dialling.refusals import MAX_ANSWER_BYTES, read_answer, refused, words
-from vidlink.errors import BadAnswer, NotAllowed, NotAuthenticated, Unreachable, VidlinkError
+from vidlink.errors import (
+    BadAnswer,
+    NotAllowed,
+    NotAuthenticated,
+    TooFast,
+    Unreachable,
+    VidlinkError,
+)
 
 URL = "ws://there:80/ws/sentinel"
 
@@ -95,8 +102,9 @@ class RefusalTests(SynchronousTestCase):
     def test_statuses(self) -> None:
         """Each status is an error of its kind, with what can be done about it."""
         for status, kind, told in (
-            ("401 Unauthorized", NotAuthenticated, "asks for a credential; ask whoever runs it"),
+            ("401 Unauthorized", NotAuthenticated, "asks for a credential; show .* --token-file"),
             ("403 Forbidden", NotAllowed, "does not allow this; ask whoever runs it"),
+            ("429 Too Many Requests", TooFast, "asked too often; wait"),
             ("404 Not Found", BadAnswer, "answers with status 404, .* look at the address"),
             ("503 Service Unavailable", Unreachable, "the server behind .* cannot be reached"),
             ("503 the server is shutting down", Unreachable, "refuses: the server is shutting"),

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -28,17 +29,20 @@ import pytest
 
 from tests.live.nodes import Nodes
 from tests.live.sentinel.test_screen import Screen
+from tests.rigs.commands import vidlink
 from tests.rigs.daemons import Site, free_port, until
 from tests.rigs.documented import CONFIGURATIONS, OTHERS, ROOT, SHELLS, commands, languages
 from tests.rigs.needs import PROGRAMS, need
 from tests.rigs.screening import own_film
 from tests.rigs.sentinel import LiveSentinel
-from vidlink.model import InitSegment
+from tests.rigs.tls import self_signed
+from vidlink.model import InitSegment, Role
 
 #: Many times what a command takes that ends by itself.
 PATIENCE_SECONDS = 60.0
 PIECE_BYTES = 16 * 1024
 #: The ids that the pages have.
+PASSWORD = "correct horse battery"
 DESK, DESK_SESSION = "desk-12", "Wj3_qT-8mZ0aLeR4yCuK2vXd"
 GATE, GATE_SESSION = "gate.2", "session-00000001"
 
@@ -56,6 +60,7 @@ ELSEWHERE = {
     r"python3 -m venv /opt/vidlink|/opt/vidlink/bin/pip install .*": ".ci/wheel, elsewhere",
     r"npm install|cd examples/node": "tests/live/nodes.py installs what package.json names",
     r"cp vidlink-.*|systemctl .*|useradd .*": "changes the system; test_units looks at the units",
+    r"install -m 600 .*|sudo -u vidlink .*": "changes the system, as the above",
     r"film=\$\(curl .*|curl .* \"\$film\"": "test_download_goes_on, one after the other",
     r"etc/nginx\.conf": "tests/field/test_proxy.py",
     r"etc/vidlink-(server|sentinel)\.service": "test_units",
@@ -68,11 +73,13 @@ class Run:
     """A command that is run here.
 
     :param makes: a file that is there afterwards, with something in it.
+    :param typed: is typed at it.
     :param is_endless: True if it is to go on until it is interrupted, once it has said `says`.
     :param says: is in what it writes, as a pattern.
     """
 
     makes: str = ""
+    typed: str = ""
     is_endless: bool = False
     says: str = ""
 
@@ -90,6 +97,11 @@ RUNS = {
     r"(ffplay|mpv) \"\$SESSION.*\"": Run(),
     r"ffmpeg .*\"\$SESSION.* desk-12\.mp4": Run(makes="desk-12.mp4"),
     r"curl .*\"\$SESSION.*\"( -o .*)?": Run(makes="*.mp4"),
+    r"vidlink user add .*": Run(typed=PASSWORD, says="may log in"),
+    r"vidlink token add .* > .*\.token": Run(makes="desk-*.token"),
+    r"chmod 600 desk-12.token": Run(),
+    r"vidlink login grace": Run(typed=PASSWORD, says="grace is logged in"),
+    r"vidlink logout": Run(says="1 login .* ended"),
     r"vidlink hold .*": Run(says="appeal"),
     r"vidlink delete .* --dry-run": Run(),
     r"curl http://.*/readyz": Run(says='"status": ?"ok"'),
@@ -97,7 +109,7 @@ RUNS = {
     r"vidlink fsck [^>]*": Run(says="sound"),
     r"vidlink fsck .* > findings.json .*": Run(makes="findings.json"),
     r"curl -O .*openapi\.json": Run(makes="openapi.json"),
-    r"curl -X DELETE \"http://.*dry-run=true\"": Run(says="recordsSha256"),
+    r"curl -X DELETE .*\"http://.*dry-run=true\"": Run(says="recordsSha256"),
     r"ffmpeg -f lavfi .* film\.mp4": Run(makes="film.mp4"),
     r"node sentinel\.mjs .*": Run(is_endless=True, says="recorded up to"),
     r"node proctor\.mjs .* ffplay .*": Run(is_endless=True, says="Video: h264"),
@@ -168,7 +180,14 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.site = Site(folder / "site")
-        self.site.start_server("--allow-delete", "--no-auth")
+        self.site.be_administrator()
+        self.site.start_server("--no-auth")
+        user = ["user", "add", "grace", "--role", "proctor", "--all-groups", "--data", "data"]
+        made = vidlink(self.site, *user, input=PASSWORD.encode())
+        assert made.returncode == 0, made
+        certificate = self_signed(folder / "certificate")
+        self.certificate = certificate.certificate_path
+        self.key = certificate.key_path
         self.screen = Screen()
         self.nodes = Nodes(self._made("nodes"))
         film = own_film(4, 5)
@@ -207,6 +226,7 @@ class Stage:
             **os.environ,
             "PATH": os.pathsep.join(paths),
             "SESSION": session,
+            "XDG_CONFIG_HOME": str(self.folder / "settings"),
             "VIDLINK_SERVER": self.site.url,
             "MPV_HOME": str(self.folder / "mpv"),
             "SDL_VIDEODRIVER": "dummy",
@@ -228,13 +248,17 @@ class Stage:
             text += f" --listen tcp:{port}:interface=127.0.0.1"
         for told, ours in (
             ("--listen tcp:8080", f"--listen tcp:{port}"),
+            ("--listen ssl:8443", f"--listen ssl:{port}"),
+            ("privateKey=key.pem", f"privateKey={self.key}"),
+            ("certKey=chain.pem", f"certKey={self.certificate}"),
             ("https://vidlink.example.org", self.site.url),
             ("wss://vidlink.example.org", self.site.ws),
             ("ws://127.0.0.1:8080", self.site.ws),
             ("http://127.0.0.1:8080", self.site.url),
             ("/var/lib/vidlink-spool", f"{self.folder}/spool"),
             ("fsck /var/lib/vidlink", f"fsck {self.copy}"),
-            ("/var/lib/vidlink", f"{self.folder}/data-{port}"),
+            # Each page has one of its own, where it is run.
+            ("/var/lib/vidlink", "data"),
             ("/mnt/copy", str(self.copy)),
             (".venv/bin/", ""),
             ("--seconds 60", "--seconds 2"),
@@ -243,7 +267,7 @@ class Stage:
             text = text.replace(told, ours)
         if "vidlink-sentinel" in text or "sentinel.mjs" in text:
             # The one of the pages is live already.
-            text = text.replace(DESK, f"{DESK}-{port}")
+            text = re.sub(rf"{DESK}(?!\.token)", f"{DESK}-{port}", text)
         return self._timed(text)
 
     def _timed(self, text: str) -> str:
@@ -292,6 +316,7 @@ def test_commands_of_a_page(stage: Stage, page: str, tmp_path: Path) -> None:
     should and makes its file."""
     if page.startswith("examples"):
         tmp_path = stage.nodes.folder
+    (tmp_path / f"{DESK}.token").write_text(stage.site.token_for(DESK, Role.SENTINEL))
     for text, run in _pages()[page]:
         log = tmp_path / "log"
         if run.makes:
@@ -301,13 +326,22 @@ def test_commands_of_a_page(stage: Stage, page: str, tmp_path: Path) -> None:
             shell = subprocess.Popen(
                 ["bash", "-c", stage.placed(text)],
                 cwd=tmp_path,
-                env=stage.environ,
-                stdin=subprocess.DEVNULL,
+                env=stage.environ | _shown(stage, text),
+                stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        assert shell.stdin is not None
+        with suppress(BrokenPipeError), shell.stdin:
+            shell.stdin.write(run.typed.encode())
         _check(shell, run, log, text, tmp_path)
+
+
+def _shown(stage: Stage, text: str) -> dict[str, str]:
+    """The variable by which an administrator gives a command; a login is not passed by."""
+    is_shown = re.match("vidlink (hold|delete)|curl -X DELETE", text)
+    return {"VIDLINK_TOKEN": stage.site.token or ""} if is_shown else {}
 
 
 def test_download_goes_on(stage: Stage, tmp_path: Path) -> None:
@@ -352,13 +386,16 @@ def _check(shell: subprocess.Popen[bytes], run: Run, log: Path, text: str, folde
 def _look(shell: subprocess.Popen[bytes], run: Run, log: Path, text: str) -> None:
     """See that it goes on, and that a server answers."""
     until(lambda: re.search(run.says, log.read_text(errors="replace")), what=text)
-    port = re.search(r"--listen tcp:([0-9]+)", str(shell.args))
-    if port is not None:
-        until(partial(_answers, f"http://127.0.0.1:{port[1]}/healthz"), what=text)
+    place = re.search(r"--listen (tcp|ssl):([0-9]+)", str(shell.args))
+    if place is not None:
+        scheme = "https" if place[1] == "ssl" else "http"
+        until(partial(_answers, f"{scheme}://127.0.0.1:{place[2]}/healthz"), what=text)
     assert shell.poll() is None, (text, log.read_text(errors="replace"))
 
 
 def _answers(url: str) -> bool:
-    with suppress(OSError), urllib.request.urlopen(url, timeout=PATIENCE_SECONDS):
+    # Whose certificate it is, is no matter here.
+    trust = ssl._create_unverified_context()
+    with suppress(OSError), urllib.request.urlopen(url, timeout=PATIENCE_SECONDS, context=trust):
         return True
     return False

@@ -145,7 +145,7 @@ class MemoryServer:
         peer.forget()
         return peer
 
-    def connect(self, codec: ICodec = BINARY) -> FakeProctorPeer:
+    def connect(self, codec: ICodec = BINARY, principal: Principal = EVERYBODY) -> FakeProctorPeer:
         """A Proctor that has connected and said nothing yet."""
         peer = FakeProctorPeer(codec)
         peer.conversation = Watch(
@@ -155,7 +155,7 @@ class MemoryServer:
             proctor_id="proctor-1",
             seconds=self.clock.seconds,
             wall_clock_us=self.now_us,
-            principal=EVERYBODY,
+            principal=principal,
         )
         return peer
 

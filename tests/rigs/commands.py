@@ -13,18 +13,22 @@ VIDLINK = [sys.executable, "-c", "from vidlink.commands import main; main()"]
 
 
 def environ(site: Site) -> dict[str, str]:
-    """An environment in which `vidlink` finds the site."""
-    return {**os.environ, "VIDLINK_SERVER": site.url}
+    """An environment in which `vidlink` finds the site, and shows its token."""
+    shown = {} if site.token is None else {"VIDLINK_TOKEN": site.token}
+    # Nor is anybody logged in there.
+    settings = {"XDG_CONFIG_HOME": str(site.folder / "settings")}
+    return {**os.environ, "VIDLINK_SERVER": site.url, **settings, **shown}
 
 
 def vidlink(site: Site, *arguments: str, **wishes: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run `vidlink` to its end, in the folder of the site."""
+    """Run `vidlink` to its end, in the folder of the site; `input` is typed where nobody types."""
     settings: dict[str, Any] = {"env": environ(site), "cwd": site.folder} | wishes
+    if "input" not in wishes:
+        settings["stdin"] = subprocess.DEVNULL
     return subprocess.run(
         [*VIDLINK, *arguments],
         capture_output=True,
         timeout=2 * START_SECONDS,
-        stdin=subprocess.DEVNULL,
         check=False,
         **settings,
     )
@@ -45,10 +49,10 @@ def redirected(site: Site, how: str, *arguments: str) -> subprocess.CompletedPro
 
 def begun(site: Site, *arguments: str, **wishes: Any) -> subprocess.Popen[bytes]:
     """Begin `vidlink`, its output in pipes unless `wishes` say otherwise."""
-    settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | wishes
+    settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    settings = settings | {"env": environ(site)} | wishes
     begun: subprocess.Popen[bytes] = subprocess.Popen(
         [*VIDLINK, *arguments],
-        env=environ(site),
         cwd=site.folder,
         stdin=subprocess.DEVNULL,
         **settings,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,11 +17,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, TypeVar
+
+from vidlink.access.credentials import Credentials, Token
+from vidlink.access.hashing import digest_of, new_token
+from vidlink.model import Role
 
 T = TypeVar("T")
 
@@ -148,7 +153,42 @@ class Site:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}"
+        #: The token that requests show, and the commands of the site.
+        self.token: str | None = None
         self._daemons: list[Daemon] = []
+
+    def token_for(
+        self, name: str, *roles: Role, groups: Iterable[str] | None = None, group: str | None = None
+    ) -> str:
+        """A new token for a script with these `roles` and `groups`, or without roles for the
+        sentinel `name`, maybe of a `group`; the server may run."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        secret = new_token()
+        is_sentinel = not roles
+        Credentials(str(self.data)).put_token(
+            Token(
+                token_id=secrets.token_hex(4),
+                digest=digest_of(secret),
+                name=name,
+                roles=frozenset(roles or {Role.SENTINEL}),
+                groups=None if groups is None else frozenset(groups),
+                sentinel_id=name if is_sentinel else None,
+                sentinel_group=group,
+                created_us=time.time_ns() // 1_000,
+                expires_us=None,
+            )
+        )
+        return secret
+
+    def be_administrator(self) -> None:
+        """Show an administrator's token from now on. With ``--no-auth`` all others go on as they
+        are."""
+        self.token = self.token_for("operator", Role.ADMINISTRATOR)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that show the token."""
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
     def launch_server(
         self, *options: str, environ: dict[str, str] | None = None, before: Sequence[str] = ()
@@ -193,7 +233,8 @@ class Site:
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any, bytes]:
         """Status, headers and body of a GET."""
-        request = urllib.request.Request(self.url + path, headers=headers or {})
+        shown = {**self.headers, **(headers or {})}
+        request = urllib.request.Request(self.url + path, headers=shown)
         try:
             with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
                 return answer.status, answer.headers, answer.read()

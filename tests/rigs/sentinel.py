@@ -22,7 +22,10 @@ _BEGAN_US: dict[tuple[str, str], int] = {}
 
 
 class LiveSentinel:
-    """Connected and registered; `heard` is everything that was received, in order."""
+    """Connected and registered; `heard` is everything that was received, in order.
+
+    :param wishes: for `websocket.create_connection`.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class LiveSentinel:
         session_id: str,
         *tails: Tail,
         name: str = "vidlink.v1.binary",
+        **wishes: Any,
     ) -> None:
         self.heard: list[Message] = []
         self._ws_url = ws_url
@@ -38,7 +42,7 @@ class LiveSentinel:
         self.session_id = session_id
         self._codec = next(codec for codec in find_codecs() if codec.name == name)
         self._socket = websocket.create_connection(
-            f"{ws_url}/ws/sentinel", subprotocols=[name], timeout=PATIENCE_SECONDS
+            f"{ws_url}/ws/sentinel", subprotocols=[name], timeout=PATIENCE_SECONDS, **wishes
         )
         self.say(SentinelRegister(sentinel_id, "scripted", "test/1", session_id, resume=tails))
         self.registered = self.wait_for(SentinelRegistered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
@@ -13,16 +14,25 @@ from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    capturedLogs,
+    formatEvent,
+    globalLogPublisher,
+)
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from tests.fakes.locked import LockedGate
 from tests.fmp4.media import annexb_to_avc, encoded
 from tests.joined import BINARY, Joined, Peer
 from tests.sentinel.test_uplink import URL, ScriptedCapture
 from vidlink.dialling.address import Address, read_address
 from vidlink.dialling.backoff import UNREACHED_SECONDS, BackOff
+from vidlink.dialling.token import token_source
 from vidlink.links.uplink.conversation import Uplink
 from vidlink.messages import SentinelRegister
 from vidlink.model import EncodedFrame, Registration
@@ -122,7 +132,7 @@ class MemoryEndpoint:
         return succeed(self._server.connect(self._server.ingest, factory))
 
 
-class ConnectedTests(SynchronousTestCase):
+class ConnectedCase(SynchronousTestCase):
     """A service and its server, in memory."""
 
     def setUp(self) -> None:
@@ -130,7 +140,7 @@ class ConnectedTests(SynchronousTestCase):
         self.server = Joined()
         self.endpoint = MemoryEndpoint(self.server)
         self.capture = StudioCapture()
-        back_off = BackOff(lambda: 0.0)
+        back_off = self.back_off = BackOff(lambda: 0.0)
         self.uplink = Uplink(
             Registration("desk-1", "one", "", "", "test/1"),
             self.capture,
@@ -143,6 +153,10 @@ class ConnectedTests(SynchronousTestCase):
         factory = UplinkFactory(URL, self.uplink, codec, back_off, self.server.clock)
         address = Address(self.endpoint, URL, "http://127.0.0.1:8080")
         self.service = SentinelService(self.capture, address, factory, back_off, self.server.clock)
+
+
+class ConnectedTests(ConnectedCase):
+    """The way there and back."""
 
     def rival(self) -> Peer:
         """Another machine that has this one's id."""
@@ -240,6 +254,103 @@ class ConnectedTests(SynchronousTestCase):
         self.server.pass_time(0.5, 0.1)
         self.assertEqual(len(self.endpoint.attempts_seconds), 2)
         self.assertEqual(self.capture.asked, ["start", "session", "session"])
+
+
+class TokenTests(ConnectedCase):
+    """The same where the server asks for a token, which the Sentinel has in a file."""
+
+    def setUp(self) -> None:
+        """A gate with a lock, and a key to it."""
+        super().setUp()
+        self.gate = LockedGate("first")
+        gates: Any = self.server.ingest
+        gates.gate = self.gate
+        self.path = Path(self.mktemp())
+        self.path.write_text("first\n")
+        self.path.chmod(0o600)
+        address = Address(self.endpoint, URL, "http://127.0.0.1:8080", is_private=True)
+        look = token_source(str(self.path), {}, self.fail)
+        self.service = SentinelService(
+            self.capture,
+            address,
+            UplinkFactory(
+                URL,
+                self.uplink,
+                self.server.codecs[BINARY],
+                self.back_off,
+                self.server.clock,
+                lambda: address.headers(look()),
+            ),
+            self.back_off,
+            self.server.clock,
+        )
+
+    def pass_minutes(self, minutes: int) -> None:
+        """Let time pass."""
+        for _ in range(120 * minutes):
+            self.server.pass_time(0.5, 0.5)
+
+    def waits(self) -> list[float]:
+        """The seconds between attempts."""
+        return [second - first for first, second in pairwise(self.endpoint.attempts_seconds)]
+
+    def test_replaced_before_it_is_revoked(self) -> None:
+        """A token that was replaced in time costs a connection, and no waiting."""
+        self.service.startService()
+        self.server.flush()
+        self.path.write_text("second")
+        self.gate.token = "second"
+        self.server.pass_time(2.0, 0.25)
+        self.assertEqual(self.gate.shown, ["first", "second"])
+        self.assertEqual(len(self.server.ingest.links), 1)
+
+    def test_revoked(self) -> None:
+        """Revoked, it is closed out and stays out: it asks again no faster than once a minute,
+        and the log has what the server says and what is to be done. A new token in the file is
+        shown at the next attempt."""
+        with capturedLogs() as events:
+            self.service.startService()
+            self.server.flush()
+            self.gate.token = "second"
+            self.pass_minutes(5)
+        self.assertEqual(self.server.ingest.links, set())
+        self.assertEqual(len(self.gate.shown), 5)
+        self.assertEqual(set(self.gate.shown), {"first"})
+        for wait in self.waits()[1:]:
+            self.assertGreaterEqual(wait, 60.0)
+        said = "\n".join(formatEvent(event) for event in events)
+        self.assertIn("the credential is not valid any more (not-authenticated)", said)
+        self.assertRegex(said, "closed with 4401 .*; put a valid token into .* --token-file")
+        self.assertRegex(said, "refuses: the credential that was shown is not valid .*401")
+        self.assertNotIn("first", said.replace("first-session", ""))
+        self.path.write_text("second")
+        self.pass_minutes(2)
+        self.assertEqual(self.gate.shown[-1], "second")
+        self.assertEqual(len(self.server.ingest.links), 1)
+
+    def test_never_valid(self) -> None:
+        """With a token that was never valid it asks no faster than once a minute from the first
+        refusal on."""
+        self.path.write_text("forged")
+        self.service.startService()
+        self.server.flush()
+        self.pass_minutes(5)
+        self.assertEqual(self.gate.shown, ["forged"] * 6)
+        self.assertGreaterEqual(min(self.waits()), 60.0)
+
+    def test_unreadable(self) -> None:
+        """While the file has no token, nobody is asked, one line says so, and a token that is
+        there is shown within seconds."""
+        self.path.write_text("")
+        with capturedLogs() as events:
+            self.service.startService()
+            self.server.pass_time(30.0)
+        self.assertEqual(self.endpoint.attempts_seconds, [])
+        (line,) = [one for one in map(formatEvent, events) if "token" in one]
+        self.assertIn(f"the token file {self.path.absolute()} is empty", line)
+        self.path.write_text("first")
+        self.server.pass_time(UNREACHED_SECONDS, 0.25)
+        self.assertEqual(len(self.server.ingest.links), 1)
 
 
 class ReportTests(SynchronousTestCase):

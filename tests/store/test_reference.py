@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
+from vidlink.access.credentials import FILE, Credentials
 from vidlink.commands.fsck import CANNOT, DAMAGED, INTERRUPTED, SOUND
 from vidlink.disk import Disk
 from vidlink.interfaces import LATE_LOAD
@@ -187,9 +188,26 @@ class ReferenceTests(SynchronousTestCase):
         connection = sqlite3.connect(f"{rig.path}/index.sqlite3")
         self.addCleanup(connection.close)
         rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        section = PAGE[PAGE.index("| table |") : PAGE.index("The row of a session")]
+        section = PAGE[PAGE.index("## index.sqlite3") : PAGE.index("The row of a session")]
         named = re.findall(r"^\| `([a-z]+)` \|", section, re.MULTILINE)
         self.assertEqual(sorted(named), sorted(name for (name,) in rows))
+
+    def test_columns_of_credentials(self) -> None:
+        """Every table and column of the credentials is named, and no other."""
+        folder = self.mktemp()
+        credentials = Credentials(folder)
+        self.addCleanup(credentials.close)
+        credentials.remove_token("none")
+        connection = sqlite3.connect(f"{folder}/{FILE}")
+        self.addCleanup(connection.close)
+        columns = connection.execute(
+            "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c "
+            "WHERE t.type = 'table'"
+        )
+        section = PAGE[PAGE.index("## access.sqlite3") : PAGE.index("## index.sqlite3")]
+        rows = re.findall(r"^\| `([a-z]+)` \| [a-z]+ \|(.*)\|$", section, re.MULTILINE)
+        named = {(table, one) for table, text in rows for one in re.findall("`([a-z_]+)`", text)}
+        self.assertEqual(named, set(columns))
 
     def test_bounds(self) -> None:
         """The numbers on the page are those of the code."""

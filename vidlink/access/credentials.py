@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -27,7 +27,7 @@ _MODE = 0o600
 FORMAT = 1
 #: The names of users that an identity provider vouches for begin so; those that are typed have no
 #: colon, so that neither can be taken for the other.
-ELSEWHERE = "oidc:"
+VOUCHED = "oidc:"
 _SCHEMA = """
 CREATE TABLE users (
     name TEXT PRIMARY KEY,
@@ -145,13 +145,17 @@ class Credentials:
                 users = connection.execute("SELECT * FROM users").fetchall()
                 tokens = connection.execute("SELECT * FROM tokens").fetchall()
                 logins = connection.execute("SELECT * FROM logins").fetchall()
-        return Everything(
-            tuple(User(name, kept, _roles(roles), _groups(groups), us)
-                  for name, kept, roles, groups, us in users),
-            tuple(Token(row[0], row[1], row[2], _roles(row[3]), _groups(row[4]), *row[5:])
-                  for row in tokens),
-            tuple(Login(*row) for row in logins),
-        )  # fmt: skip
+            return Everything(
+                tuple(
+                    User(name, kept, _roles(roles), _groups(groups), us)
+                    for name, kept, roles, groups, us in users
+                ),
+                tuple(
+                    Token(row[0], row[1], row[2], _roles(row[3]), _groups(row[4]), *row[5:])
+                    for row in tokens
+                ),
+                tuple(Login(*row) for row in logins),
+            )
 
     def put_user(self, user: User, *, is_new: bool) -> None:
         """Keep a user, or the change of one; a changed one is logged out everywhere.
@@ -177,14 +181,14 @@ class Credentials:
                 f"there is a user {user.name} already" if is_new else f"no user {user.name}"
             )
 
-    def put_elsewhere(self, user: User) -> None:
+    def put_vouched(self, user: User) -> None:
         """Keep a user whom an identity provider vouches for, as it does now; if they may do
         something else than before, they are logged out everywhere.
 
         :raises UserMistake: if the name is not one of those.
         """
-        if not user.name.startswith(ELSEWHERE) or user.password is not None:
-            raise UserMistake(f"{user.name} is no name of a user that is known elsewhere")
+        if not user.name.startswith(VOUCHED) or user.password is not None:
+            raise UserMistake(f"{user.name} is no name of a user that a provider vouches for")
         row = (_words(user.roles), _list(user.groups), user.changed_us)
         with self._changing() as connection:
             is_other = connection.execute(
@@ -295,6 +299,11 @@ class Credentials:
             os.remove(fresh)
 
     def _connect(self) -> sqlite3.Connection:
+        mode = os.stat(self.path).st_mode
+        if mode & 0o777 & ~_MODE:
+            # Such as a copy that somebody has put back.
+            with suppress(PermissionError):
+                os.chmod(self.path, mode & _MODE)
         connection = sqlite3.connect(
             f"file:{quote(self.path)}?mode=rw",
             uri=True,
@@ -318,7 +327,7 @@ class Credentials:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, sqlite3.Error, ValueError) as error:
+        except (OSError, sqlite3.Error, ValueError, TypeError) as error:
             self.close()
             raise StoreError(f"the credentials in {self.path} cannot be used: {error}") from error
 

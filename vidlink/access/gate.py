@@ -18,10 +18,11 @@ from twisted.cred.error import LoginFailed, UnauthorizedLogin
 from twisted.cred.portal import IRealm, Portal
 from twisted.internet.defer import Deferred, TimeoutError, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface, classImplements, implementer
 
-from vidlink.access.credentials import ELSEWHERE, Credentials, Login, User
+from vidlink.access.credentials import VOUCHED, Credentials, Login, User
 from vidlink.access.guesses import Guesses
 from vidlink.access.hashing import MOST_PASSWORD, NOBODYS_HASH, digest_of, is_password, new_token
 from vidlink.access.register import Register
@@ -104,7 +105,9 @@ class Typed(UsernamePassword):
     """A name and a password that somebody typed at `address`."""
 
     def __init__(self, name: str, password: str, address: str) -> None:
-        super().__init__(name.encode(), password.encode("utf-8", "surrogatepass"))
+        super().__init__(
+            name.encode("utf-8", "surrogatepass"), password.encode("utf-8", "surrogatepass")
+        )
         self.name, self.secret, self.address = name, password, address
 
 
@@ -115,6 +118,7 @@ class PasswordChecker:
     :param others: `ICredentialsChecker` for names with passwords.
     """
 
+    _log = Logger()
     credentialInterfaces = (IUsernamePassword,)
 
     def __init__(
@@ -128,15 +132,18 @@ class PasswordChecker:
         self._clock = clock
         self._run_in_pool = run_in_pool
         self._others = others
-        self._guesses = Guesses(clock.seconds)
+        self._guesses = Guesses(clock.seconds, self._has_logged_in)
 
     def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
         """The credential id of a user, from :class:`Typed`."""
         return Deferred.fromCoroutine(self._request(credentials))
 
+    def _has_logged_in(self, name: str, address: str) -> bool:
+        return any(one.address == address for one in self._register.logins(name))
+
     async def _request(self, typed: Typed) -> str:
         # Whom an identity provider vouches for has a password nowhere.
-        is_ours = not typed.name.startswith(ELSEWHERE)
+        is_ours = not typed.name.startswith(VOUCHED)
         user = self._register.user(typed.name) if is_ours else None
 
         def check() -> Deferred[bool]:
@@ -157,6 +164,9 @@ class PasswordChecker:
                 # One that never answers would keep out everybody who waits behind it.
                 await asked.addTimeout(_OTHERS_SECONDS, self._clock)
             except (LoginFailed, TimeoutError):
+                continue
+            except Exception:
+                self._log.failure("a checker of passwords has a fault; it is passed over")
                 continue
             return True
         return False
@@ -233,7 +243,7 @@ class Gate:
             raise WrongPassword("the user was removed just now")
         return token, found
 
-    async def log_in_from_elsewhere(
+    async def log_in_vouched(
         self, user: User, *, address: str, software: str
     ) -> tuple[str, Principal]:
         """The same for a user whom an identity provider vouches for, with what it says they may
@@ -244,7 +254,7 @@ class Gate:
         token, login = self._login(user.name, address, software)
 
         def keep(book: Credentials) -> None:
-            book.put_elsewhere(user)
+            book.put_vouched(user)
             book.put_login(login, MOST_LOGINS)
 
         await self.register.change(keep)

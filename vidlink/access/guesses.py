@@ -2,53 +2,68 @@
 
 A check costs 0.3 s of a processor, so that whoever asks for many could keep everybody out. One
 thread does them; who waits is served in the order of how often their address has guessed wrong
-lately, so that a flood of guesses stands behind everybody who types a password once, and a whole
-school behind one address stands behind nobody but its own mistakes.
+lately, and one of each address in turn, so that a flood of guesses stands behind everybody who
+types a password once, and a whole school behind one address behind nobody but its own mistakes.
+
+Wrong guesses for a name count wherever they come from, as one name can be guessed at from a
+thousand addresses. That must not lock its owner out: where a name has been let in before, only
+what was guessed for that name at that address counts.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from vidlink.errors import TooManyTries
 
+T = TypeVar("T")
 #: Checks that may wait in all, and of one address.
 MOST_WAITING, MOST_WAITING_EACH = 256, 64
 #: Wrong guesses of one address, or for one name, after which the next is refused, ...
 MOST_WRONG = 100
 #: ... and the time in which one of them is forgiven.
 FORGIVEN_SECONDS = 6.0
-#: Addresses and names that are remembered; the one that has been quiet longest is forgotten.
-MOST_REMEMBERED = 10_000
+#: Addresses, names and pairs that are remembered; the one that has been quiet longest is forgotten.
+MOST_REMEMBERED = 30_000
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
-    wrong: int
-    number: int
-    address: str = field(compare=False)
-    work: Callable[[], Deferred[bool]] = field(compare=False)
-    answer: Deferred[bool] = field(compare=False)
+    address: str
+    name: str
+    #: The name has been let in at this address.
+    is_known: bool
+    work: Callable[[], Deferred[bool]]
+    answer: Deferred[bool]
 
 
 class Guesses:
     """The checks that wait, one at a time being made, and who has guessed wrong how often.
 
     :param seconds: the monotonic clock.
+    :param is_known: whether a name has been let in at an address, as far as is written down; what
+        was let in here is known anyway.
     """
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        seconds: Callable[[], float],
+        is_known: Callable[[str, str], bool] = lambda name, address: False,
+    ) -> None:
         self._seconds = seconds
+        self._is_written = is_known
         self._waiting: list[_Waiting] = []
-        self._number = 0
         self._is_busy = False
-        #: For each address and each name: wrong guesses, and when they were counted.
-        self._wrong: dict[str, tuple[float, float]] = {}
+        #: For each address, each name and each pair: wrong guesses, and when they were counted.
+        self._wrong: dict[tuple[str, str], tuple[float, float]] = {}
+        #: The pairs that were let in, the one that was longest ago first.
+        self._right: dict[tuple[str, str], None] = {}
 
     def check(self, address: str, name: str, work: Callable[[], Deferred[bool]]) -> Deferred[bool]:
         """Do `work`, which fires with whether a password is right, when it is its turn.
@@ -56,35 +71,36 @@ class Guesses:
         :raises TooManyTries: if too many were wrong from there or for that name, or too many wait;
             at once, or out of the Deferred.
         """
-        keys = (f"address {address}", f"name {name}")
-        wrong = max(self._count(key) for key in keys)
+        is_known = (address, name) in self._right or self._is_written(name, address)
         each = sum(1 for one in self._waiting if one.address == address)
-        if wrong >= MOST_WRONG or each >= MOST_WAITING_EACH:
+        if self._count(address, name, is_known) > MOST_WRONG - 1 or each >= MOST_WAITING_EACH:
             raise TooManyTries("too many passwords were tried; wait for a minute")
-        if len(self._waiting) >= MOST_WAITING and not self._gives_way(wrong):
-            raise TooManyTries("too many passwords wait to be checked; wait for a minute")
-        self._number += 1
         answer: Deferred[bool] = Deferred()
-        heapq.heappush(self._waiting, _Waiting(int(wrong), self._number, address, work, answer))
-        answer.addCallback(self._learn, keys)
+        self._waiting.append(_Waiting(address, name, is_known, work, answer))
+        answer.addCallback(self._learn, address, name, is_known)
+        if len(self._waiting) > MOST_WAITING:
+            _, last = max(self._ranked(), key=itemgetter(0))
+            self._waiting.remove(last)
+            last.answer.errback(TooManyTries("too many passwords wait to be checked; wait a while"))
         self._next()
         return answer
 
-    def _gives_way(self, wrong: float) -> bool:
-        """Refuse the last of those that wait, if it has guessed wrong more often."""
-        last = max(self._waiting)
-        if last.wrong <= wrong:
-            return False
-        self._waiting.remove(last)
-        heapq.heapify(self._waiting)
-        last.answer.errback(TooManyTries("too many passwords wait to be checked"))
-        return True
+    def _ranked(self) -> Iterator[tuple[tuple[bool, int, int, int], _Waiting]]:
+        """Those that wait, each with its rank: the lowest is to be served first."""
+        ahead: Counter[str] = Counter()
+        for place, one in enumerate(self._waiting):
+            wrong = int(self._count(one.address, one.name, one.is_known))
+            yield (not one.is_known, wrong, ahead[one.address], place), one
+            ahead[one.address] += 1
 
     def _next(self) -> None:
         if self._is_busy or not self._waiting:
             return
         self._is_busy = True
-        one = heapq.heappop(self._waiting)
+        _, one = min(self._ranked(), key=itemgetter(0))
+        self._waiting.remove(one)
+        # Others' turn.
+        self._waiting.sort(key=lambda other: other.address == one.address)
 
         def done(outcome: Any) -> None:
             self._is_busy = False
@@ -93,16 +109,32 @@ class Guesses:
 
         maybeDeferred(one.work).addBoth(done)
 
-    def _learn(self, is_right: bool, keys: tuple[str, ...]) -> bool:
-        if not is_right:
-            for key in keys:
-                count = self._count(key) + 1
-                self._wrong.pop(key, None)
-                self._wrong[key] = count, self._seconds()
-            while len(self._wrong) > MOST_REMEMBERED:
-                del self._wrong[next(iter(self._wrong))]
-        return is_right
+    def _learn(self, is_right: bool, address: str, name: str, is_known: bool) -> bool:
+        pair = address, name
+        if is_right:
+            self._wrong.pop(pair, None)
+            _put(self._right, pair, None)
+            return True
+        # Whoever mistypes their own password takes nothing from the others at that address.
+        keys = (pair,) if is_known else (pair, (address, ""), ("", name))
+        for key in keys:
+            _put(self._wrong, key, (self._lately(key) + 1, self._seconds()))
+        return False
 
-    def _count(self, key: str) -> float:
+    def _count(self, address: str, name: str, is_known: bool) -> float:
+        """The wrong guesses that count against `name` at `address`."""
+        if is_known:
+            return self._lately((address, name))
+        return max(self._lately((address, "")), self._lately(("", name)))
+
+    def _lately(self, key: tuple[str, str]) -> float:
         count, then = self._wrong.get(key, (0.0, 0.0))
         return max(0.0, count - (self._seconds() - then) / FORGIVEN_SECONDS)
+
+
+def _put(known: dict[tuple[str, str], T], key: tuple[str, str], value: T) -> None:
+    """Put `key` last in `known`, and forget the first if there are too many."""
+    known.pop(key, None)
+    known[key] = value
+    if len(known) > MOST_REMEMBERED:
+        del known[next(iter(known))]

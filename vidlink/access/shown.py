@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from vidlink.errors import NotAuthenticated
 
@@ -41,21 +41,39 @@ def token_shown(
         if match is None:
             raise NotAuthenticated("the header Authorization has to be: Bearer, and a token")
         return match[1]
+    pairs = (pair.strip().partition("=") for line in cookie for pair in line.split(";"))
     wanted = cookie_name(is_secure)
-    for line in cookie:
-        for pair in line.split(";"):
-            name, _, value = pair.strip().partition("=")
-            if name == wanted and _TOKEN.fullmatch(value):
-                return value
-    return None
+    values = [value for name, _, value in pairs if name == wanted]
+    if len(values) > 1:
+        # One of them may have been set by another program of the same host, which on plain HTTP
+        # nothing prevents.
+        raise NotAuthenticated("there are two cookies of one name: delete those of this site")
+    # What a logout leaves is empty.
+    return values[0] if values and _TOKEN.fullmatch(values[0]) else None
 
 
 def ticket_shown(query: str) -> str | None:
-    """The ticket in the query of an address; None if there is none, or more than one."""
-    found = [value for name, value in parse_qsl(query) if name == TICKET]
-    return found[0] if len(found) == 1 else None
+    """The ticket in the query of an address; None if there is none, and empty, which opens nothing,
+    if there are several."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    found = [value for name, value in pairs if name == TICKET]
+    return found[0] if len(found) == 1 else "" if found else None
 
 
-def without_ticket(query: str) -> str:
-    """The query of an address without its tickets, as it was otherwise."""
-    return "&".join(one for one in query.split("&") if one.partition("=")[0] != TICKET)
+def with_ticket(address: str, ticket: str) -> str:
+    """An address that shows `ticket`, too."""
+    return f"{address}{'&' if '?' in address else '?'}{TICKET}={ticket}"
+
+
+def without_ticket(target: str) -> str:
+    """A request's target without its tickets, as it was otherwise; so it may be told to others."""
+    path, _, query = target.partition("?")
+    pairs = query.split("&")
+    rest = [one for one in pairs if not _is_ticket(one)]
+    if len(rest) == len(pairs):
+        return target
+    return f"{path}?{'&'.join(rest)}" if rest else path
+
+
+def _is_ticket(pair: str) -> bool:
+    return unquote_plus(pair.partition("=")[0]) == TICKET

@@ -27,7 +27,7 @@ _SOCKET = "/ws/proctor"
 _FILM = re.compile(
     r"(?P<session>/api/v1/sentinels/[^/?]+/sessions/[^/?]+)/(?P<name>recording\.mp4|index\.m3u8)"
 )
-_OF_A_PLAYLIST = re.compile(r"/(index\.m3u8|init\.mp4|segments/[0-9]+)")
+_OF_A_PLAYLIST = re.compile(r"/(index\.m3u8|init\.mp4|segments/[0-9]+(-[0-9]+)?(\.mp4)?)")
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ the clock that is given. What sentinels have in common with it is :mod:`vidlink.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
@@ -158,12 +158,19 @@ class ProctorFactory(DiallingFactory):
 
     :param codecs: the formats to offer.
     :param clock: `IReactorTime`.
+    :param headers: those of the handshake.
     """
 
     def __init__(
-        self, url: str, codecs: Iterable[ICodec], software: str, max_bytes: int, clock: Any
+        self,
+        url: str,
+        codecs: Iterable[ICodec],
+        software: str,
+        max_bytes: int,
+        clock: Any,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(url, codecs, clock)
+        super().__init__(url, codecs, clock, headers)
         self.software = software
         self.max_bytes = max_bytes
 

@@ -34,10 +34,22 @@ _KINDS: dict[str, type[VidlinkError]] = {
         errors.StoreError,
         errors.NotAuthenticated,
         errors.NotAllowed,
+        errors.Forbidden,
+        errors.WrongPassword,
+        errors.TooManyTries,
+        errors.TooManyTickets,
         errors.TooFast,
         errors.NoResources,
         errors.GoingAway,
     )
+}
+#: Words for whoever reads it: what can be done about an error that was answered.
+_ADVICE: dict[type[VidlinkError], str] = {
+    errors.NotAuthenticated: "log in with 'vidlink login', or give --token-file",
+    errors.NotAllowed: "ask whoever runs the server for the right",
+    errors.Forbidden: "ask whoever runs the server for the right",
+    errors.TooManyTries: "wait a minute or two",
+    errors.TooFast: "wait a minute or two",
 }
 #: Ends or prevents a connection; the last of them is what an address of an interface that is
 #: not there comes to.
@@ -48,8 +60,10 @@ _CLOSED_FOR: dict[type[PeerError], str] = {
     errors.TooSlow: "nothing was taken of what it sent for too long",
     errors.TooFast: "it was asked for too much at once",
     errors.NoResources: "it has no room",
-    errors.NotAuthenticated: "it asks for a credential",
-    errors.NotAllowed: "this is not allowed",
+    errors.NotAuthenticated: (
+        "it asks for a valid credential; log in with 'vidlink login', or give --token-file"
+    ),
+    errors.NotAllowed: "this is not allowed; ask whoever runs it for the right to do this",
     errors.BadMessage: "it does not understand what it was sent",
 }
 
@@ -62,7 +76,10 @@ def answered(where: str, status: int, body: bytes) -> VidlinkError:
     except (ValueError, KeyError, TypeError, RecursionError):
         return refused(where, status)
     kind = _KINDS.get(code)
-    return Answered(status, spoken(code), message) if kind is None else kind(message)
+    if kind is None:
+        return Answered(status, spoken(code), message)
+    advice = f"; {_ADVICE[kind]}" if kind in _ADVICE else ""
+    return kind(message + advice)
 
 
 def closed(

@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from vidlink.client.inbox import MAX_BYTES
 from vidlink.client.live import Event, Live, connect
 from vidlink.dialling.backoff import PATIENT_SECONDS, BackOff
+from vidlink.dialling.trust import TRUST_OF_SYSTEM, Trust
 from vidlink.errors import NotAllowed, NotAuthenticated, NotFound, UserMistake, VidlinkError
 from vidlink.messages import ErrorMessage, Place, Sentinels, StartFrom, Subscribed
 from vidlink.model import Segment, Tier
@@ -143,15 +144,30 @@ class Follow:
 
 
 def follow(
-    sentinel_id: str, address: str, reactor: Any, *, max_bytes: int = MAX_BYTES, **wishes: Any
+    sentinel_id: str,
+    address: str,
+    reactor: Any,
+    *,
+    max_bytes: int = MAX_BYTES,
+    token: str | None = None,
+    can_go_plain: bool = False,
+    trust: Trust = TRUST_OF_SYSTEM,
+    **wishes: Any,
 ) -> Follow:
     """Follow a Sentinel of the server at `address`.
 
-    `address` and `max_bytes` are those of :func:`~vidlink.client.live.connect`; `wishes` are the
-    optional parameters of :class:`Follow`.
+    `address`, `max_bytes`, `token`, `can_go_plain` and `trust` are those of
+    :func:`~vidlink.client.live.connect`; `wishes` are the optional parameters of :class:`Follow`.
     """
 
     def join() -> Awaitable[Live]:
-        return connect(address, reactor, max_bytes=max_bytes)
+        return connect(
+            address,
+            reactor,
+            max_bytes=max_bytes,
+            token=token,
+            can_go_plain=can_go_plain,
+            trust=trust,
+        )
 
     return Follow(sentinel_id, join, reactor, **wishes)

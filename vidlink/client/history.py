@@ -12,14 +12,16 @@ answered with: :exc:`~vidlink.errors.NotFound`, :exc:`~vidlink.errors.SentinelOf
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from vidlink.client.requests import AnyHost, Requests
 from vidlink.dialling.address import PROCTOR_PATH, read_address
+from vidlink.dialling.trust import TRUST_OF_SYSTEM, Trust
 from vidlink.errors import BadAnswer
 from vidlink.httpjson import objects
 from vidlink.model import (
@@ -48,6 +50,8 @@ MAX_MEDIA_BYTES = 64 * 1024 * 1024
 #: So many segments are asked for at once where all of them are wanted.
 _MOST_SEGMENTS = 5_000
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.ASCII)
+#: That of a login, over TLS and without.
+_COOKIE = re.compile(r"(?:__Host-)?vidlink=([A-Za-z0-9._~+/-]{1,512}=*)(?:;|$)", re.ASCII)
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 _MISSING = re.compile(r"([0-9]{1,10})-([0-9]{1,10})", re.ASCII)
 
@@ -83,10 +87,19 @@ class History:
     :param treq: a :class:`treq.client.HTTPClient`.
     :param clock: `IReactorTime`, for time-outs.
     :param pool: the connections that :meth:`close` closes; None: they are somebody else's.
+    :param headers: go with every request.
     """
 
-    def __init__(self, base_url: str, *, treq: Any, clock: Any, pool: Any = None) -> None:
-        self._requests = Requests(base_url, treq, clock)
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        treq: Any,
+        clock: Any,
+        pool: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._requests = Requests(base_url, treq, clock, headers)
         self._pool = pool
 
     async def close(self) -> None:
@@ -97,6 +110,34 @@ class History:
     async def me(self) -> objects.Me:
         """Who the server takes us for, and what time it is there."""
         return await self._requests.read(objects.ME, "/api/v1/me")
+
+    async def log_in(self, user: str, password: str) -> str:
+        """Log a user in; the token by which that is shown from now on.
+
+        :raises ~vidlink.errors.WrongPassword: if name or password is wrong.
+        :raises ~vidlink.errors.TooManyTries: if they were too often.
+        """
+        response = await self._requests.ask(
+            "/api/v1/login",
+            method="POST",
+            headers={"Content-Type": "application/json"},
+            data=json.dumps({"user": user, "password": password}).encode("ascii"),
+        )
+        await self._requests.collect(response, MAX_INIT_BYTES)
+        for cookie in response.headers.getRawHeaders("Set-Cookie") or []:
+            match = _COOKIE.match(cookie)
+            if match is not None:
+                return match[1]
+        raise BadAnswer(f"{self._requests.base_url} logs in without a cookie, so it is no VidLink")
+
+    async def log_out(self, *, is_everywhere: bool = False) -> int:
+        """End the login whose token is shown, or all of its user; how many ended."""
+        path = "/api/v1/logins" if is_everywhere else "/api/v1/login"
+        answer = await self._requests.json(path, method="DELETE")
+        ended = answer.get("ended") if isinstance(answer, dict) else None
+        if not isinstance(ended, int):
+            raise BadAnswer(f"{self._requests.base_url} does not say what has ended")
+        return ended
 
     async def sentinels(self) -> tuple[SentinelStatus, ...]:
         """Every Sentinel that is connected or was ever recorded, by id."""
@@ -308,21 +349,34 @@ class History:
         return asked.framerate_mhz
 
 
-def open_history(address: str, reactor: Any) -> History:
+def open_history(
+    address: str,
+    reactor: Any,
+    *,
+    token: str | None = None,
+    can_go_plain: bool = False,
+    trust: Trust = TRUST_OF_SYSTEM,
+) -> History:
     """The HTTP interface of the server at `address`.
 
     :param address: ``http://host:port``, ``https://host``, ``wss://host`` or a client endpoint
         string of Twisted's, as the Sentinel's ``--server`` takes it.
     :param reactor: the reactor.
-    :raises ~vidlink.errors.UserMistake: if `address` is none of these.
+    :param token: to be shown to that server, and to no other; None: nothing is shown.
+    :param can_go_plain: the token may go over a network in the clear.
+    :param trust: whom to believe over TLS, as :func:`~vidlink.dialling.trust.read_trust` gives it.
+    :raises ~vidlink.errors.UserMistake: if `address` is none of these, `token` can be none, or it
+        would go in the clear and may not.
     """
     from treq.client import HTTPClient
     from twisted.web.client import Agent, HTTPConnectionPool
 
-    read = read_address(address, reactor, PROCTOR_PATH)
+    read = read_address(address, reactor, PROCTOR_PATH, trust)
+    headers = read.headers(token, can_go_plain=can_go_plain)
     pool = HTTPConnectionPool(reactor)
     agent = Agent.usingEndpointFactory(reactor, _Always(read.endpoint), pool)
-    return History(read.base_url, treq=AnyHost(HTTPClient(agent)), clock=reactor, pool=pool)
+    treq = AnyHost(HTTPClient(agent))
+    return History(read.base_url, treq=treq, clock=reactor, pool=pool, headers=headers)
 
 
 class _Always:

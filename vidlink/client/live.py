@@ -6,7 +6,7 @@ goes on where it was, is :mod:`vidlink.client.follow`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import vidlink
@@ -14,6 +14,7 @@ from vidlink.client.connection import ProctorFactory, ProctorProtocol
 from vidlink.client.formats import viewer_codecs
 from vidlink.client.inbox import MAX_BYTES
 from vidlink.dialling.address import PROCTOR_PATH, Address, read_address
+from vidlink.dialling.trust import TRUST_OF_SYSTEM, Trust
 from vidlink.interfaces import ICodec
 from vidlink.messages import (
     ErrorMessage,
@@ -123,6 +124,9 @@ async def connect(
     codecs: Iterable[ICodec] | None = None,
     software: str = SOFTWARE,
     max_bytes: int = MAX_BYTES,
+    token: str | None = None,
+    can_go_plain: bool = False,
+    trust: Trust = TRUST_OF_SYSTEM,
 ) -> Live:
     """Connect to the server at `address`, and register.
 
@@ -132,13 +136,15 @@ async def connect(
     :param codecs: the formats to offer; None: all that are installed.
     :param software: program and version, for the server's log; at most 128 characters.
     :param max_bytes: how much may wait for the reader.
-    :raises ~vidlink.errors.UserMistake: if `address` is none.
+    :param token, can_go_plain, trust: as :func:`~vidlink.client.history.open_history` has them.
+    :raises ~vidlink.errors.UserMistake: if `address` is none, or `token` cannot be shown there.
     :raises ~vidlink.errors.Unreachable: if nobody answers there, or not in time.
     :raises ~vidlink.errors.BadAnswer: if who answers is no VidLink server.
     :raises ~vidlink.errors.PeerError: if the server does not want us; the class says why.
     """
-    where = read_address(address, reactor, PROCTOR_PATH)
-    return await connect_to(where, reactor, codecs, software, max_bytes)
+    where = read_address(address, reactor, PROCTOR_PATH, trust)
+    headers = where.headers(token, can_go_plain=can_go_plain)
+    return await connect_to(where, reactor, codecs, software, max_bytes, headers)
 
 
 async def connect_to(
@@ -147,12 +153,14 @@ async def connect_to(
     codecs: Iterable[ICodec] | None = None,
     software: str = SOFTWARE,
     max_bytes: int = MAX_BYTES,
+    headers: Mapping[str, str] | None = None,
 ) -> Live:
     """As :func:`connect`, to an address that is read already.
 
     :param clock: `IReactorTime`.
+    :param headers: those of the handshake.
     """
     offered = viewer_codecs() if codecs is None else tuple(codecs)
-    factory = ProctorFactory(where.url, offered, software, max_bytes, clock)
+    factory = ProctorFactory(where.url, offered, software, max_bytes, clock, headers)
     link = await factory.reach(where.endpoint)
     return Live(link, await link.accepted())

@@ -42,10 +42,14 @@ class Requests:
 
     :param treq: a :class:`treq.client.HTTPClient`, or what stands in for one.
     :param clock: `IReactorTime`.
+    :param headers: go with every one.
     """
 
-    def __init__(self, base_url: str, treq: Any, clock: Any) -> None:
+    def __init__(
+        self, base_url: str, treq: Any, clock: Any, headers: Mapping[str, str] | None = None
+    ) -> None:
         self.base_url = base_url
+        self._headers = dict(headers or {})
         self._treq = treq
         self._clock = clock
 
@@ -98,8 +102,9 @@ class Requests:
             method,
             self.base_url + path,
             params=given,
-            headers=dict(headers or {}),
+            headers={**self._headers, **(headers or {})},
             data=data,
+            # What shows who we are would be taken along, to wherever it says.
             allow_redirects=False,
             unbuffered=True,
             reactor=self._clock,

@@ -14,6 +14,8 @@ from vidlink.commands import (
     export,
     fsck,
     hold,
+    login,
+    logout,
     ls,
     receipts,
     retention,
@@ -21,9 +23,9 @@ from vidlink.commands import (
     user,
     watch,
 )
-from vidlink.commands.output import given_up, printing
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.options import OneLineOptions
+from vidlink.terminal.output import given_up, printing
 
 
 class Options(OneLineOptions):
@@ -43,6 +45,8 @@ class Options(OneLineOptions):
         ["export", None, export.Options, "Recordings as MP4 files."],
         ["fsck", None, fsck.Options, "Check a data folder, and mend what can be mended."],
         ["hold", None, hold.Options, "Have a recording not deleted by anybody."],
+        ["login", None, login.Options, "Let these commands in as a user of a server."],
+        ["logout", None, logout.Options, "End that, here or everywhere."],
         ["ls", None, ls.Options, "Which sentinels there are, and what was recorded of them."],
         ["receipts", None, receipts.Options, "What was deleted, when, and why."],
         ["retention", None, retention.Options, "What is kept for how long, and what would go."],
@@ -65,6 +69,8 @@ _RUNS: dict[str, Callable[[Any], int | None]] = {
     "export": export.run,
     "fsck": fsck.run,
     "hold": hold.run,
+    "login": login.run,
+    "logout": logout.run,
     "ls": ls.run,
     "receipts": receipts.run,
     "retention": retention.run,

@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 
 from vidlink.audit.files import AuditFiles
 from vidlink.client import History
-from vidlink.commands.asking import RangeOptions
-from vidlink.commands.output import tell
-from vidlink.commands.running import asking, complain
-from vidlink.commands.table import Row, put_table
-from vidlink.commands.words import moment, shown
 from vidlink.disk import Disk
 from vidlink.errors import StoreError, UserMistake
 from vidlink.httpjson.objects import AUDIT_ENTRY
 from vidlink.model import AuditEntry, AuditQuery, Deed
 from vidlink.quantities import count
+from vidlink.terminal.asking import RangeOptions
+from vidlink.terminal.output import tell
+from vidlink.terminal.running import asking, complain
+from vidlink.terminal.table import Row, put_table
+from vidlink.terminal.words import moment, shown
 
 COMMAND = "vidlink audit"
 HEAD = ("ENTRY", "WHEN", "WHO", "FROM", "DEED", "ABOUT")

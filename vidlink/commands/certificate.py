@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from vidlink.commands.asking import AnywhereOptions
-from vidlink.commands.output import tell
 from vidlink.errors import UserMistake
 from vidlink.server.port.origin import machine_names
+from vidlink.terminal.asking import AnywhereOptions
+from vidlink.terminal.output import tell
 
 COMMAND = "vidlink certificate"
 CERTIFICATE, KEY = "certificate.pem", "key.pem"

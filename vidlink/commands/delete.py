@@ -8,9 +8,6 @@ from functools import partial
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.commands.asking import AskingOptions
-from vidlink.commands.running import asking, complain
-from vidlink.commands.words import begun_us, moment, read_moment
 from vidlink.errors import (
     Answered,
     NotFound,
@@ -22,6 +19,9 @@ from vidlink.errors import (
 )
 from vidlink.model import Receipt, SessionQuery, SessionRecord, SessionState
 from vidlink.quantities import count, size
+from vidlink.terminal.asking import AskingOptions
+from vidlink.terminal.running import asking, complain
+from vidlink.terminal.words import begun_us, moment, read_moment
 
 COMMAND = "vidlink delete"
 _PAGE = 1_000
@@ -34,7 +34,7 @@ class Options(AskingOptions):
     synopsis = "SENTINEL [SESSION] [options]"
     longdesc = (
         "Deletes a session of a sentinel, or all of its sessions that ended before a time. "
-        "There is no way back. The server has to be started with --allow-delete."
+        "There is no way back, so it takes an administrator's credential."
     )
     optParameters: ClassVar[list[list[str | None]]] = [
         ["before", None, None, "All sessions that ended before this time."],

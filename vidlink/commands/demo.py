@@ -16,9 +16,9 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
 
-from vidlink.commands.output import log_warnings, tell
 from vidlink.errors import UserMistake
 from vidlink.options import OneLineOptions
+from vidlink.terminal.output import log_warnings, tell
 
 MAX_SCREENS = 100
 #: A screen's process that does not end when asked to is killed after this.

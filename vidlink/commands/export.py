@@ -15,16 +15,16 @@ from twisted.internet.defer import CancelledError
 from vidlink.client import History
 from vidlink.client.download import Downloaded, fetch, verify
 from vidlink.client.partfile import PartFile
-from vidlink.commands.asking import RangeOptions
-from vidlink.commands.output import tell
 from vidlink.commands.plan import Job, Wish, plan
-from vidlink.commands.progress import Progress
-from vidlink.commands.running import run_with_history
-from vidlink.commands.words import age, gap_words
 from vidlink.errors import Damaged, NotFound, UserMistake, VidlinkError
 from vidlink.httpjson.objects import GAP
 from vidlink.model import Gap
 from vidlink.quantities import count, size
+from vidlink.terminal.asking import RangeOptions
+from vidlink.terminal.output import tell
+from vidlink.terminal.progress import Progress
+from vidlink.terminal.running import run_with_history
+from vidlink.terminal.words import age, gap_words
 
 COMMAND = "vidlink export"
 #: Exit statuses, besides that of an interruption.
@@ -256,7 +256,7 @@ def run(options: Options) -> int:
 
     :raises VidlinkError: if nothing of it can be had.
     """
-    return run_with_history(options["server"], partial(_export, options))
+    return run_with_history(options, partial(_export, options))
 
 
 async def _export(options: Options, history: History, reactor: Any) -> int:

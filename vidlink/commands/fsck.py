@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from vidlink.commands.asking import AnywhereOptions
-from vidlink.commands.output import tell
-from vidlink.commands.progress import Progress
-from vidlink.commands.words import shown
 from vidlink.daemon import wall_clock_us
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.quantities import count, length, size
 from vidlink.store.fsck.check import Check, Summary
 from vidlink.store.fsck.findings import Finding
+from vidlink.terminal.asking import AnywhereOptions
+from vidlink.terminal.output import tell
+from vidlink.terminal.progress import Progress
+from vidlink.terminal.words import shown
 
 COMMAND = "vidlink fsck"
 SOUND, DAMAGED, CANNOT, INTERRUPTED = 0, 1, 2, 130

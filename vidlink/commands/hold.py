@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.commands.asking import AskingOptions
-from vidlink.commands.running import asking
-from vidlink.commands.words import moment, shown
 from vidlink.errors import Answered, UserMistake
+from vidlink.terminal.asking import AskingOptions
+from vidlink.terminal.running import asking
+from vidlink.terminal.words import moment, shown
 
 COMMAND = "vidlink hold"
 
@@ -20,8 +20,8 @@ class Options(AskingOptions):
     command = COMMAND
     synopsis = "SENTINEL SESSION [options]"
     longdesc = (
-        "Holds a session, live or over: nobody deletes it until it is released. The server has "
-        "to be started with --allow-delete."
+        "Holds a session, live or over: nobody deletes it until it is released. It takes "
+        "an administrator's credential."
     )
     optParameters: ClassVar[list[list[str | None]]] = [
         ["reason", "r", "held by hand", "Why, for whoever wonders."],

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from vidlink.access.credentials import Credentials
-from vidlink.commands.asking import AnywhereOptions
 from vidlink.errors import UserMistake
 from vidlink.model import Role
+from vidlink.terminal.asking import AnywhereOptions
 from vidlink.wire.kinds import Misfit, excerpt
 from vidlink.wire.schema import NAME
 

@@ -9,10 +9,6 @@ from dataclasses import replace
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.commands.asking import RangeOptions
-from vidlink.commands.running import asking
-from vidlink.commands.table import Row, put_table
-from vidlink.commands.words import age, begun_us, gap_lines, missing_words, moment, rate, shown
 from vidlink.errors import NotFound, UserMistake
 from vidlink.httpjson.objects import SENTINEL, SESSION
 from vidlink.model import (
@@ -24,6 +20,10 @@ from vidlink.model import (
     SessionState,
 )
 from vidlink.quantities import length, size
+from vidlink.terminal.asking import RangeOptions
+from vidlink.terminal.running import asking
+from vidlink.terminal.table import Row, put_table
+from vidlink.terminal.words import age, begun_us, gap_lines, missing_words, moment, rate, shown
 
 COMMAND = "vidlink ls"
 MAX_SESSIONS = 1_000_000

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.commands.asking import AskingOptions
 from vidlink.commands.retention import REASONS
-from vidlink.commands.running import asking
-from vidlink.commands.table import Row, put_table
-from vidlink.commands.words import begun_us, moment, shown
 from vidlink.httpjson.objects import RECEIPT
 from vidlink.model import Receipt
 from vidlink.quantities import size
+from vidlink.terminal.asking import AskingOptions
+from vidlink.terminal.running import asking
+from vidlink.terminal.table import Row, put_table
+from vidlink.terminal.words import begun_us, moment, shown
 
 COMMAND = "vidlink receipts"
 HEAD = ("RECEIPT", "DELETED", "SENTINEL", "SESSION", "BEGAN", "SEGMENTS", "SIZE", "WHY", "BY")

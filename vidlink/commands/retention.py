@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from vidlink.client import History
-from vidlink.commands.asking import AskingOptions
-from vidlink.commands.running import asking
-from vidlink.commands.table import put_table
-from vidlink.commands.words import moment
 from vidlink.httpjson.objects import DUE
 from vidlink.model import DeletionReason, Retention
 from vidlink.quantities import bounds, count, size, waiting_words
+from vidlink.terminal.asking import AskingOptions
+from vidlink.terminal.running import asking
+from vidlink.terminal.table import put_table
+from vidlink.terminal.words import moment
 
 COMMAND = "vidlink retention"
 HEAD = ("SENTINEL", "SESSION", "ENDED", "SIZE", "WHY")

@@ -14,8 +14,8 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.internet.protocol import Protocol
 from twisted.internet.stdio import StandardIO
 
-from vidlink.commands.output import log_warnings
 from vidlink.sentinel import tap
+from vidlink.terminal.output import log_warnings
 
 SIZE = "1280x720"
 

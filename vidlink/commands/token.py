@@ -8,13 +8,13 @@ from typing import ClassVar
 from vidlink.access.credentials import Token
 from vidlink.access.hashing import digest_of, new_token
 from vidlink.commands.letting import LettingOptions, group_words, role_words
-from vidlink.commands.output import tell
-from vidlink.commands.running import complain
-from vidlink.commands.table import put_table
-from vidlink.commands.words import moment, shown
 from vidlink.daemon import wall_clock_us
 from vidlink.errors import UserMistake
 from vidlink.model import Role, is_sentinel_id
+from vidlink.terminal.output import tell
+from vidlink.terminal.running import complain
+from vidlink.terminal.table import put_table
+from vidlink.terminal.words import moment, shown
 
 COMMAND = "vidlink token"
 HEAD = ("TOKEN", "FOR", "ROLES", "GROUPS", "MADE", "VALID UNTIL")

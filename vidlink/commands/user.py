@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import re
-import sys
 from typing import ClassVar
 
-from vidlink.access.credentials import ELSEWHERE, User
+from vidlink.access.credentials import VOUCHED, User
 from vidlink.access.hashing import LEAST_PASSWORD, MOST_PASSWORD, hash_password
 from vidlink.commands.letting import LettingOptions, group_words, role_words
-from vidlink.commands.output import tell
-from vidlink.commands.table import put_table
-from vidlink.commands.words import moment
 from vidlink.daemon import wall_clock_us
 from vidlink.errors import UserMistake
+from vidlink.terminal.output import tell
+from vidlink.terminal.table import put_table
+from vidlink.terminal.typed import is_somebody_there, typed_password
+from vidlink.terminal.words import moment
 
 COMMAND = "vidlink user"
 HEAD = ("USER", "ROLES", "GROUPS", "PASSWORD", "CHANGED")
@@ -40,7 +39,7 @@ class Options(LettingOptions):
 
     def postOptions(self) -> None:
         """A name has to be one."""
-        is_elsewhere = self["verb"] == "remove" and self["name"].startswith(ELSEWHERE)
+        is_elsewhere = self["verb"] == "remove" and self["name"].startswith(VOUCHED)
         if self["name"] and not is_elsewhere and not _NAME.fullmatch(self["name"]):
             raise UserMistake(
                 f"{self['name']!r} is no user's name: 1 to 64 letters, digits, dots, hyphens, "
@@ -105,12 +104,9 @@ def read_password(name: str) -> str:
 
     :raises UserMistake: if it cannot be one.
     """
-    if sys.stdin.isatty():
-        password = getpass.getpass(f"Password of {name}: ")
-        if getpass.getpass("Once more: ") != password:
-            raise UserMistake("these are two passwords; begin again")
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
+    password = typed_password(f"Password of {name}: ")
+    if is_somebody_there() and typed_password("Once more: ") != password:
+        raise UserMistake("these are two passwords; begin again")
     if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
         raise UserMistake(f"a password has {LEAST_PASSWORD} to {MOST_PASSWORD} characters")
     return password

@@ -10,15 +10,15 @@ from typing import Any, ClassVar
 from twisted.internet.defer import CancelledError, Deferred
 
 from vidlink.client import Lost, OtherPicture, Splice, follow, open_history
-from vidlink.commands.asking import AskingOptions
 from vidlink.commands.pipe import NobodyReads, Pipe
-from vidlink.commands.running import complain, run_in_reactor
-from vidlink.commands.words import SKIPPED, age, shown
 from vidlink.dialling.repeats import Repeats
 from vidlink.errors import UserMistake, VidlinkError
 from vidlink.messages import ErrorMessage, SessionEnded, Skipped, StartFrom, Subscribed
 from vidlink.model import InitSegment, Segment, Tier
 from vidlink.quantities import count
+from vidlink.terminal.asking import AskingOptions
+from vidlink.terminal.running import complain, run_in_reactor
+from vidlink.terminal.words import SKIPPED, age, shown
 
 COMMAND = "vidlink watch"
 #: So much may wait for a player that is slow: the less, the sooner it is back at what is live.
@@ -154,7 +154,8 @@ def run(options: Options) -> int:
 async def watch(options: Options, reactor: Any) -> int:
     """The command in a reactor."""
     sentinel_id, server = options["sentinel"], options["server"]
-    await _reach(open_history(server, reactor))
+    shown_to_it = options.shown(reactor)
+    await _reach(open_history(server, reactor, **shown_to_it))
     followed = follow(
         sentinel_id,
         server,
@@ -162,6 +163,7 @@ async def watch(options: Options, reactor: Any) -> int:
         start_from=options["from"],
         tier=options["tier"],
         max_bytes=MAX_WAITING_BYTES,
+        **shown_to_it,
     )
     pipe = Pipe(sys.stdout.fileno(), reactor)
     splice = Splice(options["tier"])

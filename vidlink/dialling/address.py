@@ -18,9 +18,9 @@ from twisted.internet.endpoints import (
     clientFromString,
     wrapClientTLS,
 )
-from twisted.internet.ssl import optionsForClientTLS
 
-from vidlink.dialling.trust import Trust
+from vidlink.dialling.token import check_token
+from vidlink.dialling.trust import TRUST_OF_SYSTEM, Trust
 from vidlink.errors import UserMistake
 
 SENTINEL_PATH = "ws/sentinel"
@@ -35,16 +35,33 @@ class Address:
     """A server: `endpoint`, an `IStreamClientEndpoint` to connect to, and what to ask for there.
 
     `url` is that of the WebSocket, `base_url` that of the HTTP interface, without a slash at
-    its end: ``/api/v1/me`` follows it.
+    its end: ``/api/v1/me`` follows it. `is_private`: what goes there is read by nobody else, as
+    over TLS and on this machine.
     """
 
     endpoint: Any
     url: str
     base_url: str
+    is_private: bool = False
+
+    def headers(self, token: str | None, *, can_go_plain: bool = False) -> dict[str, str]:
+        """The header by which `token` is shown; none without one.
+
+        :param can_go_plain: also where others on the way can read it.
+        :raises UserMistake: if it is no token, or would go in the clear and may not.
+        """
+        if token is None:
+            return {}
+        if not (self.is_private or can_go_plain):
+            raise UserMistake(
+                f"a token would go to {self.base_url} in the clear, for everybody on the way to "
+                "read; give --server an address with https:// or wss://, or say --plain-token"
+            )
+        return {"Authorization": f"Bearer {check_token(token, 'what is given as a token')}"}
 
 
 def read_address(
-    text: str, reactor: Any, path: str = SENTINEL_PATH, trust: Trust = optionsForClientTLS
+    text: str, reactor: Any, path: str = SENTINEL_PATH, trust: Trust = TRUST_OF_SYSTEM
 ) -> Address:
     """The address in `text`: ``ws://host:port``, ``https://host``, or a client endpoint string.
 
@@ -54,7 +71,7 @@ def read_address(
     """
     if "://" in text:
         return _from_url(text, reactor, path, trust)
-    if trust is not optionsForClientTLS:
+    if trust is not TRUST_OF_SYSTEM:
         raise UserMistake("--ca and --pin go with a --server that is a URL, such as wss://host")
     return _from_endpoint(text, reactor, path)
 
@@ -83,7 +100,8 @@ def _from_url(text: str, reactor: Any, path: str, trust: Trust) -> Address:
     endpoint: Any = kind(reactor, host, port)
     if scheme == "wss":
         endpoint = wrapClientTLS(trust(host.partition("%")[0]), endpoint)
-    return _address(endpoint, scheme, authority, prefix, path)
+    is_private = scheme == "wss" or _is_this_machine(host)
+    return _address(endpoint, scheme, authority, prefix, path, is_private)
 
 
 def _from_endpoint(text: str, reactor: Any, path: str) -> Address:
@@ -100,11 +118,12 @@ def _from_endpoint(text: str, reactor: Any, path: str) -> Address:
             f"--server {text!r} is neither a URL (ws://host:port) nor a client endpoint "
             f"(tcp:host:port, tls:host:port, unix:path){why}"
         ) from None
-    authority = "localhost"
+    authority, is_private = "localhost", kind == "unix"
     if kind in ("tcp", "tls"):
         fields = _fields(rest)
         authority = _authority(text, fields["host"], int(fields["port"]))
-    return _address(endpoint, "wss" if kind == "tls" else "ws", authority, "", path)
+        is_private = kind == "tls" or _is_this_machine(fields["host"])
+    return _address(endpoint, "wss" if kind == "tls" else "ws", authority, "", path, is_private)
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -136,9 +155,21 @@ def _authority(text: str, host: str, port: int) -> str:
     return f"[{host.partition('%')[0]}]:{port}" if is_version_6 else f"{host}:{port}"
 
 
-def _address(endpoint: Any, scheme: str, authority: str, prefix: str, path: str) -> Address:
+def _is_this_machine(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _address(
+    endpoint: Any, scheme: str, authority: str, prefix: str, path: str, is_private: bool
+) -> Address:
     return Address(
         endpoint,
         url=urlunsplit((scheme, authority, f"{prefix}/{path}", "", "")),
         base_url=urlunsplit(("https" if scheme == "wss" else "http", authority, prefix, "", "")),
+        is_private=is_private,
     )

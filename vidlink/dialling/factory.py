@@ -5,7 +5,7 @@ One connection of it is :mod:`vidlink.dialling.protocol`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from autobahn.twisted.websocket import WebSocketClientFactory
 from twisted.internet.interfaces import IReactorTime
@@ -20,10 +20,19 @@ class DiallingFactory(WebSocketClientFactory):
     noisy = False
     host: str
 
-    def __init__(self, url: str, codecs: Iterable[ICodec], clock: IReactorTime) -> None:
+    #: Those of the handshake.
+    headers: Mapping[str, str]
+
+    def __init__(
+        self,
+        url: str,
+        codecs: Iterable[ICodec],
+        clock: IReactorTime,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.codecs = {codec.name: codec for codec in codecs}
         self.clock = clock
-        super().__init__(url, protocols=list(self.codecs))
+        super().__init__(url, protocols=list(self.codecs), headers=dict(headers or {}))
         if ":" in self.host:
             # Autobahn takes the brackets off, and Host needs them (RFC 9110 section 7.2).
             self.host = f"[{self.host}]"

@@ -31,9 +31,10 @@ _ABSENT = (502, 503, 504)
 #: Words for whoever reads it: what can be done about a status.
 _ADVICE = {
     400: "the two may be of different versions",
-    401: "ask whoever runs it",
-    403: "ask whoever runs it",
+    401: "show it a valid token with --token-file",
+    403: "ask whoever runs it for the right to do this",
     404: "look at the address",
+    429: "wait a minute or two",
 }
 _HTTP = b"HTTP/"
 #: The answer of a TLS server to somebody who speaks none: an alert (RFC 8446 section 5.1).
@@ -113,6 +114,8 @@ def refused(where: str, status: int, said: str = "") -> VidlinkError:
         text = f"{where} asks for a credential{advice}"
     elif status == 403:
         text = f"{where} does not allow this{advice}"
+    elif status == 429:
+        text = f"{where} is asked too often{advice}"
     elif status in _ABSENT:
         text = f"the server behind {where} cannot be reached (status {status})"
     else:
@@ -120,7 +123,7 @@ def refused(where: str, status: int, said: str = "") -> VidlinkError:
             f"{where} answers with status {status}, not as a VidLink server does: "
             "look at the address"
         )
-    kinds = {401: errors.NotAuthenticated, 403: errors.NotAllowed}
+    kinds = {401: errors.NotAuthenticated, 403: errors.NotAllowed, 429: errors.TooFast}
     kind = kinds.get(status, Unreachable if status in _ABSENT else BadAnswer)
     return kind(text)
 

@@ -28,6 +28,8 @@ _FINGERPRINT = re.compile(r"(?:sha256:)?((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})", re.
 
 #: Makes what TLS to a host needs, from the host's name.
 Trust = Callable[[str], Any]
+#: The authorities that the system trusts, and the names in a certificate.
+TRUST_OF_SYSTEM: Trust = optionsForClientTLS
 
 
 def read_trust(authorities: str | None, fingerprint: str | None) -> Trust:
@@ -45,7 +47,7 @@ def read_trust(authorities: str | None, fingerprint: str | None) -> Trust:
         return _pinned(fingerprint)
     if authorities is not None:
         return _signed(authorities)
-    return optionsForClientTLS
+    return TRUST_OF_SYSTEM
 
 
 def _signed(path: str) -> Trust:

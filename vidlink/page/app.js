@@ -1,10 +1,12 @@
 // The page put together: the address says what is shown, the connection brings it.
 
-import { ME } from "./api.js";
+import { Account, LOGINS_HASH, wayIn } from "./account.js";
+import * as api from "./api.js";
 import { ServerClock } from "./clock.js";
 import { Connection } from "./connection.js";
 import { element, setAttribute, setText } from "./dom.js";
 import { SentinelList } from "./list.js";
+import { LoginsView } from "./logins.js";
 import { isSupported } from "./player.js";
 import { RecordingsView } from "./recordings.js";
 import { WatchView } from "./watch.js";
@@ -22,6 +24,8 @@ class App {
   #clock = new ServerClock();
   #list = new SentinelList(this.#clock);
   #connection;
+  #me = null;
+  #account = new Account({ left: () => location.replace("login.html") });
   #may = [];
   #view = null;
   #route = { kind: "list" };
@@ -32,29 +36,85 @@ class App {
   #trouble = { text: "", until: -Infinity };
   #troubled = 0;
 
-  start() {
+  async start() {
     this.phaseText = document.getElementById("connection");
     this.alarmText = document.getElementById("alarm");
     this.announcer = document.getElementById("announcer");
     this.main = document.getElementById("main");
     this.placeholder = document.getElementById("placeholder");
     this.main.prepend(this.#list.root);
+    document.querySelector(".bar").append(this.#account.root);
+    this.main.before(this.#account.line);
     const socketUrl = new URL("ws/proctor", document.baseURI);
     socketUrl.protocol = socketUrl.protocol === "https:" ? "wss:" : "ws:";
     this.#connection = new Connection({
-      socketUrl, meUrl: ME, clock: this.#clock,
+      socketUrl, meUrl: api.ME, clock: this.#clock,
       on: {
         phase: () => this.#showPhase(),
         registered: ({ may }) => this.#registered(may),
         message: (message) => this.#take(message),
       },
     });
+    if (!await this.#learn()) return;
+    api.whenEnded(() => this.#account.end());
     addEventListener("hashchange", () => this.#follow());
     addEventListener("keydown", (event) => this.#key(event));
     document.addEventListener("visibilitychange", () => this.#visibility());
+    addEventListener("focus", () => this.#askAgain());
+    addEventListener("pageshow", (event) => {
+      // Kept by the browser since it was left; who is there now may be somebody else.
+      if (event.persisted && this.#me?.access === "closed") location.reload();
+    });
     setInterval(() => this.#tick(), REFRESH_MS);
-    this.#connection.start();
+    if (this.#mayWatch) this.#connection.start();
+    else this.#showRights();
     this.#follow();
+  }
+
+  /** Learn who asks; false if they have to log in first. */
+  async #learn() {
+    try {
+      this.#me = await api.me();
+      this.#account.show(this.#me);
+      this.#may = this.#me.may;
+    } catch (error) {
+      if (!(error instanceof api.ApiError)) throw error;
+      if (error.status === 401) {
+        location.replace(wayIn());
+        return false;
+      }
+      // It is the connection's to try again, and to say why.
+    }
+    return true;
+  }
+
+  /** As long as it is not known, the server is asked by the connection. */
+  get #mayWatch() {
+    return this.#me === null || this.#me.may.includes("watch");
+  }
+
+  /** Somebody may have logged in or out in another window. */
+  async #askAgain() {
+    if (this.#me?.access !== "closed" && this.#account.line.hidden) return;
+    let me;
+    try {
+      me = await api.me();
+    } catch (error) {
+      if (error.status === 401) this.#account.end();
+      return;
+    }
+    const same = ["name", "access", "may", "groups"].every(
+      (key) => JSON.stringify(me[key]) === JSON.stringify(this.#me[key]),
+    );
+    if (!same) return location.reload();
+    this.#account.resume();
+    this.#connection.resume();
+  }
+
+  #showRights() {
+    this.#list.root.remove();
+    this.phaseText.parentElement.hidden = true;
+    this.placeholder.replaceWith(this.placeholder = this.#account.rights());
   }
 
   #take(message) {
@@ -103,7 +163,7 @@ class App {
   /** The list has news: of the sentinel that is open too? One that was unknown can be joined now. */
   #refreshStatus() {
     const { kind, sentinelId } = this.#route;
-    if (kind === "list") return;
+    if (sentinelId === undefined) return;
     const status = this.#list.status(sentinelId);
     this.#view.setStatus(status);
     if (kind !== "watch" || !this.#unknown || status == null) return;
@@ -129,7 +189,11 @@ class App {
     this.#view?.setConnected?.(connected, this.#may);
     this.#showPhaseWords();
     if (phase === "waiting") this.#announce(`Connection lost: ${this.#connection.reason}`);
-    else if (connected) this.#announce("Connected");
+    else if (phase === "ended") this.#account.end();
+    else if (connected) {
+      this.#announce("Connected");
+      if (this.#me === null) this.#learn().then(() => this.#follow());
+    }
   }
 
   #showPhaseWords() {
@@ -139,13 +203,14 @@ class App {
     setText(this.phaseText, {
       connecting: "Connecting…",
       connected: "Connected",
+      ended: "Logged out",
       waiting: `${lost} (${reason}), trying again in ${seconds} s`,
     }[phase]);
   }
 
   /** Show what the address names. */
   #follow() {
-    const route = parse(location.hash);
+    const route = parse(location.hash, this.#me);
     const before = this.#route;
     this.#route = route;
     if (route.kind !== before.kind || route.sentinelId !== before.sentinelId) {
@@ -175,10 +240,12 @@ class App {
         changed,
       });
       this.#view.setConnected(this.#connection.phase === "connected", this.#may);
-    } else {
+    } else if (route.kind === "recordings") {
       this.#view = new RecordingsView(route.sentinelId, { changed });
+    } else {
+      this.#view = new LoginsView(this.#me, { leave: (end) => this.#account.leave(end) });
     }
-    this.#view.setStatus(this.#list.status(route.sentinelId));
+    this.#view.setStatus?.(this.#list.status(route.sentinelId));
     this.main.append(this.#view.root);
     if (this.#list.root.offsetParent === null) this.#view.focus();
   }
@@ -216,6 +283,7 @@ class App {
     this.#view?.wake?.();
     this.#checkedAt = 0;
     this.#tick();
+    this.#askAgain();
   }
 
   #key(event) {
@@ -231,8 +299,12 @@ class App {
   }
 }
 
-/** What an address names: `{kind, sentinelId, sessionId}`; anything odd is the list. */
-function parse(hash) {
+/**
+ * What an address names: `{kind, sentinelId, sessionId}`; anything odd is the list, and so is what is
+ * nothing for whoever asks.
+ */
+function parse(hash, me) {
+  if (hash === LOGINS_HASH && me?.access === "closed") return { kind: "logins" };
   const [kind, ...ids] = hash.replace(/^#\/?/, "").split("/");
   let sentinelId;
   let sessionId;
@@ -241,7 +313,8 @@ function parse(hash) {
   } catch {
     return { kind: "list" };
   }
-  if (!sentinelId || (kind !== "watch" && kind !== "recordings")) return { kind: "list" };
+  const known = kind === "watch" || kind === "recordings";
+  if (!sentinelId || !known || me?.may.includes("watch") === false) return { kind: "list" };
   return { kind, sentinelId, sessionId };
 }
 

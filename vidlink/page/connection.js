@@ -21,12 +21,14 @@ const TICK_MS = 1000;
 /** Ticks that are further apart than this: the page was throttled or the computer slept. */
 const SLEPT_MS = 10_000;
 
+const NOT_AUTHENTICATED = 4401;
+
 /** What the codes of docs/reference/wire.md mean to the person who watches. */
 const CLOSED = {
   1001: "the server is going away",
   1009: "a message was too large",
   4400: "the server did not understand this page",
-  4401: "you are not signed in",
+  4401: "you are not logged in",
   4403: "you may not do this",
   4408: "registration took too long",
   4429: "this page asks for too much",
@@ -34,7 +36,6 @@ const CLOSED = {
   4503: "the server has no room for another connection",
 };
 const REFUSED = {
-  401: "you are not signed in",
   403: "you may not watch here",
   429: "the server asks for fewer attempts",
   503: "the server has no room for another connection",
@@ -44,7 +45,8 @@ const REFUSED = {
  * `on` has: `phase()` when `phase`, `reason` or `retryAt` changes; `registered(message)`;
  * `message(message)` for everything else but `clock`. `phase` is "connecting", "connected" or
  * "waiting"; in the last, `reason` says in words what was wrong and `retryAt` is the time of the
- * next attempt on the clock of `performance.now()`. `heardUs` is when the server was last heard on the
+ * next attempt on the clock of `performance.now()`. It is "ended" when whoever is here has to log in
+ * first; then nothing is tried before `resume()`. `heardUs` is when the server was last heard on the
  * connection that was lost, on its own clock; null if there was none.
  */
 export class Connection {
@@ -108,6 +110,11 @@ export class Connection {
     else if (this.phase === "connected") this.#probe(DOUBT_PATIENCE_MS);
   }
 
+  /** Somebody has logged in: go on. */
+  resume() {
+    if (this.phase === "ended") this.#connect();
+  }
+
   #connect() {
     clearTimeout(this.#retryTimer);
     const socket = new WebSocket(this.#socketUrl, wire.SUBPROTOCOL);
@@ -123,7 +130,7 @@ export class Connection {
     socket.onmessage = (event) => this.#received(event.data);
     socket.onclose = (event) => {
       this.#lost(this.#told ?? CLOSED[event.code] ?? "the connection was lost");
-      if (!opened) this.#askWhy();
+      if (!opened || event.code === NOT_AUTHENTICATED) this.#askWhy();
     };
     this.#enter("connecting");
   }
@@ -222,12 +229,20 @@ export class Connection {
     let reason = "the server cannot be reached";
     try {
       const answer = await fetch(this.#meUrl, { cache: "no-store" });
+      if (answer.status === 401) return this.#end();
       reason = REFUSED[answer.status] ?? "the server refused the connection";
     } catch {
       // No answer at all: the sentence above.
     }
-    if (this.phase === "connected") return;
+    if (this.phase === "connected" || this.phase === "ended") return;
     this.reason = reason;
     this.#on.phase();
+  }
+
+  #end() {
+    if (this.phase !== "waiting") return;
+    clearTimeout(this.#retryTimer);
+    this.#attempt = 0;
+    this.#enter("ended");
   }
 }

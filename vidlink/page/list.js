@@ -135,7 +135,7 @@ export class SentinelList {
       lamp: element("span", { class: "lamp", "aria-hidden": "true" }),
       state: element("span", { class: "state" }),
       was: element("span", { class: "was" }),
-      group: element("td", { class: "group" }),
+      groupText: element("span"),
       age: element("td", { class: "age" }),
       recording: element("td", { class: "recording" }),
     };
@@ -143,7 +143,7 @@ export class SentinelList {
       "tr", { "data-sentinel": sentinelId },
       element("td", { class: "how" }, row.lamp, row.state, row.was),
       element("th", { scope: "row" }, link, element("span", { class: "id" }, sentinelId)),
-      row.group, row.age, row.recording,
+      element("td", { class: "group" }, row.groupText), row.age, row.recording,
     );
     if (sentinelId === this.#open) setAttribute(link, "aria-current", "true");
     this.#rows.set(sentinelId, row);
@@ -177,7 +177,8 @@ export class SentinelList {
     const { status } = row;
     setText(row.link, row.label);
     setAttribute(row.link, "title", row.label);
-    setText(row.group, status.group);
+    setText(row.groupText, status.group);
+    setAttribute(row.groupText, "title", status.group);
     setAttribute(row.node, "data-state", status.state);
     setAttribute(row.node, "data-recording", status.recording);
     row.node.hidden = !row.words.includes(this.#filter);

@@ -46,12 +46,13 @@ export class RecordingsView {
   }
 
   get summary() {
-    return `Recordings of ${this.name}`;
+    return `Recordings of ${words.isolated(this.name)}`;
   }
 
   setStatus(status) {
     this.#status = status;
     setText(this.nameText, this.name);
+    setAttribute(this.nameText, "title", this.name);
     this.#on.changed();
   }
 

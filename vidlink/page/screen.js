@@ -54,8 +54,12 @@ export class Screen {
   /** What the list says of this sentinel; null if it is not in it, undefined if there is no list. */
   setStatus(status) {
     this.#status = status;
-    setText(this.nameText, status?.name || this.#sentinelId);
-    setText(this.groupText, status?.group ?? "");
+    for (const [node, text] of [
+      [this.nameText, status?.name || this.#sentinelId], [this.groupText, status?.group ?? ""],
+    ]) {
+      setText(node, text);
+      setAttribute(node, "title", text);
+    }
     this.refresh();
   }
 
@@ -73,6 +77,12 @@ export class Screen {
       case "skipped": return this.#noteSkipped(message);
       case "session.ended": return this.refresh();
     }
+  }
+
+  /** The picture is not to be had, for a reason that stays. */
+  refuse(text) {
+    this.#trouble = `${words.sentence(text)}.`;
+    this.refresh();
   }
 
   /** The page can be seen again. */

@@ -41,7 +41,7 @@ export class WatchView {
 
   /** "desk-12, live": what a person is told when it changes. */
   get summary() {
-    return `${this.name}: ${words.STATES[this.#screen.state]}`;
+    return `${words.isolated(this.name)}: ${words.STATES[this.#screen.state]}`;
   }
 
   setStatus(status) {
@@ -59,7 +59,7 @@ export class WatchView {
   }
 
   take(message) {
-    if (message.type === "error") this.notice(message.message);
+    if (message.type === "error") this.#refused(message);
     else this.#screen.take(message);
   }
 
@@ -73,6 +73,12 @@ export class WatchView {
 
   check() {
     this.#screen.check();
+  }
+
+  /** Not to be let watch stays so; anything else is said once. */
+  #refused({ code, message }) {
+    if (code === "forbidden") this.#screen.refuse(message);
+    this.notice(words.sentence(message));
   }
 
   /** Say something for a while. */
@@ -96,6 +102,7 @@ export class WatchView {
     this.keyframe = element("button", { type: "button", class: "keyframe" }, "Request keyframe");
     this.keyframe.addEventListener("click", () => this.#requestKeyframe());
     this.rate = element("select", { id: "framerate" });
+    this.rateLabel = element("label", { for: "framerate" }, "Frames a second");
     this.rate.addEventListener("change", () => this.#changeRate());
     const whole = element("button", { type: "button" }, "Full screen");
     whole.addEventListener("click", () => this.#fullScreen());
@@ -108,7 +115,7 @@ export class WatchView {
       element(
         "div", { class: "controls" },
         this.keyframe,
-        element("label", { for: "framerate" }, "Frames a second"), this.rate,
+        this.rateLabel, this.rate,
         element("a", { class: "button", href: recordingsHash(this.#sentinelId) }, "Recordings"),
         whole, this.recordingText, this.noticeText,
       ),
@@ -118,8 +125,9 @@ export class WatchView {
 
   #showControls() {
     const online = this.#status != null && this.#status.state !== "offline";
-    const enabled = this.#connected && online && this.#may.includes("control");
-    this.keyframe.disabled = this.rate.disabled = !enabled;
+    const may = this.#may.includes("control");
+    for (const control of [this.keyframe, this.rateLabel, this.rate]) control.hidden = !may;
+    this.keyframe.disabled = this.rate.disabled = !(this.#connected && online);
     const recording = this.#connected ? this.#status?.recording : "unknown";
     setText(this.recordingText, this.#status == null ? "" : words.RECORDING[recording] ?? "");
     setAttribute(this.recordingText, "data-recording", recording ?? "none");

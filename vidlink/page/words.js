@@ -102,6 +102,29 @@ export const CAUSES = {
   "computer-asleep": "the computer was asleep",
 };
 
+/** A name in the middle of other text: in letters of whatever direction it leaves the rest as it is. */
+export function isolated(name) {
+  return /[^\0-\u024f]/.test(name) ? `\u2068${name}\u2069` : name;
+}
+
+const BROWSERS = [
+  [/Edg\w*\/(\d+)/, "Edge"], [/OPR\/(\d+)/, "Opera"], [/Firefox\/(\d+)/, "Firefox"],
+  [/Chrom(?:e|ium)\/(\d+)/, "Chrome"], [/Version\/(\d+).* Safari\//, "Safari"],
+];
+const SYSTEMS = [
+  [/Windows/, "Windows"], [/Android/, "Android"], [/iPhone|iPad/, "iOS"], [/Mac OS X/, "macOS"],
+  [/CrOS/, "ChromeOS"], [/Linux/, "Linux"],
+];
+
+/** A browser as people call it, "Firefox 128 on Linux"; other software as it calls itself. */
+export function software(agent) {
+  const browser = BROWSERS.find(([pattern]) => pattern.test(agent));
+  if (browser === undefined) return agent || "unknown";
+  const [pattern, name] = browser;
+  const system = SYSTEMS.find(([look]) => look.test(agent));
+  return `${name} ${agent.match(pattern)[1]}${system === undefined ? "" : ` on ${system[1]}`}`;
+}
+
 /** What the server says, as the beginning of a sentence. */
 export function sentence(text) {
   return text.slice(0, 1).toUpperCase() + text.slice(1);

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.internet import ClientService, TimerService
 from twisted.application.service import MultiService
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -23,7 +24,7 @@ from zope.interface import implementer
 from vidlink.dialling.address import Address
 from vidlink.dialling.backoff import BackOff
 from vidlink.dialling.repeats import Repeats
-from vidlink.errors import GoingAway
+from vidlink.errors import GoingAway, VidlinkError
 from vidlink.sentinel.uplink import UplinkFactory
 
 TICK_SECONDS = 1.0
@@ -44,12 +45,21 @@ class ReportingEndpoint:
 
     :param endpoint: `IStreamClientEndpoint`.
     :param clock: `IReactorTime`.
+    :param make_ready: is called before each attempt, and may raise why there can be none.
     """
 
     _log = Logger()
 
-    def __init__(self, endpoint: Any, url: str, back_off: BackOff, clock: Any) -> None:
+    def __init__(
+        self,
+        endpoint: Any,
+        url: str,
+        back_off: BackOff,
+        clock: Any,
+        make_ready: Callable[[], object] = lambda: None,
+    ) -> None:
         self._endpoint = endpoint
+        self._make_ready = make_ready
         self._url = url
         self._back_off = back_off
         self._clock = clock
@@ -61,6 +71,11 @@ class ReportingEndpoint:
 
     def connect(self, factory: Any) -> Deferred[Any]:
         """Connect as the wrapped endpoint does, within :data:`CONNECT_SECONDS`."""
+        try:
+            self._make_ready()
+        except VidlinkError:
+            failed: Deferred[Any] = fail()
+            return failed.addErrback(self._report)
         connecting: Deferred[Any] = self._endpoint.connect(factory)
         connecting.addTimeout(CONNECT_SECONDS, self._clock, _given_up)
         return connecting.addCallbacks(self._succeeded, self._report)
@@ -123,7 +138,9 @@ class SentinelService(MultiService):
         self._factory = factory
         self._clock = clock
         client = _Client(
-            ReportingEndpoint(address.endpoint, address.url, back_off, clock),
+            ReportingEndpoint(
+                address.endpoint, address.url, back_off, clock, factory.look_at_token
+            ),
             factory,
             retryPolicy=lambda attempts: back_off.next_seconds(),
             clock=clock,

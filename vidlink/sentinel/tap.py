@@ -8,8 +8,10 @@ import random
 import re
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from twisted.logger import Logger
 
 import vidlink
 from vidlink.daemon import (
@@ -20,8 +22,10 @@ from vidlink.daemon import (
     steady_clock,
     wall_clock_us,
 )
-from vidlink.dialling.address import read_address
+from vidlink.dialling.address import Address, read_address
 from vidlink.dialling.backoff import BackOff
+from vidlink.dialling.token import VARIABLE, token_source
+from vidlink.dialling.trust import read_trust
 from vidlink.errors import Unsendable, UserMistake
 from vidlink.interfaces import ICodec, ISpool
 from vidlink.links.uplink.conversation import Uplink
@@ -37,6 +41,8 @@ from vidlink.sentinel.sources.choice import SOURCES, make_source
 from vidlink.sentinel.spool.memory import SPOOL_BYTES, MemorySpool
 from vidlink.sentinel.uplink import UplinkFactory
 from vidlink.sentinel.uplink_log import UplinkLog
+
+_log = Logger()
 
 COMMAND = "twistd vidlink-sentinel"
 HANDSHAKE_SECONDS = 10
@@ -60,6 +66,13 @@ class Options(OneLineOptions):
             "ws://127.0.0.1:8080",
             "The server: ws://HOST:PORT, wss://HOST, or a client endpoint string.",
         ],
+        [
+            "ca",
+            None,
+            None,
+            "Believe over TLS who has a certificate that is in this file, or below.",
+        ],
+        ["pin", None, None, "Believe over TLS who has the certificate of this fingerprint."],
         ["id", "i", None, "What this sentinel is called, such as desk-12. Required."],
         ["name", None, None, "A name for people; else the id is shown."],
         ["group", None, None, "A group for people, such as a room."],
@@ -71,7 +84,18 @@ class Options(OneLineOptions):
         ["keyframe-interval", None, "10", "Seconds between keyframes, at most."],
         ["spool", None, None, "A folder for what the server has not yet; else it is in memory."],
         ["spool-bytes", None, None, "How much of that is kept: 64 MiB in memory, 4 GiB on disk."],
+        [
+            "token-file",
+            None,
+            None,
+            "A file with the token that the server knows this sentinel by, read at each "
+            f"connection. The variable {VARIABLE} may hold the token instead.",
+        ],
         ["format", None, "binary", "How messages are written: binary, cbor, protobuf or json."],
+    ]
+
+    optFlags = [  # noqa: RUF012
+        ["plain-token", None, "Show the token also where it goes over a network in the clear."],
     ]
 
     def postOptions(self) -> None:
@@ -121,7 +145,9 @@ def _assemble(options: Options) -> SentinelService:
     clock: Any = reactor
     prepare(clock)
     codec = _codec(options["format"])
-    address = read_address(options["server"], clock)
+    trust = read_trust(options["ca"], options["pin"])
+    address = read_address(options["server"], clock, trust=trust)
+    shown = _shown(options, address)
     back_off = BackOff(random.random)
     events = UplinkLog(address.url, back_off)
     elapsed = elapsed_clock()
@@ -148,9 +174,26 @@ def _assemble(options: Options) -> SentinelService:
         clock=clock,
         wall_clock_us=now_us,
     )
-    factory = UplinkFactory(address.url, uplink, codec, back_off, clock)
+    factory = UplinkFactory(address.url, uplink, codec, back_off, clock, shown)
     factory.setProtocolOptions(openHandshakeTimeout=HANDSHAKE_SECONDS)
     return SentinelService(capture, address, factory, back_off, clock)
+
+
+def _shown(options: Options, address: Address) -> Callable[[], Mapping[str, str]]:
+    """A look at what shows the server who we are, now.
+
+    :raises UserMistake: if that cannot be shown; found out now, while somebody is looking.
+    """
+    token = token_source(
+        options["token-file"], os.environ, lambda line: _log.warn("{line}", line=line)
+    )
+    can_go_plain = bool(options["plain-token"])
+
+    def look() -> Mapping[str, str]:
+        return address.headers(token(), can_go_plain=can_go_plain)
+
+    look()
+    return look
 
 
 def make_spool(options: Options, on_trouble: Callable[[str], object], reactor: Any) -> ISpool:

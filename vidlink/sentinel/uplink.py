@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -28,6 +29,7 @@ from vidlink.errors import (
     PeerError,
     Replaced,
     TooFast,
+    UserMistake,
 )
 from vidlink.interfaces import ICodec, IServerPeer
 from vidlink.links.uplink.conversation import Uplink
@@ -59,8 +61,10 @@ PATIENT: tuple[type[PeerError], ...] = (
 ADVICE: dict[type[PeerError] | None, str] = {
     IdInUse: "give each computer an --id of its own; asked again in a minute or two",
     Replaced: "give each computer an --id of its own; asked again in a minute or two",
-    NotAuthenticated: "ask whoever runs the server; asked again in a minute or two",
-    NotAllowed: "ask whoever runs the server; asked again in a minute or two",
+    NotAuthenticated: "put a valid token into the file of --token-file; asked again in a minute "
+    "or two",
+    NotAllowed: "the token has to be one for this --id, see 'vidlink token list' on the server; "
+    "asked again in a minute or two",
     BadMessage: "the two may be of different versions; asked again in a minute or two",
     NotMedia: "the two may be of different versions; asked again in a minute or two",
 }
@@ -168,7 +172,7 @@ class UplinkProtocol(DialledProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, or was refused in the handshake."""
         self._look.stop()
-        if self.closed_for in PATIENT or self.remoteCloseCode in BROKEN_CODES:
+        if self._is_refused() and not self.factory.has_another_token():
             self.factory.back_off.at_least(PATIENT_SECONDS)
         if self.is_agreed:
             self._log.info("disconnected from {url}: {why}", url=self.factory.url, why=_why(self))
@@ -186,6 +190,12 @@ class UplinkProtocol(DialledProtocol):
             self.transport.abortConnection()
             return
         self._look.start(LOOK_SECONDS, self._look_at_server)
+
+    def _is_refused(self) -> bool:
+        """True if the server will say the same for a while."""
+        if not self.is_agreed and isinstance(self.not_agreed(), PATIENT):
+            return True
+        return self.closed_for in PATIENT or self.remoteCloseCode in BROKEN_CODES
 
 
 def keep_queue_short(transport: Any) -> None:
@@ -213,20 +223,44 @@ def _why(link: UplinkProtocol) -> str:
 
 
 class UplinkFactory(DiallingFactory):
-    """Makes the connections to one server."""
+    """Makes the connections to one server.
+
+    :param shown: gives the headers that show a credential as it is now.
+    """
 
     _log = Logger()
     protocol = UplinkProtocol
 
     def __init__(
-        self, url: str, uplink: Uplink, codec: ICodec, back_off: BackOff, clock: Any
+        self,
+        url: str,
+        uplink: Uplink,
+        codec: ICodec,
+        back_off: BackOff,
+        clock: Any,
+        shown: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         super().__init__(url, [codec], clock)
+        self._shown = shown
         self.uplink = uplink
         self.back_off = back_off
         #: This Sentinel ends; nothing that happens to its connection is worth a word any more.
         self.is_stopping = False
         self._repeats = Repeats(clock.seconds)
+
+    def look_at_token(self) -> None:
+        """Show from now on what is there now; it may have been replaced.
+
+        :raises UserMistake: if it cannot be read.
+        """
+        self.headers = self._shown()
+
+    def has_another_token(self) -> bool:
+        """True if the token is not the one that was shown last."""
+        try:
+            return self._shown() != self.headers
+        except UserMistake:
+            return False
 
     def complain(self, text: str) -> None:
         """Something is wrong with the server; it will be tried again. Said once a minute."""

@@ -24,7 +24,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
-from vidlink.access.credentials import ELSEWHERE, Credentials
+from vidlink.access.credentials import VOUCHED, Credentials
+from vidlink.access.elsewhere import checker
 from vidlink.access.gate import Gate
 from vidlink.access.oidc.provider import ANSWER_SECONDS, Provider
 from vidlink.access.oidc.returning import Returning
@@ -43,10 +44,15 @@ from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
-from vidlink.server.port.exposure import Listening, check_endpoint, check_exposure
+from vidlink.server.port.exposure import (
+    Listening,
+    check_endpoint,
+    check_exposure,
+    for_its_group,
+)
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
-from vidlink.server.port.site import Root, Site, is_own, principal_of
+from vidlink.server.port.site import Root, Site, is_own, principal_of, ticket_of
 from vidlink.server.port.tls import TlsContext
 from vidlink.server.service import (
     COMMAND,
@@ -126,6 +132,7 @@ class Options(OneLineOptions):
         self["listen"] = []
         self["allow-origin"] = []
         self["proxy"] = []
+        self["auth"] = []
         self["oidc-role"], self["oidc-scope"] = [], []
 
     def opt_listen(self, endpoint: str) -> None:
@@ -142,11 +149,14 @@ class Options(OneLineOptions):
         """Address of a proxy before the server, or unix: believed when it says who came to it
         (X-Forwarded-For, X-Forwarded-Proto); repeatable."""
         try:
-            self["proxy"].append(str(ip_address(address)))
+            self["proxy"].append(address if address == "unix" else str(ip_address(address)))
         except ValueError:
-            raise UserMistake(
-                f"--proxy takes an address such as 10.0.0.1, not {address!r}"
-            ) from None
+            text = f"--proxy takes an address such as 10.0.0.1, or unix, not {address!r}"
+            raise UserMistake(text) from None
+
+    def opt_auth(self, description: str) -> None:
+        """Who knows passwords of users without one here: file:PATH, unix, ...; repeatable."""
+        self["auth"].append(checker(description))
 
     def opt_oidc_role(self, text: str) -> None:
         """Role of those whose claim has a value: administrator=staff-it; repeatable."""
@@ -212,7 +222,14 @@ def _assemble(options: Options) -> ServerService:
     register = Register(Credentials(options["data"]), now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.load()
     is_open = _openness(options, listening, register)
-    gate = Gate(register, clock, now_us=wall_clock_us, run_in_pool=run_in_pool, is_open=is_open)
+    gate = Gate(
+        register,
+        clock,
+        now_us=wall_clock_us,
+        run_in_pool=run_in_pool,
+        checkers=options["auth"],
+        is_open=is_open,
+    )
     hosts = _hosts(listening, options["allow-origin"])
     elapsed = elapsed_clock()
     hub = Hub(
@@ -245,6 +262,7 @@ def _assemble(options: Options) -> ServerService:
         wall_clock_us=wall_clock_us,
         principal_of=principal_of,
         did=trail.note,
+        ticket_of=ticket_of,
         run_in_pool=run_in_pool,
     )
     health = Health(
@@ -265,7 +283,7 @@ def _assemble(options: Options) -> ServerService:
     )
     probes = Probes(health, metrics)
     access = Access(gate, principal_of=principal_of, is_own=is_own, trail=trail)
-    elsewhere = Oidc(_returning(options["oidc"], clock), gate, is_own=is_own, trail=trail)
+    oidc = Oidc(_returning(options["oidc"], clock), gate, is_own=is_own, trail=trail)
     root = Root(
         api.resource(),
         access.resource(),
@@ -273,7 +291,7 @@ def _assemble(options: Options) -> ServerService:
         Assets.load(),
         link_resource(ingest),
         link_resource(watch),
-        elsewhere.resource(),
+        oidc.resource(),
     )
     proxies = frozenset(options["proxy"])
     site = Site(root, clock=clock, hosts=hosts, gate=gate, proxies=proxies, lobby=lobby)
@@ -372,7 +390,7 @@ def _returning(settings: Settings | None, clock: Any) -> Returning | None:
 
 def _note_credentials(trail: Trail, **about: str) -> None:
     """Write down that credentials were changed, and by whom: what a provider says, we write."""
-    is_ours = about.get("user", "").startswith(ELSEWHERE) and about["how"] != "removed"
+    is_ours = about.get("user", "").startswith(VOUCHED) and about["how"] != "removed"
     trail.note(Deed.CREDENTIALS, SERVER if is_ours else OPERATOR, "", **about)
 
 
@@ -397,7 +415,7 @@ def _port(
     """
     description = place.description
     lacks_backlog = re.match("(tcp6?|ssl):", description) and ":backlog=" not in description
-    endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else description
+    endpoint = f"{description}:backlog={BACKLOG}" if lacks_backlog else for_its_group(description)
     service = strports.service(endpoint, site, reactor=clock)
     if not place.tls:
         return service, None

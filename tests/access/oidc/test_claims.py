@@ -107,9 +107,9 @@ class KeptTests(SynchronousTestCase):
 
     def test_same(self) -> None:
         """Whoever may do the same as before stays logged in where they are."""
-        self.book.put_elsewhere(self.user)
+        self.book.put_vouched(self.user)
         self.log_in()
-        self.book.put_elsewhere(replace(self.user, changed_us=2))
+        self.book.put_vouched(replace(self.user, changed_us=2))
         found = self.book.read()
         self.assertEqual((found.users, len(found.logins)), ((self.user,), 1))
 
@@ -117,9 +117,9 @@ class KeptTests(SynchronousTestCase):
         """Whoever may do something else is logged out everywhere."""
         for change in ({"groups": frozenset({"b"})}, {"groups": None}, {"roles": frozenset()}):
             changed = replace(self.user, changed_us=2, **change)
-            self.book.put_elsewhere(self.user)
+            self.book.put_vouched(self.user)
             self.log_in()
-            self.book.put_elsewhere(changed)
+            self.book.put_vouched(changed)
             found = self.book.read()
             self.assertEqual((found.users, found.logins), ((changed,), ()))
 
@@ -128,7 +128,7 @@ class KeptTests(SynchronousTestCase):
         local = User("ada", "hash", frozenset({Role.ADMINISTRATOR}), None, 1)
         self.book.put_user(local, is_new=True)
         for user in (replace(self.user, name="ada"), replace(self.user, password="hash")):
-            self.assertRaises(UserMistake, self.book.put_elsewhere, user)
+            self.assertRaises(UserMistake, self.book.put_vouched, user)
         self.assertEqual(self.book.read().users, (local,))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.fakes import media
@@ -20,7 +21,7 @@ from vidlink.messages import (
     Subscribe,
     Subscribed,
 )
-from vidlink.model import InitSegment, Segment, SkipReason, Tier
+from vidlink.model import EVERYBODY, InitSegment, Segment, SkipReason, Tier
 from vidlink.relay.stream import MOVE_SECONDS
 
 LAG, BROKEN = SkipReason.LAG, SkipReason.UNDECODABLE
@@ -456,6 +457,21 @@ class ResumeAfterTheEndTests(SubscriptionCase):
         self.reconnect()
         shown = self.watch(start_from=Place(FIRST, 14))
         self.assertEqual(shown, ["subscribed", "ended", "subscribed", "init"])
+
+    def test_from_another_group(self) -> None:
+        """What is left of a session of a group that is not seen is as if it were not there: the
+        live one of a group that is seen is shown instead."""
+        self.sentinel = self.server.sentinel()
+        self.sentinel.register(SECOND, group="ward")
+        self.sentinel.init()
+        self.send(0, 1)
+        seen = replace(EVERYBODY, groups=frozenset({"ward"}))
+        self.proctor = self.server.connect(BINARY, seen)
+        self.proctor.register()
+        shown = self.watch(start_from=Place(FIRST, 12))
+        self.assertEqual(shown[-4:], ["subscribed", "init", 0, 1])
+        sessions = [message.session_id for message in self.proctor.all_heard(Subscribed)]
+        self.assertEqual(sessions, [SECOND])
 
     def test_no_other_session_yet(self) -> None:
         """While there is no other session, the rest and the end are sent, and the viewer waits."""

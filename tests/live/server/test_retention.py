@@ -92,7 +92,7 @@ def _record(site: Site, number: int) -> str:
 
 def _ask(site: Site, method: str, path: str, value: Any = None) -> Any:
     data = None if value is None else json.dumps(value).encode()
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", **site.headers}
     request = urllib.request.Request(site.url + path, data, headers, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.loads(answer.read())
@@ -115,7 +115,8 @@ def test_small_disk(small_disk: Site) -> None:
     """Recording goes on for several times what the disk holds. What is listed is whole; the live
     session and the held one are never touched; a receipt tells of each that is gone."""
     site = small_disk
-    server = site.start_server("--min-free-bytes", str(FREE_BYTES), "--allow-delete")
+    site.be_administrator()
+    server = site.start_server("--min-free-bytes", str(FREE_BYTES), "--no-auth")
     live_id = "session-live-0000"
     live = Sender(site.ws, "gate-1", live_id)
     live.init()
@@ -152,7 +153,8 @@ def test_full_without_a_policy(small_disk: Site) -> None:
     """Without a policy a full disk deletes nothing: recording is in trouble and says so; somebody
     can still delete, and then what waited is recorded and acknowledged."""
     site = small_disk
-    server = site.start_server("--allow-delete")
+    site.be_administrator()
+    server = site.start_server("--no-auth")
     first = _record(site, 0)
     live_id = "session-live-0000"
     live = Sender(site.ws, "gate-1", live_id)
@@ -194,7 +196,8 @@ def _delete_when_closed(site: Site, session_id: str) -> None:
 def _syncs(site: Site, durability: str) -> int:
     """How often a server syncs that records a session, and deletes it."""
     strace = need("strace")
-    server = site.start_server("--durability", durability, "--allow-delete")
+    site.be_administrator()
+    server = site.start_server("--durability", durability, "--no-auth")
     trace = site.folder / "trace"
     calls = "trace=fsync,fdatasync,syncfs,sync,sync_file_range,msync"
     command = [strace, "-f", "-p", str(server.process.pid), "-e", calls, "-o", str(trace)]

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.sentinel.spool.rig import Rig
@@ -38,6 +39,16 @@ class FolderTests(SynchronousTestCase):
             folder = take_folder(root, "desk-1", Disk())
             folder.release()
             self.assertEqual(os.stat(folder.path).st_mode & 0o077, 0)
+
+    def test_open_to_others(self) -> None:
+        """One that others can look into, or write to, is told of with what closes it."""
+        for mode, is_told in ((0o750, False), (0o755, True), (0o1777, True)):
+            root = self.folder()
+            root.chmod(mode)
+            with capturedLogs() as events:
+                take_folder(str(root), "desk-1", Disk()).release()
+            told = [one for one in map(formatEvent, events) if f"chmod o= {root}" in one]
+            self.assertEqual(len(told), int(is_told), oct(mode))
 
     def test_in_use(self) -> None:
         """A second process for the same id is refused; one for another id is not."""

@@ -9,11 +9,12 @@ from typing import Any
 
 from treq.testing import StubTreq
 from twisted.internet.defer import Deferred, execute, succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
-from tests.fakes.gates import ANYBODY
+from tests.fakes.gates import ANYBODY, Keys, trail
 from tests.fakes.store import MemoryStore
 from tests.store.samples import EPOCH_US, a_session, an_arrival, renamed
 from vidlink.interfaces import IArchive, IPublisher
@@ -24,11 +25,14 @@ from vidlink.model import (
     Policy,
     Principal,
     Registration,
+    Right,
+    Role,
     Session,
     Waiting,
     WaitReason,
 )
 from vidlink.relay.hub import Hub
+from vidlink.server.api.access import Access
 from vidlink.server.api.history import Api
 from vidlink.server.api.openapi import document
 from vidlink.server.api.probes import Probes
@@ -40,6 +44,9 @@ BASE = "http://127.0.0.1:8080"
 NOW_US = EPOCH_US + 3_600_000_000
 DESK = a_session(0)
 GATE = renamed(a_session(1, sentinel_id="gate.2"), group="yard", name="Gate \u2192 East")
+#: A user who has logged in, and what the one who asks has shown.
+USER = "ada"
+LOGGED_IN = Principal(USER, "login:0badcafe", frozenset(Right))
 #: By this, the desk's session is to go.
 POLICY = Policy(max_age_us=10**12, max_bytes=4_000, min_free_bytes=10**8)
 DESK_PATH = f"/api/v1/sentinels/{DESK.sentinel_id}/sessions/{DESK.session_id}"
@@ -137,6 +144,9 @@ class HistoryCase(SynchronousTestCase):
         stream.begin(GATE, lambda: self.store.recording(GATE.session_id))
         stream.push(an_arrival(GATE, 19))
         self.seconds += 1
+        self.keys = Keys(self.mktemp(), Clock())
+        self.keys.user(USER, Role.ADMINISTRATOR)
+        self.keys.login(USER)
         self.serve(self.store)
 
     def spare(self) -> str:
@@ -146,6 +156,13 @@ class HistoryCase(SynchronousTestCase):
         recorded(self.store, session, GATE_MISSING)
         self.store.end(session.session_id, "over", EPOCH_US + 70_000_000)
         return session.session_id
+
+    def spare_login(self) -> str:
+        """The id of one more login of the user."""
+        self.spares += 1
+        login_id = f"{self.spares:08x}"
+        self.keys.login(USER, login_id)
+        return login_id
 
     def serve(
         self,
@@ -166,11 +183,17 @@ class HistoryCase(SynchronousTestCase):
         )
         self.health = Health(self.store, self.store, self.hub, lambda: self.seconds)
         self.health.tick()
+        access = Access(
+            self.keys.gate,
+            principal_of=lambda _: LOGGED_IN,
+            is_own=lambda _: True,
+            trail=trail(self.mktemp(), Clock()),
+        )
         vitals = Probes(self.health, Metrics(self.hub, self.store, self.health, [object()]))
         self.client: Any = StubTreq(
             Root(
                 history.resource(),
-                Resource(),
+                access.resource(),
                 vitals.resource(),
                 history.resource(),
                 *[Resource()] * 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -9,7 +10,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.web.server import Site
 from zope.interface import implementer
 
-from tests.fakes.gates import anybody
+from tests.fakes.gates import ANYBODY, anybody
 from tests.fakes.store import MemoryStore
 from tests.fmp4.movies import media_of
 from tests.server.api.histories import (
@@ -56,6 +57,13 @@ class MediaTests(HistoryCase):
             self.assertEqual((seen.status, seen.body), (200, data_of(DESK, sequence)))
             self.assert_media(seen, immutable=True)
             self.assertIsNone(seen.header("VidLink-Missing"))
+
+    def test_what_never_changes_but_may_be_out_of_bounds(self) -> None:
+        """The browser of whoever has logged in asks again each time: the login may have ended by
+        then, and it would show what it has kept to whoever comes next."""
+        self.serve(self.store, replace(ANYBODY, credential_id="login:1"))
+        for path in ("/init.mp4", "/segments/0", "/recording.mp4"):
+            self.assert_media(self.ask(DESK_PATH + path), immutable=False)
 
     def test_several_segments(self) -> None:
         """Several segments in one body, in order."""

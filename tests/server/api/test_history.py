@@ -23,6 +23,7 @@ from vidlink.errors import StoreError
 from vidlink.model import (
     DiskSpace,
     Registration,
+    Right,
     SessionPage,
     SessionQuery,
     Waiting,
@@ -38,7 +39,13 @@ class ListingTests(HistoryCase):
         """A client learns what it may do, and what time it is here."""
         self.assertEqual(
             self.get_json("/api/v1/me"),
-            {"may": ["watch", "control", "delete"], "access": "open", "serverTime": NOW_US},
+            {
+                "may": [right.value for right in Right],
+                "access": "closed",
+                "name": "tester",
+                "groups": None,
+                "serverTime": NOW_US,
+            },
         )
 
     def test_sentinels(self) -> None:

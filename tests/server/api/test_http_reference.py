@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.server.api.histories import GATE, HistoryCase, Seen
+from tests.fakes.gates import PASSWORD
+from tests.server.api.histories import DESK_PATH, GATE, USER, HistoryCase, Seen
 from vidlink import errors
+from vidlink.access.gate import LOGIN_US, MOST_LOGINS
+from vidlink.access.tickets import LIFE_SECONDS, MOST_EACH, UNUSED_SECONDS
 from vidlink.server.api import refusals
+from vidlink.server.api.access import Access
 from vidlink.server.api.history import Api
 from vidlink.server.api.parameters import MAX_RANGE, MAX_SEGMENTS, MAX_SESSIONS
 from vidlink.server.api.probes import Probes
@@ -30,8 +34,11 @@ PARTS = {
     "sequence": "0",
     "first": "6",
     "last": "14",
+    "login": "0badcafe",
 }
 BODIES = {
+    "POST /api/v1/login": json.dumps({"user": USER, "password": PASSWORD}).encode(),
+    "POST /api/v1/tickets": json.dumps({"path": f"{DESK_PATH}/index.m3u8"}).encode(),
     "PUT /api/v1/sentinels/{sentinelId}/framerate": b'{"framerate": 2.5}',
     "PUT /api/v1/sentinels/{sentinelId}/sessions/{sessionId}/hold": b'{"reason": "an appeal"}',
 }
@@ -85,7 +92,7 @@ def routes() -> set[tuple[str, str]]:
     """Every method and path that the server takes."""
     variables = {"sentinel": "sentinelId", "session": "sessionId"}
     taken = set()
-    rules = [*Api.app.url_map.iter_rules(), *Probes.app.url_map.iter_rules()]
+    rules = [rule for one in (Api, Access, Probes) for rule in one.app.url_map.iter_rules()]
     for rule in rules:
         path = re.sub("<([a-z]+)>", lambda m: "{" + variables.get(m[1], m[1]) + "}", rule.rule)
         several = path.endswith("{numbers}")
@@ -109,8 +116,15 @@ def fields(value: object, place: str = "") -> Iterator[str]:
 
 def kinds() -> set[tuple[int, str]]:
     """Status and code of every error that an HTTP request can meet."""
-    families = [refusals.HttpError, errors.NotFound, errors.SentinelOffline, errors.Damaged]
-    families += [errors.SessionLive, errors.SessionHeld]
+    families: list[Any] = [
+        refusals.HttpError,
+        errors.NotFound,
+        errors.SentinelOffline,
+        errors.Damaged,
+    ]
+    families += [errors.SessionLive, errors.SessionHeld, errors.NotAuthenticated]
+    families += [errors.Forbidden, errors.WrongPassword]
+    families += [errors.TooManyTries, errors.TooManyTickets]
     known = {*families, errors.StoreError, errors.VidlinkError}
     known.update(
         kind
@@ -135,6 +149,8 @@ class PageTests(HistoryCase):
         data = section.body
         headers = {"Content-Type": "application/json"} if data else {}
         path = section.path
+        if section.template.endswith("{login}"):
+            path = path.replace(PARTS["login"], self.spare_login())
         if section.changes:
             path = path.replace(GATE.session_id, self.spare())
         elif section.template == "/api/v1/receipts":
@@ -227,8 +243,8 @@ class PageTests(HistoryCase):
         rows = {row[0]: row[1] for row in Section("", "", TEXT).table("what")}
         listed = "listings, one session, `/api/v1/openapi.json"
         momentary = (
-            "/api/v1/me`, `/healthz`, `/readyz`, `/metrics`, `/api/v1/retention`, control, "
-            "deleting and holding, errors"
+            "/api/v1/me`, `/healthz`, `/readyz`, `/metrics`, `/api/v1/retention`, letting in, "
+            "control, deleting and holding, errors"
         )
         sealed = "media that cannot change any more"
         base = f"/api/v1/sentinels/{GATE.sentinel_id}/sessions/{GATE.session_id}"
@@ -241,6 +257,7 @@ class PageTests(HistoryCase):
             (sealed, base + "/recording.mp4"),
             (sealed, base + "/segments/0"),
             (momentary, "/api/v1/me"),
+            (momentary, "/api/v1/logins"),
             (momentary, "/api/v1/retention"),
         ):
             self.assertEqual(self.ask(path).header("Cache-Control"), rows[what], path)
@@ -258,5 +275,10 @@ class PageTests(HistoryCase):
             f"1 to {MAX_SESSIONS};",
             f"1 to {MAX_SEGMENTS};",
             f"`first` + {MAX_RANGE},",
+            f"within {UNUSED_SECONDS:g} s",
+            f"for {LIFE_SECONDS / 3600:g} hours",
+            f"for {LOGIN_US / 3_600_000_000:g} hours",
+            f"{MOST_LOGINS} newest",
+            f"{MOST_EACH} tickets",
         ):
             self.assertIn(words, " ".join(TEXT.split()))

@@ -9,7 +9,14 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.server.api.histories import GATE, HistoryCase, Seen
-from tests.server.api.test_http_reference import TEXT, Section, kinds, routes, sections
+from tests.server.api.test_http_reference import (
+    PARTS,
+    TEXT,
+    Section,
+    kinds,
+    routes,
+    sections,
+)
 from vidlink.server.api.answers import JSON, SECURITY_HEADERS
 
 #: What the connection puts on every answer, and what a client takes away again: looked at where
@@ -103,7 +110,22 @@ class WholeTests(DocumentCase):
             for name in named:
                 # Whoever is refused a method has met an operation that is not there.
                 used = name in ("Error405", "Allow") or f'"#/components/{kind}/{name}"' in text
+                used = used or (kind == "securitySchemes" and f'{{"{name}":[]}}' in text)
                 self.assertTrue(used, (kind, name))
+
+    def test_who_is_asked(self) -> None:
+        """Every operation asks who it is, but for the probes and for being let in; and only what
+        plays media takes a ticket."""
+        for path, item in self.document["paths"].items():
+            for method, operation in item.items():
+                shown = operation.get("security", self.document["security"])
+                is_media = path.endswith((".mp4", ".m3u8", "/{sequence}", "/{first}-{last}"))
+                if not path.startswith("/api/") or (method, path) == ("post", "/api/v1/login"):
+                    self.assertEqual(shown, [], path)
+                else:
+                    expected = ["bearer", "cookie", *["ticket"] * is_media]
+                    self.assertEqual(shown, [{name: []} for name in expected], path)
+                    self.assertLessEqual({"401", "403"}, operation["responses"].keys(), path)
 
     def test_known_already(self) -> None:
         """A client that has it is not sent it again."""
@@ -180,6 +202,8 @@ class AnswerTests(DocumentCase):
         data = section.body if method == section.method else None
         if section.changes:
             path = path.replace(GATE.session_id, self.spare())
+        if section.template.endswith("{login}"):
+            path = path.replace(PARTS["login"], self.spare_login())
         seen = self.ask(path, {"Content-Type": JSON} if data else headers, method, data)
         operation = self.document["paths"][section.template][method.lower()]
         answer = self.found(operation["responses"][str(seen.status)])
@@ -238,5 +262,5 @@ class AnswerTests(DocumentCase):
         """Each path of one Sentinel or session says what is not found."""
         for section in self.sections:
             if "{" in section.template:
-                path = section.path.replace("gate.2", "nobody")
+                path = section.path.replace("gate.2", "nobody").replace(PARTS["login"], "nobody")
                 self.assertEqual(self.seen(section, section.method, path).status, 404)

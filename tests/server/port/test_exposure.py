@@ -10,7 +10,12 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.errors import UserMistake
-from vidlink.server.port.exposure import Listening, check_endpoint, check_exposure
+from vidlink.server.port.exposure import (
+    Listening,
+    check_endpoint,
+    check_exposure,
+    for_its_group,
+)
 
 LOOPBACK = (
     "tcp:8080:interface=127.0.0.1",
@@ -97,6 +102,20 @@ class ExposureTests(SynchronousTestCase):
             self.assertNotIn("argument", said)
         for right in ("tcp:0", "tcp:65535:interface=127.0.0.1", "unix:/run/x", "tcp6:8080"):
             check_endpoint(right, MemoryReactorClock())
+
+    def test_unix_sockets(self) -> None:
+        """A Unix socket that does not say for whom it is, is for its user and group."""
+        for description, wanted in (
+            ("unix:/run/socket", "unix:/run/socket:mode=660"),
+            ("unix:address=/run/socket", "unix:address=/run/socket:mode=660"),
+            ("unix:/run/socket:lockfile=0", "unix:/run/socket:lockfile=0:mode=660"),
+            (r"unix:/run/a\:mode=666", r"unix:/run/a\:mode=666:mode=660"),
+            ("unix:/run/socket:mode=666", "unix:/run/socket:mode=666"),
+            ("unix:/run/socket:600", "unix:/run/socket:600"),
+            ("tcp:8080", "tcp:8080"),
+            ("", ""),
+        ):
+            self.assertEqual(for_its_group(description), wanted)
 
     def test_ports(self) -> None:
         """The port is known where the string says one; 0 leaves it to the system."""

@@ -79,12 +79,12 @@ class OidcCase(SynchronousTestCase):
         common: Any = {"is_own": is_own, "trail": self.trail}
         returning = self.fake.returning() if self.has_provider else None
         access = Access(self.gate, principal_of=principal_of, **common)
-        elsewhere = Oidc(returning, self.gate, **common)
+        oidc = Oidc(returning, self.gate, **common)
         root = Root(
             Resource(),
             access.resource(),
             *[Resource()] * 4,
-            elsewhere=elsewhere.resource(),
+            oidc=oidc.resource(),
         )
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
         self.site = Site(
@@ -284,7 +284,7 @@ class RefusalTests(OidcCase):
     def test_methods(self) -> None:
         """Nothing but GET goes there, and nothing of it is told apart by whoever may not ask."""
         for path in (ABOUT, START, CALLBACK):
-            self.assertEqual(self.ask(path, method="POST").status, 401)
+            self.assertEqual(self.ask(path, method="POST").status, 405)
             self.assertEqual(self.ask(f"{path}/x").status, 401)
         self.assertEqual(self.ask(f"{START}?to=https://evil.example").status, 400)
 

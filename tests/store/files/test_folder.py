@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.faulty_disk import FaultyDisk
@@ -49,6 +50,18 @@ class FolderTests(SynchronousTestCase):
             self.assertEqual(first.uuid, second.uuid)
             with open(os.path.join(path, MARKER)) as marker:
                 self.assertEqual(json.load(marker), {"format": 1, "uuid": first.uuid})
+
+    def test_open_to_others(self) -> None:
+        """One that others can look into, or write to, is told of with what closes it; one that the
+        group can look into is not."""
+        for mode, is_told in ((0o700, False), (0o750, False), (0o751, True), (0o757, True)):
+            path = os.path.abspath(self.folder())
+            os.chmod(path, mode)
+            with capturedLogs() as events:
+                take_folder(path, Disk()).release()
+            lines = [formatEvent(event) for event in events]
+            told = [line for line in lines if f"chmod o= {path}" in line]
+            self.assertEqual(len(told), int(is_told), (oct(mode), lines))
 
     def test_hardly_begun(self) -> None:
         """Where the first start was killed or found no room before the marker was written, the

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vidlink.access.credentials import ELSEWHERE, User
+from vidlink.access.credentials import VOUCHED, User
 from vidlink.access.oidc.settings import Settings
 from vidlink.errors import LoginRefused
 from vidlink.model import Role
@@ -63,7 +63,7 @@ def user_name(issuer: str, subject: str) -> str:
     """
     digest = hashlib.sha256(f"{issuer}\n{subject}".encode("utf-8", "surrogatepass")).hexdigest()
     shown = re.sub(r"[^A-Za-z0-9._@-]", "", subject)[:_MOST_SHOWN]
-    return f"{ELSEWHERE}{shown}:{digest[:20]}"
+    return f"{VOUCHED}{shown}:{digest[:20]}"
 
 
 def _values(claims: Mapping[str, object], name: str) -> list[str]:

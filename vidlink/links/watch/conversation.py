@@ -170,6 +170,7 @@ class Watch:
     def subscribe(self, message: Subscribe) -> None:
         """Follow a Sentinel, or follow it otherwise than before."""
         sentinel_id = message.sentinel_id
+        self._check_right(Right.WATCH, self.hub.stream(sentinel_id))
         subscription = self.subscriptions.get(sentinel_id)
         if subscription is not None:
             subscription.restart(message)
@@ -269,7 +270,6 @@ class Watch:
         """
         stream = self.hub.stream(sentinel_id)
         if stream is not None:
-            self._check_right(Right.WATCH, stream)
             return stream
         if len(self._awaited) >= MAX_AWAITED_EACH:
             followed = self.subscriptions
@@ -289,15 +289,18 @@ class Watch:
 
     def _controlled(self, sentinel_id: str) -> Stream:
         stream = self.hub.stream(sentinel_id)
+        self._check_right(Right.CONTROL, stream)
         if stream is None:
             raise NotFound(f"no sentinel {sentinel_id} is known")
-        self._check_right(Right.CONTROL, stream)
         return stream
 
-    def _check_right(self, right: Right, stream: Stream) -> None:
-        """:raises Forbidden: if this Proctor does not have `right` over a Sentinel."""
-        if not self.principal.may(right, stream.group):
-            raise Forbidden(f"you may not {right.value} {stream.sentinel_id}")
+    def _check_right(self, right: Right, stream: Stream | None) -> None:
+        """Check that this Proctor has `right`; `stream` is whose, None: that of nobody known yet.
+
+        :raises Forbidden: if it has not.
+        """
+        if not self.principal.may(right, None if stream is None else stream.group):
+            raise Forbidden(f"the credential does not give the right to {right.value} this")
 
 
 def _register(inputs: _Inputs, watch: Watch, message: ProctorRegister) -> None:

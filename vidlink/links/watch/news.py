@@ -33,11 +33,12 @@ class News:
 
     def pull(self) -> Frame | None:
         """The next frame for the socket: the whole list or what is new in it, then alarms."""
+        frame = None
         if self._list_version < self._hub.roster.version:
-            return self._list()
-        return self._alarm()
+            frame = self._list()
+        return self._alarm() if frame is None else frame
 
-    def _list(self) -> Frame:
+    def _list(self) -> Frame | None:
         roster = self._hub.roster
         is_full = self._list_version < roster.full_version
         since = NOTHING_SEEN if is_full else self._list_version
@@ -46,6 +47,9 @@ class News:
         if frame is None:
             rows = roster.since(self._list_version)
             seen = tuple(row for row in rows if self._principal.sees(row.group))
+            if not seen and not is_full:
+                self._list_version = roster.version
+                return None
             frame = message_frame(self._codec, Sentinels(is_full, seen))
             roster.frames[place] = frame
         self._list_version = roster.version
@@ -56,11 +60,17 @@ class News:
             alarm, self._alarms_seen = self._hub.alarms.after(self._alarms_seen)
             if alarm is None:
                 return None
-            stream = self._hub.stream(alarm.sentinel_id)
-            if stream is None or self._principal.sees(stream.group):
+            if self._is_to_be_heard(alarm.sentinel_id):
                 break
         frame = alarm.frames.get(self._codec.name)
         if frame is None:
             error = ErrorMessage(alarm.error.code, str(alarm.error), alarm.sentinel_id or None)
             frame = alarm.frames[self._codec.name] = message_frame(self._codec, error)
         return frame
+
+    def _is_to_be_heard(self, sentinel_id: str) -> bool:
+        """True if an alarm is about no Sentinel, or about one that is seen."""
+        if not sentinel_id or self._principal.groups is None:
+            return True
+        stream = self._hub.stream(sentinel_id)
+        return stream is not None and self._principal.sees(stream.group)

@@ -159,19 +159,15 @@ class Subscription:
         self._is_waiting = True
 
     def _next(self) -> LiveSession | None:
-        """The session to begin with, if it may be seen."""
-        live = self._candidate()
-        return live if live is not None and self._sees(live.session.group) else None
-
-    def _candidate(self) -> LiveSession | None:
-        """The live session, or an ended one whose rest is asked for."""
-        start = self._start
+        """The live session, or an ended one whose rest is asked for; if it may be seen."""
+        start, live = self._start, self.stream.live
         if isinstance(start, Place):
             held = self.stream.in_memory(start.session_id)
             newest = None if held is None else held.buffer.newest_sequence
-            if newest is not None and start.sequence <= newest + 1:
+            is_there = newest is not None and start.sequence <= newest + 1
+            if held is not None and is_there and self._sees(held.session.group):
                 return held
-        return self.stream.live
+        return live if live is not None and self._sees(live.session.group) else None
 
     def _place(self, live: LiveSession) -> tuple[Cursor, bool]:
         """A cursor where the viewer asked for, and whether it goes on without a new init."""

@@ -11,9 +11,13 @@ import json
 import os
 from dataclasses import dataclass
 
-from vidlink.disk import Disk, Locked, sign_lock, take_lock
+from twisted.logger import Logger
+
+from vidlink.disk import Disk, Locked, is_for_others, sign_lock, take_lock
 from vidlink.errors import UserMistake
 from vidlink.sentinel.spool.layout import FORMAT
+
+_log = Logger()
 
 MARKER = "vidlink-spool.json"
 #: The names that may lie in a folder that we begin to use.
@@ -51,6 +55,12 @@ def take_folder(root: str, sentinel_id: str, disk: Disk) -> SpoolFolder:
         disk.make_folders(os.path.dirname(path))
         # What is on a person's screen is nobody else's business.
         os.makedirs(path, 0o700, exist_ok=True)
+        for folder in filter(is_for_others, (root, path)):
+            _log.warn(
+                "others on this machine can look into the spool {folder}, or write to it; "
+                "close it with: chmod o= {folder}",
+                folder=folder,
+            )
         return SpoolFolder(path, take_lock(os.path.join(path, "lock")))
     except Locked as locked:
         raise UserMistake(

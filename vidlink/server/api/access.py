@@ -18,19 +18,16 @@ from twisted.web.server import Request
 from vidlink.access.gate import LOGIN_US, Gate
 from vidlink.access.hashing import MOST_PASSWORD
 from vidlink.access.register import LOGIN
-from vidlink.access.shown import TICKET, cookie_name
+from vidlink.access.shown import cookie_name, with_ticket
 from vidlink.access.tickets import UNUSED_SECONDS
 from vidlink.audit.trail import NOBODY, Trail
 from vidlink.errors import Forbidden, NotFound, RequestError
 from vidlink.httpjson import objects
 from vidlink.model import AuditQuery, Deed, Principal, Right
 from vidlink.server.api import parameters
-from vidlink.server.api.answers import answer_failure, answer_now, asker, body_of
+from vidlink.server.api.answers import answer_failure, answer_now, asker, header_of, json_of
 from vidlink.server.api.parameters import Query
 from vidlink.server.api.refusals import NeedsTls
-
-_LONGEST_NAME = 64
-_LONGEST_PATH = 512
 
 
 class Access:
@@ -70,9 +67,9 @@ class Access:
                 "a password is taken over TLS only, or on the server's own machine: use https"
             )
         name, password = parameters.texts(
-            _json(request), user=_LONGEST_NAME, password=MOST_PASSWORD
+            json_of(request), user=parameters.LONGEST_NAME, password=MOST_PASSWORD
         )
-        software = request.getHeader("User-Agent") or ""
+        software = header_of(request, "User-Agent")
         try:
             token, principal = await self._gate.log_in(
                 name, password, address=asker(request), software=software
@@ -123,17 +120,17 @@ class Access:
     def ticket(self, request: Request) -> bytes:
         """A ticket for a path: a film, a playlist with its segments, the socket of proctors."""
         Query(request.uri)
-        (path,) = parameters.texts(_json(request), path=_LONGEST_PATH)
+        (path,) = parameters.texts(json_of(request), path=parameters.LONGEST_PATH)
         principal = self._principal_of(request)
         if Right.WATCH not in principal.rights:
             raise Forbidden("the credential does not give the right to watch")
         ticket = self._gate.tickets.issue(principal, path)
-        made = {"ticket": ticket, "url": f"{path}?{TICKET}={ticket}", "seconds": UNUSED_SECONDS}
-        return answer_now(request, made)
+        url = with_ticket(path, ticket)
+        return answer_now(request, {"ticket": ticket, "url": url, "seconds": UNUSED_SECONDS})
 
     @app.route("/api/v1/audit", methods=["GET"])
     async def audit(self, request: Request) -> bytes:
-        """What was done by whom, newest first, paged."""
+        """Deeds and whose they were, newest first, paged."""
         query = Query(request.uri, ("user", "sentinel", "deed", "from", "to", "after", "limit"))
         if Right.AUDIT not in self._principal_of(request).rights:
             raise Forbidden("the credential does not give the right to audit")
@@ -198,7 +195,3 @@ def _user_of(principal: Principal) -> str:
     if not principal.credential_id.startswith(f"{LOGIN}:"):
         raise NotFound("this is no login of a user")
     return principal.name
-
-
-def _json(request: Request) -> dict[str, object]:
-    return parameters.json_object(body_of(request), request.getHeader("Content-Type"))

@@ -21,6 +21,7 @@ from twisted.web.server import Request
 from werkzeug import exceptions
 
 from vidlink.errors import PeerError, RequestError, StoreError, VidlinkError
+from vidlink.server.api.parameters import json_object
 from vidlink.server.api.ranges import Conditions, is_current
 from vidlink.server.api.refusals import HttpError, MethodNotAllowed, NoSuchPath
 
@@ -175,6 +176,22 @@ def body_of(request: Request) -> bytes:
     assert request.content is not None, "a request is answered when its body is here"
     request.content.seek(0)
     return bytes(request.content.read())
+
+
+def json_of(request: Request) -> dict[str, object]:
+    """The JSON object that came with `request`.
+
+    :raises WrongMediaType: unless it is said to be JSON.
+    :raises BadParameter: if it is none.
+    """
+    return json_object(body_of(request), header_of(request, "Content-Type"))
+
+
+def header_of(request: Request, name: str) -> str:
+    """The last value of a header; empty if there is none."""
+    # Asked for by a text, Twisted takes the octets for UTF-8, and fails where they are not.
+    values = request.requestHeaders.getRawHeaders(name.encode("ascii"), [b""])
+    return values[-1].decode("latin-1")
 
 
 def error_json(code: str, message: str) -> bytes:

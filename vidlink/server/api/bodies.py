@@ -35,13 +35,11 @@ PIECE_BYTES = 256 * 1024
 
 @implementer(IBody)
 class SmallBody:
-    """Bytes that are at hand and never change, such as an initialization segment."""
+    """Bytes that are at hand, such as an initialization segment, which never changes."""
 
-    is_final = True
-
-    def __init__(self, data: bytes, modified_us: int) -> None:
+    def __init__(self, data: bytes, modified_us: int | None, *, is_final: bool = True) -> None:
         self._data = data
-        self.modified_us = modified_us
+        self.modified_us, self.is_final = modified_us, is_final
         self.size_bytes = len(data)
         self.etag = content_etag(data)
 
@@ -50,16 +48,19 @@ class SmallBody:
         return succeed(self._data[offset : offset + size])
 
 
-async def send_body(request: Request, body: IBody, headers: Mapping[str, str]) -> bytes:
+async def send_body(
+    request: Request, body: IBody, headers: Mapping[str, str], *, may_keep: bool
+) -> bytes:
     """Answer `request` with `body`, or with the range of it that is asked for.
 
-    `headers` go with every answer that has a body. Returns what is left to be written; an error of
+    `headers` go with every answer that has a body; `may_keep` allows a client to use what never
+    changes without asking again. Returns what is left to be written; an error of
     :meth:`~vidlink.interfaces.IBody.read` is raised as long as it can still be answered.
     """
     asked = conditions(request)
     validators = {
         "ETag": f'"{body.etag}"',
-        "Cache-Control": FOR_EVER if body.is_final else CHECK_FIRST,
+        "Cache-Control": FOR_EVER if body.is_final and may_keep else CHECK_FIRST,
     }
     modified_seconds = _modified_seconds(body)
     if modified_seconds is not None:

@@ -10,7 +10,7 @@ import it when the daemon is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from klein import Klein
@@ -19,11 +19,13 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
+from vidlink.access.register import LOGIN
+from vidlink.access.shown import with_ticket
 from vidlink.errors import Forbidden, NotFound
 from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import Json
 from vidlink.httpjson.table import Table
-from vidlink.interfaces import IArchive, IRetention
+from vidlink.interfaces import IArchive, IBody, IRetention
 from vidlink.model import (
     ClipQuery,
     Deed,
@@ -49,11 +51,12 @@ from vidlink.server.api.answers import (
     asker,
     body_of,
     conditions,
+    json_of,
     to_json,
     to_long_json,
 )
 from vidlink.server.api.bodies import SmallBody, send_body
-from vidlink.server.api.media import PLAYLIST, VIDEO, film_headers, pinned
+from vidlink.server.api.media import PLAYLIST, VIDEO, film_headers, pinned, ticketed
 from vidlink.server.api.parameters import Query
 from vidlink.server.api.ranges import goes_on
 from vidlink.server.api.refusals import BadParameter, PreconditionFailed
@@ -78,6 +81,7 @@ class Api:
     :param principal_of: whoever sends a request.
     :param did: called with every deed that is to be written down: by whom, from where, and what it
         is about.
+    :param ticket_of: the ticket by which they ask, if it is one.
     :param run_in_pool: runs a function in a thread, and fires with what it gives.
     """
 
@@ -95,11 +99,12 @@ class Api:
         wall_clock_us: Callable[[], int],
         principal_of: Callable[[Any], Principal],
         did: Callable[..., None] = unnoted,
+        ticket_of: Callable[[Any], str | None] = lambda request: None,
         run_in_pool: Callable[..., Deferred[Any]] = execute,
     ) -> None:
         self._archive = archive
         self._retention = retention
-        self._principal_of = principal_of
+        self._principal_of, self._ticket_of = principal_of, ticket_of
         self._did = did
         self._hub = hub
         self._wall_clock_us = wall_clock_us
@@ -194,7 +199,7 @@ class Api:
         Query(request.uri)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         found = await self._archive.init(*ids)
-        return await send_body(request, SmallBody(*found), {"Content-Type": VIDEO})
+        return await self._send(request, SmallBody(*found), {"Content-Type": VIDEO})
 
     @app.route(_SESSION + "/segments/<numbers>", methods=["GET"])
     async def media(self, request: Request, sentinel: str, session: str, numbers: str) -> bytes:
@@ -207,7 +212,7 @@ class Api:
         headers = {"Content-Type": VIDEO}
         if missing:
             headers["VidLink-Missing"] = ", ".join(f"{one}-{other}" for one, other in missing)
-        return await send_body(request, body, headers)
+        return await self._send(request, body, headers)
 
     @app.route(_SESSION + "/recording.mp4", methods=["GET"])
     async def recording(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -230,10 +235,14 @@ class Api:
                 )
             # Who says of which version it is to be, and up to where, need not be sent anywhere.
             if wanted.last is None or asked.if_range is None:
-                return answer_elsewhere(request, pinned(wanted, clip, body.etag))
+                where = pinned(wanted, clip, body.etag)
+                ticket = self._ticket_of(request)
+                return answer_elsewhere(
+                    request, where if ticket is None else with_ticket(where, ticket)
+                )
         bounds = {"start": wanted.start_time_us, "end": wanted.end_time_us}
         self._fetched(request, ids, "recording.mp4", **bounds)
-        return await send_body(request, body, film_headers(sentinel, clip, wanted))
+        return await self._send(request, body, film_headers(sentinel, clip, wanted))
 
     @app.route(_SESSION + "/index.m3u8", methods=["GET"])
     async def playlist(self, request: Request, sentinel: str, session: str) -> bytes:
@@ -242,7 +251,10 @@ class Api:
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         body = await self._archive.playlist(*ids)
         self._fetched(request, ids, "index.m3u8")
-        return await send_body(request, body, {"Content-Type": PLAYLIST})
+        ticket = self._ticket_of(request)
+        if ticket is not None:
+            body = await ticketed(body, ticket)
+        return await self._send(request, body, {"Content-Type": PLAYLIST})
 
     @app.route("/api/v1/retention", methods=["GET"])
     async def retention(self, request: Request) -> bytes:
@@ -278,7 +290,7 @@ class Api:
         """Have a session not deleted by anybody."""
         Query(request.uri)
         ids = await self._ids(request, Right.DELETE, sentinel, session)
-        reason = parameters.hold_reason(_json(request))
+        reason = parameters.hold_reason(json_of(request))
         hold = await self._retention.hold(*ids, reason)
         self._note(request, Deed.HELD, sentinel=sentinel, session=session, reason=reason)
         return _held(request, ids, hold)
@@ -296,7 +308,7 @@ class Api:
     def request_keyframe(self, request: Request, sentinel: str) -> bytes:
         """Ask a Sentinel for a keyframe."""
         Query(request.uri)
-        if body_of(request) and _json(request):
+        if body_of(request) and json_of(request):
             raise BadParameter("body", "must be empty or {}")
         self._controlled(request, sentinel).request_keyframe()
         request.setResponseCode(202)
@@ -306,7 +318,7 @@ class Api:
     def change_framerate(self, request: Request, sentinel: str) -> bytes:
         """Ask a Sentinel for another frame rate."""
         Query(request.uri)
-        wanted_mhz = parameters.framerate_mhz(_json(request))
+        wanted_mhz = parameters.framerate_mhz(json_of(request))
         taken_mhz = self._controlled(request, sentinel).change_framerate(wanted_mhz)
         self._note(request, Deed.CONTROLLED, sentinel=sentinel, framerate_mhz=taken_mhz)
         asked = objects.FramerateAsked(sentinel, taken_mhz)
@@ -367,6 +379,11 @@ class Api:
     def _note(self, request: Request, deed: Deed, **about: str | int) -> None:
         self._did(deed, self._principal_of(request), asker(request), **about)
 
+    async def _send(self, request: Request, body: IBody, headers: Mapping[str, str]) -> bytes:
+        # A browser asks nobody about what it has for good, and so shows it after a logout too.
+        is_login = self._principal_of(request).credential_id.startswith(f"{LOGIN}:")
+        return await send_body(request, body, headers, may_keep=not is_login)
+
     def _asker(self, request: Request) -> str:
         """Who asks, for whoever reads it later: name and address."""
         return f"{self._principal_of(request).name} at {asker(request)}"
@@ -407,10 +424,6 @@ def _offline(who: Registration, last_time_us: int | None) -> SentinelStatus:
 
 def _held(request: Request, ids: tuple[str, str], hold: Hold | None) -> bytes:
     return answer_now(request, objects.HELD.dump(objects.Held(*ids, hold)))
-
-
-def _json(request: Request) -> dict[str, object]:
-    return parameters.json_object(body_of(request), request.getHeader("Content-Type"))
 
 
 def _range(numbers: str) -> tuple[int, int]:

@@ -5,8 +5,11 @@ The bytes are sent by :mod:`vidlink.server.api.bodies`.
 
 from __future__ import annotations
 
+from vidlink.access.shown import with_ticket
+from vidlink.interfaces import IBody
 from vidlink.model import Clip, ClipQuery
 from vidlink.model.clips import stamp
+from vidlink.server.api.bodies import SmallBody
 
 VIDEO = "video/mp4"
 PLAYLIST = "application/vnd.apple.mpegurl"
@@ -29,3 +32,14 @@ def pinned(query: ClipQuery, clip: Clip, version: str) -> str:
     bounds = {"start": query.start_time_us, "end": query.end_time_us, "last": clip.last}
     given = [f"{name}={value}" for name, value in bounds.items() if value is not None]
     return "&".join((f"recording.mp4?{given[0]}", *given[1:], f"version={version}"))
+
+
+async def ticketed(playlist: IBody, ticket: str) -> IBody:
+    """`playlist` for whoever has it by `ticket`: so do the addresses in it.
+
+    They are relative, and so do not take the query of their list along.
+    """
+    text = await playlist.read(0, playlist.size_bytes)
+    # Each address ends so, and nothing else in a list does.
+    text = text.replace(b".mp4", with_ticket(".mp4", ticket).encode("ascii"))
+    return SmallBody(text, playlist.modified_us, is_final=playlist.is_final)

@@ -103,7 +103,7 @@ class Oidc:
                 self._callback(request),
                 address,
             )
-            token, principal = await self._gate.log_in_from_elsewhere(
+            token, principal = await self._gate.log_in_vouched(
                 person.user, address=address, software=software
             )
         except RequestError as error:

@@ -28,6 +28,8 @@ MAX_ENTRIES, USUAL_ENTRIES = 1_000, 100
 #: named in a header, and clients take headers of 16 KiB.
 MAX_RANGE = 1_000
 LONGEST_TEXT = 200
+#: Of a user, and of what a ticket is for.
+LONGEST_NAME, LONGEST_PATH = 64, 512
 #: Frames a second; whatever is asked for below is clamped.
 FASTEST = 1_000_000
 #: Times that are asked for are below, in microseconds since the epoch; recorded ones are smaller.

@@ -3,8 +3,8 @@
 Fetch Standard, section 3.2. Which origins those are is :mod:`vidlink.server.port.origin`'s to say;
 all others have been refused before, so this adds nothing for them.
 
-No answer allows credentials: a page of another origin is served as what it says, not as the person
-before it. A login by cookie has to stay so, or name the origins that it trusts that far.
+No answer allows credentials: a page of another origin is served as what it shows itself, a token or
+a ticket, and never as the person before it, whose cookie is passed over if it comes.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ EXPOSED = ", ".join(
 #: The headers that a page may send, beside those that any may.
 TAKEN = ", ".join(
     (
+        "Authorization",
         "Content-Type",
         "If-Match",
         "If-Modified-Since",

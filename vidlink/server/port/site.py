@@ -1,9 +1,9 @@
 """The one port: which request goes where, which are answered at all, and to whom.
 
 Page, HTTP interface and both WebSockets share it, so that there is one certificate and one origin.
-It is one idea: all that is settled about a request before anybody is asked for an answer.
 Bounds on connections are in :mod:`vidlink.server.port.channel`, the rules for Host and Origin in
-:mod:`vidlink.server.port.origin`.
+:mod:`vidlink.server.port.origin`. It is one idea: what happens to a request before anybody is
+asked for an answer.
 """
 
 from __future__ import annotations
@@ -39,14 +39,10 @@ from vidlink.server.port.origin import Authority, Hosts
 SENTINEL_WS = b"/ws/sentinel"
 PROCTOR_WS = b"/ws/proctor"
 WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
-_OIDC = tuple(path.encode("ascii") for path in (ABOUT, START, CALLBACK))
-#: The requests under ``/api`` that anybody may send: to be let in.
-OPEN = frozenset(
-    {
-        (b"POST", b"/api/v1/login"),
-        *((method, path) for method in (b"GET", b"HEAD") for path in _OIDC),
-    }
-)
+_OIDC = frozenset(path.encode("ascii") for path in (ABOUT, START, CALLBACK))
+#: The paths under ``/api`` where anybody may ask for something: to be let in. Only who is in logs
+#: out there, and other methods there are not.
+OPEN = frozenset({b"/api/v1/login", *_OIDC})
 _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
@@ -60,6 +56,8 @@ class Request(server.Request):
     channel: Channel
     #: Whoever asks, where that is needed to answer.
     principal: Principal
+    #: The ticket by which they ask, if it was one.
+    ticket: str | None = None
     _body_bytes = 0
 
     def __init__(self, channel: Channel, *args: object, **named: object) -> None:
@@ -87,7 +85,9 @@ class Request(server.Request):
         except RequestError as error:
             self._refuse(error)
             return
-        if self.path.startswith(b"/api/") and (self.method, self.path) not in OPEN:
+        # With OPTIONS browsers ask beforehand, without a credential, and nothing is given away.
+        is_open = self.method == b"OPTIONS" or (self.path in OPEN and self.method != b"DELETE")
+        if self.path.startswith(b"/api/") and not is_open:
             self._identify()
         else:
             super().process()
@@ -98,8 +98,7 @@ class Request(server.Request):
         path, _, query = self.uri.decode("latin-1").partition("?")
         ticket = ticket_shown(query)
         if ticket is not None:
-            query = without_ticket(query)
-            self.uri = (f"{path}?{query}" if query else path).encode("latin-1")
+            self.uri = without_ticket(self.uri.decode("latin-1")).encode("latin-1")
         shown = (
             [value.decode("latin-1") for value in headers.getRawHeaders(name, [])]
             for name in (b"Authorization", b"Cookie")
@@ -109,6 +108,7 @@ class Request(server.Request):
         except NotAuthenticated as error:
             self._refuse(error)
             return
+        self.ticket = ticket if token is None else None
         gate = self.channel.factory.gate
         gate.identify(token, ticket, path).addCallbacks(self._let_in, self._keep_out)
 
@@ -255,8 +255,7 @@ class Site(server.Site):
             "{peer} {method} {target} {status} {size} bytes {seconds:.3f} s",
             peer=peer_name(request.client),
             method=escaped(request.method),
-            # What a provider sends back is nobody's business.
-            target=escaped(request.path if request.path in _OIDC else request.uri),
+            target=escaped(_told(request)),
             status=request.code,
             size=request.sentLength,
             seconds=self.reactor.seconds() - request.started_seconds,
@@ -277,7 +276,7 @@ class Root(Resource):
         page: IResource,
         sentinel_ws: IResource,
         proctor_ws: IResource,
-        elsewhere: IResource | None = None,
+        oidc: IResource | None = None,
     ) -> None:
         super().__init__()
         self._api, self._access = api, access
@@ -287,8 +286,8 @@ class Root(Resource):
             SENTINEL_WS: sentinel_ws,
             PROCTOR_WS: proctor_ws,
         }
-        if elsewhere is not None:
-            self._exact.update(dict.fromkeys(_OIDC, elsewhere))
+        if oidc is not None:
+            self._exact.update(dict.fromkeys(_OIDC, oidc))
 
     def render(self, request: server.Request) -> bytes | int:
         """Let the resource of the request's path answer."""
@@ -322,6 +321,13 @@ def refuse(request: server.Request, error: VidlinkError) -> bytes:
     return body
 
 
+def _told(request: Request) -> bytes:
+    """The address that was asked for, without what lets anybody in."""
+    if request.path in _OIDC:
+        return request.path
+    return without_ticket(request.uri.decode("latin-1")).encode("latin-1")
+
+
 def _check_upgrade(request: Request) -> None:
     if request.method != b"GET":
         raise MethodNotAllowed(request.method.decode("ascii")[:20], ("GET",))
@@ -346,3 +352,8 @@ def is_own(request: server.Request) -> bool:
 def principal_of(request: Request) -> Principal:
     """Whoever sends a request that only some may send."""
     return request.principal
+
+
+def ticket_of(request: Request) -> str | None:
+    """The ticket by which somebody asks; None if it is by something else."""
+    return request.ticket

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
@@ -21,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vidlink.access.gate import Gate
-from vidlink.access.shown import TICKET, token_shown
+from vidlink.access.shown import ticket_shown, token_shown
 from vidlink.errors import NoResources, NotAllowed, NotAuthenticated, PeerError, TooSlow
 from vidlink.interfaces import ICodec
 from vidlink.liveness import STALL_SECONDS, Liveness, Verdict, uptake
@@ -110,12 +111,11 @@ class LinkProtocol(NewcomerProtocol):
     def _identify(self, request: Any) -> Deferred[Principal]:
         """Whoever asks; refused with a fixed text, as that of an error becomes the status line."""
         shown = [[request.headers[name]] if name in request.headers else [] for name in _SHOWN]
-        tickets = request.params.get(TICKET, [])
         try:
             token = token_shown(*shown, is_secure=self._is_secure(request))
         except NotAuthenticated as error:
             raise ConnectionDeny(error.http_status, str(error)) from None
-        ticket = tickets[0] if len(tickets) == 1 else None
+        ticket = ticket_shown(urlsplit(self.http_request_uri).query)
 
         def refused(failure: Failure) -> Principal:
             error = failure.trap(NotAuthenticated) and failure.value

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from twisted.logger import Logger
 
-from vidlink.disk import FOLDER_MODE, Disk, Locked, share_lock, take_lock
+from vidlink.disk import FOLDER_MODE, Disk, Locked, is_for_others, share_lock, take_lock
 from vidlink.errors import UserMistake
 from vidlink.store.files.layout import FORMAT
 from vidlink.store.files.paths import Paths
@@ -76,6 +76,12 @@ def take_folder(root: str, disk: Disk) -> DataFolder:
     paths = Paths(os.path.abspath(root))
     try:
         _look(paths)
+        if is_for_others(paths.root):
+            _log.warn(
+                "others on this machine can look into the data folder {root}, or write to it; "
+                "close it with: chmod o= {root}",
+                root=paths.root,
+            )
         return _opened(paths, _lock(paths), lambda: _identify(paths, disk))
     except OSError as error:
         raise UserMistake(

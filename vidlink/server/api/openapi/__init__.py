@@ -1,7 +1,8 @@
 """The HTTP interface described for programs: the OpenAPI 3.1 document at ``/api/v1/openapi.json``.
 
 It is data, put together from the same patterns, limits, words and errors that the server works
-with. To add a path: its route in :mod:`vidlink.server.api.history`, its section in
+with. To add a path: its route in :mod:`vidlink.server.api.history` or
+:mod:`vidlink.server.api.access`, its section in
 ``docs/reference/http.md``, and an entry in :mod:`vidlink.server.api.openapi.paths`; the tests hold
 the three together.
 """
@@ -11,7 +12,8 @@ from __future__ import annotations
 from vidlink import __version__
 from vidlink.httpjson.kinds import Json
 from vidlink.server.api.openapi.answers import HEADERS, RESPONSES
-from vidlink.server.api.openapi.paths import PARAMETERS, paths
+from vidlink.server.api.openapi.operations import SHOWN
+from vidlink.server.api.openapi.paths import PARAMETERS, SECURITY, paths
 from vidlink.server.api.openapi.schemas import SCHEMAS
 
 _DESCRIPTION = """\
@@ -35,9 +37,10 @@ def document() -> Json:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "security": [],
+        "security": [{name: []} for name in SHOWN],
         "tags": [
             {"name": "server", "description": "The server itself."},
+            {"name": "access", "description": "Who is let in."},
             {"name": "sentinels", "description": "Who is there."},
             {"name": "recordings", "description": "Looking back."},
             {"name": "control", "description": "Telling a Sentinel something."},
@@ -48,5 +51,6 @@ def document() -> Json:
             "parameters": PARAMETERS,
             "headers": HEADERS,
             "responses": RESPONSES,
+            "securitySchemes": SECURITY,
         },
     }

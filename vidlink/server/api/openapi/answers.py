@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from http import HTTPStatus
 
+from vidlink.access.shown import PLAIN_COOKIE, SECURE_COOKIE
 from vidlink.errors import (
     Damaged,
+    Forbidden,
+    NotAuthenticated,
     NotFound,
     SentinelOffline,
     SessionHeld,
     SessionLive,
     StoreError,
+    TooManyTickets,
+    TooManyTries,
     VidlinkError,
+    WrongPassword,
 )
 from vidlink.httpjson.kinds import Json, ref
 from vidlink.server.api import answers, refusals
@@ -38,10 +44,17 @@ EVERYWHERE: tuple[ErrorKind, ...] = (
 )
 #: Those that looking something up may meet besides.
 LOOKED_UP: tuple[ErrorKind, ...] = (NotFound, refusals.PreconditionFailed, StoreError)
+#: Those that may meet whoever has to show who they are.
+GUARDED: tuple[ErrorKind, ...] = (NotAuthenticated, Forbidden)
 #: Every error that an answer can report.
 _KINDS: tuple[ErrorKind, ...] = (
     *EVERYWHERE,
     *LOOKED_UP,
+    *GUARDED,
+    WrongPassword,
+    TooManyTries,
+    TooManyTickets,
+    refusals.NeedsTls,
     Damaged,
     SentinelOffline,
     SessionLive,
@@ -95,6 +108,10 @@ HEADERS: Json = {
     ),
     "Location": header(
         {"type": "string", "format": "uri-reference"}, "Where it is, from where it was asked for."
+    ),
+    "Set-Cookie": header(
+        {"type": "string", "pattern": f"^({SECURE_COOKIE}|{PLAIN_COOKIE})="},
+        "What a browser shows from now on; no page can read it.",
     ),
     "VidLink-Start": header(ref("Time"), "When the first picture was captured."),
 }

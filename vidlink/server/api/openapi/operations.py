@@ -14,6 +14,7 @@ from vidlink.server.api.answers import CHECK_FIRST, FOR_EVER, JSON, NEVER, STAY
 from vidlink.server.api.media import VIDEO
 from vidlink.server.api.openapi.answers import (
     EVERYWHERE,
+    GUARDED,
     LOOKED_UP,
     ErrorKind,
     errors,
@@ -25,6 +26,8 @@ from vidlink.server.health.metrics import CONTENT_TYPE
 #: Parameters that say when an answer is wanted, and which part of it.
 _WHEN = ("IfMatch", "IfNoneMatch")
 _WHICH = ("Range", "IfRange")
+#: By what one shows who asks, wherever that has to be shown.
+SHOWN = ("bearer", "cookie")
 
 
 def momentary(
@@ -129,6 +132,40 @@ def keeping(
     if asked is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": asked}}}
     return operation
+
+
+def letting_in(
+    name: str,
+    summary: str,
+    body: str,
+    *kinds: ErrorKind,
+    taken: Sequence[str] = (),
+    asked: Json | None = None,
+    sets_cookie: bool = False,
+) -> Json:
+    """A method that lets in or out: what it takes, maybe as JSON, and its answers."""
+    named = ("Set-Cookie",) if sets_cookie else ()
+    answers: Json = {"200": succeeds(summary, body, *named, caching=(NEVER,))}
+    answers.update(errors((*EVERYWHERE, *kinds)))
+    operation = _operation(name, "access", summary, taken, answers)
+    if asked is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": asked}}}
+    return operation
+
+
+def guarded(paths: Json, *more: str) -> Json:
+    """`paths` where one has to show who asks, as everywhere, or else with one of `more`."""
+    for item in paths.values():
+        for operation in item.values():
+            operation["responses"].update(errors(GUARDED))
+            if more:
+                operation["security"] = [{name: []} for name in (*SHOWN, *more)]
+    return paths
+
+
+def unguarded(operation: Json) -> Json:
+    """An operation that is for everybody."""
+    return {**operation, "security": []}
 
 
 def _operation(name: str, tag: str, summary: str, taken: Iterable[str], answers: Json) -> Json:

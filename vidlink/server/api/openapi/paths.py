@@ -1,19 +1,36 @@
-"""Every path of the HTTP interface, and every parameter, for the OpenAPI document."""
+"""Every path of the HTTP interface, and every parameter, for the OpenAPI document.
+
+It is one idea: the table that is held against the routes, entry by entry.
+"""
 
 from __future__ import annotations
 
-from vidlink.errors import Damaged, NotFound, SessionHeld, SessionLive, StoreError
+from vidlink.access.hashing import MOST_PASSWORD
+from vidlink.access.shown import PLAIN_COOKIE, SECURE_COOKIE, TICKET
+from vidlink.errors import (
+    Damaged,
+    NotFound,
+    SessionHeld,
+    SessionLive,
+    StoreError,
+    TooManyTickets,
+    TooManyTries,
+    WrongPassword,
+)
 from vidlink.httpjson.kinds import Json, ref
 from vidlink.server.api import parameters, refusals
 from vidlink.server.api.media import PLAYLIST
 from vidlink.server.api.openapi.operations import (
     control,
+    guarded,
     keeping,
+    letting_in,
     listing,
     media,
     metrics,
     momentary,
     readiness,
+    unguarded,
 )
 
 _TEXT: Json = {"type": "string", "maxLength": parameters.LONGEST_TEXT}
@@ -83,6 +100,8 @@ PARAMETERS: Json = {
     "dryRun": _in_query(
         "dry-run", {"type": "boolean", "default": False}, "Only tell what would be deleted."
     ),
+    "user": _in_query("user", _TEXT, "Of this user, instead of the one who asks."),
+    "login": _in_path("login", {**_TEXT, "minLength": 1}, "Which login."),
     "IfMatch": _in_header("If-Match", "Entity tags; 412 unless one is the current version."),
     "IfNoneMatch": _in_header("If-None-Match", "Entity tags; 304 if one is current."),
     "Range": _in_header("Range", "One range of bytes; anything else is answered with the whole."),
@@ -102,9 +121,41 @@ _FRAMERATE: Json = {
 _REASON: Json = {**_TEXT, "minLength": 1, "description": "Why nobody may delete it."}
 
 
+#: By what somebody shows who they are.
+SECURITY: Json = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token, of a program or out of the cookie of a login.",
+    },
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SECURE_COOKIE,
+        "description": f"That of a login; without TLS, on loopback alone, it is `{PLAIN_COOKIE}`. "
+        "Pages of other origins are served without it.",
+    },
+    "ticket": {
+        "type": "apiKey",
+        "in": "query",
+        "name": TICKET,
+        "description": "One thing, opened for whoever has nothing but an address.",
+    },
+}
+
+
 def _only(name: str, schema: Json) -> Json:
     """An object of one property."""
     return {**_NOTHING, "required": [name], "properties": {name: schema}}
+
+
+def _texts(**most: int) -> Json:
+    """An object of texts, each of 1 to so many characters."""
+    kinds = {
+        name: {"type": "string", "minLength": 1, "maxLength": longest}
+        for name, longest in most.items()
+    }
+    return {**_NOTHING, "required": list(kinds), "properties": kinds}
 
 
 def _of_server() -> Json:
@@ -112,9 +163,55 @@ def _of_server() -> Json:
         "/healthz": momentary("healthz", "server", "The process is alive.", "Status"),
         "/readyz": readiness(),
         "/metrics": metrics(),
-        "/api/v1/openapi.json": listing("document", "server", "This document.", "Document"),
-        "/api/v1/me": momentary("me", "server", "What the one who asks may do.", "Me"),
     }
+
+
+def _of_access() -> Json:
+    found = (NotFound, StoreError)
+    log_out = letting_in(
+        "logOut", "The login of the one who asks has ended.", "Ended", *found, sets_cookie=True
+    )
+    listed = momentary(
+        "logins", "access", "Where a user is logged in.", "LoginList", NotFound, taken=("user",)
+    )
+    all_of_them = letting_in(
+        "endLogins", "All logins of a user have ended.", "Ended", *found, taken=("user",)
+    )
+    one = letting_in(
+        "endLogin", "One login of a user has ended.", "Ended", *found, taken=("login", "user")
+    )
+    ticket = letting_in(
+        "issueTicket",
+        "A ticket for one path.",
+        "Ticket",
+        NotFound,
+        TooManyTickets,
+        refusals.WrongMediaType,
+        asked=_texts(path=parameters.LONGEST_PATH),
+    )
+    return {
+        "/api/v1/openapi.json": listing("document", "server", "This document.", "Document"),
+        "/api/v1/me": momentary("me", "access", "What the one who asks may do.", "Me"),
+        "/api/v1/login": {"delete": log_out},
+        "/api/v1/logins": {**listed, "delete": all_of_them},
+        "/api/v1/logins/{login}": {"delete": one},
+        "/api/v1/tickets": {"post": ticket},
+    }
+
+
+def _log_in() -> Json:
+    return letting_in(
+        "logIn",
+        "A user is let in by name and password.",
+        "LoggedIn",
+        WrongPassword,
+        TooManyTries,
+        StoreError,
+        refusals.NeedsTls,
+        refusals.WrongMediaType,
+        asked=_texts(user=parameters.LONGEST_NAME, password=MOST_PASSWORD),
+        sets_cookie=True,
+    )
 
 
 def _of_sentinels() -> Json:
@@ -170,6 +267,11 @@ def _of_recordings() -> Json:
         f"{_SESSION}/segments": listing(
             "segments", "recordings", "Segments, by sequence.", "Segments", place, *found
         ),
+    }
+
+
+def _of_media() -> Json:
+    return {
         f"{_SESSION}/init.mp4": media("init", "The initialization segment, as received.", _IDS),
         f"{_SESSION}/segments/{{sequence}}": media(
             "segment", "One segment, as received.", (*_IDS, "sequence")
@@ -231,4 +333,10 @@ def _of_keeping() -> Json:
 
 def paths() -> Json:
     """Every path, as OpenAPI has it."""
-    return {**_of_server(), **_of_sentinels(), **_of_recordings(), **_of_keeping()}
+    asked = (_of_access(), _of_sentinels(), _of_recordings(), _of_keeping())
+    every: Json = {path: item for paths in asked for path, item in guarded(paths).items()}
+    every.update(guarded(_of_media(), "ticket"))
+    for path, item in _of_server().items():
+        every[path] = {method: unguarded(operation) for method, operation in item.items()}
+    every["/api/v1/login"]["post"] = unguarded(_log_in())
+    return every

@@ -62,6 +62,19 @@ SCHEMAS: Json = {
         "description": "Receipts are counted from 1 on.",
     },
     "KeyframeAsked": record({"sentinelId": SENTINEL_ID.schema}, "Who was asked."),
+    "LoggedIn": record({"name": _text("Whoever it is now.")}, "A user is let in."),
+    "Ended": record(
+        {"ended": {"type": "integer", "minimum": 0, "description": "How many there were."}},
+        "Logins have ended.",
+    ),
+    "Ticket": record(
+        {
+            "ticket": _text("The ticket itself."),
+            "url": _text("What it opens, with the ticket in it."),
+            "seconds": {"type": "number", "description": "It has to be used within so many."},
+        },
+        "One thing is opened for a while.",
+    ),
     "Readiness": record(
         {
             "status": {"type": "string", "enum": ["ok", "trouble"]},

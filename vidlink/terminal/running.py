@@ -12,15 +12,14 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 from vidlink.client import History, open_history
-from vidlink.commands.output import log_warnings, tell
 from vidlink.daemon import prepare
+from vidlink.terminal.asking import AskingOptions
+from vidlink.terminal.output import log_warnings, tell
+from vidlink.terminal.typed import INTERRUPTED
 
 Main = Callable[[Any], Coroutine[Deferred[Any], Any, int]]
 #: Takes one line.
 Put = Callable[[str], None]
-
-#: As a shell has it for what SIGINT has ended.
-INTERRUPTED = 130
 
 
 def run_in_reactor(main: Main) -> int:
@@ -41,14 +40,16 @@ def run_in_reactor(main: Main) -> int:
     return running.status()
 
 
-def run_with_history(server: str, work: Callable[[History, Any], Coroutine[Any, Any, int]]) -> int:
-    """The same for ``work(history, reactor)``, with the history of the server at `server`.
+def run_with_history(
+    options: AskingOptions, work: Callable[[History, Any], Coroutine[Any, Any, int]]
+) -> int:
+    """The same for ``work(history, reactor)``, with the history of the server that `options` name.
 
-    :raises ~vidlink.errors.UserMistake: if `server` is no address of one.
+    :raises ~vidlink.errors.UserMistake: if that is no address of one, or no token can be shown.
     """
 
     async def main(reactor: Any) -> int:
-        history = open_history(server, reactor)
+        history = open_history(options["server"], reactor, **options.shown(reactor))
         try:
             return await work(history, reactor)
         finally:
@@ -64,7 +65,7 @@ def asking(work: Callable[[Any, History, Put], Coroutine[Any, Any, int]]) -> Cal
     """
 
     def run(options: Any) -> int:
-        return run_with_history(options["server"], lambda history, _: work(options, history, tell))
+        return run_with_history(options, lambda history, _: work(options, history, tell))
 
     return run
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import getopt
 import os
+import sys
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from vidlink.commands.words import read_moment
+from vidlink.dialling import token
+from vidlink.dialling.address import PROCTOR_PATH, read_address
+from vidlink.dialling.trust import Trust, read_trust
 from vidlink.errors import UserMistake
 from vidlink.model import is_sentinel_id, is_session_id
 from vidlink.options import OneLineOptions
+from vidlink.terminal.kept import KeptLogin
+from vidlink.terminal.words import read_moment
 from vidlink.wire.kinds import Misfit, excerpt
 from vidlink.wire.schema import NAME
 
@@ -40,8 +45,8 @@ class AnywhereOptions(OneLineOptions):
         return (name, value) if f"{name[1:]}:" in self.shortOpt else (name,)
 
 
-class AskingOptions(AnywhereOptions):
-    """Options of a command that asks a server."""
+class ServerOptions(AnywhereOptions):
+    """The option that says which server is meant."""
 
     optParameters: ClassVar[list[list[str | None]]] = [
         [
@@ -51,11 +56,57 @@ class AskingOptions(AnywhereOptions):
             "The server: http://HOST:PORT, https://HOST, or a client endpoint string. "
             f"The variable {VARIABLE} does the same.",
         ],
+        [
+            "ca",
+            None,
+            None,
+            "Believe over TLS who has a certificate that is in this file, or below.",
+        ],
+        ["pin", None, None, "Believe over TLS who has the certificate of this fingerprint."],
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self["server"] = os.environ.get(VARIABLE) or self["server"]
+
+    def trust(self) -> Trust:
+        """Whom to believe over TLS.
+
+        :raises UserMistake: if what was given cannot say.
+        """
+        return read_trust(self["ca"], self["pin"])
+
+
+class AskingOptions(ServerOptions):
+    """Options of a command that asks a server, and shows it who asks."""
+
+    optParameters: ClassVar[list[list[str | None]]] = [
+        [
+            "token-file",
+            None,
+            None,
+            "A file with the token to show. The variable "
+            f"{token.VARIABLE} may hold it instead; else it is that of 'vidlink login'.",
+        ],
+    ]
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["plain-token", None, "Show it also where it goes over a network in the clear."],
+    ]
+
+    def shown(self, reactor: Any) -> dict[str, Any]:
+        """The parameters that show the server who asks, as :mod:`vidlink.client` takes it.
+
+        :raises UserMistake: if there is no such server, or no token where one should be.
+        """
+        found = token.token_source(self["token-file"], os.environ, self._complain)()
+        if found is None:
+            address = read_address(self["server"], reactor, PROCTOR_PATH)
+            found = KeptLogin(self["server"], address, os.environ).token()
+        can_go_plain = bool(self["plain-token"])
+        return {"token": found, "can_go_plain": can_go_plain, "trust": self.trust()}
+
+    def _complain(self, text: str) -> None:
+        print(f"{self.command}: {text}", file=sys.stderr, flush=True)
 
     def check_names(self) -> None:
         """Check whichever of sentinel, session and group there is.
