@@ -379,7 +379,9 @@ def _returning(settings: Settings | None, clock: Any) -> Returning | None:
     try:
         from vidlink.access.oidc.idtoken import check
     except ImportError:
-        raise UserMistake("--oidc-issuer needs PyJWT: pip install 'vidlink[oidc]'") from None
+        raise UserMistake(
+            "--oidc-issuer needs PyJWT: pip install 'PyJWT[crypto]', or VidLink as 'vidlink[oidc]'"
+        ) from None
     from treq.client import HTTPClient
     from twisted.web.client import Agent, HTTPConnectionPool
 

@@ -298,7 +298,7 @@ def test_log_in(school: School) -> None:
     assert [cookie.name for cookie in browser.cookies] == ["vidlink"]
     user = school.user()
     assert user.password is None
-    assert user.groups == {"teachers", "room-1"}
+    assert user.groups == frozenset({"teachers", "room-1"})
     assert {one.user_name for one in school.everything().logins} == {user.name}
     assert browser.ask(school.back).status == 403, "a code is good once"
 

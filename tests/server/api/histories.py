@@ -34,6 +34,7 @@ from vidlink.model import (
 from vidlink.relay.hub import Hub
 from vidlink.server.api.access import Access
 from vidlink.server.api.history import Api
+from vidlink.server.api.oidc import Oidc
 from vidlink.server.api.openapi import document
 from vidlink.server.api.probes import Probes
 from vidlink.server.health.health import Health
@@ -189,6 +190,9 @@ class HistoryCase(SynchronousTestCase):
             is_own=lambda _: True,
             trail=trail(self.mktemp(), Clock()),
         )
+        oidc = Oidc(
+            None, self.keys.gate, is_own=lambda _: True, trail=trail(self.mktemp(), Clock())
+        )
         vitals = Probes(self.health, Metrics(self.hub, self.store, self.health, [object()]))
         self.client: Any = StubTreq(
             Root(
@@ -196,7 +200,9 @@ class HistoryCase(SynchronousTestCase):
                 access.resource(),
                 vitals.resource(),
                 history.resource(),
-                *[Resource()] * 2,
+                Resource(),
+                Resource(),
+                oidc.resource(),
             )
         )
 

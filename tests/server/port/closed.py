@@ -19,6 +19,7 @@ from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.api.access import Access
 from vidlink.server.api.history import Api
+from vidlink.server.api.oidc import Oidc
 from vidlink.server.api.probes import Probes
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
@@ -141,6 +142,7 @@ class ClosedCase(SynchronousTestCase):
         )
         written = trail(self.mktemp(), self.clock)
         access = Access(gate, principal_of=principal_of, is_own=is_own, trail=written)
+        oidc = Oidc(None, gate, is_own=is_own, trail=written)
         health = Health(store, store, hub, self.clock.seconds)
         probes = Probes(health, Metrics(hub, store, health, ()))
         sockets = [link_resource(factory) for factory in (self.ingest, self.watch)]
@@ -150,6 +152,7 @@ class ClosedCase(SynchronousTestCase):
             probes.resource(),
             Assets({"index.html": b"<!doctype html>"}),
             *sockets,
+            oidc.resource(),
         )
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")], [GUEST])
         self.site = Site(root, clock=self.clock, hosts=hosts, gate=gate)

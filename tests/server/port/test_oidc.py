@@ -83,7 +83,10 @@ class OidcCase(SynchronousTestCase):
         root = Root(
             Resource(),
             access.resource(),
-            *[Resource()] * 4,
+            Resource(),
+            Resource(),
+            Resource(),
+            Resource(),
             oidc=oidc.resource(),
         )
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
