@@ -61,7 +61,8 @@ class PersonTests(SynchronousTestCase):
             {"realm_access.roles": "staff-it"},
         ):
             self.assertEqual(person(claims(**said), inside, 7).user.roles, {Role.ADMINISTRATOR})
-        for wrong in (None, "staff-it", {"roles": {}}):
+        wrongs: tuple[object, ...] = (None, "staff-it", {"roles": {}})
+        for wrong in wrongs:
             self.assertRaises(LoginRefused, person, claims(realm_access=wrong), inside, 7)
 
     def test_subject(self) -> None:

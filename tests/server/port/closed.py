@@ -151,8 +151,9 @@ class ClosedCase(SynchronousTestCase):
             access.resource(),
             probes.resource(),
             Assets({"index.html": b"<!doctype html>"}),
-            *sockets,
-            oidc.resource(),
+            sockets[0],
+            sockets[1],
+            oidc=oidc.resource(),
         )
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")], [GUEST])
         self.site = Site(root, clock=self.clock, hosts=hosts, gate=gate)
