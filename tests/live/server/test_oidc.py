@@ -2,7 +2,7 @@
 
 It is set up as its own pages would do it, over its API: a key, a client, users with groups. A
 person in front of a browser is two cookie jars here: one that logs in at Glewlwyd, and one for the
-server.
+server. A real browser is in :mod:`tests.browser.test_provider`.
 """
 
 from __future__ import annotations
@@ -51,8 +51,27 @@ user_module_path="{modules}/user"
 client_module_path="{modules}/client"
 user_auth_scheme_module_path="{modules}/scheme"
 plugin_module_path="{modules}/plugin"
+static_files_path="{folder}/pages"
+static_files_mime_types = ( {{ extension = ".html"; mime_type = "text/html" }} )
 hash_algorithm="SHA512"
 database = {{ type = "sqlite3"; path = "{folder}/glewlwyd.db"; }};
+"""
+#: Its login page, as short as it can be; the address to go on at is in that of the page.
+PAGE = """<!doctype html><title>The school</title><link rel="icon" href="data:,">
+<input id="name"><input id="password" type="password"><button id="on">On</button>
+<script>
+async function send(method, path, value) {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch(path, { method, headers, body: JSON.stringify(value) });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+}
+document.getElementById("on").onclick = async () => {
+  const [username, password] = ["name", "password"].map((id) => document.getElementById(id).value);
+  await send("POST", "/api/auth/", { username, password });
+  await send("PUT", "/api/auth/grant/vidlink/", { scope: "openid" });
+  location.href = `${new URLSearchParams(location.search).get("callback_url")}&g_continue=`;
+};
+</script>
 """
 KEPT = {"multiple": True, "read": True, "write": True, "profile-read": True}
 
@@ -106,7 +125,8 @@ class Glewlwyd:
         program = need("glewlwyd")
         if not SCHEMA.exists():
             do_without(f"needs {SCHEMA} of the package glewlwyd-common")
-        folder.mkdir()
+        (folder / "pages").mkdir(parents=True)
+        (folder / "pages" / "login.html").write_text(PAGE)
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.issuer = f"{self.url}/api/oidc"
@@ -226,7 +246,8 @@ class School:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.url = f"http://localhost:{site.port}"
+        # To browsers another site than that of the provider, which is at localhost.
+        self.url = site.url
         self.provider = Glewlwyd(site.folder / "glewlwyd", f"{self.url}/api/v1/oidc/callback")
         secret = site.folder / "secret"
         secret.write_text(f"{SECRET}\n")

@@ -40,7 +40,7 @@ from vidlink.server.api.refusals import BadHeader, NeedsTls
 _HOME = "../../../"
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Log in \u2013 VidLink</title>
-<link rel="stylesheet" href="{home}style.css"></head>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="{home}style.css"></head>
 <body class="way-in"><main><h1>VidLink</h1><p role="alert">{said}</p>
 <p><a href="{home}">Back</a></p></main></body></html>
 """
