@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.rigs.daemons import START_SECONDS, Site, free_port, until
 from tests.rigs.needs import do_without, need
+from tests.rigs.tls import SelfSigned, self_signed
 from vidlink.access.credentials import Credentials, Everything, User
 
 SCHEMA = Path("/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3")
@@ -37,7 +38,7 @@ FIRST = {"username": "admin", "password": "password"}
 CONFIGURATION = """
 port={port}
 bind_address="127.0.0.1"
-external_url="http://localhost:{port}"
+external_url="{url}"
 login_url="login.html"
 api_prefix="api"
 log_mode="console"
@@ -54,6 +55,9 @@ plugin_module_path="{modules}/plugin"
 static_files_path="{folder}/pages"
 static_files_mime_types = ( {{ extension = ".html"; mime_type = "text/html" }} )
 hash_algorithm="SHA512"
+use_secure_connection={is_secure}
+secure_connection_key_file="{keys.key_path}"
+secure_connection_pem_file="{keys.certificate_path}"
 database = {{ type = "sqlite3"; path = "{folder}/glewlwyd.db"; }};
 """
 #: Its login page, as short as it can be; the address to go on at is in that of the page.
@@ -100,10 +104,11 @@ class Answer:
 class Browser:
     """A browser as far as cookies go; where it is sent, it goes when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: SelfSigned | None = None) -> None:
         self.cookies = CookieJar()
         jar = urllib.request.HTTPCookieProcessor(self.cookies)
-        self._opener = urllib.request.build_opener(jar, _Stays)
+        tls = urllib.request.HTTPSHandler(context=None if keys is None else keys.context())
+        self._opener = urllib.request.build_opener(jar, tls, _Stays)
 
     def ask(self, url: str, method: str = "GET", value: object = None) -> Answer:
         """Ask for `url`, maybe with JSON."""
@@ -119,21 +124,30 @@ class Browser:
 
 
 class Glewlwyd:
-    """The provider on a port of its own, with its database in `folder`."""
+    """The provider on a port of its own, with its database in `folder`; over TLS or not."""
 
-    def __init__(self, folder: Path, callback: str) -> None:
+    def __init__(self, folder: Path, callback: str, is_secure: bool) -> None:
         program = need("glewlwyd")
         if not SCHEMA.exists():
             do_without(f"needs {SCHEMA} of the package glewlwyd-common")
         (folder / "pages").mkdir(parents=True)
         (folder / "pages" / "login.html").write_text(PAGE)
         self.port = free_port()
-        self.url = f"http://localhost:{self.port}"
+        self.keys = self_signed(folder / "keys")
+        self.url = f"{'https' if is_secure else 'http'}://localhost:{self.port}"
         self.issuer = f"{self.url}/api/oidc"
         with closing(sqlite3.connect(folder / "glewlwyd.db")) as database:
             database.executescript(SCHEMA.read_text())
         path = folder / "glewlwyd.conf"
-        path.write_text(CONFIGURATION.format(port=self.port, folder=folder, modules=MODULES))
+        text = CONFIGURATION.format(
+            port=self.port,
+            url=self.url,
+            folder=folder,
+            modules=MODULES,
+            keys=self.keys,
+            is_secure=str(is_secure).lower(),
+        )
+        path.write_text(text)
         self._log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
             [program, "-c", str(path)], stdout=self._log, stderr=self._log
@@ -155,7 +169,7 @@ class Glewlwyd:
 
     def logged_in(self, name: str) -> Browser:
         """A browser in which a user has logged in there, and let the server know who it is."""
-        browser = Browser()
+        browser = Browser(self.keys)
         self._done("POST", "/api/auth/", {"username": name, "password": PASSWORD}, browser)
         self._done("PUT", "/api/auth/grant/vidlink/", {"scope": "openid"}, browser)
         return browser
@@ -167,7 +181,7 @@ class Glewlwyd:
         self._log.close()
 
     def _set_up(self, callback: str) -> None:
-        self.admin = Browser()
+        self.admin = Browser(self.keys)
         until(self._answers, what="Glewlwyd answers")
         self._done("POST", "/api/auth/", FIRST)
         users = json.loads(self.admin.ask(f"{self.url}/api/mod/user/database").body)
@@ -244,11 +258,12 @@ class Glewlwyd:
 class School:
     """A server whose people are at Glewlwyd: `staff-it` administers, `teachers` are proctors."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, *, is_secure: bool = False) -> None:
         self.site = site
         # To browsers another site than that of the provider, which is at localhost.
         self.url = site.url
-        self.provider = Glewlwyd(site.folder / "glewlwyd", f"{self.url}/api/v1/oidc/callback")
+        callback = f"{self.url}/api/v1/oidc/callback"
+        self.provider = Glewlwyd(site.folder / "glewlwyd", callback, is_secure)
         secret = site.folder / "secret"
         secret.write_text(f"{SECRET}\n")
         self.options = (
@@ -260,7 +275,8 @@ class School:
 
     def start(self) -> None:
         """Start the server."""
-        self.daemon = self.site.start_server(*self.options)
+        trusted = {"SSL_CERT_FILE": str(self.provider.keys.certificate_path)}
+        self.daemon = self.site.start_server(*self.options, environ=trusted)
 
     def there_and_back(self, name: str, browser: Browser) -> Answer:
         """What somebody is answered who comes back from the provider, having logged in there."""
@@ -293,8 +309,8 @@ class School:
 
 @pytest.fixture
 def school(site: Site) -> Iterator[School]:
-    """A server and its provider, both of them running."""
-    made = School(site)
+    """A server and its provider, both of them running, the provider over TLS."""
+    made = School(site, is_secure=True)
     try:
         made.start()
         yield made
