@@ -34,7 +34,7 @@ from vidlink.access.register import Register
 from vidlink.audit.files import AuditFiles
 from vidlink.audit.trail import OPERATOR, SERVER, Trail
 from vidlink.daemon import awake_clock, elapsed_clock, prepare, sleep_clock, wall_clock_us
-from vidlink.disk import Disk
+from vidlink.disk import Disk, is_for_others
 from vidlink.errors import UserMistake
 from vidlink.model import Deed, Policy
 from vidlink.options import OneLineOptions, or_exit
@@ -283,7 +283,7 @@ def _assemble(options: Options) -> ServerService:
     )
     probes = Probes(health, metrics)
     access = Access(gate, principal_of=principal_of, is_own=is_own, trail=trail)
-    oidc = Oidc(_returning(options["oidc"], clock), gate, is_own=is_own, trail=trail)
+    oidc = Oidc(_returning(options, clock), gate, is_own=is_own, trail=trail)
     root = Root(
         api.resource(),
         access.resource(),
@@ -369,13 +369,17 @@ def _openness(
     return lambda: not register.is_begun
 
 
-def _returning(settings: Settings | None, clock: Any) -> Returning | None:
+def _returning(options: Options, clock: Any) -> Returning | None:
     """The way to the identity provider and back; None if there is none.
 
     :raises UserMistake: if what it takes is not installed.
     """
+    settings: Settings | None = options["oidc"]
     if settings is None:
         return None
+    path = options["oidc-client-secret-file"]
+    if path is not None and is_for_others(path):
+        _log.warn("others can read the secret in {path}; close it with: chmod o= {path}", path=path)
     try:
         from vidlink.access.oidc.idtoken import check
     except ImportError:

@@ -273,10 +273,10 @@ class School:
             *("--oidc-groups-claim", "groups"),
         )
 
-    def start(self) -> None:
-        """Start the server."""
-        trusted = {"SSL_CERT_FILE": str(self.provider.keys.certificate_path)}
-        self.daemon = self.site.start_server(*self.options, environ=trusted)
+    def start(self, *, trusts: bool = True) -> None:
+        """Start the server, which knows the certificate of the provider, or does not."""
+        certificates = {"SSL_CERT_FILE": str(self.provider.keys.certificate_path)}
+        self.daemon = self.site.start_server(*self.options, environ=certificates if trusts else {})
 
     def there_and_back(self, name: str, browser: Browser) -> Answer:
         """What somebody is answered who comes back from the provider, having logged in there."""
@@ -372,3 +372,14 @@ def test_gone(school: School) -> None:
     assert answer.status == 502
     assert b"The identity provider cannot be reached" in answer.body
     assert school.me(browser) is not None
+
+
+def test_untrusted(school: School) -> None:
+    """A provider whose certificate nobody vouches for is not used, and the log says why."""
+    school.daemon.stop()
+    school.start(trusts=False)
+    browser = Browser()
+    answer = browser.ask(f"{school.url}/api/v1/oidc/start")
+    assert (answer.status, list(browser.cookies)) == (502, [])
+    assert b"The identity provider cannot be reached" in answer.body
+    school.daemon.logged("the identity provider .* cannot be used: .*certificate verify failed")
