@@ -103,11 +103,12 @@ FORGED = {
     "an end that is no number": (signed(right(exp="never")), "believed"),
     "an end that never is": (signed(right(exp=float("inf"))), "believed"),
     "an end that is true": (signed(right(exp=True)), "believed"),
+    "a beginning that is true": (signed(right(iat=True)), "believed"),
     "of the future": (signed(right(iat=NOW_SECONDS + LEEWAY_SECONDS + 1)), "future"),
     "not valid yet": (signed(right(nbf=NOW_SECONDS + LEEWAY_SECONDS + 1)), "future"),
     "no token": ("abc", "believed"),
     "nothing": ("", "believed"),
-    "nested without end": (f"{part({'alg': 'RS256', 'kid': 'rsa'})}.{'W1' * 200_000}.x", ""),
+    "a header nested without end": (f"{'W1tb' * 100_000}.{part(right())}.x", "believed"),
 }
 
 
