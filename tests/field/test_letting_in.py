@@ -11,7 +11,6 @@ from pathlib import Path
 from tests.rigs.commands import VIDLINK
 from tests.rigs.daemons import Daemon, Site, until
 from tests.rigs.documented import commands
-from tests.rigs.tls import SelfSigned, self_signed
 
 PASSWORD = "correct horse battery"
 GROUPS = {"desk-12": "Room A", "desk-13": "Room A", "desk-20": "Room B"}
@@ -31,13 +30,11 @@ def _guide() -> list[str]:
     return texts[first : last + 1]
 
 
-def _server(site: Site, text: str, keys: SelfSigned) -> Daemon:
-    """The server of the guide, on a port that is free, with a key that is there."""
+def _server(site: Site, text: str) -> Daemon:
+    """The server of the guide, on a port that is free."""
     words = shlex.split(text)
     options = " ".join(words[words.index("vidlink-server") + 1 :])
     options = options.replace("/var/lib/vidlink", "data").replace("ssl:8443", f"ssl:{site.port}")
-    options = options.replace("=key.pem", f"={keys.key_path}")
-    options = options.replace("=chain.pem", f"={keys.certificate_path}")
     return Daemon("vidlink-server", options.split(), site.folder)
 
 
@@ -56,43 +53,55 @@ def test_by_the_guide(site: Site) -> None:
     """Refused at first, with the commands that it takes; after no more than eight of them there is
     a server over TLS with an administrator, two proctors who see their own groups, and three
     sentinels; and nobody sees anything without a credential."""
-    keys = self_signed(site.folder / "keys")
     guide = _guide()
     assert len(guide) <= 8
-    refused = _server(site, guide[-1], keys)
+    (made,) = (shlex.split(text)[1:] for text in guide if text.startswith("vidlink certificate"))
+    assert _vidlink(site, "root", *made).returncode == 0
+    refused = _server(site, guide[-1])
     assert refused.process.wait(60) == 1
     (line,) = refused.log().splitlines()
     advised = re.findall(r"'(vidlink [^']*)'", line)
     assert [one.split()[1:3] for one in advised] == [["user", "add"], ["token", "add"]]
     assert "--no-auth" in line
-    for text in guide[:-1]:
+    for text in (one for one in guide[:-1] if shlex.split(one)[1:] != made):
         words, _, file = text.replace("/var/lib/vidlink", "data").partition(" > ")
         run = _vidlink(site, "root", *shlex.split(words)[1:], typed=PASSWORD)
         assert run.returncode == 0, run
         if file:
             (site.folder / file).write_text(run.stdout)
             (site.folder / file).chmod(0o600)
-    server = _server(site, guide[-1], keys)
+    server = _server(site, guide[-1])
     sentinels = []
     try:
         server.logged("starting on")
-        address = f"tls:127.0.0.1:{site.port}:trustRoots={keys.folder}"
+        address = f"https://127.0.0.1:{site.port}"
         for sentinel_id, group in GROUPS.items():
             options = ["--id", sentinel_id, "--group", group, "--server", address]
-            options += ["--token-file", f"{sentinel_id}.token", "--source", "test"]
+            options += ["--ca", "certificate.pem", "--token-file", f"{sentinel_id}.token"]
+            options += ["--source", "test"]
             options += ["--max-size", "320x240", "--fps", "1"]
             sentinels.append(Daemon("vidlink-sentinel", options, site.folder))
         for sentinel in sentinels:
             sentinel.logged("registered at")
-        refused_to = _vidlink(site, "nobody", "ls", "--server", address)
+        refused_to = _vidlink(site, "nobody", "ls", "--server", address, "--ca", "certificate.pem")
         assert refused_to.returncode == 1
         assert re.fullmatch(r"vidlink ls: .*vidlink login.*\n", refused_to.stderr), refused_to
         for person, seen in SEEN.items():
-            login = _vidlink(site, person, "login", person, "--server", address, typed=PASSWORD)
+            login = _vidlink(
+                site,
+                person,
+                "login",
+                person,
+                "--server",
+                address,
+                "--ca",
+                "certificate.pem",
+                typed=PASSWORD,
+            )
             assert login.returncode == 0, login
 
             def listed(person: str = person) -> set[str]:
-                found = _vidlink(site, person, "ls", "--server", address)
+                found = _vidlink(site, person, "ls", "--server", address, "--ca", "certificate.pem")
                 assert found.returncode == 0, found
                 return set(re.findall(r"^desk-\d+", found.stdout, re.M))
 
@@ -109,12 +118,14 @@ def test_by_the_guide(site: Site) -> None:
 
 def _check_rights(site: Site, address: str) -> None:
     """A proctor may not delete, nor look at other groups by asking for them by name."""
-    other = _vidlink(site, "grace", "ls", "desk-20", "--server", address)
+    other = _vidlink(site, "grace", "ls", "desk-20", "--server", address, "--ca", "certificate.pem")
     assert "desk-20 " not in other.stdout
-    rows = _vidlink(site, "ada", "ls", "desk-12", "--json", "--server", address).stdout
+    rows = _vidlink(
+        site, "ada", "ls", "desk-12", "--json", "--server", address, "--ca", "certificate.pem"
+    ).stdout
     found = re.search(r'"sessionId": ?"([^"]+)"', rows)
     assert found is not None
-    held = ["hold", "desk-12", found[1], "--server", address]
+    held = ["hold", "desk-12", found[1], "--server", address, "--ca", "certificate.pem"]
     refused = _vidlink(site, "grace", *held)
     assert refused.returncode == 1
     assert "does not give the right" in refused.stderr

@@ -17,11 +17,14 @@ from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_US, a_session, an_arrival
 from vidlink.errors import Damaged, NotFound
 from vidlink.model import Cause, ClipQuery, SegmentQuery, Session, SessionState
+from vidlink.store.files import records as module
 from vidlink.store.files.layout import RECORD_BYTES, read_numbers, read_records, read_session
+from vidlink.store.files.records import SessionRecords
 from vidlink.store.fsck.check import Check
 from vidlink.store.fsck.findings import Finding
 from vidlink.store.handover.orders import LookAgain
 from vidlink.store.handover.suspects import MOST_SUSPECTS
+from vidlink.store.sequences.gaps import FOUND_WHEN_READ, TAKEN_AWAY
 from vidlink.store.writing import look
 
 DAY_US = 24 * 60 * 60 * 1_000_000
@@ -280,6 +283,24 @@ class ClosedTests(DamageCase):
         self.assertEqual(self.got("segments", SegmentQuery()).segments, ())
         self.assertEqual([(one.first, one.last) for one in self.got("session").gaps], [(0, 11)])
 
+    def test_stopped_meanwhile(self) -> None:
+        """A stop does not wait for it; what is left is told of when it is met again."""
+        self.flip(6)
+        self.read_each()
+        looks: list[object] = []
+
+        def go_on(*arguments: object) -> bool:
+            looks.append(arguments)
+            return len(looks) > COUNT
+
+        patched = self.patch(look.Look, "go_on", go_on)
+        self.rig = self.rig.again()
+        patched.restore()
+        self.assertEqual(looks, [])
+        self.read_each()
+        self.rig.settle()
+        self.assert_tells(6)
+
     def test_heads(self) -> None:
         """Damage to the boxes of a segment, by which a film of older records or of several frames
         in each is made, is met when that is opened."""
@@ -298,6 +319,17 @@ class ClosedTests(DamageCase):
         self.rig.settle()
         self.assertEqual(self.got("film")[0].etag, met.etag)
         self.assert_tells(3, 6)
+
+    def test_out_of_order(self) -> None:
+        """Records that do not ascend end the film, and are not read for ever."""
+        self.patch(module, "_CHUNK", COUNT - 5)
+        path = os.path.join(folder_of(self.rig, self.session), "part-0000.idx")
+        with open(path, "r+b") as file:
+            data = file.read()
+            file.seek(0)
+            file.write(data[5 * RECORD_BYTES :] + data[: 5 * RECORD_BYTES])
+        _, clip = self.got("film")
+        self.assertEqual(clip.last, COUNT - 1)
 
     def test_held(self) -> None:
         """A hold that is asked for at the same time stays."""
@@ -319,6 +351,29 @@ class ClosedTests(DamageCase):
         shutil.rmtree(folder_of(self.rig, self.session))
         self.rig.settle()
         self.flushLoggedErrors()
+
+    def test_a_fault_of_ours(self) -> None:
+        """A look that fails as nobody has thought of costs nobody else the recording."""
+        self.flip(6)
+        self.read_each()
+        self.patch(SessionRecords, "columns_beyond", lambda *arguments: 1 // 0)
+        self.is_over = False
+        self.session = a_session(1)
+        self.write(self.session, 0)
+        self.assertEqual(self.rig.store.ledger.load, 0.0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_told_in_the_end(self) -> None:
+        """What was stated in the folder the database is told when it can be, though nothing of it
+        is to be marked."""
+        ids = self.session.sentinel_id, self.session.session_id
+        self.rig.store.archive._suspects.tell(*ids, [(COUNT, COUNT)])
+        self.rig.disk.errors["sync"] = errno.EIO
+        self.rig.store.writer.round()
+        self.rig.disk.errors.clear()
+        self.rig.settle()
+        found = [(one.first, one.last, one.cause) for one in self.got("session").gaps]
+        self.assertEqual(found, [(COUNT, COUNT, Cause.DAMAGED)])
 
 
 class LiveTests(DamageCase):
@@ -425,6 +480,42 @@ class LiveTests(DamageCase):
         self.end(self.session)
         self.assert_tells(2)
         self.assertEqual(self.check(), [])
+
+    def test_its_folder_is_removed(self) -> None:
+        """Where all is taken away before its records say it, the gaps say that, and so does the
+        log."""
+        self.flip(2)
+        self.read_film()
+        self.rig.store.writer.round()
+        shutil.rmtree(folder_of(self.rig, self.session))
+        self.rig.store.ledger.append(self.session.session_id, an_arrival(self.session, COUNT))
+        self.rig.store.writer.round()
+        self.rig.clock.advance(2)
+        self.rig.settle()
+        found = [(one.first, one.last, one.detail) for one in self.got("session").gaps]
+        expected = [(0, 1, TAKEN_AWAY), (2, 2, FOUND_WHEN_READ), (3, COUNT - 1, TAKEN_AWAY)]
+        self.assertEqual(found, expected)
+
+    def test_its_part_is_removed(self) -> None:
+        """Where the files are taken away before their records say it, what comes is recorded and
+        acknowledged all the same, of this session and of others."""
+        told: list[int] = []
+        other = a_session(1)
+        self.rig.store.ledger.begin(other, told.append)
+        self.flip(2)
+        self.read_film()
+        self.rig.store.writer.round()
+        for name in ("part-0000.mp4", "part-0000.idx"):
+            os.remove(os.path.join(folder_of(self.rig, self.session), name))
+        for session, sequence in ((self.session, COUNT), (other, 0)):
+            self.rig.store.ledger.append(session.session_id, an_arrival(session, sequence))
+        self.rig.store.writer.round()
+        self.rig.store.writer.round()
+        self.assertEqual(told, [0])
+        self.rig.clock.advance(2)
+        self.rig.settle()
+        self.assertEqual(self.rig.store.ledger.load, 0.0)
+        self.assertEqual(self.got("session").segment_count, 1)
 
 
 class BoundTests(DamageCase):

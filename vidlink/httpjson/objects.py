@@ -360,6 +360,26 @@ RECEIPTS = Table(
     ("receipts", "receipts", many(RECEIPT.kind)),
     ("next", "next", or_null(RECEIPT_NUMBER), _NEXT),
 )
+_WORD_OR_NUMBER = JsonKind(
+    {"anyOf": [TEXT.schema, {"type": "integer"}]},
+    lambda plain: plain if type(plain) is int else TEXT.load(plain),
+)
+#: `AuditEntry.about` has values by name.
+_ABOUT = Table(
+    "",
+    "Something that a deed was about.",
+    lambda name, value: (name, value),
+    ("name", "name", TEXT, "Such as `sentinel`."),
+    ("value", "value", _WORD_OR_NUMBER),
+)
+_ABOUT_PAIR = many(
+    JsonKind(_ABOUT.kind.schema, _ABOUT.load, lambda pair: {"name": pair[0], "value": pair[1]})
+)
+_ABOUT_ALL = JsonKind(
+    _ABOUT_PAIR.schema,
+    lambda plain: dict(_ABOUT_PAIR.load(plain)),
+    lambda about: [{"name": name, "value": value} for name, value in about.items()],
+)
 AUDIT_ENTRY = Table(
     "AuditEntry",
     "Something that somebody did, or tried.",
@@ -370,7 +390,7 @@ AUDIT_ENTRY = Table(
     ("who", "who", TEXT, "The user or the token, by name."),
     ("credential", "credential_id", TEXT, "By what they were let in; empty: by nothing."),
     ("address", "address", TEXT),
-    ("about", "about", JsonKind({"type": "object"}, dict), "To what it was done."),
+    ("about", "about", _ABOUT_ALL, "To what it was done."),
     ("digest", "digest", SHA256, "Of this entry and of all before it."),
 )
 AUDIT = Table(

@@ -114,7 +114,7 @@ class Options(OneLineOptions):
         ["oidc-name", None, None, "What the login page calls it; without it, its host."],
         ["oidc-client-id", None, None, "How it calls this server."],
         ["oidc-client-secret-file", None, None, "File with the secret that it has given out."],
-        ["oidc-roles-claim", None, None, "Claim that --oidc-role looks at. [default: groups]"],
+        ["oidc-roles-claim", None, None, "Claim that --oidc-role looks at; groups, if not said."],
         ["oidc-groups-claim", None, None, "Claim with the groups whose screens one sees."],
     ]
     optFlags = [  # noqa: RUF012

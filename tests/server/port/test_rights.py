@@ -44,6 +44,7 @@ ROWS: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/sessions"): WATCHERS,
     ("GET", "/api/v1/retention"): AUDITORS,
     ("GET", "/api/v1/receipts"): AUDITORS,
+    ("GET", "/api/v1/audit"): AUDITORS,
     ("GET", SESSION): IN_WARD,
     ("GET", f"{SESSION}/segments"): IN_WARD,
     ("GET", f"{SESSION}/segments/{{sequence}}"): IN_WARD,

@@ -144,6 +144,20 @@ class NewcomerTests(SynchronousTestCase):
         self.clock.turn()
         self.assertEqual([link.failedByMe for link in links], [True] * 4 + [False, True])
 
+    def test_closed(self) -> None:
+        """Who is told to go while it waits is read on, so that its answer ends the connection."""
+        for factory in (self.server.watch, self.server.ingest):
+            links = [self.connect(factory) for _ in range(5)]
+            for link in links:
+                self.say(link, Clock(1, None, None))
+            last = links[-1]
+            self.assertEqual((last.is_waiting, last.transport.is_read), (True, False))
+            last.conversation.going_away()
+            self.assertEqual((last.is_waiting, last.transport.is_read), (False, True))
+            self.assertIn(last, factory.links)
+            last.dataReceived(framed(8, b"\x03\xe9"))
+            self.assertEqual(last.state, last.STATE_CLOSED)
+
     def test_fault(self) -> None:
         """A fault of ours while a registration is taken costs its own connection only."""
         links = [self.connect() for _ in range(6)]

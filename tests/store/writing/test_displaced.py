@@ -127,6 +127,27 @@ class DisplacedTests(SynchronousTestCase):
             data = self.successResultOf(body.read(0, body.size_bytes))
             self.assertEqual(data, an_arrival(SESSION, sequence).segment.data)
 
+    def test_opened_again(self) -> None:
+        """What lies in the parts of a session that is opened again is missed as well, though
+        nothing is written to them any more."""
+        ids = SESSION.session_id
+        for change in (self.removed, self.moved, self.without_records, self.without_part):
+            self.rig.store.ledger.end(ids, "over", SESSION.started_time_us)
+            self.rounds()
+            self.rig.store.ledger.reopen(SESSION, self.acks[ids].append)
+            self.rounds()
+            change()
+            self.rig.store.ledger.append(ids, an_arrival(SESSION, 7, late=True))
+            self.rounds()
+            self.assertTrue(self.trouble(), change.__name__)
+            self.rig.clock.advance(2)
+            self.rounds()
+            self.assertFalse(self.trouble(), change.__name__)
+            self.assertEqual(self.rig.store.ledger.lost(ids), ((0, 4),))
+            self.assert_shown(self.rig, (7,))
+            self.rig.close()
+            self.setUp()
+
     def test_nothing_lost(self) -> None:
         """Where only names have changed, all is there: a part or folder that was replaced by a
         copy, a description that was removed."""

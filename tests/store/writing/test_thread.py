@@ -14,9 +14,28 @@ from tests.store.rig import Rig, at_once
 from tests.store.samples import EPOCH_US, a_session, an_arrival
 from vidlink.model import SegmentQuery, SessionState
 from vidlink.store import RecordingStore
+from vidlink.store.handover.inbox import Inbox
 
 #: Nothing here takes a hundredth of it.
 PATIENCE_SECONDS = 30
+
+
+class InboxTests(SynchronousTestCase):
+    """What wakes the writer."""
+
+    def test_few_wake(self) -> None:
+        """The first order of a round wakes it, and whatever comes once there is enough for one; so
+        it is in the next round."""
+        inbox, woken = Inbox(), list[int]()
+        inbox.close()
+        inbox.wait(None, PATIENCE_SECONDS, 100)
+        self.patch(inbox._condition, "notify", lambda: woken.append(len(inbox._orders)))
+        for _ in range(2):
+            woken.clear()
+            for sequence in range(5):
+                inbox.put(an_arrival(a_session(), sequence), 30)
+            self.assertEqual(woken, [1, 4, 5])
+            self.assertEqual(len(inbox.drain()), 5)
 
 
 class ThreadTests(SynchronousTestCase):

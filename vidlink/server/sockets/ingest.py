@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from vidlink.access.gate import Gate
-from vidlink.errors import PeerError, TooFast
+from vidlink.errors import TooFast
 from vidlink.interfaces import ICodec, ISentinelPeer, IStore
 from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
 from vidlink.liveness import uptake
@@ -85,11 +85,6 @@ class IngestProtocol(LinkProtocol):
         """Read nothing more for now, or read on."""
         if is_held != self.is_held and self.state == self.STATE_OPEN:
             self._hold(is_held)
-
-    def close(self, error: PeerError) -> None:
-        """Say `error` in band and close; for that, what the peer answers has to be read."""
-        self.hold(False)
-        super().close(error)
 
     def probe(self, seconds: float) -> Deferred[bool]:
         """Ping the peer; one that is held cannot be heard, and is there if its system takes that,

@@ -217,9 +217,12 @@ class LinkProtocol(NewcomerProtocol):
         return answer
 
     def close(self, error: PeerError) -> None:
-        """Say `error` in band and close with its code. A second call does nothing."""
+        """Say `error` in band and close with its code; for that, what the peer answers has to be
+        read. A second call does nothing."""
         if self.state != self.STATE_OPEN:
             return
+        if self.is_held:
+            self._hold(False)
         self._log.info(
             "{peer}: closing with {code} {word}: {reason}",
             peer=self.peer,

@@ -28,9 +28,8 @@ def change_flags(
         first = wanted[0]
         data = disk.read(path, first * RECORD_BYTES, (wanted[-1] + 1 - first) * RECORD_BYTES)
         records = [data[at : at + RECORD_BYTES] for at in range(0, len(data), RECORD_BYTES)]
-        for place in wanted:
-            for record in read_records(records[place - first]):
+        for place in (one - first for one in wanted if one - first < len(records)):
+            for record in read_records(records[place]):
                 if record is not None:
-                    changed = record._replace(flags=change(record.flags))
-                    records[place - first] = changed.pack()
+                    records[place] = record._replace(flags=change(record.flags)).pack()
         disk.overwrite(path, first * RECORD_BYTES, b"".join(records))

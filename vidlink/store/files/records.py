@@ -229,7 +229,10 @@ class SessionRecords:
             yield number, read_columns(data)
 
     def places(self, number: int, ranges: Iterable[Range]) -> Ranges:
-        """The places in part `number` of the records of these segments, as far as they count."""
+        """The places in part `number` of the records of these segments, as far as they count;
+        none of a part that is not there."""
+        if number not in self.counts:
+            return Ranges()
         part = self._open(number)
         found = Ranges.of(place for one in ranges for place in part.places(*one))
         self._close(part)

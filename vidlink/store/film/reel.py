@@ -203,7 +203,10 @@ class Reel:
         with StoredHeads(self._stored, media) as heads:
             for part, columns in records.columns_beyond(known):
                 if columns.sequences and columns.sequences[0] <= scene.seen:
-                    return False
+                    if known:
+                        return False
+                    # Records that are out of order are damage of theirs: it ends before them.
+                    break
                 sound = self._without_damaged(columns)
                 scene.take(part, sound, heads.reading(part, sound))
         self._damage.meet_all(heads.wrong)

@@ -69,12 +69,19 @@ class Marking:
         self._is_holding = is_holding
         self._looks: deque[Look] = deque()
         self._stated: _Stated | None = None
+        self._is_over = False
         #: The database has been told of :meth:`rows`, and not synced since.
         self.is_saved = False
 
     def accept(self, order: LookAgain) -> None:
         """Do this with one of the next rounds."""
-        self._looks.append(Look(order, deque(order.ranges)))
+        if not self._is_over:
+            self._looks.append(Look(order, deque(order.ranges)))
+
+    def stop(self) -> None:
+        """Begin no more: a stop is not to wait for it, and whoever meets it tells of it again."""
+        self._is_over = True
+        self._looks.clear()
 
     @property
     def has_work(self) -> bool:
@@ -101,7 +108,7 @@ class Marking:
             self._folder.check()
             if not look.go_on(self._stored(look.order)):
                 return None
-        except OSError as error:
+        except Exception as error:
             self._give_up(look, report, error)
             return None
         recording = recordings.get(look.order.session_id)
@@ -136,7 +143,7 @@ class Marking:
             return
         try:
             self._stated = self._statement(look)
-        except (OSError, VidlinkError) as error:
+        except Exception as error:
             self._locks.release_from_writing(order.session_id)
             self._give_up(look, report, error)
         else:
@@ -146,9 +153,12 @@ class Marking:
                 report.looked.append(order)
 
     def _give_up(self, look: Look, report: Report, error: Exception | None = None) -> None:
-        """Leave it as it is: whoever meets it tells of it again."""
+        """Leave it as it is: whoever meets it tells of it again. A fault of ours, too, is not to
+        keep anybody from being recorded."""
         self._looks.remove(look)
         report.looked.append(look.order)
+        if not isinstance(error, OSError | VidlinkError | None):
+            self._log.failure("what is damaged cannot be looked at")
         if error is not None:
             self._log.error(
                 "session {session} of {sentinel}: what is damaged cannot be stated: {reason}",
@@ -168,7 +178,7 @@ class Marking:
         there = Ranges((span.first, span.last) for _, span in spans)
         gaps = list(file.gaps)
         fresh = state_damage(Ranges(look.order.ranges), there, gaps, FOUND_WHEN_READ)
-        if not (fresh or look.found):
+        if not (fresh or look.gaps or look.found):
             return None
         for gap in fresh:
             put_statement(gaps, gap)
@@ -201,7 +211,7 @@ class Marking:
         look = stated.look
         try:
             look.mark(self._disk, self._stored(look.order).folder)
-        except OSError as error:
+        except Exception as error:
             self._looks.append(look)
             self._give_up(look, report, error)
         else:

@@ -5,6 +5,8 @@ What a part is, and how it gets to the disk, is in `part`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vidlink.model import Arrival
 from vidlink.store.handover.orders import Past
 from vidlink.store.writing.part import OpenParts, Part
@@ -27,6 +29,8 @@ class Parts:
         self._open_parts = open_parts
         self._has_first = past is not None and bool(past.parts)
         self._next_number = 0 if past is None else past.next_number
+        #: The numbers of those that are there and not written to any more.
+        self.left: frozenset[int] = frozenset(() if past is None else past.parts)
         #: In ascending order of their numbers.
         self.begun: list[Part] = []
         #: Those that hold something that is not on disk yet.
@@ -93,11 +97,12 @@ class Parts:
                 self._tails.remove(part)
         return sorted(arrivals, key=lambda arrival: arrival.segment.sequence)
 
-    def leave(self, next_number: int) -> None:
-        """Write to none of them any more: what is there has been looked for by name, and what
+    def leave(self, left: Iterable[int], next_number: int) -> None:
+        """Write to none of them any more: by name those of the numbers `left` were found, and what
         comes goes to parts from `next_number` on, or from where these have ended."""
         self.lose()
         self.close()
+        self.left = frozenset(left)
         self._next_number = max(self._next_number, next_number)
         self.begun, self._tails, self._has_first = [], [], next_number > 0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vidlink.disk import Disk
@@ -31,8 +31,11 @@ class SessionPlace:
         self._disk = disk
         self._mark: tuple[int, int, int] | None = None
 
-    def check(self, parts: Sequence[Part], *, has_new_names: bool) -> None:
-        """Make sure that the description and `parts` are in the folder.
+    def check(
+        self, parts: Sequence[Part], left: Iterable[int] = (), *, has_new_names: bool
+    ) -> None:
+        """Make sure that the description, `parts`, and those of the numbers `left` are in the
+        folder.
 
         Where we have made names ourselves in this round, the next one looks at each again: the
         clock of the file system does not tell apart what happens within some milliseconds.
@@ -45,6 +48,9 @@ class SessionPlace:
                 self._disk.size(os.path.join(self._folder, SESSION_FILE))
                 if not all(part.is_in_place(self._disk) for part in parts):
                     raise FileNotFoundError
+                for number in left:
+                    for name in (part_file(number), records_file(number)):
+                        self._disk.size(os.path.join(self._folder, name))
                 self._mark = None if has_new_names else mark
         except FileNotFoundError as error:
             self._mark = None

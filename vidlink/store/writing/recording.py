@@ -67,8 +67,9 @@ class Recording:
         self.rows = Rows(self._parts, self._description, spans)
         self._has_new_names = False
         self._place = SessionPlace(self._folder, open_parts.disk)
-        #: Something of it was not where it was looked for, which has to be found out.
-        self._is_displaced = False
+        #: Something of it is not where it was, or not what it was, which has to be found out; the
+        #: first of the two was met.
+        self._is_displaced = self._was_taken_away = False
         #: The rest of it, if less was found than had been synced.
         self._reduced: Reduced | None = None
         #: Looks by which something is not what was recorded; its records do not say so yet.
@@ -124,6 +125,14 @@ class Recording:
 
         :raises OSError: the disk fails; then :meth:`lose` has to follow.
         """
+        try:
+            return self._write(budget_bytes)
+        except FileNotFoundError:
+            # A new part has no folder any more: what was in that is looked for before it is made.
+            self._is_displaced = self._was_taken_away = True
+            raise
+
+    def _write(self, budget_bytes: int) -> int:
         size = 0
         if self._is_displaced:
             self._find_remains()
@@ -160,14 +169,14 @@ class Recording:
         """Go on with what is left of it, in its place; all else of it is lost."""
         torn = [look.torn for look in self._torn]
         remains = find_remains(self._folder, self._open_parts.disk, torn)
-        self._parts.leave(remains.next_number)
+        self._parts.leave(remains.counts, remains.next_number)
         self.rows.restart(remains.spans)
-        is_damage = bool(torn)
         there = merged(remains)
         for look in self._torn:
             look.lose_all_but(there)
+        is_damage = not self._was_taken_away
         self._reduced = Reduced(self.session.session_id, there, remains.counts, is_damage)
-        self._is_displaced = False
+        self._is_displaced = self._was_taken_away = False
 
     def _note_gaps(self) -> int:
         """Write down what was said about gaps; returns what that counts."""
@@ -199,9 +208,10 @@ class Recording:
         :raises OSError: if it is not; then :meth:`lose` has to follow.
         """
         try:
-            self._place.check(self._parts.begun, has_new_names=self._has_new_names)
+            parts = self._parts
+            self._place.check(parts.begun, parts.left, has_new_names=self._has_new_names)
         except OSError:
-            self._is_displaced = True
+            self._is_displaced = self._was_taken_away = True
             raise
 
     def commit(self, report: Report) -> None:
@@ -218,8 +228,6 @@ class Recording:
             report.reduced.append(self._reduced)
             self._reduced = None
         gaps, (arrivals, parts) = self.rows.commit(), self._parts.commit()
-        if self._torn and is_listed:
-            self._mark()
         if arrivals or gaps:
             report.acks.append(Acknowledged(session_id, arrivals, gaps, parts))
         if self._dropped:
@@ -228,6 +236,9 @@ class Recording:
         if self._holding is not None and self._description.is_written and is_listed:
             report.held.append(self._holding)
             self._holding = None
+        if self._torn and is_listed:
+            # Last: whatever fails, all else is told already.
+            self._mark()
         if self._looked:
             report.looked += self._looked
             self._looked = []

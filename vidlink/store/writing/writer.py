@@ -158,6 +158,7 @@ class Writer:
         are wholly on disk then.
         """
         begun = self._monotonic()
+        self._marking.stop()
         while self.round() is not None:
             if self._troubles or self._index_trouble is not None:
                 if self._monotonic() - begun >= patience_seconds:

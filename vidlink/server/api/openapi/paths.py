@@ -19,6 +19,7 @@ from vidlink.errors import (
     WrongPassword,
 )
 from vidlink.httpjson.kinds import Json, ref
+from vidlink.model import Deed
 from vidlink.server.api import parameters, refusals
 from vidlink.server.api.media import PLAYLIST
 from vidlink.server.api.openapi.operations import (
@@ -97,11 +98,18 @@ PARAMETERS: Json = {
     ),
     "afterReceipt": _in_query("after", ref("ReceiptNumber"), "Only lower numbers than this."),
     "receiptLimit": _limit(parameters.MAX_RECEIPTS, parameters.USUAL_RECEIPTS),
+    "deed": _in_query(
+        "deed",
+        {"type": "string", "enum": [deed.value for deed in Deed]},
+        "Only deeds of this kind.",
+    ),
+    "afterEntry": _in_query("after", ref("ReceiptNumber"), "Only lower numbers than this."),
+    "entryLimit": _limit(parameters.MAX_ENTRIES, parameters.USUAL_ENTRIES),
     "dueLimit": _limit(parameters.MAX_DUE, parameters.USUAL_DUE),
     "dryRun": _in_query(
         "dry-run", {"type": "boolean", "default": False}, "Only tell what would be deleted."
     ),
-    "user": _in_query("user", _TEXT, "Of this user, instead of the one who asks."),
+    "user": _in_query("user", _TEXT, "Of this user, instead of whoever asks."),
     "login": _in_path("login", {**_TEXT, "minLength": 1}, "Which login."),
     "IfMatch": _in_header("If-Match", "Entity tags; 412 unless one is the current version."),
     "IfNoneMatch": _in_header("If-None-Match", "Entity tags; 304 if one is current."),
@@ -197,6 +205,14 @@ def _of_access() -> Json:
         "/api/v1/logins": {**listed, "delete": all_of_them},
         "/api/v1/logins/{login}": {"delete": one},
         "/api/v1/tickets": {"post": ticket},
+        "/api/v1/audit": momentary(
+            "audit",
+            "access",
+            "What was done and by whom, newest first.",
+            "AuditPage",
+            StoreError,
+            taken=("user", "sentinel", "deed", "from", "to", "afterEntry", "entryLimit"),
+        ),
     }
 
 
