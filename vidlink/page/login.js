@@ -78,7 +78,9 @@ async function submit(event) {
 async function offerProvider() {
   const { value } = await ask("api/v1/oidc");
   if (typeof value?.name !== "string") return;
-  provider.firstElementChild.textContent = `Log in with ${value.name}`;
+  const link = provider.firstElementChild;
+  link.href = "api/v1/oidc/start";
+  link.textContent = `Log in with ${value.name}`;
   provider.hidden = false;
 }
 
