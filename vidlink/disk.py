@@ -235,7 +235,7 @@ def _behind(buffers: Sequence[Octets], size_bytes: int) -> Sequence[Octets]:
 
 
 def is_for_others(path: str) -> bool:
-    """True if others than its user and group may do anything with the folder at `path`.
+    """True if others than its user and group may do anything with what is at `path`.
 
     :raises OSError: if it is not there.
     """

@@ -165,6 +165,20 @@ class TooManyTries(RequestError):
     http_status = 429
 
 
+class LoginRefused(RequestError):
+    """Somebody who comes from an identity provider is not let in; the text says why."""
+
+    code = "login-refused"
+    http_status = 403
+
+
+class ProviderFailed(RequestError):
+    """The identity provider cannot be reached, or does not answer as it should."""
+
+    code = "provider-failed"
+    http_status = 502
+
+
 class TooManyTickets(RequestError):
     """So many tickets are out that there are no more for now."""
 

@@ -260,6 +260,7 @@ class Stage:
             ("wss://vidlink.example.org", self.site.ws),
             ("ws://127.0.0.1:8080", self.site.ws),
             ("http://127.0.0.1:8080", self.site.url),
+            ("/etc/vidlink/oidc-secret", str(self.key)),
             ("/var/lib/vidlink-spool", f"{self.folder}/spool"),
             ("fsck /var/lib/vidlink", f"fsck {self.copy}"),
             # Each page has one of its own, where it is run.

@@ -34,6 +34,7 @@ PROGRAMS: Mapping[str, Program] = {
     "mpv": Program(("mpv",), "mpv"),
     "curl": Program(("curl",), "curl"),
     "nginx": Program(("nginx",), "nginx-light"),
+    "glewlwyd": Program(("glewlwyd",), "glewlwyd"),
     "xclock": Program(("xclock",), "x11-apps"),
     "node": Program(("node",), "nodejs"),
     "npm": Program(("npm",), "npm"),

@@ -27,6 +27,9 @@ FILE = "access.sqlite3"
 #: Nobody but the owner reads hashes of passwords, not even the group that may read recordings.
 _MODE = 0o600
 FORMAT = 2
+#: The names of users that an identity provider vouches for begin so; those that are typed have no
+#: colon, so that neither can be taken for the other.
+VOUCHED = "oidc:"
 _SCHEMA = """
 CREATE TABLE users (
     name TEXT PRIMARY KEY,
@@ -185,6 +188,26 @@ class Credentials:
             raise UserMistake(
                 f"there is a user {user.name} already" if is_new else f"no user {user.name}"
             )
+
+    def put_vouched(self, user: User) -> None:
+        """Keep a user whom an identity provider vouches for, as it does now; if they may do
+        something else than before, they are logged out everywhere.
+
+        :raises UserMistake: if the name is not one of those.
+        """
+        if not user.name.startswith(VOUCHED) or user.password is not None:
+            raise UserMistake(f"{user.name} is no name of a user that a provider vouches for")
+        row = (_words(user.roles), _list(user.groups), user.changed_us)
+        with self._changing() as connection:
+            is_other = connection.execute(
+                "INSERT INTO users VALUES (?, NULL, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "password = NULL, roles = excluded.roles, groups = excluded.groups, "
+                "changed_us = excluded.changed_us WHERE (roles, groups) IS NOT "
+                "(excluded.roles, excluded.groups) OR password IS NOT NULL",
+                (user.name, *row),
+            ).rowcount
+            if is_other:
+                connection.execute("DELETE FROM logins WHERE user_name = ?", (user.name,))
 
     def remove_user(self, name: str) -> bool:
         """Let a user in no more; False if there is none of that name."""

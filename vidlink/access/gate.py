@@ -24,13 +24,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface, classImplements, implementer
 
-from vidlink.access.credentials import Login
+from vidlink.access.credentials import VOUCHED, Credentials, Login, User
 from vidlink.access.guesses import Guesses
 from vidlink.access.hashing import MOST_PASSWORD, NOBODYS_HASH, digest_of, is_password, new_token
 from vidlink.access.misses import Misses
 from vidlink.access.register import Register
 from vidlink.access.tickets import Tickets
-from vidlink.errors import NotAuthenticated, TooManyTries, WrongPassword
+from vidlink.errors import LoginRefused, NotAuthenticated, TooManyTries, WrongPassword
 from vidlink.model import EVERYBODY, Principal
 
 #: A login lasts for a working day; then the password is asked for again.
@@ -145,7 +145,9 @@ class PasswordChecker:
         return any(network_of(one.address) == network for one in self._register.logins(name))
 
     async def _request(self, typed: Typed) -> str:
-        user = self._register.user(typed.name)
+        # Whom an identity provider vouches for has a password nowhere.
+        is_ours = not typed.name.startswith(VOUCHED)
+        user = self._register.user(typed.name) if is_ours else None
 
         def check() -> Deferred[bool]:
             # Where nobody else is asked, that takes as long as a wrong password.
@@ -275,16 +277,7 @@ class Gate:
             principal = await self._admit(typed)
         except NotAuthenticated:
             raise WrongPassword("name or password is wrong") from None
-        token, now_us = new_token(), self._now_us()
-        login = Login(
-            secrets.token_hex(4),
-            digest_of(token),
-            principal.name,
-            now_us,
-            now_us + LOGIN_US,
-            address,
-            software[:_LONGEST_SOFTWARE],
-        )
+        token, login = self._login(principal.name, address, software)
         # The check waits for its turn, and the password may be another one by then.
         changed_us = None if user is None else user.changed_us
         await self.register.change(lambda book: book.put_login(login, MOST_LOGINS, changed_us))
@@ -292,6 +285,38 @@ class Gate:
         if found is None:
             raise WrongPassword("the user was changed or removed just now")
         return token, found
+
+    async def log_in_vouched(
+        self, user: User, *, address: str, software: str
+    ) -> tuple[str, Principal]:
+        """The same for a user whom an identity provider vouches for, with what it says they may
+        do.
+
+        :raises LoginRefused: if they were removed at the same moment.
+        """
+        token, login = self._login(user.name, address, software)
+
+        def keep(book: Credentials) -> None:
+            book.put_vouched(user)
+            book.put_login(login, MOST_LOGINS)
+
+        await self.register.change(keep)
+        found = self.register.find(token)
+        if found is None:
+            raise LoginRefused("you were removed just now; begin again")
+        return token, found
+
+    def _login(self, name: str, address: str, software: str) -> tuple[str, Login]:
+        token, now_us = new_token(), self._now_us()
+        return token, Login(
+            secrets.token_hex(4),
+            digest_of(token),
+            name,
+            now_us,
+            now_us + LOGIN_US,
+            address,
+            software[:_LONGEST_SOFTWARE],
+        )
 
     def _missed(self, place: Hashable, otherwise: str) -> NotAuthenticated | TooManyTries:
         if self._misses.count(place):

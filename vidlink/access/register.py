@@ -82,9 +82,13 @@ class Register:
     def change(self, work: Callable[[Credentials], T]) -> Deferred[T]:
         """Do `work` in a thread, and know what it has changed; fires with what it gives.
 
+        It is done to its end even if nobody waits for it any more: the next has to wait for it.
+
         :raises StoreError: if that cannot be done.
         """
-        return Deferred.fromCoroutine(self._change(work))
+        answer: Deferred[T] = Deferred()
+        Deferred.fromCoroutine(self._change(work)).chainDeferred(answer)
+        return answer
 
     def user(self, name: str) -> User | None:
         """The user of that name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from vidlink.access.credentials import Credentials, User
+from vidlink.access.credentials import VOUCHED, Credentials, User
 from vidlink.access.hashing import LEAST_PASSWORD, MOST_PASSWORD, hash_password
 from vidlink.commands.letting import LettingOptions, group_words, role_words
 from vidlink.daemon import wall_clock_us
@@ -39,7 +39,8 @@ class Options(LettingOptions):
 
     def postOptions(self) -> None:
         """A name has to be one."""
-        if self["name"] and not _NAME.fullmatch(self["name"]):
+        is_elsewhere = self["verb"] == "remove" and self["name"].startswith(VOUCHED)
+        if self["name"] and not is_elsewhere and not _NAME.fullmatch(self["name"]):
             raise UserMistake(
                 f"{self['name']!r} is no user's name: 1 to 64 letters, digits, dots, hyphens, "
                 "underscores or @, the first a letter or a digit"

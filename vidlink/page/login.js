@@ -24,6 +24,7 @@ const user = document.getElementById("user");
 const password = document.getElementById("password");
 const button = form.querySelector("button");
 const said = document.getElementById("said");
+const provider = document.getElementById("provider");
 
 let busy = false;
 
@@ -73,6 +74,16 @@ async function submit(event) {
   button.textContent = "Log in";
 }
 
+/** Some are known elsewhere, where a link leads then. */
+async function offerProvider() {
+  const { value } = await ask("api/v1/oidc");
+  if (typeof value?.name !== "string") return;
+  const link = provider.firstElementChild;
+  link.href = "api/v1/oidc/start";
+  link.textContent = `Log in with ${value.name}`;
+  provider.hidden = false;
+}
+
 /** Who is logged in already, or need not be, has no business here. */
 async function start() {
   form.addEventListener("submit", submit);
@@ -82,6 +93,7 @@ async function start() {
     said.textContent = NEEDS_TLS;
     return;
   }
+  offerProvider().catch(() => {});
   const { status, value } = await ask("api/v1/me").catch(() => ({ status: 0 }));
   if (status === 200 && value?.access === "closed") return goOn();
   if (status !== 200) return;

@@ -23,14 +23,17 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
-from vidlink.access.credentials import Credentials
+from vidlink.access.credentials import VOUCHED, Credentials
 from vidlink.access.elsewhere import checker
 from vidlink.access.gate import Gate
+from vidlink.access.oidc.provider import ANSWER_SECONDS, Provider
+from vidlink.access.oidc.returning import Returning
+from vidlink.access.oidc.settings import Settings, read_settings, role_given, scope_asked
 from vidlink.access.register import Register
 from vidlink.audit.files import AuditFiles
-from vidlink.audit.trail import OPERATOR, Trail
+from vidlink.audit.trail import OPERATOR, SERVER, Trail
 from vidlink.daemon import awake_clock, elapsed_clock, prepare, sleep_clock, wall_clock_us
-from vidlink.disk import Disk
+from vidlink.disk import Disk, is_for_others
 from vidlink.errors import UserMistake
 from vidlink.model import Deed, Policy
 from vidlink.options import OneLineOptions, or_exit
@@ -110,6 +113,12 @@ class Options(OneLineOptions):
         ["queue-bytes", None, str(QUEUE_BYTES), "The most that may wait for the disk."],
         ["most-sockets", None, str(MOST_SOCKETS_EACH), "On which one credential may watch."],
         ["most-requests", None, str(MOST_REQUESTS_EACH), "Of one credential at a time."],
+        ["oidc-issuer", None, None, "Identity provider where users log in: its https:// address."],
+        ["oidc-name", None, None, "What the login page calls it; without it, its host."],
+        ["oidc-client-id", None, None, "How it calls this server."],
+        ["oidc-client-secret-file", None, None, "File with the secret that it has given out."],
+        ["oidc-roles-claim", None, None, "Claim that --oidc-role looks at; groups, if not said."],
+        ["oidc-groups-claim", None, None, "Claim with the groups whose screens one sees."],
     ]
     optFlags = [  # noqa: RUF012
         [
@@ -118,6 +127,7 @@ class Options(OneLineOptions):
             "Let everybody in who can reach the port, whoever it is, to watch and to control.",
         ],
         ["retain-dry-run", None, "Only say in the log what would be deleted."],
+        ["oidc-all-groups", None, "Who comes from the identity provider sees every group."],
     ]
 
     def __init__(self) -> None:
@@ -126,6 +136,7 @@ class Options(OneLineOptions):
         self["allow-origin"] = []
         self["proxy"] = []
         self["auth"] = []
+        self["oidc-role"], self["oidc-scope"] = [], []
 
     def opt_listen(self, endpoint: str) -> None:
         """Endpoint to listen on; repeatable. [default: tcp:8080:interface=127.0.0.1]"""
@@ -150,6 +161,14 @@ class Options(OneLineOptions):
         """Who knows passwords of users without one here: file:PATH, unix, ...; repeatable."""
         self["auth"].append(checker(description))
 
+    def opt_oidc_role(self, text: str) -> None:
+        """Role of those whose claim has a value: administrator=staff-it; repeatable."""
+        self["oidc-role"].append(role_given(text))
+
+    def opt_oidc_scope(self, text: str) -> None:
+        """Scope to ask for besides openid, such as groups; repeatable."""
+        self["oidc-scope"].append(scope_asked(text))
+
     def postOptions(self) -> None:
         """Check what can be checked before anything is started."""
         self.number("buffer-seconds", float, 1, 3600)
@@ -169,6 +188,7 @@ class Options(OneLineOptions):
                     f"keep them for ever, leave --{name} out"
                 )
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
+        self["oidc"] = read_settings(self)
 
 
 def warn_that_open(listen: list[str]) -> None:
@@ -192,6 +212,7 @@ def _assemble(options: Options) -> ServerService:
     from vidlink.server.api.access import Access
     from vidlink.server.api.enrolling import Enrolling
     from vidlink.server.api.history import Api
+    from vidlink.server.api.oidc import Oidc
     from vidlink.server.api.openapi import document
     from vidlink.server.api.probes import Probes
 
@@ -238,7 +259,7 @@ def _assemble(options: Options) -> ServerService:
     ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
     files = AuditFiles(options["data"], Disk())
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
-    register.did = partial(trail.note, Deed.CREDENTIALS, OPERATOR, "")
+    register.did = partial(_note_credentials, trail)
     watch = WatchFactory(
         hub, wall_clock_us, **links, did=trail.note, most_each=options["most-sockets"]
     )
@@ -277,6 +298,7 @@ def _assemble(options: Options) -> ServerService:
         trail=trail,
         enrolling=Enrolling(register, hub, wall_clock_us),
     )
+    oidc = Oidc(_returning(options, clock), gate, is_own=is_own, trail=trail)
     root = Root(
         api.resource(),
         access.resource(),
@@ -284,6 +306,7 @@ def _assemble(options: Options) -> ServerService:
         Assets.load(),
         link_resource(ingest),
         link_resource(watch),
+        oidc.resource(),
     )
     proxies = frozenset(options["proxy"])
     site = Site(
@@ -362,10 +385,43 @@ def _openness(
     """
     if options["no-auth"]:
         return lambda: True
+    if options["oidc"] is not None:
+        return lambda: False
     if register.is_empty:
         check_exposure(listening, options["data"])
     # Of one that is removed again whoever had it must not be better off than before.
     return lambda: not register.is_begun
+
+
+def _returning(options: Options, clock: Any) -> Returning | None:
+    """The way to the identity provider and back; None if there is none.
+
+    :raises UserMistake: if what it takes is not installed.
+    """
+    settings: Settings | None = options["oidc"]
+    if settings is None:
+        return None
+    path = options["oidc-client-secret-file"]
+    if path is not None and is_for_others(path):
+        _log.warn("others can read the secret in {path}; close it with: chmod o= {path}", path=path)
+    try:
+        from vidlink.access.oidc.idtoken import check
+    except ImportError:
+        raise UserMistake(
+            "--oidc-issuer needs PyJWT: pip install 'PyJWT[crypto]', or VidLink as 'vidlink[oidc]'"
+        ) from None
+    from treq.client import HTTPClient
+    from twisted.web.client import Agent, HTTPConnectionPool
+
+    pool = HTTPConnectionPool(clock, persistent=False)
+    treq = HTTPClient(Agent(clock, connectTimeout=ANSWER_SECONDS, pool=pool))
+    return Returning(settings, Provider(settings, treq, clock), check, wall_clock_us)
+
+
+def _note_credentials(trail: Trail, **about: str) -> None:
+    """Write down that credentials were changed, and by whom: what a provider says, we write."""
+    is_ours = about.get("user", "").startswith(VOUCHED) and about["how"] != "removed"
+    trail.note(Deed.CREDENTIALS, SERVER if is_ours else OPERATOR, "", **about)
 
 
 def _hosts(listening: Sequence[Listening], allowed_origins: Iterable[str]) -> Hosts:

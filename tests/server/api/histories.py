@@ -35,6 +35,7 @@ from vidlink.relay.hub import Hub
 from vidlink.server.api.access import Access
 from vidlink.server.api.enrolling import Enrolling
 from vidlink.server.api.history import Api
+from vidlink.server.api.oidc import Oidc
 from vidlink.server.api.openapi import document
 from vidlink.server.api.probes import Probes
 from vidlink.server.health.health import Health
@@ -207,6 +208,9 @@ class HistoryCase(SynchronousTestCase):
             trail=trail(self.mktemp(), self.keys.clock),
             enrolling=Enrolling(self.keys.register, self.hub, lambda: NOW_US),
         )
+        oidc = Oidc(
+            None, self.keys.gate, is_own=lambda _: True, trail=trail(self.mktemp(), Clock())
+        )
         vitals = Probes(self.health, Metrics(self.hub, self.store, self.health, [object()]))
         self.client: Any = StubTreq(
             Root(
@@ -214,7 +218,9 @@ class HistoryCase(SynchronousTestCase):
                 access.resource(),
                 vitals.resource(),
                 history.resource(),
-                *[Resource()] * 2,
+                Resource(),
+                Resource(),
+                oidc.resource(),
             )
         )
 

@@ -13,10 +13,12 @@ from tests.fakes.gates import PASSWORD
 from tests.server.api.histories import DESK_PATH, GATE, MACHINE, USER, HistoryCase, Seen
 from vidlink import errors
 from vidlink.access.gate import LOGIN_US, MOST_LOGINS
+from vidlink.access.oidc.settings import CALLBACK, START
 from vidlink.access.tickets import LIFE_SECONDS, MOST_EACH, UNUSED_SECONDS
 from vidlink.server.api import refusals
 from vidlink.server.api.access import Access
 from vidlink.server.api.history import Api
+from vidlink.server.api.oidc import Oidc
 from vidlink.server.api.parameters import MAX_RANGE, MAX_SEGMENTS, MAX_SESSIONS
 from vidlink.server.api.probes import Probes
 from vidlink.server.port.channel import Bounds
@@ -95,8 +97,10 @@ def routes() -> set[tuple[str, str]]:
     """Every method and path that the server takes."""
     variables = {"sentinel": "sentinelId", "session": "sessionId"}
     taken = set()
-    rules = [rule for one in (Api, Access, Probes) for rule in one.app.url_map.iter_rules()]
-    for rule in rules:
+    apps = (Api.app, Access.app, Oidc.app, Probes.app)
+    for rule in (rule for app in apps for rule in app.url_map.iter_rules()):
+        if rule.rule in (START, CALLBACK):
+            continue  # Pages that a browser visits, one after another.
         path = re.sub("<([a-z]+)>", lambda m: "{" + variables.get(m[1], m[1]) + "}", rule.rule)
         several = path.endswith("{numbers}")
         for numbers in ("{sequence}", "{first}-{last}") if several else ("",):

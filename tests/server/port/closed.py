@@ -20,6 +20,7 @@ from vidlink.relay.hub import Hub
 from vidlink.server.api.access import Access
 from vidlink.server.api.enrolling import Enrolling
 from vidlink.server.api.history import Api
+from vidlink.server.api.oidc import Oidc
 from vidlink.server.api.probes import Probes
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
@@ -151,6 +152,7 @@ class ClosedCase(SynchronousTestCase):
             trail=written,
             enrolling=Enrolling(self.keys.register, hub, self.keys.now_us),
         )
+        oidc = Oidc(None, gate, is_own=is_own, trail=written)
         health = Health(store, store, hub, self.clock.seconds)
         probes = Probes(health, Metrics(hub, store, health, ()))
         sockets = [link_resource(factory) for factory in (self.ingest, self.watch)]
@@ -159,7 +161,9 @@ class ClosedCase(SynchronousTestCase):
             access.resource(),
             probes.resource(),
             Assets({"index.html": b"<!doctype html>"}),
-            *sockets,
+            sockets[0],
+            sockets[1],
+            oidc=oidc.resource(),
         )
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")], [GUEST])
         self.site = Site(root, clock=self.clock, hosts=hosts, gate=gate)

@@ -34,6 +34,7 @@ ROWS: dict[tuple[str, str], set[str]] = {
     ("GET", "/readyz"): ALL,
     ("GET", "/metrics"): ALL,
     ("POST", "/api/v1/login"): ALL,
+    ("GET", "/api/v1/oidc"): ALL,
     ("DELETE", "/api/v1/login"): KNOWN,
     ("GET", "/api/v1/logins"): KNOWN,
     ("DELETE", "/api/v1/logins"): KNOWN,

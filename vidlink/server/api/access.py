@@ -90,7 +90,7 @@ class Access:
             self._trail.note(Deed.REFUSED, NOBODY, asker(request), user=name, why=error.code)
             raise
         self._trail.note(Deed.LOGGED_IN, principal, asker(request), software=software)
-        self._set_cookie(request, token, LOGIN_US // 1_000_000)
+        set_login(request, token)
         return answer_now(request, {"name": principal.name})
 
     @app.route("/api/v1/login", methods=["DELETE"])
@@ -100,7 +100,7 @@ class Access:
         principal = self._principal_of(request)
         login_id = principal.credential_id.partition(":")[2]
         ended = await self._end(request, _user_of(principal), login_id)
-        self._set_cookie(request, "", 0)
+        set_login(request, "", 0)
         # Media are kept for a year without asking, also for whoever sits down here next.
         set_headers(request, {"Clear-Site-Data": '"cache"'})
         return answer_now(request, {"ended": ended})
@@ -222,17 +222,19 @@ class Access:
         self._trail.note(Deed.LOGGED_OUT, who, asker(request), user=user, logins=ended)
         return ended
 
-    def _set_cookie(self, request: Request, token: str, seconds: int) -> None:
-        is_secure = request.isSecure()
-        request.addCookie(
-            cookie_name(is_secure).encode("ascii"),
-            token.encode("ascii"),
-            path=b"/",
-            max_age=b"%d" % seconds,
-            secure=is_secure,
-            httpOnly=True,
-            sameSite=b"strict",
-        )
+
+def set_login(request: Request, token: str, seconds: int = LOGIN_US // 1_000_000) -> None:
+    """Give the browser the cookie of a login, for so long; for none, take it away."""
+    is_secure = request.isSecure()
+    request.addCookie(
+        cookie_name(is_secure).encode("ascii"),
+        token.encode("ascii"),
+        path=b"/",
+        max_age=b"%d" % seconds,
+        secure=is_secure,
+        httpOnly=True,
+        sameSite=b"strict",
+    )
 
 
 def _user_of(principal: Principal) -> str:

@@ -24,6 +24,7 @@ from twisted.web.resource import IResource, Resource
 from zope.interface import implementer
 
 from vidlink.access.gate import Gate
+from vidlink.access.oidc.settings import ABOUT, CALLBACK, START
 from vidlink.access.shown import ticket_shown, token_shown, without_ticket
 from vidlink.errors import NotAuthenticated, RequestError, VidlinkError
 from vidlink.model import Principal
@@ -47,9 +48,10 @@ from vidlink.server.port.upgrade import check_handshake
 SENTINEL_WS = b"/ws/sentinel"
 PROCTOR_WS = b"/ws/proctor"
 WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
-#: The one path under ``/api`` where anybody may ask for something: to be let in. Only who is in
-#: logs out there, and other methods there are not.
-LOGIN = b"/api/v1/login"
+_OIDC = frozenset(path.encode("ascii") for path in (ABOUT, START, CALLBACK))
+#: The paths under ``/api`` where anybody may ask for something: to be let in. Only who is in logs
+#: out there, and other methods there are not.
+OPEN = frozenset({b"/api/v1/login", *_OIDC})
 _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit|enrolments)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
@@ -95,7 +97,7 @@ class Request(server.Request):
             self._refuse(error)
             return
         # With OPTIONS browsers ask beforehand, without a credential, and nothing is given away.
-        is_open = self.method == b"OPTIONS" or (self.path == LOGIN and self.method != b"DELETE")
+        is_open = self.method == b"OPTIONS" or (self.path in OPEN and self.method != b"DELETE")
         if self.path.startswith(b"/api/") and not is_open:
             self._identify()
         else:
@@ -292,7 +294,7 @@ class Site(server.Site):
             "{peer} {method} {target} {status} {size} bytes {seconds:.3f} s",
             peer=peer_name(request.client),
             method=escaped(request.method),
-            target=escaped(without_ticket(request.uri.decode("latin-1")).encode("latin-1")),
+            target=escaped(_told(request)),
             status=request.code,
             size=request.sentLength,
             seconds=self.reactor.seconds() - request.started_seconds,
@@ -313,6 +315,7 @@ class Root(Resource):
         page: IResource,
         sentinel_ws: IResource,
         proctor_ws: IResource,
+        oidc: IResource | None = None,
     ) -> None:
         super().__init__()
         self._api, self._access = api, access
@@ -322,6 +325,8 @@ class Root(Resource):
             SENTINEL_WS: sentinel_ws,
             PROCTOR_WS: proctor_ws,
         }
+        if oidc is not None:
+            self._exact.update(dict.fromkeys(_OIDC, oidc))
 
     def render(self, request: server.Request) -> bytes | int:
         """Let the resource of the request's path answer."""
@@ -333,10 +338,12 @@ class Root(Resource):
                 return refuse(request, error)
         if _ACCESS.fullmatch(request.path):
             resource = self._access
+        elif request.path in self._exact:
+            resource = self._exact[request.path]
         elif request.path == b"/api" or request.path.startswith(b"/api/"):
             resource = self._api
         else:
-            resource = self._exact.get(request.path, self._page)
+            resource = self._page
         answer: bytes | int = resource.render(request)
         return answer
 
@@ -351,6 +358,13 @@ def refuse(request: server.Request, error: VidlinkError) -> bytes:
     if request.path in WEBSOCKETS and body:
         request.setResponseCode(request.code, str(error).encode("ascii"))
     return body
+
+
+def _told(request: Request) -> bytes:
+    """The address that was asked for, without what lets anybody in."""
+    if request.path in _OIDC:
+        return request.path
+    return without_ticket(request.uri.decode("latin-1")).encode("latin-1")
 
 
 def _check_upgrade(request: Request) -> None:

@@ -6,6 +6,7 @@ It is one idea: the table that is held against the routes, entry by entry.
 from __future__ import annotations
 
 from vidlink.access.hashing import MOST_PASSWORD
+from vidlink.access.oidc.settings import ABOUT
 from vidlink.access.shown import PLAIN_COOKIE, SECURE_COOKIE, TICKET
 from vidlink.errors import (
     Damaged,
@@ -251,6 +252,12 @@ def _of_access() -> Json:
     }
 
 
+def _provider() -> Json:
+    return momentary(
+        "identityProvider", "access", "The identity provider where one can log in.", "Provider"
+    )
+
+
 def _log_in() -> Json:
     return letting_in(
         "logIn",
@@ -391,4 +398,5 @@ def paths() -> Json:
     for path, item in _of_server().items():
         every[path] = {method: unguarded(operation) for method, operation in item.items()}
     every["/api/v1/login"]["post"] = unguarded(_log_in())
+    every[ABOUT] = {method: unguarded(one) for method, one in _provider().items()}
     return every

@@ -63,6 +63,15 @@ SCHEMAS: Json = {
     },
     "KeyframeAsked": record({"sentinelId": SENTINEL_ID.schema}, "Who was asked."),
     "LoggedIn": record({"name": _text("Whoever it is now.")}, "A user is let in."),
+    "Provider": record(
+        {
+            "name": {
+                "anyOf": [TEXT.schema, {"type": "null"}],
+                "description": "What people call it; null: there is none.",
+            }
+        },
+        "The identity provider.",
+    ),
     "Ended": record(
         {"ended": {"type": "integer", "minimum": 0, "description": "How many there were."}},
         "Logins have ended.",
