@@ -24,7 +24,9 @@ from vidlink.access.oidc.claims import user_name
 from vidlink.access.oidc.provider import AGAIN_SECONDS
 from vidlink.access.register import Register
 from vidlink.model import AuditQuery, Deed, Role
+from vidlink.relay.hub import Hub
 from vidlink.server.api.access import Access
+from vidlink.server.api.enrolling import Enrolling
 from vidlink.server.api.oidc import Oidc
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
@@ -87,7 +89,8 @@ class OidcCase(SynchronousTestCase):
         self.trail = trail(folder, self.clock)
         common: Any = {"is_own": is_own, "trail": self.trail}
         returning = self.fake.returning() if self.has_provider else None
-        access = Access(self.gate, principal_of=principal_of, **common)
+        enrolling = Enrolling(self.gate.register, Hub(self.clock.seconds), lambda: 0)
+        access = Access(self.gate, principal_of=principal_of, enrolling=enrolling, **common)
         oidc = Oidc(returning, self.gate, **common)
         root = Root(
             Resource(),
