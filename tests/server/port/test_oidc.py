@@ -102,14 +102,14 @@ class OidcCase(SynchronousTestCase):
             oidc=oidc.resource(),
         )
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")])
-        self.site = Site(
-            root, clock=self.clock, hosts=hosts, gate=self.gate, proxies=frozenset({"127.0.0.1"})
-        )
+        self.site = Site(root, clock=self.clock, hosts=hosts, gate=self.gate)
         self.site.doStart()
         self.addCleanup(self.site.doStop)
 
     def ask(self, path: str, cookie: str = "", *lines: str, method: str = "GET") -> Seen:
         """The answer to a browser; without a line for the proxy it comes from this machine."""
+        is_forwarded = any(line.startswith("X-Forwarded") for line in lines)
+        self.site.proxies = frozenset({"127.0.0.1"} if is_forwarded else ())
         sent = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1:8080", *lines]
         if cookie:
             sent.append(f"Cookie: {cookie}")
