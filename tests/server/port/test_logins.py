@@ -10,12 +10,14 @@ from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 
 from tests.fakes.gates import KEPT, PASSWORD
 from tests.server.api.histories import DESK_PATH, GATE
 from tests.server.port.closed import HOST, ClosedCase
 from tests.server.sockets.opened import Answer, Connection
 from vidlink.access import gate as module
+from vidlink.errors import WrongPassword
 from vidlink.model import AuditQuery, Deed
 
 LOGIN = "/api/v1/login"
@@ -183,6 +185,26 @@ class WrittenTests(LoginCase):
         wanted = [(Deed.REFUSED, "", "127.0.0.1")]
         wanted += [(deed, ADMIN, "127.0.0.1") for deed in deeds]
         self.assertEqual([one for one in found if one[0] is not Deed.CONTROLLED], wanted)
+
+    def test_gone_meanwhile(self) -> None:
+        """Whoever leaves before the answer comes has all the same done what they have, a wrong
+        guess too, and it is in the audit."""
+        for target, value, call, outcome, deed in (
+            (LOGIN, {"user": ADMIN, "password": "x"}, (self.keys.gate, "log_in"),
+             WrongPassword(), Deed.REFUSED),
+            (f"{self.spare()}", None, (self.store, "delete"), object(), Deed.DELETED),
+            (f"{self.spare()}/hold", {"reason": "x"}, (self.store, "hold"), None, Deed.HELD),
+        ):  # fmt: skip
+            under_way: Deferred[Any] = Deferred()
+            self.patch(*call, lambda *_, _answer=under_way, **__: _answer)
+            method = "POST" if target == LOGIN else "PUT" if value else "DELETE"
+            shown = {} if target == LOGIN else self.shown[ADMIN]
+            connection = self.connect(method, target, shown, value)
+            self._connections.remove(connection)
+            connection.vanish()
+            (under_way.errback if isinstance(outcome, Exception) else under_way.callback)(outcome)
+            newest = self.successResultOf(self.trail.page(AuditQuery(limit=1))).entries
+            self.assertEqual([one.deed for one in newest], [deed])
 
     def test_watched_through_a_proxy(self) -> None:
         """Who watches through a proxy that was named is written down with their own address, and

@@ -262,6 +262,19 @@ class RefusalTests(OidcCase):
         self.assertNotIn("script>", seen.body)
         self.assertIn("default-src 'none'", seen.header("content-security-policy"))
 
+    def test_any_octets(self) -> None:
+        """Octets in headers that are no UTF-8 are a stranger's mistake, and no fault of ours."""
+        _, cookie = self.begin()
+        for path in (START, CALLBACK, f"{CALLBACK}?state=x"):
+            connection = Connection(self.site, self.clock)
+            head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nCookie: {cookie}\r\n"
+            head += "Accept: text/html, \xff\r\nUser-Agent: \xff\r\n\r\n"
+            connection.send(head.encode("latin-1"))
+            status = int(bytes(connection.received).split()[1])
+            self.assertEqual(status, 303 if path == START else 403, path)
+            connection.vanish()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_stranger(self) -> None:
         """An answer that somebody else has begun lets nobody in: neither without the cookie, nor
         with that of another way (forged logins)."""
@@ -285,7 +298,7 @@ class RefusalTests(OidcCase):
         self.assertEqual(self.come_back().status, 303)
 
     def test_gone_meanwhile(self) -> None:
-        """A browser that goes while the provider is asked does no harm."""
+        """A browser that goes while the provider is asked does no harm, and the trail has it."""
         hanging: Deferred[Any] = Deferred()
         query, cookie = self.begin()
         self.fake.instead["/token"] = hanging
@@ -295,6 +308,8 @@ class RefusalTests(OidcCase):
         connection.vanish()
         hanging.errback(ConnectionRefusedError())
         self.assertEqual(self.flushLoggedErrors(), [])
+        about = {"via": "oidc", "why": "provider-failed"}
+        self.assertEqual(self.noted(), [(Deed.REFUSED, "", about)])
 
     def test_methods(self) -> None:
         """Nothing but GET goes there, and nothing of it is told apart by whoever may not ask."""

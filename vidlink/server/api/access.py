@@ -33,6 +33,7 @@ from vidlink.server.api.answers import (
     header_of,
     json_of,
     set_headers,
+    to_its_end,
 )
 from vidlink.server.api.enrolling import Enrolling
 from vidlink.server.api.parameters import Query
@@ -71,6 +72,7 @@ class Access:
         return self.app.resource()
 
     @app.route("/api/v1/login", methods=["POST"])
+    @to_its_end
     async def log_in(self, request: Request) -> bytes:
         """Let a user in by name and password; the browser gets a cookie."""
         Query(request.uri)
@@ -94,6 +96,7 @@ class Access:
         return answer_now(request, {"name": principal.name})
 
     @app.route("/api/v1/login", methods=["DELETE"])
+    @to_its_end
     async def log_out(self, request: Request) -> bytes:
         """End the login that the one who asks shows."""
         Query(request.uri)
@@ -118,11 +121,13 @@ class Access:
         return answer_now(request, objects.LOGINS.dump(objects.LoginList(user, rows)))
 
     @app.route("/api/v1/logins", methods=["DELETE"])
+    @to_its_end
     async def log_out_everywhere(self, request: Request) -> bytes:
         """End every login of a user."""
         return answer_now(request, {"ended": await self._end(request, self._whose(request))})
 
     @app.route("/api/v1/logins/<login>", methods=["DELETE"])
+    @to_its_end
     async def end_login(self, request: Request, login: str) -> bytes:
         """End one login of a user."""
         ended = await self._end(request, self._whose(request), login)
@@ -143,6 +148,7 @@ class Access:
         return answer_now(request, {"ticket": ticket, "url": url, "seconds": UNUSED_SECONDS})
 
     @app.route("/api/v1/enrolments", methods=["POST"])
+    @to_its_end
     async def enrol(self, request: Request) -> bytes:
         """Give a machine that shows the token of a room one of its own."""
         Query(request.uri)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import NOT_MODIFIED, TEMPORARY_REDIRECT
@@ -64,6 +66,24 @@ _LONGEST_LOGGED = 300
 _PIECE = 200
 
 _log = Logger()
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def to_its_end(answer: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Deferred[T]]:
+    """An answer that is made to its end, also for a client that leaves meanwhile.
+
+    Klein breaks off the others; what is done by these would be done all the same, and whoever left
+    in time would have it written down nowhere.
+    """
+
+    @wraps(answer)
+    def begin(*arguments: P.args, **named: P.kwargs) -> Deferred[T]:
+        told: Deferred[T] = Deferred()
+        Deferred.fromCoroutine(answer(*arguments, **named)).chainDeferred(told)
+        return told
+
+    return begin
 
 
 def conditions(request: Request) -> Conditions:

@@ -52,6 +52,7 @@ from vidlink.server.api.answers import (
     body_of,
     conditions,
     json_of,
+    to_its_end,
     to_json,
     to_long_json,
 )
@@ -276,6 +277,7 @@ class Api:
         return await self._answer(request, objects.RECEIPTS, lambda: page)
 
     @app.route(_SESSION, methods=["DELETE"])
+    @to_its_end
     async def delete(self, request: Request, sentinel: str, session: str) -> bytes:
         """Delete a session, for good."""
         rehearse = Query(request.uri, ("dry-run",)).flag("dry-run")
@@ -286,6 +288,7 @@ class Api:
         return answer_now(request, objects.RECEIPT.dump(receipt))
 
     @app.route(_SESSION + "/hold", methods=["PUT"])
+    @to_its_end
     async def hold(self, request: Request, sentinel: str, session: str) -> bytes:
         """Have a session not deleted by anybody."""
         Query(request.uri)
@@ -296,6 +299,7 @@ class Api:
         return _held(request, ids, hold)
 
     @app.route(_SESSION + "/hold", methods=["DELETE"])
+    @to_its_end
     async def release(self, request: Request, sentinel: str, session: str) -> bytes:
         """Hold a session no more."""
         Query(request.uri)

@@ -31,7 +31,9 @@ from vidlink.server.api.answers import (
     answer_now,
     answer_text,
     asker,
+    header_of,
     set_headers,
+    to_its_end,
 )
 from vidlink.server.api.parameters import Query
 from vidlink.server.api.refusals import BadHeader, NeedsTls
@@ -90,12 +92,13 @@ class Oidc:
         return _go(request, where)
 
     @app.route(CALLBACK, methods=["GET"])
+    @to_its_end
     async def come_back(self, request: Request) -> bytes:
         """Let in whoever the provider vouches for; the browser gets the cookie of a login."""
         returning, address = self._found(), asker(request)
         secret = request.getCookie(_way_name(request).encode("ascii"))
         query = request.uri.partition(b"?")[2].decode("latin-1")
-        software = request.getHeader("User-Agent") or ""
+        software = header_of(request, "User-Agent")
         try:
             person = await returning.finish(
                 None if secret is None else secret.decode("latin-1"),
@@ -123,7 +126,7 @@ class Oidc:
         """Every error of the above, and of the table itself; as a page to whoever takes one."""
         body = answer_failure(request, failure)
         error = failure.value
-        if not isinstance(error, RequestError) or "text/html" not in _accepted(request):
+        if not isinstance(error, RequestError) or "text/html" not in header_of(request, "Accept"):
             return body
         page = _PAGE.format(home=_HOME, said=escape(_sentence(str(error))))
         return answer_text(request, page.encode("utf-8"), "text/html; charset=utf-8")
@@ -141,8 +144,8 @@ class Oidc:
         is_secure = request.isSecure()
         if not (is_secure or self._is_own(request)):
             raise NeedsTls("one logs in over TLS only, or on the server's own machine: use https")
-        host = request.getHeader("Host")
-        if host is None:
+        host = header_of(request, "Host")
+        if not host:
             raise BadHeader("the header Host is missing")
         return f"{'https' if is_secure else 'http'}://{host}{CALLBACK}"
 
@@ -168,10 +171,6 @@ def _go(request: Request, where: str) -> bytes:
     request.setResponseCode(HTTPStatus.SEE_OTHER, b"See Other")
     set_headers(request, {"Location": where, "Content-Length": "0", "Cache-Control": NEVER})
     return b""
-
-
-def _accepted(request: Request) -> str:
-    return request.getHeader("Accept") or ""
 
 
 def _sentence(text: str) -> str:
