@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 
 from tests.fakes.gates import KEPT, PASSWORD
 from tests.server.api.histories import DESK_PATH, GATE
@@ -189,20 +189,22 @@ class WrittenTests(LoginCase):
     def test_gone_meanwhile(self) -> None:
         """Whoever leaves before the answer comes has all the same done what they have, a wrong
         guess too, and it is in the audit."""
-        for target, value, call, outcome, deed in (
-            (LOGIN, {"user": ADMIN, "password": "x"}, (self.keys.gate, "log_in"),
-             WrongPassword(), Deed.REFUSED),
-            (f"{self.spare()}", None, (self.store, "delete"), object(), Deed.DELETED),
-            (f"{self.spare()}/hold", {"reason": "x"}, (self.store, "hold"), None, Deed.HELD),
+        wrong: Deferred[Any] = fail(WrongPassword())
+        first, second = succeed(None), succeed(None)
+        for target, value, owner, name, outcome, deed in (
+            (LOGIN, {"user": ADMIN, "password": "x"}, self.keys.gate, "log_in", wrong,
+             Deed.REFUSED),
+            (self.spare(), None, self.store, "delete", first, Deed.DELETED),
+            (f"{self.spare()}/hold", {"reason": "x"}, self.store, "hold", second, Deed.HELD),
         ):  # fmt: skip
             under_way: Deferred[Any] = Deferred()
-            self.patch(*call, lambda *_, _answer=under_way, **__: _answer)
+            self.patch(owner, name, lambda *_, _answer=under_way, **__: _answer)
             method = "POST" if target == LOGIN else "PUT" if value else "DELETE"
             shown = {} if target == LOGIN else self.shown[ADMIN]
             connection = self.connect(method, target, shown, value)
             self._connections.remove(connection)
             connection.vanish()
-            (under_way.errback if isinstance(outcome, Exception) else under_way.callback)(outcome)
+            outcome.chainDeferred(under_way)
             newest = self.successResultOf(self.trail.page(AuditQuery(limit=1))).entries
             self.assertEqual([one.deed for one in newest], [deed])
 

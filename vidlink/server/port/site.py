@@ -125,6 +125,8 @@ class Request(server.Request):
         asked.addCallback(self._let_in, place).addErrback(self._keep_out)
 
     def _let_in(self, principal: Principal, place: object) -> None:
+        if self.channel is None:  # It has gone meanwhile.
+            return
         self.principal = principal
         shares, whose = self.channel.factory.requests, principal.credential_id or place
         if not shares.take(whose):

@@ -55,7 +55,8 @@ class SocketResource(WebSocketResource):
         answer = super().render(request)
         top = transport if isinstance(transport, ProtocolWrapper) else transport.protocol
         protocol = getattr(top, "wrappedProtocol", top)
-        if protocol.state == protocol.STATE_OPEN:
+        # It may still be looked up who that is.
+        if protocol.state in (protocol.STATE_CONNECTING, protocol.STATE_OPEN):
             channel.hand_over(protocol)
         return answer
 

@@ -88,6 +88,7 @@ class LinkProtocol(NewcomerProtocol):
     _frames = 0
     #: It should have registered by now; what it has said is still to be taken.
     _is_late = False
+    _was_asked = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,9 +115,15 @@ class LinkProtocol(NewcomerProtocol):
         self._control = Bucket(CONTROL_FRAMES, clock.seconds)
         super().connectionMade()
 
+    def processHandshake(self) -> None:
+        """Once: while it is looked up who that is, what comes behind it waits."""
+        if not self._was_asked:
+            super().processHandshake()
+
     def onConnect(self, request: Any) -> Deferred[str]:
         """Admit by subprotocol and credential; Host and Origin the site has checked, as of every
         request."""
+        self._was_asked = True
         if self.factory.is_going_away:
             raise ConnectionDeny(503, "the server is shutting down")
         codec = negotiate(request.protocols, self.factory.codecs)
@@ -169,6 +176,8 @@ class LinkProtocol(NewcomerProtocol):
         return is_forwarded or ISSLTransport.providedBy(self.transport)
 
     def _admit(self, principal: Principal) -> str:
+        if self.state != self.STATE_CONNECTING:
+            raise ConnectionDeny(400, "the connection has gone meanwhile")
         if self.factory.right not in principal.rights:
             raise ConnectionDeny(
                 NotAllowed.http_status,
