@@ -388,7 +388,7 @@ def _openness(
     if options["oidc"] is not None:
         return lambda: False
     if register.is_empty:
-        check_exposure(listening, options["data"])
+        check_exposure(listening, options["data"], options["proxy"])
     # Of one that is removed again whoever had it must not be better off than before.
     return lambda: not register.is_begun
 

@@ -81,6 +81,13 @@ class ExposureTests(SynchronousTestCase):
             self.assertIn("'vidlink token add ID --data the-folder'", text)
             self.assertEqual(len(text.splitlines()), 1)
 
+    def test_proxies(self) -> None:
+        """A proxy before the server brings others to it, wherever it listens."""
+        for proxy in ("127.0.0.1", "unix"):
+            with self.assertRaises(UserMistake) as refused:
+                check_exposure(map(Listening.parse, LOOPBACK), "data", [proxy])
+            self.assertIn(f"a server behind --proxy {proxy} may be reached", str(refused.exception))
+
     def test_no_endpoint(self) -> None:
         """What is no endpoint is called that, and not a danger; what may be right is said."""
         for wrong in (
@@ -112,6 +119,10 @@ class ExposureTests(SynchronousTestCase):
             (r"unix:/run/a\:mode=666", r"unix:/run/a\:mode=666:mode=660"),
             ("unix:/run/socket:mode=666", "unix:/run/socket:mode=666"),
             ("unix:/run/socket:600", "unix:/run/socket:600"),
+            ("haproxy:unix:/run/socket", "haproxy:unix:/run/socket:mode=660"),
+            ("haproxy:unix:/run/socket:600", "haproxy:unix:/run/socket:600"),
+            ("haproxy:tcp:8080", "haproxy:tcp:8080"),
+            ("haproxy:", "haproxy:"),
             ("tcp:8080", "tcp:8080"),
             ("", ""),
         ):

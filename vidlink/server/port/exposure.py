@@ -88,26 +88,30 @@ def check_endpoint(description: str, clock: Any) -> None:
         raise UserMistake(f"{wrong}: {error}; such as {_LIKE}") from None
 
 
-def check_exposure(listening: Iterable[Listening], data: str) -> None:
+def check_exposure(listening: Iterable[Listening], data: str, proxies: Iterable[str] = ()) -> None:
     """Check that a server without credentials listens where only its own machine reaches it.
 
     :param data: the data folder, for the commands that make credentials in it.
+    :param proxies: those before the server, which others reach.
     :raises UserMistake: for the first endpoint that others may reach.
     """
-    for place in listening:
-        if not place.is_loopback:
-            raise UserMistake(
-                f"{place.description} may be reached by others, and no credentials are set up: "
-                f"'vidlink user add NAME --role administrator --data {data}' makes those of a "
-                f"person, 'vidlink token add ID --data {data}' those of a sentinel; or add "
-                "--no-auth if anybody who reaches it may watch"
-            )
+    behind = [f"a server behind --proxy {proxy}" for proxy in proxies]
+    open_to_others = [place.description for place in listening if not place.is_loopback]
+    for place in (*open_to_others, *behind):
+        raise UserMistake(
+            f"{place} may be reached by others, and no credentials are set up: "
+            f"'vidlink user add NAME --role administrator --data {data}' makes those of a "
+            f"person, 'vidlink token add ID --data {data}' those of a sentinel; or add "
+            "--no-auth if anybody who reaches it may watch"
+        )
 
 
 def for_its_group(description: str) -> str:
     """An endpoint string whose Unix socket is for its user and group alone, unless it says for
     whom: by Twisted's own measure everybody on the machine could pass by the proxy before it."""
     values, named = _split(description)
+    if values[:1] == ["haproxy"]:
+        del values[0]
     says_for_whom = "mode" in named or len(values) > 2
     is_open = values[:1] == ["unix"] and not says_for_whom
     return f"{description}:mode=660" if is_open else description
