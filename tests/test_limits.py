@@ -10,6 +10,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.access import gate, guesses, hashing, misses, tickets
+from vidlink.access.enrolments import USUAL_MOST
+from vidlink.access.oidc.provider import MOST_EXCHANGES
+from vidlink.access.oidc.returning import MOST_GOING, MOST_GOING_EACH
 from vidlink.bucket import Allowance
 from vidlink.links.ingest.conversation import REGISTRATION_SECONDS as INGEST_SECONDS
 from vidlink.links.rate import MESSAGES
@@ -24,7 +27,7 @@ from vidlink.server.port.door import NEWCOMERS_PER_TURN
 from vidlink.server.port.held import LEAST_BYTES, MOST_SHARE
 from vidlink.server.port.lobby import MOST, Lobby
 from vidlink.server.port.shares import MOST_REQUESTS_EACH, MOST_SOCKETS_EACH
-from vidlink.server.sockets.ingest import MAX_UNREAD
+from vidlink.server.sockets.ingest import MAX_UNREAD, IngestFactory
 from vidlink.server.sockets.link import CONTROL_FRAMES, LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
 from vidlink.server.sockets.paced import FRAMES_PER_TURN, REST_SECONDS
 from vidlink.server.tap import Options
@@ -107,6 +110,7 @@ class LimitsTests(SynchronousTestCase):
                     "sockets on which one credential watches",
                     f"{MOST_SOCKETS_EACH} (`--most-sockets`)",
                 ),
+                ("sockets of sentinels with one credential", f"{IngestFactory.most_each:,}"),
                 ("a request's line", size(bounds.target_bytes)),
                 ("a request's header", size(Channel.totalHeadersSize)),
                 ("a request's headers", f"{Channel.maxHeaders}"),
@@ -143,6 +147,9 @@ class LimitsTests(SynchronousTestCase):
                 ("passwords that wait to be checked", f"{guesses.MOST_WAITING}"),
                 ("the same, of one address", f"{guesses.MOST_WAITING_EACH}"),
                 ("passwords that are checked at a time", "1"),
+                ("people on their way to an identity provider, or back", f"{MOST_GOING}"),
+                ("the same, of one address", f"{MOST_GOING_EACH}"),
+                ("codes that are exchanged there at a time", f"{MOST_EXCHANGES}"),
                 (
                     "memory of all streams",
                     f"{size(options['buffer-total-bytes'])} (`--buffer-total-bytes`)",
@@ -171,6 +178,10 @@ class LimitsTests(SynchronousTestCase):
                 ("logins of one user", f"{gate.MOST_LOGINS}"),
                 ("tickets of one credential", f"{tickets.MOST_EACH}"),
                 ("tickets of all", f"{tickets.MOST:,}"),
+                (
+                    "machines that one token enrols",
+                    f"{USUAL_MOST} (`vidlink token add --most`)",
+                ),
             ],
         )
 

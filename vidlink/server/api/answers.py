@@ -154,7 +154,7 @@ def answer_error(request: Request, error: BaseException) -> bytes:
         status, code, message = error.http_status, error.code, str(error)
     elif isinstance(error, StoreError):
         status, code = error.http_status, error.code
-        message = "the recordings cannot be read now; the server's log says why"
+        message = "what is on the server's disk cannot be used now; its log says why"
     else:
         status, code = 500, VidlinkError.code
         message = "this should have worked; the server's log says why it did not"
