@@ -111,14 +111,6 @@ class Register:
         credential_id = self._by_digest.get(digest_of(token))
         return None if credential_id is None else self.principal(credential_id)
 
-    def of_user(self, name: str) -> Principal | None:
-        """The user of that name, as one that has just shown who they are."""
-        return self.principal(f"{USER}:{name}")
-
-    def of_login(self, login_id: str) -> Principal | None:
-        """The user that has logged in so."""
-        return self.principal(f"{LOGIN}:{login_id}")
-
     def principal(self, credential_id: str) -> Principal | None:
         """Whom the credential with that id stands for now; None if it is not valid any more."""
         kind, _, key = credential_id.partition(":")
