@@ -282,7 +282,7 @@ def test_groups_side_by_side(onlooker: Onlooker, site: Site, browser: Browser) -
             somebody.until_picture()
             somebody.go(f"#/watch/{others}")
             somebody.until(
-                "() => document.querySelector('.veil').textContent.includes('not watch')"
+                "() => document.querySelector('.veil').textContent.includes('right to watch')"
             )
             assert somebody.picture() is None
             somebody.go(f"#/recordings/{others}")

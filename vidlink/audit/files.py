@@ -25,10 +25,13 @@ _CHUNK_BYTES = 256 * 1024
 class AuditFiles:
     """The audit trail in the data folder at `root`.
 
+    :param is_flushed: entries are on the disk when they have been appended, not only with the
+        system.
     :raises OSError: from every method, if the disk fails.
     """
 
-    def __init__(self, root: str, disk: Disk) -> None:
+    def __init__(self, root: str, disk: Disk, *, is_flushed: bool = True) -> None:
+        self._is_flushed = is_flushed
         self.folder = os.path.join(root, "audit")
         self.head = os.path.join(self.folder, "head.json")
         self._disk = disk
@@ -83,8 +86,8 @@ class AuditFiles:
         elif self._disk.size(self._path) > self._size_bytes:
             # The rest of an append that failed.
             self._disk.truncate(self._path, self._size_bytes)
-        self._disk.append(self._path, data, flush=True)
-        if not self._size_bytes:
+        self._disk.append(self._path, data, flush=self._is_flushed)
+        if not self._size_bytes and self._is_flushed:
             self._disk.sync_folder(self.folder)
         self._size_bytes += len(data)
         self._number, self._digest = number, digest

@@ -257,7 +257,9 @@ def _assemble(options: Options) -> ServerService:
         "lobby": lobby,
     }
     ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
-    files = AuditFiles(options["data"], Disk())
+    files = AuditFiles(
+        options["data"], Disk(), is_flushed=options["durability"] is _Durability.DISK
+    )
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.did = partial(_note_credentials, trail)
     watch = WatchFactory(

@@ -162,18 +162,25 @@ AUDITS = {
     f"{method} /api/v1/{name}" for method in ("GET", "HEAD") for name in ("receipts", "retention")
 }
 EVERYBODYS = PROBES | {
-    f"{method} /api/v1/{name}" for method in ("GET", "HEAD") for name in ("me", "openapi.json")
+    f"{method} /api/v1/{name}"
+    for method in ("GET", "HEAD")
+    for name in ("me", "oidc", "openapi.json")
 }
+
+
+#: Of machines that ask for a token of their own, and of those who look after them.
+ENROLS = "POST /api/v1/enrolments"
+MANAGES = {f"{method} /api/v1/enrolments" for method in ("GET", "HEAD")}
 
 
 def allowed(role: Role) -> set[str]:
     """What a role may do, all groups being its own."""
     if role is Role.ADMINISTRATOR:
-        return operations()
+        return operations() - {ENROLS}
     if role is Role.AUDITOR:
         return EVERYBODYS | AUDITS
     return {
         operation
-        for operation in operations() - AUDITS
+        for operation in operations() - AUDITS - MANAGES - {ENROLS}
         if not (operation.startswith("DELETE") or operation.endswith("/hold"))
     }

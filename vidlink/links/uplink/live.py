@@ -7,6 +7,7 @@ live, or not acknowledged, is delivered late by :mod:`vidlink.links.uplink.late`
 from __future__ import annotations
 
 import secrets
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -210,5 +211,5 @@ class LiveSending:
 
 
 def new_session_id() -> str:
-    """An id that no session ever had."""
-    return secrets.token_urlsafe(18)
+    """An id that no session ever had; no command takes it for an option."""
+    return secrets.choice(string.ascii_letters) + secrets.token_urlsafe(18)[1:]

@@ -51,7 +51,8 @@ WEBSOCKETS = frozenset({SENTINEL_WS, PROCTOR_WS})
 _OIDC = frozenset(path.encode("ascii") for path in (ABOUT, START, CALLBACK))
 #: The paths under ``/api`` where anybody may ask for something: to be let in. Only who is in logs
 #: out there, and other methods there are not.
-OPEN = frozenset({b"/api/v1/login", *_OIDC})
+LOGIN = b"/api/v1/login"
+OPEN = frozenset({LOGIN, *_OIDC})
 _ACCESS = re.compile(rb"/api/v1/(login|logins(/[^/]+)?|tickets|audit|enrolments)")
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
@@ -97,7 +98,8 @@ class Request(server.Request):
             self._refuse(error)
             return
         # With OPTIONS browsers ask beforehand, without a credential, and nothing is given away.
-        is_open = self.method == b"OPTIONS" or (self.path in OPEN and self.method != b"DELETE")
+        logs_out = (self.method, self.path) == (b"DELETE", LOGIN)
+        is_open = self.method == b"OPTIONS" or (self.path in OPEN and not logs_out)
         if self.path.startswith(b"/api/") and not is_open:
             self._identify()
         else:

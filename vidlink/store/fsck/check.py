@@ -228,7 +228,7 @@ class Check:
 
 def _walk(paths: Paths) -> tuple[list[str], list[tuple[str, str]]]:
     """Names that are not ours, and the folders of all sessions, as the ids of both."""
-    kept = (paths.marker, paths.lock, paths.recordings)
+    kept = (paths.marker, paths.lock, paths.recordings, paths.audit)
     deleted = (paths.receipts, paths.reserve, paths.deleting, paths.clock, paths.policy)
     ours = {os.path.basename(path) for path in (*kept, *deleted)}
     # What a kill leaves of one that was just being replaced.
