@@ -163,11 +163,13 @@ AUDITS = {
     for method in ("GET", "HEAD")
     for name in ("audit", "receipts", "retention")
 }
-EVERYBODYS = PROBES | {
-    f"{method} /api/v1/{name}"
-    for method in ("GET", "HEAD")
-    for name in ("me", "oidc", "openapi.json")
-}
+#: Where else one can log in: told to strangers too.
+ELSEWHERE = {f"{method} /api/v1/oidc" for method in ("GET", "HEAD")}
+EVERYBODYS = (
+    PROBES
+    | ELSEWHERE
+    | {f"{method} /api/v1/{name}" for method in ("GET", "HEAD") for name in ("me", "openapi.json")}
+)
 
 
 #: Of machines that ask for a token of their own, and of those who look after them.
