@@ -427,7 +427,7 @@ class FaultTests(HistoryCase):
         self.serve(BrokenArchive(StoreError("/var/lib/vidlink/index.sqlite3: disk I/O error")))
         for path in ("/api/v1/sessions", "/api/v1/sentinels"):
             seen = self.ask(path)
-            self.assert_error(seen, 503, "store", "cannot be read")
+            self.assert_error(seen, 503, "store", "cannot be used")
             self.assertNotIn(b"sqlite", seen.body)
         self.assertEqual(self.ask("/healthz").status, 200)
 
