@@ -87,7 +87,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         {"model", "errors", "access", "httpjson", "server.api", "server.health"}
     ),
     "server.sockets": _BASE
-    | {"messages", "timer", "liveness", "bucket", "access", "wire.bounds", "wire.framing"}
+    | {"messages", "timer", "liveness", "bucket", "access", "audit", "wire.bounds", "wire.framing"}
     | {"links.ingest", "links.watch", "relay.hub"}
     | {"server.port.door", "server.port.held", "server.port.lobby", "server.port.shares"},
     "server.health": _BASE | {"relay.hub", "quantities"},

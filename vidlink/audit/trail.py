@@ -39,6 +39,10 @@ OPERATOR = Principal("operator", "", frozenset())
 NOBODY = Principal("", "", frozenset())
 
 
+def unnoted(deed: Deed, who: Principal, address: str, **about: str | int) -> None:
+    """A deed that nobody writes down."""
+
+
 class Trail:
     """The audit trail in `files`.
 

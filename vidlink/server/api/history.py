@@ -21,6 +21,7 @@ from twisted.web.server import Request
 
 from vidlink.access.register import LOGIN
 from vidlink.access.shown import with_ticket
+from vidlink.audit.trail import unnoted
 from vidlink.errors import Forbidden, NotFound
 from vidlink.httpjson import objects
 from vidlink.httpjson.kinds import Json
@@ -65,10 +66,6 @@ from vidlink.server.api.refusals import BadParameter, PreconditionFailed
 T = TypeVar("T")
 _SENTINEL = "/api/v1/sentinels/<sentinel>"
 _SESSION = _SENTINEL + "/sessions/<session>"
-
-
-def unnoted(deed: Deed, who: Principal, address: str, **about: str | int) -> None:
-    """A deed that nobody writes down."""
 
 
 class Api:

@@ -11,9 +11,10 @@ from typing import Any
 
 from zope.interface import implementer
 
+from vidlink.audit.trail import unnoted
 from vidlink.interfaces import IProctorPeer
 from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
-from vidlink.model import Deed, Frame, Principal, Right
+from vidlink.model import Deed, Frame, Right
 from vidlink.server.port.shares import MOST_SOCKETS_EACH
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
@@ -124,10 +125,6 @@ class WatchProtocol(LinkProtocol):
 
 def _of(did: Callable[..., None], peer: WatchProtocol, deed: Deed, **about: str | int) -> None:
     did(deed, peer.principal, peer.address, **about)
-
-
-def unnoted(deed: Deed, who: Principal, address: str, **about: str | int) -> None:
-    """A deed that nobody writes down."""
 
 
 class WatchFactory(LinkFactory):
