@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.model import Range, Ranges
+from vidlink.model.ranges import without
 
 SEQUENCES = st.integers(0, 40)
 #: Now and then the last is lower than the first: such a range is empty.
@@ -59,6 +60,14 @@ class RangesTests(SynchronousTestCase):
         rest = Ranges(missing)
         self.same(rest, set(range(asked[0], asked[1] + 1)) - members(ranges))
         self.assertEqual(missing, list(rest))
+
+    @given(st.lists(RANGES), st.lists(RANGES))
+    def test_without(self, some: list[Range], others: list[Range]) -> None:
+        """What one has and the other has not is the difference, as ranges that do not touch."""
+        ranges, other = Ranges(some), Ranges(others)
+        rest = list(without(ranges, other))
+        self.same(Ranges(rest), members(ranges) - members(other))
+        self.assertEqual(rest, list(Ranges(rest)))
 
     @given(st.lists(SEQUENCES))
     def test_of_sequences(self, sequences: list[int]) -> None:

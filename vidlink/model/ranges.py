@@ -97,3 +97,22 @@ def missing(ranges: Iterable[Range], first: int, last: int) -> Iterator[Range]:
         first = max(first, high + 1)
     if first <= last:
         yield first, last
+
+
+def without(ranges: Iterable[Range], others: Iterable[Range]) -> Iterator[Range]:
+    """The ranges of what is in `ranges` and not in `others`, ascending; both ascend and neither
+    overlaps itself."""
+    rest = iter(others)
+    other = next(rest, None)
+    for first, last in ranges:
+        while other is not None and other[1] < first:
+            other = next(rest, None)
+        while other is not None and other[0] <= last:
+            if other[0] > first:
+                yield first, other[0] - 1
+            first = other[1] + 1
+            if first > last:
+                break
+            other = next(rest, None)
+        if first <= last:
+            yield first, last

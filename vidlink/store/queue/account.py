@@ -20,6 +20,7 @@ from vidlink.model import (
     SessionRecord,
     SessionState,
 )
+from vidlink.model.ranges import without
 from vidlink.store.handover.orders import End, Past
 from vidlink.store.sequences.gaps import final_ranges
 from vidlink.store.sequences.runs import Runs
@@ -28,7 +29,7 @@ from vidlink.store.sequences.window import MOST_SPANS, SequenceWindow, named
 
 #: Among many runs each one that is put between them moves the others: of more than so many all
 #: are put together anew.
-_MANY = 500
+_MANY = 200
 #: A session id, and the first and last sequence that can be had.
 Tail = tuple[str, int, int]
 #: The lowest ranges that are wanted of a tail; None where they could not be found out.
@@ -82,14 +83,15 @@ class Account:
 
     def reduce(self, there: Runs, parts: dict[int, int]) -> Ranges:
         """Count as durable what is `there` alone; returns the sequences that are not any more."""
-        settled = Runs.of(sorted((*there.ranges, *final_ranges(self.gaps))))
+        self.settled, self.parts = there.copy(), parts
+        self.settle_gaps(self.gaps)
         for sequence, arrival in self.waiting.items():
             segment = arrival.segment
             start_us, end_us = segment.start_time_us, segment_end_us(segment)
             mark = None if arrival.is_misplaced else (sequence, start_us, arrival.media_time)
             there.add(sequence, sequence, start_us, end_us, len(segment.data), mark, mark)
-        lost = Ranges(self.taken.without(there))
-        self.taken, self.settled, self.parts = there, settled, parts
+        lost = Ranges(without(self.taken.ranges, there.ranges))
+        self.taken = there
         for low, high in lost:
             self.lost.add(low, high)
         return lost
@@ -109,10 +111,7 @@ class Account:
         if self.refused is None:
             return True
         lost = Runs.of(sorted(final_ranges(self.gaps)))
-        return not any(
-            next(lost.missing(first, last), None)
-            for first, last in self.taken.missing(*self.refused)
-        )
+        return next(without(self.taken.missing(*self.refused), lost.ranges), None) is None
 
     @property
     def state(self) -> SessionState:

@@ -65,14 +65,15 @@ class Runs:
     def of(cls, ranges: Iterable[Range]) -> Runs:
         """The sequences of `ranges`, which ascend and may overlap; their times are not known."""
         made, newest = cls(), -2
+        firsts, lasts = made._firsts, made._lasts
         for first, last in ranges:
             if first > newest + 1:
-                made._firsts.append(first)
-                made._lasts.append(last)
+                firsts.append(first)
+                lasts.append(last)
+                newest = last
             elif last > newest:
-                made._lasts[-1] = last
-            newest = max(newest, last)
-        made.count = sum(made._lasts) - sum(made._firsts) + len(made)
+                lasts[-1] = newest = last
+        made.count = sum(lasts) - sum(firsts) + len(made)
         for column, value in zip(made._columns[2:], (0, 0, 0, _UNKNOWN, 0, _UNKNOWN), strict=True):
             column.extend(array("q", (value,)) * len(made))
         return made
@@ -230,24 +231,6 @@ class Runs:
         place = max(0, bisect_right(self._firsts, first) - 1)
         near = range(place, len(self))
         return missing(((self._firsts[one], self._lasts[one]) for one in near), first, last)
-
-    def without(self, other: Runs) -> Iterator[Range]:
-        """The ranges of sequences that are in this set and not in `other`, ascending."""
-        beyond = self._lasts[-1] + 1 if self else 0
-        others = other.ranges
-        low, high = next(others, (beyond, beyond))
-        for first, last in self.ranges:
-            while high < first:
-                low, high = next(others, (beyond, beyond))
-            while low <= last:
-                if low > first:
-                    yield first, low - 1
-                first = high + 1
-                if high >= last:
-                    break
-                low, high = next(others, (beyond, beyond))
-            if first <= last:
-                yield first, last
 
     @property
     def reached(self) -> int:
