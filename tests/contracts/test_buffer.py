@@ -9,7 +9,6 @@ from zope.interface.verify import verifyObject
 
 from tests.relay.arrivals import arrival, arrivals
 from vidlink.interfaces import IBuffer
-from vidlink.model import Frame
 from vidlink.relay.buffer import Budget, Buffer
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ class BufferContract(_Case):
         """What is kept of an entry in another format is found with it, and counts."""
         buffer = self.make(1_000.0, 10_000)
         buffer.append(arrival(0, True, size=3_000))
-        before, frame = buffer.size_bytes, Frame(b"", bytes(4_000))
+        before, frame = buffer.size_bytes, bytes(4_000)
         buffer.keep(buffer.at(0), "vidlink.v1.json", frame)
         self.assertIs(buffer.at(0).frames["vidlink.v1.json"], frame)
         self.assertEqual(buffer.size_bytes, before + 4_000)

@@ -17,7 +17,7 @@ from tests.fakes import media
 from vidlink.interfaces import IProctorPeer, ISentinelPeer
 from vidlink.messages import ErrorMessage, Message, ProctorRegister, SentinelRegister
 from vidlink.model import Frame, InitSegment, Octets, Segment
-from vidlink.wire.framing import server_frame
+from vidlink.wire.framing import payload_of, server_frame
 
 if TYPE_CHECKING:
     from vidlink.errors import PeerError
@@ -88,6 +88,8 @@ class FakeSentinelPeer(_Peer):
         self.is_held = False
         #: The payloads that were said, newest last.
         self.payloads: list[bytes] = []
+        #: The binary ones among them as the frames that they may be forwarded in.
+        self.frames: list[Frame] = []
 
     def send(self, message: Message) -> None:
         """The server sends `message`; not heard once it has closed."""
@@ -123,10 +125,12 @@ class FakeSentinelPeer(_Peer):
     def deliver(self, payload: bytes, is_binary: bool) -> None:
         """The Sentinel sends these octets, whether or not its format would write them so."""
         self.payloads.append(payload)
-        frames = {}
-        if is_binary and self.codec.is_canonical:
-            frames[self.codec.name] = server_frame(payload, True)
-        self.conversation.received(self.codec.decode(payload, is_binary), frames)
+        if not (is_binary and self.codec.is_canonical):
+            self.conversation.received(self.codec.decode(payload, is_binary), {})
+            return
+        self.frames.append(frame := server_frame(payload, True))
+        message = self.codec.decode(payload_of(frame), True)
+        self.conversation.received(message, {self.codec.name: frame})
 
     def register(self, session_id: str, **fields: Any) -> None:
         """Say who it is, and which session comes."""
@@ -248,7 +252,7 @@ class FakeProctorPeer(_Peer):
 
 def _unframed(frame: Frame) -> tuple[bytes, bool]:
     """The payload of a frame, and whether it is binary; the header has to fit it."""
-    payload = bytes(frame.payload)
-    is_binary = frame.header[0] & 0x0F == 2
-    assert frame.header == server_frame(payload, is_binary).header, "the header is of another frame"
+    payload = bytes(payload_of(frame))
+    is_binary = frame[0] & 0x0F == 2
+    assert frame == server_frame(payload, is_binary), "the header is of another frame"
     return payload, is_binary

@@ -24,9 +24,10 @@ from vidlink.messages import (
     SessionEnded,
     Subscribed,
 )
-from vidlink.model import InitSegment, Segment
+from vidlink.model import InitSegment, Octets, Segment
 from vidlink.plugins import find_codecs
 from vidlink.wire import vidlink_pb2
+from vidlink.wire.framing import payload_of
 from vidlink.wire.schema import to_plain
 
 CODECS = {codec.name.rpartition(".")[2]: codec for codec in find_codecs()}
@@ -49,7 +50,7 @@ class CountingCodec:
         self.encoded[type(message)] += 1
         return self.codec.encode(message)
 
-    def decode(self, payload: bytes, is_binary: bool) -> Message:
+    def decode(self, payload: Octets, is_binary: bool) -> Message:
         """Decode."""
         return self.codec.decode(payload, is_binary)
 
@@ -158,7 +159,7 @@ class OnceTests(RoadCase):
         sentinel.segment(0)
         for viewer in viewers:
             viewer.read()
-            self.assertIs(viewer.frames[-1].payload, viewers[0].frames[-1].payload)
+            self.assertIs(viewer.frames[-1], viewers[0].frames[-1])
 
     def test_not_watched(self) -> None:
         """A format that nobody watches costs nothing."""
@@ -212,8 +213,8 @@ class SmugglingTests(RoadCase):
                     self.assertEqual(viewer.all_heard(InitSegment), [init])
                     self.assertEqual(viewer.all_heard(Segment), [segment])
                     for frame in viewer.frames:
-                        self.assertNotIn(SMUGGLED, bytes(frame.payload))
-                    last = bytes(viewer.frames[-1].payload)
+                        self.assertNotIn(SMUGGLED, frame)
+                    last = bytes(payload_of(viewer.frames[-1]))
                     self.assertEqual(last, CODECS[other].encode(segment)[0])
 
     def test_not_shortest(self) -> None:
@@ -226,8 +227,8 @@ class SmugglingTests(RoadCase):
         sentinel.deliver(backwards, True)
         viewer.read()
         self.assertEqual(viewer.all_heard(Segment), [segment])
-        self.assertEqual(bytes(viewer.frames[-1].payload), CODECS["cbor"].encode(segment)[0])
-        self.assertNotEqual(bytes(viewer.frames[-1].payload), backwards)
+        self.assertEqual(bytes(payload_of(viewer.frames[-1])), CODECS["cbor"].encode(segment)[0])
+        self.assertNotEqual(bytes(payload_of(viewer.frames[-1])), backwards)
 
     def test_names_twice(self) -> None:
         """A message that means two things to two readers is refused."""

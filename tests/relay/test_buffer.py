@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.relay.arrivals import arrival
-from vidlink.model import Arrival, Frame, Tier
+from vidlink.model import Arrival, Tier
 from vidlink.relay.buffer import ENTRY_BYTES, Budget, Buffer
 from vidlink.relay.cursor import join_latest, join_oldest
 
@@ -32,7 +32,7 @@ def media_weight(entries: list[Arrival]) -> int:
 def weight(entries: list[Arrival]) -> int:
     """What these entries cost: media, and what was encoded of them."""
     frames = (frame for entry in entries for frame in entry.frames.values())
-    return media_weight(entries) + sum(len(frame.payload) for frame in frames)
+    return media_weight(entries) + sum(len(frame) for frame in frames)
 
 
 @dataclass
@@ -117,7 +117,7 @@ class BufferMachine(RuleBasedStateMachine):
         listed = self.open[which % len(self.open)]
         if listed.entries:
             entry = listed.entries[-1 - back % len(listed.entries)]
-            listed.buffer.keep(entry, name, Frame(b"", bytes(size)))
+            listed.buffer.keep(entry, name, bytes(size))
 
     @rule(which=st.integers(0, 3), delay=st.sampled_from([0.0, 1.0, WINDOW, 60.0]))
     def trim(self, which: int, delay: float) -> None:
@@ -315,7 +315,7 @@ class EncodedTests(SynchronousTestCase):
         buffer = Buffer(20.0, 50_000, Budget(1 << 40))
         for number in range(4):
             buffer.append(arrival(number, number == 0, size=10_000))
-            buffer.keep(buffer.at(number), "json", Frame(b"", bytes(13_334)))
+            buffer.keep(buffer.at(number), "json", bytes(13_334))
         self.assertEqual(self.sequences(buffer), [2, 3])
         buffer.trim(0.0)
         self.assertLessEqual(buffer.size_bytes, 50_000)
@@ -328,7 +328,7 @@ class EncodedTests(SynchronousTestCase):
         buffer = Buffer(20.0, 50_000, Budget(1 << 40))
         payload = bytes(10_060)
         segment = replace(arrival(0).segment, data=memoryview(payload)[60:])
-        frames = {"binary": Frame(b"", payload)}
+        frames = {"binary": payload}
         buffer.append(Arrival(segment, 0, 1, 0.0, 0, frames=frames))
         self.assertEqual(buffer.size_bytes, 10_000 + ENTRY_BYTES)
 
@@ -338,7 +338,7 @@ class EncodedTests(SynchronousTestCase):
         came = [arrival(number, True, at=30.0 * number) for number in range(3)]
         for one in came:
             buffer.append(one)
-            buffer.keep(one, "json", Frame(b"", b"payload"))
+            buffer.keep(one, "json", b"payload")
         self.assertEqual([len(one.frames) for one in came], [0, 1, 1])
         buffer.close()
         self.assertEqual([len(one.frames) for one in came], [0, 0, 0])

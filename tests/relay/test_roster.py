@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.model import Frame, RecordingState, SentinelState, SentinelStatus
+from vidlink.model import RecordingState, SentinelState, SentinelStatus
 from vidlink.relay.roster import SEGMENT_TIME_STEP_US, Roster
 
 
@@ -90,7 +90,7 @@ class RosterTests(SynchronousTestCase):
         """What was encoded of the list is forgotten with its version."""
         roster = Roster()
         roster.publish([row("a")])
-        roster.frames["vidlink.v1.json", 0, None] = Frame(b"", b"")
+        roster.frames["vidlink.v1.json", 0, None] = b""
         roster.publish([row("a")])
         self.assertEqual(len(roster.frames), 1)
         roster.publish([row("b")])

@@ -8,6 +8,7 @@ from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
     from vidlink.messages import Message
+    from vidlink.model import Octets
 
 
 class ICodec(Interface):
@@ -38,7 +39,7 @@ class ICodec(Interface):
         :raises ~vidlink.errors.Unsendable: if any other value is not in its range.
         """
 
-    def decode(payload: bytes, is_binary: bool) -> Message:
+    def decode(payload: Octets, is_binary: bool) -> Message:
         """The message in `payload`, found in a time linear in it; media may be views into it.
 
         :raises ~vidlink.errors.BadMessage: for anything that is not exactly one valid message;

@@ -83,21 +83,9 @@ class EncodedFrame:
     slept_us: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One outgoing WebSocket frame: its header (RFC 6455 section 5.2) and its payload.
-
-    Built once and shared by all viewers of one format; header and payload stay apart so that
-    the payload is not copied for it.
-    """
-
-    header: bytes
-    payload: Octets
-
-    @property
-    def size_bytes(self) -> int:
-        """Octets on the wire."""
-        return len(self.header) + len(self.payload)
+#: One outgoing WebSocket frame with its header (RFC 6455 section 5.2): built once, and shared by
+#: all viewers of one format.
+Frame = bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)

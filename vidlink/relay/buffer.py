@@ -154,6 +154,5 @@ def _weight(arrival: Arrival) -> int:
     data = arrival.segment.data
     # A frame that came from the wire holds the media: they are a view into it.
     whole = data.obj if isinstance(data, memoryview) else data
-    encoded = (frame.payload for frame in arrival.frames.values())
-    anew = sum(len(payload) for payload in encoded if payload is not whole)
+    anew = sum(len(frame) for frame in arrival.frames.values() if frame is not whole)
     return len(data) + anew + ENTRY_BYTES

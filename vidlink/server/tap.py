@@ -64,6 +64,7 @@ from vidlink.server.service import (
 )
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
+from vidlink.server.sockets.turnend import TurnEnd
 from vidlink.server.sockets.watch import WatchFactory
 from vidlink.store import RecordingStore
 from vidlink.store.store import QUEUE_BYTES
@@ -79,6 +80,11 @@ HANDSHAKE_SECONDS = 5
 class _Durability(Enum):
     DISK = "disk"
     OS = "os"
+
+
+class _Transport(Enum):
+    DIRECT = "direct"
+    STOCK = "stock"
 
 
 _RETAIN = (
@@ -113,6 +119,18 @@ class Options(OneLineOptions):
         ["queue-bytes", None, str(QUEUE_BYTES), "The most that may wait for the disk."],
         ["most-sockets", None, str(MOST_SOCKETS_EACH), "On which one credential may watch."],
         ["most-requests", None, str(MOST_REQUESTS_EACH), "Of one credential at a time."],
+        [
+            "transport",
+            None,
+            "direct",
+            "direct: whole messages pass Autobahn by; stock: none does.",
+        ],
+        [
+            "turn-ms",
+            None,
+            "3",
+            "While messages come, the loop turns once in this time; 0: at once.",
+        ],
         ["oidc-issuer", None, None, "Identity provider where users log in: its https:// address."],
         ["oidc-name", None, None, "What the login page calls it; without it, its host."],
         ["oidc-client-id", None, None, "How it calls this server."],
@@ -178,6 +196,8 @@ class Options(OneLineOptions):
         for name in ("most-sockets", "most-requests"):
             self.number(name, int, 1, 2**20)
         self.word("durability", _Durability)
+        self.word("transport", _Transport)
+        self.number("turn-ms", float, 0, 20)
         for name, kind, most in _RETAIN:
             if self[name] is not None:
                 self.number(name, kind, 0, most)
@@ -255,15 +275,22 @@ def _assemble(options: Options) -> ServerService:
         "gate": gate,
         "halves": halves,
         "lobby": lobby,
+        "turn_end": TurnEnd(clock, options["turn-ms"] / 1_000),
     }
-    ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links)
+    is_direct = options["transport"] is _Transport.DIRECT
+    ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links, takes_whole=is_direct)
     files = AuditFiles(
         options["data"], Disk(), is_flushed=options["durability"] is _Durability.DISK
     )
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.did = partial(_note_credentials, trail)
     watch = WatchFactory(
-        hub, wall_clock_us, **links, did=trail.note, most_each=options["most-sockets"]
+        hub,
+        wall_clock_us,
+        **links,
+        did=trail.note,
+        most_each=options["most-sockets"],
+        sends_whole=is_direct,
     )
     api = Api(
         store.archive,

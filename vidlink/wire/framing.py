@@ -22,10 +22,18 @@ def server_frame(payload: Octets, is_binary: bool) -> Frame:
     first = _FIN | (_BINARY if is_binary else _TEXT)
     size = len(payload)
     if size < 126:
-        return Frame(_SHORT.pack(first, size), payload)
-    if size < 1 << 16:
-        return Frame(_MEDIUM.pack(first, 126, size), payload)
-    return Frame(_LONG.pack(first, 127, size), payload)
+        header = _SHORT.pack(first, size)
+    elif size < 1 << 16:
+        header = _MEDIUM.pack(first, 126, size)
+    else:
+        header = _LONG.pack(first, 127, size)
+    return b"".join((header, payload))
+
+
+def payload_of(frame: Frame) -> memoryview:
+    """The payload of `frame`, as a view into it."""
+    size = frame[1]
+    return memoryview(frame)[2 if size < 126 else 4 if size == 126 else 10 :]
 
 
 def message_frame(codec: ICodec, message: Message) -> Frame:

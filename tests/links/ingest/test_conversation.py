@@ -525,7 +525,7 @@ class SegmentTests(IngestCase):
         live = self.stream.live
         assert live is not None
         frame = live.buffer.at(0).frames[BINARY.name]
-        self.assertIs(frame.payload, self.sentinel.payloads[-1])
+        self.assertIs(frame, self.sentinel.frames[-1])
         text = self.server.live("desk-2", codec=JSON)
         text.segment(0)
         stream = self.server.hub.stream("desk-2")

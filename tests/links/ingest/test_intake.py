@@ -18,7 +18,6 @@ from vidlink.model import (
     TIME_LIMIT_US,
     Arrival,
     Cause,
-    Frame,
     InitSegment,
     Limits,
     Registration,
@@ -112,7 +111,7 @@ class SequenceTests(IntakeCase):
 
     def test_stamps(self) -> None:
         """What is taken carries the server's stamps, the boxes' times and the frames given."""
-        frames = {"vidlink.v1.binary": Frame(b"head", b"payload")}
+        frames = {"vidlink.v1.binary": b"frame"}
         segment = said(0, media.segment(0, duration=123), keyframe=True)
         arrival = self.intake.accept(segment, 5.0, 6, frames)
         assert arrival is not None
@@ -167,7 +166,7 @@ class SequenceTests(IntakeCase):
         """Of what is late, which goes to the recording alone, no frame for viewers is kept."""
         self.taken(1)
         segment = said(0, media.segment(0), keyframe=True, late=True)
-        arrival = self.intake.accept(segment, 5.0, 6, {"vidlink.v1.json": Frame(b"", b"payload")})
+        arrival = self.intake.accept(segment, 5.0, 6, {"vidlink.v1.json": b"frame"})
         assert arrival is not None
         self.assertEqual(arrival.frames, {})
 
@@ -244,7 +243,7 @@ class TimeTests(IntakeCase):
         the corrected one: nothing of it is passed on as it came."""
         self.assertFalse(self.taken(0).is_time_corrected)
         segment = replace(said(1, media.segment(1), keyframe=False), start_time_us=-3_000)
-        frames = {"vidlink.v1.binary": Frame(b"head", b"payload")}
+        frames = {"vidlink.v1.binary": b"frame"}
         arrival = self.intake.accept(segment, 5.2, 200_006, frames)
         assert arrival is not None
         self.assertTrue(arrival.is_time_corrected)

@@ -630,4 +630,4 @@ class FormatTests(SubscriptionCase):
         viewer = self.server.proctor(BINARY)
         viewer.say(Subscribe("desk-1"))
         viewer.read()
-        self.assertIs(viewer.frames[-1].payload, self.sentinel.payloads[-1])
+        self.assertIs(viewer.frames[-1], self.sentinel.frames[-1])

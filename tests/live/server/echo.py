@@ -19,6 +19,7 @@ from tests.fakes.gates import open_gate
 from tests.fakes.store import MemoryStore
 from vidlink.daemon import prepare, wall_clock_us
 from vidlink.errors import PeerError
+from vidlink.model import Octets
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.port.exposure import Listening
@@ -59,11 +60,10 @@ class EchoProtocol(IngestProtocol):
 
     frames_per_turn = 8 * FRAMES_PER_TURN
 
-    def hand_on(self, payload: bytes, is_binary: bool) -> None:
+    def hand_on(self, payload: Octets, is_binary: bool) -> None:
         """Send it back, in a frame made as those for viewers are."""
         if self.state == self.STATE_OPEN:
-            frame = server_frame(payload, is_binary)
-            self.transport.writeSequence((frame.header, frame.payload))
+            self.transport.write(server_frame(payload, is_binary))
 
 
 class EchoFactory(IngestFactory):

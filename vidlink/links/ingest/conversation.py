@@ -68,7 +68,7 @@ class _Inputs(Protocol):
     def seated(self, message: SentinelRegister, stream: Stream) -> None: ...
     def refused(self, failure: Failure) -> None: ...
     def looked_up(self, seat: _Seat, resume: tuple[Wanted, ...]) -> None: ...
-    def segment(self, message: Segment, frames: dict[str, Frame]) -> None: ...
+    def segment(self) -> None: ...
     def about_session(self, message: _AboutSession) -> None: ...
     def deadline(self) -> None: ...
     def tick(self) -> None: ...
@@ -119,6 +119,8 @@ class Ingest:
         #: The Sentinel's words before it closed; None if it has said nothing.
         self.farewell: ErrorMessage | None = None
         self.acks = Acks()
+        #: Its place once it is registered: then segments do not go through the states.
+        self.seat: _Seat | None = None
         self._rate = Rate(seconds)
         self.requests = ControlRequests(lambda request: self.peer.send(request), seconds)
         self._inputs = _build(self)
@@ -135,7 +137,11 @@ class Ingest:
         """
         try:
             if isinstance(message, Segment):
-                self._inputs.segment(message, frames)
+                seat = self.seat
+                if seat is None:
+                    self._inputs.segment()
+                else:
+                    _segment(self, seat, message, frames)
             else:
                 self._rate.count()
                 self._hand_over(message)
@@ -243,6 +249,7 @@ def _take_seat(inputs: _Inputs, ingest: Ingest, message: SentinelRegister, strea
 def _registered(inputs: _Inputs, ingest: Ingest, seat: _Seat, resume: tuple[Wanted, ...]) -> _Seat:
     limits = limit_words(ingest.limits)
     ingest.peer.send(SentinelRegistered(ingest.wall_clock_us(), limits, resume))
+    ingest.seat = seat
     return seat
 
 
@@ -262,9 +269,7 @@ def _tick(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
     ingest.peer.hold(ingest.store.crowds(ingest.registration.sentinel_id))
 
 
-def _segment(
-    inputs: _Inputs, ingest: Ingest, seat: _Seat, message: Segment, frames: dict[str, Frame]
-) -> None:
+def _segment(ingest: Ingest, seat: _Seat, message: Segment, frames: dict[str, Frame]) -> None:
     _check_speaker(ingest, message.sentinel_id)
     ingest.hub.tally.received(message)
     now_seconds, now_us = ingest.seconds(), ingest.wall_clock_us()
@@ -318,6 +323,7 @@ def _withdraw(inputs: _Inputs, ingest: Ingest, claim: Deferred[None], reason: st
 
 
 def _leave(inputs: _Inputs, ingest: Ingest, seat: _Seat, reason: str) -> None:
+    ingest.seat = None
     seat.live.end(reason, ingest.wall_clock_us())
     seat.backfill.close(reason, ingest.wall_clock_us())
     seat.stream.detach(ingest)
@@ -347,7 +353,6 @@ def _table() -> Callable[[Ingest], _Inputs]:
     looking.upon(_Inputs.over).to(over)(_leave)
     registered.upon(_Inputs.tick).loop()(_tick)
     registered.upon(_Inputs.looked_up).loop().returns(None)
-    registered.upon(_Inputs.segment).loop()(_segment)
     registered.upon(_Inputs.about_session).loop()(_about_session)
     registered.upon(_Inputs.over).to(over)(_leave)
     for state in (claiming, looking, registered, over):

@@ -92,12 +92,12 @@ class Turns:
 
     def _ahead(self, frame: Frame | None) -> Frame | None:
         """The one in focus gives `frame`; if it has none, nobody leads."""
-        self._lead = 0 if frame is None else self._lead + frame.size_bytes
+        self._lead = 0 if frame is None else self._lead + len(frame)
         return frame
 
     def _behind(self, frame: Frame | None) -> Frame | None:
         """The others give `frame`; if they have none, nobody leads."""
-        self._lead = 0 if frame is None else self._lead - frame.size_bytes
+        self._lead = 0 if frame is None else self._lead - len(frame)
         return frame
 
     def _of_focus(self) -> Frame | None:
@@ -114,7 +114,7 @@ class Turns:
         while (name := self._first()) is not None:
             frame = self._ask(name)
             if frame is not None:
-                self._serve(name, frame.size_bytes)
+                self._serve(name, len(frame))
                 return frame
         # There was room for all: what anybody has been given until here counts no more.
         self._now = self._furthest

@@ -14,13 +14,14 @@ from vidlink.interfaces import ICodec, ISentinelPeer, IStore
 from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
 from vidlink.liveness import uptake
 from vidlink.messages import Message, SentinelRegistered
-from vidlink.model import Limits, Right
+from vidlink.model import Frame, Limits, Octets, Right
 from vidlink.relay.hub import MAX_SENTINELS, Hub
 from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
+from vidlink.server.sockets.turnend import TurnEnd
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES
-from vidlink.wire.framing import server_frame
+from vidlink.wire.framing import payload_of, server_frame
 
 #: Messages to a Sentinel that may wait for it to read; one that asks on without is closed.
 MAX_UNREAD = 1_000
@@ -60,13 +61,17 @@ class IngestProtocol(LinkProtocol):
             )
         super().onClose(wasClean, code, reason)
 
-    def hand_on(self, payload: bytes, is_binary: bool) -> None:
-        """Decode, and keep the payload where it may be forwarded as it came."""
-        message = self.decoded(payload, is_binary)
-        frames = {}
+    def hand_on(self, payload: Octets, is_binary: bool) -> None:
+        """Decode, and keep the frame where it may be forwarded as it came."""
         if is_binary and self.codec.is_canonical:
-            frames[self.codec.name] = server_frame(payload, True)
-        self.conversation.received(message, frames)
+            self.hand_on_frame(server_frame(payload, True))
+        else:
+            self.conversation.received(self.decoded(payload, is_binary), {})
+
+    def hand_on_frame(self, frame: Frame) -> None:
+        """Decode `frame`, and keep it for viewers."""
+        message = self.decoded(payload_of(frame), True)
+        self.conversation.received(message, {self.codec.name: frame})
 
     def send(self, message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""
@@ -79,6 +84,7 @@ class IngestProtocol(LinkProtocol):
                 return
         if isinstance(message, SentinelRegistered):
             self.take_up_to(self.factory.max_message_bytes)
+            self.takes_whole = self.factory.takes_whole and self.codec.is_canonical
         self.sendMessage(*self.codec.encode(message))
 
     def hold(self, is_held: bool) -> None:
@@ -123,6 +129,7 @@ class IngestFactory(LinkFactory):
 
     :param store: where what comes is recorded.
     :param limits: what a Sentinel may send; None: the usual.
+    :param takes_whole: whole messages are cut out of what is read, and not left to Autobahn.
     """
 
     protocol = IngestProtocol
@@ -145,6 +152,8 @@ class IngestFactory(LinkFactory):
         gate: Gate,
         halves: Held | None = None,
         lobby: Lobby | None = None,
+        turn_end: TurnEnd | None = None,
+        takes_whole: bool = True,
     ) -> None:
         super().__init__(
             hub,
@@ -154,9 +163,11 @@ class IngestFactory(LinkFactory):
             gate=gate,
             halves=halves,
             lobby=lobby,
+            turn_end=turn_end,
         )
         self.store = store
         self.limits = limits or Limits()
+        self.takes_whole = takes_whole
 
     def converse(self, peer: IngestProtocol) -> Ingest:
         """The conversation of a new connection."""

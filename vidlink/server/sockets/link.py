@@ -36,16 +36,17 @@ from vidlink.errors import (
 from vidlink.interfaces import ICodec
 from vidlink.liveness import STALL_SECONDS, Liveness, Verdict, uptake
 from vidlink.messages import ErrorMessage, Message, ProctorRegister, SentinelRegister
-from vidlink.model import Principal, Right
+from vidlink.model import Frame, Octets, Principal, Right
 from vidlink.relay.hub import Hub
 from vidlink.server.port.door import Door
 from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby, place_of
 from vidlink.server.port.shares import Shares
 from vidlink.server.sockets.newcomer import NewcomerProtocol
+from vidlink.server.sockets.turnend import TurnEnd
 from vidlink.timer import Timer
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
-from vidlink.wire.framing import negotiate
+from vidlink.wire.framing import negotiate, payload_of
 
 #: A connection that is closing, whoever began it, is cut off after this.
 LINGER_SECONDS = 3.0
@@ -206,32 +207,40 @@ class LinkProtocol(NewcomerProtocol):
             # Only its close frame is waited for, and what is no frame would pile up before it.
             if len(self.data) > MAX_CONTROL_BYTES:
                 self.data = b""
-        elif self.inside_message:
+        elif self.inside_message or self.begun:
             self._has_half = True
             self.factory.halves.grow(self, len(data))
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One whole message; nothing is taken any more of a peer that we are closing."""
-        if self._has_half:
-            self._has_half = False
-            self.factory.halves.end(self)
         self._frames = 0
-        self._answered()
-        if self.state != self.STATE_OPEN:
+        if not self._may_take():
             return
         if self.is_known:
-            self._take(payload, isBinary)
+            self._take(self.hand_on, payload, isBinary)
         else:
             self.in_turn(partial(self._take_of_newcomer, payload, isBinary))
 
-    def hand_on(self, payload: bytes, is_binary: bool) -> None:
+    def on_frame(self, frame: Frame) -> None:
+        """The same, of a peer that is known, as the frame in which it may be forwarded."""
+        if self._may_take():
+            self._take(self.hand_on_frame, frame)
+
+    def hand_on(self, payload: Octets, is_binary: bool) -> None:
         """Decode `payload` and hand it to the conversation.
 
         :raises PeerError: if it is no message, or none that may come now.
         """
         self.conversation.received(self.decoded(payload, is_binary))
 
-    def decoded(self, payload: bytes, is_binary: bool) -> Message:
+    def hand_on_frame(self, frame: Frame) -> None:
+        """Decode `frame`, a binary message that may be forwarded as it is, and hand it on.
+
+        :raises PeerError: if it is no message, or none that may come now.
+        """
+        self.hand_on(payload_of(frame), True)
+
+    def decoded(self, payload: Octets, is_binary: bool) -> Message:
         """The message that `payload` is.
 
         :raises PeerError: if it is none.
@@ -327,7 +336,7 @@ class LinkProtocol(NewcomerProtocol):
         objects that know only each other, as this one and its conversation do."""
         super().connectionLost(reason)
         self._let_go()
-        self.data = b""
+        self.data = self.begun = b""
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, however."""
@@ -357,14 +366,23 @@ class LinkProtocol(NewcomerProtocol):
         """The transport is gone."""
         self.is_paused = True
 
-    def _take(self, payload: bytes, is_binary: bool) -> None:
+    def _may_take(self) -> bool:
+        """A message is whole; False if it is of no use, because we are closing."""
+        if self._has_half:
+            self._has_half = False
+            self.factory.halves.end(self)
+        self._answered()
+        self.factory.turn_end.mark()
+        return bool(self.state == self.STATE_OPEN)
+
+    def _take(self, hand_on: Callable[..., None], *message: Any) -> None:
         try:
-            self.hand_on(payload, is_binary)
+            hand_on(*message)
         except PeerError as error:
             self.conversation.fail(error)
 
     def _take_of_newcomer(self, payload: bytes, is_binary: bool) -> None:
-        self._take(payload, is_binary)
+        self._take(self.hand_on, payload, is_binary)
         if self._is_late:
             self.conversation.deadline()
 
@@ -394,6 +412,7 @@ class LinkProtocol(NewcomerProtocol):
         self.message_data: list[bytes] = []
         self.frame_data: list[bytes] = []
         self.forget_waiting()
+        self.hand_back()
         self.factory.halves.end(self)
 
     def _linger_on(self) -> None:
@@ -422,6 +441,7 @@ class LinkFactory(WebSocketServerFactory):
     :param gate: lets in.
     :param halves: what has come of messages that are not whole; None: of this path alone.
     :param lobby: where its newcomers are counted; None: one of this path alone.
+    :param turn_end: what is done at the end of a turn of the loop; None: that of this path alone.
     """
 
     _log = Logger()
@@ -443,8 +463,10 @@ class LinkFactory(WebSocketServerFactory):
         gate: Gate,
         halves: Held | None = None,
         lobby: Lobby | None = None,
+        turn_end: TurnEnd | None = None,
     ) -> None:
         super().__init__()
+        self.turn_end = turn_end or TurnEnd(clock)
         self.gate = gate
         self.halves = halves or Held()
         self.lobby = lobby or Lobby(clock)

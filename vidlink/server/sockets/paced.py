@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketServerProtocol
-
+from vidlink.server.sockets.whole import WholeProtocol
 from vidlink.timer import Timer
 
 #: So many frames are taken before the others have their turn.
@@ -23,14 +22,13 @@ FRAMES_PER_TURN = 32
 REST_SECONDS = 0.005
 
 
-class PacedProtocol(WebSocketServerProtocol):
+class PacedProtocol(WholeProtocol):
     """A connection no read of which keeps the others waiting."""
 
     factory: Any
     frames_per_turn = FRAMES_PER_TURN
     #: Nothing is read until somebody lets it go on.
     is_held = False
-    _turn_frames = 0
     _turn_seconds = float("-inf")
 
     def connectionMade(self) -> None:
@@ -52,12 +50,12 @@ class PacedProtocol(WebSocketServerProtocol):
 
     def onFrameBegin(self) -> None:
         """A frame of any kind begins."""
-        self._turn_frames += 1
+        self.frames_left -= 1
         super().onFrameBegin()
 
     def processData(self) -> bool:
         """Take the next piece of what has arrived; False: stop here."""
-        if self._turn_frames < self.frames_per_turn or self.current_frame is not None:
+        if self.frames_left > 0 or self.current_frame is not None:
             return bool(super().processData())
         if self.data and not self.is_resting:
             self.transport.pauseProducing()
@@ -84,5 +82,5 @@ class PacedProtocol(WebSocketServerProtocol):
             self.transport.resumeProducing()
 
     def _begin_turn(self) -> None:
-        self._turn_frames = 0
+        self.frames_left = self.frames_per_turn
         self._turn_seconds = self.factory.clock.seconds()

@@ -17,6 +17,7 @@ from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
 from vidlink.model import Deed, Frame, Right
 from vidlink.server.port.shares import MOST_SOCKETS_EACH
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
+from vidlink.server.sockets.outlet import has_outlet, send
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
 #: So much the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
@@ -24,6 +25,8 @@ from vidlink.wire.bounds import MAX_CONTROL_BYTES
 SEND_BUFFER_BYTES = 256 * 1024
 #: A frame is written in pieces of this, each when the transport has room.
 PIECE_BYTES = 64 * 1024
+#: So many frames are sent at once.
+MOST_FRAMES = 256
 
 
 @implementer(IProctorPeer)
@@ -39,6 +42,7 @@ class WatchProtocol(LinkProtocol):
     conversation: Watch
     _is_due = False
     _is_leaving = False
+    _has_outlet = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +52,7 @@ class WatchProtocol(LinkProtocol):
     def onOpen(self) -> None:
         """Begin the conversation."""
         self.conversation = self.factory.converse(self)
+        self._has_outlet = self.factory.sends_whole and has_outlet(self.transport)
         kernel = getattr(self.transport, "socket", None)
         if kernel is not None:
             kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -80,7 +85,7 @@ class WatchProtocol(LinkProtocol):
         """There is something to pull; it is done once, when this reactor turn is over."""
         if not self._is_due and not self.is_paused:
             self._is_due = True
-            self.factory.clock.callLater(0, self._flush)
+            self.factory.turn_end.call(self._flush)
 
     def resumeProducing(self) -> None:
         """The transport is empty."""
@@ -102,19 +107,35 @@ class WatchProtocol(LinkProtocol):
                 self._write_piece()
             elif self._is_leaving:
                 self.dropConnection()
-            elif self.state == self.STATE_OPEN:
-                frame = self.conversation.pull()
-                if frame is None:
-                    return
-                self._write(frame)
-            else:
+            elif self.state != self.STATE_OPEN or not self._send_some():
                 return
 
+    def _send_some(self) -> bool:
+        """Send what is next, if only to the transport; False if there is nothing."""
+        pull = self.conversation.pull
+        frame = pull()
+        if frame is None:
+            return False
+        if not self._has_outlet:
+            self._write(frame)
+            return True
+        frames, size = [frame], len(frame)
+        while size < PIECE_BYTES and len(frames) < MOST_FRAMES and (frame := pull()) is not None:
+            frames.append(frame)
+            size += len(frame)
+        sent = send(self.transport, frames)
+        if sent < size:
+            for frame in frames:
+                if sent < len(frame):
+                    self._unwritten.append(memoryview(frame)[sent:])
+                sent = max(0, sent - len(frame))
+        return True
+
     def _write(self, frame: Frame) -> None:
-        if frame.size_bytes <= PIECE_BYTES:
-            self.transport.writeSequence((frame.header, frame.payload))
+        if len(frame) <= PIECE_BYTES:
+            self.transport.write(frame)
         else:
-            self._unwritten += (memoryview(frame.header), memoryview(frame.payload))
+            self._unwritten.append(memoryview(frame))
 
     def _write_piece(self) -> None:
         rest = self._unwritten.popleft()
@@ -135,6 +156,8 @@ class WatchFactory(LinkFactory):
     :param did: called with every deed that is to be written down, as :meth:`Trail.note
         <vidlink.audit.trail.Trail.note>` is.
     :param most_each: sockets of one credential.
+    :param sends_whole: frames are given to the kernel, and not written to the transport, where it
+        is a plain socket.
     """
 
     protocol = WatchProtocol
@@ -148,9 +171,11 @@ class WatchFactory(LinkFactory):
         *arguments: Any,
         did: Callable[..., None] = unnoted,
         most_each: int = MOST_SOCKETS_EACH,
+        sends_whole: bool = True,
         **named: Any,
     ) -> None:
         self.most_each = most_each
+        self.sends_whole = sends_whole
         super().__init__(*arguments, **named)
         self._did = did
 

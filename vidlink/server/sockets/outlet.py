@@ -1,0 +1,39 @@
+"""The way of whole frames into the kernel, past the transport's own buffer.
+
+Twisted joins what is written to one string and has the socket polled before it sends: a copy, and
+two system calls more. Here frames go to the kernel as the references that they are, many with one
+`sendmsg`. What the kernel does not take, and all that is not over plain sockets, as over TLS, is
+the transport's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.tcp import Connection
+
+from vidlink.model import Frame
+
+
+def has_outlet(transport: Any) -> bool:
+    """True if `transport` is a plain socket, of the reactor's own making."""
+    return isinstance(transport, Connection) and not transport.TLS
+
+
+def send(transport: Any, frames: Sequence[Frame]) -> int:
+    """The octets of `frames` that the kernel has taken: 0 if something waits before them, or if
+    there is no room, or no connection any more, which the transport finds out when it is read.
+
+    :param transport: one that has an outlet.
+    :param frames: at most 1,024, the most that the kernel takes at once (IOV_MAX).
+    """
+    # Twisted's own words for what was written to it and not sent.
+    if transport.dataBuffer or transport._tempDataBuffer or not transport.connected:
+        return 0
+    try:
+        if len(frames) == 1:
+            return int(transport.socket.send(frames[0]))
+        return int(transport.socket.sendmsg(frames))
+    except OSError:
+        return 0
