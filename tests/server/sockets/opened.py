@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
@@ -164,3 +165,37 @@ class Answer:
     def error_code(self) -> str:
         """The code of the error that it reports."""
         return str(self.json["error"]["code"])
+
+
+class PlainConnection(Connection):
+    """The same over a plain socket, into which may also be written past the transport."""
+
+    @property
+    def socket(self) -> Kernel:
+        """The socket."""
+        return Kernel(self)
+
+
+class Kernel:
+    """What a socket does of what is asked of it here."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def send(self, data: bytes) -> int:
+        """Take what there is room for."""
+        return self.sendmsg([data])
+
+    def sendmsg(self, buffers: Sequence[bytes]) -> int:
+        """The same of many."""
+        taken = self._connection.writeSomeData(b"".join(buffers))
+        if not taken:
+            raise BlockingIOError
+        return taken
+
+    def setsockopt(self, *option: int) -> None:
+        """It has room as the test says."""
+
+    def getsockopt(self, *option: int) -> bytes:
+        """It tells nothing of itself."""
+        raise OSError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from unittest.mock import patch
 
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.fakes import media
 from tests.joined import BINARY as FORMAT
 from tests.joined import JSON, Joined
-from tests.rigs.frames import BINARY, CLOSE, PING, TEXT, Frames, client_frame, handshake
-from tests.server.sockets.opened import Connection
+from tests.rigs.frames import BINARY, CLOSE, PING, PONG, TEXT, Frames, client_frame, handshake
+from tests.server.sockets.opened import Connection, PlainConnection
 from vidlink.liveness import STALL_SECONDS
 from vidlink.messages import (
     ErrorMessage,
@@ -35,6 +36,8 @@ LARGE_BYTES = 5_000_000
 class SendBudgetTests(SynchronousTestCase):
     """A Sentinel with large segments, and one viewer that takes as much as a test lets it."""
 
+    connection: type[Connection] = Connection
+
     def setUp(self) -> None:
         """The Sentinel is live and has sent nothing yet."""
         self.clock = MemoryReactorClock()
@@ -47,7 +50,7 @@ class SendBudgetTests(SynchronousTestCase):
     def viewer(self, name: str = FORMAT) -> Connection:
         """A viewer that watches it, and takes nothing more."""
         self.codec = self.server.codecs[name]
-        viewer = Connection(self.server.watch, self.clock)
+        viewer = self.connection(self.server.watch, self.clock)
         viewer.send(handshake("/ws", name))
         for message in (ProctorRegister("test/1"), Subscribe("desk-1")):
             viewer.send(self.frame(message))
@@ -200,3 +203,36 @@ class SendBudgetTests(SynchronousTestCase):
         viewer = self.viewer()
         viewer.take(None)
         self.assertIn(Subscribed, {type(message) for message in self.messages(viewer)})
+
+
+class OutletTests(SendBudgetTests):
+    """The same over a plain socket, past the transport."""
+
+    connection = PlainConnection
+
+    def test_past_the_transport(self) -> None:
+        """What the client has room for reaches it in the same turn, without the transport, and
+        many frames with one call; a server that is told so writes all to the transport."""
+        for sends_whole in (True, False):
+            self.setUp()
+            self.server.watch.sends_whole = sends_whole
+            viewer = self.viewer()
+            viewer.take(None)
+            with patch.object(viewer, "write") as write:
+                for number in range(3):
+                    self.send(number, 2_000)
+            segments = [m for m in self.messages(viewer) if isinstance(m, Segment)]
+            self.assertEqual(len(segments), 3 if sends_whole else 0)
+            self.assertEqual(write.called, not sends_whole)
+
+    def test_behind_what_waits(self) -> None:
+        """While something waits in the transport nothing passes it by."""
+        viewer = self.viewer()
+        viewer.send(self.frame(KeyframeRequest("nobody")))
+        self.send(0)
+        viewer.send(client_frame(PING, b"there?"))
+        viewer.take(None)
+        kinds = [opcode for opcode, _ in self.heard(viewer)]
+        self.assertEqual(kinds[-1], PONG)
+        self.assertEqual(type(self.messages(viewer)[-1]), Segment)
+        self.assertIn(ErrorMessage, [type(message) for message in self.messages(viewer)])

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.tcp import Connection
+from twisted.internet.abstract import FileDescriptor
 
 from vidlink.model import Frame
 
 
 def has_outlet(transport: Any) -> bool:
-    """True if `transport` is a plain socket, of the reactor's own making."""
-    return isinstance(transport, Connection) and not transport.TLS
+    """True if `transport` is a plain socket, and one of Twisted's own making."""
+    is_plain = isinstance(transport, FileDescriptor) and not getattr(transport, "TLS", False)
+    return is_plain and hasattr(getattr(transport, "socket", None), "sendmsg")
 
 
 def send(transport: Any, frames: Sequence[Frame]) -> int:
