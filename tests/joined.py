@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -88,8 +89,11 @@ class Joined:
         self.store = MemoryStore(wall_clock_us=self.wall_clock_us)
         link: dict[str, Any] = {"codecs": self.codecs.values(), "clock": self.clock}
         link["gate"] = open_gate(self.clock)
-        self.ingest = IngestFactory(self.hub, self.store, self.wall_clock_us, **link)
-        self.watch = WatchFactory(self.hub, self.wall_clock_us, **link)
+        is_direct = os.environ.get("VIDLINK_TRANSPORT") != "stock"
+        self.ingest = IngestFactory(
+            self.hub, self.store, self.wall_clock_us, **link, takes_whole=is_direct
+        )
+        self.watch = WatchFactory(self.hub, self.wall_clock_us, **link, sends_whole=is_direct)
         self.pumps: list[IOPump] = []
 
     def wall_clock_us(self) -> int:

@@ -196,6 +196,8 @@ class Site:
         """Start the server, and wait for nothing."""
         listen = f"tcp:{self.port}:interface=127.0.0.1"
         words = ["--listen", listen, "--data", str(self.data), *options]
+        if "VIDLINK_TRANSPORT" in os.environ:
+            words += ["--transport", os.environ["VIDLINK_TRANSPORT"]]
         return self._start("vidlink-server", words, environ, before)
 
     def start_server(

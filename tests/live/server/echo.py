@@ -9,6 +9,7 @@ are taken at a time.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from twisted.internet.endpoints import serverFromString
@@ -19,7 +20,7 @@ from tests.fakes.gates import open_gate
 from tests.fakes.store import MemoryStore
 from vidlink.daemon import prepare, wall_clock_us
 from vidlink.errors import PeerError
-from vidlink.model import Octets
+from vidlink.model import Frame, Octets
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.port.exposure import Listening
@@ -60,10 +61,21 @@ class EchoProtocol(IngestProtocol):
 
     frames_per_turn = 8 * FRAMES_PER_TURN
 
+    def onOpen(self) -> None:
+        """Whole messages are cut, or not, as those of one that is registered would be."""
+        super().onOpen()
+        self.takes_whole = self.factory.takes_whole
+        # For nobody is it a newcomer.
+        self.become_known()
+
     def hand_on(self, payload: Octets, is_binary: bool) -> None:
         """Send it back, in a frame made as those for viewers are."""
+        self.hand_on_frame(server_frame(payload, is_binary))
+
+    def hand_on_frame(self, frame: Frame) -> None:
+        """Send it back as it is."""
         if self.state == self.STATE_OPEN:
-            self.transport.write(server_frame(payload, is_binary))
+            self.transport.write(frame)
 
 
 class EchoFactory(IngestFactory):
@@ -86,7 +98,15 @@ def main() -> None:
     prepare(clock)
     hub, store = Hub(clock.seconds), MemoryStore(wall_clock_us=wall_clock_us)
     gate = open_gate(clock)
-    echo = EchoFactory(hub, store, wall_clock_us, codecs=find_codecs(), clock=clock, gate=gate)
+    echo = EchoFactory(
+        hub,
+        store,
+        wall_clock_us,
+        codecs=find_codecs(),
+        clock=clock,
+        gate=gate,
+        takes_whole=sys.argv[1:] != ["stock"],
+    )
     nothing = Resource()
     root = Root(nothing, nothing, nothing, nothing, link_resource(echo), nothing)
     site = Site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]), gate=gate)

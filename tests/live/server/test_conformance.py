@@ -34,11 +34,11 @@ pytestmark = pytest.mark.timeout(3 * INSTALL_SECONDS + RUN_SECONDS)
 
 
 @contextmanager
-def _echo(folder: Path) -> Iterator[str]:
+def _echo(folder: Path, *transport: str) -> Iterator[str]:
     """The address of an echo, which is ended whatever happens."""
     with (folder / "echo.log").open("wb") as log:
         echo = subprocess.Popen(
-            [sys.executable, "-m", "tests.live.server.echo"],
+            [sys.executable, "-m", "tests.live.server.echo", *transport],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -55,11 +55,12 @@ def _echo(folder: Path) -> Iterator[str]:
         echo.wait()
 
 
-def test_echo(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["direct", "stock"])
+def test_echo(tmp_path: Path, transport: str) -> None:
     """Behind the site, channel, options and limits of the real paths, all of RFC 6455 is kept: of
     the suite's 301 cases without compression 298 are OK, 3 informational, and none fails."""
     python2 = find_python2()
-    with _echo(tmp_path) as url:
+    with _echo(tmp_path, transport) as url:
         found = verdicts(url, tmp_path, subprotocol=SUBPROTOCOL, python2=python2)
     assert {case: verdict for case, verdict in found.items() if verdict != "OK"} == INFORMATIONAL
     assert len(found) == 301

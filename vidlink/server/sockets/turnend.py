@@ -16,7 +16,7 @@ from typing import Any
 
 
 class TurnEnd:
-    """What is done once at the end of the reactor's turn, and the rest after it.
+    """The end of the reactor's turn, for what is done once there, and the rest after it.
 
     :param clock: `IReactorTime`.
     :param turn_seconds: no two turns in which messages came end within this; 0: there is no rest.

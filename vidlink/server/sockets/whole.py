@@ -34,7 +34,7 @@ _MASKED = 0x80
 _MASK_BYTES = 4
 #: The longest header: two octets, eight of length, the mask.
 _HEADER_BYTES = 14
-#: What one read may bring, behind the beginning of a frame.
+#: Room for one read behind the beginning of a frame.
 _shared = bytearray(MOST_BYTES + _HEADER_BYTES + 64 * 1024)
 _view = memoryview(_shared)
 _address: Any = None if ffi is None else ffi.from_buffer(_shared)
