@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from unittest.mock import patch
 
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,7 +26,8 @@ from vidlink.messages import (
 )
 from vidlink.model import InitSegment, Segment
 from vidlink.server.sockets.link import LINGER_SECONDS
-from vidlink.server.sockets.watch import PIECE_BYTES
+from vidlink.server.sockets.turnend import TurnEnd
+from vidlink.server.sockets.watch import PIECE_BYTES, TURN_BYTES
 
 SESSION = "session-0000000001"
 #: What the transport takes before it says that it is full, and one piece more.
@@ -236,3 +238,22 @@ class OutletTests(SendBudgetTests):
         self.assertEqual(kinds[-1], PONG)
         self.assertEqual(type(self.messages(viewer)[-1]), Segment)
         self.assertIn(ErrorMessage, [type(message) for message in self.messages(viewer)])
+
+    def test_in_turns(self) -> None:
+        """One that is far behind and takes whatever comes is sent so much in a turn, and the rest
+        in the turns after it, so that others have theirs."""
+        viewer = self.viewer()
+        viewer.take(None)
+        turn_end = self.server.watch.turn_end = TurnEnd(Clock())
+        with patch.object(turn_end, "call") as call:
+            for number in range(40):
+                self.send(number, 100_000)
+            turns = []
+            while call.called:
+                (flush,) = call.call_args.args
+                call.reset_mock()
+                before = len(viewer.received)
+                flush()
+                turns.append(len(viewer.received) - before)
+        self.assertLess(max(turns), TURN_BYTES + BUDGET_BYTES)
+        self.assertEqual(len([m for m in self.messages(viewer) if isinstance(m, Segment)]), 40)

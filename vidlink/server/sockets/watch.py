@@ -27,6 +27,9 @@ SEND_BUFFER_BYTES = 256 * 1024
 PIECE_BYTES = 64 * 1024
 #: So many frames are sent at once.
 MOST_FRAMES = 256
+#: One that is far behind, and takes whatever comes, is sent so much before the others have their
+#: turn.
+TURN_BYTES = 512 * 1024
 
 
 @implementer(IProctorPeer)
@@ -102,23 +105,29 @@ class WatchProtocol(LinkProtocol):
             self.transport.abortConnection()
 
     def _fill(self) -> None:
+        left = TURN_BYTES
         while not self.is_paused:
             if self._unwritten:
                 self._write_piece()
             elif self._is_leaving:
                 self.dropConnection()
-            elif self.state != self.STATE_OPEN or not self._send_some():
+            elif left <= 0:
+                self.wake()
                 return
+            elif self.state != self.STATE_OPEN or not (sent := self._send_some()):
+                return
+            else:
+                left -= sent
 
-    def _send_some(self) -> bool:
-        """Send what is next, if only to the transport; False if there is nothing."""
+    def _send_some(self) -> int:
+        """Send what is next, if only to the transport; the octets of it, 0 if there is nothing."""
         pull = self.conversation.pull
         frame = pull()
         if frame is None:
-            return False
+            return 0
         if not self._has_outlet:
             self._write(frame)
-            return True
+            return len(frame)
         frames, size = [frame], len(frame)
         while size < PIECE_BYTES and len(frames) < MOST_FRAMES and (frame := pull()) is not None:
             frames.append(frame)
@@ -129,7 +138,7 @@ class WatchProtocol(LinkProtocol):
                 if sent < len(frame):
                     self._unwritten.append(memoryview(frame)[sent:])
                 sent = max(0, sent - len(frame))
-        return True
+        return size
 
     def _write(self, frame: Frame) -> None:
         if len(frame) <= PIECE_BYTES:

@@ -65,7 +65,8 @@ def cut(data: bytes, most_bytes: int, most_frames: int) -> tuple[list[Frame], in
     end = len(data)
     if end > len(_shared):
         return [], 0, False
-    _shared[:end] = data
+    # Not into the bytearray itself, which would copy it first.
+    _view[:end] = data
     most_bytes = min(most_bytes, MOST_BYTES)
     frames: list[Frame] = []
     at = 0
