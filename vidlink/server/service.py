@@ -88,8 +88,9 @@ class ServerService(MultiService):
         """Open the data folder and go; one that cannot be used ends the process likewise."""
         if not USES_NVX:
             self._log.warn(
-                "Autobahn runs without NVX: receiving is about 100 times slower. "
-                "Install a wheel of autobahn that has it, and unset AUTOBAHN_USE_NVX."
+                "Autobahn runs without NVX: what is not cut whole, such as keyframes beyond "
+                "128 KiB, costs about 100 times more to receive. Install a wheel of autobahn that "
+                "has it, and unset AUTOBAHN_USE_NVX."
             )
         or_exit(COMMAND, self._store.open)
         self._store.start()
