@@ -158,7 +158,8 @@ class Options(OneLineOptions):
             raise UserMistake(text) from None
 
     def opt_auth(self, description: str) -> None:
-        """Who knows passwords of users without one here: file:PATH, unix, ...; repeatable."""
+        """Who knows passwords of users without one here: file:PATH, unix, ...; repeatable. With it
+        nobody is let in who does not log in, or show a token."""
         self["auth"].append(checker(description))
 
     def opt_oidc_role(self, text: str) -> None:
@@ -381,7 +382,7 @@ def _openness(
     options: Options, listening: Sequence[Listening], register: Register
 ) -> Callable[[], bool]:
     """A look at whether everybody is let in: if the operator says so; and on a machine of one's
-    own, until the first credential is made.
+    own, until the first credential is made, unless the operator says who knows who may come in.
 
     :raises UserMistake: if nobody could be let in.
     """
@@ -391,6 +392,14 @@ def _openness(
         return lambda: False
     if register.is_empty:
         check_exposure(listening, options["data"], options["proxy"])
+    if options["auth"]:
+        if register.is_empty:
+            _log.warn(
+                "nobody can log in yet: --auth knows passwords, and there is no user; make one with "
+                "'vidlink user add NAME --no-password --role administrator --data {data}'",
+                data=options["data"],
+            )
+        return lambda: False
     # Of one that is removed again whoever had it must not be better off than before.
     return lambda: not register.is_begun
 
