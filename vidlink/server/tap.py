@@ -395,8 +395,8 @@ def _openness(
     if options["auth"]:
         if register.is_empty:
             _log.warn(
-                "nobody can log in yet: --auth knows passwords, and there is no user; make one with "
-                "'vidlink user add NAME --no-password --role administrator --data {data}'",
+                "nobody can log in yet: --auth knows passwords, and there is no user; make one "
+                "with 'vidlink user add NAME --no-password --role administrator --data {data}'",
                 data=options["data"],
             )
         return lambda: False
