@@ -228,6 +228,7 @@ class TrailTests(SynchronousTestCase):
         self.clock = Clock()
         self.files = AuditFiles(self.mktemp(), Disk())
         self.is_full = False
+        self.error: Exception = OSError(28, "No space left on device", "/srv/audit-1.jsonl")
         self.waiting: list[Deferred[Any]] = []
         self.holds = False
         self.trail = Trail(
@@ -246,7 +247,7 @@ class TrailTests(SynchronousTestCase):
 
     def fail_now(self) -> None:
         """As a full disk does."""
-        raise OSError(28, "No space left on device")
+        raise self.error
 
     def deeds(self) -> list[str]:
         """The deeds on the disk, oldest first."""
@@ -277,7 +278,8 @@ class TrailTests(SynchronousTestCase):
         self.is_full = True
         self.trail.note(Deed.HELD, ANNA, "")
         self.trail.note(Deed.RELEASED, ANNA, "")
-        self.assertIn("No space left", self.trail.trouble)
+        told = "the audit trail cannot be written: No space left on device"
+        self.assertEqual(self.trail.trouble, told)
         self.is_full = False
         self.trail.tick()
         self.assertEqual(self.deeds(), [])
@@ -285,6 +287,17 @@ class TrailTests(SynchronousTestCase):
         self.trail.tick()
         self.assertEqual(self.deeds(), ["held", "released"])
         self.assertEqual(self.trail.trouble, "")
+
+    def test_fault_of_ours(self) -> None:
+        """A fault is told as trouble too, without its text, and does not end the trail."""
+        self.is_full, self.error = True, ValueError("in /srv/secret")
+        self.trail.note(Deed.HELD, ANNA, "")
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(self.trail.trouble, "the audit trail cannot be written: the log says why")
+        self.is_full = False
+        self.clock.advance(AGAIN_SECONDS)
+        self.trail.tick()
+        self.assertEqual((self.deeds(), self.trail.trouble), (["held"], ""))
 
     def test_bound(self) -> None:
         """So many wait and no more; how many are lost is an entry itself."""

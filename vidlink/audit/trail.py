@@ -170,6 +170,11 @@ class Trail:
     def _broken(self, failure: Failure) -> None:
         self._is_writing = False
         self._log.failure("the audit trail is not written", failure)
+        self._fail("the log says why")
+
+    def _fail(self, why: str) -> None:
+        self._failed_seconds = self._seconds()
+        self.trouble = f"the audit trail cannot be written: {why}"
 
     async def _write_all(self) -> None:
         while self._waiting:
@@ -184,8 +189,8 @@ class Trail:
             except OSError as error:
                 if self._failed_seconds is None:
                     self._log.error("the audit trail cannot be written: {error}", error=error)
-                self._failed_seconds = self._seconds()
-                self.trouble = f"the audit trail cannot be written: {error}"
+                # Whoever asks how the server is need not know where its files are.
+                self._fail(error.strerror or type(error).__name__)
                 break
             del self._waiting[: len(batch)]
             if self._failed_seconds is not None:

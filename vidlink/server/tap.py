@@ -284,6 +284,7 @@ def _assemble(options: Options) -> ServerService:
         clock.seconds,
         tick_seconds=TICK_SECONDS,
         min_free_bytes=kept_free(options),
+        audit_trouble=lambda: trail.trouble,
     )
     metrics = Metrics(
         hub,
