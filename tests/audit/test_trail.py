@@ -21,7 +21,6 @@ from vidlink.audit.trail import (
     AGAIN_SECONDS,
     COUNTED_SECONDS,
     MOST_WAITING,
-    NOBODY,
     REFUSED,
     REFUSED_EACH,
     SAME_SECONDS,
@@ -31,7 +30,7 @@ from vidlink.audit.trail import (
 )
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
-from vidlink.model import AuditEntry, AuditQuery, Deed, Principal
+from vidlink.model import NOBODY, AuditEntry, AuditQuery, Deed, Principal
 
 ANNA = Principal("anna", "login:1", frozenset())
 _TEXT = st.text(max_size=60)
@@ -349,6 +348,18 @@ class TrailTests(SynchronousTestCase):
         count, ben = (one.about for one in self.files.page(AuditQuery(limit=2)).entries)
         self.assertEqual(ben, {"user": "ben"})
         self.assertEqual(count, {"count": REFUSED.burst * 2 - REFUSED_EACH.burst})
+
+    def test_refusals_of_one_network(self) -> None:
+        """The addresses of one network of IPv6, of which a single machine has as many as it likes,
+        count as one; an IPv4 address written as one of IPv6 is that address."""
+        for number in range(REFUSED.burst):
+            self.trail.note(Deed.REFUSED, NOBODY, f"2001:db8::{number:x}", user="anna")
+        self.assertEqual(len(self.deeds()), REFUSED_EACH.burst)
+        for number in range(REFUSED_EACH.burst):
+            address = "10.0.0.1" if number % 2 else "::ffff:10.0.0.1"
+            self.trail.note(Deed.REFUSED, NOBODY, address, user="ben")
+        self.trail.note(Deed.REFUSED, NOBODY, "::ffff:10.0.0.1", user="ben")
+        self.assertEqual(len(self.deeds()), 2 * REFUSED_EACH.burst)
 
     def test_told(self) -> None:
         """The log is told from time to time where the trail stands."""

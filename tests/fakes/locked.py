@@ -17,7 +17,13 @@ class LockedGate:
         self.shown: list[str | None] = []
 
     def identify(
-        self, token: str | None, ticket: str | None = None, path: str = "", *, place: object = None
+        self,
+        token: str | None,
+        ticket: str | None = None,
+        path: str = "",
+        *,
+        place: object = None,
+        address: str = "",
     ) -> Deferred[Principal]:
         """Whoever shows it."""
         self.shown.append(token)

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from vidlink.audit.files import AuditFiles
 from vidlink.bucket import Allowance, Bucket
-from vidlink.model import AuditEntry, AuditPage, AuditQuery, Deed, Principal
+from vidlink.model import NOBODY, AuditEntry, AuditPage, AuditQuery, Deed, Principal, network_of
 
 MOST_WAITING = 10_000
 #: The digest of the last entry is said in the log so often, for whoever keeps logs elsewhere.
@@ -35,8 +35,6 @@ _LONGEST = 256
 SERVER = Principal("server", "", frozenset())
 #: Whoever has the data folder before them: 'vidlink user' and 'vidlink token'.
 OPERATOR = Principal("operator", "", frozenset())
-#: Whoever could not be told.
-NOBODY = Principal("", "", frozenset())
 
 
 def unnoted(deed: Deed, who: Principal, address: str, **about: str | int) -> None:
@@ -75,7 +73,7 @@ class Trail:
         self._told_seconds = seconds()
         self._last = (0, "")
         self._refused = Bucket(REFUSED, seconds)
-        #: The rest that each address has, the one that was refused last at the end.
+        #: The rest that each network has, the one that was refused last at the end.
         self._refused_at: dict[str, Bucket] = {}
         self._counted, self._counted_seconds = 0, seconds()
         #: The reason why entries wait; empty: they do not.
@@ -133,8 +131,9 @@ class Trail:
             self._write()
 
     def _may_refuse(self, address: str) -> bool:
-        bucket = self._refused_at.pop(address, None) or Bucket(REFUSED_EACH, self._seconds)
-        self._refused_at[address] = bucket
+        network = network_of(address)
+        bucket = self._refused_at.pop(network, None) or Bucket(REFUSED_EACH, self._seconds)
+        self._refused_at[network] = bucket
         if len(self._refused_at) > _MOST_ADDRESSES:
             del self._refused_at[next(iter(self._refused_at))]
         return bucket.spend() and self._refused.spend()

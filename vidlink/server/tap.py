@@ -263,6 +263,7 @@ def _assemble(options: Options) -> ServerService:
     )
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.did = partial(_note_credentials, trail)
+    gate.did = trail.note
     watch = WatchFactory(
         hub, wall_clock_us, **links, did=trail.note, most_each=options["most-sockets"]
     )

@@ -10,6 +10,7 @@ from tests.fakes.gates import PASSWORD
 from tests.server.port.test_logins import ADMIN, LOGIN, LoginCase
 from tests.server.sockets.opened import Answer, Connection
 from vidlink.access.hashing import new_token
+from vidlink.model import AuditQuery, Deed
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
 
@@ -110,6 +111,8 @@ class SilentProxyTests(SilentCase):
             self.assertEqual(answer.status, 403, lines)
             self.assertNotIn("set-cookie", answer.headers)
             self.assertNotIn("strict-transport-security", answer.headers)
+        page = self.successResultOf(self.trail.page(AuditQuery(deed=Deed.REFUSED)))
+        self.assertEqual(page.entries[0].about, {"why": "needs-tls"})
         for lines in (
             (f"Origin: http://{NAME}", f"Cookie: {cookie}"),
             (f"Cookie: vidlink={secret}",),

@@ -35,8 +35,8 @@ from vidlink.access.shown import (
     without_ticket,
 )
 from vidlink.errors import NotAuthenticated, RequestError, VidlinkError
-from vidlink.model import Principal
-from vidlink.server.api.answers import answer_error, escaped
+from vidlink.model import Deed, Principal
+from vidlink.server.api.answers import answer_error, asker, escaped
 from vidlink.server.api.refusals import (
     BadHeader,
     Crowded,
@@ -132,7 +132,7 @@ class Request(server.Request):
             return
         self.ticket = ticket if token is None else None
         gate, place = self.channel.factory.gate, place_of(self.getClientAddress())
-        asked = gate.identify(token, ticket, path, place=place)
+        asked = gate.identify(token, ticket, path, place=place, address=asker(self))
         asked.addCallback(self._let_in, place).addErrback(self._keep_out)
 
     def _let_in(self, principal: Principal, place: object) -> None:
@@ -312,6 +312,9 @@ class Site(server.Site):
         for request in tuple(self.answering):
             if not self.gate.is_current(request.principal):
                 request.break_off()
+                path = request.path.decode("latin-1")
+                about = {"path": path, "why": NotAuthenticated.code}
+                self.gate.did(Deed.LOGGED_OUT, request.principal, asker(request), **about)
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Where a body is kept: in memory, as there is little of it."""
