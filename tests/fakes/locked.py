@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred, fail, succeed
 
 from vidlink.errors import NotAuthenticated
@@ -13,6 +15,7 @@ class LockedGate:
 
     def __init__(self, token: str) -> None:
         self.token = token
+        self.did: Callable[..., None] = lambda *about, **more: None
         #: What was shown, in order.
         self.shown: list[str | None] = []
 
