@@ -325,7 +325,9 @@ class History:
         """Have a session not deleted by anybody, for `reason`; None releases it."""
         path = _path(sentinel_id, session_id) + "/hold"
         method, value = ("DELETE", None) if reason is None else ("PUT", {"reason": reason})
-        return (await self._requests.read(objects.HELD, path, method=method, value=value)).hold
+        return (
+            await self._requests.read(objects.SESSION_HOLD, path, method=method, value=value)
+        ).hold
 
     async def receipt_page(self, after: int | None, limit: int) -> ReceiptPage:
         """One page of receipts with numbers below `after` (None: of all), newest first."""
