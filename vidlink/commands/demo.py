@@ -31,7 +31,7 @@ from vidlink.terminal.output import log_warnings, tell
 MAX_SCREENS = 100
 #: A screen's process that does not end when asked to is killed after this.
 STOP_SECONDS = 5.0
-#: What the token of the screens is called, where credentials are asked for.
+#: The name of the token of the screens, where credentials are asked for.
 TOKEN_NAME = "vidlink demo"
 
 
