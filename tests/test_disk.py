@@ -53,6 +53,23 @@ class WriteTests(SynchronousTestCase):
         self.assertRaises(OSError, disk.replace, path, b"second", flush=False)
         self.assertEqual(disk.read(path, 0, 99), b"first")
 
+    def test_links(self) -> None:
+        """No link is followed to a file that would be emptied, appended to or locked: one that was
+        left where a file is made anew goes, any other is an error."""
+        victim, folder = self.mktemp(), self.mktemp()
+        Disk().replace(victim, b"of somebody else", flush=False)
+        os.mkdir(folder)
+        path = os.path.join(folder, "file")
+        os.symlink(os.path.abspath(victim), f"{path}.new")
+        Disk().replace(path, b"ours", flush=False)
+        self.assertEqual(os.listdir(folder), ["file"])
+        link = os.path.join(folder, "link")
+        os.symlink(os.path.abspath(victim), link)
+        self.assertRaises(OSError, Disk().append, link, b"more", flush=False)
+        self.assertRaises(OSError, take_lock, link)
+        self.assertEqual(Disk().read(path, 0, 99), b"ours")
+        self.assertEqual(Disk().read(victim, 0, 99), b"of somebody else")
+
     def test_read(self) -> None:
         """Reading gives what there is, to the end of the file and no further."""
         path = self.mktemp()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from unittest import mock
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.commands import Options as VidlinkOptions
@@ -156,6 +158,33 @@ class OptionsTests(SynchronousTestCase):
             self.assertRegex(line, told)
         words = ["--id", "a", "--token-file", "x", "--enrol-token-file", "y"]
         self.assertIn("not both", self.complaint(SentinelOptions(), *words))
+
+    def test_state(self) -> None:
+        """A folder for a token that is never kept is a mistake; where it may be kept, there is
+        one."""
+        line = self.complaint(SentinelOptions(), "--id", "a", "--state", "x")
+        self.assertIn("--enrol-token-file", line)
+        for words, folder in (([], "vidlink-state"), (["--state", "x"], "x")):
+            options = SentinelOptions()
+            options.parseOptions(["--id", "a", "--enrol-token-file", "y", *words])
+            self.assertEqual(options["state"], folder)
+
+    def test_two_tokens(self) -> None:
+        """Where a token of the machine's own is shown, a line says that the one in the
+        environment is not; where there is none there, nothing is said."""
+        options = SentinelOptions()
+        options.parseOptions(["--id", "a", "--enrol-token-file", "y"])
+        address, enrolment = mock.Mock(), mock.Mock(token="its-own")
+        for given, told in (("secret-of-another", 1), ("", 0)):
+            with (
+                mock.patch.dict(os.environ, VIDLINK_TOKEN=given),
+                capturedLogs() as logs,
+            ):
+                tap._shown(options, address, enrolment)()
+            (*lines,) = map(formatEvent, logs)
+            self.assertEqual(len([one for one in lines if "VIDLINK_TOKEN is not" in one]), told)
+            self.assertNotIn("secret", repr(lines))
+            address.headers.assert_called_with("its-own", can_go_plain=False)
 
     def test_names(self) -> None:
         """A name that cannot be sent is refused before anything is started."""

@@ -87,7 +87,7 @@ class Disk:
         `flush`: the bytes reach the disk before the name does.
         """
         fresh = f"{path}.new"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+        descriptor = make_anew(fresh, FILE_MODE)
         try:
             write_all(self, descriptor, [data])
             if flush:
@@ -99,9 +99,9 @@ class Disk:
     def append(self, path: str, data: bytes, *, flush: bool) -> None:
         """Put `data` at the end of a file, which is made; some of it may be there on an error.
 
-        `flush`: and wait until it is on the disk.
+        `flush`: and wait until it is on the disk. A link is not followed, as it may lead anywhere.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, FILE_MODE)
         try:
             write_all(self, descriptor, [data])
@@ -210,6 +210,21 @@ class Disk:
         return found.f_blocks * found.f_frsize
 
 
+def make_anew(path: str, mode: int) -> int:
+    """Make a file, in the place of what was left there, and open it for writing.
+
+    What was left is removed and not emptied: it may be a link, to a file of somebody else's.
+
+    :raises OSError: if it cannot be made.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, mode)
+    except FileExistsError:
+        os.remove(path)
+        return os.open(path, flags, mode)
+
+
 def write_all(disk: Disk, descriptor: int, buffers: Sequence[Octets]) -> None:
     """Append all of `buffers`, going on after a short write.
 
@@ -258,7 +273,8 @@ def take_lock(path: str) -> int:
     :raises Locked: if another process has it.
     :raises OSError: if it cannot be made.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, FILE_MODE)
     _flock(descriptor, fcntl.LOCK_EX)
     try:
         sign_lock(descriptor)

@@ -124,6 +124,22 @@ class KeepingTests(CredentialsCase):
         self.command.put_login(HOME, 3)
         self.assertEqual(self.server.read().logins, ())
 
+    def test_planted(self) -> None:
+        """A link that waits at the name by which it is made is not followed, and in nobody's way:
+        what it leads to stays as it is."""
+        os.mkdir(self.folder)
+        victim = self.mktemp()
+        with open(victim, "w") as file:
+            file.write("of somebody else")
+        os.chmod(victim, 0o644)
+        os.symlink(os.path.abspath(victim), f"{self.path}.{os.getpid()}.new")
+        self.command.put_user(ADA, is_new=True)
+        self.assertEqual(self.server.read().users, (ADA,))
+        with open(victim) as file:
+            self.assertEqual(file.read(), "of somebody else")
+        self.assertEqual(stat.S_IMODE(os.stat(victim).st_mode), 0o644)
+        self.assertEqual(os.listdir(self.folder), [FILE])
+
     def test_owner(self) -> None:
         """Made by root, it belongs to whom the folder belongs to."""
         if os.geteuid() != 0:

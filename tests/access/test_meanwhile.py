@@ -10,12 +10,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.access.credentials import Credentials, User
-from vidlink.access.gate import Gate, network_of
+from vidlink.access.gate import Gate
 from vidlink.access.guesses import MOST_WRONG
 from vidlink.access.hashing import NOBODYS_HASH, is_password
 from vidlink.access.register import Register
 from vidlink.errors import TooManyTries, WrongPassword
-from vidlink.model import Role
+from vidlink.model import Role, network_of
 
 
 class WaitingTests(SynchronousTestCase):

@@ -21,7 +21,6 @@ from vidlink.audit.trail import (
     AGAIN_SECONDS,
     COUNTED_SECONDS,
     MOST_WAITING,
-    NOBODY,
     REFUSED,
     REFUSED_EACH,
     SAME_SECONDS,
@@ -31,7 +30,7 @@ from vidlink.audit.trail import (
 )
 from vidlink.disk import Disk
 from vidlink.errors import StoreError
-from vidlink.model import AuditEntry, AuditQuery, Deed, Principal
+from vidlink.model import NOBODY, AuditEntry, AuditQuery, Deed, Principal
 
 ANNA = Principal("anna", "login:1", frozenset())
 _TEXT = st.text(max_size=60)
@@ -228,6 +227,7 @@ class TrailTests(SynchronousTestCase):
         self.clock = Clock()
         self.files = AuditFiles(self.mktemp(), Disk())
         self.is_full = False
+        self.error: Exception = OSError(28, "No space left on device", "/srv/audit-1.jsonl")
         self.waiting: list[Deferred[Any]] = []
         self.holds = False
         self.trail = Trail(
@@ -246,7 +246,7 @@ class TrailTests(SynchronousTestCase):
 
     def fail_now(self) -> None:
         """As a full disk does."""
-        raise OSError(28, "No space left on device")
+        raise self.error
 
     def deeds(self) -> list[str]:
         """The deeds on the disk, oldest first."""
@@ -277,7 +277,8 @@ class TrailTests(SynchronousTestCase):
         self.is_full = True
         self.trail.note(Deed.HELD, ANNA, "")
         self.trail.note(Deed.RELEASED, ANNA, "")
-        self.assertIn("No space left", self.trail.trouble)
+        told = "the audit trail cannot be written: No space left on device"
+        self.assertEqual(self.trail.trouble, told)
         self.is_full = False
         self.trail.tick()
         self.assertEqual(self.deeds(), [])
@@ -285,6 +286,17 @@ class TrailTests(SynchronousTestCase):
         self.trail.tick()
         self.assertEqual(self.deeds(), ["held", "released"])
         self.assertEqual(self.trail.trouble, "")
+
+    def test_fault_of_ours(self) -> None:
+        """A fault is told as trouble too, without its text, and does not end the trail."""
+        self.is_full, self.error = True, ValueError("in /srv/secret")
+        self.trail.note(Deed.HELD, ANNA, "")
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(self.trail.trouble, "the audit trail cannot be written: the log says why")
+        self.is_full = False
+        self.clock.advance(AGAIN_SECONDS)
+        self.trail.tick()
+        self.assertEqual((self.deeds(), self.trail.trouble), (["held"], ""))
 
     def test_bound(self) -> None:
         """So many wait and no more; how many are lost is an entry itself."""
@@ -336,6 +348,18 @@ class TrailTests(SynchronousTestCase):
         count, ben = (one.about for one in self.files.page(AuditQuery(limit=2)).entries)
         self.assertEqual(ben, {"user": "ben"})
         self.assertEqual(count, {"count": REFUSED.burst * 2 - REFUSED_EACH.burst})
+
+    def test_refusals_of_one_network(self) -> None:
+        """The addresses of one network of IPv6, of which a single machine has as many as it likes,
+        count as one; an IPv4 address written as one of IPv6 is that address."""
+        for number in range(REFUSED.burst):
+            self.trail.note(Deed.REFUSED, NOBODY, f"2001:db8::{number:x}", user="anna")
+        self.assertEqual(len(self.deeds()), REFUSED_EACH.burst)
+        for number in range(REFUSED_EACH.burst):
+            address = "10.0.0.1" if number % 2 else "::ffff:10.0.0.1"
+            self.trail.note(Deed.REFUSED, NOBODY, address, user="ben")
+        self.trail.note(Deed.REFUSED, NOBODY, "::ffff:10.0.0.1", user="ben")
+        self.assertEqual(len(self.deeds()), 2 * REFUSED_EACH.burst)
 
     def test_told(self) -> None:
         """The log is told from time to time where the trail stands."""

@@ -144,6 +144,23 @@ class HistoryTests(SynchronousTestCase):
         server.end(b"{}")
         self.failureResultOf(asked, BadAnswer)
 
+    def test_log_in_over_tls(self) -> None:
+        """Over TLS a login says so, as a page does, also where its path has something before it;
+        in the clear it says nothing."""
+        for base, origin in (
+            ("https://exam.example:443/live", "https://exam.example:443"),
+            (BASE, None),
+        ):
+            server = Noting()
+            server.headers.setRawHeaders("Set-Cookie", [f"vidlink={TOKEN}"])
+            history = History(base, treq=server, clock=Clock())
+            asked = Deferred.fromCoroutine(history.log_in("ada", "secret"))
+            server.answer.callback(server)
+            server.end(b'{"name": "ada"}')
+            self.assertEqual(self.successResultOf(asked), TOKEN)
+            ((_, _, wishes),) = server.asked
+            self.assertEqual(wishes["headers"].get("Origin"), origin)
+
     def test_log_out(self) -> None:
         """Logging out ends one login, or all of them, and gives how many."""
         for is_everywhere, path in ((False, "login"), (True, "logins")):

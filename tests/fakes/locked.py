@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred, fail, succeed
 
 from vidlink.errors import NotAuthenticated
@@ -13,11 +15,18 @@ class LockedGate:
 
     def __init__(self, token: str) -> None:
         self.token = token
+        self.did: Callable[..., None] = lambda *about, **more: None
         #: What was shown, in order.
         self.shown: list[str | None] = []
 
     def identify(
-        self, token: str | None, ticket: str | None = None, path: str = "", *, place: object = None
+        self,
+        token: str | None,
+        ticket: str | None = None,
+        path: str = "",
+        *,
+        place: object = None,
+        address: str = "",
     ) -> Deferred[Principal]:
         """Whoever shows it."""
         self.shown.append(token)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from tests.faults.mounts import Ext4, run
 from tests.faults.trouble import endure
-from tests.rigs.daemons import START_SECONDS, Daemon, Site, free_port
+from tests.rigs.daemons import START_SECONDS, Daemon, Site, free_port, until
 
 
 @pytest.fixture
@@ -106,3 +108,28 @@ def test_read_only_while_running(site: Site, disk: Ext4) -> None:
     found = endure(site, read_only, seconds=3.0, mend=mend)
     assert found.promised_in_trouble == 0
     found.check("server-stopped")
+
+
+def _not_ready(site: Site) -> bytes:
+    """What the server says is wrong; nothing, if it is ready."""
+    status, _, body = site.get("/readyz")
+    return b"" if status == 200 else body
+
+
+def test_audit_in_trouble(site: Site) -> None:
+    """While the audit trail cannot be written the server is not ready, says so in words without
+    names, and serves; when it can be, that ends by itself, and nothing is lost of what was done."""
+    site.start_server().stop()
+    in_the_way = site.data / "audit"
+    shutil.rmtree(in_the_way)
+    in_the_way.write_text("no folder")
+    server = site.start_server()
+    body = until(lambda: _not_ready(site), what="it says so")
+    told = "the audit trail cannot be written: Not a directory"
+    checks = json.loads(body)["checks"]
+    assert {name: words for name, words in checks.items() if words != "ok"} == {"audit": told}
+    server.logged("the audit trail cannot be written: ")
+    in_the_way.unlink()
+    until(lambda: not _not_ready(site), what="it is well again")
+    server.logged("the audit trail is written again")
+    assert '"server-started"' in (site.data / "audit" / "audit-000000001.jsonl").read_text()

@@ -51,14 +51,14 @@ class TableTests(SynchronousTestCase):
 
     def test_what_is_written_is_read(self) -> None:
         """Values within values, lists, words and what is null come back as they were."""
-        held = objects.Held("desk-1", "s" * 16, model.Hold("exam", 9))
+        held = objects.SessionHold("desk-1", "s" * 16, model.Hold("exam", 9))
         values: list[tuple[Any, Any]] = [
             (objects.DUE, DUE),
             (objects.RETENTION, RETENTION),
             (objects.RETENTION, replace(RETENTION, policy=model.KEEP_ALL, due=())),
             (objects.RECEIPT, RECEIPT),
-            (objects.HELD, held),
-            (objects.HELD, replace(held, hold=None)),
+            (objects.SESSION_HOLD, held),
+            (objects.SESSION_HOLD, replace(held, hold=None)),
             (objects.FRAMERATE_ASKED, objects.FramerateAsked("desk-1", 2_500)),
         ]
         for table, value in values:

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes.gates import open_gate
 from tests.fakes.locked import LockedGate
 from tests.joined import BINARY
 from tests.sentinel.test_service import ConnectedCase
@@ -19,6 +20,7 @@ from tests.sentinel.test_uplink import URL
 from vidlink.dialling.address import Address
 from vidlink.errors import EnrolmentClosed, Forbidden, Unreachable, UserMistake
 from vidlink.httpjson.objects import Enrolled
+from vidlink.messages import SentinelRegister
 from vidlink.model import SessionQuery
 from vidlink.sentinel.enrolment import Enrolment, NotEnrolled
 from vidlink.sentinel.service import SentinelService
@@ -163,6 +165,37 @@ class RefusedTests(KeptCase):
         self.assertEqual((enrolment.token, self.enrolment().token), ("vidlink_new",) * 2)
 
 
+class SharedTests(KeptCase):
+    """A copy that is the same machine in everything."""
+
+    def test_shared(self) -> None:
+        """Who finds another one connected by its token asks for one again, and is told apart as
+        long as it runs; what is kept stays, as it may be the other one's."""
+        self.kept()
+        copy = self.enrolment()
+        copy.share()
+        self.answer = Enrolled("desk-1_5f3e", "vidlink_apart", None)
+        self.ready(copy)
+        self.ready(copy)
+        self.assertEqual((copy.token, copy.sentinel_id), ("vidlink_apart", "desk-1_5f3e"))
+        self.assertEqual(self.asked, 2)
+        again = self.enrolment()
+        self.assertEqual((again.token, again.sentinel_id), ("vidlink_own", "desk-1"))
+
+    def test_alone_again(self) -> None:
+        """Where the other one has gone meanwhile it is what it was, by a new token that is kept;
+        where nobody is enrolled any more, by the old one."""
+        self.kept()
+        copy = self.enrolment()
+        copy.share()
+        self.answer = EnrolmentClosed("no more")
+        self.ready(copy)
+        self.assertEqual(copy.token, "vidlink_own")
+        self.answer = Enrolled("desk-1", "vidlink_new", None)
+        self.ready(copy)
+        self.assertEqual(self.enrolment().token, "vidlink_new")
+
+
 class EnrollingCase(ConnectedCase):
     """A Sentinel in memory that has to enrol before it is let in."""
 
@@ -285,6 +318,35 @@ class EnrollingTests(EnrollingCase):
         self.server.pass_time(5.0)
         self.assertEqual(self.gate.shown, ["own", "new"])
         self.assertEqual(self.registered(), {"desk-1"})
+
+    def test_shared_token(self) -> None:
+        """One that finds another connected by its token is refused, and enrols no sooner than a
+        minute later: then both are there, and the other has noticed nothing. As long as it is not
+        enrolled it asks no faster than that."""
+        gates: Any = self.server.ingest
+        gates.gate = open_gate(self.server.clock)
+        rival = self.server.sentinel()
+        rival.say(SentinelRegister("desk-1", "two", "test/1", "first-session-000"))
+        self.server.flush()
+        gates.gate = self.gate
+        self.patch(self.gate, "is_current", lambda principal: True)
+        with capturedLogs() as events:
+            self.service.startService()
+            self.server.flush()
+            self.refuse(EnrolmentClosed("no more"))
+            for _ in range(600):
+                self.server.pass_time(0.5, 0.5)
+            self.assertEqual(self.registered(), {"desk-1"})
+            for first, second in pairwise(self.asked_seconds):
+                self.assertGreaterEqual(second - first, 60.0)
+            self.assertGreater(len(self.asked_seconds), 2)
+            self.answer = lambda: succeed(Enrolled("desk-1_5f3e", "own", None))
+            for _ in range(200):
+                self.server.pass_time(0.5, 0.5)
+        self.assertEqual(self.registered(), {"desk-1", "desk-1_5f3e"})
+        self.assertIsNone(rival.closed)
+        said = "\n".join(map(formatEvent, events))
+        self.assertIn("closed with 4410 (id-in-use); it asks to be enrolled as another one", said)
 
     def test_revoked(self) -> None:
         """One that is put out, and not enrolled again, stays out: neither is asked for faster than

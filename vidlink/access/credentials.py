@@ -12,13 +12,13 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from vidlink.access import enrolments
 from vidlink.access.enrolments import Application
-from vidlink.disk import FOLDER_MODE
+from vidlink.disk import FOLDER_MODE, make_anew
 from vidlink.errors import StoreError, UserMistake
 from vidlink.model import Enrolment, Role
 
@@ -301,19 +301,23 @@ class Credentials:
         if not os.path.isdir(self._folder):
             os.mkdir(self._folder, FOLDER_MODE)
         fresh = f"{self.path}.{os.getpid()}.new"
-        os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE))
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            connection.executescript(
+                f"BEGIN; {_SCHEMA} {enrolments.SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT"
+            )
+            empty = connection.serialize()
+        # Root may make it in a folder of somebody else: nothing is done by name that could lead
+        # to another file by then.
+        descriptor = make_anew(fresh, _MODE)
         try:
-            connection = sqlite3.connect(fresh, isolation_level=None)
-            try:
-                connection.executescript(
-                    f"BEGIN; {_SCHEMA} {enrolments.SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT"
-                )
-            finally:
-                connection.close()
-            os.chmod(fresh, _MODE)
-            if os.geteuid() == 0:
-                owner = os.stat(self._folder)
-                os.chown(fresh, owner.st_uid, owner.st_gid)
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, _MODE)
+                if os.geteuid() == 0:
+                    owner = os.stat(self._folder)
+                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
+                file.write(empty)
+                file.flush()
+                os.fsync(descriptor)
             # Not over one that another process has made meanwhile.
             os.link(fresh, self.path)
         except FileExistsError:

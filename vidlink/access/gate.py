@@ -11,7 +11,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
@@ -31,7 +30,7 @@ from vidlink.access.misses import Misses
 from vidlink.access.register import Register
 from vidlink.access.tickets import Tickets
 from vidlink.errors import LoginRefused, NotAuthenticated, TooManyTries, WrongPassword
-from vidlink.model import EVERYBODY, Principal
+from vidlink.model import EVERYBODY, NOBODY, Deed, Principal, network_of
 
 #: A login lasts for a working day; then the password is asked for again.
 LOGIN_US = 12 * 60 * 60 * 1_000_000
@@ -176,19 +175,6 @@ class PasswordChecker:
         return False
 
 
-def network_of(address: str) -> str:
-    """The addresses that are one guesser's, by one of them: an IPv4 address, or an IPv6 network of
-    64 bits, of whose addresses each of its machines has as many as it likes."""
-    try:
-        known = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(known, IPv4Address):
-        return address
-    mapped = known.ipv4_mapped
-    return str(IPv6Address(int(known) >> 64 << 64)) if mapped is None else str(mapped)
-
-
 class Gate:
     """Lets in, by what is shown.
 
@@ -209,6 +195,8 @@ class Gate:
     ) -> None:
         self.register = register
         self.is_open = is_open
+        #: Called with every token and ticket that was refused, as a trail's `note` is.
+        self.did: Callable[..., None] = lambda *about, **more: None
         self._now_us = now_us
         self._misses = Misses(clock.seconds)
         passwords = PasswordChecker(register, clock, run_in_pool, checkers)
@@ -222,12 +210,29 @@ class Gate:
         path: str = "",
         *,
         place: Hashable = None,
+        address: str = "",
     ) -> Deferred[Principal]:
-        """Whoever shows `token`, or a `ticket` for `path`, or nothing, at `place`.
+        """Whoever shows `token`, or a `ticket` for `path`, or nothing, at `place` and `address`.
 
         :raises NotAuthenticated: if that lets nobody in.
         :raises TooManyTries: if too much was wrong lately that was shown there.
         """
+        asked = self._identify(token, ticket, path, place)
+        if token is None and ticket is None:
+            return asked
+
+        def note(failure: Failure) -> Failure:
+            error: Any = failure.value
+            if isinstance(error, NotAuthenticated | TooManyTries):
+                via = "ticket" if token is None else "token"
+                self.did(Deed.REFUSED, NOBODY, address, via=via, path=path, why=error.code)
+            return failure
+
+        return asked.addErrback(note)
+
+    def _identify(
+        self, token: str | None, ticket: str | None, path: str, place: Hashable
+    ) -> Deferred[Principal]:
         if token is None and ticket is not None:
             principal = self.tickets.redeem(ticket, path)
             if principal is None:

@@ -41,15 +41,23 @@ def token_shown(
         if match is None:
             raise NotAuthenticated("the header Authorization has to be: Bearer, and a token")
         return match[1]
-    pairs = (pair.strip().partition("=") for line in cookie for pair in line.split(";"))
-    wanted = cookie_name(is_secure)
-    values = [value for name, _, value in pairs if name == wanted]
+    values = _values_of(cookie_name(is_secure), cookie)
     if len(values) > 1:
         # One of them may have been set by another program of the same host, which on plain HTTP
         # nothing prevents.
         raise NotAuthenticated("there are two cookies of one name: delete those of this site")
     # What a logout leaves is empty.
     return values[0] if values and _TOKEN.fullmatch(values[0]) else None
+
+
+def has_secure_cookie(cookie: Sequence[str]) -> bool:
+    """True if there is a cookie that browsers send over TLS alone."""
+    return bool(_values_of(SECURE_COOKIE, cookie))
+
+
+def _values_of(wanted: str, cookie: Sequence[str]) -> list[str]:
+    pairs = (pair.strip().partition("=") for line in cookie for pair in line.split(";"))
+    return [value for name, _, value in pairs if name == wanted]
 
 
 def ticket_shown(query: str) -> str | None:

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from vidlink.audit.files import AuditFiles
 from vidlink.bucket import Allowance, Bucket
-from vidlink.model import AuditEntry, AuditPage, AuditQuery, Deed, Principal
+from vidlink.model import NOBODY, AuditEntry, AuditPage, AuditQuery, Deed, Principal, network_of
 
 MOST_WAITING = 10_000
 #: The digest of the last entry is said in the log so often, for whoever keeps logs elsewhere.
@@ -35,8 +35,6 @@ _LONGEST = 256
 SERVER = Principal("server", "", frozenset())
 #: Whoever has the data folder before them: 'vidlink user' and 'vidlink token'.
 OPERATOR = Principal("operator", "", frozenset())
-#: Whoever could not be told.
-NOBODY = Principal("", "", frozenset())
 
 
 def unnoted(deed: Deed, who: Principal, address: str, **about: str | int) -> None:
@@ -75,7 +73,7 @@ class Trail:
         self._told_seconds = seconds()
         self._last = (0, "")
         self._refused = Bucket(REFUSED, seconds)
-        #: The rest that each address has, the one that was refused last at the end.
+        #: The rest that each network has, the one that was refused last at the end.
         self._refused_at: dict[str, Bucket] = {}
         self._counted, self._counted_seconds = 0, seconds()
         #: The reason why entries wait; empty: they do not.
@@ -133,8 +131,9 @@ class Trail:
             self._write()
 
     def _may_refuse(self, address: str) -> bool:
-        bucket = self._refused_at.pop(address, None) or Bucket(REFUSED_EACH, self._seconds)
-        self._refused_at[address] = bucket
+        network = network_of(address)
+        bucket = self._refused_at.pop(network, None) or Bucket(REFUSED_EACH, self._seconds)
+        self._refused_at[network] = bucket
         if len(self._refused_at) > _MOST_ADDRESSES:
             del self._refused_at[next(iter(self._refused_at))]
         return bucket.spend() and self._refused.spend()
@@ -170,6 +169,11 @@ class Trail:
     def _broken(self, failure: Failure) -> None:
         self._is_writing = False
         self._log.failure("the audit trail is not written", failure)
+        self._fail("the log says why")
+
+    def _fail(self, why: str) -> None:
+        self._failed_seconds = self._seconds()
+        self.trouble = f"the audit trail cannot be written: {why}"
 
     async def _write_all(self) -> None:
         while self._waiting:
@@ -184,8 +188,8 @@ class Trail:
             except OSError as error:
                 if self._failed_seconds is None:
                     self._log.error("the audit trail cannot be written: {error}", error=error)
-                self._failed_seconds = self._seconds()
-                self.trouble = f"the audit trail cannot be written: {error}"
+                # Whoever asks how the server is need not know where its files are.
+                self._fail(error.strerror or type(error).__name__)
                 break
             del self._waiting[: len(batch)]
             if self._failed_seconds is not None:

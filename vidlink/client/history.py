@@ -17,7 +17,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from vidlink.client.requests import AnyHost, Requests
 from vidlink.dialling.address import PROCTOR_PATH, Address, read_address
@@ -120,10 +120,15 @@ class History:
         :raises ~vidlink.errors.WrongPassword: if name or password is wrong.
         :raises ~vidlink.errors.TooManyTries: if they were too often.
         """
+        headers = {"Content-Type": "application/json"}
+        parts = urlsplit(self._requests.base_url)
+        if parts.scheme == "https":
+            # As a page does: a proxy before the server may not tell it that this came over TLS.
+            headers["Origin"] = f"https://{parts.netloc}"
         response = await self._requests.ask(
             "/api/v1/login",
             method="POST",
-            headers={"Content-Type": "application/json"},
+            headers=headers,
             data=json.dumps({"user": user, "password": password}).encode("ascii"),
         )
         await self._requests.collect(response, MAX_INIT_BYTES)
@@ -320,7 +325,9 @@ class History:
         """Have a session not deleted by anybody, for `reason`; None releases it."""
         path = _path(sentinel_id, session_id) + "/hold"
         method, value = ("DELETE", None) if reason is None else ("PUT", {"reason": reason})
-        return (await self._requests.read(objects.HELD, path, method=method, value=value)).hold
+        return (
+            await self._requests.read(objects.SESSION_HOLD, path, method=method, value=value)
+        ).hold
 
     async def receipt_page(self, after: int | None, limit: int) -> ReceiptPage:
         """One page of receipts with numbers below `after` (None: of all), newest first."""

@@ -7,8 +7,11 @@ because encoding would hold up the relay and the server imports no encoder.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,20 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
 
+from vidlink.access.credentials import Credentials, Token
+from vidlink.access.hashing import digest_of, new_token
+from vidlink.daemon import wall_clock_us
+from vidlink.dialling.token import VARIABLE
 from vidlink.errors import UserMistake
+from vidlink.model import Role
 from vidlink.options import OneLineOptions
 from vidlink.terminal.output import log_warnings, tell
 
 MAX_SCREENS = 100
 #: A screen's process that does not end when asked to is killed after this.
 STOP_SECONDS = 5.0
+#: The name of the token of the screens, where credentials are asked for.
+TOKEN_NAME = "vidlink demo"
 
 
 class Options(OneLineOptions):
@@ -92,11 +102,17 @@ def run(options: Options) -> None:
     log_warnings(besides="vidlink.server.tap")
     port = _usable_port(options["port"])
     data = Path(options["data"]).resolve()
+    with token_of_screens(str(data)) as token:
+        _run(options, clock, port, data, token)
+
+
+def _run(options: Options, clock: Any, port: int, data: Path, token: str | None) -> None:
     service = _server(port, data)
     service.privilegedStartService()
     service.startService()
     screens = [
-        _spawn(clock, port, names) for names in _shared_out(options["screens"], os.cpu_count() or 1)
+        _spawn(clock, port, names, token)
+        for names in _shared_out(options["screens"], os.cpu_count() or 1)
     ]
     clock.addSystemEventTrigger(
         "before",
@@ -107,10 +123,46 @@ def run(options: Options) -> None:
     )
     tell(f"VidLink demo: {options['screens']} screens at http://127.0.0.1:{port}/")
     tell(f"Recordings go to {data}. Stop with Ctrl-C.")
+    if token is not None:
+        tell(
+            "There are credentials in that folder, so log in with one of its users; "
+            f"'vidlink user add NAME --role administrator --data {data}' makes one."
+        )
     if options["seconds"]:
         clock.callLater(options["seconds"], clock.stop)
     clock.run()
     tell(f"Stopped. The recordings are in {data}.")
+
+
+@contextmanager
+def token_of_screens(data: str) -> Iterator[str | None]:
+    """A token for the screens, for as long as they run; None where nobody is asked for one, and
+    where the first would close the door to everybody else."""
+    credentials = Credentials(data)
+    try:
+        if credentials.version() is None:
+            yield None
+            return
+        # One that was killed has left its own.
+        _forget(credentials)
+        secret = new_token()
+        roles, now_us = frozenset({Role.SENTINEL}), wall_clock_us()
+        credentials.put_token(
+            Token(secrets.token_hex(4), digest_of(secret), TOKEN_NAME, roles, None, None, None,
+                  now_us, None)
+        )  # fmt: skip
+        try:
+            yield secret
+        finally:
+            _forget(credentials)
+    finally:
+        credentials.close()
+
+
+def _forget(credentials: Credentials) -> None:
+    for token in credentials.read().tokens:
+        if token.name == TOKEN_NAME:
+            credentials.remove_token(token.token_id)
 
 
 def _server(port: int, data: Path) -> Any:
@@ -122,11 +174,15 @@ def _server(port: int, data: Path) -> Any:
     return tap.makeService(options)
 
 
-def _spawn(clock: Any, port: int, names: list[str]) -> ScreensProcess:
+def _spawn(clock: Any, port: int, names: list[str], token: str | None) -> ScreensProcess:
     process = ScreensProcess()
+    # One that stands there for other servers would be refused by this one.
+    environ = {name: text for name, text in os.environ.items() if name != VARIABLE}
+    if token is not None:
+        environ[VARIABLE] = token
     # -P: a folder called vidlink where the demo was started is not our package.
     arguments = [sys.executable, "-P", "-m", "vidlink.commands.screens", f"ws://127.0.0.1:{port}"]
-    clock.spawnProcess(process, sys.executable, [*arguments, *names], env=os.environ)
+    clock.spawnProcess(process, sys.executable, [*arguments, *names], env=environ)
     return process
 
 

@@ -110,7 +110,7 @@ class SegmentsOf:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class SessionHold:
     """One session, and its hold if it has one."""
 
     sentinel_id: str
@@ -364,7 +364,7 @@ SEGMENTS = Table(
     ("next", "page.next", SEQUENCE_OR_NULL, _NEXT),
     page=model.SegmentPage,
 )
-HELD = Table("Held", "Whether a session is held.", Held, *_IDS, *_HOLD, hold=_hold)
+SESSION_HOLD = Table("Held", "Whether a session is held.", SessionHold, *_IDS, *_HOLD, hold=_hold)
 #: `Receipt.lost` has pairs, whose causes are words as they stand in the record.
 _LOST = Table(
     "",

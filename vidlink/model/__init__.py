@@ -13,6 +13,7 @@ from __future__ import annotations
 from vidlink.model.access import (
     BY_GROUP,
     EVERYBODY,
+    NOBODY,
     RIGHTS,
     Enrolment,
     Principal,
@@ -57,6 +58,7 @@ from vidlink.model.media import (
     is_sentinel_id,
     is_session_id,
 )
+from vidlink.model.networks import network_of
 from vidlink.model.ranges import MAX_RANGES, Range, Ranges
 from vidlink.model.recorded import (
     Cause,
@@ -99,6 +101,7 @@ __all__ = [
     "MAX_FRAMERATE_MHZ",
     "MAX_RANGES",
     "MIN_FRAMERATE_MHZ",
+    "NOBODY",
     "RIGHTS",
     "SENTINEL_ID",
     "SEQUENCE_LIMIT",
@@ -163,6 +166,7 @@ __all__ = [
     "clamp_framerate",
     "is_sentinel_id",
     "is_session_id",
+    "network_of",
     "rights_of",
     "time_or_us",
 ]

@@ -105,3 +105,5 @@ def rights_of(roles: Iterable[Role]) -> frozenset[Right]:
 
 #: Everybody, where the operator asks nobody for a credential.
 EVERYBODY = Principal("everybody", "", rights_of((Role.SENTINEL, Role.PROCTOR, Role.AUDITOR)))
+#: Whoever could not be told.
+NOBODY = Principal("", "", frozenset())

@@ -81,7 +81,7 @@ class Enrolment:
         self._server, self._asked_id, self._machine = server, asked_id, machine
         self._ask = ask
         self._own = self._read()
-        self._is_doubted = False
+        self._is_doubted = self._is_shared = False
 
     @property
     def token(self) -> str | None:
@@ -97,6 +97,11 @@ class Enrolment:
         """The server does not take the token; False if that was known."""
         was_doubted, self._is_doubted = self._is_doubted, True
         return not was_doubted
+
+    def share(self) -> None:
+        """Somebody else is connected by the token: another one is to be asked for, to be told
+        apart from a machine that is this one in everything."""
+        self._is_doubted = self._is_shared = True
 
     def trust(self) -> None:
         """The server has taken the token."""
@@ -117,11 +122,15 @@ class Enrolment:
                 raise refused from error
             self._log.warn("{line}", line=str(refused))
             return
+        was = None if self._own is None else self._own.sentinel_id
         self._own = OwnToken(
             self._server, self._asked_id, self._machine, given.sentinel_id, given.token
         )
-        self._is_doubted = False
-        self._keep(self._own)
+        # The other one may have this very folder, as who is started twice on one machine: what was
+        # kept is its own, and comes to be this one's again when it is gone.
+        if not self._is_shared or given.sentinel_id == was:
+            self._keep(self._own)
+        self._is_doubted = self._is_shared = False
         told = ""
         if given.sentinel_id != self._asked_id:
             told = f", because another machine is {self._asked_id}"

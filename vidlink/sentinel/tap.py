@@ -57,6 +57,8 @@ COMMAND = "twistd vidlink-sentinel"
 HANDSHAKE_SECONDS = 10
 #: A smaller spool would not hold a few frames, nor what is on its way.
 MIN_SPOOL_BYTES = 4 * 1024 * 1024
+#: The folder of a token of this machine's own, unless told otherwise.
+STATE = "vidlink-state"
 
 
 class IdFrom(Enum):
@@ -113,7 +115,7 @@ class Options(OneLineOptions):
             None,
             "A file with the token of a room, for which this machine is given one of its own.",
         ],
-        ["state", None, "vidlink-state", "The folder where that one is kept."],
+        ["state", None, None, f"The folder where that one is kept; {STATE} if not said."],
         ["format", None, "binary", "How messages are written: binary, cbor, protobuf or json."],
     ]
 
@@ -132,6 +134,12 @@ class Options(OneLineOptions):
             )
         if self["enrol-token-file"] and self["token-file"]:
             raise UserMistake("give --token-file or --enrol-token-file, not both")
+        if self["state"] is not None and not self["enrol-token-file"]:
+            raise UserMistake(
+                "--state is where a token is kept that --enrol-token-file has got; give both, or "
+                "leave --state out"
+            )
+        self["state"] = self["state"] or STATE
         self.number("fps", float, MIN_FRAMERATE_MHZ / 1000, MAX_FRAMERATE_MHZ / 1000)
         self.number("bitrate", int, 50, 100_000)
         self.number("keyframe-interval", float, 0.2, 3600)
@@ -272,6 +280,12 @@ def _shown(
     :raises UserMistake: if that cannot be shown; found out now, while somebody is looking.
     """
     if enrolment is not None:
+        if os.environ.get(VARIABLE):
+            _log.warn(
+                "{variable} is not used, as --enrol-token-file is given; to be known by that "
+                "token leave the option out, or else unset the variable",
+                variable=VARIABLE,
+            )
         token: Callable[[], str | None] = lambda: enrolment.token  # noqa: E731
     else:
         token = token_source(

@@ -177,6 +177,8 @@ class UplinkProtocol(DialledProtocol):
         self._look.stop()
         if self._is_refused() and not self._has_other_token():
             self.factory.back_off.at_least(PATIENT_SECONDS)
+        if self.closed_for is IdInUse:
+            self.factory.token_is_shared()
         if self.is_agreed:
             self._log.info("disconnected from {url}: {why}", url=self.factory.url, why=_why(self))
             self.factory.uplink.lost()
@@ -233,6 +235,8 @@ def _why(link: UplinkProtocol) -> str:
     advice = f"; {ADVICE[link.closed_for]}" if link.closed_for in ADVICE else ""
     if link.closed_for is NotAuthenticated and link.factory.enrols:
         advice = "; it asks to be enrolled again"
+    if link.closed_for is IdInUse and link.factory.enrols:
+        advice = "; it asks to be enrolled as another one in a minute or two"
     return f"closed with {link.remoteCloseCode}{word}{advice}"
 
 
@@ -284,6 +288,11 @@ class UplinkFactory(DiallingFactory):
         """The server has let us in."""
         if self._enrolment is not None:
             self._enrolment.trust()
+
+    def token_is_shared(self) -> None:
+        """Somebody else is connected who shows it."""
+        if self._enrolment is not None:
+            self._enrolment.share()
 
     def may_enrol_again(self) -> bool:
         """True if the token that was refused may be another one at the next attempt."""

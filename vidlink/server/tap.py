@@ -176,7 +176,8 @@ class Options(OneLineOptions):
             raise UserMistake(text) from None
 
     def opt_auth(self, description: str) -> None:
-        """Who knows passwords of users without one here: file:PATH, unix, ...; repeatable."""
+        """Who knows passwords of users without one here: file:PATH, unix, ...; repeatable. With it
+        nobody is let in who does not log in, or show a token."""
         self["auth"].append(checker(description))
 
     def opt_oidc_role(self, text: str) -> None:
@@ -284,6 +285,7 @@ def _assemble(options: Options) -> ServerService:
     )
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.did = partial(_note_credentials, trail)
+    gate.did = trail.note
     watch = WatchFactory(
         hub,
         wall_clock_us,
@@ -310,6 +312,7 @@ def _assemble(options: Options) -> ServerService:
         clock.seconds,
         tick_seconds=TICK_SECONDS,
         min_free_bytes=kept_free(options),
+        audit_trouble=lambda: trail.trouble,
     )
     metrics = Metrics(
         hub,
@@ -408,7 +411,7 @@ def _openness(
     options: Options, listening: Sequence[Listening], register: Register
 ) -> Callable[[], bool]:
     """A look at whether everybody is let in: if the operator says so; and on a machine of one's
-    own, until the first credential is made.
+    own, until the first credential is made, unless the operator says who knows who may come in.
 
     :raises UserMistake: if nobody could be let in.
     """
@@ -418,6 +421,14 @@ def _openness(
         return lambda: False
     if register.is_empty:
         check_exposure(listening, options["data"], options["proxy"])
+    if options["auth"]:
+        if register.is_empty:
+            _log.warn(
+                "nobody can log in yet: --auth knows passwords, and there is no user; make one "
+                "with 'vidlink user add NAME --no-password --role administrator --data {data}'",
+                data=options["data"],
+            )
+        return lambda: False
     # Of one that is removed again whoever had it must not be better off than before.
     return lambda: not register.is_begun
 

@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes.providers import SETTINGS
@@ -69,6 +69,28 @@ class TapTests(SynchronousTestCase):
         for place in ("tcp:8080", "tcp:8080:interface=127.0.0.1"):
             is_open = _openness(self.options(), [Listening.parse(place)], register)
             self.assertFalse(is_open())
+
+    def test_others_who_know_passwords(self) -> None:
+        """Who says who knows passwords has asked for them: on loopback nobody is let in without a
+        credential, before the first user is made either, of whom one line tells; and to listen for
+        others is refused, as nobody could log in."""
+        path = Path(self.mktemp())
+        path.write_text("ada:sesame")
+        options = Options()
+        options.parseOptions(["--auth", f"file:{path}", "--data", "the-folder"])
+        loopback = [Listening.parse("tcp:8080:interface=127.0.0.1")]
+        for is_empty, told in ((True, 1), (False, 0)):
+            register: Any = mock.Mock(is_empty=is_empty, is_begun=not is_empty)
+            with capturedLogs() as logs:
+                is_open = _openness(options, loopback, register)
+            self.assertFalse(is_open())
+            lines = [formatEvent(event) for event in logs]
+            self.assertEqual(len(lines), told)
+            add = "'vidlink user add NAME --no-password --role administrator --data the-folder'"
+            self.assertTrue(all(add in line for line in lines), lines)
+        register = mock.Mock(is_empty=True, is_begun=False)
+        with self.assertRaisesRegex(UserMistake, "no credentials are set up"):
+            _openness(options, [Listening.parse("tcp:8080")], register)
 
     def test_who_has_changed(self) -> None:
         """The trail has users whom a provider vouches for as the server's doing; that one was

@@ -15,12 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.rigs.daemons import START_SECONDS, free_port, until
+from vidlink.access.credentials import Credentials, Token
+from vidlink.access.hashing import digest_of, new_token
+from vidlink.commands.demo import TOKEN_NAME
+from vidlink.model import Role
 
 VIDLINK = [sys.executable, "-c", "from vidlink.commands import main; main()"]
 
 
-def _states(url: str) -> list[str]:
-    with urllib.request.urlopen(url + "api/v1/sentinels", timeout=START_SECONDS) as answer:
+def _states(url: str, token: str | None = None) -> list[str]:
+    request = urllib.request.Request(url + "api/v1/sentinels")
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
         return [row["state"] for row in json.load(answer)["sentinels"]]
 
 
@@ -75,6 +82,32 @@ def test_stops_by_itself(tmp_path: Path) -> None:
     with _demo(tmp_path, "--screens", "1", "--seconds", "2", "--port", "0") as (demo, _):
         output, _ = demo.communicate(timeout=START_SECONDS)
     assert demo.returncode == 0, output
+
+
+def test_folder_with_credentials(tmp_path: Path) -> None:
+    """In a folder that has credentials the screens are live too, by a token that is there as long
+    as they run; a line says that one has to log in. A token for some other server that stands in
+    the environment is not shown."""
+    credentials = Credentials(str(tmp_path / "vidlink-demo"))
+    secret = new_token()
+    roles = frozenset({Role.ADMINISTRATOR})
+    kept = Token("ours", digest_of(secret), "ours", roles, None, None, None, 1, None)
+    credentials.put_token(kept)
+    os.environ["VIDLINK_TOKEN"] = new_token()
+    try:
+        with _demo(tmp_path, "--screens", "2", "--port", "0") as (demo, url):
+            until(lambda: _states(url, secret) == ["live"] * 2, what="two live screens")
+            assert [one.name for one in credentials.read().tokens if one != kept] == [TOKEN_NAME]
+            assert demo.stdout is not None
+            told = [demo.stdout.readline() for _ in range(2)]
+            demo.send_signal(signal.SIGINT)
+            output, _ = demo.communicate(timeout=START_SECONDS)
+    finally:
+        del os.environ["VIDLINK_TOKEN"]
+    assert demo.returncode == 0, output
+    assert "vidlink user add NAME" in told[1]
+    assert credentials.read().tokens == (kept,)
+    credentials.close()
 
 
 def test_screens_do_not_outlive_it(tmp_path: Path) -> None:

@@ -106,6 +106,29 @@ def test_clones(site: Site) -> None:
             assert secret not in daemon.log()
 
 
+def test_copy_of_everything(site: Site) -> None:
+    """Of two machines with the very same state folder the one that is there first goes on with its
+    session; the other is refused, the alarm names both, and a minute or two later, without anybody
+    going there, both are seen. The machine keeps its name for its next start."""
+    site.be_administrator()
+    room = _room(site)
+    server = site.start_server()
+    states = [site.folder / f"state-{number}" for number in range(2)]
+    first = _start(site, room, states[0], "desk-1")
+    session = site.live_session("desk-1")
+    shutil.copytree(states[0], states[1])
+    copy = _start(site, room, states[1], "desk-1")
+    copy.logged(r"closed with 4410 \(id-in-use\); it asks to be enrolled as another one")
+    server.logged(r"two machines use the id desk-1: 127.0.0.1:\d+ has it, 127.0.0.1:\d+ is refused")
+    found = copy.logged("has enrolled this machine as (desk-1_[0-9a-f]{4})", 120.0)
+    site.live_session(found[1])
+    row = site.status_of("desk-1")
+    assert (row["state"], row["sessionId"]) == ("live", session)
+    assert "closed with" not in first.log()
+    kept = [(state / "desk-1.json").read_text() for state in states]
+    assert kept[0] == kept[1]
+
+
 def test_server_that_lost_everything(site: Site) -> None:
     """A server that is begun anew, with nothing but the token of the room made anew, has its
     machines back under their ids without anybody going to them."""

@@ -53,7 +53,14 @@ class HealthCase(SynchronousTestCase):
         self.clock = Clock()
         self.store = Recording()
         self.hub = Hub(self.clock.seconds)
-        self.health = Health(self.store, self.store, self.hub, self.clock.seconds)
+        self.audit_trouble = ""
+        self.health = Health(
+            self.store,
+            self.store,
+            self.hub,
+            self.clock.seconds,
+            audit_trouble=lambda: self.audit_trouble,
+        )
         self.lines: list[tuple[str, str]] = []
         note: Any = self.note
         globalLogPublisher.addObserver(note)
@@ -98,6 +105,20 @@ class CheckTests(HealthCase):
         self.assertEqual(self.wrong(), {})
         self.store.now = RecordingHealth(is_open=True, load=0.75)
         self.assertEqual(self.wrong(), {"queue": "the queue for the disk is 75 % full"})
+
+    def test_audit(self) -> None:
+        """An audit trail that cannot be written is told and is an alarm, which leaves recordings
+        alone; the log has been told by the trail. When it is written again, nothing is said."""
+        told = self.audit_trouble = "the audit trail cannot be written: No space left on device"
+        alarms: list[str] = []
+        self.patch(self.hub, "warn", lambda error: alarms.append(str(error)))
+        self.seconds(2)
+        self.assertEqual(self.wrong(), {"audit": told})
+        self.assertEqual(self.lines, [])
+        self.assertEqual(alarms, [f"everything is recorded, but {told}"] * 2)
+        self.audit_trouble = ""
+        self.seconds(2)
+        self.assertEqual((self.wrong(), len(alarms)), ({}, 2))
 
     def test_undeleted(self) -> None:
         """That something due is not deleted yet is told, with the reason and for how long, and is

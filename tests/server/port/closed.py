@@ -132,6 +132,7 @@ class ClosedCase(SynchronousTestCase):
         store, hub, gate = self.store, self.hub, self.keys.gate
         self.audit_folder = self.mktemp()
         self.trail = written = trail(self.audit_folder, self.clock)
+        gate.did = written.note
         links: dict[str, Any] = {"codecs": find_codecs(), "clock": self.clock, "gate": gate}
         self.ingest = IngestFactory(hub, store, lambda: NOW_US, **links)
         self.watch = WatchFactory(hub, lambda: NOW_US, **links, did=written.note)

@@ -202,6 +202,59 @@ class ClonesTests(EnrolmentCase):
 class RevokedTests(EnrolmentCase):
     """Machines that are put out."""
 
+    def refusals(self) -> list[tuple[str, dict[str, Any]]]:
+        """Who was refused, and what the audit says of it, oldest first."""
+        query = AuditQuery(deed=Deed.REFUSED)
+        entries = AuditFiles(self.audit_folder, Disk()).page(query).entries
+        self.assertEqual({one.address for one in entries}, {"127.0.0.1"})
+        return [(one.who, dict(one.about)) for one in reversed(entries)]
+
+    def test_refused_is_written_down(self) -> None:
+        """Whoever is refused at enrolling is in the audit with why: with a token that is full,
+        that is none of a room, or that nobody knows; and a machine that was revoked."""
+        self.enrol("desk-1", 1)
+        self.keys.credentials.remove_token(self.listed()[0]["ownToken"])
+        self.tick()
+        self.apply("desk-1", 1)
+        self.shown["image"] = bearer(self.keys.token(Role.ENROLMENT, most=0))
+        self.tick()
+        self.apply("desk-2", 2)
+        self.shown["image"] = bearer("vidlink_" + "x" * 43)
+        self.apply("desk-3", 3)
+        self.shown["image"] = self.shown["sentinel"]
+        self.apply("desk-4", 4)
+
+        def about(number: int, why: str) -> dict[str, str]:
+            sentinel, fingerprint = f"desk-{number}", machine(number)
+            return {"via": "enrolment", "sentinel": sentinel, "machine": fingerprint, "why": why}
+
+        unknown = {"via": "token", "path": PATH, "why": "not-authenticated"}
+        (who, revoked), (_, full), (nobody, none), (_, other) = self.refusals()
+        self.assertEqual((who, nobody), ("program 2", ""))
+        self.assertEqual(revoked, about(1, "forbidden"))
+        self.assertEqual(full, about(2, "enrolment-closed"))
+        self.assertEqual(none, unknown)
+        self.assertEqual(other, about(4, "forbidden"))
+
+    def test_put_out_is_written_down(self) -> None:
+        """A connection that ends because its credential was revoked is in the audit, once, with
+        whose it was; so is everybody who shows that credential again, there or elsewhere."""
+        told = self.enrol("desk-1", 1)
+        self.join(told)
+        self.keys.credentials.remove_token(self.listed()[0]["ownToken"])
+        self.tick()
+        self.tick()
+        query = AuditQuery(deed=Deed.LOGGED_OUT)
+        (one,) = AuditFiles(self.audit_folder, Disk()).page(query).entries
+        self.assertEqual((one.who, one.address), ("desk-1", "127.0.0.1"))
+        self.assertEqual(one.about, {"path": "/ws/sentinel", "why": "not-authenticated"})
+        self.dial("/ws/sentinel", bearer(told["token"]))
+        self.ask("GET", "/api/v1/me?ticket=wrong", {})
+        self.ask("GET", "/api/v1/me", {})
+        said = [about for _, about in self.refusals()]
+        self.assertEqual([one["via"] for one in said], ["token", "ticket"])
+        self.assertEqual([one["path"] for one in said], ["/ws/sentinel", "/api/v1/me"])
+
     def test_stays_out(self) -> None:
         """A machine whose token is revoked is out at the next tick, is let in no more by it, and is
         not enrolled again by that of the room until it is forgotten."""

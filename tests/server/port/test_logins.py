@@ -14,11 +14,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from tests.fakes.gates import KEPT, PASSWORD
 from tests.server.api.histories import DESK_PATH, GATE
-from tests.server.port.closed import HOST, ClosedCase
+from tests.server.port.closed import HOST, ClosedCase, bearer
 from tests.server.sockets.opened import Answer, Connection
 from vidlink.access import gate as module
 from vidlink.errors import WrongPassword
-from vidlink.model import AuditQuery, Deed
+from vidlink.model import AuditQuery, Deed, Role
 
 LOGIN = "/api/v1/login"
 ADMIN = "administrator"
@@ -212,9 +212,10 @@ class WrittenTests(LoginCase):
         """Who watches through a proxy that was named is written down with their own address, and
         nobody else with one that they say."""
         said = {"X-Forwarded-For": "127.0.0.1, 10.9.9.9"}
-        for proxies, address in ((set(), "127.0.0.1:31337"), ({"127.0.0.1"}, "10.9.9.9")):
+        for proxies, address in ((set(), "127.0.0.1"), ({"127.0.0.1"}, "10.9.9.9")):
             self.site.proxies = frozenset(proxies)
-            speaker = self.dial("/ws/proctor", {**self.shown[ADMIN], **said})
+            token = self.keys.token(Role.PROCTOR)
+            speaker = self.dial("/ws/proctor", {**bearer(token), **said})
             speaker.say(type="proctor.register", software="test/1")
             speaker.say(type="subscribe", sentinelId=GATE.sentinel_id, tier="full", start="newest")
             speaker.say(type="unsubscribe", sentinelId=GATE.sentinel_id)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.server.api.histories import DESK_PATH, NOW_US
 from tests.server.api.test_bodies import ScriptedArchive, ScriptedBody
 from tests.server.port.test_site import SiteCase, get
+from vidlink.model import EVERYBODY, Deed
 from vidlink.relay.hub import Hub
 from vidlink.server.api.bodies import PIECE_BYTES
 from vidlink.server.api.history import Api
@@ -45,8 +48,13 @@ class RevokedTests(SiteCase):
         connection = self.connect(get(DESK_PATH + "/segments/0-9"), room_bytes=PIECE_BYTES)
         other = self.connect(get("/"))
         self.is_valid = False
+        deeds: list[tuple[Any, ...]] = []
+        self.site.gate.did = lambda *about, **more: deeds.append((*about, more["path"]))
         self.site.tick()
         connection.pass_time(0)
+        self.site.tick()
+        path = DESK_PATH + "/segments/0-9"
+        self.assertEqual(deeds, [(Deed.LOGGED_OUT, EVERYBODY, "127.0.0.1", path)])
         self.assertIsNotNone(connection.lost)
         self.assertIsNone(other.lost)
         self.assertEqual(self.site.answering, set())

@@ -21,10 +21,10 @@ from vidlink.access.hashing import MOST_PASSWORD
 from vidlink.access.register import LOGIN
 from vidlink.access.shown import cookie_name, with_ticket
 from vidlink.access.tickets import UNUSED_SECONDS
-from vidlink.audit.trail import NOBODY, Trail
+from vidlink.audit.trail import Trail
 from vidlink.errors import Forbidden, NotFound, RequestError
 from vidlink.httpjson import objects
-from vidlink.model import AuditQuery, Deed, Principal, Right
+from vidlink.model import NOBODY, AuditQuery, Deed, Principal, Right
 from vidlink.server.api import parameters
 from vidlink.server.api.answers import (
     answer_failure,
@@ -77,6 +77,7 @@ class Access:
         """Let a user in by name and password; the browser gets a cookie."""
         Query(request.uri)
         if not (request.isSecure() or self._is_own(request)):
+            self._trail.note(Deed.REFUSED, NOBODY, asker(request), why=NeedsTls.code)
             raise NeedsTls(
                 "a password is taken over TLS only, or on the server's own machine: use https"
             )
@@ -161,9 +162,14 @@ class Access:
         )
         parameters.sentinel_id(asked_id)
         parameters.fingerprint(machine)
-        made, token = await self._enrolling.enrol(
-            principal, asked_id, machine, address=address, software=software
-        )
+        try:
+            made, token = await self._enrolling.enrol(
+                principal, asked_id, machine, address=address, software=software
+            )
+        except RequestError as error:
+            about = {"sentinel": asked_id, "machine": machine, "why": error.code}
+            self._trail.note(Deed.REFUSED, principal, address, via="enrolment", **about)
+            raise
         self._trail.note(
             Deed.ENROLLED, principal, address, sentinel=made.sentinel_id, machine=machine
         )

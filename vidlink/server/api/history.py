@@ -424,7 +424,7 @@ def _offline(who: Registration, last_time_us: int | None) -> SentinelStatus:
 
 
 def _held(request: Request, ids: tuple[str, str], hold: Hold | None) -> bytes:
-    return answer_now(request, objects.HELD.dump(objects.Held(*ids, hold)))
+    return answer_now(request, objects.SESSION_HOLD.dump(objects.SessionHold(*ids, hold)))
 
 
 def _range(numbers: str) -> tuple[int, int]:

@@ -21,9 +21,9 @@ from vidlink.access.gate import Gate
 from vidlink.access.oidc.returning import RETURN_SECONDS, Returning
 from vidlink.access.oidc.settings import ABOUT, CALLBACK, START
 from vidlink.access.shown import cookie_name
-from vidlink.audit.trail import NOBODY, Trail
+from vidlink.audit.trail import Trail
 from vidlink.errors import NotFound, RequestError
-from vidlink.model import Deed
+from vidlink.model import NOBODY, Deed
 from vidlink.server.api.access import set_login
 from vidlink.server.api.answers import (
     NEVER,

@@ -36,6 +36,8 @@ CALM_SECONDS = 10.0
 _LAGS = 60
 
 OK = "ok"
+#: The check of the audit trail, which tells of itself in the log.
+AUDIT = "audit"
 #: The check that is no reason not to send anybody here: everything is recorded and shown.
 RETENTION = "retention"
 #: Why sequences are missing that the server itself could not keep.
@@ -50,6 +52,7 @@ class Health:
     :param seconds: the monotonic clock.
     :param tick_seconds: how often :meth:`tick` is called.
     :param min_free_bytes: how much room the store itself keeps by deleting; None: it keeps none.
+    :param audit_trouble: why the audit trail cannot be written, now; empty: it can.
     """
 
     _log = Logger()
@@ -63,6 +66,7 @@ class Health:
         *,
         tick_seconds: float = 1.0,
         min_free_bytes: int | None = None,
+        audit_trouble: Callable[[], str] = lambda: "",
     ) -> None:
         self._vitals = vitals
         self._archive = archive
@@ -70,6 +74,7 @@ class Health:
         self._seconds = seconds
         self._tick_seconds = tick_seconds
         self._min_free_bytes = min_free_bytes
+        self._audit_trouble = audit_trouble
         #: So often the disk had too little room, one look after the other.
         self._short_looks = 0
         self._ticked_seconds: float | None = None
@@ -108,7 +113,7 @@ class Health:
             queue = f"the queue for the disk is {health.load:.0%} full".replace("%", " %")
         told = "; ".join(waiting_words(one) for one in health.undeleted)
         checks = {"store": store, "recording": recording, "queue": queue, "disk": self._disk()}
-        return checks | {RETENTION: told or OK}
+        return checks | {AUDIT: self._audit_trouble() or OK, RETENTION: told or OK}
 
     def _disk(self) -> str:
         if self._is_asking and self._seconds() - self._asked_seconds > LOOK_SECONDS:
@@ -136,11 +141,12 @@ class Health:
         health = self._vitals.health()
         if health.is_open:
             checks = self._checks(health)
-            # Who deletes has said so in the log, and nothing is lost by it.
-            told = checks.pop(RETENTION)
+            # Who deletes has said so in the log, as has the audit, and no recording is lost by it.
+            others = (checks.pop(AUDIT), checks.pop(RETENTION))
+            told = "; ".join(words for words in others if words != OK)
             reasons = [words for words in checks.values() if words != OK]
             self._tell(now, reasons)
-            if told != OK and not reasons:
+            if told and not reasons:
                 self._hub.warn(RecordingTrouble(f"everything is recorded, but {told}"))
 
     def _look(self, now: float) -> None:

@@ -173,12 +173,20 @@ class Hosts:
             )
         if not origins or self.is_guest(origins):
             return
-        origin = Origin.parse(origins[0]) if len(origins) == 1 else None
-        if origin is None or host is None or origin != Origin.of(host, is_secure):
+        if not is_own_page(hosts, origins, is_secure):
             raise ForeignOrigin(
                 "pages of another origin may not use this server; if this one should, "
                 "start the server with --allow-origin and the page's origin"
             )
+
+
+def is_own_page(hosts: Sequence[str], origins: Sequence[str], is_secure: bool) -> bool:
+    """True if these values of ``Host`` and ``Origin`` are of a page that came from the host that it
+    now asks, with TLS if `is_secure`."""
+    host = Authority.parse(hosts[0]) if len(hosts) == 1 else None
+    if host is None or len(origins) != 1:
+        return False
+    return Origin.parse(origins[0]) == Origin.of(host, is_secure)
 
 
 def machine_names() -> frozenset[str]:

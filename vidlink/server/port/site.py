@@ -9,6 +9,7 @@ asked for an answer.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
@@ -17,6 +18,8 @@ from urllib.parse import unquote_to_bytes
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
+from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import Request as HttpRequest
@@ -25,10 +28,15 @@ from zope.interface import implementer
 
 from vidlink.access.gate import Gate
 from vidlink.access.oidc.settings import ABOUT, CALLBACK, START
-from vidlink.access.shown import ticket_shown, token_shown, without_ticket
+from vidlink.access.shown import (
+    has_secure_cookie,
+    ticket_shown,
+    token_shown,
+    without_ticket,
+)
 from vidlink.errors import NotAuthenticated, RequestError, VidlinkError
-from vidlink.model import Principal
-from vidlink.server.api.answers import answer_error, escaped
+from vidlink.model import Deed, Principal
+from vidlink.server.api.answers import answer_error, asker, escaped
 from vidlink.server.api.refusals import (
     BadHeader,
     Crowded,
@@ -41,7 +49,7 @@ from vidlink.server.port.door import Door
 from vidlink.server.port.exposure import LOOPBACK_NAMES, is_loopback
 from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby, place_of
-from vidlink.server.port.origin import Authority, Hosts
+from vidlink.server.port.origin import Authority, Hosts, is_own_page
 from vidlink.server.port.shares import MOST_REQUESTS_EACH, Shares
 from vidlink.server.port.upgrade import check_handshake
 
@@ -76,6 +84,7 @@ class Request(server.Request):
         super().__init__(channel, *args, **named)
         self.started_seconds = channel.factory.reactor.seconds()
         self._proxies = channel.factory.proxies
+        self._is_from_haproxy = _is_from_haproxy(channel.transport)
 
     def handleContentChunk(self, data: bytes) -> None:
         """A piece of the body; there is a limit to it, announced or not."""
@@ -123,7 +132,7 @@ class Request(server.Request):
             return
         self.ticket = ticket if token is None else None
         gate, place = self.channel.factory.gate, place_of(self.getClientAddress())
-        asked = gate.identify(token, ticket, path, place=place)
+        asked = gate.identify(token, ticket, path, place=place, address=asker(self))
         asked.addCallback(self._let_in, place).addErrback(self._keep_out)
 
     def _let_in(self, principal: Principal, place: object) -> None:
@@ -178,9 +187,15 @@ class Request(server.Request):
 
     def isSecure(self) -> bool:
         """True if the client came over TLS, to this server or to a proxy before it."""
-        if self.is_from_proxy():
-            return self.requestHeaders.getRawHeaders(_FORWARDED_PROTO) == [b"https"]
-        return bool(super().isSecure())
+        said = self._said_proto()
+        if said is not None:
+            return said == [b"https"]
+        if not self._is_from_silent_proxy():
+            return bool(super().isSecure())
+        # No page, and nobody on the way in the clear, has a browser send what is not so; and who
+        # says so without a browser says it of a password of their own.
+        hosts, origins, cookies = map(self._values, (b"Host", b"Origin", b"Cookie"))
+        return is_own_page(hosts, origins, True) if origins else has_secure_cookie(cookies)
 
     def getClientAddress(self) -> IAddress:
         """Where the client is, as the proxy before this server says if there is one."""
@@ -199,18 +214,39 @@ class Request(server.Request):
         is_internet = isinstance(address, IPv4Address | IPv6Address)
         return (address.host if is_internet else "unix") in self._proxies
 
+    def _is_from_silent_proxy(self) -> bool:
+        """True if a proxy sends it that does not say whether the client came over TLS."""
+        if self.is_from_proxy():
+            return self._said_proto() is None
+        return self._is_from_haproxy
+
+    def _said_proto(self) -> Sequence[bytes] | None:
+        """The scheme that a proxy says which is believed; None if none says any."""
+        if not self.is_from_proxy():
+            return None
+        return self.requestHeaders.getRawHeaders(_FORWARDED_PROTO)
+
+    def _values(self, name: bytes) -> list[str]:
+        return [one.decode("latin-1") for one in self.requestHeaders.getRawHeaders(name, [])]
+
     def _check(self) -> None:
         if not self.is_from_proxy():
             for name in (_FORWARDED_FOR, _FORWARDED_PROTO):
                 self.requestHeaders.removeHeader(name)
-        names = (b"Host", b"Origin")
-        raw = [self.requestHeaders.getRawHeaders(name, []) for name in names]
-        hosts, origins = ([value.decode("latin-1") for value in values] for values in raw)
-        is_old = self.clientproto == b"HTTP/1.0"
-        self.channel.factory.hosts.check(hosts, origins, self.isSecure(), needs_host=not is_old)
-        if self.channel.factory.hosts.is_guest(origins):
+        hosts, origins = self._values(b"Host"), self._values(b"Origin")
+        is_old, is_secure = self.clientproto == b"HTTP/1.0", self.isSecure()
+        self.channel.factory.hosts.check(hosts, origins, is_secure, needs_host=not is_old)
+        is_ours = is_own_page(hosts, origins, is_secure)
+        if self.channel.factory.hosts.is_guest(origins) and not is_ours:
             # The person in front of it has not logged in there.
             self.requestHeaders.removeHeader(b"Cookie")
+        if self._is_from_silent_proxy():
+            if is_secure:
+                # For the WebSocket that may come of it.
+                self.requestHeaders.setRawHeaders(_FORWARDED_PROTO, [b"https"])
+            elif not is_own(self):
+                # None of ours: those are not given out in the clear, where anybody could plant one.
+                self.requestHeaders.removeHeader(b"Cookie")
         if self.uri == b"*" and self.method == b"OPTIONS":
             # Of the server as a whole (RFC 9110 section 9.3.7).
             raise MethodNotAllowed("OPTIONS", ("DELETE", "GET", "HEAD", "POST", "PUT"))
@@ -276,6 +312,9 @@ class Site(server.Site):
         for request in tuple(self.answering):
             if not self.gate.is_current(request.principal):
                 request.break_off()
+                path = request.path.decode("latin-1")
+                about = {"path": path, "why": NotAuthenticated.code}
+                self.gate.did(Deed.LOGGED_OUT, request.principal, asker(request), **about)
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Where a body is kept: in memory, as there is little of it."""
@@ -381,6 +420,15 @@ def _check_upgrade(request: Request) -> None:
     channel = request.channel
     if not channel.factory.lobby.may_stay(channel.transport):
         raise Crowded("the server has no descriptors left for connections that stay")
+
+
+def _is_from_haproxy(transport: Any) -> bool:
+    """True if who sends has said in the PROXY protocol who came to it."""
+    while isinstance(transport, ProtocolWrapper):
+        if isinstance(transport, HAProxyProtocolWrapper):
+            return True
+        transport = transport.transport
+    return False
 
 
 def is_own(request: server.Request) -> bool:

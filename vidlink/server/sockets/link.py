@@ -36,7 +36,7 @@ from vidlink.errors import (
 from vidlink.interfaces import ICodec
 from vidlink.liveness import STALL_SECONDS, Liveness, Verdict, uptake
 from vidlink.messages import ErrorMessage, Message, ProctorRegister, SentinelRegister
-from vidlink.model import Frame, Octets, Principal, Right
+from vidlink.model import Deed, Frame, Octets, Principal, Right
 from vidlink.relay.hub import Hub
 from vidlink.server.port.door import Door
 from vidlink.server.port.held import Held
@@ -106,6 +106,13 @@ class LinkProtocol(NewcomerProtocol):
             return f"[{peer.host}]:{peer.port}"
         return f"{peer.host}:{peer.port}" if isinstance(peer, IPv4Address) else "this computer"
 
+    @property
+    def host(self) -> str:
+        """That without a port, as it is written down."""
+        peer = self.transport.getPeer()
+        is_internet = isinstance(peer, IPv4Address | IPv6Address)
+        return self._said_address or (str(peer.host) if is_internet else "local")
+
     def connectionMade(self) -> None:
         """The socket is here; the handshake comes."""
         for name in WebSocketServerProtocol.CONFIG_ATTRS:
@@ -160,7 +167,9 @@ class LinkProtocol(NewcomerProtocol):
             raise ConnectionDeny(error.http_status, str(error))
 
         place = self._place()
-        asked = self.factory.gate.identify(token, ticket, request.path, place=place)
+        asked = self.factory.gate.identify(
+            token, ticket, request.path, place=place, address=self.host
+        )
         return asked.addErrback(refused)
 
     def _place(self) -> object:
@@ -313,6 +322,9 @@ class LinkProtocol(NewcomerProtocol):
     def tick(self) -> None:
         """To be called about once a second: is it still there, and reading, and let in?"""
         if not self.factory.gate.is_current(self.principal):
+            if self.state == self.STATE_OPEN:
+                about = {"path": self.http_request_path, "why": NotAuthenticated.code}
+                self.factory.gate.did(Deed.LOGGED_OUT, self.principal, self.host, **about)
             self.conversation.fail(NotAuthenticated("the credential is not valid any more"))
             return
         now = self.factory.clock.seconds()

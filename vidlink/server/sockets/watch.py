@@ -154,7 +154,7 @@ class WatchProtocol(LinkProtocol):
 
 
 def _of(did: Callable[..., None], peer: WatchProtocol, deed: Deed, **about: str | int) -> None:
-    did(deed, peer.principal, peer.address, **about)
+    did(deed, peer.principal, peer.host, **about)
 
 
 class WatchFactory(LinkFactory):

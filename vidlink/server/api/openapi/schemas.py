@@ -93,6 +93,7 @@ SCHEMAS: Json = {
                     "recording": _text("Whether what is sent reaches the disk."),
                     "queue": _text("Whether the disk keeps up."),
                     "disk": _text("Whether there is room."),
+                    "audit": _text("Whether what is done can be written down."),
                     "retention": _text("Whether all that is due is deleted; not in `status`."),
                 },
                 "`ok`, or in words what is wrong, without names.",
