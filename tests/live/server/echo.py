@@ -9,6 +9,7 @@ are taken at a time.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.endpoints import serverFromString
@@ -19,19 +20,23 @@ from tests.fakes.gates import open_gate
 from tests.fakes.store import MemoryStore
 from vidlink.daemon import prepare, wall_clock_us
 from vidlink.errors import PeerError
+from vidlink.model import USUAL
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
 from vidlink.server.port.site import Root, Site
 from vidlink.server.sockets.ingest import IngestFactory, IngestProtocol
-from vidlink.server.sockets.paced import FRAMES_PER_TURN
 from vidlink.server.tap import link_resource
 from vidlink.wire.framing import server_frame
 
 LISTEN = "tcp:0:interface=127.0.0.1"
-#: 4 MiB in pieces of 64 octets, and the empty frame that ends them.
-MOST_FRAMES = 4 * 1024 * 1024 // 64 + 1
+#: Of 4 MiB in pieces of 64 octets, and the empty frame that ends them.
+BOUNDS = replace(
+    USUAL,
+    frames_per_message=4 * 1024 * 1024 // 64 + 1,
+    frames_per_turn=8 * USUAL.frames_per_turn,
+)
 
 
 class Conversation:
@@ -57,8 +62,6 @@ class Conversation:
 class EchoProtocol(IngestProtocol):
     """A Sentinel's connection, but for what is done with a message."""
 
-    frames_per_turn = 8 * FRAMES_PER_TURN
-
     def hand_on(self, payload: bytes, is_binary: bool) -> None:
         """Send it back, in a frame made as those for viewers are."""
         if self.state == self.STATE_OPEN:
@@ -70,7 +73,6 @@ class EchoFactory(IngestFactory):
     """Makes the connections."""
 
     protocol = EchoProtocol
-    max_frames_per_message = MOST_FRAMES
 
     def converse(self, peer: Any) -> Any:
         """The conversation of a new connection, which may say as much as one that is registered."""
@@ -86,7 +88,8 @@ def main() -> None:
     prepare(clock)
     hub, store = Hub(clock.seconds), MemoryStore(wall_clock_us=wall_clock_us)
     gate = open_gate(clock)
-    echo = EchoFactory(hub, store, wall_clock_us, codecs=find_codecs(), clock=clock, gate=gate)
+    links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "gate": gate}
+    echo = EchoFactory(hub, store, wall_clock_us, **links, bounds=BOUNDS)
     nothing = Resource()
     root = Root(nothing, nothing, nothing, nothing, link_resource(echo), nothing)
     site = Site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]), gate=gate)

@@ -6,7 +6,8 @@ which their socket is not read; the peer is slowed down by TCP. One read may als
 pieces: TLS hands on each of its records alone. So it is counted by the clock, not by the read.
 Who sends frames as large as media, or as seldom as people click, never rests.
 
-Bounds: `frames_per_turn` frames in :data:`REST_SECONDS`, and what one read has brought waits.
+Bounds: `frames_per_turn` frames in `rest_seconds`, usually 6,400 a second, and what one read has
+brought waits.
 """
 
 from __future__ import annotations
@@ -15,19 +16,14 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 
+from vidlink.model import Bounds
 from vidlink.timer import Timer
-
-#: So many frames are taken before the others have their turn.
-FRAMES_PER_TURN = 32
-#: So long waits what came with them, and its socket is not read: 6,400 frames a second at most.
-REST_SECONDS = 0.005
 
 
 class PacedProtocol(WebSocketServerProtocol):
     """A connection no read of which keeps the others waiting."""
 
     factory: Any
-    frames_per_turn = FRAMES_PER_TURN
     #: Nothing is read until somebody lets it go on.
     is_held = False
     _turn_frames = 0
@@ -35,6 +31,8 @@ class PacedProtocol(WebSocketServerProtocol):
 
     def connectionMade(self) -> None:
         """The socket is here."""
+        bounds: Bounds = self.factory.bounds
+        self._frames_per_turn, self._rest_seconds = bounds.frames_per_turn, bounds.rest_seconds
         self._rest = Timer(self.factory.clock)
         super().connectionMade()
 
@@ -46,7 +44,7 @@ class PacedProtocol(WebSocketServerProtocol):
     def dataReceived(self, data: bytes) -> None:
         """Take the octets of one read, or of one record of it."""
         turn_seconds = self.factory.clock.seconds() - self._turn_seconds
-        if turn_seconds >= REST_SECONDS and not self.is_resting:
+        if turn_seconds >= self._rest_seconds and not self.is_resting:
             self._begin_turn()
         super().dataReceived(data)
 
@@ -57,11 +55,11 @@ class PacedProtocol(WebSocketServerProtocol):
 
     def processData(self) -> bool:
         """Take the next piece of what has arrived; False: stop here."""
-        if self._turn_frames < self.frames_per_turn or self.current_frame is not None:
+        if self._turn_frames < self._frames_per_turn or self.current_frame is not None:
             return bool(super().processData())
         if self.data and not self.is_resting:
             self.transport.pauseProducing()
-            self._rest.start(REST_SECONDS, self._go_on)
+            self._rest.start(self._rest_seconds, self._go_on)
         return False
 
     def connectionLost(self, reason: Any) -> None:
