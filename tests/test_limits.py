@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+import vidlink
 from vidlink.access import hashing
 from vidlink.access.enrolments import USUAL_MOST
 from vidlink.errors import UserMistake
@@ -106,6 +108,20 @@ class TableTests(SynchronousTestCase):
                 ("`vidlink token add --most`", f"{USUAL_MOST}"),
             ],
         )
+
+    def test_read(self) -> None:
+        """Each is read somewhere from the bounds that are handed around."""
+        nodes = (
+            node
+            for path in Path(vidlink.__file__).parent.rglob("*.py")
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        )
+        read = {
+            node.attr
+            for node in nodes
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("bounds")
+        }
+        self.assertEqual({one.name for one in LIMITS.values()} - read, set())
 
     def test_beyond(self) -> None:
         """What is beyond each limit is said."""

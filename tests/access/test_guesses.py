@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.access.guesses import MOST_REMEMBERED, Guesses
 from vidlink.errors import TooManyTries
-from vidlink.model import USUAL
+from vidlink.model import USUAL, Bounds
 
 HOME, AWAY = "192.0.2.1", "198.51.100.7"
 
@@ -65,6 +65,15 @@ class OrderTests(GuessesCase):
         self.assertEqual(self.begun, [(HOME, "ada"), (AWAY, "bea")])
         self.end(True)
         self.assertTrue(self.successResultOf(second))
+
+    def test_two_at_a_time(self) -> None:
+        """Where more are wanted, so many are made beside each other, and no more."""
+        self.guesses = Guesses(self.clock.seconds, bounds=Bounds(passwords_at_a_time=2))
+        for name in ("ada", "bea", "eve"):
+            self.check(HOME, name)
+        self.assertEqual(self.begun, [(HOME, "ada"), (HOME, "bea")])
+        self.end()
+        self.assertEqual(self.begun[2:], [(HOME, "eve")])
 
     def test_flood(self) -> None:
         """A flood from a hundred addresses lets a newcomer wait for no more than the check that

@@ -260,7 +260,7 @@ class Site(server.Site):
         self.door = Door(clock, bounds.newcomers_per_turn)
         #: The requests that are being answered of those who had to show who they are.
         self.answering: set[Request] = set()
-        self.lobby = lobby or Lobby(clock)
+        self.lobby = lobby or Lobby(clock, bounds=bounds)
         self.answers = answers or Held(what=NOT_TAKEN)
         self.requests = Shares(bounds.requests_per_credential)
 

@@ -445,7 +445,7 @@ class LinkFactory(WebSocketServerFactory):
         self.bounds = bounds
         self.gate = gate
         self.halves = halves or Held()
-        self.lobby = lobby or Lobby(clock)
+        self.lobby = lobby or Lobby(clock, bounds=bounds)
         self.door = Door(clock, bounds.newcomers_per_turn)
         self.shares = Shares(most_each)
         self.hub = hub
