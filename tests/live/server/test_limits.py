@@ -36,13 +36,13 @@ def _opened(site: Site, path: str, token: str) -> websocket.WebSocket:
     )
 
 
-def _closed(link: websocket.WebSocket) -> int:
-    """The code that it is closed with."""
+def _closed(link: websocket.WebSocket) -> tuple[int, str]:
+    """The code that it is closed with, and the reason."""
     while True:
         opcode, data = link.recv_data()
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             link.close()
-            return int.from_bytes(data[:2])
+            return int.from_bytes(data[:2]), data[2:].decode()
 
 
 def _registration(name: str) -> dict[str, str]:
@@ -65,12 +65,13 @@ def test_turned(site: Site) -> None:
     assert _status(site, f"/{'x' * 2_000}", token) == 414
     assert [_status(site, "/api/v1/me", "wrong") for _ in range(2)] == [401, 429]
     unsaid = [_opened(site, path, token) for path in ("/ws/proctor", "/ws/sentinel")]
-    assert [_closed(link) for link in unsaid] == [4408, 4408]
+    for link, kind in zip(unsaid, ("proctor", "sentinel"), strict=True):
+        assert _closed(link) == (4408, f"no {kind}.register within 2 s")
     first, second = (_opened(site, "/ws/sentinel", token) for _ in range(2))
     first.send(json.dumps(_registration("desk-1")))
     assert json.loads(first.recv())["type"] == "registered"
     second.send(json.dumps(_registration("desk-2")))
-    assert _closed(second) == 4503
+    assert _closed(second)[0] == 4503
     first.close()
     silent = [socket.create_connection(("127.0.0.1", site.port), timeout=3) for _ in range(6)]
     with suppress(ConnectionResetError):
