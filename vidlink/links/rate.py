@@ -11,8 +11,7 @@ from vidlink.model import Bounds
 
 class Rate:
     """The messages on one connection, counted: all of a Proctor's, all but the segments of a
-    Sentinel's. A viewer may subscribe to every sentinel that there can be at once; a loop that
-    never ends is closed.
+    Sentinel's; a loop that never ends is closed.
 
     :param seconds: the monotonic clock.
     """

@@ -25,8 +25,10 @@ class Bounds:
 
     # Connections.
     descriptors: int = _bound(_MIB, 64, _MIB)
+    # All of them are 100 MB of memory.
     waiting_connections: int = _bound(4096, 8, _MIB)
     waiting_connections_per_place: int = _bound(2048, 4, _MIB)
+    # Some ten milliseconds, all that follows included.
     newcomers_per_turn: int = _bound(4, 1, 1000)
     header_seconds: float = _bound(5.0, 0.1, 3600)
     body_seconds: float = _bound(30.0, 0.1, 3600)
@@ -45,12 +47,14 @@ class Bounds:
     headers: int = _bound(500, 20, 10_000)
     body_bytes: int = _bound(64 * 1024, 1024, 16 * _MIB)
     held_bytes: int = _bound(16 * 1024, 1024, 16 * _MIB)
+    # Assembling many costs more than their bytes.
     frames_per_message: int = _bound(64, 1, 10_000)
     # Rates.
     frames_per_turn: int = _bound(32, 1, 10_000)
     rest_seconds: float = _bound(0.005, 0.001, 1)
     control_frames: int = _bound(300, 10, _MIB)
     control_frames_per_second: float = _bound(10.0, 1, 10_000)
+    # A viewer may subscribe to every sentinel that there can be at once.
     messages: int = _bound(20_000, 100, _MIB)
     messages_per_second: float = _bound(1000.0, 1, _MIB)
     sessions: int = _bound(30, 1, 10_000)
@@ -67,6 +71,7 @@ class Bounds:
     oidc_exchanges: int = _bound(16, 1, 1000)
     # Held in sum.
     memory_share: int = _bound(4, 1, 1000)
+    # Below it a few keyframes of large screens would meet the bound.
     memory_least_bytes: int = _bound(64 * _MIB, 16 * _MIB, 2**40)
     requests_per_credential: int = _bound(256, 1, _MIB)
     unread_answers: int = _bound(1000, 10, _MIB)
