@@ -43,7 +43,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "quantities": frozenset({"model"}),
     "timer": frozenset(),
     # Either end of a connection sees in the same way whether the other one is there.
-    "liveness": frozenset(),
+    "liveness": frozenset({"model"}),
     "daemon": frozenset(),
     "options": frozenset({"errors", "quantities"}),
     "plugins": frozenset({"errors", "interfaces"}),
@@ -60,7 +60,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     # The objects that a server answers with, for whoever writes, reads or describes them.
     "httpjson": frozenset({"model", "wire.kinds", "wire.schema"}),
     "relay": _BASE | {"bucket", "quantities"},
-    "links": frozenset({"errors", "bucket"}),
+    "links": frozenset({"model", "errors", "bucket"}),
     "links.ingest": _BASE | {"messages", "bucket", "fmp4", "wire.bounds", "links", "relay"},
     "links.uplink": _BASE | {"messages", "bucket", "timer", "fmp4", "wire.bounds"},
     # What all formats have in common; a format itself is for the taps to choose.
@@ -77,7 +77,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store.film": _BASE | {"store.files", "store.sequences", "store.handover", "fmp4", "disk"},
     "store.reading": _BASE | _GROUNDS | {"store.queue", "store.film", "quantities"},
     "store.fsck": _BASE | _GROUNDS | {"store.starting", "fmp4"},
-    "server": frozenset({"model", "errors", "options"})
+    "server": frozenset({"model", "errors", "options", "disk"})
     | {"access", "audit", "relay.hub", "server.sockets", "server.health"},
     "server.port": frozenset(
         {"model", "errors", "timer", "access", "server.api.answers", "server.api.refusals"}

@@ -14,11 +14,11 @@ from tests.fakes.media import EPOCH_US
 from tests.fakes.store import MemoryStore
 from vidlink.interfaces import ICodec
 from vidlink.messages import Message
+from vidlink.model import USUAL, Bounds
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkProtocol
-from vidlink.server.sockets.paced import REST_SECONDS
 from vidlink.server.sockets.watch import WatchFactory
 
 #: That of the media that tests send.
@@ -77,18 +77,21 @@ class PeerFactory(WebSocketClientFactory):
 class Joined:
     """Hub, store in memory and both WebSocket factories, on one virtual clock.
 
-    :param hub: what else the hub is made with.
+    :param bounds: of hub and connections.
     """
 
     def __init__(
-        self, window_seconds: float = 20.0, clock: Clock | None = None, **hub: Any
+        self,
+        window_seconds: float = 20.0,
+        clock: Clock | None = None,
+        bounds: Bounds = USUAL,
     ) -> None:
         self.clock = clock or Clock()
         self.codecs = {codec.name: codec for codec in find_codecs()}
-        self.hub = Hub(self.clock.seconds, window_seconds=window_seconds, **hub)
+        self.hub = Hub(self.clock.seconds, window_seconds=window_seconds, bounds=bounds)
         self.store = MemoryStore(wall_clock_us=self.wall_clock_us)
         link: dict[str, Any] = {"codecs": self.codecs.values(), "clock": self.clock}
-        link["gate"] = open_gate(self.clock)
+        link["gate"], link["bounds"] = open_gate(self.clock), bounds
         is_direct = os.environ.get("VIDLINK_TRANSPORT") != "stock"
         self.ingest = IngestFactory(
             self.hub, self.store, self.wall_clock_us, **link, takes_whole=is_direct
@@ -141,7 +144,7 @@ class Joined:
             self.clock.advance(0)
             moved = sum(bool(pump.pump()) for pump in self.pumps) > 0
             if not moved and any(link.is_resting for link in self.links()):
-                self.clock.advance(REST_SECONDS)
+                self.clock.advance(USUAL.rest_seconds)
                 moved = True
 
     def links(self) -> set[LinkProtocol]:

@@ -1,35 +1,25 @@
-"""The table of limits, held against what is in force."""
+"""The table of limits, held against those that there are, and the option that turns them."""
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.access import gate, guesses, hashing, misses, tickets
+import vidlink
+from vidlink.access import hashing
 from vidlink.access.enrolments import USUAL_MOST
-from vidlink.access.oidc.provider import MOST_EXCHANGES
-from vidlink.access.oidc.returning import MOST_GOING, MOST_GOING_EACH
-from vidlink.bucket import Allowance
-from vidlink.links.ingest.conversation import REGISTRATION_SECONDS as INGEST_SECONDS
-from vidlink.links.rate import MESSAGES
-from vidlink.links.watch.conversation import MAX_REPLIES
-from vidlink.links.watch.conversation import REGISTRATION_SECONDS as WATCH_SECONDS
-from vidlink.liveness import PONG_SECONDS, STALL_SECONDS
-from vidlink.relay.alarms import MAX_ALARMS
-from vidlink.relay.hub import MAX_AWAITED, MAX_SENTINELS
-from vidlink.relay.stream import SESSIONS
-from vidlink.server.port.channel import Bounds, Channel
-from vidlink.server.port.door import NEWCOMERS_PER_TURN
-from vidlink.server.port.held import LEAST_BYTES, MOST_SHARE
-from vidlink.server.port.lobby import MOST, Lobby
-from vidlink.server.port.shares import MOST_REQUESTS_EACH, MOST_SOCKETS_EACH
-from vidlink.server.sockets.ingest import MAX_UNREAD, IngestFactory
-from vidlink.server.sockets.link import CONTROL_FRAMES, LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
-from vidlink.server.sockets.paced import FRAMES_PER_TURN, REST_SECONDS
+from vidlink.errors import UserMistake
+from vidlink.model import USUAL
+from vidlink.server.limits import LIMITS, with_limit
+from vidlink.server.port.lobby import Lobby
 from vidlink.server.tap import Options
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_DEPTH, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
 
@@ -37,12 +27,17 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "limits.md"
 KIB, MIB, GIB = 1024, 1024 * 1024, 1024 * 1024 * 1024
 
 
-def rows() -> Iterator[tuple[str, str]]:
-    """The names of all limits, and their defaults."""
+def rows() -> Iterator[list[str]]:
+    """All limits: how each is called, its names, its default, and what is beyond it."""
     for line in PAGE.read_text("utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| ") and cells[0] != "limit":
-            yield cells[0], cells[1]
+            yield cells
+
+
+def names_in(cell: str) -> list[str]:
+    """The names of limits in a cell of the table."""
+    return re.findall(r"`([a-z][a-z-]+)`", cell)
 
 
 def size(octets: int) -> str:
@@ -53,144 +48,134 @@ def size(octets: int) -> str:
     raise AssertionError(octets)
 
 
-def rate(allowance: Allowance) -> str:
-    """So much, and so much a second."""
-    return f"{allowance.burst:,}, and {allowance.per_second:,g} a second"
+def usual(name: str) -> str:
+    """The default of the limit with this name, as people say it."""
+    value = getattr(USUAL, LIMITS[name].name)
+    if name.endswith("-bytes"):
+        return size(value)
+    if name.endswith("-seconds"):
+        return f"{value:g} s"
+    count = f"{value:,}".removesuffix(".0")
+    return f"{count} a second" if name.endswith("-per-second") else count
 
 
-def seconds(value: float) -> str:
-    """A time."""
-    return f"{value:g} s"
-
-
-class LimitsTests(SynchronousTestCase):
+class TableTests(SynchronousTestCase):
     """Each line has the value that is in force."""
 
-    maxDiff = None
+    def test_names(self) -> None:
+        """Every name is in the table, in order, and no other one."""
+        self.assertEqual([name for row in rows() for name in names_in(row[1])], list(LIMITS))
 
-    def test_table(self) -> None:
-        """All of them, in order."""
-        bounds, options, lobby = Bounds(), Options(), Lobby(Clock(), 16 * 1024)
+    def test_defaults(self) -> None:
+        """The default that stands there is that of the names beside it."""
+        said = {
+            "descriptors": "{}, or as many as the process may have (`ulimit -Hn`)",
+            "waiting-connections": "{}, and 1/8 of all descriptors",
+            "waiting-connections-per-place": "{}, and half of those of all",
+            "newcomers-per-turn": "{} of each",
+            "linger-seconds": "{} each",
+            "held-bytes": "{} and one read",
+            "frames-per-turn": "{}, then a rest of {}",
+            "guesses-per-place": "{}, and one in {} s",
+            "memory-share": "1/{} of that, and at least {}",
+        }
+        for _, cell, default, _ in rows():
+            if names := names_in(cell):
+                form = said.get(names[0], "{}, and {}" if len(names) > 1 else "{}")
+                self.assertEqual(default, form.format(*map(usual, names)), cell)
+
+    def test_fixed(self) -> None:
+        """So is what is fixed, what another option turns, and what is a share of another limit."""
+        options, lobby = Options(), Lobby(Clock(), 16 * KIB)
         options.parseOptions([])
-        self.assertEqual(INGEST_SECONDS, WATCH_SECONDS)
-        self.assertEqual(MAX_UNREAD, MAX_REPLIES)
-        self.assertEqual(options["most-sockets"], MOST_SOCKETS_EACH)
-        self.assertEqual(options["most-requests"], MOST_REQUESTS_EACH)
-        self.assertEqual(lobby.most_open, 15 * 1024)
-        self.assertEqual(lobby.most_staying, 14 * 1024)
-        self.assertEqual(lobby.most_asking, 4 * 1024)
-        self.assertEqual(lobby.most, 2 * 1024)
+        self.assertEqual((lobby.most_open, lobby.most_staying), (15 * KIB, 14 * KIB))
+        self.assertEqual((lobby.most, lobby.most_each, lobby.most_asking), (2 * KIB, KIB, 4 * KIB))
+        share = f"1/{usual('memory-share')} of that, and at least {usual('memory-least-bytes')}"
         self.assertEqual(
-            list(rows()),
+            [tuple(row[1:3]) for row in rows() if not names_in(row[1])],
             [
-                ("descriptors in use", "15/16 of those the process may have"),
-                ("descriptors in use, for an upgrade", "7/8 of them"),
-                (
-                    "connections that ask for nothing, or are not known yet",
-                    f"1/8 of all descriptors, and {MOST:,}",
-                ),
-                ("the same, of one place", "half of that"),
-                ("connections that wait for their turn besides", "1/4 of all descriptors"),
-                (
-                    "requests, handshakes and registrations begun in a turn of the loop",
-                    f"{NEWCOMERS_PER_TURN} of each",
-                ),
-                ("time for a request's header", seconds(bounds.header_seconds)),
-                ("time for a request's body", seconds(bounds.body_seconds)),
-                ("time without a request", seconds(bounds.idle_seconds)),
-                (
-                    "time in which nothing of an answer is taken",
-                    seconds(bounds.stall_seconds),
-                ),
-                ("time for a registration", seconds(INGEST_SECONDS)),
-                ("time in which a WebSocket takes nothing", seconds(STALL_SECONDS)),
-                ("time for the other side of a close", seconds(LINGER_SECONDS)),
-                ("time in which a peer says nothing after a ping", seconds(PONG_SECONDS)),
-                (
-                    "sockets on which one credential watches",
-                    f"{MOST_SOCKETS_EACH} (`--most-sockets`)",
-                ),
-                ("sockets of sentinels with one credential", f"{IngestFactory.most_each:,}"),
-                ("a request's line", size(bounds.target_bytes)),
-                ("a request's header", size(Channel.totalHeadersSize)),
-                ("a request's headers", f"{Channel.maxHeaders}"),
-                ("a request's body", size(bounds.body_bytes)),
-                (
-                    "what comes behind a request that is being answered",
-                    f"{size(bounds.held_bytes)} and one read",
-                ),
-                (
-                    "a message of a proctor, or of one who has not registered",
-                    size(MAX_CONTROL_BYTES),
-                ),
-                ("a message of a sentinel", size(MAX_MESSAGE_BYTES)),
-                ("frames of one message", f"{MAX_FRAMES_PER_MESSAGE}"),
-                ("maps and lists inside of each other", f"{MAX_DEPTH}"),
-                (
-                    "maps, lists and their elements in a message that is larger than "
-                    f"{size(MAX_CONTROL_BYTES)}",
-                    f"{MAX_MEDIA_PARTS}",
-                ),
-                ("a password", f"{hashing.MOST_PASSWORD} characters"),
-                (
-                    "frames of one connection",
-                    f"{FRAMES_PER_TURN}, then a rest of {REST_SECONDS * 1000:g} ms",
-                ),
-                ("pings and pongs of one connection", rate(CONTROL_FRAMES)),
-                ("messages of one connection, but for segments", rate(MESSAGES)),
-                ("sessions begun by one sentinel", rate(SESSIONS)),
-                ("wrong tokens and tickets of one place", rate(misses.WRONG)),
-                (
-                    "wrong passwords of one address, or for one name",
-                    f"{guesses.MOST_WRONG}, and one in {seconds(guesses.FORGIVEN_SECONDS)}",
-                ),
-                ("passwords that wait to be checked", f"{guesses.MOST_WAITING}"),
-                ("the same, of one address", f"{guesses.MOST_WAITING_EACH}"),
-                ("passwords that are checked at a time", "1"),
-                ("people on their way to an identity provider, or back", f"{MOST_GOING}"),
-                ("the same, of one address", f"{MOST_GOING_EACH}"),
-                ("codes that are exchanged there at a time", f"{MOST_EXCHANGES}"),
-                (
-                    "memory of all streams",
-                    f"{size(options['buffer-total-bytes'])} (`--buffer-total-bytes`)",
-                ),
-                (
-                    "messages that have begun to come, of all peers",
-                    f"1/{MOST_SHARE} of that, and at least {size(LEAST_BYTES)}",
-                ),
-                (
-                    "answers over HTTP that are not taken, of all clients",
-                    f"1/{MOST_SHARE} of that, and at least {size(LEAST_BYTES)}",
-                ),
-                (
-                    "requests of one credential that are being answered; without credentials, "
-                    "of one place",
-                    f"{MOST_REQUESTS_EACH} (`--most-requests`)",
-                ),
-                ("answers on one WebSocket that are not read", f"{MAX_REPLIES:,}"),
-                (
-                    "segments that wait for the disk",
-                    f"{size(options['queue-bytes'])} (`--queue-bytes`)",
-                ),
-                ("sentinels that are remembered", f"{MAX_SENTINELS:,}"),
-                ("sentinels that are waited for", f"{MAX_AWAITED:,}"),
-                ("alarms that wait for a proctor that is slow", f"{MAX_ALARMS:,}"),
-                ("logins of one user", f"{gate.MOST_LOGINS}"),
-                ("tickets of one credential", f"{tickets.MOST_EACH}"),
-                ("tickets of all", f"{tickets.MOST:,}"),
-                (
-                    "machines that one token enrols",
-                    f"{USUAL_MOST} (`vidlink token add --most`)",
-                ),
+                ("fixed", "15/16 of those"),
+                ("fixed", "7/8 of those"),
+                ("fixed", "1/4 of all descriptors"),
+                ("fixed", size(MAX_CONTROL_BYTES)),
+                ("fixed", size(MAX_MESSAGE_BYTES)),
+                ("fixed", f"{MAX_DEPTH}"),
+                ("fixed", f"{MAX_MEDIA_PARTS}"),
+                ("fixed", f"{hashing.MOST_PASSWORD} characters"),
+                ("`--buffer-total-bytes`", size(options["buffer-total-bytes"])),
+                ("the same two", share),
+                ("`--queue-bytes`", size(options["queue-bytes"])),
+                ("`vidlink token add --most`", f"{USUAL_MOST}"),
             ],
         )
 
-    def test_options(self) -> None:
-        """Each option that the table names is one, and what is beyond each limit is said."""
-        text = PAGE.read_text("utf-8")
-        known = {f"--{name.rstrip('=')}" for name in Options().longOpt}
-        for name in re.findall(r"`(--[a-z-]+)`", text):
-            self.assertIn(name, known)
-        for line in text.splitlines():
-            if line.startswith("| "):
-                self.assertTrue(all(cell.strip() for cell in line.strip("|").split("|")), line)
+    def test_read(self) -> None:
+        """Each is read somewhere from the bounds that are handed around."""
+        nodes = (
+            node
+            for path in Path(vidlink.__file__).parent.rglob("*.py")
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        )
+        read = {
+            node.attr
+            for node in nodes
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("bounds")
+        }
+        self.assertEqual({one.name for one in LIMITS.values()} - read, set())
+
+    def test_beyond(self) -> None:
+        """What is beyond each limit is said."""
+        for row in rows():
+            self.assertTrue(all(row), row)
+
+
+class OptionTests(SynchronousTestCase):
+    """``--limit``."""
+
+    def test_turned(self) -> None:
+        """Several may be turned; of one that is said twice the last counts, and the others stay."""
+        options = Options()
+        options.parseOptions([])
+        self.assertEqual(options["limit"], USUAL)
+        said = ("header-seconds=10", "guesses-per-place=9", "guesses-per-place=600")
+        options = Options()
+        options.parseOptions([word for one in said for word in ("--limit", one)])
+        bounds = options["limit"]
+        self.assertEqual((bounds.header_seconds, bounds.guesses_per_place), (10.0, 600))
+        self.assertEqual(bounds.body_seconds, USUAL.body_seconds)
+
+    def test_ends(self) -> None:
+        """The ends of each are taken, and what is beyond them is not; the default is between."""
+        for name, one in LIMITS.items():
+            lowest, highest = one.metadata["range"]
+            self.assertTrue(lowest <= one.default <= highest, name)
+            for value in (lowest, highest):
+                turned = getattr(with_limit(USUAL, f"{name}={value}"), one.name)
+                self.assertEqual((turned, type(turned)), (value, type(one.default)))
+            for wrong in (lowest - 1, highest + 1):
+                self.assertRaises(UserMistake, with_limit, USUAL, f"{name}={wrong}")
+
+    def test_mistakes(self) -> None:
+        """A mistake gives one line: the names if it is about the name, the ends if it is about the
+        number."""
+        for text in ("help", "", "=5", "header-second=5", "header_seconds=5", "header-seconds"):
+            options = Options()
+            line = str(self.assertRaises(SystemExit, options.parseOptions, ["--limit", text]).code)
+            self.assertNotIn("\n", line)
+            is_name = text.partition("=")[0] in LIMITS
+            self.assertEqual(all(name in line for name in LIMITS), not is_name, text)
+        for number in ("", "x", "0", "nan", "inf", "1e9", "5s"):
+            mistake = self.assertRaises(UserMistake, with_limit, USUAL, f"header-seconds={number}")
+            said = f"--limit header-seconds takes a number from 0.1 to 3600, not {number!r}"
+            self.assertEqual(str(mistake), said)
+
+    @given(st.text() | st.builds("{}={}".format, st.sampled_from(list(LIMITS)), st.text()))
+    def test_anything(self, text: str) -> None:
+        """Whatever is typed turns a limit to what is sensible, or is a mistake."""
+        try:
+            bounds: Any = with_limit(USUAL, text)
+        except UserMistake:
+            return
+        for one in LIMITS.values():
+            lowest, highest = one.metadata["range"]
+            self.assertTrue(lowest <= getattr(bounds, one.name) <= highest)

@@ -7,15 +7,8 @@ from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.liveness import (
-    PING_SECONDS,
-    PONG_SECONDS,
-    STALL_SECONDS,
-    Liveness,
-    Uptake,
-    Verdict,
-    uptake,
-)
+from vidlink.liveness import PING_SECONDS, Liveness, Uptake, Verdict, uptake
+from vidlink.model import USUAL
 
 FINE, ASK, SILENT, STUCK = Verdict.FINE, Verdict.ASK, Verdict.SILENT, Verdict.STUCK
 
@@ -52,7 +45,7 @@ class LivenessTests(SynchronousTestCase):
         """One that says nothing of itself is asked every ten seconds, and stays if it answers."""
         for _ in range(100):
             self.assertEqual(self.look(PING_SECONDS), [ASK])
-            self.assertEqual(self.look(PONG_SECONDS), [])
+            self.assertEqual(self.look(USUAL.pong_seconds), [])
             self.peer.heard()
             self.assertEqual(self.look(1), [])
 
@@ -60,14 +53,14 @@ class LivenessTests(SynchronousTestCase):
         """One that does not answer within twenty seconds is not there, whatever its system goes
         on taking at once."""
         self.look(PING_SECONDS)
-        self.assertEqual(self.look(PONG_SECONDS, rate=1_000), [])
+        self.assertEqual(self.look(USUAL.pong_seconds, rate=1_000), [])
         self.assertEqual(self.look(1), [SILENT])
 
     def test_half_open(self) -> None:
         """One whose system takes nothing any more is not there, although more waits for it."""
         self.look(PING_SECONDS)
         self.is_behind = True
-        self.assertEqual(self.look(PONG_SECONDS), [])
+        self.assertEqual(self.look(USUAL.pong_seconds), [])
         self.assertEqual(self.look(1), [SILENT])
 
     def test_answer_behind_what_waits(self) -> None:
@@ -75,7 +68,7 @@ class LivenessTests(SynchronousTestCase):
         self.look(PING_SECONDS)
         self.is_behind = True
         self.assertEqual(self.look(600, rate=1), [])
-        self.assertEqual(self.look(PONG_SECONDS), [])
+        self.assertEqual(self.look(USUAL.pong_seconds), [])
         self.assertEqual(self.look(1), [SILENT])
 
     def test_takes_nothing(self) -> None:
@@ -84,7 +77,7 @@ class LivenessTests(SynchronousTestCase):
         self.look(PING_SECONDS)
         self.is_behind = True
         self.peer.full(self.now)
-        self.assertEqual(self.look(STALL_SECONDS), [])
+        self.assertEqual(self.look(USUAL.socket_stall_seconds), [])
         self.peer.full(self.now)
         self.assertEqual(self.look(1), [STUCK])
 
@@ -93,16 +86,16 @@ class LivenessTests(SynchronousTestCase):
         self.is_behind = True
         self.peer.full(self.now)
         for _ in range(20):
-            self.assertEqual(self.look(STALL_SECONDS), [])
+            self.assertEqual(self.look(USUAL.socket_stall_seconds), [])
             self.taken_bytes += 1
             self.assertEqual(self.look(1), [])
-        self.assertEqual(self.look(STALL_SECONDS + 1), [STUCK])
+        self.assertEqual(self.look(USUAL.socket_stall_seconds + 1), [STUCK])
 
     def test_what_it_says_does_not_count(self) -> None:
         """One that goes on talking and takes nothing is stuck all the same."""
         self.is_behind = True
         self.peer.full(self.now)
-        self.assertEqual(self.look(STALL_SECONDS + 1, hears=True), [STUCK])
+        self.assertEqual(self.look(USUAL.socket_stall_seconds + 1, hears=True), [STUCK])
 
     def test_held(self) -> None:
         """One that is held is pinged all the same, every ten seconds, and needs not answer; when
@@ -111,7 +104,7 @@ class LivenessTests(SynchronousTestCase):
         self.assertEqual(self.look(100), [ASK] * 10)
         self.is_held = False
         self.assertEqual(self.look(PING_SECONDS), [])
-        self.assertEqual(self.look(PONG_SECONDS + 1), [ASK])
+        self.assertEqual(self.look(USUAL.pong_seconds + 1), [ASK])
         self.assertEqual(self.look(1), [SILENT])
 
     def test_held_and_dead(self) -> None:
@@ -120,8 +113,8 @@ class LivenessTests(SynchronousTestCase):
         self.is_held = True
         self.assertEqual(self.look(PING_SECONDS), [ASK])
         self.is_behind = True
-        self.assertEqual(self.look(PONG_SECONDS, rate=1), [])
-        self.assertEqual(self.look(PONG_SECONDS), [])
+        self.assertEqual(self.look(USUAL.pong_seconds, rate=1), [])
+        self.assertEqual(self.look(USUAL.pong_seconds), [])
         self.assertEqual(self.look(1), [SILENT])
 
     def test_held_and_left(self) -> None:
@@ -133,7 +126,7 @@ class LivenessTests(SynchronousTestCase):
         """One that is held and takes nothing of what our buffer is full of is stuck as others."""
         self.is_held = self.is_behind = True
         self.peer.full(self.now)
-        self.assertEqual(self.look(STALL_SECONDS + 1), [STUCK])
+        self.assertEqual(self.look(USUAL.socket_stall_seconds + 1), [STUCK])
 
     def test_held_by_it(self) -> None:
         """A peer that may hold us is there as long as it says anything, however full our buffer
@@ -144,18 +137,18 @@ class LivenessTests(SynchronousTestCase):
         for _ in range(30):
             self.assertEqual(self.look(PING_SECONDS - 1), [])
             self.assertEqual(self.look(1, hears=True), [])
-        self.assertEqual(self.look(STALL_SECONDS), [])
+        self.assertEqual(self.look(USUAL.socket_stall_seconds), [])
         self.assertEqual(self.look(1), [STUCK])
 
     def test_empties_our_buffer(self) -> None:
         """Where the system tells nothing, a buffer that is emptied now and then will do."""
         for _ in range(5):
             self.peer.full(self.now)
-            self.now += STALL_SECONDS
+            self.now += USUAL.socket_stall_seconds
             self.assertIs(self.peer.look(self.now, None), FINE)
             self.peer.emptied(self.now)
         self.peer.full(self.now)
-        self.now += STALL_SECONDS + 1
+        self.now += USUAL.socket_stall_seconds + 1
         self.assertIs(self.peer.look(self.now, None), STUCK)
 
     def test_pinged_after_it_was_full(self) -> None:
@@ -163,10 +156,10 @@ class LivenessTests(SynchronousTestCase):
         self.look(PING_SECONDS)
         self.is_behind = True
         self.peer.full(self.now)
-        self.look(STALL_SECONDS)
+        self.look(USUAL.socket_stall_seconds)
         self.peer.emptied(self.now)
         self.is_behind = False
-        self.assertEqual(self.look(PONG_SECONDS), [])
+        self.assertEqual(self.look(USUAL.pong_seconds), [])
         self.assertEqual(self.look(1), [SILENT])
 
 

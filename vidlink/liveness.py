@@ -12,12 +12,10 @@ from enum import Enum, auto
 from struct import Struct
 from typing import Any
 
+from vidlink.model import USUAL, Bounds
+
 #: A peer that has said nothing for this long is sent a ping.
 PING_SECONDS = 10.0
-#: A peer that says nothing for so long after that is given up.
-PONG_SECONDS = 20.0
-#: A peer that takes nothing, not one octet, for this long while our buffer is full is closed.
-STALL_SECONDS = 30.0
 
 #: Of Linux's `struct tcp_info`, which only ever grows at its end (tcp(7), linux/tcp.h):
 #: tcpi_state, tcpi_unacked, tcpi_bytes_acked and tcpi_notsent_bytes.
@@ -76,11 +74,17 @@ class Liveness:
     system takes the pings. They also tell the peer that we are there, who may wait for an answer
     that it cannot get.
 
+    :param bounds: how long a peer may say nothing after a ping, and how long it may take nothing,
+        not one octet, while our buffer is full.
     :param is_held_by_it: True if the peer may hold us: then it takes nothing of what our buffer is
         full of, and is there as long as it says anything.
     """
 
-    def __init__(self, now_seconds: float, *, is_held_by_it: bool = False) -> None:
+    def __init__(
+        self, now_seconds: float, bounds: Bounds = USUAL, *, is_held_by_it: bool = False
+    ) -> None:
+        self._pong_seconds = bounds.pong_seconds
+        self._stall_seconds = bounds.socket_stall_seconds
         self._is_held_by_it = is_held_by_it
         self._was_held = False
         self._heard_seconds = self._moved_seconds = now_seconds
@@ -117,7 +121,7 @@ class Liveness:
         if self._full_seconds is not None:
             shown = self._heard_seconds if self._is_held_by_it else self._moved_seconds
             stalled = now_seconds - max(self._full_seconds, self._moved_seconds, shown)
-            return Verdict.STUCK if stalled > STALL_SECONDS else Verdict.FINE
+            return Verdict.STUCK if stalled > self._stall_seconds else Verdict.FINE
         if is_held:
             return self._look_at_held(now_seconds, seen)
         if self._pinged_seconds is None:
@@ -126,7 +130,7 @@ class Liveness:
             self._pinged_seconds = now_seconds
             return Verdict.ASK
         waited = now_seconds - max(self._pinged_seconds, self._moved_seconds)
-        return Verdict.SILENT if waited > PONG_SECONDS else Verdict.FINE
+        return Verdict.SILENT if waited > self._pong_seconds else Verdict.FINE
 
     def _look_at_held(self, now_seconds: float, seen: Uptake | None) -> Verdict:
         if seen is not None and seen.has_left:
@@ -135,7 +139,7 @@ class Liveness:
         asked = self._pinged_seconds or self._heard_seconds
         if seen is not None and seen.is_behind and self._pinged_seconds is not None:
             waited = now_seconds - max(asked, self._moved_seconds)
-            return Verdict.SILENT if waited > PONG_SECONDS else Verdict.FINE
+            return Verdict.SILENT if waited > self._pong_seconds else Verdict.FINE
         if now_seconds - asked < PING_SECONDS:
             return Verdict.FINE
         self._pinged_seconds = now_seconds

@@ -55,15 +55,7 @@ class OneLineOptions(usage.Options):
 
         :raises UserMistake: if it is not one.
         """
-        text = self[name]
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            ends = f"{figure(low)} to {figure(high)}"
-            raise UserMistake(f"--{name} takes a number from {ends}, not {text!r}")
-        self[name] = value
+        value = self[name] = number(f"--{name}", self[name], kind, low, high)
         return value
 
     def word(self, name: str, words: type[Enum]) -> Any:
@@ -77,6 +69,21 @@ class OneLineOptions(usage.Options):
                 return member
         known = " or ".join(str(member.value) for member in words)
         raise UserMistake(f"--{name} takes {known}, not {self[name]!r}")
+
+
+def number(option: str, text: str, kind: type, low: float, high: float) -> Any:
+    """The number in range that `text` is, which was given with `option`.
+
+    :raises UserMistake: if it is none.
+    """
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not low <= value <= high:
+        ends = f"{figure(low)} to {figure(high)}"
+        raise UserMistake(f"{option} takes a number from {ends}, not {text!r}")
+    return value
 
 
 def _check_files(twistd: Mapping[str, Any]) -> None:

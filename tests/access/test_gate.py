@@ -13,10 +13,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes.gates import KEPT, PASSWORD, Keys
-from vidlink.access.gate import LOGIN_US, MOST_LOGINS
+from vidlink.access.gate import LOGIN_US
 from vidlink.access.hashing import MOST_PASSWORD, is_password
 from vidlink.errors import NotAuthenticated, WrongPassword
-from vidlink.model import Role
+from vidlink.model import (
+    USUAL,
+    Role,
+)
 
 
 class Elsewhere:
@@ -90,7 +93,7 @@ class OwnTests(GateCase):
     def test_most(self) -> None:
         """Of too many logins the oldest ends."""
         tokens = []
-        for _ in range(MOST_LOGINS + 1):
+        for _ in range(USUAL.logins_per_user + 1):
             tokens.append(self.successResultOf(self.log_in("ada"))[0])
             self.clock.advance(1)
         self.failureResultOf(self.gate.identify(tokens[0]), NotAuthenticated)

@@ -6,15 +6,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.access.guesses import (
-    FORGIVEN_SECONDS,
-    MOST_REMEMBERED,
-    MOST_WAITING,
-    MOST_WAITING_EACH,
-    MOST_WRONG,
-    Guesses,
-)
+from vidlink.access.guesses import MOST_REMEMBERED, Guesses
 from vidlink.errors import TooManyTries
+from vidlink.model import USUAL, Bounds
 
 HOME, AWAY = "192.0.2.1", "198.51.100.7"
 
@@ -72,6 +66,15 @@ class OrderTests(GuessesCase):
         self.end(True)
         self.assertTrue(self.successResultOf(second))
 
+    def test_two_at_a_time(self) -> None:
+        """Where more are wanted, so many are made beside each other, and no more."""
+        self.guesses = Guesses(self.clock.seconds, bounds=Bounds(passwords_at_a_time=2))
+        for name in ("ada", "bea", "eve"):
+            self.check(HOME, name)
+        self.assertEqual(self.begun, [(HOME, "ada"), (HOME, "bea")])
+        self.end()
+        self.assertEqual(self.begun[2:], [(HOME, "eve")])
+
     def test_flood(self) -> None:
         """A flood from a hundred addresses lets a newcomer wait for no more than the check that
         is being made, once each of them has guessed wrong."""
@@ -84,7 +87,7 @@ class OrderTests(GuessesCase):
                 asked = self.check(address, f"somebody at {address}")
                 asked.addErrback(lambda failure: failure.trap(TooManyTries))
                 refused += asked.called
-        self.assertEqual(refused, 1_000 - MOST_WAITING - 1)
+        self.assertEqual(refused, 1_000 - USUAL.waiting_passwords - 1)
         newcomer = self.check(HOME, "ada")
         self.end()
         self.assertEqual(self.begun[-1], (HOME, "ada"))
@@ -115,7 +118,9 @@ class OrderTests(GuessesCase):
     def test_full(self) -> None:
         """When all places are taken, the last in order gives way to somebody who is before them;
         whoever asks for more at once than one address may is refused."""
-        asked = [self.check(f"203.0.{number}.1", "x") for number in range(MOST_WAITING + 1)]
+        asked = [
+            self.check(f"203.0.{number}.1", "x") for number in range(USUAL.waiting_passwords + 1)
+        ]
         self.written.add(("ada", HOME))
         known = self.check(HOME, "ada")
         self.failureResultOf(asked[-1], TooManyTries)
@@ -125,7 +130,7 @@ class OrderTests(GuessesCase):
 
     def test_each(self) -> None:
         """One address has so many waiting, and no more."""
-        for number in range(MOST_WAITING_EACH + 1):
+        for number in range(USUAL.waiting_passwords_per_place + 1):
             self.check(AWAY, f"user {number}")
         self.assert_refused(AWAY, "another")
 
@@ -135,24 +140,24 @@ class BoundTests(GuessesCase):
 
     def test_address(self) -> None:
         """After a hundred wrong ones nothing more is checked from there; from elsewhere it is."""
-        for number in range(MOST_WRONG):
+        for number in range(USUAL.guesses_per_place):
             self.guess(AWAY, f"user {number}")
         self.assert_refused(AWAY, "ada")
         self.guess(HOME, "ada", is_right=True)
 
     def test_forgiven(self) -> None:
         """One of them is forgiven in so long."""
-        for number in range(MOST_WRONG):
+        for number in range(USUAL.guesses_per_place):
             self.guess(AWAY, f"user {number}")
-        self.clock.advance(FORGIVEN_SECONDS * 0.9)
+        self.clock.advance(USUAL.seconds_per_guess * 0.9)
         self.assert_refused(AWAY, "ada")
-        self.clock.advance(FORGIVEN_SECONDS * 0.2)
+        self.clock.advance(USUAL.seconds_per_guess * 0.2)
         self.guess(AWAY, "ada")
         self.assert_refused(AWAY, "ada")
 
     def test_name(self) -> None:
         """One name that is guessed at from many addresses is refused at a new one."""
-        for number in range(MOST_WRONG):
+        for number in range(USUAL.guesses_per_place):
             self.guess(f"203.0.113.{number}", "ada")
         self.assert_refused(AWAY, "ada")
         self.guess(AWAY, "bea")
@@ -162,7 +167,7 @@ class BoundTests(GuessesCase):
         where they were let in since the server started."""
         self.guess(HOME, "ada", is_right=True)
         self.written.add(("ada", "192.0.2.2"))
-        for number in range(MOST_WRONG):
+        for number in range(USUAL.guesses_per_place):
             self.guess(f"203.0.113.{number}", "ada")
         self.assert_refused(AWAY, "ada")
         self.guess(HOME, "ada", is_right=True)
@@ -172,7 +177,7 @@ class BoundTests(GuessesCase):
         """Behind one address, where somebody guesses for names that they do not have, those who
         were let in there are let in again."""
         self.guess(HOME, "ada", is_right=True)
-        for number in range(MOST_WRONG):
+        for number in range(USUAL.guesses_per_place):
             self.guess(HOME, f"user {number}")
         self.assert_refused(HOME, "bea")
         self.guess(HOME, "ada", is_right=True)
@@ -181,17 +186,17 @@ class BoundTests(GuessesCase):
         """Where a name has been let in before, guesses for it are bounded too, and take nothing
         from others there; the right one clears them."""
         self.guess(HOME, "ada", is_right=True)
-        for _ in range(MOST_WRONG - 1):
+        for _ in range(USUAL.guesses_per_place - 1):
             self.guess(HOME, "ada")
         self.guess(HOME, "ada", is_right=True)
-        for _ in range(MOST_WRONG):
+        for _ in range(USUAL.guesses_per_place):
             self.guess(HOME, "ada")
         self.assert_refused(HOME, "ada")
         self.guess(HOME, "bea", is_right=True)
 
     def test_memory(self) -> None:
         """Only so much is remembered; what has been quiet longest is forgotten."""
-        for _ in range(MOST_WRONG):
+        for _ in range(USUAL.guesses_per_place):
             self.guess(AWAY, "ada")
         for number in range(MOST_REMEMBERED // 3):
             self.guess(f"10.0.{number // 256}.{number % 256}", f"user {number}")

@@ -11,11 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.access.credentials import Credentials, User
 from vidlink.access.gate import Gate
-from vidlink.access.guesses import MOST_WRONG
 from vidlink.access.hashing import NOBODYS_HASH, is_password
 from vidlink.access.register import Register
 from vidlink.errors import TooManyTries, WrongPassword
-from vidlink.model import Role, network_of
+from vidlink.model import USUAL, Role, network_of
 
 
 class WaitingTests(SynchronousTestCase):
@@ -107,7 +106,7 @@ class WaitingTests(SynchronousTestCase):
 
     def test_one_network(self) -> None:
         """The addresses of one network of IPv6 have the guesses of one, and no other's."""
-        for number in range(MOST_WRONG):
+        for number in range(USUAL.guesses_per_place):
             asked = self.type("nobody", "wrong", f"2001:db8:0:1::{number:x}")
             self.check()
             self.failureResultOf(asked, WrongPassword)
@@ -123,7 +122,7 @@ class WaitingTests(SynchronousTestCase):
         self.check()
         self.successResultOf(asked)
         self.gate = self.new_gate()
-        for number in range(MOST_WRONG):
+        for number in range(USUAL.guesses_per_place):
             asked = self.type("anna", "wrong", f"10.0.{number}.1")
             self.check()
             self.failureResultOf(asked, WrongPassword)

@@ -9,10 +9,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from vidlink.access.credentials import Credentials, Token
 from vidlink.access.gate import Gate
 from vidlink.access.hashing import digest_of, new_token
-from vidlink.access.misses import MOST_PLACES, WRONG, Misses
+from vidlink.access.misses import MOST_PLACES, Misses
 from vidlink.access.register import Register
 from vidlink.errors import NotAuthenticated, TooManyTries
-from vidlink.model import Role
+from vidlink.model import (
+    USUAL,
+    Role,
+)
 
 
 class MissesTests(SynchronousTestCase):
@@ -25,7 +28,7 @@ class MissesTests(SynchronousTestCase):
 
     def test_one_place(self) -> None:
         """So many are counted, then none; with the time some more; other places are others."""
-        self.assertTrue(all(self.misses.count("here") for _ in range(WRONG.burst)))
+        self.assertTrue(all(self.misses.count("here") for _ in range(USUAL.wrong_tokens_per_place)))
         self.assertFalse(self.misses.count("here"))
         self.assertTrue(self.misses.count("there"))
         self.clock.advance(1)
@@ -69,7 +72,7 @@ class GateTests(SynchronousTestCase):
 
     def test_wrong_and_right(self) -> None:
         """Wrong tokens and tickets are too many at some time, right ones of that place never."""
-        for number in range(WRONG.burst):
+        for number in range(USUAL.wrong_tokens_per_place):
             shown = ("wrong", None) if number % 2 else (None, "wrong")
             self.assertIs(self.refusal(*shown), NotAuthenticated)
         self.assertIs(self.refusal("wrong"), TooManyTries)
@@ -81,6 +84,6 @@ class GateTests(SynchronousTestCase):
 
     def test_nothing_shown(self) -> None:
         """Who shows nothing has not guessed."""
-        for _ in range(2 * WRONG.burst):
+        for _ in range(2 * USUAL.wrong_tokens_per_place):
             self.assertIs(self.refusal(None), NotAuthenticated)
         self.assertIs(self.refusal("wrong"), NotAuthenticated)

@@ -8,9 +8,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fmp4.media import calls
-from vidlink.access.tickets import MOST, MOST_EACH, UNUSED_SECONDS, Tickets
+from vidlink.access.tickets import UNUSED_SECONDS, Tickets
 from vidlink.errors import NotFound, TooManyTickets
-from vidlink.model import Principal, Right
+from vidlink.model import (
+    USUAL,
+    Principal,
+    Right,
+)
 
 SOCKET = "/ws/proctor"
 SESSION = "/api/v1/sentinels/desk-12/sessions/Wj3_qT-8mZ0aLeR4"
@@ -44,13 +48,15 @@ class BoundTests(TicketsCase):
 
     def fill(self) -> None:
         """So many as there may be."""
-        for number in range(MOST // MOST_EACH):
-            for _ in range(MOST_EACH):
+        for number in range(USUAL.tickets // USUAL.tickets_per_credential):
+            for _ in range(USUAL.tickets_per_credential):
                 self.tickets.issue(principal(number), SOCKET)
 
     def test_each(self) -> None:
         """One credential has so many, and more when some of them have ended; others have theirs."""
-        tickets = [self.tickets.issue(principal(0), SOCKET) for _ in range(MOST_EACH)]
+        tickets = [
+            self.tickets.issue(principal(0), SOCKET) for _ in range(USUAL.tickets_per_credential)
+        ]
         self.assertRaises(TooManyTickets, self.tickets.issue, principal(0), SOCKET)
         self.tickets.issue(principal(1), SOCKET)
         self.assertEqual(self.tickets.redeem(tickets[0], SOCKET), principal(0))

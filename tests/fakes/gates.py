@@ -14,7 +14,7 @@ from vidlink.access.register import Register
 from vidlink.audit.files import AuditFiles
 from vidlink.audit.trail import Trail
 from vidlink.disk import Disk
-from vidlink.model import Principal, Right, Role
+from vidlink.model import USUAL, Bounds, Principal, Right, Role
 
 #: Whoever may do everything, everywhere.
 ANYBODY = Principal("tester", "token:test", frozenset(Right))
@@ -46,7 +46,7 @@ class Keys:
     :param checkers: of passwords from elsewhere.
     """
 
-    def __init__(self, folder: str, clock: Any, checkers: Any = ()) -> None:
+    def __init__(self, folder: str, clock: Any, checkers: Any = (), bounds: Bounds = USUAL) -> None:
         self.clock = clock
         #: As a command has them; the server reads them for itself.
         self.credentials = Credentials(folder)
@@ -58,6 +58,7 @@ class Keys:
             run_in_pool=execute,
             checkers=checkers,
             is_open=lambda: not self.register.is_begun,
+            bounds=bounds,
         )
         self._made = 0
 

@@ -22,9 +22,12 @@ from tests.rigs.namespace import Namespace, joined_namespace
 from tests.rigs.proctor import LiveProctor
 from tests.rigs.scripted import Viewer
 from tests.rigs.sentinel import LiveSentinel
-from vidlink.liveness import PING_SECONDS, PONG_SECONDS
+from vidlink.liveness import PING_SECONDS
 from vidlink.messages import Subscribe
-from vidlink.model import Segment
+from vidlink.model import (
+    USUAL,
+    Segment,
+)
 from vidlink.relay.hub import PROBE_SECONDS
 
 COUNT = 20
@@ -210,9 +213,9 @@ def test_half_open(place: Place) -> None:
     other.segment(0)
     assert site.live_session("desk-1") == "session-of-another"
     assert _state(site, "desk-2") != "offline"
-    limit = PING_SECONDS + PONG_SECONDS
+    limit = PING_SECONDS + USUAL.pong_seconds
     until(lambda: _state(site, "desk-2") == "offline", 5 * limit, what="it is given up")
-    assert time.monotonic() - cut > PONG_SECONDS
+    assert time.monotonic() - cut > USUAL.pong_seconds
     other.vanish()
 
 
@@ -227,7 +230,7 @@ def test_frozen(place: Place) -> None:
     desk.send(signal.SIGSTOP)
     until(
         lambda: _state(site, "desk-1") == "offline",
-        5 * (PING_SECONDS + PONG_SECONDS),
+        5 * (PING_SECONDS + USUAL.pong_seconds),
         what="it is given up",
     )
     desk.send(signal.SIGCONT)

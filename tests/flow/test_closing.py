@@ -14,8 +14,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.fakes import media
 from tests.joined import Joined, Peer
 from vidlink.errors import CLOSINGS
-from vidlink.links.rate import MESSAGES
-from vidlink.liveness import STALL_SECONDS
 from vidlink.messages import (
     Ack,
     Clock,
@@ -26,9 +24,12 @@ from vidlink.messages import (
     SessionEnded,
     Subscribe,
 )
-from vidlink.model import InitSegment, Segment
-from vidlink.relay.stream import SESSIONS
-from vidlink.server.sockets.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
+from vidlink.model import (
+    USUAL,
+    Bounds,
+    InitSegment,
+    Segment,
+)
 
 WORDS = {kind.close_code: kind.code for kind in CLOSINGS}
 #: What the protocol closes with by itself (RFC 6455 section 7.4.1), without a word before.
@@ -40,8 +41,8 @@ NOT_YET = (4401, 4403)
 class Road:
     """A server; a Sentinel with a viewer, of whom something bad is to happen; and two others."""
 
-    def __init__(self, **hub: Any) -> None:
-        self.server = Joined(**hub)
+    def __init__(self, bounds: Bounds = USUAL) -> None:
+        self.server = Joined(bounds=bounds)
         self.other = self.stream("other")
         self.sentinel = self.stream("desk-1")
         self.other_viewer = self.viewer("other")
@@ -116,19 +117,19 @@ def in_frames(peer: Peer, count: int) -> None:
 
 def flood(peer: Peer) -> None:
     """Ask for the time in a loop; while that is taken, some of the stock is refilled."""
-    for _ in range(2 * MESSAGES.burst):
+    for _ in range(2 * USUAL.messages):
         peer.say(Clock(1))
 
 
 def take_nothing(road: Road, peer: Peer) -> None:
     """Read nothing for half a minute, as the server's transport sees it."""
     road.link_of(peer).pauseProducing()
-    road.server.pass_time(STALL_SECONDS + 1)
+    road.server.pass_time(USUAL.socket_stall_seconds + 1)
 
 
 def begin_for_ever(road: Road, peer: Peer) -> None:
     """Begin session after session; one was begun before."""
-    for number in range(SESSIONS.burst):
+    for number in range(USUAL.sessions):
         road.begin(peer, "desk-1", f"session-without-end-{number}")
 
 
@@ -136,7 +137,7 @@ def begin_for_ever(road: Road, peer: Peer) -> None:
 EITHER: Mapping[int, Callable[[Road, Peer], object]] = {
     1002: lambda road, peer: peer.sendFrame(opcode=3),
     1007: lambda road, peer: peer.sendFrame(opcode=1, payload=b"\xff"),
-    1008: lambda road, peer: in_frames(peer, MAX_FRAMES_PER_MESSAGE + 1),
+    1008: lambda road, peer: in_frames(peer, USUAL.frames_per_message + 1),
     1009: lambda road, peer: header_only(peer, 16 * 1024 * 1024 + 1),
     4400: lambda road, peer: peer.sendMessage(b"{", False),
     4429: lambda road, peer: flood(peer),
@@ -160,7 +161,7 @@ class ClosingTests(SynchronousTestCase):
     def assert_closed(self, road: Road, peer: Peer, code: int) -> None:
         """It has been told why, if we decided it, and has been closed with this code."""
         # Whoever has announced more than it sends does not get to its answer: it is cut off.
-        road.server.pass_time(LINGER_SECONDS + 1)
+        road.server.pass_time(USUAL.close_seconds + 1)
         self.assertEqual(peer.remoteCloseCode, code)
         self.assertEqual(peer.state, Peer.STATE_CLOSED)
         errors = [message for message in peer.heard if isinstance(message, ErrorMessage)]
@@ -254,7 +255,7 @@ class ClosingTests(SynchronousTestCase):
 
     def test_no_resources(self) -> None:
         """4503: a Sentinel more than the server has room for."""
-        road = Road(max_sentinels=2)
+        road = Road(Bounds(sentinels=2))
         self.assert_closed(road, road.register("desk-3"), 4503)
 
     def test_shutdown(self) -> None:

@@ -29,8 +29,12 @@ from vidlink.messages import (
     Subscribed,
     Unsubscribe,
 )
-from vidlink.model import InitSegment, Segment, Tier
-from vidlink.relay.stream import SESSIONS
+from vidlink.model import (
+    USUAL,
+    InitSegment,
+    Segment,
+    Tier,
+)
 
 NAMES = ("a", "b")
 WINDOW_SECONDS = 6.0
@@ -108,7 +112,7 @@ class Conversation(RuleBasedStateMachine):
         """One segment."""
         sentinel = self.sentinels[name]
         if sentinel is None:
-            if self.begun[name] == SESSIONS.burst:
+            if self.begun[name] == USUAL.sessions:
                 return
             self.begin(name, anew=True)
             sentinel = self.sentinels[name]
@@ -124,7 +128,7 @@ class Conversation(RuleBasedStateMachine):
         """Another session on this connection or on a new one, none any more; a wish."""
         match what:
             case "change" | "reconnect":
-                if self.begun[name] < SESSIONS.burst:
+                if self.begun[name] < USUAL.sessions:
                     self.begin(name, what == "reconnect" or self.sentinels[name] is None)
             case "go":
                 self.go(name)

@@ -24,6 +24,7 @@ from vidlink.messages import (
     Subscribed,
 )
 from vidlink.model import (
+    USUAL,
     Cause,
     Gap,
     InitSegment,
@@ -31,7 +32,6 @@ from vidlink.model import (
     SegmentQuery,
     SessionQuery,
 )
-from vidlink.relay.stream import SESSIONS
 
 
 class RoadCase(LinkCase):
@@ -304,7 +304,7 @@ class AnythingTests(RoadCase):
     def test_account(self, steps: list[tuple[str, int]]) -> None:
         """Every viewer is sent what was sent, in order, or told of it; history has it all."""
         # More sessions in so short a time are refused.
-        assume(sum(word in ("session", "reconnect") for word, _ in steps) < SESSIONS.burst)
+        assume(sum(word in ("session", "reconnect") for word, _ in steps) < USUAL.sessions)
         self.setUp()
         self.sent: dict[str, dict[int, bytes]] = {}
         self.sentinel = self.server.sentinel()

@@ -30,9 +30,7 @@ from tests.hostile.target import (
     status_of,
 )
 from tests.rigs.frames import BINARY, CLOSE, PING, PONG, TEXT, client_frame, handshake
-from vidlink.access.misses import WRONG
-from vidlink.links.rate import MESSAGES
-from vidlink.server.sockets.link import CONTROL_FRAMES, MAX_FRAMES_PER_MESSAGE
+from vidlink.model import USUAL
 
 SENTINEL, PROCTOR = "/ws/sentinel", "/ws/proctor"
 FIN = 0x80
@@ -289,7 +287,7 @@ def _floods() -> Iterator[Row]:
     rest = bytes((0, 0x80)) + bytes(4)
     pieces = bytes((0, 0x81)) + bytes(4) + b" "
     yield Row(27, "empty fragments", closes(PROCTOR, first + rest * 20_000), 1008)
-    act = closes(PROCTOR, first + pieces * (MAX_FRAMES_PER_MESSAGE + 1))
+    act = closes(PROCTOR, first + pieces * (USUAL.frames_per_message + 1))
     yield Row(27, "fragments of an octet", act, 1008)
     for opcode, kind in ((PING, "pings"), (PONG, "pongs")):
         for path in (SENTINEL, PROCTOR):
@@ -297,7 +295,7 @@ def _floods() -> Iterator[Row]:
             yield Row(27, f"{kind} on {path}", act, 1008, 1.0)
     act = closes(PROCTOR, client_frame(PING) * 20_000, is_secure=True)
     yield Row(27, "pings over TLS", act, 1008, 1.0)
-    act = closes(PROCTOR, *[client_frame(PING, b"x" * 100)] * (CONTROL_FRAMES.burst + 100))
+    act = closes(PROCTOR, *[client_frame(PING, b"x" * 100)] * (USUAL.control_frames + 100))
     yield Row(27, "pings one by one", act, 1008, 1.0)
     yield Row(27, "tiny messages", _tiny_messages, 4429, 6.0, 2.0, 2.5)
 
@@ -307,7 +305,7 @@ def _tiny_messages(target: Target) -> int:
         link.sendall(told({"type": "proctor.register", "software": "bad/1"}))
         burst = told({"type": "unsubscribe", "sentinelId": "x"}) * 1_000
         with suppress(OSError):
-            for _ in range(3 * MESSAGES.burst // 2_000):
+            for _ in range(3 * USUAL.messages // 2_000):
                 link.sendall(burst)
         return code_of(link)
 
@@ -525,20 +523,21 @@ def _guesses() -> Iterator[Row]:
 
 def _guess_sockets(target: Target) -> int:
     # Some are forgiven while other rows are tried, and meanwhile.
-    guess_tokens(target)
+    guess_tokens(target, fewest=0)
     return max(target.shake(PROCTOR, token=f"{number:043}") for number in range(20))
 
 
-def guess_tokens(target: Target) -> int:
-    """Show wrong tokens on one connection until they are too many; the status then."""
+def guess_tokens(target: Target, fewest: int = USUAL.wrong_tokens_per_place) -> int:
+    """Show wrong tokens on one connection until they are too many, and so many at least; the
+    status then."""
     with target.connect() as link:
         host = f"Host: 127.0.0.1:{target.port}"
-        for number in range(2 * WRONG.burst):
+        for number in range(2 * USUAL.wrong_tokens_per_place):
             shown = f"Authorization: Bearer {number:043}"
             link.sendall(f"GET /api/v1/me HTTP/1.1\r\n{host}\r\n{shown}\r\n\r\n".encode())
             status = status_of(link)
             if status == 429:
-                assert number >= WRONG.burst
+                assert number >= fewest
                 return status
         return status
 

@@ -14,7 +14,7 @@ from tests.fakes.store import MemoryStore
 from vidlink.interfaces import ICodec, ISentinelPeer
 from vidlink.links.ingest.conversation import Ingest
 from vidlink.links.watch.conversation import Watch
-from vidlink.model import EVERYBODY, Limits, Principal, Session
+from vidlink.model import EVERYBODY, USUAL, Bounds, Limits, Principal, Session
 from vidlink.relay.hub import Hub
 from vidlink.wire.binary import BinaryCodec
 from vidlink.wire.jsontext import JsonCodec
@@ -80,14 +80,16 @@ class MemoryServer:
         queue_segments: int = 65_536,
         store: Any = None,
         clock: Clock | None = None,
+        bounds: Bounds = USUAL,
         **hub: Any,
     ) -> None:
+        self.bounds = bounds
         self.clock = clock or Clock()
         if clock is None:
             self.clock.advance(1_000.0)
         #: By so much the wall clock was set ahead.
         self.leapt_us = 0
-        self.hub = Hub(self.clock.seconds, **hub)
+        self.hub = Hub(self.clock.seconds, bounds=bounds, **hub)
         self.store: KeepingStore = store or KeepingStore(
             wall_clock_us=self.now_us,
             commit_at_once=commit_at_once,
@@ -125,6 +127,7 @@ class MemoryServer:
             wall_clock_us=self.now_us,
             limits=limits,
             principal=principal,
+            bounds=self.bounds,
         )
         self.ingests.append(ingest)
         return ingest
@@ -156,6 +159,7 @@ class MemoryServer:
             seconds=self.clock.seconds,
             wall_clock_us=self.now_us,
             principal=principal,
+            bounds=self.bounds,
         )
         return peer
 
@@ -172,11 +176,14 @@ class LinkCase(SynchronousTestCase):
 
     commit_at_once = True
     queue_segments = 65_536
+    bounds = USUAL
 
     def setUp(self) -> None:
         """Start a server."""
         self.server = MemoryServer(
-            commit_at_once=self.commit_at_once, queue_segments=self.queue_segments
+            commit_at_once=self.commit_at_once,
+            queue_segments=self.queue_segments,
+            bounds=self.bounds,
         )
 
     def assert_closed(self, peer: FakeSentinelPeer | FakeProctorPeer, close_code: int) -> None:

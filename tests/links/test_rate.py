@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
 from tests.links.memory import LinkCase
-from vidlink.links.rate import MESSAGES
 from vidlink.messages import (
     BackfillDone,
     Clock,
@@ -15,8 +14,12 @@ from vidlink.messages import (
     Subscribed,
     Unsubscribe,
 )
-from vidlink.model import Segment, SessionQuery
-from vidlink.relay.stream import EARLIER_SESSIONS, SESSIONS
+from vidlink.model import (
+    USUAL,
+    Segment,
+    SessionQuery,
+)
+from vidlink.relay.stream import EARLIER_SESSIONS
 
 
 class MessageTests(LinkCase):
@@ -25,7 +28,7 @@ class MessageTests(LinkCase):
     def flood(self, peer: FakeProctorPeer | FakeSentinelPeer, *messages: Message) -> int:
         """Say these again and again, without a pause, until the server closes; how many it took
         to that."""
-        for number in range(MESSAGES.burst + 10):
+        for number in range(USUAL.messages + 10):
             if peer.closed is not None:
                 return number
             peer.forget()
@@ -50,7 +53,7 @@ class MessageTests(LinkCase):
         ):
             proctor = self.server.proctor()
             # It has registered with one message already.
-            self.assertEqual(self.flood(proctor, *loop), MESSAGES.burst)
+            self.assertEqual(self.flood(proctor, *loop), USUAL.messages)
             self.assert_closed(proctor, 4429)
             self.assertIsNone(proctor.conversation.pull())
         sentinel.segment(1)
@@ -61,13 +64,13 @@ class MessageTests(LinkCase):
         for message in (Clock(1), DeclareGap("other-session-000", 0, 1, "lost")):
             sentinel = self.server.live(f"desk-{type(message).__name__}")
             # It has sent its registration and an init.
-            self.assertEqual(self.flood(sentinel, message), MESSAGES.burst - 1)
+            self.assertEqual(self.flood(sentinel, message), USUAL.messages - 1)
             self.assert_closed(sentinel, 4429)
 
     def test_segments_do_not_count(self) -> None:
         """A Sentinel's segments are not counted, however many there are."""
         sentinel = self.server.live()
-        for number in range(MESSAGES.burst + 10):
+        for number in range(USUAL.messages + 10):
             sentinel.segment(number)
         self.assert_open(sentinel)
 
@@ -87,7 +90,7 @@ class MessageTests(LinkCase):
         """At the rate that is allowed one may go on for ever."""
         proctor = self.server.proctor()
         for _ in range(30):
-            for _ in range(int(MESSAGES.per_second)):
+            for _ in range(int(USUAL.messages_per_second)):
                 proctor.say(Clock(1))
                 proctor.read()
             self.server.second()
@@ -114,17 +117,17 @@ class SessionTests(LinkCase):
         """A Sentinel that begins session after session is closed with 4429, and what it begins
         too much is not recorded."""
         sentinel = self.server.sentinel()
-        for number in range(SESSIONS.burst):
+        for number in range(USUAL.sessions):
             self.begin(sentinel, number)
         self.assert_open(sentinel)
-        self.begin(sentinel, SESSIONS.burst)
+        self.begin(sentinel, USUAL.sessions)
         self.assert_closed(sentinel, 4429)
-        self.assertEqual(self.recorded(), SESSIONS.burst)
+        self.assertEqual(self.recorded(), USUAL.sessions)
         self.assertEqual(self.server.store.ends[-1][1], "too-fast")
 
     def test_on_many_connections(self) -> None:
         """It makes no difference whether it connects anew for each."""
-        for number in range(SESSIONS.burst):
+        for number in range(USUAL.sessions):
             sentinel = self.server.sentinel()
             self.begin(sentinel, number)
             self.assert_open(sentinel)
@@ -132,7 +135,7 @@ class SessionTests(LinkCase):
         sentinel = self.server.sentinel()
         self.begin(sentinel, 9_999)
         self.assert_closed(sentinel, 4429)
-        self.assertEqual(self.recorded(), SESSIONS.burst)
+        self.assertEqual(self.recorded(), USUAL.sessions)
 
     def test_earlier(self) -> None:
         """So is one that opens earlier session after earlier session, on whatever connection."""
@@ -149,7 +152,7 @@ class SessionTests(LinkCase):
     def test_each_for_itself(self) -> None:
         """One Sentinel's flood takes nothing from another one."""
         flooding = self.server.sentinel()
-        for number in range(SESSIONS.burst + 1):
+        for number in range(USUAL.sessions + 1):
             self.begin(flooding, number)
         other = self.server.live("desk-2")
         other.segment(0)
@@ -158,16 +161,16 @@ class SessionTests(LinkCase):
     def test_comes_back(self) -> None:
         """After a while it may begin another one."""
         sentinel = self.server.sentinel()
-        for number in range(SESSIONS.burst):
+        for number in range(USUAL.sessions):
             self.begin(sentinel, number)
-        self.server.second(1 / SESSIONS.per_second)
-        self.begin(sentinel, SESSIONS.burst)
+        self.server.second(1 / USUAL.sessions_per_second)
+        self.begin(sentinel, USUAL.sessions)
         self.assert_open(sentinel)
 
     def test_repeated_init(self) -> None:
         """The same init once more begins nothing, and is not counted as a session."""
         sentinel = self.server.sentinel()
         sentinel.register("session-number-0000")
-        for _ in range(10 * SESSIONS.burst):
+        for _ in range(10 * USUAL.sessions):
             sentinel.init()
         self.assert_open(sentinel)

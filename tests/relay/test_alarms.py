@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.relay.publishers import FakeFollower, FakePublisher
 from vidlink.errors import IdInUse
-from vidlink.relay.alarms import MAX_ALARMS, QUIET_SECONDS, Alarms
+from vidlink.model import USUAL
+from vidlink.relay.alarms import QUIET_SECONDS, Alarms
 from vidlink.relay.hub import Hub
 
 ERROR = IdInUse("two of them")
@@ -53,10 +54,10 @@ class AlarmsTests(SynchronousTestCase):
 
     def test_bound(self) -> None:
         """A reader that sleeps misses the oldest, and costs nothing."""
-        for number in range(MAX_ALARMS + 5):
+        for number in range(USUAL.alarms + 5):
             self.alarms.sound(f"desk-{number}", ERROR)
         given = self.read(0)
-        self.assertEqual(len(given), MAX_ALARMS)
+        self.assertEqual(len(given), USUAL.alarms)
         self.assertEqual(given[0], "desk-5")
 
 

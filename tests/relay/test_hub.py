@@ -15,8 +15,7 @@ from tests.relay.publishers import FakeFollower, FakePublisher
 from tests.relay.test_stream import session
 from vidlink.errors import IdInUse, NoResources
 from vidlink.interfaces import IPublisher
-from vidlink.model import RecordingState, Registration, SentinelState
-from vidlink.relay import hub
+from vidlink.model import Bounds, RecordingState, Registration, SentinelState
 from vidlink.relay.alarms import QUIET_SECONDS
 from vidlink.relay.hub import PROBE_SECONDS, RENEWAL_SECONDS, Hub
 from vidlink.relay.stream import Stream
@@ -28,7 +27,7 @@ class ClaimTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A hub on a clock that stands still, and a Sentinel that has its place."""
         self.clock = Clock()
-        self.hub = Hub(self.clock.seconds, max_sentinels=3)
+        self.hub = Hub(self.clock.seconds, bounds=Bounds(sentinels=3))
         self.older = FakePublisher("one")
         self.stream = self.successResultOf(self.claim(self.older))
 
@@ -233,7 +232,7 @@ class ClaimTests(SynchronousTestCase):
     def test_no_room_to_wait(self) -> None:
         """Of those that are forgotten and followed as many are waited for as there is room; who
         follows another is told, and hears no more of it, also when it comes again."""
-        self.patch(hub, "MAX_AWAITED", 2)
+        self.hub = Hub(self.clock.seconds, bounds=Bounds(sentinels=3, awaited_sentinels=2))
         told: list[int] = []
         followers = [FakeFollower() for _ in range(4)]
         for number, follower in enumerate(followers):

@@ -16,9 +16,8 @@ from pathlib import Path
 from tests.rigs.daemons import Daemon, Site, free_port
 from tests.rigs.scripted import Deaf, Sender, Viewer, delays_ms
 from tests.rigs.tls import self_signed
-from vidlink.liveness import STALL_SECONDS
 from vidlink.messages import Message, Subscribe
-from vidlink.server.sockets.link import LINGER_SECONDS
+from vidlink.model import USUAL
 from vidlink.server.sockets.watch import PIECE_BYTES, SEND_BUFFER_BYTES
 
 #: Of one viewer that takes nothing: what the server itself holds, and with it what Linux does.
@@ -120,10 +119,10 @@ class Crowd:
         for number in range(20):
             port, tls = (self.site.port, None) if number % 2 else (self.tls_port, self.tls)
             self.deaf.append(await asyncio.to_thread(Deaf, port, watched, tls))
-        self.beside_ms = await self._measure(readers, 2 * STALL_SECONDS, closed=20)
+        self.beside_ms = await self._measure(readers, 2 * USUAL.socket_stall_seconds, closed=20)
         for deaf in self.deaf[:2]:
             self.rests.append(await asyncio.to_thread(deaf.rest))
-        await asyncio.sleep(LINGER_SECONDS + 1)
+        await asyncio.sleep(USUAL.close_seconds + 1)
         self.alone_ms = sorted(alone + await self._measure(readers, self.again_seconds))
 
     async def _measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import Any
 
 from twisted.application.service import Service
@@ -22,6 +23,7 @@ from vidlink.server.service import (
     HISTORY_SECONDS,
     TICK_SECONDS,
     ServerService,
+    raise_descriptor_limit,
 )
 
 SESSION = "session-0000000001"
@@ -118,6 +120,14 @@ class StartTests(ServerCase):
         must not wait for the first one's folder."""
         self.start()
         self.assertEqual(self.store.life, ["listen", "open", "start"])
+
+    def test_descriptors(self) -> None:
+        """As many are counted with as the process may have, and no more than are wanted."""
+        for hard, counted in ((4_096, [64, 4_096]), (resource.RLIM_INFINITY, [64, 2**20])):
+            limits = (1_024 if hard > 0 else hard, hard)
+            self.patch(resource, "getrlimit", lambda kind, limits=limits: limits)
+            self.patch(resource, "setrlimit", lambda kind, limits: None)
+            self.assertEqual([raise_descriptor_limit(most) for most in (64, 2**20)], counted)
 
     def test_no_folder(self) -> None:
         """A folder that cannot be used ends the process with one line."""

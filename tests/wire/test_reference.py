@@ -12,10 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import vidlink.wire
 from vidlink import errors
-from vidlink.links.rate import MESSAGES
 from vidlink.messages import Subscribe, limit_words
-from vidlink.model import Limits, Segment
-from vidlink.relay.stream import EARLIER_SESSIONS, SESSIONS
+from vidlink.model import (
+    USUAL,
+    Limits,
+    Segment,
+)
+from vidlink.relay.stream import EARLIER_SESSIONS
 from vidlink.wire import schema
 from vidlink.wire.binary import BinaryCodec
 from vidlink.wire.cbor import CborCodec
@@ -328,9 +331,10 @@ class TableTests(SynchronousTestCase):
         """So are the rates."""
         (table,) = (table for table in tables(PAGE) if table[0] == RATES_HEAD)
         written = [(int(row[2]), float(row[3].removesuffix(" a second"))) for row in table[1:]]
-        allowed = [
-            (a.burst, a.per_second) for a in (MESSAGES, MESSAGES, SESSIONS, EARLIER_SESSIONS)
-        ]
+        messages = (USUAL.messages, USUAL.messages_per_second)
+        sessions = (USUAL.sessions, USUAL.sessions_per_second)
+        earlier = (EARLIER_SESSIONS.burst, EARLIER_SESSIONS.per_second)
+        allowed = [messages, messages, sessions, earlier]
         self.assertEqual(written, allowed)
 
     def test_close_codes(self) -> None:

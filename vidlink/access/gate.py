@@ -30,12 +30,10 @@ from vidlink.access.misses import Misses
 from vidlink.access.register import Register
 from vidlink.access.tickets import Tickets
 from vidlink.errors import LoginRefused, NotAuthenticated, TooManyTries, WrongPassword
-from vidlink.model import EVERYBODY, NOBODY, Deed, Principal, network_of
+from vidlink.model import EVERYBODY, NOBODY, USUAL, Bounds, Deed, Principal, network_of
 
 #: A login lasts for a working day; then the password is asked for again.
 LOGIN_US = 12 * 60 * 60 * 1_000_000
-#: Logins of one user at a time; the oldest ends for a newer one.
-MOST_LOGINS = 20
 _LONGEST_SOFTWARE = 200
 #: A checker from elsewhere has so long.
 _OTHERS_SECONDS = 10.0
@@ -129,12 +127,13 @@ class PasswordChecker:
         clock: IReactorTime,
         run_in_pool: Callable[..., Deferred[Any]],
         others: Sequence[Any] = (),
+        bounds: Bounds = USUAL,
     ) -> None:
         self._register = register
         self._clock = clock
         self._run_in_pool = run_in_pool
         self._others = others
-        self._guesses = Guesses(clock.seconds, self._has_logged_in)
+        self._guesses = Guesses(clock.seconds, self._has_logged_in, bounds)
 
     def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
         """The credential id of a user, from :class:`Typed`."""
@@ -181,6 +180,7 @@ class Gate:
     :param now_us: microseconds since the epoch.
     :param checkers: of passwords from elsewhere.
     :param is_open: whether whoever shows nothing is let in as everybody, now.
+    :param bounds: of logins, tickets, and what is shown that is wrong.
     """
 
     def __init__(
@@ -192,15 +192,18 @@ class Gate:
         run_in_pool: Callable[..., Deferred[Any]],
         checkers: Sequence[Any] = (),
         is_open: Callable[[], bool],
+        bounds: Bounds = USUAL,
     ) -> None:
         self.register = register
         self.is_open = is_open
         #: Called with every token and ticket that was refused, as a trail's `note` is.
         self.did: Callable[..., None] = lambda *about, **more: None
         self._now_us = now_us
-        self._misses = Misses(clock.seconds)
-        passwords = PasswordChecker(register, clock, run_in_pool, checkers)
-        self.tickets = Tickets(clock.seconds, self.is_current)
+        # The oldest login of a user ends for a newer one beyond it.
+        self._most_logins = bounds.logins_per_user
+        self._misses = Misses(clock.seconds, bounds)
+        passwords = PasswordChecker(register, clock, run_in_pool, checkers, bounds)
+        self.tickets = Tickets(clock.seconds, self.is_current, bounds)
         self._portal = Portal(Realm(register), (TokenChecker(register), passwords))
 
     def identify(
@@ -284,8 +287,8 @@ class Gate:
             raise WrongPassword("name or password is wrong") from None
         token, login = self._login(principal.name, address, software)
         # The check waits for its turn, and the password may be another one by then.
-        changed_us = None if user is None else user.changed_us
-        await self.register.change(lambda book: book.put_login(login, MOST_LOGINS, changed_us))
+        most, changed_us = self._most_logins, None if user is None else user.changed_us
+        await self.register.change(lambda book: book.put_login(login, most, changed_us))
         found = self.register.find(token)
         if found is None:
             raise WrongPassword("the user was changed or removed just now")
@@ -303,7 +306,7 @@ class Gate:
 
         def keep(book: Credentials) -> None:
             book.put_vouched(user)
-            book.put_login(login, MOST_LOGINS)
+            book.put_login(login, self._most_logins)
 
         await self.register.change(keep)
         found = self.register.find(token)

@@ -21,14 +21,9 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from vidlink.errors import TooManyTries
+from vidlink.model import USUAL, Bounds
 
 T = TypeVar("T")
-#: Checks that may wait in all, and of one address.
-MOST_WAITING, MOST_WAITING_EACH = 256, 64
-#: Wrong guesses of one address, or for one name, after which the next is refused, ...
-MOST_WRONG = 100
-#: ... and the time in which one of them is forgiven.
-FORGIVEN_SECONDS = 6.0
 #: Addresses, names and pairs that are remembered; the one that has been quiet longest is forgotten.
 MOST_REMEMBERED = 30_000
 
@@ -44,22 +39,26 @@ class _Waiting:
 
 
 class Guesses:
-    """The checks that wait, one at a time being made, and who has guessed wrong how often.
+    """The checks that wait, of which one at a time is made, or as many as are wanted; and who has
+    guessed wrong how often.
 
     :param seconds: the monotonic clock.
     :param is_known: whether a name has been let in at an address, as far as is written down; what
         was let in here is known anyway.
+    :param bounds: of the checks that wait, and of wrong guesses.
     """
 
     def __init__(
         self,
         seconds: Callable[[], float],
         is_known: Callable[[str, str], bool] = lambda name, address: False,
+        bounds: Bounds = USUAL,
     ) -> None:
         self._seconds = seconds
         self._is_written = is_known
+        self._bounds = bounds
         self._waiting: list[_Waiting] = []
-        self._is_busy = False
+        self._busy = 0
         #: For each address, each name and each pair: wrong guesses, and when they were counted.
         self._wrong: dict[tuple[str, str], tuple[float, float]] = {}
         #: The pairs that were let in, the one that was longest ago first.
@@ -73,12 +72,14 @@ class Guesses:
         """
         is_known = (address, name) in self._right or self._is_written(name, address)
         each = sum(1 for one in self._waiting if one.address == address)
-        if self._count(address, name, is_known) > MOST_WRONG - 1 or each >= MOST_WAITING_EACH:
+        bounds = self._bounds
+        is_flood = each >= bounds.waiting_passwords_per_place
+        if is_flood or self._count(address, name, is_known) > bounds.guesses_per_place - 1:
             raise TooManyTries("too many passwords were tried; wait for a minute")
         answer: Deferred[bool] = Deferred()
         self._waiting.append(_Waiting(address, name, is_known, work, answer))
         answer.addCallback(self._learn, address, name, is_known)
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) > bounds.waiting_passwords:
             _, last = max(self._ranked(), key=itemgetter(0))
             self._waiting.remove(last)
             last.answer.errback(TooManyTries("too many passwords wait to be checked; wait a while"))
@@ -94,16 +95,16 @@ class Guesses:
             ahead[one.address] += 1
 
     def _next(self) -> None:
-        if self._is_busy or not self._waiting:
+        if self._busy >= self._bounds.passwords_at_a_time or not self._waiting:
             return
-        self._is_busy = True
+        self._busy += 1
         _, one = min(self._ranked(), key=itemgetter(0))
         self._waiting.remove(one)
         # Others' turn.
         self._waiting.sort(key=lambda other: other.address == one.address)
 
         def done(outcome: Any) -> None:
-            self._is_busy = False
+            self._busy -= 1
             one.answer.callback(outcome)
             self._next()
 
@@ -129,7 +130,7 @@ class Guesses:
 
     def _lately(self, key: tuple[str, str]) -> float:
         count, then = self._wrong.get(key, (0.0, 0.0))
-        return max(0.0, count - (self._seconds() - then) / FORGIVEN_SECONDS)
+        return max(0.0, count - (self._seconds() - then) / self._bounds.seconds_per_guess)
 
 
 def _put(known: dict[tuple[str, str], T], key: tuple[str, str], value: T) -> None:

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 
 from vidlink.access.hashing import digest_of, new_token
 from vidlink.errors import NotFound, TooManyTickets
-from vidlink.model import Principal
+from vidlink.model import USUAL, Bounds, Principal
 
 #: A ticket that was not used by then is worth nothing.
 UNUSED_SECONDS = 30.0
 #: One that was opens a film for so long.
 LIFE_SECONDS = 12 * 60 * 60.0
-#: Tickets of one principal, and of all together; the next is refused until one has ended.
-MOST_EACH, MOST = 200, 10_000
 #: With so many out, all of them are looked through this often at most.
 _LOOK_SECONDS = 1.0
 
@@ -45,13 +43,19 @@ class Tickets:
 
     :param seconds: the monotonic clock.
     :param is_current: whether a principal's credential is still valid.
+    :param bounds: of the tickets of one credential and of all; the next is refused until one has
+        ended.
     """
 
     def __init__(
-        self, seconds: Callable[[], float], is_current: Callable[[Principal], bool]
+        self,
+        seconds: Callable[[], float],
+        is_current: Callable[[Principal], bool],
+        bounds: Bounds = USUAL,
     ) -> None:
         self._seconds = seconds
         self._is_current = is_current
+        self._most_each, self._most = bounds.tickets_per_credential, bounds.tickets
         self._out: dict[bytes, _Ticket] = {}
         #: Those of each credential, as all of them are too many to be looked through for one.
         self._of: dict[str, set[bytes]] = {}
@@ -67,12 +71,12 @@ class Tickets:
             raise NotFound(f"there are tickets for {_SOCKET}, a recording.mp4 and an index.m3u8")
         now = self._seconds()
         each = self._of.get(principal.credential_id, set())
-        if len(each) >= MOST_EACH:
+        if len(each) >= self._most_each:
             self._forget_ended(tuple(each))
-        if len(self._out) >= MOST and now - self._looked_seconds >= _LOOK_SECONDS:
+        if len(self._out) >= self._most and now - self._looked_seconds >= _LOOK_SECONDS:
             self._looked_seconds = now
             self._forget_ended(tuple(self._out))
-        if len(each) >= MOST_EACH or len(self._out) >= MOST:
+        if len(each) >= self._most_each or len(self._out) >= self._most:
             raise TooManyTickets("too many tickets are out; wait until some have ended")
         ticket = new_token()
         digest = digest_of(ticket)

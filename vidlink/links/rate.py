@@ -6,20 +6,19 @@ from collections.abc import Callable
 
 from vidlink.bucket import Allowance, Bucket
 from vidlink.errors import TooFast
-
-#: Messages on one connection: all of a Proctor's, all but the segments of a Sentinel's. A viewer
-#: may subscribe to every sentinel that there can be at once; a loop that never ends is closed.
-MESSAGES = Allowance(burst=20_000, per_second=1_000.0)
+from vidlink.model import Bounds
 
 
 class Rate:
-    """The messages of one connection, counted.
+    """The messages on one connection, counted: all of a Proctor's, all but the segments of a
+    Sentinel's; a loop that never ends is closed.
 
     :param seconds: the monotonic clock.
     """
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
-        self._bucket = Bucket(MESSAGES, seconds)
+    def __init__(self, seconds: Callable[[], float], bounds: Bounds) -> None:
+        self._per_second = bounds.messages_per_second
+        self._bucket = Bucket(Allowance(bounds.messages, self._per_second), seconds)
 
     def count(self) -> None:
         """Count one more message.
@@ -27,4 +26,4 @@ class Rate:
         :raises TooFast: if it is one too many.
         """
         if not self._bucket.spend():
-            raise TooFast(f"more than {MESSAGES.per_second:g} messages a second")
+            raise TooFast(f"more than {self._per_second:g} messages a second")

@@ -22,6 +22,7 @@ from vidlink.model.access import (
     rights_of,
 )
 from vidlink.model.audit import AuditEntry, AuditPage, AuditQuery, Deed
+from vidlink.model.bounds import USUAL, Bounds
 from vidlink.model.clips import ALL, Clip, ClipQuery
 from vidlink.model.health import (
     DiskSpace,
@@ -107,10 +108,12 @@ __all__ = [
     "SEQUENCE_LIMIT",
     "SESSION_ID",
     "TIME_LIMIT_US",
+    "USUAL",
     "Arrival",
     "AuditEntry",
     "AuditPage",
     "AuditQuery",
+    "Bounds",
     "Candidate",
     "Cause",
     "Clip",

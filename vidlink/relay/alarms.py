@@ -11,10 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vidlink.errors import VidlinkError
-from vidlink.model import Frame
+from vidlink.model import USUAL, Frame
 
-#: A reader that is further behind than this misses the oldest.
-MAX_ALARMS = 1_000
 #: About one Sentinel there is no more than one in this time.
 QUIET_SECONDS = 30.0
 
@@ -34,13 +32,14 @@ class Alarms:
     """The newest alarms, and how often each Sentinel has been the cause of one.
 
     :param seconds: the monotonic clock.
+    :param most: a reader that is further behind than this misses the oldest.
     """
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(self, seconds: Callable[[], float], most: int = USUAL.alarms) -> None:
         #: The number of all that there have been, ever.
         self.count = 0
         self._seconds = seconds
-        self._newest: deque[Alarm] = deque(maxlen=MAX_ALARMS)
+        self._newest: deque[Alarm] = deque(maxlen=most)
         self._raised_seconds: dict[str, float] = {}
         self._withheld: dict[str, int] = {}
 

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from vidlink.errors import IdInUse, NoResources, NotFound, VidlinkError
 from vidlink.interfaces import IFollower, IPublisher
-from vidlink.model import Registration, SentinelStatus
+from vidlink.model import USUAL, Bounds, Registration, SentinelStatus
 from vidlink.quantities import repeated
 from vidlink.relay.alarms import Alarms
 from vidlink.relay.buffer import Budget, Buffer
@@ -22,14 +22,8 @@ from vidlink.relay.tally import Tally
 
 #: The time that the older of two Sentinels with one id has to show that it is alive.
 PROBE_SECONDS = 2.0
-#: Sentinels remembered, connected or not. For a newcomer beyond it the one is forgotten that has
-#: been offline for longest; history still has it.
-MAX_SENTINELS = 5_000
 #: Viewers are sent the whole list anew, because somebody was forgotten, no more often than this.
 RENEWAL_SECONDS = 30.0
-#: Sentinels that are not known, never or not any more, and are waited for; each is kept only while
-#: somebody does. Who follows one that is forgotten beyond it is told, and has to ask again.
-MAX_AWAITED = 10_000
 
 
 class Hub:
@@ -40,6 +34,7 @@ class Hub:
     :param window_seconds: what every memory buffer keeps.
     :param cap_bytes: the most one memory buffer holds.
     :param total_bytes: the most all of them hold together.
+    :param bounds: of the Sentinels that are remembered and waited for, and of alarms.
     """
 
     _log = Logger()
@@ -51,16 +46,22 @@ class Hub:
         window_seconds: float = 20.0,
         cap_bytes: int = 64 * 1024 * 1024,
         total_bytes: int = 2 * 1024 * 1024 * 1024,
-        max_sentinels: int = MAX_SENTINELS,
+        bounds: Bounds = USUAL,
     ) -> None:
         self.roster = Roster()
-        self.alarms = Alarms(seconds)
+        self.alarms = Alarms(seconds, bounds.alarms)
         self.tally = Tally()
         self.budget = Budget(total_bytes)
         self.seconds = seconds
         self._window_seconds = window_seconds
         self._cap_bytes = cap_bytes
-        self._max_sentinels = max_sentinels
+        # Connected or not. For a newcomer beyond it the one is forgotten that has been offline for
+        # longest; history still has it.
+        self._max_sentinels = bounds.sentinels
+        # Those that are not known, never or not any more, are kept only while somebody waits for
+        # them. Who follows one that is forgotten beyond it is told, and has to ask again.
+        self._max_awaited = bounds.awaited_sentinels
+        self._bounds = bounds
         self._streams: dict[str, Stream] = {}
         self._awaited: dict[str, Stream] = {}
         #: Those of them that are known to be offline, in the order in which they left, and since.
@@ -146,10 +147,10 @@ class Hub:
         """
         stream = self._streams.get(sentinel_id) or self._awaited.get(sentinel_id)
         if stream is None:
-            if len(self._awaited) >= MAX_AWAITED:
+            if len(self._awaited) >= self._max_awaited:
                 raise NotFound(
-                    f"no sentinel {sentinel_id} is known, and {MAX_AWAITED} that were never seen"
-                    " are waited for already"
+                    f"no sentinel {sentinel_id} is known, and {self._max_awaited} that were never"
+                    " seen are waited for already"
                 )
             stream = self._awaited[sentinel_id] = self._make_stream(sentinel_id)
         return stream
@@ -219,7 +220,7 @@ class Hub:
         stream = self._streams.pop(sentinel_id)
         stream.let_go()
         self.roster.forget(sentinel_id)
-        if len(self._awaited) >= MAX_AWAITED:
+        if len(self._awaited) >= self._max_awaited:
             stream.drop()
         elif stream.is_followed:
             self._awaited[sentinel_id] = stream
@@ -269,4 +270,5 @@ class Hub:
             sentinel_id,
             self.seconds,
             lambda: Buffer(self._window_seconds, self._cap_bytes, self.budget),
+            self._bounds,
         )

@@ -15,7 +15,9 @@ from vidlink.errors import SentinelOffline
 from vidlink.interfaces import IFollower, IPublisher
 from vidlink.model import (
     MAX_RANGES,
+    USUAL,
     Arrival,
+    Bounds,
     Frame,
     RecordingState,
     Registration,
@@ -36,11 +38,8 @@ STALE_PAUSES = 2
 PAUSE_SECONDS = 1.0
 PAUSE_FRAMES = 1.5
 HABIT_SECONDS = 60.0
-#: The sessions that a Sentinel may begin, whether on one connection or on many: each is a
-#: folder on disk.
-SESSIONS = Allowance(burst=30, per_second=0.1)
-#: The earlier ones that it may open for what comes late: all that one registration may name,
-#: and again no faster than it may begin them.
+#: The earlier sessions that a Sentinel may open for what comes late: all that one registration may
+#: name, and again no faster than it may usually begin them.
 EARLIER_SESSIONS = Allowance(burst=MAX_RANGES, per_second=0.1)
 #: The time that viewers have, once the next session can be joined, to be sent the end of the one
 #: before. Both may come in one piece, and nobody is too slow who has not been served yet.
@@ -67,12 +66,17 @@ class Stream:
 
     :param seconds: the monotonic clock.
     :param new_buffer: makes the memory buffer of a session.
+    :param bounds: of the sessions that it may begin.
     """
 
     _log = Logger()
 
     def __init__(
-        self, sentinel_id: str, seconds: Callable[[], float], new_buffer: Callable[[], Buffer]
+        self,
+        sentinel_id: str,
+        seconds: Callable[[], float],
+        new_buffer: Callable[[], Buffer],
+        bounds: Bounds = USUAL,
     ) -> None:
         self.sentinel_id = sentinel_id
         #: It has been seen; if not, there is only somebody who waits for it.
@@ -85,7 +89,9 @@ class Stream:
         self.live: LiveSession | None = None
         self.wanted_framerate_mhz: int | None = None
         self.last_segment_time_us: int | None = None
-        self.allowed_sessions = Bucket(SESSIONS, seconds)
+        # Whether on one connection or on many: each is a folder on disk.
+        sessions = Allowance(bounds.sessions, bounds.sessions_per_second)
+        self.allowed_sessions = Bucket(sessions, seconds)
         self.allowed_earlier = Bucket(EARLIER_SESSIONS, seconds)
         self._sent_framerate_mhz: int | None = None
         self._seconds = seconds

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from vidlink.audit.trail import SERVER, Trail
 from vidlink.errors import UserMistake, VidlinkError
-from vidlink.model import Deed
+from vidlink.model import USUAL, Deed
 from vidlink.options import or_exit
 from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
@@ -32,8 +32,6 @@ COMMAND = "twistd vidlink-server"
 TICK_SECONDS = 1.0
 #: The recording is asked so often whom it knows: with their last session sentinels are deleted.
 HISTORY_SECONDS = 600.0
-#: Where the system says that there is no limit.
-MANY_DESCRIPTORS = 1024 * 1024
 #: At shutdown peers have so long to take what was written to them.
 FAREWELL_SECONDS = 1.0
 
@@ -186,10 +184,10 @@ class ServerService(MultiService):
         self._log.error("earlier sentinels are not listed: {why}", why=failure.value)
 
 
-def raise_descriptor_limit() -> int:
+def raise_descriptor_limit(most: int = USUAL.descriptors) -> int:
     """Use as many descriptors as we may: a Sentinel takes three, the usual limit is 1,024.
 
-    Returns how many those are.
+    Returns how many those are, and no more than `most`.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -197,4 +195,4 @@ def raise_descriptor_limit() -> int:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
-    return MANY_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+    return most if soft == resource.RLIM_INFINITY else min(soft, most)

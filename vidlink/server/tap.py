@@ -26,22 +26,21 @@ from twisted.web.resource import IResource
 from vidlink.access.credentials import VOUCHED, Credentials
 from vidlink.access.elsewhere import checker
 from vidlink.access.gate import Gate
-from vidlink.access.oidc.provider import ANSWER_SECONDS, Provider
-from vidlink.access.oidc.returning import Returning
-from vidlink.access.oidc.settings import Settings, read_settings, role_given, scope_asked
 from vidlink.access.register import Register
 from vidlink.audit.files import AuditFiles
 from vidlink.audit.trail import OPERATOR, SERVER, Trail
 from vidlink.daemon import awake_clock, elapsed_clock, prepare, sleep_clock, wall_clock_us
-from vidlink.disk import Disk, is_for_others
+from vidlink.disk import Disk
 from vidlink.errors import UserMistake
-from vidlink.model import Deed, Policy
-from vidlink.options import OneLineOptions, or_exit
+from vidlink.model import USUAL, Bounds, Deed, Policy
+from vidlink.options import or_exit
 from vidlink.plugins import find_codecs
 from vidlink.quantities import figure
 from vidlink.relay.hub import Hub
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
+from vidlink.server.limits import with_limit
+from vidlink.server.oidc import OidcOptions, returning
 from vidlink.server.port.assets import Assets
 from vidlink.server.port.exposure import (
     Listening,
@@ -49,10 +48,9 @@ from vidlink.server.port.exposure import (
     check_exposure,
     for_its_group,
 )
-from vidlink.server.port.held import LEAST_BYTES, MOST_SHARE, Held
+from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.port.origin import Hosts, machine_names
-from vidlink.server.port.shares import MOST_REQUESTS_EACH, MOST_SOCKETS_EACH
 from vidlink.server.port.site import NOT_TAKEN, Root, Site, is_own, principal_of, ticket_of
 from vidlink.server.port.tls import TlsContext
 from vidlink.server.port.upgrade import SocketResource
@@ -98,7 +96,7 @@ _DAY_US = 24 * 60 * 60 * 1_000_000
 _SWITCH_SECONDS = 0.0005
 
 
-class Options(OneLineOptions):
+class Options(OidcOptions):
     """The options of the daemon."""
 
     command = COMMAND
@@ -117,8 +115,6 @@ class Options(OneLineOptions):
         ["buffer-bytes", None, "67108864", "The most memory one stream may take."],
         ["buffer-total-bytes", None, "2147483648", "The most memory all streams may take."],
         ["queue-bytes", None, str(QUEUE_BYTES), "The most that may wait for the disk."],
-        ["most-sockets", None, str(MOST_SOCKETS_EACH), "On which one credential may watch."],
-        ["most-requests", None, str(MOST_REQUESTS_EACH), "Of one credential at a time."],
         [
             "transport",
             None,
@@ -131,12 +127,6 @@ class Options(OneLineOptions):
             "3",
             "While messages come, the loop turns once in this time; 0: at once.",
         ],
-        ["oidc-issuer", None, None, "Identity provider where users log in: its https:// address."],
-        ["oidc-name", None, None, "What the login page calls it; without it, its host."],
-        ["oidc-client-id", None, None, "How it calls this server."],
-        ["oidc-client-secret-file", None, None, "File with the secret that it has given out."],
-        ["oidc-roles-claim", None, None, "Claim that --oidc-role looks at; groups, if not said."],
-        ["oidc-groups-claim", None, None, "Claim with the groups whose screens one sees."],
     ]
     optFlags = [  # noqa: RUF012
         [
@@ -145,7 +135,6 @@ class Options(OneLineOptions):
             "Let everybody in who can reach the port, whoever it is, to watch and to control.",
         ],
         ["retain-dry-run", None, "Only say in the log what would be deleted."],
-        ["oidc-all-groups", None, "Who comes from the identity provider sees every group."],
     ]
 
     def __init__(self) -> None:
@@ -154,7 +143,7 @@ class Options(OneLineOptions):
         self["allow-origin"] = []
         self["proxy"] = []
         self["auth"] = []
-        self["oidc-role"], self["oidc-scope"] = [], []
+        self["limit"] = USUAL
 
     def opt_listen(self, endpoint: str) -> None:
         """Endpoint to listen on; repeatable. [default: tcp:8080:interface=127.0.0.1]"""
@@ -180,13 +169,9 @@ class Options(OneLineOptions):
         nobody is let in who does not log in, or show a token."""
         self["auth"].append(checker(description))
 
-    def opt_oidc_role(self, text: str) -> None:
-        """Role of those whose claim has a value: administrator=staff-it; repeatable."""
-        self["oidc-role"].append(role_given(text))
-
-    def opt_oidc_scope(self, text: str) -> None:
-        """Scope to ask for besides openid, such as groups; repeatable."""
-        self["oidc-scope"].append(scope_asked(text))
+    def opt_limit(self, text: str) -> None:
+        """One of the limits, such as guesses-per-place=600; repeatable. The names: --limit help"""
+        self["limit"] = with_limit(self["limit"], text)
 
     def postOptions(self) -> None:
         """Check what can be checked before anything is started."""
@@ -194,8 +179,6 @@ class Options(OneLineOptions):
         self.number("buffer-bytes", int, 1024 * 1024, 2**40)
         self.number("buffer-total-bytes", int, 1024 * 1024, 2**44)
         self.number("queue-bytes", int, 1024 * 1024, 2**44)
-        for name in ("most-sockets", "most-requests"):
-            self.number(name, int, 1, 2**20)
         self.word("durability", _Durability)
         self.word("transport", _Transport)
         self.number("turn-ms", float, 0, 20)
@@ -209,7 +192,7 @@ class Options(OneLineOptions):
                     f"keep them for ever, leave --{name} out"
                 )
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
-        self["oidc"] = read_settings(self)
+        super().postOptions()
 
 
 def warn_that_open(listen: list[str]) -> None:
@@ -238,6 +221,7 @@ def _assemble(options: Options) -> ServerService:
     from vidlink.server.api.probes import Probes
 
     clock: Any = reactor
+    bounds: Bounds = options["limit"]
     # A thread of the pool that computes lets what is live go on after this time; after 5 ms unless
     # told otherwise, and one segment asks for that some ten times.
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -256,6 +240,7 @@ def _assemble(options: Options) -> ServerService:
         run_in_pool=run_in_pool,
         checkers=options["auth"],
         is_open=is_open,
+        bounds=bounds,
     )
     hosts = _hosts(listening, options["allow-origin"])
     elapsed = elapsed_clock()
@@ -264,18 +249,21 @@ def _assemble(options: Options) -> ServerService:
         window_seconds=options["buffer-seconds"],
         cap_bytes=options["buffer-bytes"],
         total_bytes=options["buffer-total-bytes"],
+        bounds=bounds,
     )
     store = _store(options, clock)
-    most_held = max(LEAST_BYTES, options["buffer-total-bytes"] // MOST_SHARE)
+    share_bytes = options["buffer-total-bytes"] // bounds.memory_share
+    most_held = max(bounds.memory_least_bytes, share_bytes)
     halves, answers = Held(most_held), Held(most_held, NOT_TAKEN)
     # Before anything counts on it, and the store takes its share.
-    lobby = Lobby(clock, raise_descriptor_limit())
+    lobby = Lobby(clock, raise_descriptor_limit(bounds.descriptors), bounds)
     links: dict[str, Any] = {
         "codecs": find_codecs(),
         "clock": clock,
         "gate": gate,
         "halves": halves,
         "lobby": lobby,
+        "bounds": bounds,
         "turn_end": TurnEnd(clock, options["turn-ms"] / 1_000),
     }
     is_direct = options["transport"] is _Transport.DIRECT
@@ -286,14 +274,7 @@ def _assemble(options: Options) -> ServerService:
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.did = partial(_note_credentials, trail)
     gate.did = trail.note
-    watch = WatchFactory(
-        hub,
-        wall_clock_us,
-        **links,
-        did=trail.note,
-        most_each=options["most-sockets"],
-        sends_whole=is_direct,
-    )
+    watch = WatchFactory(hub, wall_clock_us, **links, did=trail.note, sends_whole=is_direct)
     api = Api(
         store.archive,
         hub,
@@ -330,7 +311,7 @@ def _assemble(options: Options) -> ServerService:
         trail=trail,
         enrolling=Enrolling(register, hub, wall_clock_us),
     )
-    oidc = Oidc(_returning(options, clock), gate, is_own=is_own, trail=trail)
+    oidc = Oidc(returning(options, clock, wall_clock_us, bounds), gate, is_own=is_own, trail=trail)
     root = Root(
         api.resource(),
         access.resource(),
@@ -347,9 +328,9 @@ def _assemble(options: Options) -> ServerService:
         hosts=hosts,
         gate=gate,
         proxies=proxies,
+        bounds=bounds,
         lobby=lobby,
         answers=answers,
-        most_requests=options["most-requests"],
     )
     made = [_port(place, site, clock) for place in listening]
     ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]
@@ -431,31 +412,6 @@ def _openness(
         return lambda: False
     # Of one that is removed again whoever had it must not be better off than before.
     return lambda: not register.is_begun
-
-
-def _returning(options: Options, clock: Any) -> Returning | None:
-    """The way to the identity provider and back; None if there is none.
-
-    :raises UserMistake: if what it takes is not installed.
-    """
-    settings: Settings | None = options["oidc"]
-    if settings is None:
-        return None
-    path = options["oidc-client-secret-file"]
-    if path is not None and is_for_others(path):
-        _log.warn("others can read the secret in {path}; close it with: chmod o= {path}", path=path)
-    try:
-        from vidlink.access.oidc.idtoken import check
-    except ImportError:
-        raise UserMistake(
-            "--oidc-issuer needs PyJWT: pip install 'PyJWT[crypto]', or VidLink as 'vidlink[oidc]'"
-        ) from None
-    from treq.client import HTTPClient
-    from twisted.web.client import Agent, HTTPConnectionPool
-
-    pool = HTTPConnectionPool(clock, persistent=False)
-    treq = HTTPClient(Agent(clock, connectTimeout=ANSWER_SECONDS, pool=pool))
-    return Returning(settings, Provider(settings, treq, clock), check, wall_clock_us)
 
 
 def _note_credentials(trail: Trail, **about: str) -> None:

@@ -1,4 +1,4 @@
-"""Tests of :mod:`vidlink.server.tap` and of commands, where there is an identity provider."""
+"""Tests of :mod:`vidlink.server.oidc`, the tap and commands, with an identity provider."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from vidlink.access.oidc.returning import Returning
 from vidlink.audit.trail import OPERATOR, SERVER
 from vidlink.commands import user as user_command
 from vidlink.errors import UserMistake
-from vidlink.model import Deed, Role
+from vidlink.model import USUAL, Deed, Role
+from vidlink.server.oidc import returning
 from vidlink.server.port.exposure import Listening
-from vidlink.server.tap import Options, _note_credentials, _openness, _returning
+from vidlink.server.tap import Options, _note_credentials, _openness
 
 NAME = user_name(SETTINGS.issuer, "f3b0")
 
@@ -36,20 +37,24 @@ class TapTests(SynchronousTestCase):
         options.parseOptions([*whole, "--oidc-role", "auditor=a", *words])
         return options
 
+    def returning(self, options: Options) -> Returning | None:
+        """The way to the provider that they give."""
+        return returning(options, MemoryReactorClock(), lambda: 0, USUAL)
+
     def test_not_installed(self) -> None:
         """Without what it takes the server does not start, and one line says what to install."""
         module = "vidlink.access.oidc.idtoken"
         with mock.patch.dict(sys.modules, {"jwt": None}):
             sys.modules.pop(module, None)
             with self.assertRaisesRegex(UserMistake, r"needs PyJWT: pip install .*vidlink\[oidc\]"):
-                _returning(self.options(), MemoryReactorClock())
+                self.returning(self.options())
 
     def test_installed(self) -> None:
         """With it there is a way to the provider, and none where none is named."""
-        self.assertIsInstance(_returning(self.options(), MemoryReactorClock()), Returning)
+        self.assertIsInstance(self.returning(self.options()), Returning)
         without = Options()
         without.parseOptions([])
-        self.assertIsNone(_returning(without, MemoryReactorClock()))
+        self.assertIsNone(self.returning(without))
 
     def test_open_secret(self) -> None:
         """A secret that others on the machine can read is complained about."""
@@ -59,7 +64,7 @@ class TapTests(SynchronousTestCase):
             os.chmod(path, mode)
             with capturedLogs() as logs:
                 options = self.options("--oidc-client-secret-file", str(path))
-                _returning(options, MemoryReactorClock())
+                self.returning(options)
             self.assertEqual(repr(logs).count("chmod o="), told)
 
     def test_nobody_else(self) -> None:

@@ -30,8 +30,8 @@ from vidlink.access.oidc.provider import (
     KEYS_SECONDS,
     MOST_BYTES,
 )
-from vidlink.access.oidc.returning import MOST_GOING, MOST_GOING_EACH
 from vidlink.errors import LoginRefused, ProviderFailed, TooManyTries
+from vidlink.model import USUAL
 
 BACK = "https://vidlink.example.org/api/v1/oidc/callback"
 METADATA = "/.well-known/openid-configuration"
@@ -199,15 +199,15 @@ class WayTests(WayCase):
         self.assertIn("another login", self.refused(self.finish(query, secret)))
 
     def test_crowd(self) -> None:
-        """So many may be on their way, and so many of one address, and then others are asked to
-        try again; nobody stays who has ended."""
+        """So many may be on their way, and so many of one place, from however many addresses of its
+        IPv6 network, and then others are asked to try again; nobody stays who has ended."""
         hanging: Deferred[Any] = Deferred()
         self.fake.instead[METADATA] = hanging
-        each = [f"10.0.{one}.1" for one in range(MOST_GOING // MOST_GOING_EACH)]
-        for address in each:
-            for _ in range(MOST_GOING_EACH):
-                Deferred.fromCoroutine(self.way.begin(BACK, address)).addErrback(lambda _: None)
-            self.refused(self.way.begin(BACK, address), TooManyTries)
+        for place in range(USUAL.oidc_logins // USUAL.oidc_logins_per_place):
+            for number in range(USUAL.oidc_logins_per_place):
+                begun = self.way.begin(BACK, f"2001:db8:0:{place:x}::{number:x}")
+                Deferred.fromCoroutine(begun).addErrback(lambda _: None)
+            self.refused(self.way.begin(BACK, f"2001:db8:0:{place:x}::ffff"), TooManyTries)
         self.refused(self.way.begin(BACK, "10.9.9.9"), TooManyTries)
         self.assertEqual(self.fake.asked, [METADATA])
         hanging.errback(ConnectionRefusedError())

@@ -13,8 +13,6 @@ from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase, MemoryServer
 from tests.relay.publishers import FakePublisher
 from vidlink.interfaces import IFollower, IProctorPeer
-from vidlink.links.watch import conversation
-from vidlink.links.watch.conversation import MAX_REPLIES
 from vidlink.messages import (
     Ack,
     Clock,
@@ -32,8 +30,13 @@ from vidlink.messages import (
     Subscribed,
     Unsubscribe,
 )
-from vidlink.model import InitSegment, Segment, SentinelState
-from vidlink.relay import hub
+from vidlink.model import (
+    USUAL,
+    Bounds,
+    InitSegment,
+    Segment,
+    SentinelState,
+)
 
 #: Everything that can happen to a conversation.
 INPUTS: Mapping[str, Callable[[FakeProctorPeer], Any]] = {
@@ -362,8 +365,8 @@ class RequestTests(WatchCase):
         """One Proctor waits for a bounded number of Sentinels that were never seen, all together
         for another one; nothing is left of them once nobody waits, and real ones have their place
         all the same."""
-        self.patch(conversation, "MAX_AWAITED_EACH", 3)
-        self.patch(hub, "MAX_AWAITED", 5)
+        self.bounds = Bounds(awaited_sentinels=5, awaited_sentinels_per_proctor=3)
+        self.setUp()
         other = self.server.connect()
         other.register()
         self.proctor.read()
@@ -391,7 +394,8 @@ class RequestTests(WatchCase):
     def test_forgotten(self) -> None:
         """A Sentinel that leaves without having sent anything is not in the list any more, and
         waited for; where there is no room for that its viewers are told, and may ask again."""
-        self.patch(hub, "MAX_AWAITED", 1)
+        self.bounds = Bounds(awaited_sentinels=1)
+        self.setUp()
         self.proctor.read()
         for name in ("brief-1", "brief-2"):
             sentinel = self.server.live(name)
@@ -535,7 +539,7 @@ class RequestTests(WatchCase):
 
     def test_asks_and_never_reads(self) -> None:
         """Who asks on and on without reading the answers is closed, and they are let go."""
-        for _ in range(MAX_REPLIES):
+        for _ in range(USUAL.unread_answers):
             self.proctor.say(Clock(1))
         self.assert_open(self.proctor)
         self.proctor.say(Clock(1))
@@ -544,13 +548,13 @@ class RequestTests(WatchCase):
 
     def test_fails_and_never_reads(self) -> None:
         """The same for requests that fail."""
-        for _ in range(MAX_REPLIES + 1):
+        for _ in range(USUAL.unread_answers + 1):
             self.proctor.say(KeyframeRequest("nobody"))
         self.assert_closed(self.proctor, 4429)
 
     def test_asks_and_reads(self) -> None:
         """Who reads may ask for ever."""
-        for _ in range(2 * MAX_REPLIES):
+        for _ in range(2 * USUAL.unread_answers):
             self.proctor.say(Clock(1))
             self.proctor.read()
         self.assert_open(self.proctor)

@@ -10,6 +10,7 @@ are taken at a time.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.endpoints import serverFromString
@@ -20,20 +21,23 @@ from tests.fakes.gates import open_gate
 from tests.fakes.store import MemoryStore
 from vidlink.daemon import prepare, wall_clock_us
 from vidlink.errors import PeerError
-from vidlink.model import Frame, Octets
+from vidlink.model import USUAL, Frame, Octets
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
 from vidlink.server.port.site import Root, Site
 from vidlink.server.sockets.ingest import IngestFactory, IngestProtocol
-from vidlink.server.sockets.paced import FRAMES_PER_TURN
 from vidlink.server.tap import link_resource
 from vidlink.wire.framing import server_frame
 
 LISTEN = "tcp:0:interface=127.0.0.1"
-#: 4 MiB in pieces of 64 octets, and the empty frame that ends them.
-MOST_FRAMES = 4 * 1024 * 1024 // 64 + 1
+#: Of 4 MiB in pieces of 64 octets, and the empty frame that ends them.
+BOUNDS = replace(
+    USUAL,
+    frames_per_message=4 * 1024 * 1024 // 64 + 1,
+    frames_per_turn=8 * USUAL.frames_per_turn,
+)
 
 
 class Conversation:
@@ -59,8 +63,6 @@ class Conversation:
 class EchoProtocol(IngestProtocol):
     """A Sentinel's connection, but for what is done with a message."""
 
-    frames_per_turn = 8 * FRAMES_PER_TURN
-
     def onOpen(self) -> None:
         """Whole messages are cut, or not, as those of one that is registered would be."""
         super().onOpen()
@@ -82,7 +84,6 @@ class EchoFactory(IngestFactory):
     """Makes the connections."""
 
     protocol = EchoProtocol
-    max_frames_per_message = MOST_FRAMES
 
     def converse(self, peer: Any) -> Any:
         """The conversation of a new connection, which may say as much as one that is registered."""
@@ -98,15 +99,9 @@ def main() -> None:
     prepare(clock)
     hub, store = Hub(clock.seconds), MemoryStore(wall_clock_us=wall_clock_us)
     gate = open_gate(clock)
-    echo = EchoFactory(
-        hub,
-        store,
-        wall_clock_us,
-        codecs=find_codecs(),
-        clock=clock,
-        gate=gate,
-        takes_whole=sys.argv[1:] != ["stock"],
-    )
+    links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "gate": gate}
+    takes_whole = sys.argv[1:] != ["stock"]
+    echo = EchoFactory(hub, store, wall_clock_us, **links, bounds=BOUNDS, takes_whole=takes_whole)
     nothing = Resource()
     root = Root(nothing, nothing, nothing, nothing, link_resource(echo), nothing)
     site = Site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]), gate=gate)

@@ -13,12 +13,14 @@ import websocket
 
 from tests.rigs.daemons import Site
 from tests.rigs.proctor import LiveProctor
-from vidlink.links.rate import MESSAGES
 from vidlink.messages import Subscribe
-from vidlink.model import Segment
+from vidlink.model import (
+    USUAL,
+    Segment,
+)
 
 #: Far more than anybody may say at once.
-FLOOD = 10 * MESSAGES.burst
+FLOOD = 10 * USUAL.messages
 
 
 def masked_text(text: bytes) -> bytes:

@@ -16,8 +16,7 @@ import websocket
 
 from tests.rigs.daemons import Site, free_port
 from tests.rigs.tls import self_signed
-from vidlink.server.sockets.link import LINGER_SECONDS
-from vidlink.server.sockets.paced import FRAMES_PER_TURN
+from vidlink.model import USUAL
 
 PING, PONG = b"\x89\x80" + bytes(4), b"\x8a\x80" + bytes(4)
 CLOCK = b"\x81\x97" + bytes(4) + b'{"type":"clock","t0":1}'
@@ -91,7 +90,7 @@ def _peak_bytes(pid: int) -> int:
 @pytest.mark.parametrize(
     "frames",
     # The last is a record of its own over TLS, hundreds of which come in one read.
-    [CLOCK * 3_000, CLOCK * (FRAMES_PER_TURN - 1)],
+    [CLOCK * 3_000, CLOCK * (USUAL.frames_per_turn - 1)],
     ids=["clocks", "records"],
 )
 def test_others_are_answered(site: Site, tmp_path: Path, frames: bytes, is_secure: bool) -> None:
@@ -142,4 +141,4 @@ def test_a_flood_is_closed(site: Site, frame: bytes) -> None:
     flooder = _sentinel(site.port, False)
     began = time.monotonic()
     assert _closed(flooder, frame * 10_000) == 1008
-    assert time.monotonic() - began < LINGER_SECONDS + 5.0
+    assert time.monotonic() - began < USUAL.close_seconds + 5.0

@@ -14,10 +14,12 @@ from tests.rigs.daemons import Site, free_port
 from tests.rigs.frames import CLOSE, client_frame
 from tests.rigs.scripted import Deaf, Sender, Throttle, Viewer, p99
 from tests.rigs.tls import self_signed
-from vidlink.liveness import STALL_SECONDS
 from vidlink.messages import ErrorMessage, Skipped, Subscribe
-from vidlink.model import Segment, SkipReason
-from vidlink.server.sockets.link import LINGER_SECONDS
+from vidlink.model import (
+    USUAL,
+    Segment,
+    SkipReason,
+)
 
 
 @pytest.mark.quiet
@@ -61,7 +63,7 @@ def test_closes_and_never_reads(site: Site, tmp_path: Path) -> None:
             one.socket.sendall(client_frame(CLOSE, b"\x03\xe8"))
         begun = time.monotonic()
         while server.log().count("a proctor has left") < len(deaf):
-            assert time.monotonic() < begun + 5 * LINGER_SECONDS
+            assert time.monotonic() < begun + 5 * USUAL.close_seconds
             await asyncio.sleep(0.1)
         for one in deaf:
             one.socket.close()
@@ -149,4 +151,4 @@ def test_slower_than_the_stream(site: Site) -> None:
     assert isinstance(whole, Segment)
     assert whole.sequence == large
     waited = viewers[2].came[0][2] - sender.sent_seconds[large]
-    assert waited > STALL_SECONDS
+    assert waited > USUAL.socket_stall_seconds

@@ -12,16 +12,16 @@ from typing import Any
 from tests.fakes.gates import PASSWORD
 from tests.server.api.histories import DESK_PATH, GATE, MACHINE, USER, HistoryCase, Seen
 from vidlink import errors
-from vidlink.access.gate import LOGIN_US, MOST_LOGINS
+from vidlink.access.gate import LOGIN_US
 from vidlink.access.oidc.settings import CALLBACK, START
-from vidlink.access.tickets import LIFE_SECONDS, MOST_EACH, UNUSED_SECONDS
+from vidlink.access.tickets import LIFE_SECONDS, UNUSED_SECONDS
+from vidlink.model import USUAL, Bounds
 from vidlink.server.api import refusals
 from vidlink.server.api.access import Access
 from vidlink.server.api.history import Api
 from vidlink.server.api.oidc import Oidc
 from vidlink.server.api.parameters import MAX_RANGE, MAX_SEGMENTS, MAX_SESSIONS
 from vidlink.server.api.probes import Probes
-from vidlink.server.port.channel import Bounds
 from vidlink.server.port.sharing import EXPOSED
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "http.md"
@@ -287,7 +287,7 @@ class PageTests(HistoryCase):
             f"within {UNUSED_SECONDS:g} s",
             f"for {LIFE_SECONDS / 3600:g} hours",
             f"for {LOGIN_US / 3_600_000_000:g} hours",
-            f"{MOST_LOGINS} newest",
-            f"{MOST_EACH} tickets",
+            f"{USUAL.logins_per_user} newest",
+            f"{USUAL.tickets_per_credential} tickets",
         ):
             self.assertIn(words, " ".join(TEXT.split()))

@@ -14,7 +14,7 @@ from tests.fakes.gates import Keys, trail
 from tests.fakes.store import MemoryStore
 from tests.server.api.histories import DESK, GATE, GATE_MISSING, NOW_US, recorded
 from tests.server.sockets.opened import Answer, Connection
-from vidlink.model import Registration, Role
+from vidlink.model import USUAL, Registration, Role
 from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.api.access import Access
@@ -98,17 +98,19 @@ class ClosedCase(SynchronousTestCase):
     `shown` is what each kind of visitor shows: headers of a request.
     """
 
+    bounds = USUAL
+
     def setUp(self) -> None:
         """Put it together, and make the credentials."""
         self.clock = MemoryReactorClock()
         self.clock.advance(NOW_US / 1_000_000)
-        self.keys = Keys(self.mktemp(), self.clock)
+        self.keys = Keys(self.mktemp(), self.clock, bounds=self.bounds)
         self.addCleanup(self.keys.credentials.close)
         self.store = MemoryStore(wall_clock_us=lambda: NOW_US)
         recorded(self.store, DESK)
         self.store.end(DESK.session_id, "over", NOW_US)
         recorded(self.store, GATE, GATE_MISSING)
-        self.hub = Hub(self.clock.seconds)
+        self.hub = Hub(self.clock.seconds, bounds=self.bounds)
         self._serve()
         self._spares = 0
         self._connections: list[Connection] = []
@@ -133,7 +135,12 @@ class ClosedCase(SynchronousTestCase):
         self.audit_folder = self.mktemp()
         self.trail = written = trail(self.audit_folder, self.clock)
         gate.did = written.note
-        links: dict[str, Any] = {"codecs": find_codecs(), "clock": self.clock, "gate": gate}
+        links: dict[str, Any] = {
+            "codecs": find_codecs(),
+            "clock": self.clock,
+            "gate": gate,
+            "bounds": self.bounds,
+        }
         self.ingest = IngestFactory(hub, store, lambda: NOW_US, **links)
         self.watch = WatchFactory(hub, lambda: NOW_US, **links, did=written.note)
         api = Api(
@@ -167,7 +174,7 @@ class ClosedCase(SynchronousTestCase):
             oidc=oidc.resource(),
         )
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")], [GUEST])
-        self.site = Site(root, clock=self.clock, hosts=hosts, gate=gate)
+        self.site = Site(root, clock=self.clock, hosts=hosts, gate=gate, bounds=self.bounds)
         self.site.doStart()
         self.addCleanup(self.site.doStop)
 

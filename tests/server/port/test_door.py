@@ -11,9 +11,9 @@ from twisted.web.server import Request
 
 from tests.fakes.gates import open_gate
 from tests.server.sockets.opened import Connection
+from vidlink.model import USUAL, Bounds
 from vidlink.server.port import channel
-from vidlink.server.port.channel import Bounds
-from vidlink.server.port.door import NEWCOMERS_PER_TURN, Door
+from vidlink.server.port.door import Door
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
 from vidlink.server.port.site import Root, Site
@@ -144,7 +144,7 @@ class SiteTests(SynchronousTestCase):
         self.site = Site(
             Root(*[page] * 6), clock=self.clock, hosts=hosts, gate=open_gate(self.clock)
         )
-        self.inside = [self.connect() for _ in range(NEWCOMERS_PER_TURN)]
+        self.inside = [self.connect() for _ in range(USUAL.newcomers_per_turn)]
 
     def connect(self) -> Connection:
         """A client that has sent a request."""
@@ -187,7 +187,7 @@ class SiteTests(SynchronousTestCase):
     def test_late(self) -> None:
         """Of those that say nothing at first and then all ask within one turn, no more are answered
         in it than of others, in the order in which they asked; and nobody comes before them."""
-        late = self.silent(3 * NEWCOMERS_PER_TURN)
+        late = self.silent(3 * USUAL.newcomers_per_turn)
         for connection in reversed(late):
             connection.send(REQUEST)
         self.assertEqual(self.answered(late), [0] * 8 + [1] * 4)
@@ -214,7 +214,7 @@ class SiteTests(SynchronousTestCase):
             before = sum(self.answered(many))
             for connection in many:
                 connection.send(rest)
-            self.assertEqual(sum(self.answered(many)), before + NEWCOMERS_PER_TURN, first)
+            self.assertEqual(sum(self.answered(many)), before + USUAL.newcomers_per_turn, first)
             for connection in many:
                 connection.vanish()
         # Whatever is not the transport itself stands for TLS.
@@ -224,7 +224,7 @@ class SiteTests(SynchronousTestCase):
             self.clock.turn()
         for connection in many:
             connection.send(REQUEST)
-        self.assertEqual(sum(self.answered(many)), NEWCOMERS_PER_TURN)
+        self.assertEqual(sum(self.answered(many)), USUAL.newcomers_per_turn)
 
     def test_late_and_gone(self) -> None:
         """Who goes while its request waits is not answered, and leaves nothing behind."""

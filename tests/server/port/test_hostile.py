@@ -12,8 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.joined import BINARY, JSON, Joined
 from vidlink.messages import Clock, ProctorRegister
-from vidlink.server.sockets.link import CONTROL_FRAMES, MAX_FRAMES_PER_MESSAGE
-from vidlink.server.sockets.paced import FRAMES_PER_TURN, REST_SECONDS
+from vidlink.model import USUAL
 
 ROOT = Path(__file__).parents[3]
 TEXT, OCTETS, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -107,7 +106,7 @@ class HostileCase(SynchronousTestCase):
     def pass_rests(self) -> None:
         """Let everything that has arrived be taken."""
         while any(link.is_resting for link in self.server.links()):
-            self.server.clock.advance(REST_SECONDS)
+            self.server.clock.advance(USUAL.rest_seconds)
 
 
 class FramingTests(HostileCase):
@@ -223,7 +222,7 @@ class FloodTests(HostileCase):
     def test_fragments(self) -> None:
         """A message in more than 64 frames is refused, with octets in them or without: 1008."""
         for part in (b"", b" "):
-            frames = [frame(TEXT, part, 0), *[frame(0, part, 0)] * MAX_FRAMES_PER_MESSAGE]
+            frames = [frame(TEXT, part, 0), *[frame(0, part, 0)] * USUAL.frames_per_message]
             self.assert_closed(1008, b"".join(frames))
             self.assert_closed(1008, *frames)
 
@@ -243,45 +242,47 @@ class FloodTests(HostileCase):
             other, link = self.server.sentinel(), self.connect(factory)
             link.dataReceived(frame(PING) * COUNT + frame(PING, b"last"))
             self.assertFalse(link.transport.is_read)
-            self.assertEqual(link.transport.octets, pong() * FRAMES_PER_TURN)
+            self.assertEqual(link.transport.octets, pong() * USUAL.frames_per_turn)
             other.say(Clock(1))
             self.server.pumps[-1].flush()
             self.assertEqual(other.kinds(), ["Clock"])
-            self.assertEqual(link.transport.octets, pong() * FRAMES_PER_TURN)
+            self.assertEqual(link.transport.octets, pong() * USUAL.frames_per_turn)
             began = self.server.clock.seconds()
             self.pass_rests()
             self.assertTrue(link.transport.is_read)
             self.assertEqual(link.transport.octets, pong() * COUNT + pong(b"last"))
             rested = self.server.clock.seconds() - began
-            self.assertAlmostEqual(rested, COUNT // FRAMES_PER_TURN * REST_SECONDS)
+            self.assertAlmostEqual(rested, COUNT // USUAL.frames_per_turn * USUAL.rest_seconds)
             link.connectionLost(Failure(ConnectionLost()))
 
     def test_pings_and_pongs(self) -> None:
         """More pings and pongs than anybody needs are a flood, in one read or in many: 1008."""
         for opcode in (PING, PONG):
             self.assert_closed(1008, frame(opcode) * 10_000)
-            self.assert_closed(1008, *[frame(opcode)] * (CONTROL_FRAMES.burst + 20))
-        both = [frame(PING), frame(PONG)] * (CONTROL_FRAMES.burst // 2 + 10)
+            self.assert_closed(1008, *[frame(opcode)] * (USUAL.control_frames + 20))
+        both = [frame(PING), frame(PONG)] * (USUAL.control_frames // 2 + 10)
         self.assert_closed(1008, b"".join(both))
 
     def test_seldom_pings(self) -> None:
         """Whoever pings as often as is allowed, and no more, goes on being answered."""
-        each = int(CONTROL_FRAMES.per_second)
+        each = int(USUAL.control_frames_per_second)
         for factory in self.factories:
             link = self.connect(factory)
-            link.dataReceived(frame(PING) * CONTROL_FRAMES.burst)
+            link.dataReceived(frame(PING) * USUAL.control_frames)
             self.pass_rests()
             for _ in range(8):
                 self.server.clock.advance(1)
                 link.dataReceived(frame(PING) * each)
-            self.assertEqual(link.transport.octets, pong() * (CONTROL_FRAMES.burst + 8 * each))
+            self.assertEqual(link.transport.octets, pong() * (USUAL.control_frames + 8 * each))
             link.connectionLost(Failure(ConnectionLost()))
 
     def test_reference(self) -> None:
         """The wire reference names these figures."""
         page = " ".join((ROOT / "docs" / "reference" / "wire.md").read_text("utf-8").split())
-        self.assertIn(f"into at most {MAX_FRAMES_PER_MESSAGE} frames (1008 otherwise)", page)
-        rests = f"{FRAMES_PER_TURN} at a time and then rests for {REST_SECONDS * 1000:g} ms"
+        self.assertIn(f"into at most {USUAL.frames_per_message} frames (1008 otherwise)", page)
+        rests = (
+            f"{USUAL.frames_per_turn} at a time and then rests for {USUAL.rest_seconds * 1000:g} ms"
+        )
         self.assertIn(rests, page)
 
     def test_gone_while_it_waits(self) -> None:
@@ -307,15 +308,15 @@ class FloodTests(HostileCase):
         for factory in self.factories:
             link = self.connect(factory)
             for _ in range(PIECES):
-                link.dataReceived(frame(PING) * (FRAMES_PER_TURN - 1))
+                link.dataReceived(frame(PING) * (USUAL.frames_per_turn - 1))
             self.assertFalse(link.transport.is_read)
-            self.assertEqual(link.transport.octets, pong() * FRAMES_PER_TURN)
+            self.assertEqual(link.transport.octets, pong() * USUAL.frames_per_turn)
             began = self.server.clock.seconds()
             self.pass_rests()
-            self.assertEqual(link.transport.octets, pong() * PIECES * (FRAMES_PER_TURN - 1))
+            self.assertEqual(link.transport.octets, pong() * PIECES * (USUAL.frames_per_turn - 1))
             rested = self.server.clock.seconds() - began
-            turns = PIECES * (FRAMES_PER_TURN - 1) // FRAMES_PER_TURN
-            self.assertAlmostEqual(rested, turns * REST_SECONDS)
+            turns = PIECES * (USUAL.frames_per_turn - 1) // USUAL.frames_per_turn
+            self.assertAlmostEqual(rested, turns * USUAL.rest_seconds)
             link.connectionLost(Failure(ConnectionLost()))
 
     def test_patient_peers(self) -> None:
@@ -324,10 +325,10 @@ class FloodTests(HostileCase):
         peer.say(ProctorRegister("test/1"))
         self.server.flush()
         for _ in range(10):
-            self.server.clock.advance(2 * REST_SECONDS)
-            for _ in range(FRAMES_PER_TURN):
+            self.server.clock.advance(2 * USUAL.rest_seconds)
+            for _ in range(USUAL.frames_per_turn):
                 peer.say(Clock(1))
             began = self.server.clock.seconds()
             self.server.flush()
             self.assertEqual(self.server.clock.seconds(), began)
-        self.assertEqual(peer.kinds().count("Clock"), 10 * FRAMES_PER_TURN)
+        self.assertEqual(peer.kinds().count("Clock"), 10 * USUAL.frames_per_turn)

@@ -70,5 +70,5 @@ class LookedUpTests(ClosedCase):
         gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])
         self.assertEqual(self.site.answering, set())
-        sockets = [self.watch.shares.take(whose) for _ in range(self.watch.most_each)]
+        sockets = [self.watch.shares.take(whose) for _ in range(self.watch.shares.most_each)]
         self.assertTrue(all(sockets))

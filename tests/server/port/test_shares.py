@@ -6,9 +6,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.server.port.test_site import SiteCase, get
 from tests.server.sockets.opened import Connection
+from vidlink.model import USUAL
 from vidlink.server.api.history import Api
 from vidlink.server.port.held import Held
-from vidlink.server.port.shares import MOST_REQUESTS_EACH, Shares
+from vidlink.server.port.shares import Shares
 
 KIB = 1024
 
@@ -37,8 +38,8 @@ class RequestTests(SiteCase):
     def test_too_many_at_once(self) -> None:
         """Of one who asks so many are answered at a time; the next is told to wait, and is
         answered once one is over or given up; other paths go on meanwhile."""
-        waiting = [self.connect(get("/api/v1/x")) for _ in range(MOST_REQUESTS_EACH)]
-        self.assertEqual(len(self.scripted.requests), MOST_REQUESTS_EACH)
+        waiting = [self.connect(get("/api/v1/x")) for _ in range(USUAL.requests_per_credential)]
+        self.assertEqual(len(self.scripted.requests), USUAL.requests_per_credential)
         refused = self.ask(get("/api/v1/x"))
         self.assertEqual((refused.status, refused.error_code), (429, "too-many-requests"))
         self.assertEqual(refused.headers["retry-after"], "5")
@@ -47,7 +48,7 @@ class RequestTests(SiteCase):
         waiting[1].vanish()
         for _ in range(2):
             waiting.append(self.connect(get("/api/v1/x")))
-        self.assertEqual(len(self.scripted.requests), MOST_REQUESTS_EACH + 2)
+        self.assertEqual(len(self.scripted.requests), USUAL.requests_per_credential + 2)
         self.assertEqual(self.ask(get("/api/v1/x")).status, 429)
         for connection in waiting:
             connection.vanish()

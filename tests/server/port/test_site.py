@@ -16,6 +16,7 @@ from tests.fakes.store import MemoryStore
 from tests.server.api.histories import DESK, DESK_PATH, NOW_US, recorded
 from tests.server.api.test_bodies import ScriptedArchive, ScriptedBody
 from tests.server.sockets.opened import Answer, Connection
+from vidlink.model import Bounds
 from vidlink.relay.hub import Hub
 from vidlink.server.api.bodies import PIECE_BYTES
 from vidlink.server.api.history import Api
@@ -23,7 +24,6 @@ from vidlink.server.api.probes import Probes
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
-from vidlink.server.port.channel import Bounds
 from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
 from vidlink.server.port.site import Root, Site

@@ -9,8 +9,11 @@ from twisted.logger import capturedLogs
 from tests.server.api.histories import DESK_PATH, GATE_PATH
 from tests.server.port.closed import ClosedCase, bearer
 from tests.server.port.test_rights import ADMIN, OF_WARD, OF_YARD
-from vidlink.access.tickets import LIFE_SECONDS, MOST_EACH, UNUSED_SECONDS
-from vidlink.model import Role
+from vidlink.access.tickets import LIFE_SECONDS, UNUSED_SECONDS
+from vidlink.model import (
+    USUAL,
+    Role,
+)
 
 FILM, LIST = f"{DESK_PATH}/recording.mp4", f"{DESK_PATH}/index.m3u8"
 
@@ -119,7 +122,7 @@ class TicketTests(TicketCase):
 
     def test_bounds(self) -> None:
         """One who asks has so many out; others still get some, and so do they when these end."""
-        for _ in range(MOST_EACH):
+        for _ in range(USUAL.tickets_per_credential):
             self.ticket("/ws/proctor")
         asked = ("POST", "/api/v1/tickets", self.shown[OF_WARD], {"path": "/ws/proctor"})
         answer = self.ask(*asked)

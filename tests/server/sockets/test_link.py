@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.joined import BINARY, JSON, Joined, Peer
 from vidlink.errors import BadMessage, GoingAway
-from vidlink.liveness import STALL_SECONDS, Uptake
+from vidlink.liveness import Uptake
 from vidlink.messages import (
     Clock,
     ErrorMessage,
@@ -21,10 +21,9 @@ from vidlink.messages import (
     SentinelRegister,
     SentinelRegistered,
 )
+from vidlink.model import USUAL
 from vidlink.server.sockets import ingest
 from vidlink.server.sockets import link as linked
-from vidlink.server.sockets.ingest import MAX_UNREAD
-from vidlink.server.sockets.link import LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
 
 SESSION = "session-0000000001"
 
@@ -148,7 +147,7 @@ class ClosingTests(SynchronousTestCase):
         link = next(iter(self.server.ingest.links))
         link.close(BadMessage("enough"))
         pump = self.server.pumps.pop()
-        self.server.clock.advance(LINGER_SECONDS - 0.1)
+        self.server.clock.advance(USUAL.close_seconds - 0.1)
         self.assertFalse(link.transport.disconnecting or link.transport.disconnected)
         self.server.clock.advance(0.2)
         pump.flush()
@@ -169,7 +168,7 @@ class ClosingTests(SynchronousTestCase):
         """A message in more than 64 frames is refused: it costs far more than its bytes."""
         peer = self.server.proctor()
         peer.beginMessage(isBinary=False)
-        for _ in range(MAX_FRAMES_PER_MESSAGE + 1):
+        for _ in range(USUAL.frames_per_message + 1):
             peer.sendMessageFrame(b" ")
         self.server.flush()
         self.assertEqual(peer.remoteCloseCode, 1008)
@@ -183,13 +182,13 @@ class ClosingTests(SynchronousTestCase):
         peer.endMessage()
         self.server.flush()
         self.assertIsInstance(peer.heard[0], ProctorRegistered)
-        for _ in range(MAX_FRAMES_PER_MESSAGE):
+        for _ in range(USUAL.frames_per_message):
             peer.beginMessage(isBinary=False)
             peer.sendMessageFrame(b'{"type":"clock",')
             peer.sendMessageFrame(b'"t0":1}')
             peer.endMessage()
         self.server.flush()
-        self.assertEqual(peer.kinds().count("Clock"), MAX_FRAMES_PER_MESSAGE)
+        self.assertEqual(peer.kinds().count("Clock"), USUAL.frames_per_message)
 
     def test_too_long(self) -> None:
         """A Proctor's message of more than 64 KiB is refused with 1009 before it is read."""
@@ -238,7 +237,7 @@ class SilentPeerTests(SynchronousTestCase):
         link.makeConnection(SilentTransport(link, isServer=True))
         for data in says:
             link.dataReceived(data)
-        self.server.clock.advance(LINGER_SECONDS - 0.1)
+        self.server.clock.advance(USUAL.close_seconds - 0.1)
         self.assertFalse(link.transport.aborted)
         self.server.clock.advance(0.2)
         self.assertTrue(link.transport.aborted)
@@ -272,11 +271,11 @@ class SilentPeerTests(SynchronousTestCase):
             link = next(iter(factory.links))
             for _ in range(2):
                 link.pauseProducing()
-                self.server.pass_time(STALL_SECONDS)
+                self.server.pass_time(USUAL.socket_stall_seconds)
                 self.assertEqual(peer.state, Peer.STATE_OPEN)
                 link.resumeProducing()
             link.pauseProducing()
-            for _ in range(round(STALL_SECONDS) + 1):
+            for _ in range(round(USUAL.socket_stall_seconds) + 1):
                 peer.say(Clock(1))
                 self.server.pass_time(1)
                 # As a transport does at every write, such as that of a ping.
@@ -298,13 +297,13 @@ class SilentPeerTests(SynchronousTestCase):
             peer.sendPing(b"x" * 100)
         self.server.flush()
         self.assertEqual(len(link.transport.stream), waiting)
-        for _ in range(MAX_UNREAD):
+        for _ in range(USUAL.unread_answers):
             peer.say(Clock(1))
         self.server.flush()
         self.assertEqual(peer.state, Peer.STATE_OPEN)
         link.resumeProducing()
         link.pauseProducing()
-        for _ in range(MAX_UNREAD):
+        for _ in range(USUAL.unread_answers):
             peer.say(Clock(1))
         self.server.flush()
         self.assertEqual(peer.state, Peer.STATE_OPEN)

@@ -12,9 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.joined import BINARY, Joined
 from tests.server.port.test_door import Turns
 from tests.server.sockets.test_link import framed, handshake, register
-from vidlink.links.ingest.conversation import REGISTRATION_SECONDS
 from vidlink.messages import Clock, Message, ProctorRegister
-from vidlink.server.port.door import NEWCOMERS_PER_TURN
+from vidlink.model import USUAL
 from vidlink.server.port.lobby import Lobby
 
 BINARY_FRAME, TEXT = 2, 1
@@ -69,10 +68,10 @@ class NewcomerTests(SynchronousTestCase):
         for number, link in enumerate(links):
             self.say(link, register(f"desk-{number}"))
         known = [link.is_known for link in links]
-        self.assertEqual(known, [True] * NEWCOMERS_PER_TURN + [False] * 6)
+        self.assertEqual(known, [True] * USUAL.newcomers_per_turn + [False] * 6)
         self.assertEqual([link.transport.is_read for link in links], known)
         self.clock.turn()
-        self.assertEqual(sum(link.is_known for link in links), 2 * NEWCOMERS_PER_TURN)
+        self.assertEqual(sum(link.is_known for link in links), 2 * USUAL.newcomers_per_turn)
         for _ in range(2):
             self.clock.turn()
         self.assertTrue(all(link.is_known and link.transport.is_read for link in links))
@@ -136,7 +135,7 @@ class NewcomerTests(SynchronousTestCase):
             self.say(link, Clock(1, None, None))
         self.say(links[4], register())
         self.say(links[5], Clock(1, None, None))
-        self.clock.rightNow += REGISTRATION_SECONDS
+        self.clock.rightNow += USUAL.registration_seconds
         for link in links:
             link._deadline.stop()
             link._too_late()

@@ -14,7 +14,6 @@ from tests.joined import BINARY as FORMAT
 from tests.joined import JSON, Joined
 from tests.rigs.frames import BINARY, CLOSE, PING, PONG, TEXT, Frames, client_frame, handshake
 from tests.server.sockets.opened import Connection, PlainConnection
-from vidlink.liveness import STALL_SECONDS
 from vidlink.messages import (
     ErrorMessage,
     KeyframeRequest,
@@ -24,8 +23,7 @@ from vidlink.messages import (
     Subscribe,
     Subscribed,
 )
-from vidlink.model import InitSegment, Segment
-from vidlink.server.sockets.link import LINGER_SECONDS
+from vidlink.model import USUAL, InitSegment, Segment
 from vidlink.server.sockets.turnend import TurnEnd
 from vidlink.server.sockets.watch import PIECE_BYTES, TURN_BYTES
 
@@ -128,7 +126,7 @@ class SendBudgetTests(SynchronousTestCase):
             self.send(0, LARGE_BYTES)
             viewer.take(1_000_000)
             held = viewer.held_bytes
-            self.server.pass_time(STALL_SECONDS)
+            self.server.pass_time(USUAL.socket_stall_seconds)
             self.assertEqual(viewer.protocol.state, viewer.protocol.STATE_OPEN)
             self.server.pass_time(2)
             self.assertEqual(viewer.protocol.state, viewer.protocol.STATE_CLOSING)
@@ -142,7 +140,7 @@ class SendBudgetTests(SynchronousTestCase):
                 opcode, payload = self.heard(viewer)[-1]
                 self.assertEqual((opcode, payload[:2]), (CLOSE, (4431).to_bytes(2, "big")))
             else:
-                viewer.pass_time(LINGER_SECONDS + 0.1)
+                viewer.pass_time(USUAL.close_seconds + 0.1)
                 self.assertFalse(viewer.is_open)
                 self.assertEqual(self.server.watch.links, set())
 
@@ -151,7 +149,7 @@ class SendBudgetTests(SynchronousTestCase):
         viewer = self.viewer()
         self.send(0, LARGE_BYTES)
         for _ in range(20):
-            self.server.pass_time(STALL_SECONDS)
+            self.server.pass_time(USUAL.socket_stall_seconds)
             viewer.take(BUDGET_BYTES)
             self.assertTrue(viewer.is_open)
         self.assertEqual(viewer.protocol.state, viewer.protocol.STATE_OPEN)
@@ -175,7 +173,7 @@ class SendBudgetTests(SynchronousTestCase):
         self.send(0, LARGE_BYTES)
         viewer.take(1_000_000)
         viewer.send(client_frame(CLOSE, b"\x03\xe8"))
-        viewer.pass_time(LINGER_SECONDS - 0.1)
+        viewer.pass_time(USUAL.close_seconds - 0.1)
         self.assertIsNone(viewer.lost)
         viewer.pass_time(0.2)
         self.assertIsNotNone(viewer.lost)

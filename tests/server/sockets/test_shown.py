@@ -14,10 +14,11 @@ from tests.server.port.test_hostile import Wire, handshake
 from vidlink.access.credentials import Credentials, Token
 from vidlink.access.gate import Gate
 from vidlink.access.hashing import digest_of, new_token
-from vidlink.access.misses import WRONG
 from vidlink.access.register import Register
-from vidlink.model import Role
-from vidlink.server.port.shares import MOST_SOCKETS_EACH
+from vidlink.model import (
+    USUAL,
+    Role,
+)
 
 JSON = "vidlink.v1.json"
 
@@ -62,7 +63,7 @@ class ShownTests(SynchronousTestCase):
         """One credential watches on so many sockets; others are not counted with it; and for one
         that is closed another one may come."""
         watch = self.server.watch
-        links = [self.connect(watch, self.tokens[0]) for _ in range(MOST_SOCKETS_EACH)]
+        links = [self.connect(watch, self.tokens[0]) for _ in range(USUAL.sockets_per_credential)]
         self.assertEqual({self.status(link) for link in links}, {101})
         refused = self.connect(watch, self.tokens[0])
         self.assertEqual(self.status(refused), 429)
@@ -77,7 +78,7 @@ class ShownTests(SynchronousTestCase):
         """Who shows many wrong ones is told to stop; the right ones of that place are let in, and
         what a proxy says of others counts for those."""
         for factory in (self.server.ingest, self.server.watch):
-            for _ in range(WRONG.burst // 2):
+            for _ in range(USUAL.wrong_tokens_per_place // 2):
                 self.assertEqual(self.status(self.connect(factory, "wrong")), 401)
         for factory in (self.server.ingest, self.server.watch):
             self.assertEqual(self.status(self.connect(factory, "wrong")), 429)

@@ -30,6 +30,7 @@ from twisted.web.client import ResponseDone
 
 from vidlink.access.oidc.settings import Settings, is_safe
 from vidlink.errors import LoginRefused, ProviderFailed
+from vidlink.model import USUAL, Bounds
 
 T = TypeVar("T")
 #: A whole answer has to be there within this time.
@@ -41,8 +42,6 @@ KEPT_SECONDS = 3600.0
 KEYS_SECONDS = 60.0
 #: and what could not be had no sooner than after this.
 AGAIN_SECONDS = 5.0
-#: Codes that are being exchanged at a time.
-MOST_EXCHANGES = 16
 MOST_KEYS = 100
 #: Ways to show the secret of this server, in a header or in the form.
 _BASIC, _POST = "client_secret_basic", "client_secret_post"
@@ -114,17 +113,20 @@ class Provider:
     """The provider of `settings`.
 
     :param treq: a :class:`treq.client.HTTPClient`, or what stands in for one.
+    :param bounds: of the codes that are being exchanged at a time.
     """
 
     _log = Logger()
 
-    def __init__(self, settings: Settings, treq: Any, clock: IReactorTime) -> None:
+    def __init__(
+        self, settings: Settings, treq: Any, clock: IReactorTime, bounds: Bounds = USUAL
+    ) -> None:
         self._settings = settings
         self._treq = treq
         self._clock = clock
         self._metadata = _Kept(clock.seconds, self._fetch_metadata)
         self._keys = _Kept(clock.seconds, self._fetch_keys)
-        self._exchanges = DeferredSemaphore(MOST_EXCHANGES)
+        self._exchanges = DeferredSemaphore(bounds.oidc_exchanges)
 
     def metadata(self) -> Deferred[Metadata]:
         """Its description of itself.

@@ -21,11 +21,10 @@ from vidlink.access.oidc.claims import Person, person
 from vidlink.access.oidc.provider import Metadata, Provider, UnknownKey
 from vidlink.access.oidc.settings import Settings
 from vidlink.errors import LoginRefused, TooManyTries
+from vidlink.model import USUAL, Bounds, network_of
 
 #: Somebody has so long to log in there; the browser forgets the secret then.
 RETURN_SECONDS = 600
-#: Those who are on their way at this moment, in all and from one address.
-MOST_GOING, MOST_GOING_EACH = 256, 64
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 #: Error codes of RFC 6749 section 4.1.2.1 and their like.
 _ERROR = re.compile(r"[a-z_]{1,40}", re.ASCII)
@@ -44,16 +43,23 @@ class Returning:
 
     :param check: :func:`vidlink.access.oidc.idtoken.check`.
     :param now_us: microseconds since the epoch.
+    :param bounds: of those who are on their way at a time.
     """
 
     def __init__(
-        self, settings: Settings, provider: Provider, check: Check, now_us: Callable[[], int]
+        self,
+        settings: Settings,
+        provider: Provider,
+        check: Check,
+        now_us: Callable[[], int],
+        bounds: Bounds = USUAL,
     ) -> None:
         self.name = settings.name
         self._settings = settings
         self._provider = provider
         self._check = check
         self._now_us = now_us
+        self._most, self._most_each = bounds.oidc_logins, bounds.oidc_logins_per_place
         self._going: list[str] = []
 
     async def begin(self, redirect_uri: str, address: str) -> tuple[str, str]:
@@ -131,13 +137,15 @@ class Returning:
 
     @contextmanager
     def _counted(self, address: str) -> Iterator[None]:
-        if len(self._going) >= MOST_GOING or self._going.count(address) >= MOST_GOING_EACH:
+        place = network_of(address)
+        each = self._going.count(place)
+        if len(self._going) >= self._most or each >= self._most_each:
             raise TooManyTries("too many log in at this moment; try again")
-        self._going.append(address)
+        self._going.append(place)
         try:
             yield
         finally:
-            self._going.remove(address)
+            self._going.remove(place)
 
 
 def _answers(query: str) -> dict[str, str]:

@@ -49,12 +49,19 @@ from vidlink.messages import (
     Wanted,
     limit_words,
 )
-from vidlink.model import Frame, InitSegment, Limits, Principal, Registration, Segment
+from vidlink.model import (
+    USUAL,
+    Bounds,
+    Frame,
+    InitSegment,
+    Limits,
+    Principal,
+    Registration,
+    Segment,
+)
 from vidlink.relay.hub import Hub
 from vidlink.relay.stream import Stream
 
-#: A Sentinel that has connected must register within this time.
-REGISTRATION_SECONDS = 10.0
 #: So long it waits for what is wanted of its tails; then it is registered without.
 LOOKUP_SECONDS = 5.0
 
@@ -94,6 +101,7 @@ class Ingest:
     :param principal: whoever it is; as which Sentinel it may speak, and of which group.
     :param seconds: the monotonic clock.
     :param wall_clock_us: microseconds since the epoch.
+    :param bounds: of what it may say.
     """
 
     registration: Registration
@@ -108,6 +116,7 @@ class Ingest:
         wall_clock_us: Callable[[], int],
         limits: Limits,
         principal: Principal,
+        bounds: Bounds = USUAL,
     ) -> None:
         self.peer = peer
         self.hub = hub
@@ -116,12 +125,13 @@ class Ingest:
         self.wall_clock_us = wall_clock_us
         self.limits = limits
         self.principal = principal
+        self.bounds = bounds
         #: The Sentinel's words before it closed; None if it has said nothing.
         self.farewell: ErrorMessage | None = None
         self.acks = Acks()
         #: Its place once it is registered: then segments do not go through the states.
         self.seat: _Seat | None = None
-        self._rate = Rate(seconds)
+        self._rate = Rate(seconds, bounds)
         self.requests = ControlRequests(lambda request: self.peer.send(request), seconds)
         self._inputs = _build(self)
 
@@ -168,7 +178,7 @@ class Ingest:
                 raise BadMessage(f"a sentinel does not send {type(message).__name__}")
 
     def deadline(self) -> None:
-        """Close, unless it has registered; :data:`REGISTRATION_SECONDS` have passed."""
+        """Close, unless it has registered: it should have by now."""
         self._inputs.deadline()
 
     def tick(self) -> None:
@@ -315,7 +325,8 @@ def _init(ingest: Ingest, seat: _Seat, message: InitSegment) -> None:
 
 
 def _deadline(inputs: _Inputs, ingest: Ingest) -> None:
-    ingest.fail(NoRegistration(f"no sentinel.register within {REGISTRATION_SECONDS:g} s"))
+    seconds = ingest.bounds.registration_seconds
+    ingest.fail(NoRegistration(f"no sentinel.register within {seconds:g} s"))
 
 
 def _withdraw(inputs: _Inputs, ingest: Ingest, claim: Deferred[None], reason: str) -> None:

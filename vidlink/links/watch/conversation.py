@@ -44,18 +44,10 @@ from vidlink.messages import (
     Subscribe,
     Unsubscribe,
 )
-from vidlink.model import Deed, Frame, Principal, Right
+from vidlink.model import USUAL, Bounds, Deed, Frame, Principal, Right
 from vidlink.relay.hub import Hub
 from vidlink.relay.stream import Stream
 from vidlink.wire.framing import message_frame
-
-#: A Proctor that has connected must register within this time.
-REGISTRATION_SECONDS = 10.0
-#: Answers that wait for room in the socket; a peer that asks on without reading is closed.
-MAX_REPLIES = 1_000
-
-#: Sentinels that were never seen and that one Proctor may wait for.
-MAX_AWAITED_EACH = 1_000
 
 #: The rights that can be had in this conversation, in the words of `registered`.
 _TOLD = (Right.WATCH, Right.CONTROL)
@@ -81,6 +73,7 @@ class Watch:
     :param did: called with every deed that is to be written down, and what it was about.
     :param seconds: the monotonic clock.
     :param wall_clock_us: microseconds since the epoch.
+    :param bounds: of what it may say and ask for.
     """
 
     def __init__(
@@ -94,11 +87,13 @@ class Watch:
         wall_clock_us: Callable[[], int],
         principal: Principal,
         did: Callable[..., None] = lambda deed, **about: None,
+        bounds: Bounds = USUAL,
     ) -> None:
         self.peer = peer
         self.hub = hub
         self.proctor_id = proctor_id
         self.principal = principal
+        self.bounds = bounds
         self._did = did
         self.wall_clock_us = wall_clock_us
         self.subscriptions: dict[str, Subscription] = {}
@@ -111,7 +106,7 @@ class Watch:
         self._seconds = seconds
         self._replies: deque[Frame] = deque()
         self._turns = Turns()
-        self._rate = Rate(seconds)
+        self._rate = Rate(seconds, bounds)
         self._inputs: _Inputs = _build(self)
 
     def received(self, message: Message) -> None:
@@ -141,7 +136,7 @@ class Watch:
         self.peer.wake()
 
     def deadline(self) -> None:
-        """:data:`REGISTRATION_SECONDS` have passed since it connected."""
+        """It should have registered by now."""
         self._inputs.deadline()
 
     def fail(self, error: PeerError) -> None:
@@ -160,10 +155,11 @@ class Watch:
     def reply(self, message: Message) -> None:
         """Queue an answer.
 
-        :raises TooFast: if :data:`MAX_REPLIES` of them wait: the peer asks on without reading.
+        :raises TooFast: if too many wait already: the peer asks on without reading.
         """
-        if len(self._replies) >= MAX_REPLIES:
-            raise TooFast(f"{MAX_REPLIES} answers wait to be read")
+        most = self.bounds.unread_answers
+        if len(self._replies) >= most:
+            raise TooFast(f"{most} answers wait to be read")
         self._replies.append(message_frame(self._codec, message))
         self.peer.wake()
 
@@ -271,17 +267,18 @@ class Watch:
         stream = self.hub.stream(sentinel_id)
         if stream is not None:
             return stream
-        if len(self._awaited) >= MAX_AWAITED_EACH:
+        most = self.bounds.awaited_sentinels_per_proctor
+        if len(self._awaited) >= most:
             followed = self.subscriptions
             self._awaited = {
                 name
                 for name in self._awaited
                 if name in followed and not followed[name].stream.is_known
             }
-        if len(self._awaited) >= MAX_AWAITED_EACH:
+        if len(self._awaited) >= most:
             raise NotFound(
-                f"no sentinel {sentinel_id} is known, and you wait for {MAX_AWAITED_EACH} that were"
-                " never seen already"
+                f"no sentinel {sentinel_id} is known, and you wait for {most} that were never seen"
+                " already"
             )
         stream = self.hub.expect(sentinel_id)
         self._awaited.add(sentinel_id)
@@ -318,7 +315,8 @@ def _request(inputs: _Inputs, watch: Watch, message: _Request) -> None:
 
 
 def _deadline(inputs: _Inputs, watch: Watch) -> None:
-    watch.fail(NoRegistration(f"no proctor.register within {REGISTRATION_SECONDS:g} s"))
+    seconds = watch.bounds.registration_seconds
+    watch.fail(NoRegistration(f"no proctor.register within {seconds:g} s"))
 
 
 def _over(inputs: _Inputs, watch: Watch) -> None:

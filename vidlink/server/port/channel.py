@@ -3,10 +3,10 @@
 Twisted's channel parses requests and frames answers; this one adds deadlines, limits and the
 headers that every answer carries. What is served is decided in :mod:`vidlink.server.port.site`.
 
-Bounds, each in :class:`Bounds`: a request's header, then its body, has to arrive in time; then
-nothing is timed until the answer is there, unless the client stops taking it. One request is
-answered at a time. What a client sends meanwhile waits, up to `held_bytes` and one read more,
-after which its socket is not read; the next request's turn comes in another reactor turn, and
+Bounds, each in :class:`vidlink.model.Bounds`: a request's header, then its body, has to arrive in
+time; then nothing is timed until the answer is there, unless the client stops taking it. One
+request is answered at a time. What a client sends meanwhile waits, up to `held_bytes` and one read
+more, after which its socket is not read; the next request's turn comes in another reactor turn, and
 not before the client has taken the last answer. An upgraded connection is its new owner's: no
 deadline is left on it. All of it is one idea: every bound holds in every state of the connection.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -30,6 +29,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.server import Request, Site
 
 from vidlink.access.gate import Gate
+from vidlink.model import Bounds
 from vidlink.server.api.answers import JSON, NEVER, SECURITY_HEADERS, error_json
 from vidlink.server.api.refusals import (
     BadHeader,
@@ -52,26 +52,6 @@ from vidlink.timer import Timer
 STAY_SECURE = "max-age=31536000"
 #: More than browsers and Sentinels send before they are answered.
 _PEEKED_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The most that a connection may cost, in octets and in time.
-
-    `header_seconds` counts from the connection, or from the first byte of a later request;
-    `stall_seconds` from when the client stops taking an answer until it has taken all of a piece;
-    `linger_seconds` is how long a refused request is still read, so that the refusal arrives, and
-    then how long the client may take to close.
-    """
-
-    header_seconds: float = 5.0
-    body_seconds: float = 30.0
-    idle_seconds: float = 60.0
-    stall_seconds: float = 300.0
-    linger_seconds: float = 2.0
-    body_bytes: int = 64 * 1024
-    target_bytes: int = 4 * 1024
-    held_bytes: int = 16 * 1024
 
 
 class Port(Protocol):
@@ -114,7 +94,10 @@ class Channel(HTTPChannel):
 
     def connectionMade(self) -> None:
         """Begin to wait for the first request."""
-        clock = self.factory.reactor
+        clock, bounds = self.factory.reactor, self.factory.bounds
+        # The names are Twisted's.
+        self.totalHeadersSize, self.maxHeaders = bounds.header_bytes, bounds.headers
+        self.MAX_LENGTH = max(bounds.header_bytes, bounds.target_bytes)
         self._deadline, self._stall, self._next_turn = Timer(clock), Timer(clock), Timer(clock)
         super().connectionMade()
         self.factory.lobby.arrive(self, self.getPeer(), self.transport)

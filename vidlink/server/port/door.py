@@ -16,16 +16,14 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
+from vidlink.model import USUAL
 from vidlink.timer import Timer
-
-#: Some ten milliseconds, all that follows included.
-NEWCOMERS_PER_TURN = 4
 
 
 class Door:
     """Where newcomers wait."""
 
-    def __init__(self, clock: IReactorTime, per_turn: int = NEWCOMERS_PER_TURN) -> None:
+    def __init__(self, clock: IReactorTime, per_turn: int = USUAL.newcomers_per_turn) -> None:
         self._per_turn = per_turn
         self._next_turn = Timer(clock)
         self._let_in = 0

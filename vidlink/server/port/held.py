@@ -18,11 +18,6 @@ from twisted.logger import Logger
 
 #: Without another bound: as much as 32 messages of the largest kind.
 MOST_BYTES = 512 * 1024 * 1024
-#: Messages that are not whole, and answers that are not taken, may each take this part of what all
-#: streams may take.
-MOST_SHARE = 4
-#: No bound is below this, or a few keyframes of large screens would meet it.
-LEAST_BYTES = 64 * 1024 * 1024
 
 
 class Receiver(Protocol):

@@ -5,12 +5,13 @@ descriptor, of which a process has so many. In the lobby is who has not sent a w
 request is answered, who takes nothing of the answer, or who has been upgraded and not registered;
 not one that is being answered, or is known.
 
-Bounds: :attr:`Lobby.most` connections in all, and half of them of one address. Beyond it those go
-that have been there longest: of the same address, if that is the one with too many. They go when
-everybody has been read once more, so a request that is sent at once is answered, however many
-others say nothing and however fast they come again. And with :attr:`Lobby.most_open` descriptors
-open in the whole process a newcomer is turned away before it has cost anything, so that files can
-still be opened; upgraded connections, which stay, leave a share of them to those that only ask.
+Bounds: :attr:`Lobby.most` connections in all, and at most half of them of one address. Beyond it
+those go that have been there longest: of the same address, if that is the one with too many. They
+go when everybody has been read once more, so a request that is sent at once is answered, however
+many others say nothing and however fast they come again. And with :attr:`Lobby.most_open`
+descriptors open in the whole process a newcomer is turned away before it has cost anything, so that
+files can still be opened; upgraded connections, which stay, leave a share of them to those that
+only ask.
 """
 
 from __future__ import annotations
@@ -26,10 +27,9 @@ from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
+from vidlink.model import USUAL, Bounds
 from vidlink.timer import Timer
 
-#: The most connections in the lobby, however many descriptors there are: 100 MB of memory.
-MOST = 4096
 #: Who is turned away is told of in the log no more often than this.
 QUIET_SECONDS = 60.0
 
@@ -49,10 +49,17 @@ class Lobby:
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, descriptors: int = 1024 * 1024) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        descriptors: int = USUAL.descriptors,
+        bounds: Bounds = USUAL,
+    ) -> None:
         self._clock = clock
         #: So many connections may wait.
-        self.most = max(8, min(MOST, descriptors // 8))
+        self.most = max(8, min(bounds.waiting_connections, descriptors // 8))
+        #: So many of one place.
+        self.most_each = min(bounds.waiting_connections_per_place, self.most // 2)
         #: So many more may wait at the door without being counted here, because they have asked.
         self.most_asking = descriptors // 4
         #: With so many descriptors open no newcomer is let in.
@@ -96,7 +103,7 @@ class Lobby:
         beside = self._by_place.setdefault(place, {})
         self._guests[guest] = place
         beside[guest] = None
-        if len(beside) > self.most // 2:
+        if len(beside) > self.most_each:
             self._crowded.add(place)
         elif len(self._guests) <= self.most:
             return
@@ -140,7 +147,7 @@ class Lobby:
     def _make_room(self) -> None:
         for place in self._crowded:
             beside = self._by_place.get(place, {})
-            for guest in tuple(islice(beside, max(0, len(beside) - self.most // 2))):
+            for guest in tuple(islice(beside, max(0, len(beside) - self.most_each))):
                 self._turn_away(guest)
         self._crowded.clear()
         for guest in tuple(islice(self._guests, max(0, len(self._guests) - self.most))):

@@ -8,11 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-#: Requests of one credential, or of one place, that are being answered.
-MOST_REQUESTS_EACH = 256
-#: Sockets on which one credential watches.
-MOST_SOCKETS_EACH = 100
-
 
 class Shares:
     """The number that each has under way."""

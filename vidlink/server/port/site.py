@@ -35,7 +35,7 @@ from vidlink.access.shown import (
     without_ticket,
 )
 from vidlink.errors import NotAuthenticated, RequestError, VidlinkError
-from vidlink.model import Deed, Principal
+from vidlink.model import USUAL, Bounds, Deed, Principal
 from vidlink.server.api.answers import answer_error, asker, escaped
 from vidlink.server.api.refusals import (
     BadHeader,
@@ -44,13 +44,13 @@ from vidlink.server.api.refusals import (
     NoSuchPath,
     TooManyRequests,
 )
-from vidlink.server.port.channel import Bounds, Channel, peer_name
+from vidlink.server.port.channel import Channel, peer_name
 from vidlink.server.port.door import Door
 from vidlink.server.port.exposure import LOOPBACK_NAMES, is_loopback
 from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby, place_of
 from vidlink.server.port.origin import Authority, Hosts, is_own_page
-from vidlink.server.port.shares import MOST_REQUESTS_EACH, Shares
+from vidlink.server.port.shares import Shares
 from vidlink.server.port.upgrade import check_handshake
 
 SENTINEL_WS = b"/ws/sentinel"
@@ -266,10 +266,9 @@ class Site(server.Site):
     :param hosts: the Hosts and Origins that are ours.
     :param gate: lets in.
     :param proxies: the addresses of proxies before this server, which say who came to them.
-    :param bounds: of each connection; None: the usual ones.
+    :param bounds: of each connection, and of each who asks.
     :param lobby: where its newcomers are counted; None: one of this site alone.
     :param answers: what is kept of answers that are not taken; None: of this site alone.
-    :param most_requests: of one who asks that are answered at a time.
     """
 
     _log = Logger()
@@ -285,22 +284,21 @@ class Site(server.Site):
         hosts: Hosts,
         gate: Gate,
         proxies: frozenset[str] = frozenset(),
-        bounds: Bounds | None = None,
+        bounds: Bounds = USUAL,
         lobby: Lobby | None = None,
         answers: Held | None = None,
-        most_requests: int = MOST_REQUESTS_EACH,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
         self.hosts = hosts
         self.gate, self.proxies = gate, proxies
-        self.bounds = bounds or Bounds()
-        self.door = Door(clock)
+        self.bounds = bounds
+        self.door = Door(clock, bounds.newcomers_per_turn)
         #: The requests that are being answered of those who had to show who they are.
         self.answering: set[Request] = set()
-        self.lobby = lobby or Lobby(clock)
+        self.lobby = lobby or Lobby(clock, bounds=bounds)
         self.answers = answers or Held(what=NOT_TAKEN)
-        self.requests = Shares(most_requests)
+        self.requests = Shares(bounds.requests_per_credential)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a newcomer, or what ends it at once where there is no room for it."""

@@ -11,20 +11,17 @@ from zope.interface import implementer
 from vidlink.access.gate import Gate
 from vidlink.errors import TooFast
 from vidlink.interfaces import ICodec, ISentinelPeer, IStore
-from vidlink.links.ingest.conversation import REGISTRATION_SECONDS, Ingest
+from vidlink.links.ingest.conversation import Ingest
 from vidlink.liveness import uptake
 from vidlink.messages import Message, SentinelRegistered
-from vidlink.model import Frame, Limits, Octets, Right
-from vidlink.relay.hub import MAX_SENTINELS, Hub
+from vidlink.model import USUAL, Bounds, Frame, Limits, Octets, Right
+from vidlink.relay.hub import Hub
 from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.server.sockets.turnend import TurnEnd
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES
 from vidlink.wire.framing import payload_of, server_frame
-
-#: Messages to a Sentinel that may wait for it to read; one that asks on without is closed.
-MAX_UNREAD = 1_000
 
 
 @implementer(ISentinelPeer)
@@ -79,8 +76,9 @@ class IngestProtocol(LinkProtocol):
             return
         if self.is_paused:
             self._unread += 1
-            if self._unread > MAX_UNREAD:
-                self.conversation.fail(TooFast(f"{MAX_UNREAD} messages wait to be read"))
+            most = self.factory.bounds.unread_answers
+            if self._unread > most:
+                self.conversation.fail(TooFast(f"{most} messages wait to be read"))
                 return
         if isinstance(message, SentinelRegistered):
             self.take_up_to(self.factory.max_message_bytes)
@@ -134,10 +132,7 @@ class IngestFactory(LinkFactory):
 
     protocol = IngestProtocol
     right = Right.PUBLISH
-    registration_seconds = REGISTRATION_SECONDS
     max_message_bytes = MAX_MESSAGE_BYTES
-    # One token may be that of a whole group; beside each other only those of different ids stay.
-    most_each = MAX_SENTINELS
     links: set[IngestProtocol]
 
     def __init__(
@@ -152,6 +147,7 @@ class IngestFactory(LinkFactory):
         gate: Gate,
         halves: Held | None = None,
         lobby: Lobby | None = None,
+        bounds: Bounds = USUAL,
         turn_end: TurnEnd | None = None,
         takes_whole: bool = True,
     ) -> None:
@@ -161,8 +157,11 @@ class IngestFactory(LinkFactory):
             codecs=codecs,
             clock=clock,
             gate=gate,
+            # One token may be that of a whole group; of one id only one stays.
+            most_each=bounds.sentinels_per_credential,
             halves=halves,
             lobby=lobby,
+            bounds=bounds,
             turn_end=turn_end,
         )
         self.store = store
@@ -179,4 +178,5 @@ class IngestFactory(LinkFactory):
             wall_clock_us=self.wall_clock_us,
             limits=self.limits,
             principal=peer.principal,
+            bounds=self.bounds,
         )

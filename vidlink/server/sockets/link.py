@@ -34,9 +34,9 @@ from vidlink.errors import (
     TooSlow,
 )
 from vidlink.interfaces import ICodec
-from vidlink.liveness import STALL_SECONDS, Liveness, Verdict, uptake
+from vidlink.liveness import Liveness, Verdict, uptake
 from vidlink.messages import ErrorMessage, Message, ProctorRegister, SentinelRegister
-from vidlink.model import Deed, Frame, Octets, Principal, Right
+from vidlink.model import USUAL, Bounds, Deed, Frame, Octets, Principal, Right
 from vidlink.relay.hub import Hub
 from vidlink.server.port.door import Door
 from vidlink.server.port.held import Held
@@ -48,12 +48,6 @@ from vidlink.timer import Timer
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 from vidlink.wire.framing import negotiate, payload_of
 
-#: A connection that is closing, whoever began it, is cut off after this.
-LINGER_SECONDS = 3.0
-#: A message of more frames than this is refused: assembling costs more than its bytes.
-MAX_FRAMES_PER_MESSAGE = 64
-#: Pings and pongs of one connection; peers send one in some seconds, and a flood is closed (1008).
-CONTROL_FRAMES = Allowance(burst=300, per_second=10.0)
 #: RFC 6455 section 7.4.1.
 POLICY_VIOLATION = 1008
 MAX_REASON_BYTES = 123
@@ -119,8 +113,10 @@ class LinkProtocol(NewcomerProtocol):
             setattr(self, name, getattr(self.factory, name))
         clock = self.factory.clock
         self._deadline, self._linger = Timer(clock), Timer(clock)
-        self._liveness = Liveness(clock.seconds())
-        self._control = Bucket(CONTROL_FRAMES, clock.seconds)
+        bounds = self.factory.bounds
+        self._liveness = Liveness(clock.seconds(), bounds)
+        allowed = Allowance(bounds.control_frames, bounds.control_frames_per_second)
+        self._control = Bucket(allowed, clock.seconds)
         super().connectionMade()
 
     def processHandshake(self) -> None:
@@ -206,7 +202,7 @@ class LinkProtocol(NewcomerProtocol):
         self.transport.unregisterProducer()
         self.transport.registerProducer(self, True)
         self.factory.links.add(self)
-        self._deadline.start(self.factory.registration_seconds, self._too_late)
+        self._deadline.start(self.factory.bounds.registration_seconds, self._too_late)
 
     def dataReceived(self, data: bytes) -> None:
         """Any octet shows that the peer is alive, also in the middle of a long message."""
@@ -262,7 +258,7 @@ class LinkProtocol(NewcomerProtocol):
     def onMessageFrameBegin(self, length: int) -> None:
         """Count the frames of a message: many tiny ones cost far more than their bytes."""
         self._frames += 1
-        if self._frames > self.factory.max_frames_per_message:
+        if self._frames > self.factory.bounds.frames_per_message:
             self._fail_connection(POLICY_VIOLATION, "too many frames in one message")
             return
         super().onMessageFrameBegin(length)
@@ -332,7 +328,8 @@ class LinkProtocol(NewcomerProtocol):
         if verdict is Verdict.ASK:
             self.sendPing(os.urandom(4))
         elif verdict is Verdict.STUCK:
-            self.conversation.fail(TooSlow(f"nothing was taken for {STALL_SECONDS:g} s"))
+            stall_seconds = self.factory.bounds.socket_stall_seconds
+            self.conversation.fail(TooSlow(f"nothing was taken for {stall_seconds:g} s"))
         elif verdict is Verdict.SILENT:
             self._log.info("{peer}: no answer to a ping; it is cut off", peer=self.peer)
             self._cut_off()
@@ -429,7 +426,7 @@ class LinkProtocol(NewcomerProtocol):
 
     def _linger_on(self) -> None:
         if not self._linger.is_running:
-            self._linger.start(LINGER_SECONDS, self._cut_off)
+            self._linger.start(self.factory.bounds.close_seconds, self._cut_off)
 
     def _cut_off(self) -> None:
         self.transport.abortConnection()
@@ -451,19 +448,17 @@ class LinkFactory(WebSocketServerFactory):
     :param codecs: the formats spoken, best first.
     :param clock: `IReactorTime`, for deadlines.
     :param gate: lets in.
+    :param most_each: sockets of one credential.
     :param halves: what has come of messages that are not whole; None: of this path alone.
     :param lobby: where its newcomers are counted; None: one of this path alone.
+    :param bounds: of each connection.
     :param turn_end: what is done at the end of a turn of the loop; None: that of this path alone.
     """
 
     _log = Logger()
-    registration_seconds: float
     #: The right that whoever connects has to have.
     right: Right
     max_message_bytes: int
-    #: Sockets of one credential.
-    most_each: int
-    max_frames_per_message = MAX_FRAMES_PER_MESSAGE
 
     def __init__(
         self,
@@ -473,17 +468,20 @@ class LinkFactory(WebSocketServerFactory):
         codecs: Iterable[ICodec],
         clock: Any,
         gate: Gate,
+        most_each: int,
         halves: Held | None = None,
         lobby: Lobby | None = None,
+        bounds: Bounds = USUAL,
         turn_end: TurnEnd | None = None,
     ) -> None:
         super().__init__()
+        self.bounds = bounds
         self.turn_end = turn_end or TurnEnd(clock)
         self.gate = gate
         self.halves = halves or Held()
-        self.lobby = lobby or Lobby(clock)
-        self.door = Door(clock)
-        self.shares = Shares(self.most_each)
+        self.lobby = lobby or Lobby(clock, bounds=bounds)
+        self.door = Door(clock, bounds.newcomers_per_turn)
+        self.shares = Shares(most_each)
         self.hub = hub
         self.wall_clock_us = wall_clock_us
         self.codecs: Sequence[ICodec] = tuple(codecs)

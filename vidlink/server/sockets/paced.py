@@ -6,33 +6,31 @@ which their socket is not read; the peer is slowed down by TCP. One read may als
 pieces: TLS hands on each of its records alone. So it is counted by the clock, not by the read.
 Who sends frames as large as media, or as seldom as people click, never rests.
 
-Bounds: `frames_per_turn` frames in :data:`REST_SECONDS`, and what one read has brought waits.
+Bounds: `frames_per_turn` frames in `rest_seconds`, usually 6,400 a second, and what one read has
+brought waits.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from vidlink.model import Bounds
 from vidlink.server.sockets.whole import WholeProtocol
 from vidlink.timer import Timer
-
-#: So many frames are taken before the others have their turn.
-FRAMES_PER_TURN = 32
-#: So long waits what came with them, and its socket is not read: 6,400 frames a second at most.
-REST_SECONDS = 0.005
 
 
 class PacedProtocol(WholeProtocol):
     """A connection no read of which keeps the others waiting."""
 
     factory: Any
-    frames_per_turn = FRAMES_PER_TURN
     #: Nothing is read until somebody lets it go on.
     is_held = False
     _turn_seconds = float("-inf")
 
     def connectionMade(self) -> None:
         """The socket is here."""
+        bounds: Bounds = self.factory.bounds
+        self._frames_per_turn, self._rest_seconds = bounds.frames_per_turn, bounds.rest_seconds
         self._rest = Timer(self.factory.clock)
         super().connectionMade()
 
@@ -44,7 +42,7 @@ class PacedProtocol(WholeProtocol):
     def dataReceived(self, data: bytes) -> None:
         """Take the octets of one read, or of one record of it."""
         turn_seconds = self.factory.clock.seconds() - self._turn_seconds
-        if turn_seconds >= REST_SECONDS and not self.is_resting:
+        if turn_seconds >= self._rest_seconds and not self.is_resting:
             self._begin_turn()
         super().dataReceived(data)
 
@@ -59,7 +57,7 @@ class PacedProtocol(WholeProtocol):
             return bool(super().processData())
         if self.data and not self.is_resting:
             self.transport.pauseProducing()
-            self._rest.start(REST_SECONDS, self._go_on)
+            self._rest.start(self._rest_seconds, self._go_on)
         return False
 
     def connectionLost(self, reason: Any) -> None:
@@ -82,5 +80,5 @@ class PacedProtocol(WholeProtocol):
             self.transport.resumeProducing()
 
     def _begin_turn(self) -> None:
-        self.frames_left = self.frames_per_turn
+        self.frames_left = self._frames_per_turn
         self._turn_seconds = self.factory.clock.seconds()

@@ -13,9 +13,8 @@ from zope.interface import implementer
 
 from vidlink.audit.trail import unnoted
 from vidlink.interfaces import IProctorPeer
-from vidlink.links.watch.conversation import REGISTRATION_SECONDS, Watch
-from vidlink.model import Deed, Frame, Right
-from vidlink.server.port.shares import MOST_SOCKETS_EACH
+from vidlink.links.watch.conversation import Watch
+from vidlink.model import USUAL, Bounds, Deed, Frame, Right
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
 from vidlink.server.sockets.outlet import has_outlet, send
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
@@ -164,14 +163,12 @@ class WatchFactory(LinkFactory):
 
     :param did: called with every deed that is to be written down, as :meth:`Trail.note
         <vidlink.audit.trail.Trail.note>` is.
-    :param most_each: sockets of one credential.
     :param sends_whole: frames are given to the kernel, and not written to the transport, where it
         is a plain socket.
     """
 
     protocol = WatchProtocol
     right = Right.WATCH
-    registration_seconds = REGISTRATION_SECONDS
     max_message_bytes = MAX_CONTROL_BYTES
     links: set[WatchProtocol]
 
@@ -179,13 +176,13 @@ class WatchFactory(LinkFactory):
         self,
         *arguments: Any,
         did: Callable[..., None] = unnoted,
-        most_each: int = MOST_SOCKETS_EACH,
+        bounds: Bounds = USUAL,
         sends_whole: bool = True,
         **named: Any,
     ) -> None:
-        self.most_each = most_each
         self.sends_whole = sends_whole
-        super().__init__(*arguments, **named)
+        most_each = bounds.sockets_per_credential
+        super().__init__(*arguments, most_each=most_each, bounds=bounds, **named)
         self._did = did
 
     def converse(self, peer: WatchProtocol) -> Watch:
@@ -199,4 +196,5 @@ class WatchFactory(LinkFactory):
             wall_clock_us=self.wall_clock_us,
             principal=peer.principal,
             did=partial(_of, self._did, peer),
+            bounds=self.bounds,
         )
