@@ -9,7 +9,10 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 from twisted.internet.defer import execute
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+)
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -49,7 +52,7 @@ def shaken(server: Any, client: Any) -> tuple[SSL.Connection, SSL.Connection]:
     :raises SSL.Error: if one does not trust the other.
     """
     ours = Ours()
-    here = SSL.Connection(server.getContext(), None)
+    here = server.serverConnectionForTLS(None)
     here.set_accept_state()
     there = client.clientConnectionForTLS(ours)
     there.set_app_data(ours)
@@ -148,14 +151,18 @@ class TlsTests(SynchronousTestCase):
         self.replace_by(None)
         shaken(self.context, Pinned("exam.example", pin))
 
+    def test_asked_as_today(self) -> None:
+        """Twisted is given connections, and need not warn of contexts as of old."""
+        self.assertTrue(verifyObject(IOpenSSLServerConnectionCreator, self.context))
+
     def test_not_renewed(self) -> None:
         """One that cannot be used is complained about, and the one before stays; when it is right
         again it is taken."""
         for data in (b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"):
             pin, whole = self.pin_of(self.other), Made(self.mktemp())
-            before = self.context.getContext()
+            before = self.context.serverConnectionForTLS(None).get_context()
             self.replace_by(data)
-            self.assertIs(self.context.getContext(), before)
+            self.assertIs(self.context.serverConnectionForTLS(None).get_context(), before)
         self.other = whole
         pin = self.pin_of(whole)
         self.replace_by(None)

@@ -10,9 +10,11 @@ from typing import Any
 from OpenSSL import SSL, crypto
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import VerifyError
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate, TLSVersion
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from vidlink.errors import UserMistake
 
@@ -22,6 +24,7 @@ _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n.+?\r?\n-----END CERTIFICAT
 _State = tuple[tuple[int, int, int], ...]
 
 
+@implementer(IOpenSSLServerConnectionCreator)
 class TlsContext:
     """The certificate and the key that a port shows, as they are in their files.
 
@@ -55,9 +58,9 @@ class TlsContext:
         self._is_looking = False
         self._take(self._read())
 
-    def getContext(self) -> SSL.Context:
-        """The context of a connection that begins now."""
-        return self._context
+    def serverConnectionForTLS(self, protocol: object) -> SSL.Connection:
+        """A connection that begins now."""
+        return SSL.Connection(self._context)
 
     def tick(self) -> Deferred[None]:
         """To be called about once a second: take new files when there are some; never fails."""
