@@ -305,7 +305,7 @@ def test_an_auditor_is_told_what_the_login_is_for(onlooker: Onlooker, site: Site
     log_in(onlooker, "ada", "#/watch/desk-1")
     onlooker.until("() => document.body.innerText.includes('Screens are not part of it')")
     assert onlooker.page.locator(".list, .watch, .connection:visible").count() == 0
-    for name in ("what was deleted", "what is kept for how long"):
+    for name in ("who did what", "what was deleted", "what is kept for how long"):
         address = onlooker.page.locator(f"a:text-is('{name}')").evaluate("(a) => a.href")
         assert onlooker.page.request.get(address).status == 200
     onlooker.go("#/logins")

@@ -86,7 +86,8 @@ const link = (href, text) => element("a", { href }, text);
 
 const RIGHTS = {
   audit: () => [
-    "read ", link("api/v1/receipts", "what was deleted"), " and ",
+    "read ", link("api/v1/audit", "who did what"), ", ",
+    link("api/v1/receipts", "what was deleted"), " and ",
     link("api/v1/retention", "what is kept for how long"),
   ],
   manage: () => ["see and end the logins of others"],
