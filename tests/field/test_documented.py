@@ -54,7 +54,7 @@ ELSEWHERE = {
     r"sudo apt-get install .*": "the stage `programs` of .ci/run; test_packages compares the two",
     r"\.ci/run": "it is what runs this",
     r"ruff check && ruff format --check|mypy": "stages of .ci/run",
-    r"(python -m )?pytest( .*)?": "the stage `tests` of .ci/run",
+    r"(VIDLINK_TRANSPORT=stock )?(python -m )?pytest( .*)?": "the stage `tests` of .ci/run",
     r"python -m twisted\.trial tests\.relay": "the last stage of .ci/run",
     r"tox -e .*": "needs other Pythons, or does what stages of .ci/run do; test_tox looks for them",
     r"python -m tests\.fuzz .*": "wants Atheris and minutes; tests/fuzz/test_targets.py",

@@ -84,7 +84,7 @@ def test_untrusted(site: Site, tmp_path: Path) -> None:
     port = free_port()
     site.start_server("--listen", self_signed(tmp_path / "tls").endpoint(port))
     for url, told in (
-        (f"wss://127.0.0.1:{port}", r"no trust over TLS: .*tls:HOST:PORT:trustRoots=FOLDER"),
+        (f"wss://127.0.0.1:{port}", r"no trust over TLS: .*--ca FILE or --pin FINGERPRINT"),
         (f"ws://127.0.0.1:{port}", r"if TLS is spoken there, write wss:// for ws://"),
         (site.ws.replace("ws:", "wss:"), r"no TLS is spoken there: write ws:// for wss://"),
     ):

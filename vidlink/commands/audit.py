@@ -32,10 +32,10 @@ class Options(RangeOptions):
     """The options of the command."""
 
     command = COMMAND
-    synopsis = "[options] | --verify DATA"
+    synopsis = "[options] | --verify [--data DATA]"
     longdesc = (
         "Lists what was done and by whom, newest first: who logged in, watched, fetched, deleted, "
-        "held, controlled. With --verify it looks instead at every entry in the data folder DATA, "
+        "held, controlled. With --verify it looks instead at every entry in the data folder, "
         "whether a server runs on it or not: the exit status is 1 if one was changed or is gone."
     )
     optParameters: ClassVar[list[list[str | None]]] = [
@@ -43,10 +43,11 @@ class Options(RangeOptions):
         ["sentinel", None, None, "Deeds that were about this sentinel."],
         ["deed", None, None, f"One of: {', '.join(deed.value for deed in Deed)}."],
         ["limit", None, "100", "At most so many; 0: all."],
-        ["verify", None, None, "Look whether the trail in this data folder is whole."],
+        ["data", "d", "vidlink-data", "The data folder of the server, for --verify."],
     ]
     optFlags: ClassVar[list[list[str | None]]] = [
         ["json", "j", "One JSON object a line, as the HTTP interface has them."],
+        ["verify", None, "Look whether the trail in the data folder is whole."],
     ]
 
     def postOptions(self) -> None:
@@ -124,6 +125,6 @@ _ask = asking(list_all)
 
 def run(options: Any) -> int:
     """Do what is asked; the exit status."""
-    if options["verify"] is not None:
-        return verify(options["verify"])
+    if options["verify"]:
+        return verify(options["data"])
     return _ask(options)

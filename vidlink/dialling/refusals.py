@@ -136,7 +136,7 @@ def words(error: BaseException) -> str:
         if "wrong version number" in told:
             return "no TLS is spoken there: write ws:// for wss://, or look at the port"
         if "certificate verify failed" in told:
-            told += ": if it is the right one, trust it with tls:HOST:PORT:trustRoots=FOLDER"
+            told += ": if it is the right one, trust it with --ca FILE or --pin FINGERPRINT"
         return f"no trust over TLS: {told or 'the connection was cut'}"
     if type(error).__name__ == "VerificationError":
         return "no trust over TLS: the certificate is of another host"
