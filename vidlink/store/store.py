@@ -33,6 +33,7 @@ from vidlink.store.files.folder import DataFolder, take_folder
 from vidlink.store.files.notes import read_seen
 from vidlink.store.files.paths import Paths
 from vidlink.store.files.receipts import ReceiptFile
+from vidlink.store.files.sound import MOST_PARTS, SoundParts
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import PATIENCE_SECONDS, CallInReactor, Inbox, RunInPool
@@ -120,6 +121,7 @@ class RecordingStore:
         self._disk = Disk() if disk is None else disk
         self._inbox = Inbox()
         self._suspects = Suspects(self._inbox)
+        self._sound = SoundParts(self._disk, wall_clock_us)
         self._locks = SessionLocks()
         self._trusted = TrustedTime(wall_clock_us, elapsed or monotonic, monotonic)
         self._removals = Removals()
@@ -139,7 +141,7 @@ class RecordingStore:
         )
         self.counts = self.ledger.counts
         self.archive = Archive(
-            stored=lambda *ids: StoredSession(self._disk, paths.session(*ids)),
+            stored=lambda *ids: StoredSession(self._disk, paths.session(*ids), self._sound),
             ledger=self.ledger,
             catalog=self._catalog,
             reels=Reels(index_bytes, self._suspects),
@@ -216,10 +218,11 @@ class RecordingStore:
         except OSError as error:
             raise StoreError(f"the recordings in {paths.root} cannot be read: {error}") from error
         undo.callback(self._catalog.close)
-        most_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._sound.most_parts = _share(MOST_PARTS, 32)
+        undo.callback(self._sound.forget_all)
         self.writer = Writer(
             folder=folder,
-            open_parts=OpenParts(self._disk, max(1, min(self._open_parts, most_open // 4))),
+            open_parts=OpenParts(self._disk, _share(self._open_parts, 4)),
             durability=durability,
             index=index,
             catalog=self._catalog,
@@ -242,6 +245,7 @@ class RecordingStore:
             wall_clock_us=self._wall_clock_us,
             trusted=self._trusted,
             pause=self._pause,
+            forget=self._sound.forget,
         )
         self.ledger.open(is_used)
 
@@ -311,6 +315,12 @@ class RecordingStore:
             return DiskSpace(self._disk.free_bytes(self._path), self._disk.total_bytes(self._path))
         except OSError as error:
             raise StoreError(f"the disk cannot be looked at: {error.strerror}") from error
+
+
+def _share(most: int, part: int) -> int:
+    """`most` files, or the share of those that the process may open that is one of `part`."""
+    most_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(most, most_open // part))
 
 
 def _thread(name: str, run: Callable[..., None], *arguments: object) -> Thread:
