@@ -215,6 +215,7 @@ def _assemble(options: Options) -> ServerService:
     from vidlink.server.api.oidc import Oidc
     from vidlink.server.api.openapi import document
     from vidlink.server.api.probes import Probes
+    from vidlink.server.api.straight import straight
 
     clock: Any = reactor
     # A thread of the pool that computes lets what is live go on after this time; after 5 ms unless
@@ -320,6 +321,7 @@ def _assemble(options: Options) -> ServerService:
         lobby=lobby,
         answers=answers,
         most_requests=options["most-requests"],
+        straight=straight(api),
     )
     made = [_port(place, site, clock) for place in listening]
     ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]

@@ -12,7 +12,7 @@ from tests.faulty_disk import FaultyDisk
 from tests.store.samples import EPOCH_US
 from vidlink.disk import Disk
 from vidlink.errors import Damaged
-from vidlink.store.files import sound
+from vidlink.store.files import sections, sound
 from vidlink.store.files.sections import SegmentPlaces, StoredSection
 from vidlink.store.files.sound import SoundParts
 from vidlink.store.files.stored import StoredSession
@@ -27,6 +27,7 @@ class SoundCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """The part, and what is known of it."""
+        self.patch(sections, "AHEAD_BYTES", 0)
         self.disk = FaultyDisk()
         self.folder = self.mktemp()
         os.mkdir(self.folder)
@@ -100,6 +101,21 @@ class SoundTests(SoundCase):
             self.assertEqual(found, [1])
             self.assertIsNone(self.section().at_hand(45, 2))
         self.assertEqual(self.section().read(0, 40), DATA[:40])
+
+    def test_what_follows_is_checked_too(self) -> None:
+        """What lies behind that which is read first is checked with it, up to what is damaged, of
+        which nobody is told before they ask for it."""
+        self.patch(sections, "AHEAD_BYTES", 1_000)
+        self.section().read(0, 1)
+        self.assertEqual(self.section().at_hand(0, len(DATA)), DATA)
+        self.write(DATA[:100] + b"?" + DATA[101:], 60)
+        found: list[int] = []
+        self.assertEqual(self.section(found).read(0, 1), DATA[:1])
+        self.assertEqual((self.section().at_hand(0, 81), found), (DATA[:81], []))
+        self.assertIsNone(self.section().at_hand(81, 1))
+        with self.assertRaises(Damaged):
+            self.section(found).read(90, 1)
+        self.assertEqual(found, [2])
 
     def test_a_part_that_changes(self) -> None:
         """Of a file that is changed, replaced, or removed, everything is checked anew."""

@@ -14,8 +14,10 @@ deadline is left on it. All of it is one idea: every bound holds in every state 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -25,7 +27,7 @@ from twisted.internet.protocol import Protocol as Connection
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, datetimeToString
+from twisted.web.http import PARTIAL_CONTENT, HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request, Site
 
@@ -52,6 +54,16 @@ from vidlink.timer import Timer
 STAY_SECURE = "max-age=31536000"
 #: More than browsers and Sentinels send before they are answered.
 _PEEKED_BYTES = 4096
+#: Lines that stand in the head of every answer, but where it has its own.
+_SECURITY = {
+    name.encode("ascii"): f"{name}: {value}\r\n".encode("ascii") for name, value in SECURITY_HEADERS
+}
+_SAID_HERE = frozenset({b"Server", b"Date"})
+
+
+@lru_cache(1)
+def _date(seconds: int) -> bytes:
+    return bytes(datetimeToString(seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,8 @@ class Port(Protocol):
     #: The requests that are being answered, of each who asks.
     requests: Shares
     answering: set[Any]
+    #: Answers a request by itself; False: it is answered by its path.
+    straight: Callable[[Any], bool]
 
 
 class Channel(HTTPChannel):
@@ -109,6 +123,9 @@ class Channel(HTTPChannel):
     _heir: Connection | None = None
     _was_refused = False
     _held_bytes = 0
+    #: The address of which a range was sent last; how many more of it since, and their octets.
+    _ranged = b""
+    _more, _more_bytes = 0, 0
 
     # What arrives.
 
@@ -169,7 +186,8 @@ class Channel(HTTPChannel):
             self.refuse_body()
             return
         super().allHeadersReceived()
-        self._expect(bounds.body_seconds)
+        if self.length != 0:
+            self._expect(bounds.body_seconds)
 
     def rawDataReceived(self, data: bytes) -> None:
         """A body, or what comes while a request is being answered."""
@@ -228,14 +246,18 @@ class Channel(HTTPChannel):
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
         """The head of an answer, with what every answer carries, and without our version."""
-        headers.removeHeader(b"Server")
-        headers.setRawHeaders(b"Date", [datetimeToString()])
-        for name, value in SECURITY_HEADERS:
-            headers.setRawHeaders(name, [value])
         if self._is_named_and_secure():
             headers.setRawHeaders(b"Strict-Transport-Security", [STAY_SECURE])
         self._share(headers)
-        super().writeHeaders(version, code, reason, headers)
+        head = [b"%b %b %b\r\n" % (version, code, reason)]
+        missing = _SECURITY.copy()
+        for name, values in headers.getAllRawHeaders():
+            if name not in _SAID_HERE:
+                missing.pop(name, None)
+                head += [b"%b: %b\r\n" % (name, value) for value in values]
+        head += (*missing.values(), b"Date: %b\r\n\r\n" % _date(int(time.time())))
+        transport: Any = self.transport
+        transport.write(b"".join(head))
 
     def refuse(self, error: HttpError) -> None:
         """Answer a request that cannot be read to its end, and close."""
@@ -292,6 +314,17 @@ class Channel(HTTPChannel):
         super().resumeProducing()
         self._go_on()
 
+    def goes_on(self, request: Request) -> bool:
+        """True if a range was sent, after one of the same address: they are told of together."""
+        is_range = request.code == PARTIAL_CONTENT
+        if is_range and request.uri == self._ranged:
+            self._more += 1
+            self._more_bytes += request.sentLength
+            return True
+        self._tell_more()
+        self._ranged = request.uri if is_range else b""
+        return False
+
     # How it ends.
 
     def loseConnection(self) -> None:
@@ -309,6 +342,7 @@ class Channel(HTTPChannel):
         self.factory.answers.end(self)
         for timer in (self._deadline, self._stall, self._next_turn):
             timer.stop()
+        self._tell_more()
         super().connectionLost(reason)
 
     def turn_away(self) -> None:
@@ -320,6 +354,16 @@ class Channel(HTTPChannel):
     def overrun(self, held_bytes: int) -> None:
         """Too much is held of answers that are not taken, and of this one more than its share."""
         self.turn_away()
+
+    def _tell_more(self) -> None:
+        if self._more:
+            self._log.debug(
+                "{peer} has had {more} more of the same address, {size} bytes",
+                peer=self.peer,
+                more=self._more,
+                size=self._more_bytes,
+            )
+            self._more = self._more_bytes = 0
 
     def _hold(self, size_bytes: int) -> None:
         if self._waitingForTransport:

@@ -15,6 +15,7 @@ still be opened; upgraded connections, which stay, leave a share of them to thos
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, ip_address
 from itertools import islice
 from typing import Any, Protocol
@@ -185,8 +186,11 @@ def place_of(address: IAddress) -> object:
     """The place of those who count as one: an IPv4 address, an IPv6 network of 64 bits, or all
     who come by a Unix socket."""
     host = getattr(address, "host", None)
-    if host is None:
-        return "local"
+    return "local" if host is None else _place_of_host(host)
+
+
+@lru_cache(MOST)
+def _place_of_host(host: str) -> bytes:
     known = ip_address(host)
     if isinstance(known, IPv4Address):
         return known.packed

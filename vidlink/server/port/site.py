@@ -9,6 +9,7 @@ asked for an answer.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
@@ -133,11 +134,20 @@ class Request(server.Request):
         shares, whose = self.channel.factory.requests, principal.credential_id or place
         if not shares.take(whose):
             raise TooManyRequests("so many requests of yours are being answered; wait for them")
-        self.notifyFinish().addBoth(lambda _: shares.give_back(whose))
         answering = self.channel.factory.answering
         answering.add(self)
-        self.notifyFinish().addBoth(lambda _: answering.discard(self))
-        super().process()
+
+        def over(_: object) -> None:
+            shares.give_back(whose)
+            answering.discard(self)
+
+        self.notifyFinish().addBoth(over)
+        self._serve()
+
+    def _serve(self) -> None:
+        """Have it answered: on the straight road what is asked for most, all else by its path."""
+        if not self.channel.factory.straight(self):
+            super().process()
 
     def break_off(self) -> None:
         """End the connection now: what was sent of the answer must not end as if it were whole."""
@@ -185,8 +195,10 @@ class Request(server.Request):
     def getClientAddress(self) -> IAddress:
         """Where the client is, as the proxy before this server says if there is one."""
         said = self.requestHeaders.getRawHeaders(_FORWARDED_FOR) if self.is_from_proxy() else None
+        if said is None:
+            return super().getClientAddress()  # type: ignore[no-any-return]
         # What comes before the last was said by the client.
-        host = b",".join(said or ()).rpartition(b",")[2].decode("latin-1").strip()
+        host = b",".join(said).rpartition(b",")[2].decode("latin-1").strip()
         try:
             version = ip_address(host).version
         except ValueError:
@@ -195,6 +207,8 @@ class Request(server.Request):
 
     def is_from_proxy(self) -> bool:
         """True if a proxy that was named to this server sends it, for somebody else."""
+        if not self._proxies:
+            return False
         address = super().getClientAddress()
         is_internet = isinstance(address, IPv4Address | IPv6Address)
         return (address.host if is_internet else "unix") in self._proxies
@@ -234,6 +248,7 @@ class Site(server.Site):
     :param lobby: where its newcomers are counted; None: one of this site alone.
     :param answers: what is kept of answers that are not taken; None: of this site alone.
     :param most_requests: of one who asks that are answered at a time.
+    :param straight: answers a request by itself, whoever asks; False: it is for `root`.
     """
 
     _log = Logger()
@@ -253,6 +268,7 @@ class Site(server.Site):
         lobby: Lobby | None = None,
         answers: Held | None = None,
         most_requests: int = MOST_REQUESTS_EACH,
+        straight: Callable[[server.Request], bool] = lambda request: False,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
@@ -265,6 +281,7 @@ class Site(server.Site):
         self.lobby = lobby or Lobby(clock)
         self.answers = answers or Held(what=NOT_TAKEN)
         self.requests = Shares(most_requests)
+        self.straight = straight
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a newcomer, or what ends it at once where there is no room for it."""
@@ -292,16 +309,18 @@ class Site(server.Site):
         """Nothing was opened."""
 
     def log(self, request: HttpRequest) -> None:
-        """One line for each answer that was sent to its end, at debug level."""
+        """One line for each answer that was sent to its end, at debug level; a player's ranges of
+        one address have a line when the first was sent, and one for all the others."""
         assert isinstance(request, Request)
+        if request.channel.goes_on(request):
+            return
+        seconds = self.reactor.seconds() - request.started_seconds
+        # As one text: each field of a format costs what a header does.
         self._log.debug(
-            "{peer} {method} {target} {status} {size} bytes {seconds:.3f} s",
-            peer=peer_name(request.client),
-            method=escaped(request.method),
-            target=escaped(_told(request)),
-            status=request.code,
-            size=request.sentLength,
-            seconds=self.reactor.seconds() - request.started_seconds,
+            "{line}",
+            line=f"{peer_name(request.client)} {escaped(request.method)} {escaped(_told(request))} "
+            f"{request.code} {request.sentLength} bytes {seconds:.3f} s",
+            seconds=seconds,
         )
 
 

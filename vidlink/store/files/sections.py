@@ -21,6 +21,9 @@ from vidlink.store.files.stored import StoredSession
 #: Told of segments that cannot be had, by their numbers in the places; and of those among them that
 #: were read, and are not what was recorded.
 FoundDamaged = Callable[[Sequence[int], Sequence[int]], None]
+#: So much is checked with what is read first: who plays a film goes on there, and to have a
+#: thread read costs as much as to read that.
+AHEAD_BYTES = 256 * 1024
 
 
 def is_damage(error: OSError) -> bool:
@@ -224,8 +227,8 @@ class StoredSection:
     def _fetch(self, first: int, last: int, low: int, high: int) -> Octets:
         """The octets `low` up to `high`, as far as they are in these segments, side by side."""
         places = self._places
-        start, end = places.size_of_first(first), places.ends[last]
-        low, high = max(low, start), min(high, end)
+        start = places.size_of_first(first)
+        low, high = max(low, start), min(high, places.ends[last])
         place = places.offsets[first]
         path = self._stored.part_path(places.parts[first])
         try:
@@ -234,7 +237,8 @@ class StoredSection:
                 data = part.read(place + low - start, high - low)
                 if len(data) == high - low:
                     return data
-            data = part.read(place, end - start)
+            checked = self._ahead(last) if self._sound.remembers(part) else last
+            data = part.read(place, places.ends[checked] - start)
         except OSError as error:
             if self._stored.is_gone:
                 raise NotFound("the session has been deleted meanwhile") from None
@@ -243,15 +247,25 @@ class StoredSection:
             self._tell_damaged(first, last)
             raise Damaged(f"a part of the recording cannot be read: {error.strerror}") from error
         view = memoryview(data)
-        for number in range(first, last + 1):
+        for number in range(first, checked + 1):
             segment = view[places.size_of_first(number) - start : places.ends[number] - start]
             size = places.ends[number] - places.size_of_first(number)
             if len(segment) != size or crc32(segment) != places.checks[number]:
+                if number > last:
+                    checked = number - 1
+                    break
                 self._tell_damaged(number, last)
                 raise Damaged("a segment in this place is not what was recorded")
-        self._sound.found_sound(path, part, place, end - start)
-        self._kept = last, bytes(segment)
+            if number == last:
+                self._kept = last, bytes(segment)
+        self._sound.found_sound(path, part, place, places.ends[checked] - start)
         return view[low - start : high - start]
+
+    def _ahead(self, last: int) -> int:
+        """The last of the segments that are checked together with `last`, which they follow."""
+        ends = self._places.ends
+        stop = bisect_right(ends, ends[last] + AHEAD_BYTES, last, self._stop)
+        return self._side_by_side(last, stop - 1)
 
     def _tell_damaged(self, first: int, last: int) -> None:
         """Tell of what is damaged from `first` to `last`, and from there up to a sound one."""

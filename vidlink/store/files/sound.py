@@ -126,12 +126,14 @@ class SoundParts:
         with self._lock:
             return _is_sound(part, offset, size)
 
+    def remembers(self, part: ReadPart) -> bool:
+        """True if it is remembered what of `part` is sound."""
+        mark = part.mark
+        return mark is not None and self._wall_clock_us() - mark.changed_us >= _SETTLED_US
+
     def found_sound(self, path: str, part: ReadPart, offset: int, size: int) -> None:
         """These octets of `part`, which is at `path`, are what was recorded. Blocks."""
-        mark = part.mark
-        if mark is None or self._wall_clock_us() - mark.changed_us < _SETTLED_US:
-            return
-        if part.read_now(offset, 1) is None:
+        if not self.remembers(part) or part.read_now(offset, 1) is None:
             return
         with self._lock:
             if not part.is_unchanged:
