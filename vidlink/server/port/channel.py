@@ -22,6 +22,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Protocol as Connection
 from twisted.internet.protocol import connectionDone
@@ -32,6 +33,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.server import Request, Site
 
 from vidlink.access.gate import Gate
+from vidlink.interfaces import IStretch
 from vidlink.server.api.answers import JSON, NEVER, SECURITY_HEADERS, error_json
 from vidlink.server.api.refusals import (
     BadHeader,
@@ -46,12 +48,15 @@ from vidlink.server.port.exposure import LOOPBACK_NAMES
 from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby, beneath
 from vidlink.server.port.origin import Authority, Hosts
+from vidlink.server.port.sending import Sending, can_send_files
 from vidlink.server.port.shares import Shares
 from vidlink.server.port.sharing import sharing_headers
 from vidlink.timer import Timer
 
 #: For a year, browsers come to this name over TLS alone (RFC 6797).
 STAY_SECURE = "max-age=31536000"
+#: Who takes so much of a file in time is not stalled.
+PIECE_BYTES = 256 * 1024
 #: More than browsers and Sentinels send before they are answered.
 _PEEKED_BYTES = 4096
 #: Lines that stand in the head of every answer, but where it has its own.
@@ -125,6 +130,9 @@ class Channel(HTTPChannel):
     _held_bytes = 0
     #: The address of which a range was sent last; how many more of it since, and their octets.
     _ranged = b""
+    #: True if the kernel can send files here; and what it is sending now.
+    can_send_files = False
+    _sending: Sending | None = None
     _more, _more_bytes = 0, 0
 
     # What arrives.
@@ -135,6 +143,7 @@ class Channel(HTTPChannel):
         self._deadline, self._stall, self._next_turn = Timer(clock), Timer(clock), Timer(clock)
         super().connectionMade()
         self.factory.lobby.arrive(self, self.getPeer(), self.transport)
+        self.can_send_files = can_send_files(self.transport)
         if not may_have_asked(self.transport):
             self._enter()
             return
@@ -307,12 +316,39 @@ class Channel(HTTPChannel):
 
     def resumeProducing(self) -> None:
         """The client has taken what was sent."""
+        sending = self._sending
+        if sending is not None and not self._send_on(sending):
+            return
         self._stall.stop()
         self.factory.answers.end(self)
         if self._handlingRequest:
             self.factory.lobby.leave(self)
         super().resumeProducing()
         self._go_on()
+        if sending is not None:
+            sending.done.callback(sending.sent_bytes)
+
+    def send_file(self, stretch: IStretch) -> Deferred[int]:
+        """Send a stretch of a file behind what was written; nothing else until that has come to
+        its end, which tells how many octets were sent. Where it fails, no file is sent any more."""
+        self._sending = Sending(self.transport, stretch)
+        self._sending.wait()
+        return self._sending.done
+
+    def _send_on(self, sending: Sending) -> bool:
+        """Send more of a file; True if that was all."""
+        before = sending.sent_bytes // PIECE_BYTES
+        if not sending.go_on():
+            if not self._waitingForTransport:
+                self.pauseProducing()
+            elif sending.sent_bytes // PIECE_BYTES > before:
+                self._stall.stop()
+                self._wait_for_client()
+            return False
+        self._sending = None
+        if sending.sent_bytes < sending.size_bytes:
+            self.can_send_files = False
+        return True
 
     def goes_on(self, request: Request) -> bool:
         """True if a range was sent, after one of the same address: they are told of together."""
@@ -343,6 +379,7 @@ class Channel(HTTPChannel):
         for timer in (self._deadline, self._stall, self._next_turn):
             timer.stop()
         self._tell_more()
+        self._sending = None
         super().connectionLost(reason)
 
     def turn_away(self) -> None:

@@ -28,6 +28,7 @@ from vidlink.access.gate import Gate
 from vidlink.access.oidc.settings import ABOUT, CALLBACK, START
 from vidlink.access.shown import ticket_shown, token_shown, without_ticket
 from vidlink.errors import NotAuthenticated, RequestError, VidlinkError
+from vidlink.interfaces import IStretch
 from vidlink.model import Principal
 from vidlink.server.api.answers import answer_error, escaped
 from vidlink.server.api.refusals import (
@@ -148,6 +149,20 @@ class Request(server.Request):
         """Have it answered: on the straight road what is asked for most, all else by its path."""
         if not self.channel.factory.straight(self):
             super().process()
+
+    @property
+    def can_send_files(self) -> bool:
+        """True if the kernel can send a stretch of a file as a part of the answer."""
+        channel: Channel | None = self.channel
+        return channel is not None and channel.can_send_files
+
+    async def send_file(self, stretch: IStretch) -> int:
+        """Send a stretch of a file; returns how many octets of it were sent, fewer if it fails."""
+        if not self.startedWriting:
+            self.write(b"")
+        sent_bytes = await self.channel.send_file(stretch)
+        self.sentLength += sent_bytes
+        return sent_bytes
 
     def break_off(self) -> None:
         """End the connection now: what was sent of the answer must not end as if it were whole."""

@@ -18,7 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
+from zope.interface import implementer
+
 from vidlink.disk import Disk, FileMark
+from vidlink.interfaces import IStretch
 from vidlink.model import Ranges
 
 #: So many parts are kept open, without another bound.
@@ -28,7 +31,7 @@ MOST_STRETCHES = 65_536
 #: The time of a change tells changes apart that are so far from each other, on every file system.
 _SETTLED_US = 3_000_000
 #: A page of this size is in memory if the system has read its neighbours: it reads ahead.
-_PROBE_BYTES = 64 * 1024
+_PROBE_BYTES = 128 * 1024
 
 
 class ReadPart:
@@ -64,6 +67,7 @@ class ReadPart:
         return all(self.read_now(place, 1) is not None for place in places)
 
 
+@implementer(IStretch)
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Octets that were checked, as they lie in a file: `size` of them from `offset`."""
