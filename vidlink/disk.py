@@ -206,6 +206,12 @@ class Disk:
         except OSError:
             return None
 
+    def drop(self, descriptor: int, offset: int, size: int) -> None:
+        """Have the system forget what it has in its memory of these octets, so that they are read
+        from the disk; where it cannot be told, it does not."""
+        with suppress(OSError, AttributeError):
+            os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+
     def mark_of(self, descriptor: int) -> FileMark | None:
         """An open file as it is now; None if it has been removed."""
         found = os.fstat(descriptor)

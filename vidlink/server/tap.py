@@ -107,6 +107,7 @@ class Options(OneLineOptions):
         ["retain-days", None, None, "Delete sessions that ended so many days ago."],
         ["retain-bytes", None, None, "Delete the oldest above so many octets of recordings."],
         ["min-free-bytes", None, None, "Delete the oldest when the disk has less room than that."],
+        ["scrub-days", None, "30", "Check all that is recorded within so many days; 0: do not."],
         ["buffer-seconds", None, "20", "How much of each stream is kept in memory."],
         ["buffer-bytes", None, "67108864", "The most memory one stream may take."],
         ["buffer-total-bytes", None, "2147483648", "The most memory all streams may take."],
@@ -171,6 +172,7 @@ class Options(OneLineOptions):
 
     def postOptions(self) -> None:
         """Check what can be checked before anything is started."""
+        self.number("scrub-days", float, 0, 36_500)
         self.number("buffer-seconds", float, 1, 3600)
         self.number("buffer-bytes", int, 1024 * 1024, 2**40)
         self.number("buffer-total-bytes", int, 1024 * 1024, 2**44)
@@ -328,7 +330,7 @@ def _assemble(options: Options) -> ServerService:
     if is_open():
         clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())
-    ticks = (register.refresh, site.tick, *(context.tick for context in contexts))
+    ticks = (register.refresh, site.tick, store.scrub.tick, *(context.tick for context in contexts))
     return ServerService(hub, store, health, trail, ingest, watch, ports, clock, slept, ticks=ticks)
 
 
@@ -355,6 +357,7 @@ def _store(options: Options, clock: Any) -> RecordingStore:
         call_in_reactor=clock.callFromThread,
         run_in_pool=partial(_run_in_pool, clock),
         queue_bytes=options["queue-bytes"],
+        scrub_days=options["scrub-days"],
     )
 
 

@@ -45,6 +45,7 @@ from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.archive import Archive
+from vidlink.store.reading.scrub import Scrub
 from vidlink.store.reading.wanted import TailLookup
 from vidlink.store.sequences.trusted import TrustedTime
 from vidlink.store.starting.recovery import END_REASON, Recovery
@@ -55,6 +56,8 @@ QUEUE_BYTES = 256 * 1024 * 1024
 QUEUE_SEGMENTS = 65_536
 OPEN_PARTS = 2_048
 INDEX_BYTES = 64 * 1024 * 1024
+#: Nothing is scrubbed while the queue for the disk is as full as this.
+CALM_LOAD = 0.05
 #: A start that fails with less room than this is put down to it.
 _ROOM_TO_START = 1024 * 1024
 
@@ -82,6 +85,8 @@ class RecordingStore:
     :param open_parts: so many parts are held open, two descriptors each; a live session has
         one, so 1,000 of them hold 2,000 descriptors. Never more than half of what the
         process may open.
+    :param scrub_days: within so many days everything that is recorded is checked once; 0: it is
+        not, but by whoever reads it.
     :param index_bytes: so much memory is spent on the records of films asked for last.
     """
 
@@ -107,6 +112,7 @@ class RecordingStore:
         queue_segments: int = QUEUE_SEGMENTS,
         open_parts: int = OPEN_PARTS,
         index_bytes: int = INDEX_BYTES,
+        scrub_days: float = 0.0,
         disk: Disk | None = None,
     ) -> None:
         self._path = path
@@ -164,6 +170,22 @@ class RecordingStore:
             run_in_pool=run_in_pool,
             wall_clock_us=wall_clock_us,
             trusted=self._trusted,
+        )
+        self.scrub = Scrub(
+            scrub_days,
+            path=paths.scrub,
+            marker=paths.marker,
+            disk=self._disk,
+            catalog=self._catalog,
+            stored=lambda *ids: StoredSession(self._disk, paths.session(*ids)),
+            sound=self._sound,
+            suspects=self._suspects,
+            locks=self._locks,
+            run_in_pool=run_in_pool,
+            is_calm=self._is_calm,
+            seconds=monotonic,
+            now_us=self._trusted.now_us,
+            counts=self.counts,
         )
         self._taken = ExitStack()
         self._has_threads = False
@@ -273,6 +295,7 @@ class RecordingStore:
             self.ledger.end_all(END_REASON, self._wall_clock_us())
             self._removals.close()
             self._inbox.close()
+            self.scrub.stop()
             if not self._has_threads:
                 if is_open:
                     self.remover.finish()
@@ -305,6 +328,11 @@ class RecordingStore:
             undeleted=self._removals.waiting,
             clock_ahead_seconds=0.0 if doubt is None else doubt.ahead_us / 1e6,
         )
+
+    def _is_calm(self) -> bool:
+        health = self.ledger.health()
+        is_well = health.trouble is None and health.index_trouble is None
+        return health.is_open and is_well and health.load < CALM_LOAD
 
     def space(self) -> Deferred[DiskSpace]:
         """Fires with the room on the disk."""
