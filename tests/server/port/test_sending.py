@@ -278,10 +278,11 @@ class SendingTests(SendingCase):
         body = self.body()
         connection = self.play(body, 0)
         connection.room_bytes = None
-        connection.doWrite()
-        self.assertEqual(len(connection.asked), 1)
-        connection.doWrite()
-        self.assertEqual(len(connection.asked), 2)
+        for _ in range(9):
+            count = len(connection.asked)
+            connection.doWrite()
+            self.assertLessEqual(len(connection.asked), count + 1)
+        self.assertGreater(len(connection.asked), 2)
         connection.turn()
         self.assertEqual(connection.answers()[0].body, body.content(0, MANY))
 

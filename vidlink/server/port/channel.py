@@ -127,12 +127,14 @@ class Channel(HTTPChannel):
     #: Whose the connection is now that it is upgraded.
     _heir: Connection | None = None
     _was_refused = False
+    _host: IAddress | None = None
     _held_bytes = 0
     #: The address of which a range was sent last; how many more of it since, and their octets.
     _ranged = b""
     #: True if the kernel can send files here; and what it is sending now.
     can_send_files = False
     _sending: Sending | None = None
+    _taken_bytes = 0
     _more, _more_bytes = 0, 0
 
     # What arrives.
@@ -240,6 +242,12 @@ class Channel(HTTPChannel):
         if early:
             heir.dataReceived(early)
 
+    def getHost(self) -> IAddress:
+        """Where the connection came in; it stays there."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
+
     # What is sent.
 
     def write(self, data: bytes) -> None:
@@ -316,8 +324,8 @@ class Channel(HTTPChannel):
 
     def resumeProducing(self) -> None:
         """The client has taken what was sent."""
-        sending = self._sending
-        if sending is not None and not self._send_on(sending):
+        if self._sending is not None:
+            self._sending.begin()
             return
         self._stall.stop()
         self.factory.answers.end(self)
@@ -325,30 +333,32 @@ class Channel(HTTPChannel):
             self.factory.lobby.leave(self)
         super().resumeProducing()
         self._go_on()
-        if sending is not None:
-            sending.done.callback(sending.sent_bytes)
 
     def send_file(self, stretch: IStretch) -> Deferred[int]:
         """Send a stretch of a file behind what was written; nothing else until that has come to
         its end, which tells how many octets were sent. Where it fails, no file is sent any more."""
-        self._sending = Sending(self.transport, stretch)
-        self._sending.wait()
-        return self._sending.done
+        sending = Sending(self.transport, stretch, self._sent_some, self._sent_file)
+        self._sending, self._taken_bytes = sending, 0
+        sending.wait()
+        return sending.done
 
-    def _send_on(self, sending: Sending) -> bool:
-        """Send more of a file; True if that was all."""
-        before = sending.sent_bytes // PIECE_BYTES
-        if not sending.go_on():
-            if not self._waitingForTransport:
-                self.pauseProducing()
-            elif sending.sent_bytes // PIECE_BYTES > before:
-                self._stall.stop()
-                self._wait_for_client()
-            return False
-        self._sending = None
-        if sending.sent_bytes < sending.size_bytes:
+    def _sent_some(self, sent_bytes: int) -> None:
+        """So much of a file was sent, and there is no room for more."""
+        if not self._waitingForTransport:
+            self.pauseProducing()
+        elif sent_bytes - self._taken_bytes >= PIECE_BYTES:
+            self._stall.stop()
+            self._wait_for_client()
+        else:
+            return
+        self._taken_bytes = sent_bytes
+
+    def _sent_file(self) -> None:
+        """No more of a file can be sent."""
+        sending, self._sending = self._sending, None
+        if sending is not None and sending.sent_bytes < sending.size_bytes:
             self.can_send_files = False
-        return True
+        self.resumeProducing()
 
     def goes_on(self, request: Request) -> bool:
         """True if a range was sent, after one of the same address: they are told of together."""
@@ -379,7 +389,9 @@ class Channel(HTTPChannel):
         for timer in (self._deadline, self._stall, self._next_turn):
             timer.stop()
         self._tell_more()
-        self._sending = None
+        if self._sending is not None:
+            self._sending.end()
+            self._sending = None
         super().connectionLost(reason)
 
     def turn_away(self) -> None:

@@ -73,6 +73,7 @@ class Request(server.Request):
     #: The ticket by which they ask, if it was one.
     ticket: str | None = None
     _body_bytes = 0
+    _is_secure: bool | None = None
 
     def __init__(self, channel: Channel, *args: object, **named: object) -> None:
         super().__init__(channel, *args, **named)
@@ -203,9 +204,13 @@ class Request(server.Request):
 
     def isSecure(self) -> bool:
         """True if the client came over TLS, to this server or to a proxy before it."""
-        if self.is_from_proxy():
-            return self.requestHeaders.getRawHeaders(_FORWARDED_PROTO) == [b"https"]
-        return bool(super().isSecure())
+        if self._is_secure is None:
+            if self.is_from_proxy():
+                said = self.requestHeaders.getRawHeaders(_FORWARDED_PROTO)
+                self._is_secure = said == [b"https"]
+            else:
+                self._is_secure = bool(super().isSecure())
+        return self._is_secure
 
     def getClientAddress(self) -> IAddress:
         """Where the client is, as the proxy before this server says if there is one."""

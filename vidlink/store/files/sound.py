@@ -63,8 +63,13 @@ class ReadPart:
     def is_in_memory(self, offset: int, size: int) -> bool:
         """True if the system has these octets in its memory, as far as a look here and there can
         tell. Never waits."""
-        places = (*range(offset, offset + size - 1, _PROBE_BYTES), offset + size - 1)
-        return all(self.read_now(place, 1) is not None for place in places)
+        last = offset + size - 1
+        if self.read_now(last, 1) is None:
+            return False
+        for place in range(offset, last, _PROBE_BYTES):
+            if self.read_now(place, 1) is None:
+                return False
+        return True
 
 
 @implementer(IStretch)
