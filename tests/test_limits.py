@@ -22,6 +22,7 @@ from vidlink.liveness import PONG_SECONDS, STALL_SECONDS
 from vidlink.relay.alarms import MAX_ALARMS
 from vidlink.relay.hub import MAX_AWAITED, MAX_SENTINELS
 from vidlink.relay.stream import SESSIONS
+from vidlink.server.api.bodies import STRETCH_BYTES
 from vidlink.server.port.channel import Bounds, Channel
 from vidlink.server.port.door import NEWCOMERS_PER_TURN
 from vidlink.server.port.held import LEAST_BYTES, MOST_SHARE
@@ -31,6 +32,7 @@ from vidlink.server.sockets.ingest import MAX_UNREAD, IngestFactory
 from vidlink.server.sockets.link import CONTROL_FRAMES, LINGER_SECONDS, MAX_FRAMES_PER_MESSAGE
 from vidlink.server.sockets.paced import FRAMES_PER_TURN, REST_SECONDS
 from vidlink.server.tap import Options
+from vidlink.store.files.sound import MOST_PARTS
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_DEPTH, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "limits.md"
@@ -168,6 +170,8 @@ class LimitsTests(SynchronousTestCase):
                     f"{MOST_REQUESTS_EACH} (`--most-requests`)",
                 ),
                 ("answers on one WebSocket that are not read", f"{MAX_REPLIES:,}"),
+                ("what is sent of one film in a turn of the loop", size(STRETCH_BYTES)),
+                ("parts that are open for reading", f"{MOST_PARTS}, and 1/32 of all descriptors"),
                 (
                     "segments that wait for the disk",
                     f"{size(options['queue-bytes'])} (`--queue-bytes`)",
