@@ -80,7 +80,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "server": frozenset({"model", "errors", "options", "disk"})
     | {"access", "audit", "relay.hub", "server.sockets", "server.health"},
     "server.port": frozenset(
-        {"model", "errors", "timer", "access", "server.api.answers", "server.api.refusals"}
+        {"model", "errors", "interfaces", "timer", "access"}
+        | {"server.api.answers", "server.api.refusals"}
     ),
     "server.api": _BASE | {"httpjson", "relay.hub", "server.health", "access", "audit"},
     "server.api.openapi": frozenset(

@@ -18,12 +18,14 @@ class FaultyDisk(Disk):
     ``create``, ``reopen``, ``truncate``, ``overwrite``, ``remove``, ``replace``, ``sync``,
     ``read``), and `errors_once` the one that its next call fails with, but for ``read``;
     `room_bytes` is how much may still be written, short writes included;
-    `most_bytes` is how much one write takes; `has_syncfs` whether there is such a call. `done`
+    `most_bytes` is how much one write takes; `has_syncfs` whether there is such a call; `is_cold`
+    whether the system has nothing of any file in its memory. `done`
     lists the operations that a test asks about; `before` is called ahead of each.
     """
 
     def __init__(self) -> None:
         self.has_syncfs = True
+        self.is_cold = False
         self.errors: dict[str, int] = {}
         self.errors_once: dict[str, int] = {}
         self.room_bytes: int | None = None
@@ -79,6 +81,11 @@ class FaultyDisk(Disk):
         if "read" in self.errors:
             raise OSError(self.errors["read"], os.strerror(self.errors["read"]))
         return super().pread(descriptor, offset, size)
+
+    def pread_now(self, descriptor: int, offset: int, size: int) -> bytes | None:
+        """Read what is in memory: everything that is there, unless `is_cold`."""
+        data = os.pread(descriptor, size, offset)
+        return None if self.is_cold or len(data) < size else data
 
     def free_bytes(self, path: str) -> int:
         """How much room there is."""

@@ -18,9 +18,11 @@ from vidlink.access import hashing
 from vidlink.access.enrolments import USUAL_MOST
 from vidlink.errors import UserMistake
 from vidlink.model import USUAL
+from vidlink.server.api.bodies import STRETCH_BYTES
 from vidlink.server.limits import LIMITS, with_limit
 from vidlink.server.port.lobby import Lobby
 from vidlink.server.tap import Options
+from vidlink.store.files.sound import MOST_PARTS
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_DEPTH, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "limits.md"
@@ -104,6 +106,8 @@ class TableTests(SynchronousTestCase):
                 ("fixed", f"{hashing.MOST_PASSWORD} characters"),
                 ("`--buffer-total-bytes`", size(options["buffer-total-bytes"])),
                 ("the same two", share),
+                ("fixed", size(STRETCH_BYTES)),
+                ("fixed", f"{MOST_PARTS}, and 1/32 of all descriptors"),
                 ("`--queue-bytes`", size(options["queue-bytes"])),
                 ("`vidlink token add --most`", f"{USUAL_MOST}"),
             ],

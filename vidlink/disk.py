@@ -13,6 +13,7 @@ import fcntl
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from vidlink.model import Octets
 
@@ -26,6 +27,18 @@ _sync_data = getattr(os, "fdatasync", os.fsync)
 
 #: Device and inode.
 Place = tuple[int, int]
+#: A read with this does not wait for the disk. Linux alone has it.
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
+#: Who reads changes nothing of a file then, and so never waits for the file system's journal.
+_NO_TIME: int = getattr(os, "O_NOATIME", 0)
+
+
+class FileMark(NamedTuple):
+    """A file as it is at one moment: which one, how large, and when it was changed last."""
+
+    place: Place
+    size_bytes: int
+    changed_us: int
 
 
 class Disk:
@@ -162,7 +175,11 @@ class Disk:
 
     def open_for_reading(self, path: str) -> int:
         """Open a file for :meth:`pread`."""
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        try:
+            return os.open(path, flags | _NO_TIME)
+        except PermissionError:  # It is not ours, and so neither is the time of its reading.
+            return os.open(path, flags)
 
     def pread(self, descriptor: int, offset: int, size: int) -> bytes:
         """Up to `size` octets from `offset`, fewer only at the end of the file."""
@@ -175,6 +192,32 @@ class Disk:
             pieces.append(data)
             got += len(data)
         return b"".join(pieces)
+
+    def pread_now(self, descriptor: int, offset: int, size: int) -> bytes | None:
+        """`size` octets from `offset` if all of them are in the system's memory; never waits.
+
+        None: they are not, or the file system cannot tell.
+        """
+        if _NOWAIT is None:
+            return None
+        data = bytearray(size)
+        try:
+            return bytes(data) if os.preadv(descriptor, (data,), offset, _NOWAIT) == size else None
+        except OSError:
+            return None
+
+    def drop(self, descriptor: int, offset: int, size: int) -> None:
+        """Have the system forget what it has in its memory of these octets, so that they are read
+        from the disk; where it cannot be told, it does not."""
+        with suppress(OSError, AttributeError):
+            os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+
+    def mark_of(self, descriptor: int) -> FileMark | None:
+        """An open file as it is now; None if it has been removed."""
+        found = os.fstat(descriptor)
+        if not found.st_nlink:
+            return None
+        return FileMark((found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns // 1_000)
 
     def place(self, path: str) -> Place:
         """Which file or folder is at `path`, to the system."""

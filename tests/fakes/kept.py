@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from vidlink.errors import NotFound, NotMedia, RequestError, SessionGone, SessionSealed
 from vidlink.fmp4 import Label, SampleTable, write_movie
-from vidlink.interfaces import IBody
+from vidlink.interfaces import IBody, IStretch
 from vidlink.model import (
     Arrival,
     Clip,
@@ -50,6 +50,10 @@ class MemoryBody:
     def read(self, offset: int, size: int) -> Deferred[bytes]:
         """At most `size` octets from `offset`."""
         return succeed(self.data[max(0, offset) : max(0, offset) + max(0, size)])
+
+    def stretch(self, offset: int, size: int) -> IStretch | None:
+        """They are in no file."""
+        return None
 
 
 @dataclass(slots=True)

@@ -63,6 +63,8 @@ def _values_of(wanted: str, cookie: Sequence[str]) -> list[str]:
 def ticket_shown(query: str) -> str | None:
     """The ticket in the query of an address; None if there is none, and empty, which opens nothing,
     if there are several."""
+    if not _may_show(query):
+        return None
     pairs = parse_qsl(query, keep_blank_values=True)
     found = [value for name, value in pairs if name == TICKET]
     return found[0] if len(found) == 1 else "" if found else None
@@ -76,11 +78,18 @@ def with_ticket(address: str, ticket: str) -> str:
 def without_ticket(target: str) -> str:
     """A request's target without its tickets, as it was otherwise; so it may be told to others."""
     path, _, query = target.partition("?")
+    if not _may_show(query):
+        return target
     pairs = query.split("&")
     rest = [one for one in pairs if not _is_ticket(one)]
     if len(rest) == len(pairs):
         return target
     return f"{path}?{'&'.join(rest)}" if rest else path
+
+
+def _may_show(query: str) -> bool:
+    """False if there is no ticket in it, however it is spelt."""
+    return TICKET in query or "%" in query
 
 
 def _is_ticket(pair: str) -> bool:

@@ -7,7 +7,15 @@ says otherwise it is synchronous, is called in the reactor's thread, and does no
 from __future__ import annotations
 
 from vidlink.interfaces.peers import ICapture, IProctorPeer, IPublisher, ISentinelPeer, IServerPeer
-from vidlink.interfaces.recording import LATE_LOAD, IArchive, IBody, IRetention, IStore, IVitals
+from vidlink.interfaces.recording import (
+    LATE_LOAD,
+    IArchive,
+    IBody,
+    IRetention,
+    IStore,
+    IStretch,
+    IVitals,
+)
 from vidlink.interfaces.relay import IBuffer, IFollower
 from vidlink.interfaces.spool import ISpool
 from vidlink.interfaces.wire import ICodec
@@ -27,5 +35,6 @@ __all__ = [
     "IServerPeer",
     "ISpool",
     "IStore",
+    "IStretch",
     "IVitals",
 ]

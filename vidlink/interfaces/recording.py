@@ -227,6 +227,14 @@ class IRetention(Interface):
         """
 
 
+class IStretch(Interface):
+    """Octets that were checked, as they lie in a file, which is open as long as this is had."""
+
+    descriptor = Attribute("""`int`: the file.""")
+    offset = Attribute("""`int`: where they begin in it.""")
+    size = Attribute("""`int`: how many there are.""")
+
+
 class IBody(Interface):
     """Bytes to be served over HTTP, read piece by piece, of a size known beforehand."""
 
@@ -243,4 +251,11 @@ class IBody(Interface):
 
         Fails with :exc:`~vidlink.errors.Damaged` when a segment in that place is not what was
         recorded: damaged bytes are never given out.
+        """
+
+    def stretch(offset: int, size: int) -> IStretch | None:
+        """The octets from `offset`, at most `size`, as they lie in a file.
+
+        None: they do not, or were not checked yet, or the disk has to be waited for; all that is
+        found out by :meth:`read`. Never waits.
         """

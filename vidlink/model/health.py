@@ -47,7 +47,9 @@ class RecordingCounts:
     `refused_late` are late segments that found no room; they are asked for again. `gaps` are
     statements about what is missing, `missing` the sequences in them, `failures` what could not
     be written, each by cause. `rounds` is what writing took, `delays` how long the oldest
-    segment of each session waited to become durable.
+    segment of each session waited to become durable. The scrub has read `scrubbed_bytes`, found
+    `scrub_wrong` segments not to be what was recorded and `scrub_unreadable` not to be readable,
+    and of everything there is it has checked `scrub_progress`, 0 to 1.
     """
 
     segments: int = 0
@@ -62,6 +64,10 @@ class RecordingCounts:
     delays: Times = field(
         default_factory=lambda: Times((0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0))
     )
+    scrubbed_bytes: int = 0
+    scrub_wrong: int = 0
+    scrub_unreadable: int = 0
+    scrub_progress: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

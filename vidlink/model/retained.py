@@ -56,6 +56,17 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class ScrubPlace:
+    """The place up to which everything was checked since `began_us`: all sessions up to `row`, as
+    they were filed, and `size_bytes` in all; `is_over`: that was everything."""
+
+    began_us: int
+    row: int = 0
+    size_bytes: int = 0
+    is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A session as a policy sees it: `size_bytes` are its segments and their index records.
 

@@ -111,6 +111,7 @@ class Options(OidcOptions):
         ["retain-days", None, None, "Delete sessions that ended so many days ago."],
         ["retain-bytes", None, None, "Delete the oldest above so many octets of recordings."],
         ["min-free-bytes", None, None, "Delete the oldest when the disk has less room than that."],
+        ["scrub-days", None, "30", "Check all that is recorded within so many days; 0: do not."],
         ["buffer-seconds", None, "20", "How much of each stream is kept in memory."],
         ["buffer-bytes", None, "67108864", "The most memory one stream may take."],
         ["buffer-total-bytes", None, "2147483648", "The most memory all streams may take."],
@@ -175,6 +176,7 @@ class Options(OidcOptions):
 
     def postOptions(self) -> None:
         """Check what can be checked before anything is started."""
+        self.number("scrub-days", float, 0, 36_500)
         self.number("buffer-seconds", float, 1, 3600)
         self.number("buffer-bytes", int, 1024 * 1024, 2**40)
         self.number("buffer-total-bytes", int, 1024 * 1024, 2**44)
@@ -219,6 +221,7 @@ def _assemble(options: Options) -> ServerService:
     from vidlink.server.api.oidc import Oidc
     from vidlink.server.api.openapi import document
     from vidlink.server.api.probes import Probes
+    from vidlink.server.api.straight import straight
 
     clock: Any = reactor
     bounds: Bounds = options["limit"]
@@ -331,13 +334,14 @@ def _assemble(options: Options) -> ServerService:
         bounds=bounds,
         lobby=lobby,
         answers=answers,
+        straight=straight(api),
     )
     made = [_port(place, site, clock) for place in listening]
     ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]
     if is_open():
         clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())
-    ticks = (register.refresh, site.tick, *(context.tick for context in contexts))
+    ticks = (register.refresh, site.tick, store.scrub.tick, *(context.tick for context in contexts))
     return ServerService(hub, store, health, trail, ingest, watch, ports, clock, slept, ticks=ticks)
 
 
@@ -364,6 +368,7 @@ def _store(options: Options, clock: Any) -> RecordingStore:
         call_in_reactor=clock.callFromThread,
         run_in_pool=partial(_run_in_pool, clock),
         queue_bytes=options["queue-bytes"],
+        scrub_days=options["scrub-days"],
     )
 
 

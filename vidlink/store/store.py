@@ -33,6 +33,7 @@ from vidlink.store.files.folder import DataFolder, take_folder
 from vidlink.store.files.notes import read_seen
 from vidlink.store.files.paths import Paths
 from vidlink.store.files.receipts import ReceiptFile
+from vidlink.store.files.sound import MOST_PARTS, SoundParts
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.film.reel import Reels
 from vidlink.store.handover.inbox import PATIENCE_SECONDS, CallInReactor, Inbox, RunInPool
@@ -44,6 +45,7 @@ from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
 from vidlink.store.queue.ledger import Ledger
 from vidlink.store.reading.archive import Archive
+from vidlink.store.reading.scrub import Scrub
 from vidlink.store.reading.wanted import TailLookup
 from vidlink.store.sequences.trusted import TrustedTime
 from vidlink.store.starting.recovery import END_REASON, Recovery
@@ -54,6 +56,8 @@ QUEUE_BYTES = 256 * 1024 * 1024
 QUEUE_SEGMENTS = 65_536
 OPEN_PARTS = 2_048
 INDEX_BYTES = 64 * 1024 * 1024
+#: Nothing is scrubbed while the queue for the disk is as full as this.
+CALM_LOAD = 0.05
 #: A start that fails with less room than this is put down to it.
 _ROOM_TO_START = 1024 * 1024
 
@@ -81,6 +85,8 @@ class RecordingStore:
     :param open_parts: so many parts are held open, two descriptors each; a live session has
         one, so 1,000 of them hold 2,000 descriptors. Never more than half of what the
         process may open.
+    :param scrub_days: within so many days everything that is recorded is checked once; 0: it is
+        not, but by whoever reads it.
     :param index_bytes: so much memory is spent on the records of films asked for last.
     """
 
@@ -106,6 +112,7 @@ class RecordingStore:
         queue_segments: int = QUEUE_SEGMENTS,
         open_parts: int = OPEN_PARTS,
         index_bytes: int = INDEX_BYTES,
+        scrub_days: float = 0.0,
         disk: Disk | None = None,
     ) -> None:
         self._path = path
@@ -120,6 +127,7 @@ class RecordingStore:
         self._disk = Disk() if disk is None else disk
         self._inbox = Inbox()
         self._suspects = Suspects(self._inbox)
+        self._sound = SoundParts(self._disk, wall_clock_us)
         self._locks = SessionLocks()
         self._trusted = TrustedTime(wall_clock_us, elapsed or monotonic, monotonic)
         self._removals = Removals()
@@ -139,7 +147,7 @@ class RecordingStore:
         )
         self.counts = self.ledger.counts
         self.archive = Archive(
-            stored=lambda *ids: StoredSession(self._disk, paths.session(*ids)),
+            stored=lambda *ids: StoredSession(self._disk, paths.session(*ids), self._sound),
             ledger=self.ledger,
             catalog=self._catalog,
             reels=Reels(index_bytes, self._suspects),
@@ -162,6 +170,22 @@ class RecordingStore:
             run_in_pool=run_in_pool,
             wall_clock_us=wall_clock_us,
             trusted=self._trusted,
+        )
+        self.scrub = Scrub(
+            scrub_days,
+            path=paths.scrub,
+            marker=paths.marker,
+            disk=self._disk,
+            catalog=self._catalog,
+            stored=lambda *ids: StoredSession(self._disk, paths.session(*ids)),
+            sound=self._sound,
+            suspects=self._suspects,
+            locks=self._locks,
+            run_in_pool=run_in_pool,
+            is_calm=self._is_calm,
+            seconds=monotonic,
+            now_us=self._trusted.now_us,
+            counts=self.counts,
         )
         self._taken = ExitStack()
         self._has_threads = False
@@ -216,10 +240,11 @@ class RecordingStore:
         except OSError as error:
             raise StoreError(f"the recordings in {paths.root} cannot be read: {error}") from error
         undo.callback(self._catalog.close)
-        most_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._sound.most_parts = _share(MOST_PARTS, 32)
+        undo.callback(self._sound.forget_all)
         self.writer = Writer(
             folder=folder,
-            open_parts=OpenParts(self._disk, max(1, min(self._open_parts, most_open // 4))),
+            open_parts=OpenParts(self._disk, _share(self._open_parts, 4)),
             durability=durability,
             index=index,
             catalog=self._catalog,
@@ -242,6 +267,7 @@ class RecordingStore:
             wall_clock_us=self._wall_clock_us,
             trusted=self._trusted,
             pause=self._pause,
+            forget=self._sound.forget,
         )
         self.ledger.open(is_used)
 
@@ -269,6 +295,7 @@ class RecordingStore:
             self.ledger.end_all(END_REASON, self._wall_clock_us())
             self._removals.close()
             self._inbox.close()
+            self.scrub.stop()
             if not self._has_threads:
                 if is_open:
                     self.remover.finish()
@@ -302,6 +329,11 @@ class RecordingStore:
             clock_ahead_seconds=0.0 if doubt is None else doubt.ahead_us / 1e6,
         )
 
+    def _is_calm(self) -> bool:
+        health = self.ledger.health()
+        is_well = health.trouble is None and health.index_trouble is None
+        return health.is_open and is_well and health.load < CALM_LOAD
+
     def space(self) -> Deferred[DiskSpace]:
         """Fires with the room on the disk."""
         return self._run_in_pool(self._look_for_room)
@@ -311,6 +343,12 @@ class RecordingStore:
             return DiskSpace(self._disk.free_bytes(self._path), self._disk.total_bytes(self._path))
         except OSError as error:
             raise StoreError(f"the disk cannot be looked at: {error.strerror}") from error
+
+
+def _share(most: int, part: int) -> int:
+    """`most` files, or the share of those that the process may open that is one of `part`."""
+    most_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(most, most_open // part))
 
 
 def _thread(name: str, run: Callable[..., None], *arguments: object) -> Thread:

@@ -29,7 +29,7 @@ from tests.server.api.histories import (
 from tests.server.sockets.opened import Connection
 from tests.store.samples import EPOCH_US, INIT, a_session
 from vidlink.errors import Damaged
-from vidlink.interfaces import IBody
+from vidlink.interfaces import IBody, IStretch
 from vidlink.model import Cause, Gap
 from vidlink.server.api.bodies import PIECE_BYTES
 from vidlink.server.api.history import Api
@@ -323,6 +323,10 @@ class ScriptedBody:
             self._waiting = Deferred(self._cancel)
             return self._waiting
         return succeed(self.content(offset, size))
+
+    def stretch(self, offset: int, size: int) -> IStretch | None:
+        """It is in no file."""
+        return None
 
     def release(self) -> None:
         """Answer the read that waits."""

@@ -800,6 +800,42 @@ class LogTests(SiteCase):
         (line,) = self.lines(get("/healthz?"))
         self.assertEqual(line, "127.0.0.1:31337 GET /healthz? 200 15 bytes 0.000 s")
 
+    def test_ranges(self) -> None:
+        """Who plays a film asks for it in many ranges: the first has a line, and all the others
+        have one, as soon as something else is asked for or the connection ends."""
+        body = ScriptedBody(1_000)
+        self.history = Api(
+            ScriptedArchive(body),
+            Hub(self.clock.seconds),
+            MemoryStore(),
+            document={},
+            wall_clock_us=lambda: NOW_US,
+            principal_of=anybody,
+        )
+        self.serve(self.scripted)
+        other = DESK_PATH + "/segments/0-8"
+        part = get(DESK_PATH + "/segments/0-9", b"Range: bytes=10-19")
+        with capturedLogs() as events:
+            connection = self.connect(part)
+            for data in (part, part, get(other), part, part):
+                connection.send(data)
+            connection.vanish()
+        lines = [
+            str(event["log_format"]).format(**event).partition(" ")[2][-46:]
+            for event in events
+            if event["log_level"].name == "debug"
+        ]
+        self.assertEqual(
+            [line.removeprefix("GET ").rpartition("/segments/")[2] for line in lines],
+            [
+                "0-9 206 10 bytes 0.000 s",
+                "has had 2 more of the same address, 20 bytes",
+                "0-8 200 1000 bytes 0.000 s",
+                "0-9 206 10 bytes 0.000 s",
+                "has had 1 more of the same address, 10 bytes",
+            ],
+        )
+
     def test_seconds(self) -> None:
         """The time is that of the clock that was passed in."""
         self.serve(self.scripted)

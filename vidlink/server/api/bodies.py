@@ -1,8 +1,10 @@
 """Media as HTTP answers: piece by piece, no faster than the client takes it.
 
 One piece of one body is in memory for each client, however large the body and however slow the
-client: the next piece is read when the transport has sent the last one. Damage that shows after
-the header was sent breaks the connection, so that nobody takes a truncated answer for whole.
+client: the next piece is read when the transport has sent the last one. What was checked before,
+and lies in a file and in the system's memory, is not read: the kernel sends it, where the transport
+has a socket. Damage that shows after the header was sent breaks the connection, so that nobody
+takes a truncated answer for whole.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from vidlink.errors import Damaged
-from vidlink.interfaces import IBody
+from vidlink.interfaces import IBody, IStretch
 from vidlink.server.api.answers import (
     CHECK_FIRST,
     FOR_EVER,
@@ -31,6 +33,8 @@ from vidlink.server.api.answers import (
 from vidlink.server.api.ranges import ByteRange, is_current, requested_range
 
 PIECE_BYTES = 256 * 1024
+#: So much of a file is sent by the kernel at a time, and no less; others have their turn between.
+STRETCH_BYTES, LEAST_STRETCH_BYTES = 1024 * 1024, 64 * 1024
 
 
 @implementer(IBody)
@@ -46,6 +50,10 @@ class SmallBody:
     def read(self, offset: int, size: int) -> Deferred[bytes]:
         """Fires at once with at most `size` octets from `offset`."""
         return succeed(self._data[offset : offset + size])
+
+    def stretch(self, offset: int, size: int) -> IStretch | None:
+        """It is in no file."""
+        return None
 
 
 async def send_body(
@@ -73,7 +81,8 @@ async def send_body(
     if is_get:
         part = requested_range(asked, body.etag, body.size_bytes, modified_seconds)
     sent = part or ByteRange(0, body.size_bytes - 1)
-    first_piece = await _read(body, sent) if is_get else b""
+    stretch = _stretch(request, body, sent) if is_get else None
+    first_piece = await _read(body, sent) if is_get and stretch is None else b""
     set_headers(request, {**headers, **validators, "Accept-Ranges": "bytes"})
     set_headers(request, {"Content-Length": str(sent.size_bytes)})
     if part is not None:
@@ -82,7 +91,7 @@ async def send_body(
         set_headers(request, {"Content-Range": content_range})
     if len(first_piece) == sent.size_bytes or not is_get:
         return first_piece
-    await _send_rest(request, body, sent, first_piece)
+    await _send_all(request, body, sent, stretch or first_piece)
     return b""
 
 
@@ -98,18 +107,26 @@ def _modified_seconds(body: IBody) -> int | None:
     return modified_seconds if 0 <= modified_seconds <= time.time() else None
 
 
-async def _send_rest(request: Request, body: IBody, sent: ByteRange, piece: bytes) -> None:
+async def _send_all(
+    request: Request, body: IBody, sent: ByteRange, piece: bytes | IStretch
+) -> None:
+    """Send `sent`, which begins with `piece`."""
     gate = _Gate()
+    sender: Any = request
     request.registerProducer(gate, True)
     place = sent.first
     try:
         while True:
-            request.write(piece)
-            place += len(piece)
+            if isinstance(piece, bytes):
+                request.write(piece)
+                place += len(piece)
+            else:
+                place += await sender.send_file(piece)
             if place > sent.last:
                 return
             await gate.passed()
-            piece = await _read(body, ByteRange(place, sent.last))
+            left = ByteRange(place, sent.last)
+            piece = _stretch(request, body, left) or await _read(body, left)
     except CancelledError:
         raise
     except Exception as error:
@@ -122,6 +139,15 @@ async def _send_rest(request: Request, body: IBody, sent: ByteRange, piece: byte
         # A request whose connection is lost has no channel any more, and no producer.
         if request.channel is not None:
             request.unregisterProducer()
+
+
+def _stretch(request: Any, body: IBody, part: ByteRange) -> IStretch | None:
+    """The beginning of `part` as it lies in a file, if that can be sent by the kernel, and is worth
+    it."""
+    if part.size_bytes < LEAST_STRETCH_BYTES or not getattr(request, "can_send_files", False):
+        return None
+    stretch = body.stretch(part.first, min(STRETCH_BYTES, part.size_bytes))
+    return None if stretch is None or stretch.size < LEAST_STRETCH_BYTES else stretch
 
 
 async def _read(body: IBody, part: ByteRange) -> bytes:

@@ -28,7 +28,6 @@ from vidlink.httpjson.kinds import Json
 from vidlink.httpjson.table import Table
 from vidlink.interfaces import IArchive, IBody, IRetention
 from vidlink.model import (
-    ClipQuery,
     Deed,
     Hold,
     Principal,
@@ -59,7 +58,7 @@ from vidlink.server.api.answers import (
 )
 from vidlink.server.api.bodies import SmallBody, send_body
 from vidlink.server.api.media import PLAYLIST, VIDEO, film_headers, pinned, ticketed
-from vidlink.server.api.parameters import Query
+from vidlink.server.api.parameters import Query, film_query
 from vidlink.server.api.ranges import goes_on
 from vidlink.server.api.refusals import BadParameter, PreconditionFailed
 
@@ -215,9 +214,7 @@ class Api:
     @app.route(_SESSION + "/recording.mp4", methods=["GET"])
     async def recording(self, request: Request, sentinel: str, session: str) -> bytes:
         """The whole session as one file that any player plays, or a time range of it."""
-        query = Query(request.uri, ("last", "start", "end", "version"))
-        wanted = ClipQuery(*query.time_range_us("start", "end"), query.sequence("last"))
-        version = query.version("version")
+        wanted, version = film_query(request.uri)
         ids = await self._ids(request, Right.WATCH, sentinel, session)
         body, clip = await self._archive.film(*ids, wanted, version)
         if version is not None and body.etag != version:

@@ -5,6 +5,8 @@ The bytes are sent by :mod:`vidlink.server.api.bodies`.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from vidlink.access.shown import with_ticket
 from vidlink.interfaces import IBody
 from vidlink.model import Clip, ClipQuery
@@ -13,8 +15,11 @@ from vidlink.server.api.bodies import SmallBody
 
 VIDEO = "video/mp4"
 PLAYLIST = "application/vnd.apple.mpegurl"
+#: The headers of so many films are kept.
+_MOST_HEADERS = 256
 
 
+@lru_cache(_MOST_HEADERS)
 def film_headers(sentinel_id: str, clip: Clip, query: ClipQuery) -> dict[str, str]:
     """Of a film; its name has the time of its first picture and, of a range, of its end."""
     name = f"{sentinel_id}-{stamp(clip.start_time_us)}"

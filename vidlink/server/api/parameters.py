@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
-from vidlink.model import EXACT_LIMIT, SEQUENCE_LIMIT, is_sentinel_id, is_session_id
+from vidlink.model import EXACT_LIMIT, SEQUENCE_LIMIT, ClipQuery, is_sentinel_id, is_session_id
 from vidlink.server.api.refusals import BadParameter, WrongMediaType
 
 #: At most so many are on one page, and so many unless a request says.
@@ -37,6 +38,9 @@ LONGEST_SOFTWARE = 128
 FASTEST = 1_000_000
 #: Times that are asked for are below, in microseconds since the epoch; recorded ones are smaller.
 QUERY_TIME_LIMIT_US = 2**63
+
+#: So many films that are asked for again and again are read once.
+_MOST_FILMS = 256
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
@@ -226,6 +230,14 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
             raise BadParameter(name[:60] or "''", "is given twice")
         value[name] = one
     return value
+
+
+@lru_cache(_MOST_FILMS)
+def film_query(target: bytes) -> tuple[ClipQuery, str | None]:
+    """The film that a request asks for, and of which version it is to be."""
+    query = Query(target, ("last", "start", "end", "version"))
+    wanted = ClipQuery(*query.time_range_us("start", "end"), query.sequence("last"))
+    return wanted, query.version("version")
 
 
 def hold_reason(body: dict[str, object]) -> str:

@@ -159,6 +159,14 @@ class Metrics(Collector):
         yield CounterMetricFamily("vidlink_recorded_bytes", "Their octets.", counts.size_bytes)
         refused = "Late segments that found no room; they are asked for again."
         yield CounterMetricFamily("vidlink_refused_late_segments", refused, counts.refused_late)
+        for name, told, value in (
+            ("bytes", "Octets that the scrub has read.", counts.scrubbed_bytes),
+            ("wrong_segments", "Segments that were not what was recorded.", counts.scrub_wrong),
+            ("unreadable_segments", "Segments that could not be read.", counts.scrub_unreadable),
+        ):
+            yield CounterMetricFamily(f"vidlink_scrub_{name}", told, value)
+        checked = "How much of all that is recorded this scrub has checked, 0 to 1."
+        yield GaugeMetricFamily("vidlink_scrub_progress_ratio", checked, counts.scrub_progress)
         for name, told, by_cause in (
             ("vidlink_gaps", "Gaps that were stated, by cause.", counts.gaps),
             ("vidlink_missing_segments", "Sequences in them.", counts.missing),

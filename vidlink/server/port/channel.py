@@ -14,21 +14,25 @@ deadline is left on it. All of it is one idea: every bound holds in every state 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Protocol as Connection
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, datetimeToString
+from twisted.web.http import PARTIAL_CONTENT, HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request, Site
 
 from vidlink.access.gate import Gate
+from vidlink.interfaces import IStretch
 from vidlink.model import Bounds
 from vidlink.server.api.answers import JSON, NEVER, SECURITY_HEADERS, error_json
 from vidlink.server.api.refusals import (
@@ -44,14 +48,27 @@ from vidlink.server.port.exposure import LOOPBACK_NAMES
 from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby, beneath
 from vidlink.server.port.origin import Authority, Hosts
+from vidlink.server.port.sending import Sending, can_send_files
 from vidlink.server.port.shares import Shares
 from vidlink.server.port.sharing import sharing_headers
 from vidlink.timer import Timer
 
 #: For a year, browsers come to this name over TLS alone (RFC 6797).
 STAY_SECURE = "max-age=31536000"
+#: Who takes so much of a file in time is not stalled.
+PIECE_BYTES = 256 * 1024
 #: More than browsers and Sentinels send before they are answered.
 _PEEKED_BYTES = 4096
+#: Lines that stand in the head of every answer, but where it has its own.
+_SECURITY = {
+    name.encode("ascii"): f"{name}: {value}\r\n".encode("ascii") for name, value in SECURITY_HEADERS
+}
+_SAID_HERE = frozenset({b"Server", b"Date"})
+
+
+@lru_cache(1)
+def _date(seconds: int) -> bytes:
+    return bytes(datetimeToString(seconds))
 
 
 class Port(Protocol):
@@ -69,6 +86,8 @@ class Port(Protocol):
     #: The requests that are being answered, of each who asks.
     requests: Shares
     answering: set[Any]
+    #: Answers a request by itself; False: it is answered by its path.
+    straight: Callable[[Any], bool]
 
 
 class Channel(HTTPChannel):
@@ -88,7 +107,15 @@ class Channel(HTTPChannel):
     #: Whose the connection is now that it is upgraded.
     _heir: Connection | None = None
     _was_refused = False
+    _host: IAddress | None = None
     _held_bytes = 0
+    #: The address of which a range was sent last; how many more of it since, and their octets.
+    _ranged = b""
+    #: True if the kernel can send files here; and what it is sending now.
+    can_send_files = False
+    _sending: Sending | None = None
+    _taken_bytes = 0
+    _more, _more_bytes = 0, 0
 
     # What arrives.
 
@@ -101,6 +128,7 @@ class Channel(HTTPChannel):
         self._deadline, self._stall, self._next_turn = Timer(clock), Timer(clock), Timer(clock)
         super().connectionMade()
         self.factory.lobby.arrive(self, self.getPeer(), self.transport)
+        self.can_send_files = can_send_files(self.transport)
         if not may_have_asked(self.transport):
             self._enter()
             return
@@ -152,7 +180,8 @@ class Channel(HTTPChannel):
             self.refuse_body()
             return
         super().allHeadersReceived()
-        self._expect(bounds.body_seconds)
+        if self.length != 0:
+            self._expect(bounds.body_seconds)
 
     def rawDataReceived(self, data: bytes) -> None:
         """A body, or what comes while a request is being answered."""
@@ -196,6 +225,12 @@ class Channel(HTTPChannel):
         if early:
             heir.dataReceived(early)
 
+    def getHost(self) -> IAddress:
+        """Where the connection came in; it stays there."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
+
     # What is sent.
 
     def write(self, data: bytes) -> None:
@@ -211,14 +246,18 @@ class Channel(HTTPChannel):
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
         """The head of an answer, with what every answer carries, and without our version."""
-        headers.removeHeader(b"Server")
-        headers.setRawHeaders(b"Date", [datetimeToString()])
-        for name, value in SECURITY_HEADERS:
-            headers.setRawHeaders(name, [value])
         if self._is_named_and_secure():
             headers.setRawHeaders(b"Strict-Transport-Security", [STAY_SECURE])
         self._share(headers)
-        super().writeHeaders(version, code, reason, headers)
+        head = [b"%b %b %b\r\n" % (version, code, reason)]
+        missing = _SECURITY.copy()
+        for name, values in headers.getAllRawHeaders():
+            if name not in _SAID_HERE:
+                missing.pop(name, None)
+                head += [b"%b: %b\r\n" % (name, value) for value in values]
+        head += (*missing.values(), b"Date: %b\r\n\r\n" % _date(int(time.time())))
+        transport: Any = self.transport
+        transport.write(b"".join(head))
 
     def refuse(self, error: HttpError) -> None:
         """Answer a request that cannot be read to its end, and close."""
@@ -268,12 +307,52 @@ class Channel(HTTPChannel):
 
     def resumeProducing(self) -> None:
         """The client has taken what was sent."""
+        if self._sending is not None:
+            self._sending.begin()
+            return
         self._stall.stop()
         self.factory.answers.end(self)
         if self._handlingRequest:
             self.factory.lobby.leave(self)
         super().resumeProducing()
         self._go_on()
+
+    def send_file(self, stretch: IStretch) -> Deferred[int]:
+        """Send a stretch of a file behind what was written; nothing else until that has come to
+        its end, which tells how many octets were sent. Where it fails, no file is sent any more."""
+        sending = Sending(self.transport, stretch, self._sent_some, self._sent_file)
+        self._sending, self._taken_bytes = sending, 0
+        sending.wait()
+        return sending.done
+
+    def _sent_some(self, sent_bytes: int) -> None:
+        """So much of a file was sent, and there is no room for more."""
+        if not self._waitingForTransport:
+            self.pauseProducing()
+        elif sent_bytes - self._taken_bytes >= PIECE_BYTES:
+            self._stall.stop()
+            self._wait_for_client()
+        else:
+            return
+        self._taken_bytes = sent_bytes
+
+    def _sent_file(self) -> None:
+        """No more of a file can be sent."""
+        sending, self._sending = self._sending, None
+        if sending is not None and sending.sent_bytes < sending.size_bytes:
+            self.can_send_files = False
+        self.resumeProducing()
+
+    def goes_on(self, request: Request) -> bool:
+        """True if a range was sent, after one of the same address: they are told of together."""
+        is_range = request.code == PARTIAL_CONTENT
+        if is_range and request.uri == self._ranged:
+            self._more += 1
+            self._more_bytes += request.sentLength
+            return True
+        self._tell_more()
+        self._ranged = request.uri if is_range else b""
+        return False
 
     # How it ends.
 
@@ -292,6 +371,10 @@ class Channel(HTTPChannel):
         self.factory.answers.end(self)
         for timer in (self._deadline, self._stall, self._next_turn):
             timer.stop()
+        self._tell_more()
+        if self._sending is not None:
+            self._sending.end()
+            self._sending = None
         super().connectionLost(reason)
 
     def turn_away(self) -> None:
@@ -303,6 +386,16 @@ class Channel(HTTPChannel):
     def overrun(self, held_bytes: int) -> None:
         """Too much is held of answers that are not taken, and of this one more than its share."""
         self.turn_away()
+
+    def _tell_more(self) -> None:
+        if self._more:
+            self._log.debug(
+                "{peer} has had {more} more of the same address, {size} bytes",
+                peer=self.peer,
+                more=self._more,
+                size=self._more_bytes,
+            )
+            self._more = self._more_bytes = 0
 
     def _hold(self, size_bytes: int) -> None:
         if self._waitingForTransport:

@@ -16,6 +16,7 @@ only ask.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, ip_address
 from itertools import islice
 from typing import Any, Protocol
@@ -192,8 +193,11 @@ def place_of(address: IAddress) -> object:
     """The place of those who count as one: an IPv4 address, an IPv6 network of 64 bits, or all
     who come by a Unix socket."""
     host = getattr(address, "host", None)
-    if host is None:
-        return "local"
+    return "local" if host is None else _place_of_host(host)
+
+
+@lru_cache(4_096)
+def _place_of_host(host: str) -> bytes:
     known = ip_address(host)
     if isinstance(known, IPv4Address):
         return known.packed

@@ -14,6 +14,7 @@ import re
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from vidlink.errors import UserMistake
@@ -26,6 +27,8 @@ _AUTHORITY = re.compile(
     r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 )
 _LONGEST_HOST = 253
+#: A browser says the same in every request: so many of each kind are not read anew.
+_MOST_PARSED = 256
 _SCHEMES = {"http": 80, "https": 443}
 
 
@@ -40,6 +43,7 @@ class Authority:
     port: int | None
 
     @classmethod
+    @lru_cache(_MOST_PARSED)
     def parse(cls, text: str) -> Authority | None:
         """Read `text`, such as ``localhost:8080`` or ``[::1]``; None if it is none."""
         match = _AUTHORITY.fullmatch(text)
@@ -72,6 +76,7 @@ class Origin:
     port: int
 
     @classmethod
+    @lru_cache(_MOST_PARSED)
     def parse(cls, text: str) -> Origin | None:
         """The origin that `text` is, such as ``https://example.org``; None if it is none.
 

@@ -9,7 +9,7 @@ asked for an answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
@@ -35,6 +35,7 @@ from vidlink.access.shown import (
     without_ticket,
 )
 from vidlink.errors import NotAuthenticated, RequestError, VidlinkError
+from vidlink.interfaces import IStretch
 from vidlink.model import USUAL, Bounds, Deed, Principal
 from vidlink.server.api.answers import answer_error, asker, escaped
 from vidlink.server.api.refusals import (
@@ -79,6 +80,7 @@ class Request(server.Request):
     #: The ticket by which they ask, if it was one.
     ticket: str | None = None
     _body_bytes = 0
+    _is_secure: bool | None = None
 
     def __init__(self, channel: Channel, *args: object, **named: object) -> None:
         super().__init__(channel, *args, **named)
@@ -142,11 +144,34 @@ class Request(server.Request):
         shares, whose = self.channel.factory.requests, principal.credential_id or place
         if not shares.take(whose):
             raise TooManyRequests("so many requests of yours are being answered; wait for them")
-        self.notifyFinish().addBoth(lambda _: shares.give_back(whose))
         answering = self.channel.factory.answering
         answering.add(self)
-        self.notifyFinish().addBoth(lambda _: answering.discard(self))
-        super().process()
+
+        def over(_: object) -> None:
+            shares.give_back(whose)
+            answering.discard(self)
+
+        self.notifyFinish().addBoth(over)
+        self._serve()
+
+    def _serve(self) -> None:
+        """Have it answered: on the straight road what is asked for most, all else by its path."""
+        if not self.channel.factory.straight(self):
+            super().process()
+
+    @property
+    def can_send_files(self) -> bool:
+        """True if the kernel can send a stretch of a file as a part of the answer."""
+        channel: Channel | None = self.channel
+        return channel is not None and channel.can_send_files
+
+    async def send_file(self, stretch: IStretch) -> int:
+        """Send a stretch of a file; returns how many octets of it were sent, fewer if it fails."""
+        if not self.startedWriting:
+            self.write(b"")
+        sent_bytes = await self.channel.send_file(stretch)
+        self.sentLength += sent_bytes
+        return sent_bytes
 
     def break_off(self) -> None:
         """End the connection now: what was sent of the answer must not end as if it were whole."""
@@ -187,6 +212,11 @@ class Request(server.Request):
 
     def isSecure(self) -> bool:
         """True if the client came over TLS, to this server or to a proxy before it."""
+        if self._is_secure is None:
+            self._is_secure = self._is_over_tls()
+        return self._is_secure
+
+    def _is_over_tls(self) -> bool:
         said = self._said_proto()
         if said is not None:
             return said == [b"https"]
@@ -200,8 +230,10 @@ class Request(server.Request):
     def getClientAddress(self) -> IAddress:
         """Where the client is, as the proxy before this server says if there is one."""
         said = self.requestHeaders.getRawHeaders(_FORWARDED_FOR) if self.is_from_proxy() else None
+        if said is None:
+            return super().getClientAddress()  # type: ignore[no-any-return]
         # What comes before the last was said by the client.
-        host = b",".join(said or ()).rpartition(b",")[2].decode("latin-1").strip()
+        host = b",".join(said).rpartition(b",")[2].decode("latin-1").strip()
         try:
             version = ip_address(host).version
         except ValueError:
@@ -210,6 +242,8 @@ class Request(server.Request):
 
     def is_from_proxy(self) -> bool:
         """True if a proxy that was named to this server sends it, for somebody else."""
+        if not self._proxies:
+            return False
         address = super().getClientAddress()
         is_internet = isinstance(address, IPv4Address | IPv6Address)
         return (address.host if is_internet else "unix") in self._proxies
@@ -269,6 +303,7 @@ class Site(server.Site):
     :param bounds: of each connection, and of each who asks.
     :param lobby: where its newcomers are counted; None: one of this site alone.
     :param answers: what is kept of answers that are not taken; None: of this site alone.
+    :param straight: answers a request by itself, whoever asks; False: it is for `root`.
     """
 
     _log = Logger()
@@ -287,6 +322,7 @@ class Site(server.Site):
         bounds: Bounds = USUAL,
         lobby: Lobby | None = None,
         answers: Held | None = None,
+        straight: Callable[[server.Request], bool] = lambda request: False,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
@@ -299,6 +335,7 @@ class Site(server.Site):
         self.lobby = lobby or Lobby(clock, bounds=bounds)
         self.answers = answers or Held(what=NOT_TAKEN)
         self.requests = Shares(bounds.requests_per_credential)
+        self.straight = straight
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a newcomer, or what ends it at once where there is no room for it."""
@@ -329,16 +366,18 @@ class Site(server.Site):
         """Nothing was opened."""
 
     def log(self, request: HttpRequest) -> None:
-        """One line for each answer that was sent to its end, at debug level."""
+        """One line for each answer that was sent to its end, at debug level; a player's ranges of
+        one address have a line when the first was sent, and one for all the others."""
         assert isinstance(request, Request)
+        if request.channel.goes_on(request):
+            return
+        seconds = self.reactor.seconds() - request.started_seconds
+        # As one text: each field of a format costs what a header does.
         self._log.debug(
-            "{peer} {method} {target} {status} {size} bytes {seconds:.3f} s",
-            peer=peer_name(request.client),
-            method=escaped(request.method),
-            target=escaped(_told(request)),
-            status=request.code,
-            size=request.sentLength,
-            seconds=self.reactor.seconds() - request.started_seconds,
+            "{line}",
+            line=f"{peer_name(request.client)} {escaped(request.method)} {escaped(_told(request))} "
+            f"{request.code} {request.sentLength} bytes {seconds:.3f} s",
+            seconds=seconds,
         )
 
 

@@ -82,6 +82,7 @@ class Remover:
         wall_clock_us: Callable[[], int],
         trusted: TrustedTime,
         pause: Callable[[float], object],
+        forget: Callable[[str], None],
     ) -> None:
         self._folder = folder
         self._paths = folder.paths
@@ -96,6 +97,7 @@ class Remover:
         self._monotonic = monotonic
         self._wall_clock_us = wall_clock_us
         self._trusted = trusted
+        self._forget = forget
         self._probation = Probation(policy, folder.paths.policy, disk, monotonic, trusted)
         self._watch = ClockWatch(trusted, folder.paths.clock, disk, policy)
         self._trash = Trash(folder.paths, disk, pause)
@@ -265,6 +267,7 @@ class Remover:
                 removal.is_gone = True
                 self._trash.move_in(removal.sentinel_id, session_id)
                 self._trash.empty(lambda: self._removals.is_closing)
+                self._forget(self._paths.session(removal.sentinel_id, session_id))
                 removal.answer(removal.receipt)
             if is_done:
                 self._going.pop(session_id, None)

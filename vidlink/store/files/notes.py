@@ -1,7 +1,9 @@
-"""The notes that a data folder keeps for who deletes in it: the time that it has seen, the policy.
+"""The notes that a data folder keeps: the time that it has seen, the policy by which was deleted,
+and how far it was scrubbed.
 
 ``clock.json`` is written once a minute (`sequences.trusted`), ``policy.json`` when another policy
-comes into force (`deleting.probation`). Nothing is synced for either: whoever finds none, or one
+comes into force (`deleting.probation`), ``scrub.json`` once a minute while something is scrubbed
+(`reading.scrub`). Nothing is synced for either: whoever finds none, or one
 that cannot be read, is only more careful.
 """
 
@@ -9,13 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, TypeVar
 from zlib import crc32
 
 from twisted.logger import Logger
 
 from vidlink.disk import Disk
-from vidlink.model import Policy, Seen
+from vidlink.model import Policy, ScrubPlace, Seen
 from vidlink.store.files.layout import FORMAT, I63, typed
 
 _log = Logger()
@@ -53,6 +56,19 @@ def write_policy(path: str, policy: Policy, disk: Disk) -> None:
     _write(path, {name: getattr(policy, name) for name in _BOUNDS}, disk)
 
 
+def read_scrub(path: str, disk: Disk) -> ScrubPlace | None:
+    """The place of the scrub that was kept at `path`."""
+    return _read(path, disk, _scrub_place)
+
+
+def write_scrub(path: str, place: ScrubPlace, disk: Disk) -> None:
+    """Keep `place` at `path`.
+
+    :raises OSError: the disk fails.
+    """
+    _write(path, asdict(place), disk)
+
+
 def _read(path: str, disk: Disk, made: Callable[[dict[str, Any]], T]) -> T | None:
     try:
         known = json.loads(disk.read(path, 0, 4_096))
@@ -83,6 +99,11 @@ def _seen(known: dict[str, Any]) -> Seen:
     # An older version kept two of them: nothing of its doubt has been served.
     known = {"claimed_us": 0, "served_us": 0, **known}
     return Seen(*(_time(known[name]) for name in _TIMES))
+
+
+def _scrub_place(known: dict[str, Any]) -> ScrubPlace:
+    row, size_bytes = (typed(known[name], int) for name in ("row", "size_bytes"))
+    return ScrubPlace(_time(known["began_us"]), row, size_bytes, typed(known["is_over"], bool))
 
 
 def _time(value: Any) -> int:

@@ -54,6 +54,8 @@ class Paths:
         self.clock = os.path.join(root, "clock.json")
         #: The policy by which sessions were deleted last.
         self.policy = os.path.join(root, "policy.json")
+        #: The place up to which everything was scrubbed.
+        self.scrub = os.path.join(root, "scrub.json")
         #: The folder of the audit trail.
         self.audit = os.path.join(root, "audit")
         #: Room that is given up when there is no other for a receipt.

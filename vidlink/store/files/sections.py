@@ -15,11 +15,15 @@ from zlib import crc32
 
 from vidlink.errors import Damaged, NotFound, StoreError
 from vidlink.model import Octets
+from vidlink.store.files.sound import SoundParts, Stretch
 from vidlink.store.files.stored import StoredSession
 
 #: Told of segments that cannot be had, by their numbers in the places; and of those among them that
 #: were read, and are not what was recorded.
 FoundDamaged = Callable[[Sequence[int], Sequence[int]], None]
+#: So much is checked with what is read first: who plays a film goes on there, and to have a
+#: thread read costs as much as to read that.
+AHEAD_BYTES = 256 * 1024
 
 
 def is_damage(error: OSError) -> bool:
@@ -73,12 +77,20 @@ class SegmentPlaces:
 
 
 class Section(Protocol):
-    """A stretch of a body. `read` may block; it is asked only for what lies within."""
+    """A stretch of a body, which is asked only for what lies within. `read` may block; the others
+    never wait."""
 
     size_bytes: int
 
     def read(self, offset: int, size: int) -> bytes:
         """`size` octets from `offset`."""
+
+    def at_hand(self, offset: int, size: int) -> bytes | None:
+        """The same, if it is in memory and was checked; None: it has to be read."""
+
+    def stretch(self, offset: int, size: int) -> Stretch | None:
+        """At most `size` octets from `offset` as they lie in a file, if that is so of any, and they
+        are in memory and were checked."""
 
 
 class MemorySection:
@@ -102,13 +114,22 @@ class MemorySection:
             number += 1
         return b"".join(found)
 
+    def at_hand(self, offset: int, size: int) -> bytes | None:
+        """The same."""
+        return self.read(offset, size)
+
+    def stretch(self, offset: int, size: int) -> Stretch | None:
+        """Nothing of it is in a file."""
+        return None
+
 
 class StoredSection:
     """The segments `first` up to `stop` of `places`, read from the parts of `stored`.
 
-    Each read fetches whole segments and checks each against its CRC-32 before anything of it
-    is given out; the last one is kept for the read that goes on after it. Where one is damaged
-    `found_damaged` is told of it, and of those that follow it and are too, by their places.
+    What was not checked yet is fetched by whole segments, and each checked against its CRC-32
+    before anything of it is given out; the last one is kept for the read that goes on after it.
+    Where one is damaged `found_damaged` is told of it, and of those that follow it and are too, by
+    their places.
     """
 
     def __init__(
@@ -121,6 +142,9 @@ class StoredSection:
         found_damaged: FoundDamaged | None = None,
     ) -> None:
         self._stored = stored
+        # Without a place for it, nothing is remembered.
+        sound = stored.sound
+        self._sound = SoundParts(stored.disk, lambda: 0) if sound is None else sound
         self._places = places
         self._stop = stop
         self._found_damaged = found_damaged
@@ -137,26 +161,61 @@ class StoredSection:
         """
         if size <= 0:
             return b""
-        ends = self._places.ends
-        offset += self._start
-        first = bisect_right(ends, offset, 0, self._stop)
-        last = bisect_right(ends, offset + size - 1, first, self._stop)
-        start = offset - self._places.size_of_first(first)
+        low = offset + self._start
+        high = low + size
+        number, last = self._numbers(low, high)
         kept_number, kept = self._kept
-        found: list[Octets] = [kept] if kept_number == first else []
-        number = first + len(found)
+        found: list[Octets] = []
+        if kept_number == number:
+            start = self._places.size_of_first(number)
+            found.append(memoryview(kept)[low - start : high - start])
+            number += 1
         while number <= last:
             stop = self._side_by_side(number, last)
-            found.append(self._fetch(number, stop))
+            found.append(self._fetch(number, stop, low, high))
             number = stop + 1
-        size_of_last = ends[last] - self._places.size_of_first(last)
-        self._kept = last, bytes(found[-1][-size_of_last:])
-        return memoryview(b"".join(found))[start : start + size].tobytes()
+        return b"".join(found)
+
+    def at_hand(self, offset: int, size: int) -> bytes | None:
+        """The same, if it lies in one part, was checked, and is in the system's memory."""
+        stretch = self._sound_stretch(offset, size)
+        if stretch is None or stretch.size < size:
+            return None
+        return stretch.part.read_now(stretch.offset, size)
+
+    def stretch(self, offset: int, size: int) -> Stretch | None:
+        """At most `size` octets from `offset` as they lie in a part, if that is so of them."""
+        stretch = self._sound_stretch(offset, size)
+        if stretch is None or not stretch.part.is_in_memory(stretch.offset, stretch.size):
+            return None
+        return stretch
+
+    def _sound_stretch(self, offset: int, size: int) -> Stretch | None:
+        """At most `size` octets from `offset` as they lie in a part, if they were checked."""
+        places = self._places
+        low = offset + self._start
+        number, last = self._numbers(low, low + size)
+        size = min(size, places.ends[self._side_by_side(number, last)] - low)
+        place = places.offsets[number] + low - places.size_of_first(number)
+        path = self._stored.part_path(places.parts[number])
+        part = self._sound.at_hand(path, place, size)
+        return None if part is None else Stretch(part, place, size)
+
+    def _numbers(self, low: int, high: int) -> tuple[int, int]:
+        """The first and the last of the segments in which the octets `low` up to `high` are."""
+        ends = self._places.ends
+        first = bisect_right(ends, low, 0, self._stop)
+        return first, bisect_right(ends, high - 1, first, self._stop)
 
     def _side_by_side(self, number: int, last: int) -> int:
         """The last segment up to which they lie in one part without a break."""
         parts, offsets, ends = self._places.parts, self._places.offsets, self._places.ends
         shift = offsets[number] - self._places.size_of_first(number)
+        if offsets[last] - self._places.size_of_first(last) == shift:
+            # Within a part they ascend, so there is room for none between them.
+            beside = parts[number : last + 1]
+            if beside.count(beside[0]) == len(beside):
+                return last
         while (
             number < last
             and parts[number + 1] == parts[number]
@@ -165,12 +224,21 @@ class StoredSection:
             number += 1
         return number
 
-    def _fetch(self, first: int, last: int) -> Octets:
+    def _fetch(self, first: int, last: int, low: int, high: int) -> Octets:
+        """The octets `low` up to `high`, as far as they are in these segments, side by side."""
         places = self._places
         start = places.size_of_first(first)
-        size = places.ends[last] - start
+        low, high = max(low, start), min(high, places.ends[last])
+        place = places.offsets[first]
+        path = self._stored.part_path(places.parts[first])
         try:
-            data = self._stored.read(places.parts[first], places.offsets[first], size)
+            part = self._sound.open(path)
+            if self._sound.is_sound(part, place + low - start, high - low):
+                data = part.read(place + low - start, high - low)
+                if len(data) == high - low:
+                    return data
+            checked = self._ahead(last) if self._sound.remembers(part) else last
+            data = part.read(place, places.ends[checked] - start)
         except OSError as error:
             if self._stored.is_gone:
                 raise NotFound("the session has been deleted meanwhile") from None
@@ -179,12 +247,25 @@ class StoredSection:
             self._tell_damaged(first, last)
             raise Damaged(f"a part of the recording cannot be read: {error.strerror}") from error
         view = memoryview(data)
-        for number in range(first, last + 1):
-            low, high = places.size_of_first(number) - start, places.ends[number] - start
-            if high > len(view) or crc32(view[low:high]) != places.checks[number]:
+        for number in range(first, checked + 1):
+            segment = view[places.size_of_first(number) - start : places.ends[number] - start]
+            size = places.ends[number] - places.size_of_first(number)
+            if len(segment) != size or crc32(segment) != places.checks[number]:
+                if number > last:
+                    checked = number - 1
+                    break
                 self._tell_damaged(number, last)
                 raise Damaged("a segment in this place is not what was recorded")
-        return view
+            if number == last:
+                self._kept = last, bytes(segment)
+        self._sound.found_sound(path, part, place, places.ends[checked] - start)
+        return view[low - start : high - start]
+
+    def _ahead(self, last: int) -> int:
+        """The last of the segments that are checked together with `last`, which they follow."""
+        ends = self._places.ends
+        stop = bisect_right(ends, ends[last] + AHEAD_BYTES, last, self._stop)
+        return self._side_by_side(last, stop - 1)
 
     def _tell_damaged(self, first: int, last: int) -> None:
         """Tell of what is damaged from `first` to `last`, and from there up to a sound one."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 from vidlink.disk import Disk
@@ -17,17 +17,21 @@ from vidlink.errors import Damaged, StoreError, VidlinkError
 from vidlink.store.files.layout import MOST_FILE_BYTES, SessionFile, read_session
 from vidlink.store.files.paths import SESSION_FILE, part_file
 from vidlink.store.files.records import SessionRecords, count_records
+from vidlink.store.files.sound import SoundParts
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
     """The session in `folder`. Everything may block.
 
+    `sound`: what of its parts need not be checked; None: nothing of that is kept.
+
     :raises OSError: from every method, if the disk fails.
     """
 
     disk: Disk
     folder: str
+    sound: SoundParts | None = field(default=None, compare=False)
 
     @property
     def is_gone(self) -> bool:
@@ -61,13 +65,17 @@ class StoredSession:
         """The index records, of each part so many as `counts` says; None: all there are."""
         return SessionRecords(self.disk, self.folder, counts)
 
+    def part_path(self, number: int) -> str:
+        """Where part `number` is."""
+        return os.path.join(self.folder, part_file(number))
+
     def open_part(self, number: int) -> int:
         """A descriptor of part `number`, for reading."""
-        return self.disk.open_for_reading(os.path.join(self.folder, part_file(number)))
+        return self.disk.open_for_reading(self.part_path(number))
 
     def read(self, number: int, offset: int, size: int) -> bytes:
         """Up to `size` octets of part `number` from `offset`, fewer at its end."""
-        return self.disk.read(os.path.join(self.folder, part_file(number)), offset, size)
+        return self.disk.read(self.part_path(number), offset, size)
 
     def read_init(self, size_bytes: int, check: int) -> bytes:
         """The initialization segment: from the first part whose copy is of this CRC-32, or else

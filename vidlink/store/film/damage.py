@@ -36,6 +36,11 @@ class MetDamage:
         """True if there is any."""
         return bool(self._wrong or self._unreadable)
 
+    @property
+    def has_news(self) -> bool:
+        """True if there is something for :meth:`look_anew`."""
+        return bool(self or self._looked)
+
     def __iter__(self) -> Iterator[Range]:
         """Their ranges."""
         return iter((*self._wrong, *self._unreadable))

@@ -60,6 +60,7 @@ class _Kept:
     etag: str
     clip: Clip
     is_final: bool
+    query: ClipQuery
 
 
 class Reel:
@@ -103,6 +104,29 @@ class Reel:
             self._kept.move_to_end(version)
         return self._content(found)
 
+    def at_hand(self, query: ClipQuery, version: str | None) -> FilmContent | None:
+        """The film of this validator, or without one that of `query` that cannot change any more,
+        if it is still known, and nobody else is at it just now. Never waits."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            if self._damage.has_news:
+                return None
+            if version is None:
+                found = next((one for one in self._kept.values() if self._is_of(one, query)), None)
+            else:
+                found = self._kept.get(version)
+            if found is None:
+                return None
+            self._kept.move_to_end(found.etag)
+        finally:
+            self._lock.release()
+        return self._content(found)
+
+    def _is_of(self, kept: _Kept, query: ClipQuery) -> bool:
+        is_all = kept.scene is self._scene and not kept.waiting
+        return is_all and kept.is_final and kept.query == query
+
     def film(
         self,
         session: Session,
@@ -144,12 +168,18 @@ class Reel:
                 said = captions(footage, breaks, lambda window: self._explained(gaps(window)))
                 known = None if waits else self._known(taken, said)
             if known is not None:
-                self._kept[known.etag] = replace(known, is_final=known.is_final or is_final)
-                return self._content(replace(known, clip=replace(known.clip, last=last)))
+                known = replace(
+                    known,
+                    is_final=known.is_final or is_final,
+                    query=query,
+                    clip=replace(known.clip, last=last),
+                )
+                self._kept[known.etag] = known
+                return self._content(known)
             head, etag = make_head(session, footage, taken, said)
             clip = Clip(taken.start_us, taken.end_us, last)
             made = _Kept(
-                scene, taken, min(taken.stop, count), waits, said, head, etag, clip, is_final
+                scene, taken, min(taken.stop, count), waits, said, head, etag, clip, is_final, query
             )
             self._kept[etag] = made
             self._trim()
@@ -325,6 +355,17 @@ class Reels:
             while self.memory_bytes > self._limit_bytes and len(self._reels) > 1:
                 self._reels.popitem(last=False)
             return reel
+
+    def at_hand(
+        self, stored: StoredSession, query: ClipQuery, version: str | None
+    ) -> FilmContent | None:
+        """A film of this session, if it is known without looking at anything. Never waits long."""
+        with self._lock:
+            reel = self._reels.get(stored)
+            if reel is None:
+                return None
+            self._reels.move_to_end(stored)
+        return reel.at_hand(query, version)
 
     def looked(self, stored: StoredSession, ranges: Iterable[Range]) -> None:
         """The writer has looked at these sequences of a session. Never waits long."""

@@ -161,6 +161,18 @@ class Catalog:
         wanted = f"SELECT id, {_COLUMNS} FROM sessions WHERE session_id = ?"
         return next(map(_as_filed, self.fetch(wanted, session_id)), None)
 
+    def row_after(self, row: int) -> tuple[int, str, str] | None:
+        """The session that was filed next after that of `row`, by its row, its Sentinel and its id;
+        None if it was the last."""
+        following = (
+            "SELECT id, sentinel_id, session_id FROM sessions WHERE id > ? ORDER BY id LIMIT 1"
+        )
+        return next(iter(self.fetch(following, row)), None)
+
+    def total_bytes(self) -> int:
+        """The octets of all segments that are recorded."""
+        return int(self.fetch("SELECT coalesce(sum(size_bytes), 0) FROM sessions")[0][0])
+
     def spans(self, row: int) -> tuple[Span, ...]:
         """The unbroken spans of a session, parts put together."""
         return merge_spans(span for _, span in self.part_spans(row))

@@ -32,17 +32,18 @@ from vidlink.model import (
 from vidlink.store.files.sections import MemorySection, Section
 from vidlink.store.files.stored import LookUpStored, StoredSession
 from vidlink.store.film.body import Body
-from vidlink.store.film.reel import Reels
+from vidlink.store.film.reel import FilmContent, Reels
 from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Report
 from vidlink.store.handover.suspects import Suspects
 from vidlink.store.index.catalog import Catalog, Filed, clamp_limit
 from vidlink.store.queue.ledger import Ledger
+from vidlink.store.reading.known import Known, LookedUp
 from vidlink.store.reading.media import read_media
 from vidlink.store.reading.segment_page import read_page
 from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
-from vidlink.store.reading.view import View, view_account
+from vidlink.store.reading.view import View, newest_of, view_account
 from vidlink.store.sequences.times import Life, age_from_us, start_us, state_at
 from vidlink.store.sequences.trusted import TrustedTime
 from vidlink.store.sequences.window import MOST_SPANS, SequenceWindow, named
@@ -74,9 +75,12 @@ class Archive:
         self._run_in_pool = run_in_pool
         self._trusted = trusted
         self._suspects = suspects
+        self._looked_up = LookedUp()
 
     def apply(self, report: Report) -> None:
-        """Apply the report of a round: what was looked at again may be read as something else."""
+        """Apply the report of a round: what was looked at again may be read as something else, and
+        what was looked up may be so no more."""
+        self._looked_up.clear()
         for order in report.looked:
             self._suspects.looked(order)
             self._reels.looked(self._stored(order.sentinel_id, order.session_id), order.ranges)
@@ -99,7 +103,13 @@ class Archive:
             if account.session.sentinel_id != sentinel_id:
                 return fail(_unknown(sentinel_id, session_id))
             return succeed(account.session.group)
-        return self._run_in_pool(_blocking, self._group, sentinel_id, session_id)
+        known = self._known(sentinel_id, session_id)
+        if known is not None:
+            return succeed(known.filed.record.session.group)
+        found = self._looked_up.remember(
+            self._run_in_pool(_blocking, self._find, sentinel_id, session_id)
+        )
+        return found.addCallback(lambda known: known.filed.record.session.group)
 
     def session(self, sentinel_id: str, session_id: str) -> Deferred[SessionRecord]:
         """One session with its spans and gaps."""
@@ -154,6 +164,9 @@ class Archive:
         version: str | None = None,
     ) -> Deferred[tuple[IBody, Clip]]:
         """``recording.mp4``, or a time range of it."""
+        at_hand = self._film_at_hand(sentinel_id, session_id, query, version)
+        if at_hand is not None:
+            return succeed(at_hand)
 
         def read(view: View) -> tuple[IBody, Clip]:
             reel, is_sealed = self._reels.reel(view.stored), view.state is SessionState.SEALED
@@ -171,12 +184,43 @@ class Archive:
                     is_final=is_sealed,
                 )
             is_sealed = is_sealed and not reel.has_damage
-            modified_us = _newest_us(view) if is_sealed else None
-            # Under the name of a version there is nothing else, ever.
-            is_final = is_sealed or version == film.etag
-            return self._body(film.sections, film.etag, is_final, modified_us), film.clip
+            modified_us = view.newest_us() if is_sealed else None
+            return self._film(film, version, modified_us, is_sealed=is_sealed)
 
         return self._with_view(sentinel_id, session_id, read)
+
+    def _film_at_hand(
+        self, sentinel_id: str, session_id: str, query: ClipQuery, version: str | None
+    ) -> tuple[IBody, Clip] | None:
+        """The film of a version, or one that cannot change, if nothing has to be read for it."""
+        account = self._ledger.account(session_id)
+        modified_us: int | None = None
+        if account is not None:
+            is_sealed = False
+            if account.session.sentinel_id != sentinel_id or account.state is SessionState.SEALED:
+                return None
+        else:
+            known = self._known(sentinel_id, session_id)
+            if known is None:
+                return None
+            is_sealed = known.state(self._trusted.now_us()) is SessionState.SEALED
+            if is_sealed:
+                if not known.has_newest:
+                    return None
+                modified_us = known.newest_us
+        if version is None and not is_sealed:
+            return None
+        film = self._reels.at_hand(self._stored(sentinel_id, session_id), query, version)
+        if film is None:
+            return None
+        return self._film(film, version, modified_us, is_sealed=is_sealed)
+
+    def _film(
+        self, film: FilmContent, version: str | None, modified_us: int | None, *, is_sealed: bool
+    ) -> tuple[IBody, Clip]:
+        # Under the name of a version there is nothing else, ever.
+        is_final = is_sealed or version == film.etag
+        return self._body(film.sections, film.etag, is_final, modified_us), film.clip
 
     def playlist(self, sentinel_id: str, session_id: str) -> Deferred[IBody]:
         """``index.m3u8``."""
@@ -192,7 +236,7 @@ class Archive:
                 view.session, view.counts, is_over=is_over, is_sealed=is_sealed
             )
             is_final = is_sealed and not reel.has_damage
-            modified_us = _newest_us(view) if is_final else None
+            modified_us = view.newest_us() if is_final else None
             return self._body((MemorySection([text]),), etag, is_final, modified_us)
 
         return self._with_view(sentinel_id, session_id, read)
@@ -213,24 +257,38 @@ class Archive:
     ) -> Deferred[T]:
         """Look at a session as it is now, and read of it in the pool."""
         account = self._ledger.account(session_id)
-        now_us = self._trusted.now_us()
         if account is None:
-
-            def read_filed() -> T:
-                view, _ = self._look_up(sentinel_id, session_id, now_us)
-                try:
-                    return read(view)
-                except FileNotFoundError:
-                    # It may have been deleted just now.
-                    self._look_up(sentinel_id, session_id, now_us)
-                    raise
-
-            return self._run_in_pool(_blocking, read_filed)
+            return self._with_known(sentinel_id, session_id, read)
         if account.session.sentinel_id != sentinel_id:
             return fail(_unknown(sentinel_id, session_id))
         return self._run_in_pool(
             _blocking, read, view_account(account, self._stored(sentinel_id, session_id))
         )
+
+    def _with_known(
+        self, sentinel_id: str, session_id: str, read: Callable[[View], T]
+    ) -> Deferred[T]:
+        """The same for a session that nobody writes to."""
+        known, now_us = self._known(sentinel_id, session_id), self._trusted.now_us()
+        found: list[T] = []
+
+        def read_known() -> Known:
+            one = known or self._find(sentinel_id, session_id)
+            try:
+                found.append(read(self._view(one, now_us)))
+            except FileNotFoundError:
+                # It may have been deleted just now.
+                self._find(sentinel_id, session_id)
+                raise
+            return one
+
+        done = self._looked_up.remember(self._run_in_pool(_blocking, read_known))
+        return done.addCallback(lambda _: found[0])
+
+    def _known(self, sentinel_id: str, session_id: str) -> Known | None:
+        """A session as it was looked up since the last report; None if it was not."""
+        known = self._looked_up.get(sentinel_id, session_id)
+        return None if known is None or self._locks.is_hidden(session_id) else known
 
     # In the pool
 
@@ -270,7 +328,8 @@ class Archive:
         return SessionPage(shown, more)
 
     def _session(self, sentinel_id: str, session_id: str, now_us: int) -> SessionRecord:
-        view, filed = self._look_up(sentinel_id, session_id, now_us)
+        known = self._find(sentinel_id, session_id)
+        view, filed = self._view(known, now_us), known.filed
         spans, listed_to = self._catalog.first_spans(filed.row, MOST_SPANS)
         return replace(
             filed.record,
@@ -281,32 +340,39 @@ class Archive:
             listed_to=listed_to,
         )
 
-    def _group(self, sentinel_id: str, session_id: str) -> str:
+    def _find(self, sentinel_id: str, session_id: str) -> Known:
         filed = self._catalog.session(sentinel_id, session_id)
         if filed is None or self._locks.is_hidden(session_id):
             raise _unknown(sentinel_id, session_id)
-        return filed.record.session.group
+        return Known(filed)
 
-    def _look_up(self, sentinel_id: str, session_id: str, now_us: int) -> tuple[View, Filed]:
-        filed = self._catalog.session(sentinel_id, session_id)
-        if filed is None or self._locks.is_hidden(session_id):
-            raise _unknown(sentinel_id, session_id)
-        record, row = filed.record, filed.row
-        stored = self._stored(sentinel_id, session_id)
-        state = state_at(record.state, age_from_us(record), now_us)
+    def _view(self, known: Known, now_us: int) -> View:
+        record, row = known.filed.record, known.filed.row
+        stored = self._stored(record.session.sentinel_id, record.session.session_id)
+        state = known.state(now_us)
         life = Life.of(replace(record, state=state))
-        view = View(
+
+        def has_damage() -> bool:
+            return self._catalog.has_damage(row)
+
+        def newest_us() -> int | None:
+            if not known.has_newest:
+                known.newest_us = None if has_damage() else newest_of(stored, None)
+                known.has_newest = True
+            return known.newest_us
+
+        return View(
             session=record.session,
             start_time_us=start_us(record),
             stored=stored,
             state=state,
             counts=None,
             arrivals=(),
-            init=lambda: _init(stored, filed),
+            init=lambda: _init(stored, known.filed),
             gaps=lambda window: self._gaps(row, window, life),
-            has_damage=lambda: self._catalog.has_damage(row),
+            has_damage=has_damage,
+            newest_us=newest_us,
         )
-        return view, filed
 
     def _gaps(self, row: int, window: SequenceWindow, life: Life) -> tuple[Gap, ...]:
         spans = self._catalog.spans_near(row, window)
@@ -338,12 +404,3 @@ def _unknown(sentinel_id: str, session_id: str) -> NotFound:
 
 def _nothing_there() -> NotFound:
     return NotFound("nothing of this session has reached the disk")
-
-
-def _newest_us(view: View) -> int | None:
-    """When the newest of what is recorded of a session was received; None if something of it is
-    damaged, which changes what is made of it, and no date. Blocks."""
-    if view.has_damage():
-        return None
-    with view.stored.records(view.counts) as records:
-        return records.newest_us()

@@ -23,8 +23,9 @@ class View:
     `start_time_us` is when the recording begins. `counts` are the durable records of each part,
     None where all count that are there. `waiting`, which ascends in sequence, `init` and `gaps`
     (those that reach into a window) are found out when they are asked for, in the pool, and may
-    block, and so does `has_damage` whether it was stated that something of it is damaged;
-    `session` itself has no init.
+    block, and so does `has_damage` whether it was stated that something of it is damaged, and
+    `newest_us` when the newest of what is recorded was received; None if something of it is
+    damaged, which changes what is made of it, and no date. `session` itself has no init.
     """
 
     session: Session
@@ -36,6 +37,7 @@ class View:
     init: Callable[[], bytes]
     gaps: Callable[[SequenceWindow], tuple[Gap, ...]]
     has_damage: Callable[[], bool]
+    newest_us: Callable[[], int | None]
 
     @property
     def waiting(self) -> list[Arrival]:
@@ -47,14 +49,26 @@ def view_account(account: Account, stored: StoredSession) -> View:
     """A session that is being recorded, as of now."""
     session = account.session
     taken, gaps, life = account.taken.copy(), tuple(account.gaps), account.life
+    counts = dict(account.parts)
+
+    def has_damage() -> bool:
+        return any(gap.cause is Cause.DAMAGED for gap in gaps)
+
     return View(
         session=account.listed,
         start_time_us=start_us(account.record()),
         stored=stored,
         state=account.state,
-        counts=dict(account.parts),
+        counts=counts,
         arrivals=tuple(account.waiting.values()),
         init=lambda: session.init,
         gaps=lambda window: window.explain(taken.spans_near(window), gaps, life),
-        has_damage=lambda: any(gap.cause is Cause.DAMAGED for gap in gaps),
+        has_damage=has_damage,
+        newest_us=lambda: None if has_damage() else newest_of(stored, counts),
     )
+
+
+def newest_of(stored: StoredSession, counts: Mapping[int, int] | None) -> int | None:
+    """When the newest of what is recorded was received. Blocks."""
+    with stored.records(counts) as records:
+        return records.newest_us()

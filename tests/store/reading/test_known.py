@@ -1,0 +1,160 @@
+"""Tests of what is answered at once: sessions that were looked up, and films that are known."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.store.reading.test_archive import DAY_US, Pool
+from tests.store.recorded import folder_of
+from tests.store.rig import Rig
+from tests.store.samples import EPOCH_US, a_session, an_arrival
+from vidlink.errors import NotFound
+from vidlink.model import ALL, ClipQuery, Session
+from vidlink.store import RecordingStore
+from vidlink.store.handover.orders import LookAgain
+from vidlink.store.reading import known
+
+
+class KnownCase(SynchronousTestCase):
+    """A session of six segments that is over, and a pool that waits for the test."""
+
+    def setUp(self) -> None:
+        """The session, recorded long ago."""
+        self.pool = Pool()
+        self.rig = Rig(self.mktemp(), run_in_pool=self.pool.run)
+        self.addCleanup(self.rig.close)
+        self.store: RecordingStore = self.rig.store
+        self.session = a_session()
+        self.write(self.session)
+        self.looks: list[str] = []
+        catalog: Any = self.store.archive._catalog
+        look_up = catalog.session
+
+        def counted(sentinel_id: str, session_id: str) -> Any:
+            self.looks.append(session_id)
+            return look_up(sentinel_id, session_id)
+
+        self.patch(catalog, "session", counted)
+
+    def write(self, session: Session) -> None:
+        """Record it, from its beginning to its end."""
+        self.store.ledger.begin(session, lambda sequence: None)
+        for sequence in range(6):
+            self.store.ledger.append(session.session_id, an_arrival(session, sequence))
+        self.store.ledger.end(session.session_id, "over", session.started_time_us + 1)
+        self.rig.settle()
+        path = os.path.join(folder_of(self.rig, session), "part-0000.mp4")
+        os.utime(path, (EPOCH_US / 1e6 - 60,) * 2)
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Which it is."""
+        return self.session.sentinel_id, self.session.session_id
+
+    def film(self, query: ClipQuery = ALL, version: str | None = None) -> Deferred[Any]:
+        """Ask for its film."""
+        return self.store.archive.film(*self.ids, query, version)
+
+    def done(self, asked: Deferred[Any]) -> Any:
+        """What comes of it, with the pool."""
+        self.assertNoResult(asked)
+        self.pool.go()
+        return self.successResultOf(asked)
+
+
+class KnownTests(KnownCase):
+    """What is at hand, and since when not any more."""
+
+    def test_a_version_is_at_hand(self) -> None:
+        """Who plays a film asks for it many times: from the second time on nothing is looked up,
+        and what was read once is there without a thread."""
+        film, clip = self.done(self.film())
+        self.done(film.read(0, film.size_bytes))
+        again, same = self.successResultOf(self.film(version=film.etag))
+        self.assertEqual((again.etag, same, again.is_final), (film.etag, clip, True))
+        self.assertEqual(len(self.successResultOf(again.read(0, 10**6))), film.size_bytes)
+        self.assertEqual(self.looks, [self.session.session_id])
+
+    def test_a_film_that_may_grow_is_not(self) -> None:
+        """Without a version what may change is made anew, and another version is looked for."""
+        film, _ = self.done(self.film())
+        self.assertFalse(self.done(self.film())[0].is_final)
+        self.assertFalse(self.done(self.film(version="0" * 32))[0].is_final)
+        pinned = self.film(ClipQuery(last=5), film.etag)
+        self.assertEqual(self.successResultOf(pinned)[0].etag, film.etag)
+
+    def test_a_sealed_film_is(self) -> None:
+        """A film that cannot change any more is at hand without a version, with its date."""
+        self.rig.now_us = EPOCH_US + 2 * DAY_US
+        film, _ = self.done(self.film())
+        again, _ = self.successResultOf(self.film())
+        self.assertEqual(
+            (again.etag, again.is_final, again.modified_us), (film.etag, True, film.modified_us)
+        )
+        self.assertIsNotNone(again.modified_us)
+        self.assertNotEqual(self.done(self.film(ClipQuery(last=3)))[0].etag, film.etag)
+        self.assertEqual(self.successResultOf(self.film())[0].etag, film.etag)
+
+    def test_it_becomes_sealed(self) -> None:
+        """A session that was looked up is sealed as soon as its time is over."""
+        film, _ = self.done(self.film())
+        self.rig.now_us = EPOCH_US + 2 * DAY_US
+        sealed, _ = self.done(self.film(version=film.etag))
+        self.assertIsNotNone(sealed.modified_us)
+
+    def test_one_look_for_group_and_film(self) -> None:
+        """Whoever sees some groups alone has the session looked up once for a request."""
+        group = self.store.archive.group(*self.ids)
+        self.assertEqual(self.done(group), self.session.group)
+        self.done(self.film())
+        self.assertEqual(len(self.looks), 1)
+        self.assertEqual(self.successResultOf(self.store.archive.group(*self.ids)), "ward")
+
+    def test_after_a_round_it_is_looked_up(self) -> None:
+        """What the writer has done since may have changed it, also while it was looked up."""
+        film, _ = self.done(self.film())
+        self.write(a_session(1))
+        self.done(self.film(version=film.etag))
+        self.write(a_session(2))
+        asked = self.film()
+        self.write(a_session(4))
+        self.done(asked)
+        self.done(self.film(version=film.etag))
+        self.assertEqual(len(self.looks), 4)
+
+    def test_of_another_sentinel(self) -> None:
+        """A session that is known is not shown as that of another sentinel."""
+        film, _ = self.done(self.film())
+        asked = self.store.archive.film("desk-2", self.session.session_id, ALL, film.etag)
+        self.pool.go()
+        self.failureResultOf(asked, NotFound)
+
+    def test_damage_is_looked_at(self) -> None:
+        """A film in which damage was met is not at hand, nor one that the writer has looked at."""
+        film, _ = self.done(self.film())
+        self.store.archive._reels.looked(  # As after a round.
+            self.store.archive._stored(*self.ids), LookAgain(*self.ids, ((2, 2),)).ranges
+        )
+        self.assertNotEqual(self.done(self.film(version=film.etag))[0].etag, None)
+
+    def test_deleted_meanwhile(self) -> None:
+        """A session that is deleted is not shown any more at once, known or not."""
+        film, _ = self.done(self.film())
+        self.store.archive._locks.hide(self.session.session_id)
+        asked = self.film(version=film.etag)
+        self.pool.go()
+        self.failureResultOf(asked, NotFound)
+
+    def test_bound(self) -> None:
+        """So many sessions are known; the one that was looked up first goes."""
+        self.patch(known, "MOST_KNOWN", 1)
+        film, _ = self.done(self.film())
+        other = a_session(3)
+        self.write(other)
+        self.done(self.film(version=film.etag))
+        self.done(self.store.archive.film(other.sentinel_id, other.session_id))
+        self.done(self.film(version=film.etag))

@@ -1,0 +1,52 @@
+"""The straight road: films, which players ask for by hundreds of ranges.
+
+The same methods answer as by the table of paths; but that is not searched, and nothing is put
+between. What is not plainly a GET of a film goes by the table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+from twisted.web.server import Request
+
+from vidlink.server.api.answers import answer_failure
+from vidlink.server.api.history import Api
+
+_ID = b"([A-Za-z0-9._-]{1,64})"
+_FILM = re.compile(rb"/api/v1/sentinels/%b/sessions/%b/recording\.mp4" % (_ID, _ID))
+
+
+def straight(api: Api) -> Callable[[Request], bool]:
+    """Answers films by `api`; the answerer gives False for anything else."""
+
+    def answer(request: Request) -> bool:
+        found = _FILM.fullmatch(request.path) if request.method == b"GET" else None
+        if found is None:
+            return False
+        sentinel, session = found[1].decode("ascii"), found[2].decode("ascii")
+        answered = Deferred.fromCoroutine(api.recording(request, sentinel, session))
+        if not answered.called:
+            request.notifyFinish().addErrback(lambda _: answered.cancel())
+        answered.addErrback(_refuse, request).addCallback(_finish, request)
+        answered.addErrback(request.processingFailed)
+        return True
+
+    return answer
+
+
+def _refuse(failure: Failure, request: Any) -> bytes | None:
+    if request.channel is None and failure.check(CancelledError):
+        return None
+    return answer_failure(request, failure)
+
+
+def _finish(data: bytes | None, request: Any) -> None:
+    # The connection may be lost meanwhile.
+    if data is not None and request.channel is not None:
+        request.write(data)
+        request.finish()

@@ -1,0 +1,97 @@
+"""The sending of a stretch of a file by the kernel, no faster than a client takes it.
+
+It owns the place in the file. The transport is used as its producer would: it says when there is
+room, what it holds itself having gone before. Over TLS, and on whatever else has no socket of its
+own, nothing is sent so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from vidlink.interfaces import IStretch
+from vidlink.server.port.lobby import beneath
+
+#: macOS has another call of that name.
+sendfile = os.sendfile if hasattr(os, "splice") else None
+
+
+def can_send_files(transport: Any) -> bool:
+    """True if the kernel can put a file into `transport`."""
+    is_plain = beneath(transport) is transport and not getattr(transport, "TLS", False)
+    return sendfile is not None and is_plain and hasattr(transport, "socket")
+
+
+class Sending:
+    """One stretch on its way; `done` fires with the number of octets when no more of it can be
+    sent, because that was all, or because the file or the socket has failed.
+
+    :param moved: called with how much was sent in all, each time that there was no room for more.
+    :param over: called when nothing of it waits for the client any more.
+    """
+
+    def __init__(
+        self,
+        transport: Any,
+        stretch: IStretch,
+        moved: Callable[[int], None],
+        over: Callable[[], None],
+    ) -> None:
+        self.done: Deferred[int] = Deferred()
+        self.sent_bytes, self.size_bytes = 0, stretch.size
+        self._transport = transport
+        self._stretch = stretch
+        self._moved, self._over = moved, over
+
+    def wait(self) -> None:
+        """Have the channel told when the client has taken what was written before."""
+        # As the transport does itself when it holds too much.
+        self._transport.producerPaused = True
+        self._transport.startWriting()
+
+    def begin(self) -> None:
+        """Send: the transport holds nothing any more."""
+        if self._is_all_sent():
+            self._finish()
+            return
+        # What it does itself with nothing to write costs as much as the sending: each time it asks
+        # the kernel to take nothing, and to be told no more, and then to be told again.
+        self._transport.doWrite = self._write
+        self._transport.startWriting()
+        self._moved(self.sent_bytes)
+
+    def end(self) -> None:
+        """Let the transport do as ever."""
+        self._transport.__dict__.pop("doWrite", None)
+
+    def _write(self) -> None:
+        """Send as much as there is room for, instead of what the transport holds."""
+        if self._is_all_sent():
+            self.end()
+            self._transport.stopWriting()
+            self._finish()
+        else:
+            self._moved(self.sent_bytes)
+
+    def _finish(self) -> None:
+        self._over()
+        self.done.callback(self.sent_bytes)
+
+    def _is_all_sent(self) -> bool:
+        """Send what there is room for; True if no more of it can be sent."""
+        assert sendfile is not None, "nothing is sent so where it cannot be"
+        stretch, sent = self._stretch, self.sent_bytes
+        socket = self._transport.socket.fileno()
+        try:
+            count = sendfile(socket, stretch.descriptor, stretch.offset + sent, stretch.size - sent)
+        except BlockingIOError:
+            return False
+        except OSError:
+            # Whoever writes or reads next meets the same, and says it.
+            return True
+        self.sent_bytes += count
+        return count == 0 or self.sent_bytes == stretch.size
