@@ -243,6 +243,11 @@ class Runs:
         """The highest sequence up to which none is missing, from 0 on; -1 if 0 is missing."""
         return self._lasts[0] if self._firsts and self._firsts[0] == 0 else -1
 
+    @property
+    def highest(self) -> int:
+        """The highest sequence; there has to be one."""
+        return self._lasts[-1]
+
     def copy(self) -> Runs:
         """The runs as of now, whatever is added later."""
         copied = Runs()

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from zlib import crc32
 
 from vidlink.disk import Disk, Place, write_all
-from vidlink.model import Arrival, Octets
+from vidlink.model import Arrival, Octets, Segment
 from vidlink.store.files.layout import RECORD_BYTES, pack_record
 from vidlink.store.files.paths import part_file, records_file
 from vidlink.store.sequences.runs import Runs, follow_each_other
@@ -88,17 +88,22 @@ class Part:
     def commit(self) -> list[Arrival]:
         """Count what was written as synced; returns it."""
         arrivals, self.uncommitted = self.uncommitted, []
-        # Nearly always they are one run, or there are none.
-        is_one = bool(arrivals) and follow_each_other(arrivals)
-        for run in [arrivals] if is_one else [[arrival] for arrival in arrivals]:
-            first, last = run[0].segment, run[-1].segment
-            size_bytes = sum([len(arrival.segment.data) for arrival in run])
-            times = first.start_time_us, segment_end_us(last)
-            self.runs.add(first.sequence, last.sequence, *times, size_bytes)
+        if arrivals and follow_each_other(arrivals):
+            # Nearly always.
+            size_bytes = self._size_bytes - (self.committed_bytes or len(self._init))
+            self._count(arrivals[0].segment, arrivals[-1].segment, size_bytes)
+        else:
+            for arrival in arrivals:
+                self._count(arrival.segment, arrival.segment, len(arrival.segment.data))
         self.committed_count += len(arrivals)
         self.committed_bytes = self._size_bytes
         self.is_dirty = False
         return arrivals
+
+    def _count(self, first: Segment, last: Segment, size_bytes: int) -> None:
+        """Count what follows each other from `first` to `last`, all together of this size."""
+        times = first.start_time_us, segment_end_us(last)
+        self.runs.add(first.sequence, last.sequence, *times, size_bytes)
 
     def abandon(self, open_parts: OpenParts) -> bool:
         """Write nothing more to it, and cut it to what is committed as far as the disk lets us.

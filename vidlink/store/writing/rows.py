@@ -78,9 +78,8 @@ class Rows:
         self.unsaved_gaps.difference_update(self._saved_gaps)
         if news.spans:
             for part in self._parts.begun:
-                if part.runs.runs:
-                    newest = len(part.runs.runs) - 1
-                    self._saved_runs[part.number] = newest, part.runs.runs[newest].last
+                if part.runs:
+                    self._saved_runs[part.number] = len(part.runs) - 1, part.runs.highest
 
     def commit(self) -> list[int]:
         """Count what was saved as synced; returns the numbers of the gaps in it."""
@@ -98,8 +97,8 @@ class Rows:
         """Runs that are new or have grown, by part: only the last one of a part can grow."""
         spans: list[tuple[int, Span]] = []
         for part in self._parts.begun:
-            place, last = self._saved_runs.get(part.number, (0, -1))
-            for run in part.runs.runs[place:]:
-                if run.last != last:
-                    spans.append((part.number, run))
+            runs, (place, last) = part.runs, self._saved_runs.get(part.number, (0, -1))
+            if runs and runs.highest != last:
+                number = part.number
+                spans += [(number, runs.at(one)) for one in range(place, len(runs))]
         return spans
