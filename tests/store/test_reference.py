@@ -23,6 +23,7 @@ from vidlink.store.deleting.remover import LOOK_SECONDS, MOST_AT_ONCE
 from vidlink.store.deleting.remover import ROUND_SECONDS as REMOVER_SECONDS
 from vidlink.store.deleting.reserve import RESERVE_BYTES
 from vidlink.store.deleting.trash import SLICE_BYTES
+from vidlink.store.files.durability import MOST_SYNCS
 from vidlink.store.files.layout import (
     RECORD_BYTES,
     describe,
@@ -216,6 +217,7 @@ class ReferenceTests(SynchronousTestCase):
         for text in (
             f"within {ROUND_SECONDS * 1_000:.0f} ms is one round",
             f"an eighth of `--queue-bytes` waits ({QUEUE_BYTES // DUE_PART // mebi} MiB)",
+            f"by up to {MOST_SYNCS + 1} threads at a time",
             f"At most {ROUND_BYTES // mebi} MiB are\nwritten in one",
             f"({QUEUE_BYTES // mebi} MiB) or {QUEUE_SEGMENTS:,} segments",
             f"at most {OPEN_PARTS:,} parts",

@@ -320,12 +320,12 @@ class Writer:
     def _sync(self, touched: list[Recording], now: float) -> None:
         """Make the round durable; a session that could not be is not `touched` any more."""
         if self._durability.has_to_flush:
-            for recording in tuple(touched):
-                try:
-                    self._durability.sync_session(*recording.unsynced())
-                except OSError as error:
+            unsynced = [recording.unsynced() for recording in touched]
+            reasons = self._durability.sync_sessions(unsynced)
+            for recording, reason in zip(tuple(touched), reasons, strict=True):
+                if reason is not None:
                     touched.remove(recording)
-                    self._fail((recording,), error, now)
+                    self._fail((recording,), reason, now)
         try:
             if touched or self._closed.is_saved or self._marking.is_saved:
                 self._durability.sync_all()
