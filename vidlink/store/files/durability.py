@@ -35,7 +35,7 @@ MOST_SYNCS = 16
 #: Of fewer sessions for each of them, there are fewer threads.
 _SESSIONS_A_THREAD = 8
 
-#: What a sync of one session has to cover: descriptors of files, and folders with new names.
+#: The descriptors of files, and the folders with new names, that a sync of one session covers.
 Unsynced = tuple[Iterable[int], Iterable[str]]
 
 

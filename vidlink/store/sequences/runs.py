@@ -245,8 +245,8 @@ class Runs:
 
     @property
     def highest(self) -> int:
-        """The highest sequence; there has to be one."""
-        return self._lasts[-1]
+        """The highest sequence; -1 if there is none."""
+        return self._lasts[-1] if self._lasts else -1
 
     def copy(self) -> Runs:
         """The runs as of now, whatever is added later."""

@@ -42,7 +42,7 @@ from vidlink.store.writing.parts import MOST_PARTS
 from vidlink.store.writing.recording import Recording
 from vidlink.store.writing.reopening import look_up
 
-#: What comes waits so long for a round, unless somebody waits for one of it, or there is a lot:
+#: So long it waits for more before a round, unless somebody waits for that, or there is a lot:
 #: most of what a round costs, it costs for each session and not for each segment.
 ROUND_SECONDS = 0.5
 #: The most that a round writes.
