@@ -23,6 +23,7 @@ from vidlink.store.deleting.remover import LOOK_SECONDS, MOST_AT_ONCE
 from vidlink.store.deleting.remover import ROUND_SECONDS as REMOVER_SECONDS
 from vidlink.store.deleting.reserve import RESERVE_BYTES
 from vidlink.store.deleting.trash import SLICE_BYTES
+from vidlink.store.files.durability import MOST_SYNCS
 from vidlink.store.files.layout import (
     RECORD_BYTES,
     describe,
@@ -41,6 +42,7 @@ from vidlink.store.store import INDEX_BYTES, OPEN_PARTS, QUEUE_BYTES, QUEUE_SEGM
 from vidlink.store.writing.parts import MOST_PARTS
 from vidlink.store.writing.rows import PROGRESS_SECONDS
 from vidlink.store.writing.writer import (
+    DUE_PART,
     MOST_REOPENED,
     MOST_REOPENED_RUNS,
     RETRY_SECONDS,
@@ -213,7 +215,10 @@ class ReferenceTests(SynchronousTestCase):
         """The numbers on the page are those of the code."""
         mebi = 1024 * 1024
         for text in (
-            f"within {ROUND_SECONDS * 1_000:.0f} ms, or {ROUND_BYTES // mebi} MiB",
+            f"within {ROUND_SECONDS * 1_000:.0f} ms is one round",
+            f"an eighth of `--queue-bytes` waits ({QUEUE_BYTES // DUE_PART // mebi} MiB)",
+            f"by up to {MOST_SYNCS + 1} threads at a time",
+            f"At most {ROUND_BYTES // mebi} MiB are\nwritten in one",
             f"({QUEUE_BYTES // mebi} MiB) or {QUEUE_SEGMENTS:,} segments",
             f"at most {OPEN_PARTS:,} parts",
             f"{INDEX_BYTES // mebi} MiB, and the film",

@@ -123,6 +123,7 @@ class RecordingStore:
         self._durability = durability
         self._policy = policy
         self._pause = pause
+        self._queue_bytes = queue_bytes
         self._open_parts = open_parts
         self._disk = Disk() if disk is None else disk
         self._inbox = Inbox()
@@ -253,6 +254,7 @@ class RecordingStore:
             removals=self._removals,
             monotonic=self._monotonic,
             deliver=partial(self._call_in_reactor, self._apply),
+            queue_bytes=self._queue_bytes,
         )
         self.remover = Remover(
             folder=folder,

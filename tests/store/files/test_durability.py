@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,9 +15,13 @@ from vidlink.store.files.durability import (
     Durability,
     FileDurability,
     FileSystemDurability,
+    Unsynced,
     choose_durability,
     why_not_syncfs,
 )
+
+#: Nothing here takes a hundredth of it.
+PATIENCE_SECONDS = 30
 
 
 class DurabilityTests(SynchronousTestCase):
@@ -45,6 +51,34 @@ class DurabilityTests(SynchronousTestCase):
         found = self.chosen("disk", disk)
         self.assertIsInstance(found, FileDurability)
         self.assertTrue(found.has_to_flush)
+
+    def test_many_sessions(self) -> None:
+        """Of many sessions each is synced once, by several threads, and what fails is said of the
+        one that it has failed for; a mistake of ours is raised, in whichever it is made."""
+        disk = FaultyDisk()
+        disk.has_syncfs = False
+        found, synced = self.chosen("disk", disk), list[int]()
+        failures: dict[int, Exception] = {70: OSError(errno.EIO, "Input/output error")}
+        threads = set[int]()
+        two = threading.Barrier(2)
+
+        def fdatasync(descriptor: int) -> None:
+            threads.add(threading.get_ident())
+            if descriptor < 2:
+                # Whoever has one of these waits until somebody else has the other.
+                two.wait(PATIENCE_SECONDS)
+            if descriptor in failures:
+                raise failures[descriptor]
+            synced.append(descriptor)
+
+        disk.fdatasync = fdatasync  # type: ignore[method-assign]
+        reasons = found.sync_sessions([([number], []) for number in range(100)])
+        self.assertEqual(reasons, [failures.get(number) for number in range(100)])
+        self.assertEqual(sorted(synced), [one for one in range(100) if one not in failures])
+        self.assertGreater(len(threads), 1)
+        failures[80] = ValueError("no")
+        sessions: list[Unsynced] = [([number], []) for number in range(2, 100)]
+        self.assertRaises(ValueError, found.sync_sessions, sessions)
 
     def test_not_trusted(self) -> None:
         """`syncfs` is not used where it is not known to report errors, such as on /proc."""

@@ -24,18 +24,35 @@ class InboxTests(SynchronousTestCase):
     """What wakes the writer."""
 
     def test_few_wake(self) -> None:
-        """The first order of a round wakes it, and whatever comes once there is enough for one; so
-        it is in the next round."""
-        inbox, woken = Inbox(), list[int]()
-        inbox.close()
-        inbox.wait(None, PATIENCE_SECONDS, 100)
-        self.patch(inbox._condition, "notify", lambda: woken.append(len(inbox._orders)))
+        """The first order of a round wakes it, and the one with which there is enough for one; not
+        what comes between, nor what comes after, which is in that round or in the next."""
+        inbox, woken = self.inbox_of(100)
         for _ in range(2):
             woken.clear()
-            for sequence in range(5):
+            for sequence in range(6):
                 inbox.put(an_arrival(a_session(), sequence), 30)
-            self.assertEqual(woken, [1, 4, 5])
-            self.assertEqual(len(inbox.drain()), 5)
+            self.assertEqual(woken, [1, 4])
+            self.assertEqual(len(inbox.drain()), 6)
+
+    def test_awaited(self) -> None:
+        """An order that somebody waits for wakes it, and ends its pause, however little there is;
+        the pause after that is as long as ever."""
+        inbox, woken = self.inbox_of(100)
+        for sequence, is_awaited in enumerate((False, False, True, True, False)):
+            inbox.put(an_arrival(a_session(), sequence), is_awaited=is_awaited)
+        self.assertEqual(woken, [1, 3])
+        # It would be waited for all the time that a test has.
+        inbox.wait(None, 2 * PATIENCE_SECONDS, 100)
+        self.assertEqual(len(inbox.drain()), 5)
+        inbox.put(an_arrival(a_session(), 9))
+        self.assertEqual(woken, [1, 3, 1])
+
+    def inbox_of(self, due_bytes: int) -> tuple[Inbox, list[int]]:
+        """One with so much for a round, and how many orders there were when it woke somebody."""
+        inbox, woken = Inbox(), list[int]()
+        inbox.wait(0.0, 0.0, due_bytes)
+        self.patch(inbox._condition, "notify", lambda: woken.append(len(inbox._orders)))
+        return inbox, woken
 
 
 class ThreadTests(SynchronousTestCase):

@@ -17,7 +17,7 @@ from tests.store.samples import EPOCH_US, a_session, an_arrival
 from vidlink.errors import RequestError
 from vidlink.model import Cause, Gap, RecordingState, SegmentQuery, SessionState
 from vidlink.store.files.layout import read_session
-from vidlink.store.writing.writer import RETRY_SECONDS, ROUND_BYTES
+from vidlink.store.writing.writer import RETRY_SECONDS, ROUND_BYTES, ROUND_SECONDS
 
 
 class WritingCase(SynchronousTestCase):
@@ -581,6 +581,23 @@ class FaultTests(WritingCase):
         shown = self.successResultOf(self.store.archive.session("desk-1", self.session.session_id))
         self.assertIs(shown.state, SessionState.ENDED)
         self.assertEqual(shown.segment_count, 1)
+
+    def test_no_pause(self) -> None:
+        """The end of a session does not wait for another pause; but where the database cannot be
+        told, it does."""
+        self.append(0)
+        self.end()
+        self.assertEqual([self.store.writer.round() for _ in range(3)], [0.0, None, None])
+        self.make()
+        index = os.path.join(self.rig.path, "index.sqlite3")
+        os.rename(index, index + ".away")
+        self.append(0)
+        self.end()
+        rounds = [self.store.writer.round() for _ in range(3)]
+        self.assertEqual(rounds, [0.0, ROUND_SECONDS, ROUND_SECONDS])
+        os.rename(index + ".away", index)
+        self.retry()
+        self.assertIsNone(self.store.ledger.account(self.session.session_id))
 
     def test_end_on_a_failing_disk(self) -> None:
         """A session that ends while the disk fails is brought to its end afterwards."""

@@ -128,7 +128,7 @@ class Keeping:
     def _hold(self, order: SetHold) -> Deferred[Hold | None]:
         answer: Deferred[Hold | None] = Deferred()
         self._asked.append((order, answer))
-        self._inbox.put(order)
+        self._inbox.put(order, is_awaited=True)
         return answer
 
     def apply(self, report: Report) -> None:

@@ -11,7 +11,10 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from threading import Thread
 
 from twisted.logger import Logger
 
@@ -26,6 +29,14 @@ _SYNCFS_SINCE = (5, 8)
 #: File systems on which it does: ext2 to ext4, XFS, Btrfs; and tmpfs, which has no disk.
 _TRUSTED = {0xEF53: "ext4", 0x58465342: "xfs", 0x9123683E: "btrfs", 0x01021994: "tmpfs"}
 _STATFS_BYTES = 256
+#: So many threads beside that of the writer sync files of a round at a time; the system then does
+#: with one write of its journal what it does with one for each file otherwise.
+MOST_SYNCS = 16
+#: Of fewer sessions for each of them, there are fewer threads.
+_SESSIONS_A_THREAD = 8
+
+#: The descriptors of files, and the folders with new names, that a sync of one session covers.
+Unsynced = tuple[Iterable[int], Iterable[str]]
 
 
 class Durability:
@@ -45,6 +56,43 @@ class Durability:
 
     def sync_session(self, descriptors: Iterable[int], folders: Iterable[str]) -> None:
         """Make one session's files and the names in these folders durable, if it is done so."""
+
+    def sync_sessions(self, sessions: Sequence[Unsynced]) -> list[OSError | None]:
+        """Do that for each of these; returns of each why it is not durable, None where it is.
+
+        Many are done at a time, by threads that keep no process from ending.
+        """
+        reasons: list[OSError | None] = [None] * len(sessions)
+        mistakes: list[Exception] = []
+        left = deque(enumerate(sessions))
+
+        def sync() -> None:
+            while True:
+                try:
+                    place, session = left.popleft()
+                except IndexError:
+                    return
+                try:
+                    self.sync_session(*session)
+                except OSError as error:
+                    reasons[place] = error
+                except Exception as error:
+                    mistakes.append(error)
+
+        count = min(MOST_SYNCS, len(sessions) // _SESSIONS_A_THREAD)
+        others: list[Thread] = []
+        # Where the system gives no more threads, fewer do it.
+        with suppress(RuntimeError):
+            for _ in range(count):
+                thread = Thread(target=sync, name="vidlink-sync", daemon=True)
+                thread.start()
+                others.append(thread)
+        sync()
+        for thread in others:
+            thread.join()
+        if mistakes:
+            raise mistakes[0]
+        return reasons
 
     def sync_all(self) -> None:
         """Make everything durable, if it is done in one."""

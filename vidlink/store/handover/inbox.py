@@ -33,22 +33,26 @@ class Inbox:
         self._size_bytes = 0
         #: The octets at which a round is due at once.
         self._due_bytes = 0
-        self._is_closing = False
+        self._is_due = self._is_closing = False
 
-    def put(self, order: Order, size_bytes: int = 0) -> None:
-        """Hand over one order; never waits for the disk."""
+    def put(self, order: Order, size_bytes: int = 0, *, is_awaited: bool = False) -> None:
+        """Hand over one order, which somebody waits for or not; never waits for the disk."""
         with self._lock:
             self._orders.append(order)
             self._size_bytes += size_bytes
-            # What comes between the first of a round and the last wakes nobody.
-            if len(self._orders) == 1 or self._size_bytes >= self._due_bytes:
+            # What comes between the first of a round and the one that is enough wakes nobody, and
+            # what comes after that neither.
+            if not self._is_due and (is_awaited or self._size_bytes >= self._due_bytes):
+                self._is_due = True
+                self._condition.notify()
+            elif len(self._orders) == 1:
                 self._condition.notify()
 
     def drain(self) -> list[Order]:
         """Give everything there is to the caller."""
         with self._lock:
             orders, self._orders = self._orders, []
-            self._size_bytes = 0
+            self._size_bytes, self._is_due = 0, False
             return orders
 
     def close(self) -> None:
@@ -66,12 +70,14 @@ class Inbox:
         """Return when a round is due.
 
         That is `round_seconds` after there is something, or as soon as there are `round_bytes`
-        of it; or when `idle_seconds` have passed with nothing (None: never).
+        of it or somebody waits for it; or when `idle_seconds` have passed with nothing (None:
+        never).
         """
         with self._condition:
             self._due_bytes = round_bytes
             self._condition.wait_for(lambda: bool(self._orders) or self._is_closing, idle_seconds)
             if self._orders:
                 self._condition.wait_for(
-                    lambda: self._size_bytes >= round_bytes or self._is_closing, round_seconds
+                    lambda: self._is_due or self._is_closing or self._size_bytes >= self._due_bytes,
+                    round_seconds,
                 )

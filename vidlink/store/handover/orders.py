@@ -110,7 +110,7 @@ class Past:
     age_from_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Acknowledged:
     """Report: these segments and gaps of a session have become durable.
 

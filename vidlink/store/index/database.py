@@ -192,7 +192,7 @@ class Index:
         :raises StoreError: if it could not be done; the next call opens the database anew.
         """
         with self._reported("written"), self._transaction() as cursor:
-            rows = [_put(cursor, rows) for rows in sessions]
+            rows = _put_all(cursor, sessions)
             for change in changes:
                 _change(cursor, change)
             return rows
@@ -333,29 +333,40 @@ def _keep_private(path: str, *, is_new: bool) -> None:
             os.chmod(path + suffix, os.stat(path + suffix).st_mode & FILE_MODE)
 
 
-def _put(cursor: sqlite3.Cursor, rows: SessionRows) -> int:
-    row = rows.row
-    if rows.record is not None:
-        session = rows.record.session
-        cursor.execute(_PUT_SESSION, _as_row(rows.record, rows))
-        (row,) = cursor.execute(_ROW_OF, (session.session_id,)).fetchone()
-        cursor.execute(
-            _PUT_SENTINEL,
-            (
-                session.sentinel_id,
-                session.name,
-                session.group,
-                session.software,
-                session.started_time_us,
-                rows.record.end_time_us,
-            ),
-        )
-    assert row is not None
-    if rows.is_complete:
-        _drop_details(cursor, row)
-    cursor.executemany(_PUT_SPAN, [_span_as_row(row, part, span) for part, span in rows.spans])
-    cursor.executemany(_PUT_GAP, [_gap_as_row(row, number, gap) for number, gap in rows.gaps])
-    return row
+def _put_all(cursor: sqlite3.Cursor, sessions: Iterable[SessionRows]) -> list[int]:
+    """Put the news of each session, all spans in one go and all gaps in one; returns the rows."""
+    placed: list[int] = []
+    spans: list[tuple[int, ...]] = []
+    gaps: list[tuple[object, ...]] = []
+    for rows in sessions:
+        row = rows.row if rows.record is None else _put_session(cursor, rows.record, rows)
+        assert row is not None
+        if rows.is_complete:
+            _drop_details(cursor, row)
+        placed.append(row)
+        spans += [_span_as_row(row, part, span) for part, span in rows.spans]
+        gaps += [_gap_as_row(row, number, gap) for number, gap in rows.gaps]
+    cursor.executemany(_PUT_SPAN, spans)
+    cursor.executemany(_PUT_GAP, gaps)
+    return placed
+
+
+def _put_session(cursor: sqlite3.Cursor, record: SessionRecord, rows: SessionRows) -> int:
+    session = record.session
+    cursor.execute(_PUT_SESSION, _as_row(record, rows))
+    (row,) = cursor.execute(_ROW_OF, (session.session_id,)).fetchone()
+    cursor.execute(
+        _PUT_SENTINEL,
+        (
+            session.sentinel_id,
+            session.name,
+            session.group,
+            session.software,
+            session.started_time_us,
+            record.end_time_us,
+        ),
+    )
+    return int(row)
 
 
 def _drop_details(cursor: sqlite3.Cursor, row: int) -> None:

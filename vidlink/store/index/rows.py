@@ -14,7 +14,7 @@ from vidlink.store.files.layout import SessionFile
 from vidlink.store.sequences.runs import merge_spans
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SessionRows:
     """The news of one session, as described in `file`.
 

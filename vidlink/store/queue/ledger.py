@@ -56,6 +56,7 @@ from vidlink.store.sequences.gaps import (
     sealed_gaps,
     state_damage,
 )
+from vidlink.store.sequences.runs import follow_each_other
 from vidlink.store.sequences.times import segment_end_us
 from vidlink.store.sequences.trusted import TrustedTime, age_beside
 
@@ -276,7 +277,7 @@ class Ledger:
                     self._unstarted.state(account, number)
         account.ending = ending
         if account.is_handed_over:
-            self._inbox.put(ending)
+            self._inbox.put(ending, is_awaited=ending.is_sealed)
         elif self._unstarted.gives_up(account):
             self._close(account.session.session_id)
         return ending
@@ -392,15 +393,20 @@ class Ledger:
         return lost
 
     def _settle(self, account: Account, ack: Acknowledged) -> None:
-        size_bytes, settled = 0, account.settled
-        for arrival in ack.arrivals:
-            segment = arrival.segment
-            sequence = segment.sequence
-            del account.waiting[sequence]
-            size_bytes += len(segment.data)
-            settled.add(sequence, sequence)
-        if ack.arrivals:
-            self._room.free(account.session.sentinel_id, size_bytes, len(ack.arrivals))
+        arrivals, settled = ack.arrivals, account.settled
+        if arrivals:
+            size_bytes = 0
+            for arrival in arrivals:
+                segment = arrival.segment
+                del account.waiting[segment.sequence]
+                size_bytes += len(segment.data)
+            # Those of one part ascend.
+            if len(ack.parts) == 1 and follow_each_other(arrivals):
+                settled.add(arrivals[0].segment.sequence, segment.sequence)
+            else:
+                for arrival in arrivals:
+                    settled.add(arrival.segment.sequence, arrival.segment.sequence)
+            self._room.free(account.session.sentinel_id, size_bytes, len(arrivals))
             self._vitals.settled(ack, size_bytes)
         account.parts.update(ack.parts)
         if ack.gaps:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
-from vidlink.model import Range, Span
+from vidlink.model import Arrival, Range, Span
 from vidlink.model.ranges import missing
 from vidlink.store.sequences.window import SequenceWindow
 
@@ -44,6 +44,12 @@ def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
             )
         merged.append(span)
     return tuple(merged)
+
+
+def follow_each_other(arrivals: Sequence[Arrival]) -> bool:
+    """Tell whether no sequence is left out between these, which ascend."""
+    first, last = arrivals[0].segment.sequence, arrivals[-1].segment.sequence
+    return last - first == len(arrivals) - 1
 
 
 class Runs:
@@ -236,6 +242,11 @@ class Runs:
     def reached(self) -> int:
         """The highest sequence up to which none is missing, from 0 on; -1 if 0 is missing."""
         return self._lasts[0] if self._firsts and self._firsts[0] == 0 else -1
+
+    @property
+    def highest(self) -> int:
+        """The highest sequence; -1 if there is none."""
+        return self._lasts[-1] if self._lasts else -1
 
     def copy(self) -> Runs:
         """The runs as of now, whatever is added later."""

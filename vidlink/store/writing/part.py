@@ -13,10 +13,10 @@ from collections import OrderedDict
 from zlib import crc32
 
 from vidlink.disk import Disk, Place, write_all
-from vidlink.model import Arrival, Octets
+from vidlink.model import Arrival, Octets, Segment
 from vidlink.store.files.layout import RECORD_BYTES, pack_record
 from vidlink.store.files.paths import part_file, records_file
-from vidlink.store.sequences.runs import Runs
+from vidlink.store.sequences.runs import Runs, follow_each_other
 from vidlink.store.sequences.times import segment_end_us
 
 
@@ -62,16 +62,16 @@ class Part:
         disk, (descriptor, records) = open_parts.disk, open_parts.open(self)
         end = self.committed_bytes or len(self._init)
         buffers: list[Octets] = [] if self.committed_bytes else [self._init]
-        packed: list[bytes] = []
+        packed = bytearray()
         for arrival in self.uncommitted:
             data = arrival.segment.data
             buffers.append(data)
-            packed.append(pack_record(arrival, end, crc32(data)))
+            packed += pack_record(arrival, end, crc32(data))
             end += len(data)
         self._size_bytes = end
         write_all(disk, descriptor, buffers)
-        write_all(disk, records, packed)
-        count = self.committed_count + len(packed)
+        write_all(disk, records, [memoryview(packed)])
+        count = self.committed_count + len(self.uncommitted)
         if (disk.position(descriptor), disk.position(records)) != (end, count * RECORD_BYTES):
             raise OSError(errno.EIO, f"{self.path} was changed by somebody else")
 
@@ -88,14 +88,22 @@ class Part:
     def commit(self) -> list[Arrival]:
         """Count what was written as synced; returns it."""
         arrivals, self.uncommitted = self.uncommitted, []
-        for arrival in arrivals:
-            segment = arrival.segment
-            number, end_us = segment.sequence, segment_end_us(segment)
-            self.runs.add(number, number, segment.start_time_us, end_us, len(segment.data))
+        if arrivals and follow_each_other(arrivals):
+            # Nearly always.
+            size_bytes = self._size_bytes - (self.committed_bytes or len(self._init))
+            self._count(arrivals[0].segment, arrivals[-1].segment, size_bytes)
+        else:
+            for arrival in arrivals:
+                self._count(arrival.segment, arrival.segment, len(arrival.segment.data))
         self.committed_count += len(arrivals)
         self.committed_bytes = self._size_bytes
         self.is_dirty = False
         return arrivals
+
+    def _count(self, first: Segment, last: Segment, size_bytes: int) -> None:
+        """Count what follows each other from `first` to `last`, all together of this size."""
+        times = first.start_time_us, segment_end_us(last)
+        self.runs.add(first.sequence, last.sequence, *times, size_bytes)
 
     def abandon(self, open_parts: OpenParts) -> bool:
         """Write nothing more to it, and cut it to what is committed as far as the disk lets us.

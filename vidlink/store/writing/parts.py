@@ -15,7 +15,7 @@ from vidlink.store.writing.part import OpenParts, Part
 _MOST_TAILS = 8
 #: So much the making of files counts in a round, of a session or of one more part: it takes about
 #: a millisecond, and they stay open until the round is over.
-START_BYTES = 32 * 1024
+START_BYTES = 64 * 1024
 #: A segment that breaks the order in so many parts is not recorded: each part is two files.
 MOST_PARTS = 1_000
 

@@ -13,6 +13,8 @@ from vidlink.store.writing.parts import Parts
 
 #: The spans of a live session in the database may be so old.
 PROGRESS_SECONDS = 1.0
+#: The place and the last sequence of a run that there is not.
+_NONE = -1, -1
 
 
 class Rows:
@@ -31,8 +33,10 @@ class Rows:
         self._spans = spans
         self._saved_gaps: list[int] = []
         self._row: int | None = None
-        # Of each part, the place of its newest run, and the last sequence of that.
+        # Of each part, the place of its newest run, and the last sequence of that: as saved, and as
+        # in the newest news.
         self._saved_runs: dict[int, tuple[int, int]] = {}
+        self._new_runs: dict[int, tuple[int, int]] = {}
         self._saved_seconds = float("-inf")
         #: The spans of parts that are not written to any more, where the database has others.
         self._restarted: list[tuple[int, Span]] | None = None
@@ -41,7 +45,7 @@ class Rows:
         """Save all anew: of what was recorded before, these are left."""
         self._restarted = spans
         self._spans = merge_spans(span for _, span in spans)
-        self._saved_runs = {}
+        self._saved_runs, self._new_runs = {}, {}
         self.is_listed = False
         self.lose()
 
@@ -77,10 +81,7 @@ class Rows:
         self._saved_gaps = [number for number, _ in news.gaps]
         self.unsaved_gaps.difference_update(self._saved_gaps)
         if news.spans:
-            for part in self._parts.begun:
-                if part.runs.runs:
-                    newest = len(part.runs.runs) - 1
-                    self._saved_runs[part.number] = newest, part.runs.runs[newest].last
+            self._saved_runs.update(self._new_runs)
 
     def commit(self) -> list[int]:
         """Count what was saved as synced; returns the numbers of the gaps in it."""
@@ -98,8 +99,10 @@ class Rows:
         """Runs that are new or have grown, by part: only the last one of a part can grow."""
         spans: list[tuple[int, Span]] = []
         for part in self._parts.begun:
-            place, last = self._saved_runs.get(part.number, (0, -1))
-            for run in part.runs.runs[place:]:
-                if run.last != last:
-                    spans.append((part.number, run))
+            runs, number = part.runs, part.number
+            newest = len(runs) - 1, runs.highest
+            saved = self._saved_runs.get(number, _NONE)
+            if newest != saved and newest != _NONE:
+                self._new_runs[number] = newest
+                spans += [(number, runs.at(one)) for one in range(max(0, saved[0]), newest[0] + 1)]
         return spans

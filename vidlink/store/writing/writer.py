@@ -42,10 +42,17 @@ from vidlink.store.writing.parts import MOST_PARTS
 from vidlink.store.writing.recording import Recording
 from vidlink.store.writing.reopening import look_up
 
-ROUND_SECONDS = 0.25
-ROUND_BYTES = 8 * 1024 * 1024
+#: So long it waits for more before a round, unless somebody waits for that, or there is a lot:
+#: most of what a round costs, it costs for each session and not for each segment.
+ROUND_SECONDS = 0.5
+#: The most that a round writes.
+ROUND_BYTES = 16 * 1024 * 1024
+#: This part of the queue is enough to begin a round at once: an eighth.
+DUE_PART = 8
 #: A write that has failed is tried again after this time.
 RETRY_SECONDS = 1.0
+#: A stop that has to wait for the disk looks again after this time.
+_PAUSE_SECONDS = 0.25
 #: So many sessions are looked up in one round to be opened again, a tenth of a millisecond each.
 MOST_REOPENED = 64
 #: And so many runs of theirs, a few microseconds each; one session may have more.
@@ -56,7 +63,7 @@ class Writer:
     """The recordings of all sessions that are not wholly on disk.
 
     `deliver` is given the report of each round, in the calling thread; `removals` hears when
-    the disk is full, and of what the database has let go.
+    the disk is full, and of what the database has let go; `queue_bytes` is how much may wait.
     """
 
     _log = Logger()
@@ -74,6 +81,7 @@ class Writer:
         removals: Removals,
         monotonic: Callable[[], float],
         deliver: Callable[[Report], object],
+        queue_bytes: int,
     ) -> None:
         self._folder = folder
         self._open_parts = open_parts
@@ -83,6 +91,7 @@ class Writer:
         self._inbox = inbox
         self._monotonic = monotonic
         self._deliver = deliver
+        self._due_bytes = queue_bytes // DUE_PART
         self._removals = removals
         self._locks = locks
         self._closed = ClosedSessions(folder, open_parts.disk, durability, locks, removals)
@@ -105,7 +114,7 @@ class Writer:
             again: float | None = None
             while not self._inbox.is_closing:
                 if again != 0.0:
-                    self._inbox.wait(again, ROUND_SECONDS, ROUND_BYTES)
+                    self._inbox.wait(again, ROUND_SECONDS, self._due_bytes)
                 again = self.round()
             self.finish(PATIENCE_SECONDS, time.sleep)
         except BaseException:
@@ -146,7 +155,8 @@ class Writer:
         self._report.index_trouble = self._index_trouble
         self._report.took_seconds = self._monotonic() - now
         self._deliver(self._report)
-        if is_full or self._to_reopen:
+        goes_on = any(one.retry_seconds <= now for one in self._ready.values())
+        if is_full or self._to_reopen or (goes_on and self._index_trouble is None):
             return 0.0
         waits = self._ready or self._closed.has_work or self._index_trouble is not None
         return ROUND_SECONDS if waits or self._marking.has_work else None
@@ -163,7 +173,7 @@ class Writer:
             if self._troubles or self._index_trouble is not None:
                 if self._monotonic() - begun >= patience_seconds:
                     break
-                pause(ROUND_SECONDS)
+                pause(_PAUSE_SECONDS)
         if self._recordings:
             self._log.error(
                 "{count} sessions could not be written to the end; what is missing of them is "
@@ -310,12 +320,12 @@ class Writer:
     def _sync(self, touched: list[Recording], now: float) -> None:
         """Make the round durable; a session that could not be is not `touched` any more."""
         if self._durability.has_to_flush:
-            for recording in tuple(touched):
-                try:
-                    self._durability.sync_session(*recording.unsynced())
-                except OSError as error:
+            unsynced = [recording.unsynced() for recording in touched]
+            reasons = self._durability.sync_sessions(unsynced)
+            for recording, reason in zip(tuple(touched), reasons, strict=True):
+                if reason is not None:
                     touched.remove(recording)
-                    self._fail((recording,), error, now)
+                    self._fail((recording,), reason, now)
         try:
             if touched or self._closed.is_saved or self._marking.is_saved:
                 self._durability.sync_all()
