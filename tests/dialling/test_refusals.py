@@ -170,7 +170,7 @@ class RefusalTests(SynchronousTestCase):
         """A certificate that nobody here trusts is told with how to trust it; where no TLS is
         spoken, that is."""
         for reason, told in (
-            ("certificate verify failed", "trustRoots=FOLDER"),
+            ("certificate verify failed", "--ca FILE"),
             ("wrong version number", "no TLS is spoken there: write ws:// for wss://"),
         ):
             error = SSL.Error([("SSL routines", "", reason)])
