@@ -121,8 +121,7 @@ class Openings:
         opening = self._openings.get(session_id)
         if opening is not None and not opening.is_ordered:
             opening.is_ordered = True
-            reopen = Reopen(opening.session, *opening.now)
-            self._inbox.put(reopen, opening.start_bytes, is_awaited=True)
+            self._inbox.put(Reopen(opening.session, *opening.now), opening.start_bytes)
 
     def append(self, session_id: str, arrival: Arrival) -> bool:
         """Keep a segment; False if there is no room for it.
