@@ -361,6 +361,14 @@ class TrailTests(SynchronousTestCase):
         self.trail.note(Deed.REFUSED, NOBODY, "::ffff:10.0.0.1", user="ben")
         self.assertEqual(len(self.deeds()), 2 * REFUSED_EACH.burst)
 
+    def test_refusals_of_tokens(self) -> None:
+        """Wrong tokens, however many, hide no wrong password."""
+        for _ in range(REFUSED.burst * 2):
+            self.trail.note(Deed.REFUSED, NOBODY, "10.0.0.1", via="token", path="/", why="x")
+        self.trail.note(Deed.REFUSED, NOBODY, "10.0.0.1", user="anna")
+        (anna,) = self.files.page(AuditQuery(limit=1)).entries
+        self.assertEqual(anna.about, {"user": "anna"})
+
     def test_told(self) -> None:
         """The log is told from time to time where the trail stands."""
         self.trail.note(Deed.STARTED, SERVER, "")

@@ -24,7 +24,8 @@ TOLD_SECONDS = 3600.0
 AGAIN_SECONDS = 5.0
 #: Fetching that goes on is noted again after this.
 SAME_SECONDS = 600.0
-#: Refused logins that are noted one by one, of one address and of all. Anybody can be refused, as
+#: Refused logins that are noted one by one, and as many of what was shown instead of a password, of
+#: one address and of all. Anybody can be refused, as
 #: often as they like, and would fill the disk, or put out what others do; the rest are counted.
 REFUSED_EACH, REFUSED = Allowance(burst=100, per_second=0.1), Allowance(burst=2_000, per_second=1.0)
 #: An entry says so often how many were not noted one by one.
@@ -39,6 +40,24 @@ OPERATOR = Principal("operator", "", frozenset())
 
 def unnoted(deed: Deed, who: Principal, address: str, **about: str | int) -> None:
     """A deed that nobody writes down."""
+
+
+class _Refusals:
+    """The refusals of one kind that are noted one by one."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._of_all = Bucket(REFUSED, seconds)
+        self._of_each: dict[str, Bucket] = {}
+
+    def may_note(self, address: str) -> bool:
+        """True if one more from there may be noted; that is counted."""
+        network = network_of(address)
+        bucket = self._of_each.pop(network, None) or Bucket(REFUSED_EACH, self._seconds)
+        self._of_each[network] = bucket
+        if len(self._of_each) > _MOST_ADDRESSES:
+            del self._of_each[next(iter(self._of_each))]
+        return bucket.spend() and self._of_all.spend()
 
 
 class Trail:
@@ -72,9 +91,8 @@ class Trail:
         self._failed_seconds: float | None = None
         self._told_seconds = seconds()
         self._last = (0, "")
-        self._refused = Bucket(REFUSED, seconds)
         #: The rest that each network has, the one that was refused last at the end.
-        self._refused_at: dict[str, Bucket] = {}
+        self._refusals = {has_via: _Refusals(seconds) for has_via in (False, True)}
         self._counted, self._counted_seconds = 0, seconds()
         #: The reason why entries wait; empty: they do not.
         self.trouble = ""
@@ -88,7 +106,8 @@ class Trail:
         same = (who.name, who.credential_id, address, *about.items())
         if deed is Deed.FETCHED and self._is_repeated(same):
             return
-        if deed is Deed.REFUSED and not self._may_refuse(address):
+        # Machines with an old token come again and again; they are not to hide who guesses.
+        if deed is Deed.REFUSED and not self._refusals["via" in about].may_note(address):
             self._counted += 1
             return
         self._put(deed, who, address, **about)
@@ -129,14 +148,6 @@ class Trail:
         self._waiting.append(entry)
         if self._failed_seconds is None:
             self._write()
-
-    def _may_refuse(self, address: str) -> bool:
-        network = network_of(address)
-        bucket = self._refused_at.pop(network, None) or Bucket(REFUSED_EACH, self._seconds)
-        self._refused_at[network] = bucket
-        if len(self._refused_at) > _MOST_ADDRESSES:
-            del self._refused_at[next(iter(self._refused_at))]
-        return bucket.spend() and self._refused.spend()
 
     def _tell_counted(self) -> None:
         if self._counted:

@@ -10,8 +10,9 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ MAX_SCREENS = 100
 #: A screen's process that does not end when asked to is killed after this.
 STOP_SECONDS = 5.0
 #: The name of the token of the screens, where credentials are asked for.
-TOKEN_NAME = "vidlink demo"
+TOKEN_NAME = "screens of vidlink demo"
 
 
 class Options(OneLineOptions):
@@ -102,14 +103,23 @@ def run(options: Options) -> None:
     log_warnings(besides="vidlink.server.tap")
     port = _usable_port(options["port"])
     data = Path(options["data"]).resolve()
-    with token_of_screens(str(data)) as token:
-        _run(options, clock, port, data, token)
+    with token_of_screens(str(data)) as (token, forget_others):
+        _run(options, clock, port, data, token, forget_others)
 
 
-def _run(options: Options, clock: Any, port: int, data: Path, token: str | None) -> None:
+def _run(
+    options: Options,
+    clock: Any,
+    port: int,
+    data: Path,
+    token: str | None,
+    forget_others: Callable[[], None],
+) -> None:
     service = _server(port, data)
     service.privilegedStartService()
     service.startService()
+    # Now the folder is ours alone: a demo that was killed has left its token.
+    forget_others()
     screens = [
         _spawn(clock, port, names, token)
         for names in _shared_out(options["screens"], os.cpu_count() or 1)
@@ -135,33 +145,30 @@ def _run(options: Options, clock: Any, port: int, data: Path, token: str | None)
 
 
 @contextmanager
-def token_of_screens(data: str) -> Iterator[str | None]:
-    """A token for the screens, for as long as they run; None where nobody is asked for one, and
-    where the first would close the door to everybody else."""
+def token_of_screens(data: str) -> Iterator[tuple[str | None, Callable[[], None]]]:
+    """A token for the screens, for as long as they run, and what forgets those of others; None
+    where nobody is asked for one, and where the first would close the door to everybody else."""
     credentials = Credentials(data)
     try:
         if credentials.version() is None:
-            yield None
+            yield None, lambda: None
             return
-        # One that was killed has left its own.
-        _forget(credentials)
-        secret = new_token()
+        secret, token_id = new_token(), secrets.token_hex(4)
         roles, now_us = frozenset({Role.SENTINEL}), wall_clock_us()
         credentials.put_token(
-            Token(secrets.token_hex(4), digest_of(secret), TOKEN_NAME, roles, None, None, None,
-                  now_us, None)
-        )  # fmt: skip
+            Token(token_id, digest_of(secret), TOKEN_NAME, roles, None, None, None, now_us, None)
+        )
         try:
-            yield secret
+            yield secret, partial(_forget_others, credentials, token_id)
         finally:
-            _forget(credentials)
+            credentials.remove_token(token_id)
     finally:
         credentials.close()
 
 
-def _forget(credentials: Credentials) -> None:
+def _forget_others(credentials: Credentials, own_id: str) -> None:
     for token in credentials.read().tokens:
-        if token.name == TOKEN_NAME:
+        if token.name == TOKEN_NAME and token.token_id != own_id:
             credentials.remove_token(token.token_id)
 
 

@@ -50,7 +50,7 @@ class Bounds:
     # Assembling many costs more than their bytes.
     frames_per_message: int = _bound(64, 1, 10_000)
     # Rates.
-    frames_per_turn: int = _bound(32, 1, 10_000)
+    frames_per_turn: int = _bound(32, 1, 500)
     rest_seconds: float = _bound(0.005, 0.001, 1)
     control_frames: int = _bound(300, 10, _MIB)
     control_frames_per_second: float = _bound(10.0, 1, 10_000)
@@ -74,7 +74,7 @@ class Bounds:
     # Below it a few keyframes of large screens would meet the bound.
     memory_least_bytes: int = _bound(64 * _MIB, 16 * _MIB, 2**40)
     requests_per_credential: int = _bound(256, 1, _MIB)
-    unread_answers: int = _bound(1000, 10, _MIB)
+    unread_answers: int = _bound(1000, 600, _MIB)
     sentinels: int = _bound(5000, 1, 10_000)
     awaited_sentinels: int = _bound(10_000, 1, _MIB)
     awaited_sentinels_per_proctor: int = _bound(1000, 1, _MIB)

@@ -183,7 +183,7 @@ class Options(OidcOptions):
         self.number("queue-bytes", int, 1024 * 1024, 2**44)
         self.word("durability", _Durability)
         self.word("transport", _Transport)
-        self.number("turn-ms", float, 0, 20)
+        self.number("turn-ms", float, 0, 5)
         for name, kind, most in _RETAIN:
             if self[name] is not None:
                 self.number(name, kind, 0, most)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,8 +87,8 @@ def test_stops_by_itself(tmp_path: Path) -> None:
 
 def test_folder_with_credentials(tmp_path: Path) -> None:
     """In a folder that has credentials the screens are live too, by a token that is there as long
-    as they run; a line says that one has to log in. A token for some other server that stands in
-    the environment is not shown."""
+    as they run, whoever starts a second one on it; a line says that one has to log in. A token for
+    some other server that stands in the environment is not shown."""
     credentials = Credentials(str(tmp_path / "vidlink-demo"))
     secret = new_token()
     roles = frozenset({Role.ADMINISTRATOR})
@@ -98,6 +99,14 @@ def test_folder_with_credentials(tmp_path: Path) -> None:
         with _demo(tmp_path, "--screens", "2", "--port", "0") as (demo, url):
             until(lambda: _states(url, secret) == ["live"] * 2, what="two live screens")
             assert [one.name for one in credentials.read().tokens if one != kept] == [TOKEN_NAME]
+            beside = [*VIDLINK, "demo", "--port", str(free_port())]
+            second = subprocess.run(
+                beside, cwd=tmp_path, capture_output=True, timeout=START_SECONDS, check=False
+            )
+            assert second.returncode == 1, second
+            assert b"Traceback" not in second.stderr
+            time.sleep(2.0)
+            assert _states(url, secret) == ["live"] * 2
             assert demo.stdout is not None
             told = [demo.stdout.readline() for _ in range(2)]
             demo.send_signal(signal.SIGINT)

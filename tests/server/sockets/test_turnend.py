@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from vidlink.server.sockets.turnend import TurnEnd
+from vidlink.server.sockets.turnend import TurnEnd, rest_for
 
 
 class TurnEndTests(SynchronousTestCase):
@@ -54,6 +54,17 @@ class TurnEndTests(SynchronousTestCase):
         self.clock.advance(0.004)
         self.turn()
         self.assertEqual(len(self.rests), 2)
+
+    def test_never_long(self) -> None:
+        """A clock that goes back makes no rest longer than a turn, nor does one that fails keep the
+        others from being called."""
+        self.turn()
+        self.clock.rightNow -= 3_600
+        self.turn_end.call(lambda: [][0])
+        self.turn("a")
+        self.assertEqual((self.rests, self.done), ([0.004], ["a"]))
+        self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
+        rest_for(0.0)
 
     def test_off(self) -> None:
         """With no time for a turn there is no rest."""

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.rigs.frames import BINARY, CLOSE, PING, PONG, TEXT, handshake
 from vidlink.model import Frame
 from vidlink.server.sockets import whole
-from vidlink.server.sockets.whole import MOST_BYTES, WholeProtocol, cut
+from vidlink.server.sockets.whole import MOST_BYTES, MOST_READS, WholeProtocol, cut
 from vidlink.wire.framing import payload_of, server_frame
 
 MOST_MESSAGE_BYTES = 200_000
@@ -165,10 +165,20 @@ class WholeTests(SynchronousTestCase):
         """Messages of up to 128 KiB are cut, wherever reads end; larger ones are not."""
         octets = b"".join(of_size(size) for size in sizes)
         cutting, _ = taken(pieces(octets, ends), True)
-        self.assertEqual((cutting.cut, len(cutting.taken)), (len(sizes), len(sizes)))
+        self.assertEqual(len(cutting.taken), len(sizes))
         self.assertEqual(cutting.begun, b"")
+        if len(ends) < MOST_READS - MOST_BYTES // READ_BYTES:
+            self.assertEqual(cutting.cut, len(sizes))
+        before = cutting.cut
         cutting.dataReceived(of_size(MOST_BYTES + 1))
-        self.assertEqual((cutting.cut, len(cutting.taken)), (len(sizes), len(sizes) + 1))
+        self.assertEqual((cutting.cut, len(cutting.taken)), (before, len(sizes) + 1))
+
+    def test_dribbled(self) -> None:
+        """A frame that comes octet by octet is joined a few times, and then left to Autobahn."""
+        end, _ = taken([bytes([octet]) for octet in of_size(1_000)], True)
+        self.assertEqual((end.cut, len(end.taken), end.begun), (0, 1, b""))
+        end.dataReceived(frame(b"x"))
+        self.assertEqual(end.cut, 1)
 
     @given(st.lists(WHOLE, max_size=6).map(b"".join))
     def test_without_nvx(self, octets: bytes) -> None:

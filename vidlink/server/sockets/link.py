@@ -212,7 +212,11 @@ class LinkProtocol(NewcomerProtocol):
             # Only its close frame is waited for, and what is no frame would pile up before it.
             if len(self.data) > MAX_CONTROL_BYTES:
                 self.data = b""
-        elif self.inside_message or self.begun:
+        elif self.begun:
+            self._has_half = True
+            self.factory.halves.end(self)
+            self.factory.halves.grow(self, len(self.begun))
+        elif self.inside_message:
             self._has_half = True
             self.factory.halves.grow(self, len(data))
 

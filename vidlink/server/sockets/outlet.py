@@ -22,6 +22,12 @@ def has_outlet(transport: Any) -> bool:
     return is_plain and hasattr(getattr(transport, "socket", None), "sendmsg")
 
 
+def is_empty(transport: Any) -> bool:
+    """True if nothing waits in `transport`, and it is connected."""
+    # Twisted's own words for what was written to it and not sent.
+    return not transport.dataBuffer and not transport._tempDataBuffer and bool(transport.connected)
+
+
 def send(transport: Any, frames: Sequence[Frame]) -> int:
     """The octets of `frames` that the kernel has taken: 0 if something waits before them, or if
     there is no room, or no connection any more, which the transport finds out when it is read.
@@ -29,8 +35,7 @@ def send(transport: Any, frames: Sequence[Frame]) -> int:
     :param transport: one that has an outlet.
     :param frames: at most 1,024, the most that the kernel takes at once (IOV_MAX).
     """
-    # Twisted's own words for what was written to it and not sent.
-    if transport.dataBuffer or transport._tempDataBuffer or not transport.connected:
+    if not is_empty(transport):
         return 0
     try:
         if len(frames) == 1:

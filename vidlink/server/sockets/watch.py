@@ -16,7 +16,7 @@ from vidlink.interfaces import IProctorPeer
 from vidlink.links.watch.conversation import Watch
 from vidlink.model import USUAL, Bounds, Deed, Frame, Right
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
-from vidlink.server.sockets.outlet import has_outlet, send
+from vidlink.server.sockets.outlet import has_outlet, is_empty, send
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
 #: So much the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
@@ -124,13 +124,16 @@ class WatchProtocol(LinkProtocol):
         frame = pull()
         if frame is None:
             return 0
-        if not self._has_outlet:
+        if not self._has_outlet or not is_empty(self.transport):
             self._write(frame)
             return len(frame)
         frames, size = [frame], len(frame)
         while size < PIECE_BYTES and len(frames) < MOST_FRAMES and (frame := pull()) is not None:
             frames.append(frame)
             size += len(frame)
+        if self.state != self.STATE_OPEN:
+            # What has closed it meanwhile has said so, and nothing comes after that.
+            return 0
         sent = send(self.transport, frames)
         if sent < size:
             for frame in frames:

@@ -28,6 +28,8 @@ except ImportError:  # The daemon says so at its start.
 
 #: Larger frames are Autobahn's: it unmasks them as they come, and here they would have to wait.
 MOST_BYTES = 128 * 1024
+#: A frame that has not come whole after so many reads is Autobahn's too: each joins it anew.
+MOST_READS = 8
 #: FIN, no reserved bit, a binary message.
 _WHOLE_BINARY = 0x82
 _MASKED = 0x80
@@ -112,6 +114,7 @@ class WholeProtocol(WebSocketServerProtocol):
     frames_left = 1
     #: The beginning of a frame that may be cut when it is whole.
     begun = b""
+    _reads = 0
 
     def on_frame(self, frame: Frame) -> None:
         """One whole binary message, as the frame in which it may be forwarded."""
@@ -121,6 +124,7 @@ class WholeProtocol(WebSocketServerProtocol):
         """Take the octets of one read."""
         if self.begun:
             data, self.begun = self.begun + data, b""
+            self._reads += 1
         if self.takes_whole and self.current_frame is not None:
             rest = self.current_frame.length - self.current_frame_masker.pointer()
             super().dataReceived(data[:rest])
@@ -131,9 +135,12 @@ class WholeProtocol(WebSocketServerProtocol):
             for frame in frames:
                 self.on_frame(frame)
             data = data[taken:] if taken else data
-            if is_begun and self._can_cut():
+            if taken:
+                self._reads = 0
+            if is_begun and self._reads < MOST_READS and self._can_cut():
                 self.begun, data = data, b""
         if data:
+            self._reads = 0
             super().dataReceived(data)
 
     def hand_back(self) -> None:
