@@ -229,10 +229,11 @@ class Check:
 def _walk(paths: Paths) -> tuple[list[str], list[tuple[str, str]]]:
     """Names that are not ours, and the folders of all sessions, as the ids of both."""
     kept = (paths.marker, paths.lock, paths.recordings, paths.audit)
-    deleted = (paths.receipts, paths.reserve, paths.deleting, paths.clock, paths.policy)
+    notes = (paths.clock, paths.policy, paths.scrub)
+    deleted = (paths.receipts, paths.reserve, paths.deleting, *notes)
     ours = {os.path.basename(path) for path in (*kept, *deleted)}
     # What a kill leaves of one that was just being replaced.
-    ours |= {f"{os.path.basename(path)}.new" for path in (paths.clock, paths.policy)}
+    ours |= {f"{os.path.basename(path)}.new" for path in notes}
     database = os.path.basename(paths.index)
     strays = [
         name
