@@ -37,7 +37,8 @@ class WatchProtocol(LinkProtocol):
 
     Its send budget is the transport's buffer (64 KiB) and one piece more, and over TLS another
     piece; beyond that the frames stay where they are, shared, in the memory buffers. Of a frame
-    that has begun the rest is held until it has been taken; then comes what else there is.
+    that has begun the rest is held until it has been taken, and so is that of frames of 64 KiB
+    together that were given to the kernel at once; then comes what else there is.
     """
 
     factory: WatchFactory
