@@ -22,6 +22,7 @@ from vidlink.server.api.enrolling import Enrolling
 from vidlink.server.api.history import Api
 from vidlink.server.api.oidc import Oidc
 from vidlink.server.api.probes import Probes
+from vidlink.server.api.straight import straight
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
@@ -174,7 +175,15 @@ class ClosedCase(SynchronousTestCase):
             oidc=oidc.resource(),
         )
         hosts = Hosts([Listening.parse("tcp:8080:interface=127.0.0.1")], [GUEST])
-        self.site = Site(root, clock=self.clock, hosts=hosts, gate=gate, bounds=self.bounds)
+        self.site = Site(
+            root,
+            clock=self.clock,
+            hosts=hosts,
+            gate=gate,
+            bounds=self.bounds,
+            # As the daemon has it: films do not go by the table of paths.
+            straight=straight(api),
+        )
         self.site.doStart()
         self.addCleanup(self.site.doStop)
 

@@ -303,7 +303,8 @@ class Site(server.Site):
     :param bounds: of each connection, and of each who asks.
     :param lobby: where its newcomers are counted; None: one of this site alone.
     :param answers: what is kept of answers that are not taken; None: of this site alone.
-    :param straight: answers a request by itself, whoever asks; False: it is for `root`.
+    :param straight: answers a request itself, and looks at the rights of who asks as `root` does;
+        False: it is for `root`.
     """
 
     _log = Logger()
