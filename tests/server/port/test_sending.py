@@ -9,18 +9,13 @@ from typing import Any, ClassVar
 
 from zope.interface import implementer
 
-from tests.fakes.gates import anybody
-from tests.fakes.store import MemoryStore
-from tests.server.api.histories import NOW_US
 from tests.server.api.test_bodies import ScriptedBody
 from tests.server.port.test_site import SiteCase, get
 from tests.server.port.test_straight import FILM, FilmArchive
 from tests.server.sockets.opened import Connection
 from vidlink.interfaces import IStretch
 from vidlink.model import USUAL
-from vidlink.relay.hub import Hub
 from vidlink.server.api.bodies import LEAST_STRETCH_BYTES, PIECE_BYTES, STRETCH_BYTES
-from vidlink.server.api.history import Api
 from vidlink.server.api.straight import straight
 from vidlink.server.port import sending
 
@@ -135,15 +130,7 @@ class SendingCase(SiteCase):
 
     def play(self, body: FileBody, room_bytes: int | None = None, *headers: bytes) -> Plain:
         """A client that asks for the film, and takes so much of it."""
-        self.history = Api(
-            FilmArchive(body),
-            Hub(self.clock.seconds),
-            MemoryStore(),
-            document={},
-            wall_clock_us=lambda: NOW_US,
-            principal_of=anybody,
-        )
-        self.serve(self.scripted)
+        self.show(FilmArchive(body))
         self.site.straight = straight(self.history)
         connection = Plain(self.site, self.clock, room_bytes)
         connection.send(get(FILM, *headers))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.testing import MemoryReactorClock
@@ -153,6 +155,18 @@ class SiteCase(SynchronousTestCase):
         self.site = Site(root, clock=self.clock, hosts=hosts, gate=open_gate(self.clock))
         self.site.doStart()
         self.addCleanup(self.site.doStop)
+
+    def show(self, archive: Any) -> None:
+        """Answer history from `archive` from now on."""
+        self.history = Api(
+            archive,
+            Hub(self.clock.seconds),
+            MemoryStore(),
+            document={},
+            wall_clock_us=lambda: NOW_US,
+            principal_of=anybody,
+        )
+        self.serve(self.scripted)
 
     def connect(self, data: bytes = b"", room_bytes: int | None = None) -> Connection:
         """A client that sends `data`."""
@@ -804,15 +818,7 @@ class LogTests(SiteCase):
         """Who plays a film asks for it in many ranges: the first has a line, and all the others
         have one, as soon as something else is asked for or the connection ends."""
         body = ScriptedBody(1_000)
-        self.history = Api(
-            ScriptedArchive(body),
-            Hub(self.clock.seconds),
-            MemoryStore(),
-            document={},
-            wall_clock_us=lambda: NOW_US,
-            principal_of=anybody,
-        )
-        self.serve(self.scripted)
+        self.show(ScriptedArchive(body))
         other = DESK_PATH + "/segments/0-8"
         part = get(DESK_PATH + "/segments/0-9", b"Range: bytes=10-19")
         with capturedLogs() as events:
@@ -861,15 +867,7 @@ class LogTests(SiteCase):
         """An answer that was cut off is not logged as if it had been sent."""
         body = ScriptedBody(4 * PIECE_BYTES, damaged_at=3 * PIECE_BYTES)
         archive = ScriptedArchive(body)
-        self.history = Api(
-            archive,
-            Hub(self.clock.seconds),
-            MemoryStore(),
-            document={},
-            wall_clock_us=lambda: NOW_US,
-            principal_of=anybody,
-        )
-        self.serve(self.scripted)
+        self.show(archive)
         self.assertEqual(self.lines(get(DESK_PATH + "/segments/0-9")), [])
 
 

@@ -6,17 +6,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from tests.fakes.gates import anybody
 from tests.fakes.store import MemoryStore
-from tests.server.api.histories import DESK_PATH, NOW_US
+from tests.server.api.histories import DESK_PATH
 from tests.server.api.test_bodies import ScriptedBody
 from tests.server.port.test_site import SiteCase, get
 from tests.server.sockets.opened import Answer, Connection
 from vidlink.errors import Damaged
 from vidlink.model import ALL, Clip, ClipQuery
-from vidlink.relay.hub import Hub
 from vidlink.server.api.bodies import PIECE_BYTES
-from vidlink.server.api.history import Api
 from vidlink.server.api.straight import straight
 
 FILM = DESK_PATH + "/recording.mp4"
@@ -101,15 +98,7 @@ class StraightTests(SiteCase):
 
     def play(self, body: ScriptedBody, room_bytes: int | None = None) -> Connection:
         """A client that asks for a scripted film."""
-        self.history = Api(
-            FilmArchive(body),
-            Hub(self.clock.seconds),
-            MemoryStore(),
-            document={},
-            wall_clock_us=lambda: NOW_US,
-            principal_of=anybody,
-        )
-        self.serve(self.scripted)
+        self.show(FilmArchive(body))
         self.site.straight = straight(self.history)
         return self.connect(get(FILM), room_bytes)
 
