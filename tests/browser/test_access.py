@@ -115,7 +115,7 @@ def test_the_way_in_and_back(onlooker: Onlooker, site: Site) -> None:
     onlooker.open("#/watch/desk-1")
     onlooker.until("() => location.pathname === '/login.html'")
     page = onlooker.page
-    assert page.evaluate("() => document.activeElement.id") == "user"
+    onlooker.until("() => document.activeElement.id === 'user'")
     assert page.get_attribute("#user", "autocomplete") == "username"
     assert page.get_attribute("#password", "autocomplete") == "current-password"
     for name, password in [("anna", "wrong password"), ("nobody", PASSWORD), ("x" * 64, "?" * 900)]:
@@ -124,7 +124,7 @@ def test_the_way_in_and_back(onlooker: Onlooker, site: Site) -> None:
             "() => document.getElementById('said').textContent === 'Name or password is wrong.'"
         )
         onlooker.until("() => document.querySelector('form').ariaBusy === null")
-        assert page.evaluate("() => document.activeElement.id") == "password"
+        onlooker.until("() => document.activeElement.id === 'password'")
         assert page.get_attribute("#password", "aria-invalid") == "true"
     assert page.context.cookies() == []
     type_in(onlooker, "anna")

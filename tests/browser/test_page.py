@@ -200,7 +200,7 @@ def test_everything_is_reached_by_keyboard(onlooker: Onlooker, scripted: Scripte
     page.keyboard.press("Enter")
     onlooker.until("() => location.hash === '#/watch/desk-4'")
     onlooker.until("() => document.querySelector('figure.screen')?.dataset.sentinel === 'desk-4'")
-    assert page.evaluate("() => document.activeElement.textContent") == "desk-4"
+    onlooker.until("() => document.activeElement.textContent === 'desk-4'")
     page.keyboard.press("Escape")
     onlooker.until("() => document.querySelector('figure.screen') === null")
     assert page.evaluate("() => document.querySelectorAll('[aria-current]').length") == 0
@@ -293,7 +293,7 @@ def test_nothing_sticks_out_on_a_phone(onlooker: Onlooker, site: Site) -> None:
     onlooker.page.click("tr[data-sentinel='desk-12'] .how")
     onlooker.until_picture()
     assert not onlooker.page.is_visible(".list")
-    assert onlooker.page.evaluate("() => document.activeElement.tagName") == "H1"
+    onlooker.until("() => document.activeElement.tagName === 'H1'")
     for place in ("#/", "#/watch/desk-12", "#/recordings/desk-12"):
         onlooker.go(place)
         onlooker.until("() => document.querySelector('tr[data-sentinel], figure, .sessions')")

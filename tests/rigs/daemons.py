@@ -271,12 +271,14 @@ class Site:
             raise AssertionError(f"{error}\n{logs}") from None
 
     def recorded(self, sentinel_id: str, session_id: str, at_least: int) -> list[dict[str, Any]]:
-        """Wait until at least so many segments are listed; all of them."""
+        """Wait until at least so many segments are listed as durable; those, and none that a kill
+        could still take."""
         path = f"/api/v1/sentinels/{sentinel_id}/sessions/{session_id}/segments?limit=1000"
 
         def look() -> list[dict[str, Any]]:
             status, _, body = self.get(path)
-            segments: list[dict[str, Any]] = json.loads(body)["segments"] if status == 200 else []
+            listed: list[dict[str, Any]] = json.loads(body)["segments"] if status == 200 else []
+            segments = [one for one in listed if one["durable"]]
             return segments if len(segments) >= at_least else []
 
         return until(look, what=f"{at_least} segments of {session_id}")

@@ -36,9 +36,8 @@ def test_killed_and_checked(site: Site) -> None:
     again = {one["sequence"]: one for one in site.recorded("desk-1", session, len(listed))}
     same = ("sequence", "startTime", "duration", "keyframe", "size", "mediaTime")
     for one in listed:
-        if one["durable"]:
-            found = again[one["sequence"]]
-            assert {name: one[name] for name in same} == {name: found[name] for name in same}
+        found = again[one["sequence"]]
+        assert {name: one[name] for name in same} == {name: found[name] for name in same}
 
 
 def _findings(site: Site, status: int, *options: str) -> list[dict[str, Any]]:
