@@ -92,11 +92,9 @@ class Joined:
         self.store = MemoryStore(wall_clock_us=self.wall_clock_us)
         link: dict[str, Any] = {"codecs": self.codecs.values(), "clock": self.clock}
         link["gate"], link["bounds"] = open_gate(self.clock), bounds
-        is_direct = os.environ.get("VIDLINK_TRANSPORT") != "stock"
-        self.ingest = IngestFactory(
-            self.hub, self.store, self.wall_clock_us, **link, takes_whole=is_direct
-        )
-        self.watch = WatchFactory(self.hub, self.wall_clock_us, **link, sends_whole=is_direct)
+        link["is_direct"] = os.environ.get("VIDLINK_TRANSPORT") != "stock"
+        self.ingest = IngestFactory(self.hub, self.store, self.wall_clock_us, **link)
+        self.watch = WatchFactory(self.hub, self.wall_clock_us, **link)
         self.pumps: list[IOPump] = []
 
     def wall_clock_us(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -33,8 +34,8 @@ class LivenessTests(SynchronousTestCase):
             self.taken_bytes += rate
             if hears:
                 self.peer.heard()
-            seen = Uptake(self.taken_bytes, self.is_behind, self.has_left)
-            found.append(self.peer.look(self.now, seen, self.is_held))
+            see = partial(Uptake, self.taken_bytes, self.is_behind, self.has_left)
+            found.append(self.peer.look(self.now, see, self.is_held))
         return [verdict for verdict in found if verdict is not FINE]
 
     def test_says_something(self) -> None:
@@ -145,11 +146,11 @@ class LivenessTests(SynchronousTestCase):
         for _ in range(5):
             self.peer.full(self.now)
             self.now += USUAL.socket_stall_seconds
-            self.assertIs(self.peer.look(self.now, None), FINE)
+            self.assertIs(self.peer.look(self.now, lambda: None), FINE)
             self.peer.emptied(self.now)
         self.peer.full(self.now)
         self.now += USUAL.socket_stall_seconds + 1
-        self.assertIs(self.peer.look(self.now, None), STUCK)
+        self.assertIs(self.peer.look(self.now, lambda: None), STUCK)
 
     def test_pinged_after_it_was_full(self) -> None:
         """Once our buffer is empty again it is asked, and has its time to answer."""

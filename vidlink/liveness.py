@@ -7,6 +7,7 @@ What comes of the answer, and the sockets, is :mod:`vidlink.server.sockets.link`
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from struct import Struct
@@ -107,8 +108,18 @@ class Liveness:
         self._full_seconds = None
         self._moved_seconds = now_seconds
 
-    def look(self, now_seconds: float, seen: Uptake | None, is_held: bool = False) -> Verdict:
-        """Judge the peer, about once a second; ASK has to be obeyed."""
+    def look(
+        self, now_seconds: float, see: Callable[[], Uptake | None], is_held: bool = False
+    ) -> Verdict:
+        """Judge the peer, about once a second; ASK has to be obeyed.
+
+        :param see: tells what it has taken; only asked where what it has said is not enough.
+        """
+        if self._was_heard and self._full_seconds is None and not is_held:
+            self._was_heard = self._was_held = False
+            self._heard_seconds, self._pinged_seconds = now_seconds, None
+            return Verdict.FINE
+        seen = see()
         if seen is not None:
             before, self._taken_bytes = self._taken_bytes, seen.taken_bytes
             waits = seen.is_behind or self._full_seconds is not None

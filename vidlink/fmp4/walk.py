@@ -41,7 +41,7 @@ _VERSION_U64 = Struct(">IQ").unpack_from
 _PRFT = Struct(">IIII").unpack_from
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FragmentInfo:
     """The boxes of one media segment, as far as anybody needs them.
 

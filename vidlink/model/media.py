@@ -47,7 +47,9 @@ class InitSegment:
     is_late: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes one: Python takes five times as long to make what is, and one of
+# these is made for every segment, as of the next and of `FragmentInfo`.
+@dataclass(slots=True)
 class Segment:
     """One media segment (``moof`` + ``mdat``) with what its sender says of it."""
 
@@ -88,7 +90,7 @@ class EncodedFrame:
 Frame = bytes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Arrival:
     """A segment as the server took it: checked against its boxes, and stamped.
 

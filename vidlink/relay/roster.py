@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields
+from operator import attrgetter
 
 from vidlink.model import Frame, SentinelStatus
 
 #: The time of the last segment alone is news only when it has moved on by this much: at five
 #: frames a second and 1,000 Sentinels the list would else be sent whole every second.
 SEGMENT_TIME_STEP_US = 5_000_000
+_ALL_ELSE = attrgetter(
+    *(one.name for one in fields(SentinelStatus) if one.name != "last_segment_time_us")
+)
 
 
 class Roster:
@@ -64,10 +68,9 @@ class Roster:
 
 
 def _is_news(old: SentinelStatus, new: SentinelStatus) -> bool:
-    if old == new:
-        return False
-    if old.last_segment_time_us is None or new.last_segment_time_us is None:
+    old_us, new_us = old.last_segment_time_us, new.last_segment_time_us
+    if old_us != new_us and (
+        old_us is None or new_us is None or abs(new_us - old_us) >= SEGMENT_TIME_STEP_US
+    ):
         return True
-    if abs(new.last_segment_time_us - old.last_segment_time_us) >= SEGMENT_TIME_STEP_US:
-        return True
-    return replace(old, last_segment_time_us=new.last_segment_time_us) != new
+    return bool(_ALL_ELSE(old) != _ALL_ELSE(new))

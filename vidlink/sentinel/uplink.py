@@ -11,6 +11,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
@@ -196,7 +197,8 @@ class UplinkProtocol(DialledProtocol):
 
     def _look_at_server(self) -> None:
         """See once a second whether the server is there; it is given up if it is not."""
-        verdict = self._liveness.look(self.factory.clock.seconds(), uptake(self.transport))
+        see = partial(uptake, self.transport)
+        verdict = self._liveness.look(self.factory.clock.seconds(), see)
         if verdict is Verdict.ASK:
             self.sendPing(os.urandom(4))
         elif verdict is not Verdict.FINE:

@@ -61,6 +61,7 @@ from vidlink.server.service import (
     raise_descriptor_limit,
 )
 from vidlink.server.sockets.ingest import IngestFactory
+from vidlink.server.sockets.inlet import Inlet
 from vidlink.server.sockets.link import LinkFactory
 from vidlink.server.sockets.turnend import TurnEnd
 from vidlink.server.sockets.watch import WatchFactory
@@ -268,16 +269,16 @@ def _assemble(options: Options) -> ServerService:
         "lobby": lobby,
         "bounds": bounds,
         "turn_end": TurnEnd(clock, options["turn-ms"] / 1_000),
+        "is_direct": options["transport"] is _Transport.DIRECT,
     }
-    is_direct = options["transport"] is _Transport.DIRECT
-    ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links, takes_whole=is_direct)
+    ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links, inlet=Inlet(clock))
     files = AuditFiles(
         options["data"], Disk(), is_flushed=options["durability"] is _Durability.DISK
     )
     trail = Trail(files, seconds=clock.seconds, now_us=wall_clock_us, run_in_pool=run_in_pool)
     register.did = partial(_note_credentials, trail)
     gate.did = trail.note
-    watch = WatchFactory(hub, wall_clock_us, **links, did=trail.note, sends_whole=is_direct)
+    watch = WatchFactory(hub, wall_clock_us, **links, did=trail.note)
     api = Api(
         store.archive,
         hub,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from json import JSONDecoder, dumps
+from json import JSONDecoder, JSONEncoder
 from typing import Any, NoReturn
 
 from vidlink.errors import BadMessage
@@ -20,11 +20,12 @@ from vidlink.wire.kinds import excerpt
 #: it go back: each character is looked at once.
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[][{}]', re.DOTALL)
 
+_encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
 
 def dump_json(plain: dict[str, Any]) -> bytes:
     """`plain` as compact JSON in UTF-8."""
-    text = dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode()
+    return _encode(plain).encode()
 
 
 def load_json(payload: bytes | memoryview, max_bytes: int, max_parts: int | None = None) -> Any:

@@ -66,7 +66,7 @@ class EchoProtocol(IngestProtocol):
     def onOpen(self) -> None:
         """Whole messages are cut, or not, as those of one that is registered would be."""
         super().onOpen()
-        self.takes_whole = self.factory.takes_whole
+        self.takes_whole = self.factory.is_direct
         # For nobody is it a newcomer.
         self.become_known()
 
@@ -100,8 +100,8 @@ def main() -> None:
     hub, store = Hub(clock.seconds), MemoryStore(wall_clock_us=wall_clock_us)
     gate = open_gate(clock)
     links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "gate": gate}
-    takes_whole = sys.argv[1:] != ["stock"]
-    echo = EchoFactory(hub, store, wall_clock_us, **links, bounds=BOUNDS, takes_whole=takes_whole)
+    is_direct = sys.argv[1:] != ["stock"]
+    echo = EchoFactory(hub, store, wall_clock_us, **links, bounds=BOUNDS, is_direct=is_direct)
     nothing = Resource()
     root = Root(nothing, nothing, nothing, nothing, link_resource(echo), nothing)
     site = Site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]), gate=gate)

@@ -213,17 +213,17 @@ class OutletTests(SendBudgetTests):
     def test_past_the_transport(self) -> None:
         """What the client has room for reaches it in the same turn, without the transport, and
         many frames with one call; a server that is told so writes all to the transport."""
-        for sends_whole in (True, False):
+        for is_direct in (True, False):
             self.setUp()
-            self.server.watch.sends_whole = sends_whole
+            self.server.watch.is_direct = is_direct
             viewer = self.viewer()
             viewer.take(None)
             with patch.object(viewer, "write") as write:
                 for number in range(3):
                     self.send(number, 2_000)
             segments = [m for m in self.messages(viewer) if isinstance(m, Segment)]
-            self.assertEqual(len(segments), 3 if sends_whole else 0)
-            self.assertEqual(write.called, not sends_whole)
+            self.assertEqual(len(segments), 3 if is_direct else 0)
+            self.assertEqual(write.called, not is_direct)
 
     def test_behind_what_waits(self) -> None:
         """While something waits in the transport nothing passes it by."""

@@ -129,7 +129,7 @@ class Ingest:
         #: The Sentinel's words before it closed; None if it has said nothing.
         self.farewell: ErrorMessage | None = None
         self.acks = Acks()
-        #: Its place once it is registered: then segments do not go through the states.
+        #: Its place once it is registered: then segments and ticks do not go through the states.
         self.seat: _Seat | None = None
         self._rate = Rate(seconds, bounds)
         self.requests = ControlRequests(lambda request: self.peer.send(request), seconds)
@@ -183,7 +183,12 @@ class Ingest:
 
     def tick(self) -> None:
         """Send acks and requests that are due; to be called about once a second."""
-        self._inputs.tick()
+        seat = self.seat
+        if seat is None:
+            self._inputs.tick()
+        else:
+            seat.live.tick()
+            self.peer.hold(self.store.crowds(self.registration.sentinel_id))
         for ack in self.acks.due(self.store.load):
             self.peer.send(ack)
         self.requests.tick()
@@ -274,11 +279,6 @@ def _look_no_longer(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
         inputs.looked_up(seat, ())
 
 
-def _tick(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
-    seat.live.tick()
-    ingest.peer.hold(ingest.store.crowds(ingest.registration.sentinel_id))
-
-
 def _segment(ingest: Ingest, seat: _Seat, message: Segment, frames: dict[str, Frame]) -> None:
     _check_speaker(ingest, message.sentinel_id)
     ingest.hub.tally.received(message)
@@ -362,7 +362,6 @@ def _table() -> Callable[[Ingest], _Inputs]:
     looking.upon(_Inputs.looked_up).to(registered).returns(None)
     looking.upon(_Inputs.tick).loop()(_look_no_longer)
     looking.upon(_Inputs.over).to(over)(_leave)
-    registered.upon(_Inputs.tick).loop()(_tick)
     registered.upon(_Inputs.looked_up).loop().returns(None)
     registered.upon(_Inputs.about_session).loop()(_about_session)
     registered.upon(_Inputs.over).to(over)(_leave)

@@ -18,10 +18,12 @@ from vidlink.model import USUAL, Bounds, Frame, Limits, Octets, Right
 from vidlink.relay.hub import Hub
 from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby
+from vidlink.server.sockets.inlet import Inlet
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
+from vidlink.server.sockets.outlet import send
 from vidlink.server.sockets.turnend import TurnEnd
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES
-from vidlink.wire.framing import payload_of, server_frame
+from vidlink.wire.framing import message_frame, payload_of, server_frame
 
 
 @implementer(ISentinelPeer)
@@ -67,8 +69,8 @@ class IngestProtocol(LinkProtocol):
 
     def hand_on_frame(self, frame: Frame) -> None:
         """Decode `frame`, and keep it for viewers."""
-        message = self.decoded(payload_of(frame), True)
-        self.conversation.received(message, {self.codec.name: frame})
+        codec = self.codec
+        self.conversation.received(codec.decode(payload_of(frame), True), {codec.name: frame})
 
     def send(self, message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""
@@ -82,8 +84,17 @@ class IngestProtocol(LinkProtocol):
                 return
         if isinstance(message, SentinelRegistered):
             self.take_up_to(self.factory.max_message_bytes)
-            self.takes_whole = self.factory.takes_whole and self.codec.is_canonical
-        self.sendMessage(*self.codec.encode(message))
+            self.takes_whole = self.factory.is_direct and self.codec.is_canonical
+            if self.takes_whole and self._has_outlet and self.factory.inlet is not None:
+                is_paused = self.is_held or self.is_resting
+                self.factory.inlet.take(self.transport, self.read, is_paused)
+        if not self._has_outlet:
+            self.sendMessage(*self.codec.encode(message))
+            return
+        frame = message_frame(self.codec, message)
+        rest = frame[send(self.transport, (frame,)) :]
+        if rest:
+            self.transport.write(rest)
 
     def hold(self, is_held: bool) -> None:
         """Read nothing more for now, or read on."""
@@ -127,7 +138,7 @@ class IngestFactory(LinkFactory):
 
     :param store: where what comes is recorded.
     :param limits: what a Sentinel may send; None: the usual.
-    :param takes_whole: whole messages are cut out of what is read, and not left to Autobahn.
+    :param inlet: reads what Sentinels send, once they are registered; None: the reactor does.
     """
 
     protocol = IngestProtocol
@@ -149,7 +160,8 @@ class IngestFactory(LinkFactory):
         lobby: Lobby | None = None,
         bounds: Bounds = USUAL,
         turn_end: TurnEnd | None = None,
-        takes_whole: bool = True,
+        is_direct: bool = True,
+        inlet: Inlet | None = None,
     ) -> None:
         super().__init__(
             hub,
@@ -163,10 +175,11 @@ class IngestFactory(LinkFactory):
             lobby=lobby,
             bounds=bounds,
             turn_end=turn_end,
+            is_direct=is_direct,
         )
         self.store = store
         self.limits = limits or Limits()
-        self.takes_whole = takes_whole
+        self.inlet = inlet
 
     def converse(self, peer: IngestProtocol) -> Ingest:
         """The conversation of a new connection."""

@@ -43,6 +43,7 @@ from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby, place_of
 from vidlink.server.port.shares import Shares
 from vidlink.server.sockets.newcomer import NewcomerProtocol
+from vidlink.server.sockets.outlet import has_outlet
 from vidlink.server.sockets.turnend import TurnEnd
 from vidlink.timer import Timer
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
@@ -79,6 +80,7 @@ class LinkProtocol(NewcomerProtocol):
     #: The octets that have come and are not taken yet.
     data: bytes
     _has_half = False
+    _has_outlet = False
     _said_address = ""
     _frames = 0
     #: It should have registered by now; what it has said is still to be taken.
@@ -201,6 +203,7 @@ class LinkProtocol(NewcomerProtocol):
         # Behind the shared port the HTTP channel is still registered as producer.
         self.transport.unregisterProducer()
         self.transport.registerProducer(self, True)
+        self._has_outlet = self.factory.is_direct and has_outlet(self.transport)
         self.factory.links.add(self)
         self._deadline.start(self.factory.bounds.registration_seconds, self._too_late)
 
@@ -219,6 +222,11 @@ class LinkProtocol(NewcomerProtocol):
         elif self.inside_message:
             self._has_half = True
             self.factory.halves.grow(self, len(data))
+
+    def read(self) -> bool:
+        """Read once from the socket."""
+        self._liveness.heard()
+        return super().read()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One whole message; nothing is taken any more of a peer that we are closing."""
@@ -328,7 +336,7 @@ class LinkProtocol(NewcomerProtocol):
             self.conversation.fail(NotAuthenticated("the credential is not valid any more"))
             return
         now = self.factory.clock.seconds()
-        verdict = self._liveness.look(now, uptake(self.transport), self.is_held)
+        verdict = self._liveness.look(now, partial(uptake, self.transport), self.is_held)
         if verdict is Verdict.ASK:
             self.sendPing(os.urandom(4))
         elif verdict is Verdict.STUCK:
@@ -384,7 +392,8 @@ class LinkProtocol(NewcomerProtocol):
         if self._has_half:
             self._has_half = False
             self.factory.halves.end(self)
-        self._answered()
+        if self._probes:
+            self._answered()
         self.factory.turn_end.mark()
         return bool(self.state == self.STATE_OPEN)
 
@@ -412,11 +421,10 @@ class LinkProtocol(NewcomerProtocol):
         return False
 
     def _answered(self) -> None:
-        if self._probes:
-            probes, self._probes = self._probes, []
-            for probe in probes:
-                if not probe.called:
-                    probe.callback(True)
+        probes, self._probes = self._probes, []
+        for probe in probes:
+            if not probe.called:
+                probe.callback(True)
 
     def _let_go(self) -> None:
         """Drop what has come of a message, and what still comes of it."""
@@ -457,6 +465,8 @@ class LinkFactory(WebSocketServerFactory):
     :param lobby: where its newcomers are counted; None: one of this path alone.
     :param bounds: of each connection.
     :param turn_end: what is done at the end of a turn of the loop; None: that of this path alone.
+    :param is_direct: whole messages are cut out of what is read, and given to the kernel, where
+        that can be; else all of them are Autobahn's, and the transport's.
     """
 
     _log = Logger()
@@ -477,6 +487,7 @@ class LinkFactory(WebSocketServerFactory):
         lobby: Lobby | None = None,
         bounds: Bounds = USUAL,
         turn_end: TurnEnd | None = None,
+        is_direct: bool = True,
     ) -> None:
         super().__init__()
         self.bounds = bounds
@@ -493,6 +504,7 @@ class LinkFactory(WebSocketServerFactory):
         self.clock = clock
         self.links: set[LinkProtocol] = set()
         self.is_going_away = False
+        self.is_direct = is_direct
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,

@@ -41,10 +41,13 @@ class PacedProtocol(WholeProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Take the octets of one read, or of one record of it."""
-        turn_seconds = self.factory.clock.seconds() - self._turn_seconds
-        if turn_seconds >= self._rest_seconds and not self.is_resting:
-            self._begin_turn()
+        self._begin_turn_if_due()
         super().dataReceived(data)
+
+    def read(self) -> bool:
+        """Read once from the socket."""
+        self._begin_turn_if_due()
+        return super().read()
 
     def onFrameBegin(self) -> None:
         """A frame of any kind begins."""
@@ -78,6 +81,11 @@ class PacedProtocol(WholeProtocol):
             self.transport.pauseProducing()
         elif not self.is_resting:
             self.transport.resumeProducing()
+
+    def _begin_turn_if_due(self) -> None:
+        turn_seconds = self.factory.clock.seconds() - self._turn_seconds
+        if turn_seconds >= self._rest_seconds and not self.is_resting:
+            self._begin_turn()
 
     def _begin_turn(self) -> None:
         self.frames_left = self._frames_per_turn

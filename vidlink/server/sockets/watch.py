@@ -16,7 +16,7 @@ from vidlink.interfaces import IProctorPeer
 from vidlink.links.watch.conversation import Watch
 from vidlink.model import USUAL, Bounds, Deed, Frame, Right
 from vidlink.server.sockets.link import LinkFactory, LinkProtocol
-from vidlink.server.sockets.outlet import has_outlet, is_empty, send
+from vidlink.server.sockets.outlet import is_empty, send
 from vidlink.wire.bounds import MAX_CONTROL_BYTES
 
 #: So much the kernel may hold of one viewer's frames; left to itself it takes 4 MiB. Linux takes
@@ -45,7 +45,6 @@ class WatchProtocol(LinkProtocol):
     conversation: Watch
     _is_due = False
     _is_leaving = False
-    _has_outlet = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +54,6 @@ class WatchProtocol(LinkProtocol):
     def onOpen(self) -> None:
         """Begin the conversation."""
         self.conversation = self.factory.converse(self)
-        self._has_outlet = self.factory.sends_whole and has_outlet(self.transport)
         kernel = getattr(self.transport, "socket", None)
         if kernel is not None:
             kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -167,8 +165,6 @@ class WatchFactory(LinkFactory):
 
     :param did: called with every deed that is to be written down, as :meth:`Trail.note
         <vidlink.audit.trail.Trail.note>` is.
-    :param sends_whole: frames are given to the kernel, and not written to the transport, where it
-        is a plain socket.
     """
 
     protocol = WatchProtocol
@@ -181,10 +177,8 @@ class WatchFactory(LinkFactory):
         *arguments: Any,
         did: Callable[..., None] = unnoted,
         bounds: Bounds = USUAL,
-        sends_whole: bool = True,
         **named: Any,
     ) -> None:
-        self.sends_whole = sends_whole
         most_each = bounds.sockets_per_credential
         super().__init__(*arguments, most_each=most_each, bounds=bounds, **named)
         self._did = did

@@ -36,8 +36,10 @@ _MASKED = 0x80
 _MASK_BYTES = 4
 #: The longest header: two octets, eight of length, the mask.
 _HEADER_BYTES = 14
+#: So much is read at once.
+READ_BYTES = 64 * 1024
 #: Room for one read behind the beginning of a frame.
-_shared = bytearray(MOST_BYTES + _HEADER_BYTES + 64 * 1024)
+_shared = bytearray(MOST_BYTES + _HEADER_BYTES + READ_BYTES)
 _view = memoryview(_shared)
 _address: Any = None if ffi is None else ffi.from_buffer(_shared)
 
@@ -69,6 +71,11 @@ def cut(data: bytes, most_bytes: int, most_frames: int) -> tuple[list[Frame], in
         return [], 0, False
     # Not into the bytearray itself, which would copy it first.
     _view[:end] = data
+    return _cut_shared(end, most_bytes, most_frames)
+
+
+def _cut_shared(end: int, most_bytes: int, most_frames: int) -> tuple[list[Frame], int, bool]:
+    """The same of what is in the shared buffer, up to `end`."""
     most_bytes = min(most_bytes, MOST_BYTES)
     frames: list[Frame] = []
     at = 0
@@ -142,6 +149,31 @@ class WholeProtocol(WebSocketServerProtocol):
         if data:
             self._reads = 0
             super().dataReceived(data)
+
+    def read(self) -> bool:
+        """Read once from the socket; False: nothing more comes, or it is broken.
+
+        Nearly always whole messages come, and then they are read to where they are cut.
+        """
+        kernel = self.transport.socket
+        is_place_free = self._can_cut() and not self.begun
+        try:
+            size = kernel.recv_into(_view, READ_BYTES)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if is_place_free:
+            frames, taken, _ = _cut_shared(size, self.maxFramePayloadSize, self.frames_left)
+            rest = bytes(_view[taken:size]) if taken < size else b""
+            self.frames_left -= len(frames)
+            for frame in frames:
+                self.on_frame(frame)
+        else:
+            rest = bytes(_view[:size])
+        if rest:
+            self.dataReceived(rest)
+        return size > 0
 
     def hand_back(self) -> None:
         """Leave to Autobahn what was kept; to be called where the connection is to be closed."""
