@@ -28,6 +28,7 @@ from vidlink.server.port.exposure import Listening
 from vidlink.server.port.origin import Hosts
 from vidlink.server.port.site import Root, Site
 from vidlink.server.sockets.ingest import IngestFactory, IngestProtocol
+from vidlink.server.sockets.inlet import Inlet
 from vidlink.server.tap import link_resource
 from vidlink.wire.framing import server_frame
 
@@ -66,9 +67,9 @@ class EchoProtocol(IngestProtocol):
     def onOpen(self) -> None:
         """Whole messages are cut, or not, as those of one that is registered would be."""
         super().onOpen()
-        self.takes_whole = self.factory.is_direct
         # For nobody is it a newcomer.
         self.become_known()
+        self.take_whole()
 
     def hand_on(self, payload: Octets, is_binary: bool) -> None:
         """Send it back, in a frame made as those for viewers are."""
@@ -100,8 +101,8 @@ def main() -> None:
     hub, store = Hub(clock.seconds), MemoryStore(wall_clock_us=wall_clock_us)
     gate = open_gate(clock)
     links: dict[str, Any] = {"codecs": find_codecs(), "clock": clock, "gate": gate}
-    is_direct = sys.argv[1:] != ["stock"]
-    echo = EchoFactory(hub, store, wall_clock_us, **links, bounds=BOUNDS, is_direct=is_direct)
+    links |= {"bounds": BOUNDS, "is_direct": sys.argv[1:] != ["stock"], "inlet": Inlet(clock)}
+    echo = EchoFactory(hub, store, wall_clock_us, **links)
     nothing = Resource()
     root = Root(nothing, nothing, nothing, nothing, link_resource(echo), nothing)
     site = Site(root, clock=clock, hosts=Hosts([Listening.parse(LISTEN)]), gate=gate)

@@ -48,7 +48,18 @@ def frame(
 
 
 class Transport(StringTransport):
-    """What a server's end writes to, and is registered with as it should be."""
+    """What a server's end writes to, and is registered with as it should be; and its socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.socket = self
+        self.coming = b""
+
+    def recv_into(self, place: memoryview, most: int) -> int:
+        """Give what has come."""
+        data, self.coming = self.coming[:most], self.coming[most:]
+        place[: len(data)] = data
+        return len(data)
 
     def unregisterProducer(self) -> None:
         """It is no more."""
@@ -83,8 +94,9 @@ class Taking(WholeProtocol):
             self.onMessage(payload, True)
 
 
-def taken(reads: list[bytes], takes_whole: bool) -> tuple[Taking, bytes]:
-    """A server's end after these reads, and all that it has sent."""
+def taken(reads: list[bytes], takes_whole: bool, is_direct: bool = False) -> tuple[Taking, bytes]:
+    """A server's end after these reads, and all that it has sent; `is_direct`: it has read for
+    itself."""
     factory = WebSocketServerFactory()
     factory.protocol = Taking
     factory.takes_whole = takes_whole
@@ -101,7 +113,11 @@ def taken(reads: list[bytes], takes_whole: bool) -> tuple[Taking, bytes]:
     end.dataReceived(handshake("/", "any"))
     transport.clear()
     for read in reads:
-        end.dataReceived(read)
+        if is_direct:
+            transport.coming = read
+            assert end.read() is bool(read)
+        else:
+            end.dataReceived(read)
     return end, transport.value()
 
 
@@ -148,23 +164,26 @@ class WholeTests(SynchronousTestCase):
     @example([frame(BYE), frame(b"x")[:4]], [], [])
     def test_as_autobahn(self, frames: list[bytes], ends: list[int], behind: list[int]) -> None:
         """Any octets, cut anywhere, are the same messages, the same answers and the same failures,
-        whether whole messages are cut or not."""
+        whether whole messages are cut or not, and whoever reads."""
         ends = ends + [len(b"".join(frames[:count])) for count in behind]
         reads = pieces(b"".join(frames), ends)
-        cutting, sent = taken(reads, True)
         stock, stock_sent = taken(reads, False)
-        self.assertEqual(cutting.taken, stock.taken)
-        self.assertEqual(cutting.state, stock.state)
         self.assertEqual(stock.cut, 0)
-        self.assertTrue(cutting.state == cutting.STATE_OPEN or not cutting.begun)
-        # Close frames carry their reasons, pongs what was asked.
-        self.assertEqual(sent, stock_sent)
+        for is_direct in (False, True):
+            cutting, sent = taken(reads, True, is_direct)
+            self.assertEqual(cutting.taken, stock.taken)
+            self.assertEqual(cutting.state, stock.state)
+            self.assertTrue(cutting.state == cutting.STATE_OPEN or not cutting.begun)
+            # Close frames carry their reasons, pongs what was asked.
+            self.assertEqual(sent, stock_sent)
 
     @given(st.lists(st.sampled_from(SIZES[:-1]), max_size=8), ENDS)
     def test_cut(self, sizes: list[int], ends: list[int]) -> None:
         """Messages of up to 128 KiB are cut, wherever reads end; larger ones are not."""
         octets = b"".join(of_size(size) for size in sizes)
+        direct, _ = taken(pieces(octets, ends), True, is_direct=True)
         cutting, _ = taken(pieces(octets, ends), True)
+        self.assertEqual((direct.cut, direct.taken), (cutting.cut, cutting.taken))
         self.assertEqual(len(cutting.taken), len(sizes))
         self.assertEqual(cutting.begun, b"")
         if len(ends) < MOST_READS - MOST_BYTES // READ_BYTES:

@@ -84,10 +84,7 @@ class IngestProtocol(LinkProtocol):
                 return
         if isinstance(message, SentinelRegistered):
             self.take_up_to(self.factory.max_message_bytes)
-            self.takes_whole = self.factory.is_direct and self.codec.is_canonical
-            if self.takes_whole and self._has_outlet and self.factory.inlet is not None:
-                is_paused = self.is_held or self.is_resting
-                self.factory.inlet.take(self.transport, self.read, is_paused)
+            self.take_whole()
         if not self._has_outlet:
             self.sendMessage(*self.codec.encode(message))
             return
@@ -95,6 +92,13 @@ class IngestProtocol(LinkProtocol):
         rest = frame[send(self.transport, (frame,)) :]
         if rest:
             self.transport.write(rest)
+
+    def take_whole(self) -> None:
+        """Take whole messages from now on, past Autobahn and the reactor, where that can be."""
+        self.takes_whole = self.factory.is_direct and self.codec.is_canonical
+        if self.takes_whole and self._has_outlet and self.factory.inlet is not None:
+            is_paused = self.is_held or self.is_resting
+            self.factory.inlet.take(self.transport, self.read, is_paused)
 
     def hold(self, is_held: bool) -> None:
         """Read nothing more for now, or read on."""
