@@ -52,6 +52,11 @@ class Cursor:
         self.is_joined = is_joined
         self._reason: SkipReason | None = None
 
+    @property
+    def is_at_end(self) -> bool:
+        """True if :meth:`next` would give None."""
+        return self._place == self.buffer.end
+
     def next(self) -> Arrival | Hole | None:
         """The next segment or hole; None when there is nothing yet."""
         self._keep_up()

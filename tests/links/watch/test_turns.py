@@ -15,12 +15,20 @@ from vidlink.model import Frame
 
 
 class Giver:
-    """A stream that gives frames of these sizes, and then nothing; `asked` counts how often."""
+    """A stream that gives frames of these sizes, and then nothing; `asked` counts how often.
+
+    Some know when they have nothing more, and some have to be asked.
+    """
 
     def __init__(self, name: str, sizes: Iterable[int] = ()) -> None:
         self.name = name
         self.sizes = deque(sizes)
         self.asked = 0
+
+    @property
+    def is_done(self) -> bool:
+        """True only if there is nothing more."""
+        return self.name in "ab" and not self.sizes
 
     def pull(self) -> Frame | None:
         """The next one; it says whose it is."""
@@ -152,6 +160,19 @@ class TurnsTests(SynchronousTestCase):
         self.turns.ready("nobody")
         self.assertIn("idle-1", self.given(111_000))
         self.assertEqual((idle[0].asked, idle[1].asked), (1, 3))
+
+    def test_done(self) -> None:
+        """Who knows that that was all is not asked again before it is ready, in focus or not."""
+        for focus in (None, "a"):
+            turns, giver = Turns(), Giver("a", [10])
+            turns.add("a", giver)
+            turns.focus(focus)
+            self.assertIsNotNone(turns.pull())
+            self.assertIsNone(turns.pull())
+            self.assertEqual(giver.asked, 1)
+            giver.sizes.append(10)
+            turns.ready("a")
+            self.assertIsNotNone(turns.pull())
 
     def test_ready_while_asked(self) -> None:
         """What comes to a stream in the very moment in which it has nothing is not forgotten;

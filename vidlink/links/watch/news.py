@@ -33,10 +33,12 @@ class News:
 
     def pull(self) -> Frame | None:
         """The next frame for the socket: the whole list or what is new in it, then alarms."""
-        frame = None
-        if self._list_version < self._hub.roster.version:
+        hub, frame = self._hub, None
+        if self._list_version < hub.roster.version:
             frame = self._list()
-        return self._alarm() if frame is None else frame
+        if frame is None and self._alarms_seen < hub.alarms.count:
+            frame = self._alarm()
+        return frame
 
     def _list(self) -> Frame | None:
         roster = self._hub.roster

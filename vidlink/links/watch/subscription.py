@@ -81,6 +81,15 @@ class Subscription:
         self._begin(request)
         self._on_news()
 
+    @property
+    def is_done(self) -> bool:
+        """True only if :meth:`pull` would give None."""
+        live, cursor = self._live, self._cursor
+        if live is None or cursor is None or live.ended_reason is not None:
+            return False
+        # What is in the outbox is of the beginning or the end of a session.
+        return cursor.is_at_end and not self._is_init_wanted
+
     def pull(self) -> Frame | None:
         """The next frame for the socket; None when there is nothing to send now."""
         while True:

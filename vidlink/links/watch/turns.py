@@ -18,6 +18,10 @@ LEAD_BYTES = 256 * 1024
 class Source(Protocol):
     """A stream that may be served next."""
 
+    @property
+    def is_done(self) -> bool:
+        """True only if :meth:`pull` would give None."""
+
     def pull(self) -> Frame | None:
         """The next frame; None if there is nothing now."""
 
@@ -106,7 +110,7 @@ class Turns:
             return None
         frame = self._ask(name)
         if frame is not None:
-            self.ready(name)
+            self._ask_again(name)
         return frame
 
     def _of_others(self) -> Frame | None:
@@ -138,4 +142,10 @@ class Turns:
         self._now = max(self._now, self._served[name])
         served = self._served[name] = self._now + size_bytes
         self._furthest = max(self._furthest, served)
-        self.ready(name)
+        self._ask_again(name)
+
+    def _ask_again(self, name: str) -> None:
+        """It has given something; nearly always that was all."""
+        source = self._sources.get(name)
+        if source is not None and not source.is_done:
+            self.ready(name)

@@ -52,7 +52,8 @@ class TurnEnd:
     def call(self, act: Callable[[], None]) -> None:
         """Call `act` when this turn is over."""
         self._acts.append(act)
-        self.mark()
+        if not self._is_due:
+            self.mark()
 
     def _end(self) -> None:
         self._is_due = False

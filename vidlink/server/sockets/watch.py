@@ -112,34 +112,40 @@ class WatchProtocol(LinkProtocol):
             elif left <= 0:
                 self.wake()
                 return
-            elif self.state != self.STATE_OPEN or not (sent := self._send_some()):
+            elif self.state != self.STATE_OPEN:
                 return
             else:
-                left -= sent
+                size, is_all = self._send_some()
+                if is_all and not self._unwritten:
+                    return
+                left -= size
 
-    def _send_some(self) -> int:
-        """Send what is next, if only to the transport; the octets of it, 0 if there is nothing."""
+    def _send_some(self) -> tuple[int, bool]:
+        """Send what is next, if only to the transport; the octets of it, and if that was all."""
         pull = self.conversation.pull
         frame = pull()
         if frame is None:
-            return 0
+            return 0, True
         if not self._has_outlet or not is_empty(self.transport):
             self._write(frame)
-            return len(frame)
+            return len(frame), False
         frames, size = [frame], len(frame)
-        while size < PIECE_BYTES and len(frames) < MOST_FRAMES and (frame := pull()) is not None:
+        while size < PIECE_BYTES and len(frames) < MOST_FRAMES:
+            frame = pull()
+            if frame is None:
+                break
             frames.append(frame)
             size += len(frame)
         if self.state != self.STATE_OPEN:
             # What has closed it meanwhile has said so, and nothing comes after that.
-            return 0
+            return 0, True
         sent = send(self.transport, frames)
         if sent < size:
-            for frame in frames:
-                if sent < len(frame):
-                    self._unwritten.append(memoryview(frame)[sent:])
-                sent = max(0, sent - len(frame))
-        return size
+            for one in frames:
+                if sent < len(one):
+                    self._unwritten.append(memoryview(one)[sent:])
+                sent = max(0, sent - len(one))
+        return size, frame is None
 
     def _write(self, frame: Frame) -> None:
         if len(frame) <= PIECE_BYTES:

@@ -173,7 +173,7 @@ class WholeProtocol(WebSocketServerProtocol):
             rest = bytes(_view[:size])
         if rest:
             self.dataReceived(rest)
-        return size > 0
+        return bool(size > 0)
 
     def hand_back(self) -> None:
         """Leave to Autobahn what was kept; to be called where the connection is to be closed."""
