@@ -154,5 +154,8 @@ def _weight(arrival: Arrival) -> int:
     data = arrival.segment.data
     # A frame that came from the wire holds the media: they are a view into it.
     whole = data.obj if isinstance(data, memoryview) else data
-    anew = sum(len(frame) for frame in arrival.frames.values() if frame is not whole)
-    return len(data) + anew + ENTRY_BYTES
+    size = len(data) + ENTRY_BYTES
+    for frame in arrival.frames.values():
+        if frame is not whole:
+            size += len(frame)
+    return size

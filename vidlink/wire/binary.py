@@ -76,8 +76,9 @@ class BinaryCodec(BoundedCodec):
         begin = _HEADER_SIZE + sentinel_size + session_size
         if begin >= len(payload):
             raise BadMessage("a binary message ends before its media begin")
-        sentinel_id, session_id = _ids(bytes(payload[_HEADER_SIZE:begin]), sentinel_size)
-        data = memoryview(payload)[begin:]
+        view = payload if type(payload) is memoryview else memoryview(payload)
+        sentinel_id, session_id = _ids(bytes(view[_HEADER_SIZE:begin]), sentinel_size)
+        data = view[begin:]
         if kind == SEGMENT and flags <= KEYFRAME | LATE:
             if (
                 sequence >= SEQUENCE_LIMIT

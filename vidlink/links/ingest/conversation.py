@@ -282,9 +282,9 @@ def _look_no_longer(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
 def _segment(ingest: Ingest, seat: _Seat, message: Segment, frames: dict[str, Frame]) -> None:
     _check_speaker(ingest, message.sentinel_id)
     ingest.hub.tally.received(message)
-    now_seconds, now_us = ingest.seconds(), ingest.wall_clock_us()
-    if message.session_id == seat.live.session_id:
-        arrival = seat.live.accept(message, now_seconds, now_us, frames)
+    now_seconds, now_us, live = ingest.seconds(), ingest.wall_clock_us(), seat.live
+    if message.session_id == live.session_id:
+        arrival = live.accept(message, now_seconds, now_us, frames)
         if arrival is not None and not message.is_late:
             if message.is_keyframe:
                 ingest.requests.answered(KeyframeRequest)

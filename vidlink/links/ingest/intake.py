@@ -105,10 +105,12 @@ class Intake:
         :raises BadMessage: for its sequence, size or time.
         :raises NotMedia: for its boxes and their times.
         """
-        if segment.sequence == self.last_sequence and not segment.is_late:
-            return None
+        is_next = segment.sequence == self.last_sequence + 1 and not segment.is_late
+        if not is_next:
+            if segment.sequence == self.last_sequence and not segment.is_late:
+                return None
+            self._check_sequence(segment)
         self._check_bounds(segment)
-        self._check_sequence(segment)
         info = read_fragment(segment.data, self._media)
         if info.sequence != segment.sequence:
             raise NotMedia(f"segment {segment.sequence} carries {info.sequence} in its mfhd")
@@ -126,15 +128,15 @@ class Intake:
             # What may be forwarded as it came says the time that was wrong.
             segment, frames = replace(segment, start_time_us=start_us), {}
         return Arrival(
-            segment=segment,
-            media_time=info.decode_time,
-            media_duration=info.duration,
-            arrived_seconds=arrived_seconds,
-            received_time_us=received_time_us,
-            is_undecodable=self._is_broken and not segment.is_late,
-            frames=frames,
-            sample_offset=info.sample_offset,
-            is_time_corrected=start_us != said_us,
+            segment,
+            info.decode_time,
+            info.duration,
+            arrived_seconds,
+            received_time_us,
+            self._is_broken and not segment.is_late,
+            frames,
+            info.sample_offset,
+            start_us != said_us,
         )
 
     def declared(self, message: DeclareGap) -> Gap:

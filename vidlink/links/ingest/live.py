@@ -38,13 +38,10 @@ class LiveFeed:
         self._limits = limits
         self._tally = tally
         self._intake: Intake | None = None
+        #: The session that is live; None if there is none.
+        self.session_id: str | None = None
         #: The recording has begun: something of the session has come.
         self._is_recorded = False
-
-    @property
-    def session_id(self) -> str | None:
-        """The session that is live; None if there is none."""
-        return None if self._intake is None else self._intake.session.session_id
 
     def repeats(self, message: InitSegment) -> bool:
         """True if `message` is the live session's own init once more.
@@ -69,13 +66,13 @@ class LiveFeed:
         session_id = intake.session.session_id
         _allowed(self._store.reserve, intake.session)
         self.end("replaced by the next session", now_us)
-        self._intake, self._is_recorded = intake, False
+        self._intake, self.session_id, self._is_recorded = intake, session_id, False
         self._acks.begin(session_id)
         self._stream.begin(intake.session, partial(self._store.recording, session_id))
 
     def end(self, reason: str, now_us: int) -> None:
         """End the live session, if any, for viewers and for the recording."""
-        session_id, self._intake = self.session_id, None
+        session_id, self.session_id, self._intake = self.session_id, None, None
         if session_id is not None:
             self._acks.end(session_id)
             self._stream.end(reason)
@@ -95,8 +92,7 @@ class LiveFeed:
         :raises BadMessage: for its sequence, size or time.
         :raises ~vidlink.errors.NotMedia: for its boxes.
         """
-        intake = self._here()
-        session_id, sequence = segment.session_id, segment.sequence
+        intake, session_id, sequence = self._here(), segment.session_id, segment.sequence
         expected = intake.last_sequence + 1
         arrival = intake.accept(segment, arrived_seconds, received_time_us, frames)
         if arrival is None:

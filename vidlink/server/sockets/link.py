@@ -216,9 +216,7 @@ class LinkProtocol(NewcomerProtocol):
             if len(self.data) > MAX_CONTROL_BYTES:
                 self.data = b""
         elif self.begun:
-            self._has_half = True
-            self.factory.halves.end(self)
-            self.factory.halves.grow(self, len(self.begun))
+            self._count_begun()
         elif self.inside_message:
             self._has_half = True
             self.factory.halves.grow(self, len(data))
@@ -226,7 +224,15 @@ class LinkProtocol(NewcomerProtocol):
     def read(self) -> bool:
         """Read once from the socket."""
         self._liveness.heard()
-        return super().read()
+        is_fine = super().read()
+        if self.begun:
+            self._count_begun()
+        return is_fine
+
+    def _count_begun(self) -> None:
+        self._has_half = True
+        self.factory.halves.end(self)
+        self.factory.halves.grow(self, len(self.begun))
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One whole message; nothing is taken any more of a peer that we are closing."""

@@ -61,17 +61,15 @@ def _unmask(begin: int, size: int) -> None:
 def cut(data: bytes, most_bytes: int, most_frames: int) -> tuple[list[Frame], int, bool]:
     """Cut whole messages from the beginning of `data`, which begins where a frame does.
 
+    :param data: no longer than the shared buffer.
     :param most_bytes: of the payload of one; a longer one is not cut.
     :param most_frames: so many are cut.
     :return: the messages as the frames that a server sends; the octets that they took; and if the
         rest is, as far as it goes, the beginning of one more that may be cut when it is whole.
     """
-    end = len(data)
-    if end > len(_shared):
-        return [], 0, False
     # Not into the bytearray itself, which would copy it first.
-    _view[:end] = data
-    return _cut_shared(end, most_bytes, most_frames)
+    _view[: len(data)] = data
+    return _cut_shared(len(data), most_bytes, most_frames)
 
 
 def _cut_shared(end: int, most_bytes: int, most_frames: int) -> tuple[list[Frame], int, bool]:
@@ -136,44 +134,49 @@ class WholeProtocol(WebSocketServerProtocol):
             rest = self.current_frame.length - self.current_frame_masker.pointer()
             super().dataReceived(data[:rest])
             data = data[rest:]
-        if data and self._can_cut():
-            frames, taken, is_begun = cut(data, self.maxFramePayloadSize, self.frames_left)
-            self.frames_left -= len(frames)
-            for frame in frames:
-                self.on_frame(frame)
-            data = data[taken:] if taken else data
-            if taken:
-                self._reads = 0
-            if is_begun and self._reads < MOST_READS and self._can_cut():
-                self.begun, data = data, b""
+        if len(data) <= len(_shared) and self._can_cut():
+            _view[: len(data)] = data
+            data = self._take_shared(len(data))
         if data:
-            self._reads = 0
             super().dataReceived(data)
 
     def read(self) -> bool:
-        """Read once from the socket; False: nothing more comes, or it is broken.
-
-        Nearly always whole messages come, and then they are read to where they are cut.
-        """
-        kernel = self.transport.socket
-        is_place_free = self._can_cut() and not self.begun
+        """Read once from the socket, to where it is cut if that can be; False: nothing more comes,
+        or the connection is broken."""
+        kernel, begun = self.transport.socket, self.begun
+        can_cut = self._can_cut()
+        start = len(begun) if can_cut else 0
         try:
-            size = kernel.recv_into(_view, READ_BYTES)
+            size = kernel.recv_into(_view[start:] if start else _view, READ_BYTES)
         except BlockingIOError:
             return True
         except OSError:
             return False
-        if is_place_free:
-            frames, taken, _ = _cut_shared(size, self.maxFramePayloadSize, self.frames_left)
-            rest = bytes(_view[taken:size]) if taken < size else b""
-            self.frames_left -= len(frames)
-            for frame in frames:
-                self.on_frame(frame)
+        if can_cut:
+            if start:
+                _view[:start], self.begun = begun, b""
+                self._reads += 1
+            rest = self._take_shared(start + size)
         else:
             rest = bytes(_view[:size])
         if rest:
             self.dataReceived(rest)
-        return bool(size > 0)
+        return bool(size)
+
+    def _take_shared(self, end: int) -> bytes:
+        """Take the messages in the shared buffer up to `end`; what is left for Autobahn."""
+        frames, taken, is_begun = _cut_shared(end, self.maxFramePayloadSize, self.frames_left)
+        rest = bytes(_view[taken:end]) if taken < end else b""
+        if taken:
+            self._reads = 0
+        self.frames_left -= len(frames)
+        for frame in frames:
+            self.on_frame(frame)
+        if is_begun and self._reads < MOST_READS and self._can_cut():
+            self.begun = rest
+            return b""
+        self._reads = 0
+        return rest
 
     def hand_back(self) -> None:
         """Leave to Autobahn what was kept; to be called where the connection is to be closed."""

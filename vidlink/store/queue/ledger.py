@@ -194,11 +194,13 @@ class Ledger:
         if account is None or account.ending is not None:
             return self._openings.append(session_id, arrival)
         sequence, size = arrival.segment.sequence, len(arrival.segment.data)
-        if sequence in account.taken:
-            return True
+        taken = account.taken
+        if sequence != taken.highest + 1:
+            if sequence in taken:
+                return True
+            if len(taken) >= MOST_RUNS and taken.would_add_run(sequence):
+                raise BadMessage(f"a session has at most {MOST_RUNS:,} holes; begin another")
         check_arrival(arrival)
-        if len(account.taken) >= MOST_RUNS and account.taken.would_add_run(sequence):
-            raise BadMessage(f"a session has at most {MOST_RUNS:,} holes; begin another")
         owner, is_late = account.session.sentinel_id, arrival.segment.is_late
         if not self._room.has(owner, size, is_late=is_late) or not (
             account.is_handed_over or self._unstarted.hand_over(account)

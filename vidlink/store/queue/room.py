@@ -104,6 +104,8 @@ class Room:
 
     def crowds(self, owner: str) -> bool:
         """Tell whether so much waits of one Sentinel that no more is to be read from it now."""
+        if not self._crowding and not self._is_beyond(MOST_UNREAD, self.size_bytes, self.segments):
+            return False
         octets, count = self._owned.get(owner, (0, 0))
         part = MOST_UNREAD / 2 if owner in self._crowding else MOST_UNREAD
         if not self._is_beyond(part, octets, count):
