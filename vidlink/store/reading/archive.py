@@ -92,7 +92,11 @@ class Archive:
 
     def sessions(self, query: SessionQuery) -> Deferred[SessionPage]:
         """One page of sessions."""
-        live = [account.record() for account in self._ledger]
+        live = [
+            account.record()
+            for account in self._ledger
+            if query.sentinel_id in (None, account.session.sentinel_id)
+        ]
         now_us = self._trusted.now_us()
         return self._run_in_pool(_blocking, self._sessions, query, live, now_us)
 
