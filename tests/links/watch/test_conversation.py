@@ -9,7 +9,7 @@ from typing import Any
 from zope.interface.verify import verifyObject
 
 from tests.fakes import media
-from tests.fakes.peers import FakeProctorPeer, FakeSentinelPeer
+from tests.fakes.peers import FakeProctorPeer
 from tests.links.memory import BINARY, FIRST, JSON, SECOND, LinkCase, MemoryServer
 from tests.relay.publishers import FakePublisher
 from vidlink.interfaces import IFollower, IProctorPeer
@@ -585,14 +585,8 @@ class ReentrancyTests(WatchCase):
 
     def test_sentinel_goes_while_asked(self) -> None:
         """A Sentinel may be lost in the very call that asks it for a keyframe."""
-
-        class Fragile(FakeSentinelPeer):
-            def send(self, message: Message) -> None:
-                self.vanish()
-
-        fragile = Fragile(BINARY, "a")
-        fragile.conversation = self.sentinels["a"].conversation
-        fragile.conversation.peer = fragile
+        peer = self.sentinels["a"]
+        self.patch(peer.conversation.requests, "_send", lambda _: peer.vanish())
         self.proctor.say(KeyframeRequest("a"))
         self.assertEqual(self.proctor.read(), [])
         self.proctor.say(KeyframeRequest("a"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 from dataclasses import replace
 
@@ -168,6 +169,18 @@ class SessionFileTests(SynchronousTestCase):
         for changed in bad:
             with self.assertRaises(StoreError, msg=changed):
                 read_session(json.dumps(known | changed).encode())
+
+    def test_lines(self) -> None:
+        """It is as Python writes JSON for people, and leaves nothing behind for the collector."""
+        gap = Gap(1, 2, Cause.DECLARED, 3, 4, "spööl")
+        file = replace(describe(a_session()), ended_time_us=5, end_reason="over", gaps=(gap, gap))
+        data = write_session(file)
+        self.assertEqual(data.decode(), json.dumps(json.loads(data), indent=1) + "\n")
+        gc.disable()
+        self.addCleanup(gc.enable)
+        gc.collect()
+        write_session(file)
+        self.assertEqual(gc.collect(), 0)
 
     def test_every_bit(self) -> None:
         """One wrong bit anywhere is an error, or makes no difference."""

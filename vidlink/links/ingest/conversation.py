@@ -132,7 +132,7 @@ class Ingest:
         #: Its place once it is registered: then segments and ticks do not go through the states.
         self.seat: _Seat | None = None
         self._rate = Rate(seconds, bounds)
-        self.requests = ControlRequests(lambda request: self.peer.send(request), seconds)
+        self.requests = ControlRequests(peer.send, seconds)
         self._inputs = _build(self)
 
     @property
@@ -202,6 +202,8 @@ class Ingest:
         """The connection is gone."""
         farewell = self.farewell
         self._inputs.over("disconnected" if farewell is None else farewell.message)
+        # The machine knows this conversation, as this does it: neither would go by itself.
+        self._inputs = _OVER
 
     def going_away(self) -> None:
         """The server is shutting down."""
@@ -375,3 +377,7 @@ def _table() -> Callable[[Ingest], _Inputs]:
 
 
 _build = _table()
+
+#: The inputs of a conversation that is over, whoever's it was.
+_OVER = _build(None)  # type: ignore[arg-type]
+_OVER.over("")

@@ -147,6 +147,8 @@ class Watch:
     def lost(self) -> None:
         """The connection is gone."""
         self._inputs.over()
+        # The machine knows this conversation, as this does it: neither would go by itself.
+        self._inputs = _OVER
 
     def going_away(self) -> None:
         """The server is shutting down."""
@@ -332,8 +334,8 @@ def _table() -> Callable[[Watch], _Inputs]:
     connected.upon(_Inputs.deadline).loop()(_deadline)
     registered.upon(_Inputs.request).loop()(_request)
     registered.upon(_Inputs.deadline).loop().returns(None)
-    for state in (connected, registered):
-        state.upon(_Inputs.over).to(over)(_over)
+    connected.upon(_Inputs.over).to(over).returns(None)
+    registered.upon(_Inputs.over).to(over)(_over)
     over.upon(_Inputs.register).loop().returns(None)
     over.upon(_Inputs.request).loop().returns(None)
     over.upon(_Inputs.deadline).loop().returns(None)
@@ -342,6 +344,10 @@ def _table() -> Callable[[Watch], _Inputs]:
 
 
 _build = _table()
+
+#: The inputs of a conversation that is over, whoever's it was.
+_OVER = _build(None)  # type: ignore[arg-type]
+_OVER.over()
 
 _ANSWERS: dict[type, Callable[[Watch, Any], None]] = {
     Subscribe: Watch.subscribe,

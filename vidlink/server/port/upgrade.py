@@ -55,6 +55,8 @@ class SocketResource(WebSocketResource):
         answer = super().render(request)
         top = transport if isinstance(transport, ProtocolWrapper) else transport.protocol
         protocol = getattr(top, "wrappedProtocol", top)
+        # Nobody asks for it any more, and it knows its channel, as the channel did it.
+        channel.requests.clear()
         # It may still be looked up who that is.
         if protocol.state in (protocol.STATE_CONNECTING, protocol.STATE_OPEN):
             channel.hand_over(protocol)

@@ -120,6 +120,8 @@ class LinkProtocol(NewcomerProtocol):
         allowed = Allowance(bounds.control_frames, bounds.control_frames_per_second)
         self._control = Bucket(allowed, clock.seconds)
         super().connectionMade()
+        # Autobahn hands itself on with it, and would be waited for by itself.
+        self.is_closed.addCallback(lambda _: None)
 
     def processHandshake(self) -> None:
         """Once: while it is looked up who that is, what comes behind it waits."""
@@ -364,6 +366,7 @@ class LinkProtocol(NewcomerProtocol):
         super().connectionLost(reason)
         self._let_go()
         self.data = self.begun = b""
+        self.conversation = None
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, however."""

@@ -10,6 +10,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from json.encoder import encode_basestring_ascii
 from struct import Struct
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -218,7 +219,24 @@ def write_session(file: SessionFile) -> bytes:
     if file.init:
         known["init"] = b64encode(file.init).decode("ascii")
     known[_OWN_NAME] = _check(known)
-    return json.dumps(known, indent=1).encode("ascii") + b"\n"
+    return _in_lines(known).encode("ascii") + b"\n"
+
+
+def _in_lines(value: Any, margin: str = "\n") -> str:
+    """As `json.dumps` has it with an indent of 1. That makes functions that know each other, for
+    every call, and they stay until they are collected."""
+    within = f"{margin} "
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, dict) and value:
+        lines = [f"{_in_lines(name)}: {_in_lines(one, within)}" for name, one in value.items()]
+        return f"{{{within}{(',' + within).join(lines)}{margin}}}"
+    if isinstance(value, list) and value:
+        lines = [_in_lines(one, within) for one in value]
+        return f"[{within}{(',' + within).join(lines)}{margin}]"
+    return json.dumps(value)
 
 
 #: The member of ``session.json`` that has the CRC-32 of all the others.
