@@ -14,9 +14,11 @@ from tests.fakes import media
 from tests.fakes.gates import trail
 from tests.fakes.store import MemoryStore
 from tests.joined import Joined, Peer
+from tests.server.health.test_collecting import FakeCollector
 from vidlink.errors import StoreError
 from vidlink.messages import Ack, ProctorRegister, SentinelRegister
 from vidlink.model import InitSegment, Segment, SessionState
+from vidlink.server.health.collecting import QUIET_SECONDS, Collecting
 from vidlink.server.health.health import Health
 from vidlink.server.service import (
     FAREWELL_SECONDS,
@@ -85,6 +87,7 @@ class ServerCase(SynchronousTestCase):
         self.store = OpenStore(wall_clock_us=self.joined.wall_clock_us)
         self.joined.ingest.store = self.store
         self.port = Port(self.store.life)
+        self.collector = FakeCollector()
         self.service = ServerService(
             self.joined.hub,
             self.store,
@@ -94,6 +97,7 @@ class ServerCase(SynchronousTestCase):
             self.joined.watch,
             [self.port],
             self.joined.clock,
+            collecting=Collecting(self.joined.clock.seconds, lambda: 0, self.collector),
         )
 
     def start(self) -> None:
@@ -120,6 +124,18 @@ class StartTests(ServerCase):
         must not wait for the first one's folder."""
         self.start()
         self.assertEqual(self.store.life, ["listen", "open", "start"])
+
+    def test_collector(self) -> None:
+        """Python's collector is taken over at the start and given back at the end, and looks
+        through all once in a while."""
+        self.start()
+        self.assertEqual(self.collector.did, ["collect", "freeze"])
+        self.joined.clock.pump([TICK_SECONDS] * (int(QUIET_SECONDS) + 1))
+        self.assertEqual(self.collector.did[2:], ["collect"])
+        stopped = self.service.stopService()
+        self.joined.clock.pump([FAREWELL_SECONDS] * 3)
+        self.successResultOf(stopped)
+        self.assertEqual(self.collector.callbacks, [])
 
     def test_descriptors(self) -> None:
         """As many are counted with as the process may have, and no more than are wanted."""

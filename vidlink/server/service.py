@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 from collections.abc import Callable, Iterable
@@ -23,6 +22,7 @@ from vidlink.errors import UserMistake, VidlinkError
 from vidlink.model import USUAL, Deed
 from vidlink.options import or_exit
 from vidlink.relay.hub import Hub
+from vidlink.server.health.collecting import Collecting
 from vidlink.server.health.health import Health
 from vidlink.server.sockets.ingest import IngestFactory
 from vidlink.server.sockets.link import LinkFactory
@@ -44,6 +44,7 @@ class ServerService(MultiService):
     :param clock: `IReactorTime`.
     :param slept_seconds: how long this computer has slept, since whenever.
     :param ticks: more that is to be called about once a second.
+    :param collecting: when Python collects; None: whenever it wants to.
     """
 
     _log = Logger()
@@ -60,6 +61,7 @@ class ServerService(MultiService):
         clock: Any,
         slept_seconds: Callable[[], float] = lambda: 0.0,
         ticks: Iterable[Callable[[], object]] = (),
+        collecting: Collecting | None = None,
     ) -> None:
         super().__init__()
         self._hub = hub
@@ -67,7 +69,9 @@ class ServerService(MultiService):
         self._health = health
         self._trail = trail
         self._links: tuple[LinkFactory, ...] = (ingest, watch)
-        self._others = tuple(ticks)
+        self._collecting = collecting
+        others = () if collecting is None else (collecting.tick,)
+        self._others = (*ticks, *others)
         self._clock = clock
         self._asked_seconds = 0.0
         self._slept_seconds, self._slept = slept_seconds, slept_seconds()
@@ -96,10 +100,8 @@ class ServerService(MultiService):
         self._ask_history()
         super().startService()
         self._ticking.startService()
-        # What there is by now stays. Python's collector goes through all that it has not been told
-        # so of, in whichever thread wants memory, and for that time no other one runs.
-        gc.collect()
-        gc.freeze()
+        if self._collecting is not None:
+            self._collecting.begin()
 
     def stopService(self) -> Deferred[Any]:
         """No newcomers, farewell to everybody, then everything received becomes durable."""
@@ -111,6 +113,8 @@ class ServerService(MultiService):
             return self._until_gone()
 
         def close(_: object) -> Deferred[Any]:
+            if self._collecting is not None:
+                self._collecting.end()
             self._trail.note(Deed.STOPPED, SERVER, "")
             return DeferredList([self._store.stop(), self._trail.close()])
 

@@ -37,6 +37,7 @@ from vidlink.options import or_exit
 from vidlink.plugins import find_codecs
 from vidlink.quantities import figure
 from vidlink.relay.hub import Hub
+from vidlink.server.health.collecting import Collecting
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.limits import with_limit
@@ -299,6 +300,7 @@ def _assemble(options: Options) -> ServerService:
         min_free_bytes=kept_free(options),
         audit_trouble=lambda: trail.trouble,
     )
+    collecting = Collecting(hub.seconds, lambda: hub.tally.segments)
     metrics = Metrics(
         hub,
         store,
@@ -306,6 +308,7 @@ def _assemble(options: Options) -> ServerService:
         watch.links,
         turned_away=lambda: lobby.turned_away,
         half_bytes=lambda: halves.held_bytes,
+        collecting=collecting,
     )
     probes = Probes(health, metrics)
     access = Access(
@@ -343,7 +346,8 @@ def _assemble(options: Options) -> ServerService:
         clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())
     ticks = (register.refresh, site.tick, store.scrub.tick, *(context.tick for context in contexts))
-    return ServerService(hub, store, health, trail, ingest, watch, ports, clock, slept, ticks=ticks)
+    parts = hub, store, health, trail, ingest, watch, ports, clock, slept
+    return ServerService(*parts, ticks=ticks, collecting=collecting)
 
 
 def link_resource(factory: LinkFactory) -> IResource:

@@ -25,6 +25,7 @@ from vidlink import __version__
 from vidlink.interfaces import IVitals
 from vidlink.model import Cause, RecordingState, SentinelState, SkipReason, Times
 from vidlink.relay.hub import Hub
+from vidlink.server.health.collecting import Collecting
 from vidlink.server.health.health import OK, Health
 
 #: The text format of Prometheus, which every version of it reads.
@@ -38,6 +39,7 @@ class Metrics(Collector):
     :param proctors: every Proctor that is connected.
     :param turned_away: the number of connections that had to make room for others.
     :param half_bytes: the octets of messages that are not whole.
+    :param collecting: when Python collects; None: whenever it wants to, and nobody looks.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Metrics(Collector):
         proctors: Iterable[object],
         turned_away: Callable[[], int] = lambda: 0,
         half_bytes: Callable[[], int] = lambda: 0,
+        collecting: Collecting | None = None,
     ) -> None:
         self._hub = hub
         self._vitals = vitals
@@ -55,6 +58,7 @@ class Metrics(Collector):
         self._proctors = proctors
         self._turned_away = turned_away
         self._half_bytes = half_bytes
+        self._collecting = collecting
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -106,6 +110,17 @@ class Metrics(Collector):
             "vidlink_half_message_bytes",
             "Octets that have come of messages that are not whole.",
             self._half_bytes(),
+        )
+        collecting = self._collecting
+        yield GaugeMetricFamily(
+            "vidlink_collection_longest_seconds",
+            "The longest that everything waited for Python's collector in the last minute.",
+            0.0 if collecting is None else collecting.longest_seconds,
+        )
+        yield CounterMetricFamily(
+            "vidlink_collection_seconds",
+            "All that it took.",
+            0.0 if collecting is None else collecting.total_seconds,
         )
         space = self._health.space
         if space is not None:
