@@ -52,6 +52,9 @@ from vidlink.wire.framing import negotiate, payload_of
 #: RFC 6455 section 7.4.1.
 POLICY_VIOLATION = 1008
 MAX_REASON_BYTES = 123
+#: All connections are looked at in so much of a second, and so many of them at once.
+SPREAD_SECONDS = 0.75
+TICKED_AT_ONCE = 25
 #: The headers that a credential may be in, as Autobahn names them.
 _SHOWN = ("authorization", "cookie")
 
@@ -514,6 +517,7 @@ class LinkFactory(WebSocketServerFactory):
         self.links: set[LinkProtocol] = set()
         self.is_going_away = False
         self.is_direct = is_direct
+        self._next_some = Timer(clock)
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,
@@ -535,15 +539,30 @@ class LinkFactory(WebSocketServerFactory):
     def going_away(self) -> None:
         """The server is shutting down: every peer is told, and nobody is let in any more."""
         self.is_going_away = True
-        self._each(lambda link: link.conversation.going_away())
+        self._next_some.stop()
+        self._each(lambda link: link.conversation.going_away(), tuple(self.links))
 
     def tick(self) -> None:
-        """To be called about once a second."""
-        self._each(lambda link: link.tick())
+        """To be called about once a second: each connection is looked at within that time.
 
-    def _each(self, act: Callable[[LinkProtocol], None]) -> None:
-        """`act` on every connection; one with which that fails is cut off, the others go on."""
-        for link in tuple(self.links):
+        With all of a thousand at once, what is live would wait for them.
+        """
+        if self._next_some.is_running:
+            # The loop is late: those that are left have their turn first.
+            return
+        self._tick_some(tuple(self.links))
+
+    def _tick_some(self, links: tuple[LinkProtocol, ...], begin: int = 0) -> None:
+        end = begin + TICKED_AT_ONCE
+        here = (link for link in links[begin:end] if link in self.links)
+        self._each(lambda link: link.tick(), here)
+        if end < len(links):
+            pause = SPREAD_SECONDS * TICKED_AT_ONCE / len(links)
+            self._next_some.start(pause, partial(self._tick_some, links, end))
+
+    def _each(self, act: Callable[[LinkProtocol], None], links: Iterable[LinkProtocol]) -> None:
+        """`act` on each of them; one with which that fails is cut off, the others go on."""
+        for link in links:
             try:
                 act(link)
             except Exception:
