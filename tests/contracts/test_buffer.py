@@ -134,7 +134,7 @@ class BufferContract(_Case):
         buffer.append(arrival(0, True, size=3_000))
         before, frame = buffer.size_bytes, bytes(4_000)
         buffer.keep(buffer.at(0), "vidlink.v1.json", frame)
-        self.assertIs(buffer.at(0).frames["vidlink.v1.json"], frame)
+        self.assertIs(buffer.at(0).frame_for("vidlink.v1.json"), frame)
         self.assertEqual(buffer.size_bytes, before + 4_000)
         self.assertTrue(buffer.append(arrival(1, True, size=3_000)))
         self.assertEqual(self.held(buffer), [1])

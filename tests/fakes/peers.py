@@ -126,11 +126,11 @@ class FakeSentinelPeer(_Peer):
         """The Sentinel sends these octets, whether or not its format would write them so."""
         self.payloads.append(payload)
         if not (is_binary and self.codec.is_canonical):
-            self.conversation.received(self.codec.decode(payload, is_binary), {})
+            self.conversation.received(self.codec.decode(payload, is_binary))
             return
         self.frames.append(frame := server_frame(payload, True))
         message = self.codec.decode(payload_of(frame), True)
-        self.conversation.received(message, {self.codec.name: frame})
+        self.conversation.received(message, frame, self.codec.name)
 
     def register(self, session_id: str, **fields: Any) -> None:
         """Say who it is, and which session comes."""

@@ -31,7 +31,7 @@ def media_weight(entries: list[Arrival]) -> int:
 
 def weight(entries: list[Arrival]) -> int:
     """What these entries cost: media, and what was encoded of them."""
-    frames = (frame for entry in entries for frame in entry.frames.values())
+    frames = (frame for entry in entries for frame in (entry.encoded or {}).values())
     return media_weight(entries) + sum(len(frame) for frame in frames)
 
 
@@ -328,8 +328,7 @@ class EncodedTests(SynchronousTestCase):
         buffer = Buffer(20.0, 50_000, Budget(1 << 40))
         payload = bytes(10_060)
         segment = replace(arrival(0).segment, data=memoryview(payload)[60:])
-        frames = {"binary": payload}
-        buffer.append(Arrival(segment, 0, 1, 0.0, 0, frames=frames))
+        buffer.append(Arrival(segment, 0, 1, 0.0, 0, frame=payload, spoken="binary"))
         self.assertEqual(buffer.size_bytes, 10_000 + ENTRY_BYTES)
 
     def test_let_go(self) -> None:
@@ -339,9 +338,10 @@ class EncodedTests(SynchronousTestCase):
         for one in came:
             buffer.append(one)
             buffer.keep(one, "json", b"payload")
-        self.assertEqual([len(one.frames) for one in came], [0, 1, 1])
+        kept = [one.frame_for("json") for one in came]
+        self.assertEqual(kept, [None, b"payload", b"payload"])
         buffer.close()
-        self.assertEqual([len(one.frames) for one in came], [0, 0, 0])
+        self.assertEqual([one.frame_for("json") for one in came], [None] * 3)
 
     def sequences(self, buffer: Buffer) -> list[int]:
         """The sequences that it holds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 #: Octets of media: a view is kept where it spares a copy of what came from the wire.
 Octets = bytes | memoryview
@@ -97,9 +97,10 @@ class Arrival:
     `media_time` (``tfdt``) and `media_duration` count in the session's timescale;
     `arrived_seconds` is the server's monotonic clock, `received_time_us` its wall clock.
     `is_undecodable` says that a sequence jump lies between this segment and the keyframe it
-    builds on. `frames` keeps what was encoded of it, by subprotocol, while a memory buffer holds
-    it. `sample_offset` is where its one frame begins that lies up to its end and is shown when it
-    is decoded; 0: that is not known.
+    builds on. While a memory buffer holds it, `frame` is what it came as, if it may be forwarded
+    so, to viewers of the subprotocol `spoken`, and `encoded` what was made of it for others, by
+    subprotocol. `sample_offset` is where its one frame begins that lies up to its end and is shown
+    when it is decoded; 0: that is not known.
     `is_time_corrected` says that its start time follows from its media time, because what its
     sender said cannot be; `is_misplaced` that its media time is not between those of the segments
     before and after it.
@@ -111,7 +112,15 @@ class Arrival:
     arrived_seconds: float
     received_time_us: int
     is_undecodable: bool = False
-    frames: dict[str, Frame] = field(default_factory=dict)
+    frame: Frame | None = None
+    spoken: str = ""
     sample_offset: int = 0
     is_time_corrected: bool = False
     is_misplaced: bool = False
+    encoded: dict[str, Frame] | None = None
+
+    def frame_for(self, subprotocol: str) -> Frame | None:
+        """What there is of it for viewers of `subprotocol`."""
+        if subprotocol == self.spoken:
+            return self.frame
+        return None if self.encoded is None else self.encoded.get(subprotocol)

@@ -87,7 +87,9 @@ class Buffer:
         A cap that this exceeds is kept at the next :meth:`append` or :meth:`trim`.
         """
         before = _weight(arrival)
-        arrival.frames[name] = frame
+        if arrival.encoded is None:
+            arrival.encoded = {}
+        arrival.encoded[name] = frame
         self._grow(_weight(arrival) - before)
 
     def at(self, position: int) -> Arrival:
@@ -139,7 +141,7 @@ class Buffer:
             arrival = self._entries.popleft()
             self._grow(-_weight(arrival))
             # It may wait for the disk yet, and what was encoded for viewers is not to.
-            arrival.frames.clear()
+            arrival.frame, arrival.spoken, arrival.encoded = None, "", None
             self.first += 1
         while self._keyframes and self._keyframes[0] < self.first:
             self._keyframes.popleft()
@@ -150,12 +152,9 @@ class Buffer:
 
 
 def _weight(arrival: Arrival) -> int:
-    """The cost of an entry in octets: its media, and each format in which it was encoded anew."""
-    data = arrival.segment.data
-    # A frame that came from the wire holds the media: they are a view into it.
-    whole = data.obj if isinstance(data, memoryview) else data
-    size = len(data) + ENTRY_BYTES
-    for frame in arrival.frames.values():
-        if frame is not whole:
-            size += len(frame)
+    """The cost of an entry in octets: its media, and each format in which it was encoded anew. What
+    it came as holds the media: they are a view into it."""
+    size = len(arrival.segment.data) + ENTRY_BYTES
+    if arrival.encoded is not None:
+        size += sum(map(len, arrival.encoded.values()))
     return size

@@ -55,7 +55,7 @@ class Cursor:
     @property
     def is_at_end(self) -> bool:
         """True if :meth:`next` would give None."""
-        return self._place == self.buffer.end
+        return bool(self._place == self.buffer.end)
 
     def next(self) -> Arrival | Hole | None:
         """The next segment or hole; None when there is nothing yet."""

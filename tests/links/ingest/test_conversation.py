@@ -524,14 +524,15 @@ class SegmentTests(IngestCase):
         self.sentinel.segment(0)
         live = self.stream.live
         assert live is not None
-        frame = live.buffer.at(0).frames[BINARY.name]
+        frame = live.buffer.at(0).frame_for(BINARY.name)
         self.assertIs(frame, self.sentinel.frames[-1])
         text = self.server.live("desk-2", codec=JSON)
         text.segment(0)
         stream = self.server.hub.stream("desk-2")
         assert stream is not None
         assert stream.live is not None
-        self.assertEqual(stream.live.buffer.at(0).frames, {})
+        for codec in (BINARY, JSON):
+            self.assertIsNone(stream.live.buffer.at(0).frame_for(codec.name))
 
     def test_duplicate(self) -> None:
         """The last segment once more is neither buffered nor recorded again."""

@@ -50,7 +50,7 @@ class IntakeCase(SynchronousTestCase):
         data = media.segment(sequence, keyframe=keyframe, **wishes)
         intra = media.is_keyframe(sequence) if keyframe is None else keyframe
         segment = said(sequence, data, keyframe=intra, late=late)
-        return self.intake.accept(segment, 5.0, 6 + segment.start_time_us, {})
+        return self.intake.accept(segment, 5.0, 6 + segment.start_time_us)
 
     def taken(self, sequence: int, **wishes: bool) -> Arrival:
         """The same, of a segment that is new."""
@@ -111,12 +111,12 @@ class SequenceTests(IntakeCase):
 
     def test_stamps(self) -> None:
         """What is taken carries the server's stamps, the boxes' times and the frames given."""
-        frames = {"vidlink.v1.binary": b"frame"}
         segment = said(0, media.segment(0, duration=123), keyframe=True)
-        arrival = self.intake.accept(segment, 5.0, 6, frames)
+        arrival = self.intake.accept(segment, 5.0, 6, b"frame", "vidlink.v1.binary")
         assert arrival is not None
         self.assertIs(arrival.segment, segment)
-        self.assertIs(arrival.frames, frames)
+        self.assertEqual(arrival.frame_for("vidlink.v1.binary"), b"frame")
+        self.assertIsNone(arrival.frame_for("vidlink.v1.json"))
         self.assertEqual((arrival.arrived_seconds, arrival.received_time_us), (5.0, 6))
         self.assertEqual((arrival.media_time, arrival.media_duration), (0, 123))
 
@@ -152,7 +152,7 @@ class SequenceTests(IntakeCase):
         self.taken(1)
         self.assertIsNone(self.accept(1))
         self.assertIsNotNone(self.accept(1, late=True))
-        self.assertIsNone(self.intake.accept(said(1, b"junk", keyframe=True), 5.0, 6, {}))
+        self.assertIsNone(self.intake.accept(said(1, b"junk", keyframe=True), 5.0, 6))
         self.assertFalse(self.taken(2).is_undecodable)
 
     def test_backwards(self) -> None:
@@ -166,9 +166,9 @@ class SequenceTests(IntakeCase):
         """Of what is late, which goes to the recording alone, no frame for viewers is kept."""
         self.taken(1)
         segment = said(0, media.segment(0), keyframe=True, late=True)
-        arrival = self.intake.accept(segment, 5.0, 6, {"vidlink.v1.json": b"frame"})
+        arrival = self.intake.accept(segment, 5.0, 6, b"frame", "vidlink.v1.binary")
         assert arrival is not None
-        self.assertEqual(arrival.frames, {})
+        self.assertIsNone(arrival.frame_for("vidlink.v1.binary"))
 
     def test_late_disturbs_nothing(self) -> None:
         """A late segment fills its hole, and the order of the others is as if it had not come."""
@@ -184,7 +184,7 @@ class SequenceTests(IntakeCase):
         intake = Intake(SENTINEL, INIT, LIMITS, 7, is_over=True)
         for number in (2**32 - 1, 0, 3, 2, 2, 2**32 - 1):
             data = media.segment(number, keyframe=False, media_time=number)
-            taken = intake.accept(said(number, data, keyframe=False, late=True), 5.0, 6, {})
+            taken = intake.accept(said(number, data, keyframe=False, late=True), 5.0, 6)
             assert taken is not None
             self.assertEqual((taken.media_time, taken.is_undecodable), (number, False))
         gap = intake.declared(DeclareGap(SESSION, 0, 2**32 - 1, "the spool is gone"))
@@ -234,21 +234,20 @@ class TimeTests(IntakeCase):
         last_start_us = TIME_LIMIT_US - 200_000
         segment = said(0, media.segment(0), keyframe=True)
         beyond = replace(segment, start_time_us=last_start_us)
-        self.assertRaises(BadMessage, self.intake.accept, beyond, 5.0, 6, {})
+        self.assertRaises(BadMessage, self.intake.accept, beyond, 5.0, 6)
         within = replace(segment, start_time_us=last_start_us - 1)
-        self.assertIsNotNone(self.intake.accept(within, 5.0, 6, {}))
+        self.assertIsNotNone(self.intake.accept(within, 5.0, 6))
 
     def test_corrected(self) -> None:
         """A start time that cannot be is corrected and marked, and what is sent to viewers says
         the corrected one: nothing of it is passed on as it came."""
         self.assertFalse(self.taken(0).is_time_corrected)
         segment = replace(said(1, media.segment(1), keyframe=False), start_time_us=-3_000)
-        frames = {"vidlink.v1.binary": b"frame"}
-        arrival = self.intake.accept(segment, 5.2, 200_006, frames)
+        arrival = self.intake.accept(segment, 5.2, 200_006, b"frame", "vidlink.v1.binary")
         assert arrival is not None
         self.assertTrue(arrival.is_time_corrected)
         self.assertEqual(arrival.segment, replace(segment, start_time_us=200_000))
-        self.assertEqual(arrival.frames, {})
+        self.assertIsNone(arrival.frame_for("vidlink.v1.binary"))
         self.assertFalse(self.taken(2).is_time_corrected)
 
 
@@ -270,7 +269,7 @@ class MediaTests(IntakeCase):
 
     def refuse(self, segment: Segment, kind: type[PeerError] = NotMedia) -> None:
         """The intake refuses `segment`."""
-        self.assertRaises(kind, self.intake.accept, segment, 5.0, 6, {})
+        self.assertRaises(kind, self.intake.accept, segment, 5.0, 6)
 
     def test_flag_lies(self) -> None:
         """A keyframe flag that is not that of the boxes is refused, either way."""
@@ -312,7 +311,7 @@ class MediaTests(IntakeCase):
         exact = media.segment(0, filler_bytes=1 + spare)
         self.assertEqual(len(exact), 2_000)
         self.refuse(said(0, bytes(2_001), keyframe=True), BadMessage)
-        self.assertIsNotNone(self.intake.accept(said(0, exact, keyframe=True), 5.0, 6, {}))
+        self.assertIsNotNone(self.intake.accept(said(0, exact, keyframe=True), 5.0, 6))
 
     def test_large_late_one(self) -> None:
         """The limit holds for late segments too."""

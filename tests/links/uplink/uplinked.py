@@ -326,8 +326,8 @@ class Uplinked:
             if up and link.up:
                 up, count = up - 1, count + 1
                 payload, is_binary = link.up.popleft()
-                frames = {BINARY.name: server_frame(payload, True)} if is_binary else {}
-                link.ingest.received(BINARY.decode(payload, is_binary), frames)
+                frame = server_frame(payload, True) if is_binary else None
+                link.ingest.received(BINARY.decode(payload, is_binary), frame, BINARY.name)
             if down and link.down:
                 down, count = down - 1, count + 1
                 message = BINARY.decode(*link.down.popleft())

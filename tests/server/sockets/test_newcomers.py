@@ -163,7 +163,7 @@ class NewcomerTests(SynchronousTestCase):
         for number, link in enumerate(links):
             self.say(link, register(f"desk-{number}"))
 
-        def fail(message: Message, frames: object) -> None:
+        def fail(message: Message) -> None:
             raise ZeroDivisionError
 
         links[4].conversation.received = fail

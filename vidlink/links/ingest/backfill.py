@@ -95,7 +95,7 @@ class Backfill:
         """
         intake = self._find(segment.session_id)
         if intake is not None:
-            arrival = intake.accept(segment, arrived_seconds, received_time_us, {})
+            arrival = intake.accept(segment, arrived_seconds, received_time_us)
             if arrival is None:
                 return
             if self._store.append(segment.session_id, arrival):

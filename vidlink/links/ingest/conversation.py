@@ -140,10 +140,10 @@ class Ingest:
         """Where it connects from, for people."""
         return str(self.peer.address)
 
-    def received(self, message: Message, frames: dict[str, Frame]) -> None:
+    def received(self, message: Message, frame: Frame | None = None, spoken: str = "") -> None:
         """Do what one message asks; a mistake of the peer closes its connection.
 
-        :param frames: what may be forwarded of it as it came, by subprotocol.
+        :param frame: what it came as, if it may be forwarded so to viewers of `spoken`.
         """
         try:
             if isinstance(message, Segment):
@@ -151,7 +151,7 @@ class Ingest:
                 if seat is None:
                     self._inputs.segment()
                 else:
-                    _segment(self, seat, message, frames)
+                    _segment(self, seat, message, frame, spoken)
             else:
                 self._rate.count()
                 self._hand_over(message)
@@ -281,12 +281,14 @@ def _look_no_longer(inputs: _Inputs, ingest: Ingest, seat: _Seat) -> None:
         inputs.looked_up(seat, ())
 
 
-def _segment(ingest: Ingest, seat: _Seat, message: Segment, frames: dict[str, Frame]) -> None:
+def _segment(
+    ingest: Ingest, seat: _Seat, message: Segment, frame: Frame | None, spoken: str
+) -> None:
     _check_speaker(ingest, message.sentinel_id)
     ingest.hub.tally.received(message)
     now_seconds, now_us, live = ingest.seconds(), ingest.wall_clock_us(), seat.live
     if message.session_id == live.session_id:
-        arrival = live.accept(message, now_seconds, now_us, frames)
+        arrival = live.accept(message, now_seconds, now_us, frame, spoken)
         if arrival is not None and not message.is_late:
             if message.is_keyframe:
                 ingest.requests.answered(KeyframeRequest)

@@ -95,13 +95,15 @@ class Intake:
         segment: Segment,
         arrived_seconds: float,
         received_time_us: int,
-        frames: dict[str, Frame],
+        frame: Frame | None = None,
+        spoken: str = "",
     ) -> Arrival | None:
         """The segment with its stamps; None if it is the last one once more, and not as late:
         that one may be asked for again.
 
         :param arrived_seconds: by the monotonic clock.
         :param received_time_us: by the wall clock.
+        :param frame: what it came as, if it may be forwarded so to viewers of `spoken`.
         :raises BadMessage: for its sequence, size or time.
         :raises NotMedia: for its boxes and their times.
         """
@@ -120,13 +122,13 @@ class Intake:
         said_us = start_us = segment.start_time_us
         if segment.is_late:
             # It goes to the recording alone.
-            frames = {}
+            frame = None
         else:
             start_us = self._times.take(segment, info, arrived_seconds, received_time_us)
             self._advance(segment)
         if start_us != said_us:
             # What may be forwarded as it came says the time that was wrong.
-            segment, frames = replace(segment, start_time_us=start_us), {}
+            segment, frame = replace(segment, start_time_us=start_us), None
         return Arrival(
             segment,
             info.decode_time,
@@ -134,7 +136,8 @@ class Intake:
             arrived_seconds,
             received_time_us,
             self._is_broken and not segment.is_late,
-            frames,
+            frame,
+            spoken if frame is not None else "",
             info.sample_offset,
             start_us != said_us,
         )

@@ -83,7 +83,8 @@ class LiveFeed:
         segment: Segment,
         arrived_seconds: float,
         received_time_us: int,
-        frames: dict[str, Frame],
+        frame: Frame | None,
+        spoken: str,
     ) -> Arrival | None:
         """Pass on a segment of the live session; None if it is the last one once more.
 
@@ -94,7 +95,7 @@ class LiveFeed:
         """
         intake, session_id, sequence = self._here(), segment.session_id, segment.sequence
         expected = intake.last_sequence + 1
-        arrival = intake.accept(segment, arrived_seconds, received_time_us, frames)
+        arrival = intake.accept(segment, arrived_seconds, received_time_us, frame, spoken)
         if arrival is None:
             return None
         if not self._is_recorded:

@@ -206,7 +206,7 @@ class Subscription:
 
     def _media(self, live: LiveSession, arrival: Arrival) -> Frame:
         """The segment in this viewer's format, encoded once for all viewers of it."""
-        frame = arrival.frames.get(self._codec.name)
+        frame = arrival.frame_for(self._codec.name)
         if frame is None:
             frame = message_frame(self._codec, arrival.segment)
             live.buffer.keep(arrival, self._codec.name, frame)

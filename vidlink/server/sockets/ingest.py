@@ -65,12 +65,12 @@ class IngestProtocol(LinkProtocol):
         if is_binary and self.codec.is_canonical:
             self.hand_on_frame(server_frame(payload, True))
         else:
-            self.conversation.received(self.decoded(payload, is_binary), {})
+            self.conversation.received(self.decoded(payload, is_binary))
 
     def hand_on_frame(self, frame: Frame) -> None:
         """Decode `frame`, and keep it for viewers."""
         codec = self.codec
-        self.conversation.received(codec.decode(payload_of(frame), True), {codec.name: frame})
+        self.conversation.received(codec.decode(payload_of(frame), True), frame, codec.name)
 
     def send(self, message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""
