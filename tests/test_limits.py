@@ -21,6 +21,7 @@ from vidlink.model import USUAL
 from vidlink.server.api.bodies import STRETCH_BYTES
 from vidlink.server.limits import LIMITS, with_limit
 from vidlink.server.port.lobby import Lobby
+from vidlink.server.sockets.link import LEAVING_FACTOR
 from vidlink.server.tap import Options
 from vidlink.store.files.sound import MOST_PARTS
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_DEPTH, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
@@ -99,6 +100,7 @@ class TableTests(SynchronousTestCase):
                 ("fixed", "15/16 of those"),
                 ("fixed", "7/8 of those"),
                 ("fixed", "1/4 of all descriptors"),
+                ("fixed", f"{LEAVING_FACTOR} times those"),
                 ("fixed", size(MAX_CONTROL_BYTES)),
                 ("fixed", size(MAX_MESSAGE_BYTES)),
                 ("fixed", f"{MAX_DEPTH}"),

@@ -30,6 +30,8 @@ class Bounds:
     waiting_connections_per_place: int = _bound(2048, 4, _MIB)
     # Some ten milliseconds, all that follows included.
     newcomers_per_turn: int = _bound(4, 1, 1000)
+    # Of those that are lost, some ten milliseconds too.
+    sockets_per_turn: int = _bound(128, 8, _MIB)
     header_seconds: float = _bound(5.0, 0.1, 3600)
     body_seconds: float = _bound(30.0, 0.1, 3600)
     idle_seconds: float = _bound(60.0, 0.1, 3600)

@@ -29,7 +29,14 @@ from vidlink.access.gate import Gate
 from vidlink.access.register import Register
 from vidlink.audit.files import AuditFiles
 from vidlink.audit.trail import OPERATOR, SERVER, Trail
-from vidlink.daemon import awake_clock, elapsed_clock, prepare, sleep_clock, wall_clock_us
+from vidlink.daemon import (
+    awake_clock,
+    bound_turns,
+    elapsed_clock,
+    prepare,
+    sleep_clock,
+    wall_clock_us,
+)
 from vidlink.disk import Disk
 from vidlink.errors import UserMistake
 from vidlink.model import USUAL, Bounds, Deed, Policy
@@ -231,6 +238,7 @@ def _assemble(options: Options) -> ServerService:
     # told otherwise, and one segment asks for that some ten times.
     sys.setswitchinterval(_SWITCH_SECONDS)
     prepare(clock)
+    bound_turns(clock, bounds.sockets_per_turn)
     for description in options["listen"]:
         check_endpoint(description, clock)
     listening = [Listening.parse(description) for description in options["listen"]]

@@ -13,8 +13,9 @@ from tests.joined import BINARY, Joined
 from tests.server.port.test_door import Turns
 from tests.server.sockets.test_link import framed, handshake, register
 from vidlink.messages import Clock, Message, ProctorRegister
-from vidlink.model import USUAL
+from vidlink.model import USUAL, SentinelState
 from vidlink.server.port.lobby import Lobby
+from vidlink.server.sockets.link import LEAVING_FACTOR
 
 BINARY_FRAME, TEXT = 2, 1
 
@@ -126,6 +127,28 @@ class NewcomerTests(SynchronousTestCase):
             self.clock.turn()
         self.assertEqual(self.server.clock.getDelayedCalls(), [])
         self.assertEqual(len(self.server.hub.statuses()), 4)
+
+    def test_lost_at_once(self) -> None:
+        """Of many that are lost within one turn some have their end told in it, the others one turn
+        after the other; who has waited for its turn to register never registers."""
+        links = [self.connect() for _ in range(40)]
+        for number, link in enumerate(links):
+            self.say(link, register(f"desk-{number}"))
+        for _ in range(8):
+            self.clock.turn()
+        self.assertEqual(sum(link.is_known for link in links), 36)
+        for link in links:
+            link.connectionLost(Failure(ConnectionLost()))
+        most = LEAVING_FACTOR * USUAL.newcomers_per_turn
+        self.assertEqual(len(self.server.ingest.links), 40 - most)
+        left = []
+        for _ in range(3):
+            self.clock.turn()
+            left.append(len(self.server.ingest.links))
+        self.assertEqual(left, [40 - 2 * most, 0, 0])
+        self.assertEqual(sum(link.is_known for link in links), 36)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual({row.state for row in self.server.hub.statuses()}, {SentinelState.OFFLINE})
 
     def test_deadline(self) -> None:
         """Who has registered in time and has to wait is not too late; who says something else

@@ -52,6 +52,8 @@ from vidlink.wire.framing import negotiate, payload_of
 #: RFC 6455 section 7.4.1.
 POLICY_VIOLATION = 1008
 MAX_REASON_BYTES = 123
+#: Of those that are lost so many more have their turn than of those that come: they cost less.
+LEAVING_FACTOR = 4
 #: All connections are looked at in so much of a second, and so many of them at once.
 SPREAD_SECONDS = 0.75
 TICKED_AT_ONCE = 25
@@ -364,8 +366,14 @@ class LinkProtocol(NewcomerProtocol):
         )
 
     def connectionLost(self, reason: Any) -> None:
-        """The connection is gone; what it held is let go now, and not when Python next looks for
-        objects that know only each other, as this one and its conversation do."""
+        """The connection is gone. What that means for others is done in its turn: of a thousand
+        that are lost at once, the end of each session is told, logged and recorded."""
+        self.forget_waiting()
+        self.factory.exit.knock(partial(self._leave, reason))
+
+    def _leave(self, reason: Any) -> None:
+        """Its end: all that it held is let go now, and not when Python next looks for objects that
+        know only each other, as this one and its conversation do."""
         super().connectionLost(reason)
         self._let_go()
         self.data = self.begun = b""
@@ -508,6 +516,7 @@ class LinkFactory(WebSocketServerFactory):
         self.halves = halves or Held()
         self.lobby = lobby or Lobby(clock, bounds=bounds)
         self.door = Door(clock, bounds.newcomers_per_turn)
+        self.exit = Door(clock, LEAVING_FACTOR * bounds.newcomers_per_turn)
         self.shares = Shares(most_each)
         self.hub = hub
         self.wall_clock_us = wall_clock_us
