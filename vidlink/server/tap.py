@@ -46,6 +46,7 @@ from vidlink.quantities import figure
 from vidlink.relay.hub import Hub
 from vidlink.server.health.collecting import Collecting
 from vidlink.server.health.health import Health
+from vidlink.server.health.memory import Memory, trimmer
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.limits import with_limit
 from vidlink.server.oidc import OidcOptions, returning
@@ -353,7 +354,9 @@ def _assemble(options: Options) -> ServerService:
     if is_open():
         clock.callWhenRunning(warn_that_open, options["listen"])
     slept = sleep_clock(elapsed, awake_clock())
-    ticks = (register.refresh, site.tick, store.scrub.tick, *(context.tick for context in contexts))
+    memory = Memory(lambda: hub.budget.used_bytes, trimmer())
+    others = (store.scrub.tick, memory.tick, *(context.tick for context in contexts))
+    ticks = (register.refresh, site.tick, *others)
     parts = hub, store, health, trail, ingest, watch, ports, clock, slept
     return ServerService(*parts, ticks=ticks, collecting=collecting)
 
