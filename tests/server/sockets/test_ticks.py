@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from typing import Any
 
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -71,6 +75,18 @@ class TickTests(SynchronousTestCase):
         self.ticked.clear()
         self.server.clock.pump([0.01] * 100)
         self.assertEqual(Counter(self.ticked), Counter(stays))
+
+    def test_let_go(self) -> None:
+        """Once all have been looked at nothing remembers them: who is lost then is let go."""
+        self.server.ingest.tick()
+        self.server.clock.pump([0.01] * 100)
+        self.ticked.clear()
+        last = weakref.ref(self.links[-1])
+        while self.links:
+            self.links.pop().connectionLost(Failure(ConnectionLost()))
+        self.server.clock.pump([0.0] * 100)
+        gc.collect()
+        self.assertIsNone(last())
 
     def test_end(self) -> None:
         """When the server goes away nobody is looked at any more."""

@@ -526,6 +526,8 @@ class LinkFactory(WebSocketServerFactory):
         self.links: set[LinkProtocol] = set()
         self.is_going_away = False
         self.is_direct = is_direct
+        #: Those that are still to be looked at in this second.
+        self._left: list[LinkProtocol] = []
         self._next_some = Timer(clock)
         self.setProtocolOptions(
             versions=[13],
@@ -559,15 +561,15 @@ class LinkFactory(WebSocketServerFactory):
         if self._next_some.is_running:
             # The loop is late: those that are left have their turn first.
             return
-        self._tick_some(tuple(self.links))
+        self._left = list(self.links)
+        self._pause_seconds = SPREAD_SECONDS * TICKED_AT_ONCE / max(1, len(self._left))
+        self._tick_some()
 
-    def _tick_some(self, links: tuple[LinkProtocol, ...], begin: int = 0) -> None:
-        end = begin + TICKED_AT_ONCE
-        here = (link for link in links[begin:end] if link in self.links)
-        self._each(lambda link: link.tick(), here)
-        if end < len(links):
-            pause = SPREAD_SECONDS * TICKED_AT_ONCE / len(links)
-            self._next_some.start(pause, partial(self._tick_some, links, end))
+    def _tick_some(self) -> None:
+        some, self._left = self._left[:TICKED_AT_ONCE], self._left[TICKED_AT_ONCE:]
+        self._each(lambda link: link.tick(), (link for link in some if link in self.links))
+        if self._left:
+            self._next_some.start(self._pause_seconds, self._tick_some)
 
     def _each(self, act: Callable[[LinkProtocol], None], links: Iterable[LinkProtocol]) -> None:
         """`act` on each of them; one with which that fails is cut off, the others go on."""
