@@ -13,6 +13,7 @@ class Timer:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._call: IDelayedCall | None = None
+        self._act: Callable[[], None] = lambda: None
 
     @property
     def is_running(self) -> bool:
@@ -21,11 +22,18 @@ class Timer:
 
     def start(self, seconds: float, call: Callable[[], None]) -> None:
         """Call `call` in so many seconds; what was due before is called off."""
-        self.stop()
-        self._call = self._clock.callLater(seconds, call)
+        self._act = call
+        if self._call is not None and self._call.active():
+            # A call that is put off costs next to nothing.
+            self._call.reset(seconds)
+        else:
+            self._call = self._clock.callLater(seconds, self._fire)
 
     def stop(self) -> None:
         """Call off what is due, if anything is."""
         call, self._call = self._call, None
         if call is not None and call.active():
             call.cancel()
+
+    def _fire(self) -> None:
+        self._act()

@@ -55,6 +55,14 @@ class MemoryBody:
         """They are in no file."""
         return None
 
+    def at_hand(self, offset: int, size: int) -> bytes:
+        """The same."""
+        return self.data[offset : offset + size]
+
+    def again(self) -> IBody | None:
+        """Who wants it again has to ask."""
+        return None
+
 
 @dataclass(slots=True)
 class Kept:

@@ -263,6 +263,15 @@ class Gate:
             raise error
         return principal
 
+    def recognise(self, token: str | None, ticket: str | None, path: str) -> Principal | None:
+        """The same as :meth:`identify` says, of what has let somebody in before; None if it does
+        not now, or not at once."""
+        if token is not None:
+            return self.register.find(token)
+        if ticket is not None:
+            return self.tickets.redeem(ticket, path)
+        return EVERYBODY if self.is_open() else None
+
     def is_current(self, principal: Principal) -> bool:
         """True as long as what it has shown is valid, and gives what it gave then."""
         if not principal.credential_id:

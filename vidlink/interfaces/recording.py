@@ -259,3 +259,13 @@ class IBody(Interface):
         None: they do not, or were not checked yet, or the disk has to be waited for; all that is
         found out by :meth:`read`. Never waits.
         """
+
+    def at_hand(offset: int, size: int) -> bytes | None:
+        """What :meth:`read` would fire with, if that is known to be sound and in memory. Never
+        waits."""
+
+    def again() -> IBody | None:
+        """The same body, if whoever asked for it anew would be given just that. Never waits.
+
+        None: that is not known, and it has to be asked for.
+        """

@@ -328,6 +328,14 @@ class ScriptedBody:
         """It is in no file."""
         return None
 
+    def at_hand(self, offset: int, size: int) -> bytes | None:
+        """Each piece has to be read."""
+        return None
+
+    def again(self) -> IBody | None:
+        """Who wants it again has to ask."""
+        return None
+
     def release(self) -> None:
         """Answer the read that waits."""
         waiting, self._waiting = self._waiting, None

@@ -10,7 +10,7 @@ takes a truncated answer for whole.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -53,6 +53,14 @@ class SmallBody:
 
     def stretch(self, offset: int, size: int) -> IStretch | None:
         """It is in no file."""
+        return None
+
+    def at_hand(self, offset: int, size: int) -> bytes:
+        """The same as is read."""
+        return self._data[offset : offset + size]
+
+    def again(self) -> IBody | None:
+        """That it is there says nothing of what it was made of."""
         return None
 
 
@@ -107,10 +115,40 @@ def _modified_seconds(body: IBody) -> int | None:
     return modified_seconds if 0 <= modified_seconds <= time.time() else None
 
 
+class FilmSource:
+    """A film that somebody has been given a part of, and asks for others of.
+
+    :param again: gives the body once more, as :class:`~vidlink.interfaces.IBody` has it.
+    :param note: notes that they are given of it.
+    """
+
+    def __init__(self, again: Callable[[], IBody | None], note: Callable[[], None]) -> None:
+        self._again, self._note = again, note
+
+    def again(self) -> IBody | None:
+        """The body, if it is what it was; that it is given out is noted."""
+        body = self._again()
+        if body is not None:
+            self._note()
+        return body
+
+    def first_piece(
+        self, request: Any, body: IBody, first: int, last: int
+    ) -> bytes | IStretch | None:
+        """What these octets begin with, if that is at hand."""
+        part = ByteRange(first, last)
+        stretch = _stretch(request, body, part)
+        return stretch or body.at_hand(first, min(PIECE_BYTES, part.size_bytes))
+
+    async def send_rest(self, request: Any, body: IBody, first: int, last: int) -> None:
+        """Send these octets."""
+        await _send_all(request, body, ByteRange(first, last), b"")
+
+
 async def _send_all(
     request: Request, body: IBody, sent: ByteRange, piece: bytes | IStretch
 ) -> None:
-    """Send `sent`, which begins with `piece`."""
+    """Send `sent`, which begins with `piece`; that may be nothing."""
     gate = _Gate()
     sender: Any = request
     request.registerProducer(gate, True)
@@ -118,7 +156,8 @@ async def _send_all(
     try:
         while True:
             if isinstance(piece, bytes):
-                request.write(piece)
+                if piece:
+                    request.write(piece)
                 place += len(piece)
             else:
                 place += await sender.send_file(piece)

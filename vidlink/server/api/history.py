@@ -11,6 +11,7 @@ import it when the daemon is made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from klein import Klein
@@ -56,7 +57,7 @@ from vidlink.server.api.answers import (
     to_json,
     to_long_json,
 )
-from vidlink.server.api.bodies import SmallBody, send_body
+from vidlink.server.api.bodies import FilmSource, SmallBody, send_body
 from vidlink.server.api.media import PLAYLIST, VIDEO, film_headers, pinned, ticketed
 from vidlink.server.api.parameters import Query, film_query
 from vidlink.server.api.ranges import goes_on
@@ -236,7 +237,11 @@ class Api:
                     request, where if ticket is None else with_ticket(where, ticket)
                 )
         bounds = {"start": wanted.start_time_us, "end": wanted.end_time_us}
-        self._fetched(request, ids, "recording.mp4", **bounds)
+        note = self._noting(request, ids, "recording.mp4", **bounds)
+        note()
+        offer = getattr(request, "offer_again", None)
+        if offer is not None and body.is_final:
+            offer(FilmSource(body.again, note))
         return await self._send(request, body, film_headers(sentinel, clip, wanted))
 
     @app.route(_SESSION + "/index.m3u8", methods=["GET"])
@@ -371,8 +376,18 @@ class Api:
     def _fetched(
         self, request: Request, ids: tuple[str, str], what: str, **about: int | None
     ) -> None:
+        self._noting(request, ids, what, **about)()
+
+    def _noting(
+        self, request: Request, ids: tuple[str, str], what: str, **about: int | None
+    ) -> Callable[[], None]:
+        """Notes that whoever asks is given something, each time that it is called."""
         bounds = {name: value for name, value in about.items() if value is not None}
-        self._note(request, Deed.FETCHED, sentinel=ids[0], session=ids[1], what=what, **bounds)
+        who, where = self._principal_of(request), asker(request)
+        return partial(
+            self._did, Deed.FETCHED, who, where,
+            sentinel=ids[0], session=ids[1], what=what, **bounds,
+        )  # fmt: skip
 
     def _note(self, request: Request, deed: Deed, **about: str | int) -> None:
         self._did(deed, self._principal_of(request), asker(request), **about)

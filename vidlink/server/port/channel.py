@@ -48,7 +48,15 @@ from vidlink.server.port.exposure import LOOPBACK_NAMES
 from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby, beneath
 from vidlink.server.port.origin import Authority, Hosts
-from vidlink.server.port.sending import Sending, can_send_files
+from vidlink.server.port.repeats import Repeat, Repeated, is_whole, without_range
+from vidlink.server.port.sending import (
+    Sending,
+    can_send_files,
+    can_send_now,
+    can_send_now_to,
+    send_file_now,
+    send_now,
+)
 from vidlink.server.port.shares import Shares
 from vidlink.server.port.sharing import sharing_headers
 from vidlink.timer import Timer
@@ -64,6 +72,11 @@ _SECURITY = {
     name.encode("ascii"): f"{name}: {value}\r\n".encode("ascii") for name, value in SECURITY_HEADERS
 }
 _SAID_HERE = frozenset({b"Server", b"Date"})
+_PARTIAL = b"%d" % PARTIAL_CONTENT
+_OF_A_RANGE = (b"Content-Length:", b"Content-Range:")
+#: A repeat costs this part of what a newcomer does; and to have the kernel take so many octets as
+#: much as one.
+_REPEAT_PART, _NEWCOMER_BYTES = 1 / 8, 2 * 1024 * 1024
 
 
 @lru_cache(1)
@@ -111,11 +124,17 @@ class Channel(HTTPChannel):
     _held_bytes = 0
     #: The address of which a range was sent last; how many more of it since, and their octets.
     _ranged = b""
-    #: True if the kernel can send files here; and what it is sending now.
-    can_send_files = False
+    #: True if what is sent may go past the transport; if the kernel can send files here, and what
+    #: it is sending now.
+    can_send_now = can_send_files = False
     _sending: Sending | None = None
     _taken_bytes = 0
     _more, _more_bytes = 0, 0
+    #: The head of the request that is being answered, if it came alone and whole.
+    _asked = b""
+    #: What was answered last, if it may come again; and what came and waits at the door.
+    _repeat: Repeat | None = None
+    _waiting = b""
 
     # What arrives.
 
@@ -129,6 +148,7 @@ class Channel(HTTPChannel):
         super().connectionMade()
         self.factory.lobby.arrive(self, self.getPeer(), self.transport)
         self.can_send_files = can_send_files(self.transport)
+        self.can_send_now = can_send_now_to(self.transport)
         if not may_have_asked(self.transport):
             self._enter()
             return
@@ -141,10 +161,33 @@ class Channel(HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Read on; nothing more of a connection that was refused."""
-        if not self._was_refused:
-            super().dataReceived(data)
-            self._was_counted = False
-            self._wait_for_request()
+        if self._was_refused:
+            return
+        if self._waiting:
+            data, self._waiting = self._waiting + data, b""
+            self.factory.door.leave(self._answer_in_turn)
+        elif self._repeat is not None and self._is_free() and self._repeat.is_repeated_by(data):
+            self._waiting = data
+            if self.factory.door.is_free:
+                self._answer_in_turn()
+            else:
+                self._expect(None)
+                self.factory.door.wait(self._answer_in_turn)
+                self._wait_at_door()
+            return
+        self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        """Read on, as ever."""
+        self._asked = data if self._is_free() and is_whole(data) else b""
+        super().dataReceived(data)
+        self._was_counted = False
+        self._wait_for_request()
+
+    def _is_free(self) -> bool:
+        """True if nothing is being asked, and nothing answered."""
+        is_at_work = self.requests or self._handlingRequest or self._buffer
+        return not (is_at_work or self._waitingForTransport) and self._heir is None
 
     def lineReceived(self, line: bytes) -> None:
         """A request line, or a line of a header."""
@@ -181,6 +224,8 @@ class Channel(HTTPChannel):
             return
         super().allHeadersReceived()
         if self.length != 0:
+            # What follows belongs to it, and is another one each time.
+            self._asked = b""
             self._expect(bounds.body_seconds)
 
     def rawDataReceived(self, data: bytes) -> None:
@@ -255,7 +300,9 @@ class Channel(HTTPChannel):
             if name not in _SAID_HERE:
                 missing.pop(name, None)
                 head += [b"%b: %b\r\n" % (name, value) for value in values]
-        head += (*missing.values(), b"Date: %b\r\n\r\n" % _date(int(time.time())))
+        head += missing.values()
+        self._repeat = self._repeat_of(head) if code == _PARTIAL else None
+        head.append(b"Date: %b\r\n\r\n" % _date(int(time.time())))
         transport: Any = self.transport
         transport.write(b"".join(head))
 
@@ -347,12 +394,89 @@ class Channel(HTTPChannel):
         """True if a range was sent, after one of the same address: they are told of together."""
         is_range = request.code == PARTIAL_CONTENT
         if is_range and request.uri == self._ranged:
-            self._more += 1
-            self._more_bytes += request.sentLength
+            self._count_more(request.sentLength)
             return True
         self._tell_more()
         self._ranged = request.uri if is_range else b""
         return False
+
+    def _count_more(self, size_bytes: int) -> None:
+        self._more += 1
+        self._more_bytes += size_bytes
+
+    # What comes again.
+
+    def _repeat_of(self, head: list[bytes]) -> Repeat | None:
+        """What is being answered, if it may come again; `head` is that of its answer."""
+        request: Any = self.requests[0] if self.requests else None
+        asked = without_range(self._asked) if self._asked and self.persistent else None
+        if asked is None or request.source is None:
+            return None
+        lines = b"".join(line for line in head if not line.startswith(_OF_A_RANGE))
+        return Repeat(*asked, lines, request.uri, request.shown, request.source)
+
+    def _answer_in_turn(self) -> None:
+        """Answer what has come again, or as any other request if there is more to it."""
+        data, self._waiting = self._waiting, b""
+        repeat = self._repeat
+        if repeat is None or self._was_refused or not self._answer_again(repeat, data):
+            self._receive(data)
+
+    def _answer_again(self, repeat: Repeat, data: bytes) -> bool:
+        """Answer a repeat; False: nothing was done, and nothing sent."""
+        site, shown = self.factory, repeat.shown
+        if repeat.uri != self._ranged or not shown.is_let_in(site.gate):
+            return False
+        if not site.requests.take(shown.whose):
+            return False
+        body = repeat.source.again()
+        part = None if body is None else repeat.range_of(data, body.size_bytes)
+        piece = None
+        if body is not None and part is not None:
+            piece = repeat.source.first_piece(self, body, *part)
+        if body is None or part is None or piece is None:
+            site.requests.give_back(shown.whose)
+            return False
+        first, last = part
+        head = repeat.head(first, last, body.size_bytes, _date(int(time.time())))
+        sent_bytes = self._send_at_once(head, piece)
+        site.door.count(_REPEAT_PART + sent_bytes / _NEWCOMER_BYTES)
+        if sent_bytes == last - first + 1 and not self._waitingForTransport:
+            site.requests.give_back(shown.whose)
+            self._count_more(sent_bytes)
+            site.lobby.enter_anew(self, self.getPeer())
+            self._deadline.start(site.bounds.idle_seconds, self._time_out)
+            self._is_idle = True
+            return True
+        self._expect(None)
+        site.lobby.leave(self)
+        repeated: Any = Repeated(self, repeat)
+        repeated.sentLength = sent_bytes
+        self.requests.append(repeated)
+        self._handlingRequest = True
+        self.setRawMode()
+        repeated.send(body, first + sent_bytes, last)
+        return True
+
+    def _send_at_once(self, head: bytes, piece: bytes | IStretch) -> int:
+        """Send `head`, and `piece` behind it as far as there is room; returns how much of that was
+        sent, or is on its way."""
+        transport: Any = self.transport
+        is_free = self.can_send_now and can_send_now(transport)
+        if isinstance(piece, bytes):
+            taken = send_now(transport, (head, piece)) if is_free else 0
+            if taken < len(head) + len(piece):
+                self.write((head + piece)[taken:])
+            return len(piece)
+        taken, sent_bytes = send_file_now(transport, head, piece) if is_free else (0, 0)
+        if taken < len(head):
+            self.write(head[taken:])
+        return sent_bytes
+
+    def repeated(self, repeated: Any) -> None:
+        """A repeat is answered that took longer than a moment."""
+        self._count_more(repeated.sentLength)
+        self.requestDone(repeated)
 
     # How it ends.
 
@@ -367,6 +491,7 @@ class Channel(HTTPChannel):
         """The connection is gone, and with it what was timed."""
         self.factory.door.leave(self._enter)
         self.factory.door.leave(self._answer)
+        self.factory.door.leave(self._answer_in_turn)
         self.factory.lobby.gone(self)
         self.factory.answers.end(self)
         for timer in (self._deadline, self._stall, self._next_turn):

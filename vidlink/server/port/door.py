@@ -4,7 +4,8 @@ A handshake, a registration and the beginning of a session cost far more than a 
 thousand Sentinels that come back at once would be taken in within one turn of the reactor, for
 seconds, and what is live would wait for all of them.
 
-Bounds: `per_turn` a turn of the reactor. The others wait with their sockets unread, in the order
+Bounds: `per_turn` a turn of the reactor; what costs a part of what a newcomer does counts as that
+part. The others wait with their sockets unread, in the order
 in which they came. Who has not asked for anything yet has nothing that could keep the others
 waiting, and comes to the door when it asks, whenever that is: the port has a door for requests,
 and each kind of WebSocket one for what comes before a registration.
@@ -26,26 +27,35 @@ class Door:
     def __init__(self, clock: IReactorTime, per_turn: int = USUAL.newcomers_per_turn) -> None:
         self._per_turn = per_turn
         self._next_turn = Timer(clock)
-        self._let_in = 0
+        self._let_in = 0.0
         self._waiting: dict[Callable[[], None], None] = {}
 
     def __len__(self) -> int:
         """The number of those that wait."""
         return len(self._waiting)
 
+    @property
+    def is_free(self) -> bool:
+        """True if nobody waits, and there is room in this turn."""
+        return self._let_in < self._per_turn and not self._waiting
+
     def knock(self, enter: Callable[[], None]) -> bool:
         """Call `enter` at once (True) or in a turn to come (False)."""
-        if self._let_in < self._per_turn and not self._waiting:
+        if self.is_free:
             self.count()
             enter()
             return True
-        self._waiting[enter] = None
-        self._see_to_turn()
+        self.wait(enter)
         return False
 
-    def count(self) -> None:
-        """One more has its turn."""
-        self._let_in += 1
+    def wait(self, enter: Callable[[], None]) -> None:
+        """Call `enter` in a turn to come."""
+        self._waiting[enter] = None
+        self._see_to_turn()
+
+    def count(self, part: float = 1.0) -> None:
+        """One more has its turn, or what costs such a part of what one does."""
+        self._let_in += part
         # As long as there is room, it does not matter which turn it is.
         if self._let_in >= self._per_turn:
             self._see_to_turn()
@@ -59,7 +69,7 @@ class Door:
             self._next_turn.start(0, self._turn)
 
     def _turn(self) -> None:
-        self._let_in = max(0, self._let_in - self._per_turn)
+        self._let_in = max(0.0, self._let_in - self._per_turn)
         try:
             while self._waiting and self._let_in < self._per_turn:
                 self.count()

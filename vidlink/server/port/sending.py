@@ -8,9 +8,11 @@ own, nothing is sent so.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 
 from vidlink.interfaces import IStretch
@@ -18,12 +20,53 @@ from vidlink.server.port.lobby import beneath
 
 #: macOS has another call of that name.
 sendfile = os.sendfile if hasattr(os, "splice") else None
+#: More follows at once: what is sent with this goes out together with that. Linux alone has it.
+_MORE: int = getattr(socket, "MSG_MORE", 0)
 
 
 def can_send_files(transport: Any) -> bool:
     """True if the kernel can put a file into `transport`."""
     is_plain = beneath(transport) is transport and not getattr(transport, "TLS", False)
     return sendfile is not None and is_plain and hasattr(transport, "socket")
+
+
+def can_send_now_to(transport: Any) -> bool:
+    """True if the socket of `transport` may be written to past it, when nothing waits in it."""
+    is_plain = isinstance(transport, FileDescriptor) and not getattr(transport, "TLS", False)
+    return is_plain and hasattr(getattr(transport, "socket", None), "sendmsg")
+
+
+def can_send_now(transport: Any) -> bool:
+    """True if nothing waits in `transport`, and it is connected."""
+    # Twisted's own words for what was written to it and not sent.
+    is_empty = not transport.dataBuffer and not transport._tempDataBuffer
+    return is_empty and bool(transport.connected) and not transport.disconnecting
+
+
+def send_now(transport: Any, pieces: Sequence[bytes]) -> int:
+    """The octets of `pieces` that the kernel takes at once."""
+    try:
+        return int(transport.socket.sendmsg(pieces))
+    except OSError:
+        # Whoever writes or reads next meets the same, and says it.
+        return 0
+
+
+def send_file_now(transport: Any, head: bytes, stretch: IStretch) -> tuple[int, int]:
+    """The octets of `head` that the kernel takes at once, and if that was all of them of `stretch`
+    behind it."""
+    assert sendfile is not None, "nothing is sent so where it cannot be"
+    try:
+        taken = int(transport.socket.send(head, _MORE))
+    except OSError:
+        return 0, 0
+    if taken < len(head):
+        return taken, 0
+    try:
+        number = transport.socket.fileno()
+        return taken, sendfile(number, stretch.descriptor, stretch.offset, stretch.size)
+    except OSError:
+        return taken, 0
 
 
 class Sending:
@@ -85,9 +128,9 @@ class Sending:
         """Send what there is room for; True if no more of it can be sent."""
         assert sendfile is not None, "nothing is sent so where it cannot be"
         stretch, sent = self._stretch, self.sent_bytes
-        socket = self._transport.socket.fileno()
+        number = self._transport.socket.fileno()
         try:
-            count = sendfile(socket, stretch.descriptor, stretch.offset + sent, stretch.size - sent)
+            count = sendfile(number, stretch.descriptor, stretch.offset + sent, stretch.size - sent)
         except BlockingIOError:
             return False
         except OSError:

@@ -51,6 +51,7 @@ from vidlink.server.port.exposure import LOOPBACK_NAMES, is_loopback
 from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby, place_of
 from vidlink.server.port.origin import Authority, Hosts, is_own_page
+from vidlink.server.port.repeats import Repeated, Shown, Source
 from vidlink.server.port.shares import Shares
 from vidlink.server.port.upgrade import check_handshake
 
@@ -79,6 +80,9 @@ class Request(server.Request):
     principal: Principal
     #: The ticket by which they ask, if it was one.
     ticket: str | None = None
+    #: What it has shown, and where its body comes from, should it come again.
+    shown: Shown | None = None
+    source: Source | None = None
     _body_bytes = 0
     _is_secure: bool | None = None
 
@@ -135,13 +139,16 @@ class Request(server.Request):
         self.ticket = ticket if token is None else None
         gate, place = self.channel.factory.gate, place_of(self.getClientAddress())
         asked = gate.identify(token, ticket, path, place=place, address=asker(self))
-        asked.addCallback(self._let_in, place).addErrback(self._keep_out)
+        asked.addCallback(self._let_in, place, (token, ticket, path)).addErrback(self._keep_out)
 
-    def _let_in(self, principal: Principal, place: object) -> None:
+    def _let_in(
+        self, principal: Principal, place: object, shown: tuple[str | None, str | None, str]
+    ) -> None:
         if self.channel is None:  # It has gone meanwhile.
             return
         self.principal = principal
         shares, whose = self.channel.factory.requests, principal.credential_id or place
+        self.shown = Shown(*shown, principal, whose, self.getClientAddress())
         if not shares.take(whose):
             raise TooManyRequests("so many requests of yours are being answered; wait for them")
         answering = self.channel.factory.answering
@@ -158,6 +165,10 @@ class Request(server.Request):
         """Have it answered: on the straight road what is asked for most, all else by its path."""
         if not self.channel.factory.straight(self):
             super().process()
+
+    def offer_again(self, source: Source) -> None:
+        """What is answered is a part of what `source` has, and may be asked for again."""
+        self.source = source
 
     @property
     def can_send_files(self) -> bool:
@@ -332,7 +343,7 @@ class Site(server.Site):
         self.bounds = bounds
         self.door = Door(clock, bounds.newcomers_per_turn)
         #: The requests that are being answered of those who had to show who they are.
-        self.answering: set[Request] = set()
+        self.answering: set[Request | Repeated] = set()
         self.lobby = lobby or Lobby(clock, bounds=bounds)
         self.answers = answers or Held(what=NOT_TAKEN)
         self.requests = Shares(bounds.requests_per_credential)
@@ -345,6 +356,7 @@ class Site(server.Site):
     def tick(self) -> None:
         """To be called about once a second: a film may be sent for hours, but not to somebody whose
         credential is not valid any more."""
+        request: Any
         for request in tuple(self.answering):
             if not self.gate.is_current(request.principal):
                 request.break_off()

@@ -7,7 +7,7 @@ What it is made of is decided in `reading.archive`; how it goes out is the busin
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 from twisted.internet.defer import Deferred, succeed
@@ -21,7 +21,10 @@ from vidlink.store.handover.inbox import RunInPool
 
 @implementer(IBody)
 class Body:
-    """Sections one after the other; what is not at hand is read in the pool."""
+    """Sections one after the other; what is not at hand is read in the pool.
+
+    :param again: the same once more, as :class:`~vidlink.interfaces.IBody` has it.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class Body:
         is_final: bool,
         modified_us: int | None,
         run_in_pool: RunInPool,
+        again: Callable[[], IBody | None] = lambda: None,
     ) -> None:
         self._sections = sections
         self._ends = list(accumulate(section.size_bytes for section in sections))
@@ -39,6 +43,7 @@ class Body:
         self.etag = etag
         self.is_final = is_final
         self.modified_us = modified_us
+        self.again = again
 
     def read(self, offset: int, size: int) -> Deferred[bytes]:
         """At most `size` octets from `offset`."""
@@ -47,7 +52,7 @@ class Body:
         if size <= 0:
             return succeed(b"")
         # A thread costs ten times what such a read does.
-        found = self._at_hand(offset, size)
+        found = self.at_hand(offset, size)
         return self._run_in_pool(self._gather, offset, size) if found is None else succeed(found)
 
     def stretch(self, offset: int, size: int) -> Stretch | None:
@@ -55,7 +60,8 @@ class Body:
         section, start, length = next(self._places(offset, size))
         return section.stretch(start, length)
 
-    def _at_hand(self, offset: int, size: int) -> bytes | None:
+    def at_hand(self, offset: int, size: int) -> bytes | None:
+        """`size` octets from `offset`, which are within, if they are in memory."""
         found: list[bytes] = []
         for section, start, length in self._places(offset, size):
             piece = section.at_hand(start, length)

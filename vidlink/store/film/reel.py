@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from threading import Lock
+from weakref import ref
 
 from vidlink.fmp4 import Caption, MediaInfo
 from vidlink.model import Arrival, Cause, Clip, ClipQuery, Gap, Octets, Range, Session
@@ -39,14 +40,19 @@ _MOST_KEPT, _MOST_KEPT_BYTES = 8, 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FilmContent:
-    """A film: its sections in order, a validator of its bytes, and where it is."""
+    """A film: its sections in order, a validator of its bytes, and where it is.
+
+    `again`: the same, if it is known and right still; None: it has to be asked for anew. It never
+    waits, and who has that alone keeps nothing of the film in memory.
+    """
 
     sections: tuple[Section, ...]
     etag: str
     clip: Clip
+    again: Callable[[], FilmContent | None] = lambda: None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class _Kept:
     """A film: the first `stored` segments of `scene` that are in it, what waited for the disk
     behind them when it was made, and what stands before them."""
@@ -313,7 +319,15 @@ class Reel:
             found_damaged=lambda places, wrong: self._miss(scene, places, wrong),
         )
         sections = MemorySection([kept.head]), stored, MemorySection(kept.waiting)
-        return FilmContent(sections, kept.etag, kept.clip)
+        me, mine = ref(self), ref(kept)
+
+        def again() -> FilmContent | None:
+            reel, one = me(), mine()
+            if reel is None or one is None or reel._damage.has_news:
+                return None
+            return reel._content(one)
+
+        return FilmContent(sections, kept.etag, kept.clip, again)
 
     def _trim(self) -> None:
         """Forget the films used least lately, until the others are within bounds."""

@@ -36,7 +36,7 @@ Tail = tuple[str, int, int]
 WantedRanges = tuple[Range, ...] | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Account:
     """One session that is not wholly on disk.
 

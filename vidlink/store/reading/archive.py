@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
+from weakref import ref
 
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
@@ -203,6 +204,14 @@ class Archive:
             is_sealed = False
             if account.session.sentinel_id != sentinel_id or account.state is SessionState.SEALED:
                 return None
+            mine = ref(account)
+
+            def is_same() -> bool:
+                now = self._ledger.account(session_id)
+                if now is None or now is not mine():
+                    return False
+                return now.state is not SessionState.SEALED
+
         else:
             known = self._known(sentinel_id, session_id)
             if known is None:
@@ -212,19 +221,38 @@ class Archive:
                 if not known.has_newest:
                     return None
                 modified_us = known.newest_us
+
+            def is_same() -> bool:
+                return self._known(sentinel_id, session_id) is known
+
         if version is None and not is_sealed:
             return None
         film = self._reels.at_hand(self._stored(sentinel_id, session_id), query, version)
         if film is None:
             return None
-        return self._film(film, version, modified_us, is_sealed=is_sealed)
+        return self._film(film, version, modified_us, is_same, is_sealed=is_sealed)
 
     def _film(
-        self, film: FilmContent, version: str | None, modified_us: int | None, *, is_sealed: bool
+        self,
+        film: FilmContent,
+        version: str | None,
+        modified_us: int | None,
+        is_same: Callable[[], bool] = lambda: False,
+        *,
+        is_sealed: bool,
     ) -> tuple[IBody, Clip]:
+        """The body of `film`, which is that of its session for as long as `is_same` says so."""
         # Under the name of a version there is nothing else, ever.
         is_final = is_sealed or version == film.etag
-        return self._body(film.sections, film.etag, is_final, modified_us), film.clip
+        find_again = film.again
+
+        def again() -> IBody | None:
+            found = find_again() if is_same() else None
+            if found is None:
+                return None
+            return self._body(found.sections, found.etag, is_final, modified_us, again)
+
+        return self._body(film.sections, film.etag, is_final, modified_us, again), film.clip
 
     def playlist(self, sentinel_id: str, session_id: str) -> Deferred[IBody]:
         """``index.m3u8``."""
@@ -246,7 +274,12 @@ class Archive:
         return self._with_view(sentinel_id, session_id, read)
 
     def _body(
-        self, sections: tuple[Section, ...], etag: str, is_final: bool, modified_us: int | None
+        self,
+        sections: tuple[Section, ...],
+        etag: str,
+        is_final: bool,
+        modified_us: int | None,
+        again: Callable[[], IBody | None] = lambda: None,
     ) -> IBody:
         return Body(
             sections,
@@ -254,6 +287,7 @@ class Archive:
             is_final=is_final,
             modified_us=modified_us,
             run_in_pool=self._run_in_pool,
+            again=again,
         )
 
     def _with_view(
