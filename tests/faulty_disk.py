@@ -87,6 +87,10 @@ class FaultyDisk(Disk):
         data = os.pread(descriptor, size, offset)
         return None if self.is_cold or len(data) < size else data
 
+    def has_now(self, descriptor: int, offset: int) -> bool:
+        """Likewise, of one octet."""
+        return self.pread_now(descriptor, offset, 1) is not None
+
     def free_bytes(self, path: str) -> int:
         """How much room there is."""
         return super().free_bytes(path) if self.room_bytes is None else self.room_bytes

@@ -206,6 +206,15 @@ class Disk:
         except OSError:
             return None
 
+    def has_now(self, descriptor: int, offset: int) -> bool:
+        """True if the octet at `offset` is in the system's memory; never waits."""
+        if _NOWAIT is None:
+            return False
+        try:
+            return os.preadv(descriptor, (bytearray(1),), offset, _NOWAIT) == 1
+        except OSError:
+            return False
+
     def drop(self, descriptor: int, offset: int, size: int) -> None:
         """Have the system forget what it has in its memory of these octets, so that they are read
         from the disk; where it cannot be told, it does not."""

@@ -18,6 +18,7 @@ from vidlink.model import USUAL
 from vidlink.server.api.bodies import LEAST_STRETCH_BYTES, PIECE_BYTES, STRETCH_BYTES
 from vidlink.server.api.straight import straight
 from vidlink.server.port import sending
+from vidlink.server.port.sending import MOST_SENT_BYTES
 
 MANY = 5 * STRETCH_BYTES + 77
 CONTENT = b"".join(b"%07d\n" % number for number in range(MANY // 8 + 1))
@@ -42,11 +43,12 @@ class Plain(Connection):
     """A connection over TCP."""
 
     made: ClassVar[dict[int, Plain]] = {}
+    kind: ClassVar[type[FakeSocket]] = FakeSocket
     TLS = False
 
     def __init__(self, *arguments: Any) -> None:
         number = 1_000 + len(self.made)
-        self.socket = FakeSocket(number)
+        self.socket = self.kind(number)
         self.made[number] = self
         #: What the kernel was asked for, and the error that it gives.
         self.asked: list[tuple[int, int]] = []
@@ -261,7 +263,8 @@ class SendingTests(SendingCase):
         self.assertFalse(sending.can_send_files(self.connect()))
 
     def test_fairness(self) -> None:
-        """A film gives way after each stretch: what else there is has its turn."""
+        """A film gives way after each stretch, and all films of one turn after so many octets: what
+        else there is has its turn."""
         body = self.body()
         connection = self.play(body, 0)
         connection.room_bytes = None
@@ -269,7 +272,10 @@ class SendingTests(SendingCase):
             count = len(connection.asked)
             connection.doWrite()
             self.assertLessEqual(len(connection.asked), count + 1)
-        self.assertGreater(len(connection.asked), 2)
+        sent_bytes = sum(count for _, count in connection.asked)
+        self.assertEqual(sent_bytes, MOST_SENT_BYTES)
+        other = self.play(body)
+        self.assertEqual(len(other.answers()[0].body), MANY)
         connection.turn()
         self.assertEqual(connection.answers()[0].body, body.content(0, MANY))
 

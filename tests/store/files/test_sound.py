@@ -228,6 +228,7 @@ class RealDiskTests(SynchronousTestCase):
         disk.pread(descriptor, 0, len(DATA))
         self.assertIn(disk.pread_now(descriptor, 3, 50), (DATA[3:53], None))
         self.assertIsNone(disk.pread_now(descriptor, 3, len(DATA)))
+        self.assertFalse(disk.has_now(descriptor, len(DATA)))
         mark = disk.mark_of(descriptor)
         self.assertEqual(mark and mark.size_bytes, len(DATA))
         os.unlink(path)

@@ -34,7 +34,8 @@ from vidlink.server.api.ranges import ByteRange, is_current, requested_range
 
 PIECE_BYTES = 256 * 1024
 #: So much of a file is sent by the kernel at a time, and no less; others have their turn between.
-STRETCH_BYTES, LEAST_STRETCH_BYTES = 1024 * 1024, 64 * 1024
+#: It is more than a socket has room for, so that each call fills one.
+STRETCH_BYTES, LEAST_STRETCH_BYTES = 4 * 1024 * 1024, 64 * 1024
 
 
 @implementer(IBody)

@@ -74,9 +74,8 @@ _SECURITY = {
 _SAID_HERE = frozenset({b"Server", b"Date"})
 _PARTIAL = b"%d" % PARTIAL_CONTENT
 _OF_A_RANGE = (b"Content-Length:", b"Content-Range:")
-#: A repeat costs this part of what a newcomer does; and to have the kernel take so many octets as
-#: much as one.
-_REPEAT_PART, _NEWCOMER_BYTES = 1 / 8, 2 * 1024 * 1024
+#: A repeat costs this part of what a newcomer does.
+_REPEAT_PART = 1 / 32
 
 
 @lru_cache(1)
@@ -90,6 +89,8 @@ class Port(Protocol):
     reactor: IReactorTime
     bounds: Bounds
     door: Door
+    #: The octets of files that the kernel is given, each a part of what a turn has room for.
+    files: Door
     lobby: Lobby
     hosts: Hosts
     gate: Gate
@@ -171,7 +172,8 @@ class Channel(HTTPChannel):
             if self.factory.door.is_free:
                 self._answer_in_turn()
             else:
-                self._expect(None)
+                # Nobody waits there for as long as that.
+                self._deadline.start(self.factory.bounds.idle_seconds, self._time_out)
                 self.factory.door.wait(self._answer_in_turn)
                 self._wait_at_door()
             return
@@ -367,9 +369,13 @@ class Channel(HTTPChannel):
     def send_file(self, stretch: IStretch) -> Deferred[int]:
         """Send a stretch of a file behind what was written; nothing else until that has come to
         its end, which tells how many octets were sent. Where it fails, no file is sent any more."""
-        sending = Sending(self.transport, stretch, self._sent_some, self._sent_file)
+        files = self.factory.files
+        sending = Sending(self.transport, stretch, files, self._sent_some, self._sent_file)
         self._sending, self._taken_bytes = sending, 0
         sending.wait()
+        if not can_send_now(self.transport):
+            # Nor may a client take nothing of what stands before it, for ever.
+            self.pauseProducing()
         return sending.done
 
     def _sent_some(self, sent_bytes: int) -> None:
@@ -440,11 +446,12 @@ class Channel(HTTPChannel):
         first, last = part
         head = repeat.head(first, last, body.size_bytes, _date(int(time.time())))
         sent_bytes = self._send_at_once(head, piece)
-        site.door.count(_REPEAT_PART + sent_bytes / _NEWCOMER_BYTES)
+        site.door.count(_REPEAT_PART)
         if sent_bytes == last - first + 1 and not self._waitingForTransport:
             site.requests.give_back(shown.whose)
             self._count_more(sent_bytes)
-            site.lobby.enter_anew(self, self.getPeer())
+            if not site.lobby.move_back(self):
+                site.lobby.enter(self, self.getPeer())
             self._deadline.start(site.bounds.idle_seconds, self._time_out)
             self._is_idle = True
             return True
@@ -468,7 +475,12 @@ class Channel(HTTPChannel):
             if taken < len(head) + len(piece):
                 self.write((head + piece)[taken:])
             return len(piece)
-        taken, sent_bytes = send_file_now(transport, head, piece) if is_free else (0, 0)
+        files = self.factory.files
+        if not (is_free and files.is_free):
+            self.write(head)
+            return 0
+        taken, sent_bytes = send_file_now(transport, head, piece)
+        files.count(sent_bytes)
         if taken < len(head):
             self.write(head[taken:])
         return sent_bytes

@@ -112,16 +112,17 @@ class Lobby:
             # Timed calls come before what is read in the same turn.
             self._turn.start(0, self._wait_a_turn)
 
-    def enter_anew(self, guest: Guest, address: IAddress) -> None:
-        """`guest` has been answered, and waits from now on, behind all others."""
+    def move_back(self, guest: Guest) -> bool:
+        """`guest` has been answered, and waits behind all others from now on; False: it is not
+        here."""
         place = self._guests.pop(guest, None)
         if place is None:
-            self.enter(guest, address)
-            return
+            return False
         self._guests[guest] = place
         beside = self._by_place[place]
         del beside[guest]
         beside[guest] = None
+        return True
 
     def leave(self, guest: Guest) -> None:
         """`guest` waits no more; does nothing if it did not."""

@@ -16,10 +16,14 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 
 from vidlink.interfaces import IStretch
+from vidlink.server.port.door import Door
 from vidlink.server.port.lobby import beneath
 
 #: macOS has another call of that name.
 sendfile = os.sendfile if hasattr(os, "splice") else None
+#: So many octets of files are sent in one turn of the reactor, in three milliseconds or so, and
+#: those of one more call.
+MOST_SENT_BYTES = 8 * 1024 * 1024
 #: More follows at once: what is sent with this goes out together with that. Linux alone has it.
 _MORE: int = getattr(socket, "MSG_MORE", 0)
 
@@ -73,6 +77,7 @@ class Sending:
     """One stretch on its way; `done` fires with the number of octets when no more of it can be
     sent, because that was all, or because the file or the socket has failed.
 
+    :param files: has room for so much in this turn.
     :param moved: called with how much was sent in all, each time that there was no room for more.
     :param over: called when nothing of it waits for the client any more.
     """
@@ -81,6 +86,7 @@ class Sending:
         self,
         transport: Any,
         stretch: IStretch,
+        files: Door,
         moved: Callable[[int], None],
         over: Callable[[], None],
     ) -> None:
@@ -88,6 +94,7 @@ class Sending:
         self.sent_bytes, self.size_bytes = 0, stretch.size
         self._transport = transport
         self._stretch = stretch
+        self._files = files
         self._moved, self._over = moved, over
 
     def wait(self) -> None:
@@ -126,6 +133,8 @@ class Sending:
 
     def _is_all_sent(self) -> bool:
         """Send what there is room for; True if no more of it can be sent."""
+        if not self._files.is_free:
+            return False
         assert sendfile is not None, "nothing is sent so where it cannot be"
         stretch, sent = self._stretch, self.sent_bytes
         number = self._transport.socket.fileno()
@@ -136,5 +145,6 @@ class Sending:
         except OSError:
             # Whoever writes or reads next meets the same, and says it.
             return True
+        self._files.count(count)
         self.sent_bytes += count
         return count == 0 or self.sent_bytes == stretch.size

@@ -52,6 +52,7 @@ from vidlink.server.port.held import Held
 from vidlink.server.port.lobby import Lobby, place_of
 from vidlink.server.port.origin import Authority, Hosts, is_own_page
 from vidlink.server.port.repeats import Repeated, Shown, Source
+from vidlink.server.port.sending import MOST_SENT_BYTES
 from vidlink.server.port.shares import Shares
 from vidlink.server.port.upgrade import check_handshake
 
@@ -342,6 +343,7 @@ class Site(server.Site):
         self.gate, self.proxies = gate, proxies
         self.bounds = bounds
         self.door = Door(clock, bounds.newcomers_per_turn)
+        self.files = Door(clock, MOST_SENT_BYTES)
         #: The requests that are being answered of those who had to show who they are.
         self.answering: set[Request | Repeated] = set()
         self.lobby = lobby or Lobby(clock, bounds=bounds)

@@ -64,12 +64,10 @@ class ReadPart:
         """True if the system has these octets in its memory, as far as a look here and there can
         tell. Never waits."""
         last = offset + size - 1
-        if self.read_now(last, 1) is None:
+        has_now, descriptor = self._disk.has_now, self.descriptor
+        if not has_now(descriptor, last):
             return False
-        for place in range(offset, last, _PROBE_BYTES):
-            if self.read_now(place, 1) is None:
-                return False
-        return True
+        return all(has_now(descriptor, place) for place in range(offset, last, _PROBE_BYTES))
 
 
 @implementer(IStretch)

@@ -67,7 +67,7 @@ class StoredSession:
 
     def part_path(self, number: int) -> str:
         """Where part `number` is."""
-        return os.path.join(self.folder, part_file(number))
+        return f"{self.folder}{os.sep}{part_file(number)}"
 
     def open_part(self, number: int) -> int:
         """A descriptor of part `number`, for reading."""

@@ -67,6 +67,8 @@ class _Kept:
     clip: Clip
     is_final: bool
     query: ClipQuery
+    #: What stands before them and behind them, as sections.
+    around: tuple[MemorySection, MemorySection]
 
 
 class Reel:
@@ -184,8 +186,10 @@ class Reel:
                 return self._content(known)
             head, etag = make_head(session, footage, taken, said)
             clip = Clip(taken.start_us, taken.end_us, last)
+            stored = min(taken.stop, count)
+            around = MemorySection([head]), MemorySection(waits)
             made = _Kept(
-                scene, taken, min(taken.stop, count), waits, said, head, etag, clip, is_final, query
+                scene, taken, stored, waits, said, head, etag, clip, is_final, query, around
             )
             self._kept[etag] = made
             self._trim()
@@ -318,7 +322,7 @@ class Reel:
             first=first,
             found_damaged=lambda places, wrong: self._miss(scene, places, wrong),
         )
-        sections = MemorySection([kept.head]), stored, MemorySection(kept.waiting)
+        sections = kept.around[0], stored, kept.around[1]
         me, mine = ref(self), ref(kept)
 
         def again() -> FilmContent | None:
