@@ -227,11 +227,11 @@ def _assemble(options: Options) -> ServerService:
     # Klein brings in a reactor of its own choice unless there is one already.
     from vidlink.server.api.access import Access
     from vidlink.server.api.enrolling import Enrolling
+    from vidlink.server.api.fast_path import fast_path
     from vidlink.server.api.history import Api
     from vidlink.server.api.oidc import Oidc
     from vidlink.server.api.openapi import document
     from vidlink.server.api.probes import Probes
-    from vidlink.server.api.straight import straight
 
     clock: Any = reactor
     bounds: Bounds = options["limit"]
@@ -347,7 +347,7 @@ def _assemble(options: Options) -> ServerService:
         bounds=bounds,
         lobby=lobby,
         answers=answers,
-        straight=straight(api),
+        fast_path=fast_path(api),
     )
     made = [_port(place, site, clock) for place in listening]
     ports, contexts = [port for port, _ in made], [one for _, one in made if one is not None]

@@ -19,10 +19,10 @@ from vidlink.plugins import find_codecs
 from vidlink.relay.hub import Hub
 from vidlink.server.api.access import Access
 from vidlink.server.api.enrolling import Enrolling
+from vidlink.server.api.fast_path import fast_path
 from vidlink.server.api.history import Api
 from vidlink.server.api.oidc import Oidc
 from vidlink.server.api.probes import Probes
-from vidlink.server.api.straight import straight
 from vidlink.server.health.health import Health
 from vidlink.server.health.metrics import Metrics
 from vidlink.server.port.assets import Assets
@@ -182,7 +182,7 @@ class ClosedCase(SynchronousTestCase):
             gate=gate,
             bounds=self.bounds,
             # As the daemon has it: films do not go by the table of paths.
-            straight=straight(api),
+            fast_path=fast_path(api),
         )
         self.site.doStart()
         self.addCleanup(self.site.doStop)

@@ -13,16 +13,16 @@ from twisted.logger import capturedLogs
 from tests.fakes.gates import Keys, anybody
 from tests.fakes.store import MemoryStore
 from tests.server.api.histories import NOW_US
+from tests.server.port.test_fast_path import FILM, FilmArchive
 from tests.server.port.test_sending import FakeSocket, FileBody, Plain, SendingCase
 from tests.server.port.test_site import get
-from tests.server.port.test_straight import FILM, FilmArchive
 from tests.server.sockets.opened import Answer, Connection
 from vidlink.interfaces import IBody, IStretch
 from vidlink.model import USUAL, Deed, Role
 from vidlink.relay.hub import Hub
 from vidlink.server.api.bodies import LEAST_STRETCH_BYTES, PIECE_BYTES
+from vidlink.server.api.fast_path import fast_path
 from vidlink.server.api.history import Api
-from vidlink.server.api.straight import straight
 from vidlink.server.port.repeats import is_whole, without_range
 from vidlink.server.port.site import Request, principal_of, ticket_of
 
@@ -105,7 +105,7 @@ class RepeatsCase(SendingCase):
             **{"principal_of": anybody, **changes},
         )
         self.serve(self.scripted)
-        self.site.straight = straight(self.history)
+        self.site.fast_path = fast_path(self.history)
 
     def part(self, first: int, last: int | str = "", *headers: bytes, path: str = FILM) -> bytes:
         """A request for a part of it."""
@@ -198,6 +198,13 @@ class RepeatsTests(RepeatsCase):
             connection.send(data)
             self.assertIn(b"HTTP/1.1 %d " % status, connection.received, data)
             self.assertEqual(self.ordinary, 1, data)
+
+    def test_headers_of_the_same_length(self) -> None:
+        """Each octet before and behind the range counts."""
+        for line, other in ((b"Accept: a/b", b"Accept: a/c"), (b"If-Match: *", b'If-Match: "')):
+            connection = self.dial(line)
+            self.ask_again(connection, self.part(5, 9, other))
+            self.assertEqual(self.ordinary, 1)
 
     def test_conditions(self) -> None:
         """What holds for the first request holds for those that say the same, of the same film."""

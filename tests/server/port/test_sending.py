@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 from zope.interface import implementer
 
 from tests.server.api.test_bodies import ScriptedBody
+from tests.server.port.test_fast_path import FILM, FilmArchive
 from tests.server.port.test_site import SiteCase, get
-from tests.server.port.test_straight import FILM, FilmArchive
 from tests.server.sockets.opened import Connection
 from vidlink.interfaces import IStretch
 from vidlink.model import USUAL
 from vidlink.server.api.bodies import LEAST_STRETCH_BYTES, PIECE_BYTES, STRETCH_BYTES
-from vidlink.server.api.straight import straight
+from vidlink.server.api.fast_path import fast_path
 from vidlink.server.port import sending
 from vidlink.server.port.sending import MOST_SENT_BYTES
 
@@ -133,7 +133,7 @@ class SendingCase(SiteCase):
     def play(self, body: FileBody, room_bytes: int | None = None, *headers: bytes) -> Plain:
         """A client that asks for the film, and takes so much of it."""
         self.show(FilmArchive(body))
-        self.site.straight = straight(self.history)
+        self.site.fast_path = fast_path(self.history)
         connection = Plain(self.site, self.clock, room_bytes)
         connection.send(get(FILM, *headers))
         return connection

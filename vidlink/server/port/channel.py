@@ -101,7 +101,7 @@ class Port(Protocol):
     requests: Shares
     answering: set[Any]
     #: Answers a request by itself; False: it is answered by its path.
-    straight: Callable[[Any], bool]
+    fast_path: Callable[[Any], bool]
 
 
 class Channel(HTTPChannel):
@@ -226,8 +226,6 @@ class Channel(HTTPChannel):
             return
         super().allHeadersReceived()
         if self.length != 0:
-            # What follows belongs to it, and is another one each time.
-            self._asked = b""
             self._expect(bounds.body_seconds)
 
     def rawDataReceived(self, data: bytes) -> None:

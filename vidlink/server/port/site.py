@@ -163,8 +163,8 @@ class Request(server.Request):
         self._serve()
 
     def _serve(self) -> None:
-        """Have it answered: on the straight road what is asked for most, all else by its path."""
-        if not self.channel.factory.straight(self):
+        """Have it answered: by the fast path what is asked for most, all else by its path."""
+        if not self.channel.factory.fast_path(self):
             super().process()
 
     def offer_again(self, source: Source) -> None:
@@ -315,7 +315,7 @@ class Site(server.Site):
     :param bounds: of each connection, and of each who asks.
     :param lobby: where its newcomers are counted; None: one of this site alone.
     :param answers: what is kept of answers that are not taken; None: of this site alone.
-    :param straight: answers a request itself, and looks at the rights of who asks as `root` does;
+    :param fast_path: answers a request itself, and looks at the rights of who asks as `root` does;
         False: it is for `root`.
     """
 
@@ -335,7 +335,7 @@ class Site(server.Site):
         bounds: Bounds = USUAL,
         lobby: Lobby | None = None,
         answers: Held | None = None,
-        straight: Callable[[server.Request], bool] = lambda request: False,
+        fast_path: Callable[[server.Request], bool] = lambda request: False,
     ) -> None:
         # The channel's own deadlines take the place of Twisted's.
         super().__init__(root, timeout=None, reactor=clock)
@@ -349,7 +349,7 @@ class Site(server.Site):
         self.lobby = lobby or Lobby(clock, bounds=bounds)
         self.answers = answers or Held(what=NOT_TAKEN)
         self.requests = Shares(bounds.requests_per_credential)
-        self.straight = straight
+        self.fast_path = fast_path
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a newcomer, or what ends it at once where there is no room for it."""

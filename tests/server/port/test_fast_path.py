@@ -1,4 +1,4 @@
-"""Tests of `vidlink.server.api.straight`: films are answered as by the table of paths."""
+"""Tests of `vidlink.server.api.fast_path`: media is answered as by the table of paths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.server.sockets.opened import Answer, Connection
 from vidlink.errors import Damaged
 from vidlink.model import ALL, Clip, ClipQuery
 from vidlink.server.api.bodies import PIECE_BYTES
-from vidlink.server.api.straight import straight
+from vidlink.server.api.fast_path import fast_path
 
 FILM = DESK_PATH + "/recording.mp4"
 
@@ -38,14 +38,14 @@ class FilmArchive(MemoryStore):
         return succeed((self.body, Clip(0, 1, 0)))
 
 
-class StraightTests(SiteCase):
+class FastPathTests(SiteCase):
     """The same requests by both ways."""
 
     def both(self, data: bytes) -> Answer:
         """The answer to a request, which is the same by both ways."""
         answers = []
-        for way in (lambda request: False, straight(self.history)):
-            self.site.straight = way
+        for way in (lambda request: False, fast_path(self.history)):
+            self.site.fast_path = way
             answers.append(self.ask(data))
         by_table, answer = answers
         self.assertEqual((answer.status, answer.body), (by_table.status, by_table.body))
@@ -81,9 +81,30 @@ class StraightTests(SiteCase):
         for method, status in (("POST", 405), ("OPTIONS", 200)):
             self.assertEqual(self.both(get(FILM, method=method)).status, status)
 
+    def test_other_media(self) -> None:
+        """So are segments, the initialization segment and the playlist."""
+        for name, status in (
+            ("init.mp4", 200),
+            ("init.mp4?x=1", 400),
+            ("index.m3u8", 200),
+            ("segments/0", 200),
+            ("segments/0.mp4", 200),
+            ("segments/0-2.mp4", 200),
+            ("segments/2-0", 400),
+            ("segments/0-5000", 400),
+            ("segments/" + "9" * 19, 400),
+            ("segments/123456", 404),
+            ("segments/x", 400),
+            ("segments/0/1", 404),
+        ):
+            self.assertEqual(self.both(get(f"{DESK_PATH}/{name}")).status, status, name)
+        etag = self.both(get(DESK_PATH + "/segments/0")).headers["etag"].encode("ascii")
+        for header, status in ((b"Range: bytes=1-5", 206), (b"If-None-Match: " + etag, 304)):
+            self.assertEqual(self.both(get(DESK_PATH + "/segments/0", header)).status, status)
+
     def test_it_is_taken(self) -> None:
-        """A film is answered without the table, and nothing else is."""
-        way = straight(self.history)
+        """Media is answered without the table, and nothing else is."""
+        way = fast_path(self.history)
         taken: list[bytes] = []
 
         def noted(request: Any) -> bool:
@@ -91,15 +112,19 @@ class StraightTests(SiteCase):
             taken.extend([request.path] * is_taken)
             return is_taken
 
-        self.site.straight = noted
-        for path in (FILM, DESK_PATH + "/init.mp4", DESK_PATH, FILM + "?last=1"):
+        self.site.fast_path = noted
+        media = [
+            FILM,
+            *(f"{DESK_PATH}/{name}" for name in ("init.mp4", "index.m3u8", "segments/0")),
+        ]
+        for path in (*media, DESK_PATH, DESK_PATH + "/segments", FILM + "?last=1"):
             self.ask(get(path))
-        self.assertEqual(taken, [FILM.encode("ascii")] * 2)
+        self.assertEqual(taken, [path.encode("ascii") for path in (*media, FILM)])
 
     def play(self, body: ScriptedBody, room_bytes: int | None = None) -> Connection:
         """A client that asks for a scripted film."""
         self.show(FilmArchive(body))
-        self.site.straight = straight(self.history)
+        self.site.fast_path = fast_path(self.history)
         return self.connect(get(FILM), room_bytes)
 
     def test_damage(self) -> None:

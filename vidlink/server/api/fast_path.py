@@ -1,7 +1,7 @@
-"""The straight road: films, which players ask for by hundreds of ranges.
+"""The fast path of requests: media, which players ask for by hundreds of ranges and segments.
 
 The same methods answer as by the table of paths; but that is not searched, and nothing is put
-between. What is not plainly a GET of a film goes by the table.
+between. What is not plainly a GET of media goes by the table.
 """
 
 from __future__ import annotations
@@ -18,18 +18,31 @@ from vidlink.server.api.answers import answer_failure
 from vidlink.server.api.history import Api
 
 _ID = b"([A-Za-z0-9._-]{1,64})"
-_FILM = re.compile(rb"/api/v1/sentinels/%b/sessions/%b/recording\.mp4" % (_ID, _ID))
+_MEDIA = re.compile(
+    rb"/api/v1/sentinels/%b/sessions/%b/"
+    rb"(?:(recording\.mp4|init\.mp4|index\.m3u8)|segments/([0-9]{1,19}(?:-[0-9]{1,19})?(?:\.mp4)?))"
+    % (_ID, _ID)
+)
 
 
-def straight(api: Api) -> Callable[[Request], bool]:
-    """Answers films by `api`; the answerer gives False for anything else."""
+def fast_path(api: Api) -> Callable[[Request], bool]:
+    """Answers requests for media by `api`; the answerer gives False for anything else."""
+    by_name = {
+        b"recording.mp4": api.recording,
+        b"init.mp4": api.init,
+        b"index.m3u8": api.playlist,
+    }
 
     def answer(request: Request) -> bool:
-        found = _FILM.fullmatch(request.path) if request.method == b"GET" else None
+        found = _MEDIA.fullmatch(request.path) if request.method == b"GET" else None
         if found is None:
             return False
         sentinel, session = found[1].decode("ascii"), found[2].decode("ascii")
-        answered = Deferred.fromCoroutine(api.recording(request, sentinel, session))
+        if found[3] is None:
+            answering = api.media(request, sentinel, session, found[4].decode("ascii"))
+        else:
+            answering = by_name[found[3]](request, sentinel, session)
+        answered = Deferred.fromCoroutine(answering)
         if not answered.called:
             request.notifyFinish().addErrback(lambda _: answered.cancel())
         answered.addErrback(_refuse, request).addCallback(_finish, request)
