@@ -243,9 +243,12 @@ class RecordingStore:
         undo.callback(self._catalog.close)
         self._sound.most_parts = _share(MOST_PARTS, 32)
         undo.callback(self._sound.forget_all)
+        open_parts = OpenParts(self._disk, _share(self._open_parts, 4))
+        # Who reads has the paths as they were given, who writes from the root on.
+        self._sound.is_written = lambda path: open_parts.has(os.path.abspath(path))
         self.writer = Writer(
             folder=folder,
-            open_parts=OpenParts(self._disk, _share(self._open_parts, 4)),
+            open_parts=open_parts,
             durability=durability,
             index=index,
             catalog=self._catalog,

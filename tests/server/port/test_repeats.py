@@ -375,7 +375,11 @@ class SlowRepeatsTests(RepeatsCase):
         """When a turn has no room for more octets of files, the rest goes in the next one."""
         connection = self.dial()
         self.site.files.count(self.site.files._per_turn)
-        self.assertEqual(self.ask_again(connection, self.part(0)).body, self.film.content(0, SIZE))
+        connection.protocol.dataReceived(self.part(0))
+        self.assertEqual(connection.asked, [])
+        connection.turn()
+        (answer,) = connection.answers()
+        self.assertEqual(answer.body, self.film.content(0, SIZE))
 
     def test_at_the_door(self) -> None:
         """Where others wait for their turn a repeat waits behind them, and what comes behind it is

@@ -132,6 +132,38 @@ class SoundTests(SoundCase):
             with self.assertRaises(Damaged):
                 self.section().read(0, len(DATA))
 
+    def grow(self, data: bytes) -> None:
+        """Put more behind what is there, just now."""
+        with open(self.path, "ab") as part:
+            part.write(data)
+        self.date(0)
+
+    def test_a_part_that_grows(self) -> None:
+        """Of a part that this server is writing to what was checked stays so as it grows, and what
+        is new is checked; what else happens to it is a change."""
+        self.sound.is_written = lambda path: path == self.path
+        for size in (81, len(DATA)):
+            self.sound.forget_all()
+            self.write(DATA[:40], 0)
+            self.section().read(0, 40)
+            self.grow(DATA[40:size])
+            self.assertEqual(self.section().at_hand(0, 40), DATA[:40])
+            self.assertIsNone(self.section().at_hand(40, 1))
+            self.assertEqual(self.section().read(0, 81), DATA[:81])
+            self.assertEqual(self.section().at_hand(0, 81), DATA[:81])
+        self.grow(b"more")
+        self.date(1)
+        self.assertIsNotNone(self.section().at_hand(0, 81))
+        self.date(2)
+        self.assertIsNone(self.section().at_hand(0, 81))
+        self.section().read(0, 81)
+        os.truncate(self.path, 90)
+        self.assertIsNone(self.section().at_hand(0, 81))
+        self.section().read(0, 81)
+        self.sound.is_written = lambda path: False
+        self.grow(b"foreign")
+        self.assertIsNone(self.section().at_hand(0, 81))
+
     def test_another_file_in_its_place(self) -> None:
         """Who puts another file in the place of a part has that one read, and checked."""
         self.section().read(0, len(DATA))

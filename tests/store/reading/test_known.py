@@ -149,6 +149,71 @@ class KnownTests(KnownCase):
         self.pool.go()
         self.failureResultOf(asked, NotFound)
 
+    def again(self, query: ClipQuery = ALL) -> Any:
+        """The film of now, as it is given to who asks for it by its version."""
+        asked = self.film(query)
+        self.pool.go()
+        film, _ = self.successResultOf(asked)
+        read = film.read(0, film.size_bytes)
+        self.pool.go()
+        self.assertEqual(len(self.successResultOf(read)), film.size_bytes)
+        return self.successResultOf(self.film(version=film.etag))[0]
+
+    def test_again(self) -> None:
+        """Who has been given a film has it again, all of it at hand, without its being looked for,
+        and without keeping anything of it in memory."""
+        film = self.again()
+        for _ in range(3):
+            once_more = film.again()
+            self.assertEqual((once_more.etag, once_more.is_final), (film.etag, True))
+            self.assertEqual(len(once_more.at_hand(0, film.size_bytes)), film.size_bytes)
+            film = once_more
+        again = film.again
+        del film, once_more
+        self.store.archive._reels._reels.clear()
+        self.assertIsNone(again())
+
+    def test_not_again(self) -> None:
+        """What may be another by now has to be asked for: after a round of the writer, when it is
+        deleted, sealed, or looked at for damage, and when it has made room for other films."""
+
+        def hide() -> None:
+            self.store.archive._locks.hide(self.session.session_id)
+
+        def look() -> None:
+            stored = self.store.archive._stored(*self.ids)
+            self.store.archive._reels.looked(stored, ((2, 2),))
+
+        def forget() -> None:
+            self.store.archive._reels.reel(self.store.archive._stored(*self.ids))._kept.clear()
+
+        def seal() -> None:
+            self.rig.now_us = EPOCH_US + 2 * DAY_US
+
+        for change in (lambda: self.write(a_session(1)), look, forget, seal, hide):
+            film = self.again()
+            self.assertIsNotNone(film.again())
+            change()
+            self.assertIsNone(film.again())
+
+    def test_a_session_that_is_recorded(self) -> None:
+        """A film of a live session is had again while more is recorded, and what was checked of it
+        is not read anew."""
+        session = self.session = a_session(5)
+        self.store.ledger.begin(session, lambda sequence: None)
+        for sequence in range(3):
+            self.store.ledger.append(session.session_id, an_arrival(session, sequence))
+        self.rig.settle()
+        film = self.again()
+        for sequence in range(3, 6):
+            self.store.ledger.append(session.session_id, an_arrival(session, sequence))
+            self.rig.settle()
+            film = film.again()
+            self.assertEqual(len(film.at_hand(0, film.size_bytes)), film.size_bytes)
+        self.store.ledger.end(session.session_id, "over", session.started_time_us + 1)
+        self.rig.settle()
+        self.assertIsNone(film.again())
+
     def test_bound(self) -> None:
         """So many sessions are known; the one that was looked up first goes."""
         self.patch(known, "MOST_KNOWN", 1)

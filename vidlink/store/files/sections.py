@@ -237,7 +237,7 @@ class StoredSection:
                 data = part.read(place + low - start, high - low)
                 if len(data) == high - low:
                     return data
-            checked = self._ahead(last) if self._sound.remembers(part) else last
+            checked = self._ahead(last) if self._sound.remembers(path, part) else last
             data = part.read(place, places.ends[checked] - start)
         except OSError as error:
             if self._stored.is_gone:

@@ -2,7 +2,9 @@
 
 A part that was read is kept open, together with the stretches of it that were checked, as long as
 the file is what it was: the same one, of the same size, and not changed since. So what is asked for
-again is given out without a look at anything but the system's memory, by whoever may not wait.
+again is given out without a look at anything but the system's memory, by whoever may not wait. A
+part that this server is writing to is changed by that alone: as long as it only grows, what was
+checked of it stands where it stood.
 
 Bounds: `most_parts` descriptors, and :data:`MOST_STRETCHES` of all of them; those go that were used
 least lately. A part is not kept that was changed a moment ago, as its time would not tell whether
@@ -47,10 +49,9 @@ class ReadPart:
         """Let go of the descriptor."""
         self._disk.close(self.descriptor)
 
-    @property
-    def is_unchanged(self) -> bool:
-        """True if the file is there, as it was when it was opened."""
-        return self.mark is not None and self._disk.mark_of(self.descriptor) == self.mark
+    def look(self) -> FileMark | None:
+        """The file as it is now."""
+        return self._disk.mark_of(self.descriptor)
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` octets from `offset`, fewer at its end. Blocks."""
@@ -94,6 +95,8 @@ class SoundParts:
     def __init__(self, disk: Disk, wall_clock_us: Callable[[], int]) -> None:
         self._disk = disk
         self._wall_clock_us = wall_clock_us
+        #: Tells whether this server is writing to the part at a path. Never waits.
+        self.is_written: Callable[[str], bool] = lambda path: False
         #: So many are kept open.
         self.most_parts = MOST_PARTS
         self._lock = Lock()
@@ -112,7 +115,7 @@ class SoundParts:
         fresh = ReadPart(self._disk, self._disk.open_for_reading(path))
         with self._lock:
             known = self._parts.get(path)
-            return fresh if known is None or known.mark != fresh.mark else known
+            return known if known is not None and self._is_same(path, known, fresh.mark) else fresh
 
     def at_hand(self, path: str, offset: int, size: int) -> ReadPart | None:
         """The part at `path`, if these octets of it were checked. Never waits."""
@@ -120,7 +123,7 @@ class SoundParts:
             part = self._parts.get(path)
             if part is None:
                 return None
-            if not part.is_unchanged:
+            if not self._is_same(path, part, part.look()):
                 del self._parts[path]
                 return None
             if not _is_sound(part, offset, size):
@@ -133,17 +136,19 @@ class SoundParts:
         with self._lock:
             return _is_sound(part, offset, size)
 
-    def remembers(self, part: ReadPart) -> bool:
-        """True if it is remembered what of `part` is sound."""
+    def remembers(self, path: str, part: ReadPart) -> bool:
+        """True if it is remembered what of `part`, which is at `path`, is sound."""
         mark = part.mark
-        return mark is not None and self._wall_clock_us() - mark.changed_us >= _SETTLED_US
+        if mark is None:
+            return False
+        return self._wall_clock_us() - mark.changed_us >= _SETTLED_US or self.is_written(path)
 
     def found_sound(self, path: str, part: ReadPart, offset: int, size: int) -> None:
         """These octets of `part`, which is at `path`, are what was recorded. Blocks."""
-        if not self.remembers(part) or part.read_now(offset, 1) is None:
+        if not self.remembers(path, part) or part.read_now(offset, 1) is None:
             return
         with self._lock:
-            if not part.is_unchanged:
+            if not self._is_same(path, part, part.look()):
                 return
             part.sound.add(offset, offset + size - 1)
             self._parts[path] = part
@@ -162,6 +167,19 @@ class SoundParts:
         """Have everything checked again."""
         with self._lock:
             self._parts.clear()
+
+    def _is_same(self, path: str, part: ReadPart, mark: FileMark | None) -> bool:
+        """True if what was found sound of `part` is so of the file at `path`, which is this."""
+        before = part.mark
+        if mark is None or before is None:
+            return False
+        if mark == before:
+            return True
+        has_grown = mark.place == before.place and mark.size_bytes > before.size_bytes
+        if not (has_grown and self.is_written(path)):
+            return False
+        part.mark = mark
+        return True
 
     @property
     def _stretches(self) -> int:

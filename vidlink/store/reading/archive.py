@@ -223,7 +223,11 @@ class Archive:
                 modified_us = known.newest_us
 
             def is_same() -> bool:
-                return self._known(sentinel_id, session_id) is known
+                if self._known(sentinel_id, session_id) is not known:
+                    return False
+                # What is sealed stays so.
+                now = self._trusted.now_us
+                return is_sealed or known.state(now()) is not SessionState.SEALED
 
         if version is None and not is_sealed:
             return None

@@ -150,6 +150,11 @@ class OpenParts:
         self.disk = disk
         self.limit = limit
         self._open: OrderedDict[Part, tuple[int, int]] = OrderedDict()
+        self._paths: set[str] = set()
+
+    def has(self, path: str) -> bool:
+        """True if the part at `path` is open. In any thread, at once."""
+        return path in self._paths
 
     def open(self, part: Part) -> tuple[int, int]:
         """The descriptors of the part and of its records; new files are made."""
@@ -159,6 +164,7 @@ class OpenParts:
             return found
         self._make_room()
         found = self._open[part] = self._open_files(part)
+        self._paths.add(part.path)
         return found
 
     def descriptors(self, part: Part) -> tuple[int, ...]:
@@ -167,6 +173,7 @@ class OpenParts:
 
     def drop(self, part: Part) -> None:
         """Close `part`, if it is open."""
+        self._paths.discard(part.path)
         for descriptor in self._open.pop(part, ()):
             self._close(descriptor)
 
