@@ -15,7 +15,7 @@ from tests.faulty_disk import FaultyDisk
 from tests.store.recorded import folder_of, read_part
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, FRAME_US, INIT, a_session, an_arrival, renamed
-from vidlink.errors import Damaged, StoreError
+from vidlink.errors import Damaged, NotFound, StoreError
 from vidlink.fmp4 import sample_description
 from vidlink.model import ClipQuery, SegmentQuery, Session, SessionQuery
 from vidlink.store import RecordingStore
@@ -230,7 +230,7 @@ class DamageTests(ReadingCase):
 
     def test_missing_files(self) -> None:
         """A part that is gone is damage of what was in it; a folder that is gone is an error of the
-        store."""
+        store, and of what is known of it without a look, as if it had been deleted just now."""
         body, _ = self.got("media", 0, 11)
         os.remove(self.path("part-0000.mp4"))
         self.failureResultOf(body.read(0, 1), Damaged)
@@ -239,10 +239,12 @@ class DamageTests(ReadingCase):
         for asked in (
             self.asked("session"),
             self.asked("segments", SegmentQuery()),
-            self.asked("media", 0, 1),
+            self.asked("media", 0, 12),
             self.asked("film"),
         ):
             self.failureResultOf(asked, StoreError)
+        body, _ = self.got("media", 0, 1)
+        self.failureResultOf(body.read(0, 1), NotFound)
 
     def test_failing_disk(self) -> None:
         """A disk that cannot be read is an error of the store."""

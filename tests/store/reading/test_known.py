@@ -12,11 +12,11 @@ from tests.store.reading.test_archive import DAY_US, Pool
 from tests.store.recorded import folder_of
 from tests.store.rig import Rig
 from tests.store.samples import EPOCH_US, a_session, an_arrival
-from vidlink.errors import NotFound
-from vidlink.model import ALL, ClipQuery, Session
+from vidlink.errors import Damaged, NotFound
+from vidlink.model import ALL, Cause, ClipQuery, Session, Trouble
 from vidlink.store import RecordingStore
-from vidlink.store.handover.orders import LookAgain
-from vidlink.store.reading import known
+from vidlink.store.handover.orders import LookAgain, Report
+from vidlink.store.reading import known, media
 
 
 class KnownCase(SynchronousTestCase):
@@ -126,6 +126,46 @@ class KnownTests(KnownCase):
         self.done(self.film(version=film.etag))
         self.assertEqual(len(self.looks), 4)
 
+    def test_while_others_are_recorded(self) -> None:
+        """What is recorded of other sessions changes nothing of one that is over; that one of them
+        ends, or is deleted, may."""
+        film = self.again()
+        other = a_session(1)
+        self.store.ledger.begin(other, lambda sequence: None)
+        for sequence in range(4):
+            self.store.ledger.append(other.session_id, an_arrival(other, sequence))
+            self.rig.settle()
+            self.assertIsNotNone(film.again())
+        self.store.ledger.end(other.session_id, "over", other.started_time_us + 1)
+        self.rig.settle()
+        self.assertIsNone(film.again())
+        film = self.again()
+        deleted = self.store.keeping.delete(
+            other.sentinel_id, other.session_id, "somebody", rehearse=False
+        )
+        self.rig.settle()
+        self.pool.go()
+        self.rig.settle()
+        self.successResultOf(deleted)
+        self.assertIsNone(film.again())
+
+    def test_after_trouble(self) -> None:
+        """Where the database could not be told everything, it may say something else also after
+        the next round."""
+        film = self.again()
+        other = a_session(1)
+        self.store.ledger.begin(other, lambda sequence: None)
+        self.store.archive.apply(
+            Report(troubles={other.session_id: Trouble(Cause.WRITE_ERROR, "")})
+        )
+        self.assertIsNone(film.again())
+        film = self.again()
+        self.store.archive.apply(Report())
+        self.assertIsNone(film.again())
+        film = self.again()
+        self.store.archive.apply(Report())
+        self.assertIsNotNone(film.again())
+
     def test_of_another_sentinel(self) -> None:
         """A session that is known is not shown as that of another sentinel."""
         film, _ = self.done(self.film())
@@ -213,6 +253,85 @@ class KnownTests(KnownCase):
         self.store.ledger.end(session.session_id, "over", session.started_time_us + 1)
         self.rig.settle()
         self.assertIsNone(film.again())
+
+    def media(self, first: int, last: int) -> Deferred[Any]:
+        """Ask for segments."""
+        return self.store.archive.media(*self.ids, first, last)
+
+    def test_segments_are_at_hand(self) -> None:
+        """Who goes on after a segment has the next ones found without a thread, and checked with
+        it, and they are what they are to who asks first."""
+        self.done(self.media(0, 0))
+        whole, _ = self.successResultOf(self.media(0, 0))
+        self.done(whole.read(0, whole.size_bytes))
+        ranges = (1, 1), (2, 4), (0, 5)
+        at_hand = [self.successResultOf(self.media(*one)) for one in ranges]
+        for one, (body, missing) in zip(ranges, at_hand, strict=True):
+            data = self.successResultOf(body.read(0, body.size_bytes))
+            self.store.archive._looked_up.clear()
+            fresh, none = self.done(self.media(*one))
+            self.assertEqual((missing, none), ((), ()))
+            for name in ("etag", "size_bytes", "is_final", "modified_us"):
+                self.assertEqual(getattr(body, name), getattr(fresh, name), name)
+            self.assertEqual(data, fresh.at_hand(0, fresh.size_bytes))
+        self.done(self.media(0, 6))
+        self.write(a_session(1))
+        self.done(self.media(0, 0))
+
+    def test_segments_that_are_damaged(self) -> None:
+        """What follows and is damaged is given to nobody, and told of when it is asked for."""
+        path = os.path.join(folder_of(self.rig, self.session), "part-0000.mp4")
+        with open(path, "r+b") as part:
+            part.seek(-1, os.SEEK_END)
+            part.write(b"?")
+        os.utime(path, (EPOCH_US / 1e6 - 60,) * 2)
+        self.done(self.media(0, 0))
+        first, _ = self.successResultOf(self.media(0, 0))
+        self.done(first.read(0, first.size_bytes))
+        sound, _ = self.successResultOf(self.media(0, 4))
+        self.assertIsNotNone(sound.at_hand(0, sound.size_bytes))
+        damaged, _ = self.successResultOf(self.media(5, 5))
+        read = damaged.read(0, damaged.size_bytes)
+        self.pool.go()
+        self.failureResultOf(read, Damaged)
+        self.rig.settle()
+        asked = self.media(5, 5)
+        self.pool.go()
+        self.failureResultOf(asked, NotFound)
+
+    def test_segments_of_a_session_that_is_recorded(self) -> None:
+        """Of what may grow nothing is kept."""
+        session = self.session = a_session(5)
+        self.store.ledger.begin(session, lambda sequence: None)
+        self.store.ledger.append(session.session_id, an_arrival(session, 0))
+        self.rig.settle()
+        for _ in range(2):
+            self.done(self.media(0, 0))
+
+    def test_the_init_is_at_hand(self) -> None:
+        """So is the initialization segment, until the session is recorded again or changed."""
+        found = self.done(self.store.archive.init(*self.ids))
+        self.assertEqual(self.successResultOf(self.store.archive.init(*self.ids)), found)
+        self.store.archive._locks.hide(self.session.session_id)
+        asked = self.store.archive.init(*self.ids)
+        self.pool.go()
+        self.failureResultOf(asked, NotFound)
+
+    def test_bound_of_segments(self) -> None:
+        """The records of so many sessions are kept, and of each those around what was read."""
+        self.patch(known, "MOST_LISTED", 1)
+        self.patch(media, "ROWS_AHEAD", 1)
+        self.done(self.media(0, 0))
+        self.successResultOf(self.media(0, 4))
+        self.done(self.media(0, 5))
+        self.successResultOf(self.media(0, 5))
+        ids, other = self.ids, a_session(1)
+        self.write(other)
+        self.done(self.media(0, 5))
+        self.session = other
+        self.done(self.media(0, 5))
+        self.assertEqual(self.store.archive._looked_up.get(*ids).rows, {})
+        self.assertEqual(len(self.store.archive._looked_up._listed), 1)
 
     def test_bound(self) -> None:
         """So many sessions are known; the one that was looked up first goes."""

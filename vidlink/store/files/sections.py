@@ -129,7 +129,7 @@ class StoredSection:
     What was not checked yet is fetched by whole segments, and each checked against its CRC-32
     before anything of it is given out; the last one is kept for the read that goes on after it.
     Where one is damaged `found_damaged` is told of it, and of those that follow it and are too, by
-    their places.
+    their places. Of what follows `stop` what lies before `ahead` may be checked with it.
     """
 
     def __init__(
@@ -140,6 +140,7 @@ class StoredSection:
         *,
         first: int = 0,
         found_damaged: FoundDamaged | None = None,
+        ahead: int = 0,
     ) -> None:
         self._stored = stored
         # Without a place for it, nothing is remembered.
@@ -147,6 +148,7 @@ class StoredSection:
         self._sound = SoundParts(stored.disk, lambda: 0) if sound is None else sound
         self._places = places
         self._stop = stop
+        self._ahead_stop = max(stop, ahead)
         self._found_damaged = found_damaged
         self._start = places.size_of_first(first)
         self._kept: tuple[int, bytes] = (-1, b"")
@@ -264,7 +266,7 @@ class StoredSection:
     def _ahead(self, last: int) -> int:
         """The last of the segments that are checked together with `last`, which they follow."""
         ends = self._places.ends
-        stop = bisect_right(ends, ends[last] + AHEAD_BYTES, last, self._stop)
+        stop = bisect_right(ends, ends[last] + AHEAD_BYTES, last, self._ahead_stop)
         return self._side_by_side(last, stop - 1)
 
     def _tell_damaged(self, first: int, last: int) -> None:

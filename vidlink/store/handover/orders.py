@@ -149,7 +149,8 @@ class Report:
     last until it has gone well again; `failures` are those of this round, by cause. `held` are
     orders about holds that have become durable, `not_held` those that came to nothing. `looked`
     are orders to look again that are done, whatever was found; `stated` are the gaps that were
-    stated of sessions without an account. `took_seconds` is how long the round was.
+    stated of sessions without an account; `forgotten` are sessions that the database has let go.
+    `took_seconds` is how long the round was.
     """
 
     opened: list[Past] = field(default_factory=list)
@@ -165,5 +166,14 @@ class Report:
     not_held: list[tuple[SetHold, VidlinkError]] = field(default_factory=list)
     looked: list[LookAgain] = field(default_factory=list)
     stated: list[Gap] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
     failures: Counter[Cause] = field(default_factory=Counter)
     took_seconds: float = 0.0
+
+    @property
+    def is_of_others(self) -> bool:
+        """False if it is of sessions alone that were and are being written to, and all went well:
+        then the database says of all others what it said before."""
+        others = (self.opened, self.refused, self.reduced, self.closed, self.held, self.not_held)
+        marks = (self.looked, self.stated, self.forgotten, self.troubles, self.failures)
+        return self.index_trouble is not None or any((*others, *marks))

@@ -38,10 +38,10 @@ from vidlink.store.handover.inbox import RunInPool
 from vidlink.store.handover.locks import SessionLocks
 from vidlink.store.handover.orders import Report
 from vidlink.store.handover.suspects import Suspects
-from vidlink.store.index.catalog import Catalog, Filed, clamp_limit
+from vidlink.store.index.catalog import Catalog, clamp_limit
 from vidlink.store.queue.ledger import Ledger
-from vidlink.store.reading.known import Known, LookedUp
-from vidlink.store.reading.media import read_media
+from vidlink.store.reading.known import MOST_INIT_BYTES, Known, LookedUp
+from vidlink.store.reading.media import media_of, read_media, rows_from
 from vidlink.store.reading.segment_page import read_page
 from vidlink.store.reading.session_page import matches, page_key, read_token, write_token
 from vidlink.store.reading.view import View, newest_of, view_account
@@ -77,11 +77,16 @@ class Archive:
         self._trusted = trusted
         self._suspects = suspects
         self._looked_up = LookedUp()
+        #: Of the round before: it was of sessions that nobody writes to, or not all went well.
+        self._was_of_others = False
 
     def apply(self, report: Report) -> None:
         """Apply the report of a round: what was looked at again may be read as something else, and
         what was looked up may be so no more."""
-        self._looked_up.clear()
+        # What could not be told to the database is told later, of whomever it was.
+        was_of_others, self._was_of_others = self._was_of_others, report.is_of_others
+        if was_of_others or self._was_of_others:
+            self._looked_up.clear()
         for order in report.looked:
             self._suspects.looked(order)
             self._reels.looked(self._stored(order.sentinel_id, order.session_id), order.ranges)
@@ -129,6 +134,9 @@ class Archive:
 
     def init(self, sentinel_id: str, session_id: str) -> Deferred[tuple[bytes, int]]:
         """The initialization segment, and when the session began."""
+        at_hand = self._known(sentinel_id, session_id)
+        if at_hand is not None and at_hand.init and self._ledger.account(session_id) is None:
+            return succeed((at_hand.init, at_hand.filed.record.session.started_time_us))
 
         def read(view: View) -> tuple[bytes, int]:
             init = view.init()
@@ -148,6 +156,9 @@ class Archive:
         self, sentinel_id: str, session_id: str, first: int, last: int
     ) -> Deferred[tuple[IBody, tuple[tuple[int, int], ...]]]:
         """The bytes of a range of segments."""
+        at_hand = self._media_at_hand(sentinel_id, session_id, first, last)
+        if at_hand is not None:
+            return succeed((at_hand, ()))
 
         def read(view: View) -> tuple[IBody, tuple[tuple[int, int], ...]]:
             media = read_media(view, first, last, self._suspects)
@@ -159,7 +170,25 @@ class Archive:
             body = self._body(media.sections, media.etag, is_final, modified_us)
             return body, media.missing
 
+        def list_rows(view: View, known: Known) -> None:
+            known.rows = rows_from(view, first, last)
+
+        if self._ledger.account(session_id) is None:
+            return self._with_known(sentinel_id, session_id, read, list_rows)
         return self._with_view(sentinel_id, session_id, read)
+
+    def _media_at_hand(
+        self, sentinel_id: str, session_id: str, first: int, last: int
+    ) -> IBody | None:
+        """Segments of a session that nobody writes to, if their records are at hand."""
+        known = self._known(sentinel_id, session_id)
+        if known is None or self._ledger.account(session_id) is not None:
+            return None
+        stored = self._stored(sentinel_id, session_id)
+        media = media_of(stored, known.rows, first, last, self._suspects)
+        if media is None:
+            return None
+        return self._body(media.sections, media.etag, True, media.received_us)
 
     def film(
         self,
@@ -308,16 +337,22 @@ class Archive:
         )
 
     def _with_known(
-        self, sentinel_id: str, session_id: str, read: Callable[[View], T]
+        self,
+        sentinel_id: str,
+        session_id: str,
+        read: Callable[[View], T],
+        also: Callable[[View, Known], None] = lambda view, known: None,
     ) -> Deferred[T]:
-        """The same for a session that nobody writes to."""
+        """The same for a session that nobody writes to; `also` puts by what may be wanted next."""
         known, now_us = self._known(sentinel_id, session_id), self._trusted.now_us()
         found: list[T] = []
 
         def read_known() -> Known:
             one = known or self._find(sentinel_id, session_id)
             try:
-                found.append(read(self._view(one, now_us)))
+                view = self._view(one, now_us)
+                found.append(read(view))
+                also(view, one)
             except FileNotFoundError:
                 # It may have been deleted just now.
                 self._find(sentinel_id, session_id)
@@ -410,7 +445,7 @@ class Archive:
             state=state,
             counts=None,
             arrivals=(),
-            init=lambda: _init(stored, known.filed),
+            init=lambda: _init(stored, known),
             gaps=lambda window: self._gaps(row, window, life),
             has_damage=has_damage,
             newest_us=newest_us,
@@ -421,12 +456,16 @@ class Archive:
         return window.explain(spans, self._catalog.gaps(row, *window.reach(spans)), life)
 
 
-def _init(stored: StoredSession, filed: Filed) -> bytes:
+def _init(stored: StoredSession, known: Known) -> bytes:
     """The initialization segment; empty if the server stopped before anything of the session had
     reached the disk."""
+    filed = known.filed
     if not filed.record.segment_count and not stored.count_records():
         return b""
-    return stored.read_init(filed.init_size_bytes, filed.init_check)
+    init = stored.read_init(filed.init_size_bytes, filed.init_check)
+    if len(init) <= MOST_INIT_BYTES:
+        known.init = init
+    return init
 
 
 def _blocking(read: Callable[..., T], *arguments: Any) -> T:

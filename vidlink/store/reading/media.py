@@ -10,13 +10,23 @@ from zlib import crc32
 
 from vidlink.errors import NotFound
 from vidlink.model import Octets, Ranges
-from vidlink.store.files.sections import MemorySection, Section, SegmentPlaces, StoredSection
+from vidlink.store.files.sections import (
+    AHEAD_BYTES,
+    MemorySection,
+    Section,
+    SegmentPlaces,
+    StoredSection,
+)
 from vidlink.store.files.stored import StoredSession
 from vidlink.store.handover.suspects import Suspects
+from vidlink.store.reading.known import Rows
 from vidlink.store.reading.view import View
 
 #: Where a record says when its segment was received, behind its place.
 _RECEIVED = 4
+#: The records of so many segments behind those that are asked for are kept, or four times as many
+#: as those: a player goes on there.
+ROWS_AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,7 @@ class _Collected:
         self._sequences = array("Q")
         self._pieces: list[Octets] = []
         self._sections: list[Section] = []
+        self._following = 0
         self.numbers = array("Q")
 
     def stored(self, sequence: int, part: int, offset: int, size: int, check: int) -> None:
@@ -56,6 +67,12 @@ class _Collected:
         self._close_places()
         self._pieces.append(data)
         self.numbers.extend((sequence, len(data), crc32(data)))
+
+    def ahead(self, sequence: int, part: int, offset: int, size: int, check: int) -> None:
+        """The next segment follows, and may be checked with the others."""
+        self._following += 1
+        self._places.add(part, offset, size, check)
+        self._sequences.append(sequence)
 
     def sections(self) -> tuple[Section, ...]:
         """All that has been collected."""
@@ -72,14 +89,46 @@ class _Collected:
                 told = Ranges.of(sequences[place] for place in wrong)
                 self._suspects.tell(*self._stored.ids, told)
 
+            stop, self._following = len(places) - self._following, 0
             self._sections.append(
-                StoredSection(self._stored, places, len(places), found_damaged=found_damaged)
+                StoredSection(
+                    self._stored, places, stop, found_damaged=found_damaged, ahead=len(places)
+                )
             )
 
     def _close_pieces(self) -> None:
         if self._pieces:
             pieces, self._pieces = self._pieces, []
             self._sections.append(MemorySection(pieces))
+
+
+def media_of(
+    stored: StoredSession, rows: Rows, first: int, last: int, suspects: Suspects
+) -> Media | None:
+    """Segments `first` to `last` of a session that nobody writes to, if all of them are among
+    `rows`. Never waits."""
+    if not all(sequence in rows for sequence in range(first, last + 1)):
+        return None
+    collected = _Collected(stored, suspects)
+    received_us = -(2**63)
+    for sequence in range(first, last + 1):
+        part, (_, offset, size, check, *rest) = rows[sequence]
+        received_us = max(received_us, rest[_RECEIVED])
+        collected.stored(sequence, part, offset, size, check)
+    left_bytes = AHEAD_BYTES
+    while left_bytes > 0 and (row := rows.get(last := last + 1)) is not None:
+        part, (_, offset, size, check, *_) = row
+        collected.ahead(last, part, offset, size, check)
+        left_bytes -= size
+    etag = blake2b(collected.numbers.tobytes(), digest_size=16)
+    return Media(collected.sections(), etag.hexdigest(), (), True, received_us)
+
+
+def rows_from(view: View, first: int, last: int) -> Rows:
+    """The records of `first` to `last`, and of some behind them. Blocks."""
+    with view.stored.records(view.counts) as records:
+        found = records.between(first, last + max(ROWS_AHEAD, 4 * (last + 1 - first)))
+        return {numbers[0]: (part, numbers) for part, numbers in found}
 
 
 def read_media(view: View, first: int, last: int, suspects: Suspects) -> Media:

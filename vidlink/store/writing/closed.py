@@ -125,5 +125,6 @@ class ClosedSessions:
             self._locks.release_from_writing(held.session_id)
         report.held += self._held
         forgotten, self._to_forget, self._held = self._to_forget, [], []
+        report.forgotten += [order.session_id for order in forgotten]
         for order in forgotten:
             self._removals.forgotten(order.session_id, True)
