@@ -21,9 +21,12 @@ from vidlink.model import USUAL
 from vidlink.server.api.bodies import STRETCH_BYTES
 from vidlink.server.limits import LIMITS, with_limit
 from vidlink.server.port.lobby import Lobby
+from vidlink.server.port.sending import MOST_SENT_BYTES
 from vidlink.server.sockets.link import LEAVING_FACTOR
 from vidlink.server.tap import Options
 from vidlink.store.files.sound import MOST_PARTS
+from vidlink.store.reading.known import MOST_LISTED
+from vidlink.store.reading.media import ROWS_AHEAD
 from vidlink.wire.bounds import MAX_CONTROL_BYTES, MAX_DEPTH, MAX_MEDIA_PARTS, MAX_MESSAGE_BYTES
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "limits.md"
@@ -108,7 +111,12 @@ class TableTests(SynchronousTestCase):
                 ("fixed", f"{hashing.MOST_PASSWORD} characters"),
                 ("`--buffer-total-bytes`", size(options["buffer-total-bytes"])),
                 ("the same two", share),
-                ("fixed", size(STRETCH_BYTES)),
+                ("fixed", f"{size(STRETCH_BYTES)}, and {size(MOST_SENT_BYTES)} and one more call"),
+                (
+                    "fixed",
+                    f"of the {MOST_LISTED} sessions read last, {ROWS_AHEAD} of each, or four times "
+                    "what was asked for",
+                ),
                 ("fixed", f"{MOST_PARTS}, and 1/32 of all descriptors"),
                 ("`--queue-bytes`", size(options["queue-bytes"])),
                 ("`vidlink token add --most`", f"{USUAL_MOST}"),

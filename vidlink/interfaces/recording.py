@@ -261,8 +261,8 @@ class IBody(Interface):
         """
 
     def at_hand(offset: int, size: int) -> bytes | None:
-        """What :meth:`read` would fire with, if that is known to be sound and in memory. Never
-        waits."""
+        """The octets that :meth:`read` would fire with, if they are known to be sound and in
+        memory. Never waits."""
 
     def again() -> IBody | None:
         """The same body, if whoever asked for it anew would be given just that. Never waits.

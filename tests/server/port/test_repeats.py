@@ -124,8 +124,9 @@ class RepeatsCase(SendingCase):
         """The answer to one more request."""
         connection.received.clear()
         connection.send(data)
-        (answer,) = connection.answers()
-        return answer
+        answers: list[Answer] = connection.answers()
+        self.assertEqual(len(answers), 1)
+        return answers[0]
 
 
 class RepeatsTests(RepeatsCase):
@@ -155,7 +156,9 @@ class RepeatsTests(RepeatsCase):
                 asked = self.part(first, last)
                 answer = self.ask_again(self.dial(kind=kind), asked)
                 self.assertEqual(self.ordinary, 0, asked)
-                self.assert_part(answer, first, min(last if last != "" else SIZE, SIZE - 1))
+                self.assert_part(
+                    answer, first, min(SIZE if isinstance(last, str) else last, SIZE - 1)
+                )
                 fresh = self.ask(asked)
                 self.assertEqual((fresh.status, fresh.body), (answer.status, answer.body))
                 self.assertEqual(fresh.headers, answer.headers)
@@ -300,7 +303,7 @@ class RepeatsTests(RepeatsCase):
 class SlowRepeatsTests(RepeatsCase):
     """Clients that do not take all of it at once."""
 
-    def slow(self, room_bytes: int = 0) -> Plain:
+    def slow(self, room_bytes: int = 0) -> Any:
         """One that has asked for the whole film by the remembered way, and takes so much."""
         connection = self.dial()
         connection.room_bytes = room_bytes
@@ -328,7 +331,7 @@ class SlowRepeatsTests(RepeatsCase):
         and counts as held; only then is anything else answered."""
         connection = self.dial()
         connection.room_bytes = 0
-        self.film.stretch = lambda offset, size: None  # type: ignore[method-assign]
+        self.patch(self.film, "stretch", lambda offset, size: None)
         connection.send(self.part(0, PIECE_BYTES - 1))
         self.assertGreater(self.site.answers.held_bytes, PIECE_BYTES)
         connection.send(self.part(5, 9))
@@ -366,7 +369,7 @@ class SlowRepeatsTests(RepeatsCase):
         """A fault of ours in the middle ends the connection, and stands in the log."""
         self.film.most_bytes = PIECE_BYTES
         connection = self.slow(PIECE_BYTES)
-        self.film.stretch = lambda offset, size: 1 // 0  # type: ignore[method-assign]
+        self.patch(self.film, "stretch", lambda offset, size: 1 // 0)
         connection.take(None)
         self.assertFalse(connection.is_open)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

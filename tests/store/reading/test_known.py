@@ -325,12 +325,14 @@ class KnownTests(KnownCase):
         self.successResultOf(self.media(0, 4))
         self.done(self.media(0, 5))
         self.successResultOf(self.media(0, 5))
-        ids, other = self.ids, a_session(1)
+        other = a_session(1)
         self.write(other)
         self.done(self.media(0, 5))
+        first = self.store.archive._looked_up.get(*self.ids)
+        assert first is not None, "it was looked up just now"
         self.session = other
         self.done(self.media(0, 5))
-        self.assertEqual(self.store.archive._looked_up.get(*ids).rows, {})
+        self.assertEqual(first.rows, {})
         self.assertEqual(len(self.store.archive._looked_up._listed), 1)
 
     def test_bound(self) -> None:

@@ -136,7 +136,7 @@ class FilmSource:
     def first_piece(
         self, request: Any, body: IBody, first: int, last: int
     ) -> bytes | IStretch | None:
-        """What these octets begin with, if that is at hand."""
+        """The beginning of these octets, if that is at hand."""
         part = ByteRange(first, last)
         stretch = _stretch(request, body, part)
         return stretch or body.at_hand(first, min(PIECE_BYTES, part.size_bytes))

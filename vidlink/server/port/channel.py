@@ -411,7 +411,7 @@ class Channel(HTTPChannel):
     # What comes again.
 
     def _repeat_of(self, head: list[bytes]) -> Repeat | None:
-        """What is being answered, if it may come again; `head` is that of its answer."""
+        """The request that is being answered, if it may come again; `head` is of its answer."""
         request: Any = self.requests[0] if self.requests else None
         asked = without_range(self._asked) if self._asked and self.persistent else None
         if asked is None or request.source is None:

@@ -42,7 +42,7 @@ class Source(Protocol):
     def first_piece(
         self, request: Any, body: IBody, first: int, last: int
     ) -> bytes | IStretch | None:
-        """What the octets `first` to `last` begin with, if that is at hand."""
+        """The beginning of the octets `first` to `last`, if that is at hand."""
 
     def send_rest(
         self, request: Any, body: IBody, first: int, last: int
@@ -52,7 +52,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What somebody has shown to be let in, for what, and from where."""
+    """The credential that somebody has shown to be let in, for what, and from where."""
 
     token: str | None
     ticket: str | None
@@ -110,7 +110,7 @@ def is_whole(data: bytes) -> bool:
 
 
 def without_range(head: bytes) -> tuple[bytes, bytes] | None:
-    """What stands before and after the range that the `head` of a request asks for; None if it asks
+    """The octets before and after the range that the `head` of a request asks for; None if it asks
     for none, or not only for one."""
     found = _RANGE.search(head)
     if found is None or head.lower().count(b"\nrange") != 1:

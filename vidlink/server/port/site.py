@@ -168,7 +168,7 @@ class Request(server.Request):
             super().process()
 
     def offer_again(self, source: Source) -> None:
-        """What is answered is a part of what `source` has, and may be asked for again."""
+        """Say that the answer is a part of what `source` has, and may be asked for again."""
         self.source = source
 
     @property
