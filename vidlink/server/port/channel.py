@@ -133,7 +133,7 @@ class Channel(HTTPChannel):
     _more, _more_bytes = 0, 0
     #: The head of the request that is being answered, if it came alone and whole.
     _asked = b""
-    #: What was answered last, if it may come again; and what came and waits at the door.
+    #: The request that was answered last, if it may come again; one that came and waits at the door.
     _repeat: Repeat | None = None
     _waiting = b""
 

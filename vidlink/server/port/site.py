@@ -81,7 +81,7 @@ class Request(server.Request):
     principal: Principal
     #: The ticket by which they ask, if it was one.
     ticket: str | None = None
-    #: What it has shown, and where its body comes from, should it come again.
+    #: The credential that it has shown, and where its body comes from, should it come again.
     shown: Shown | None = None
     source: Source | None = None
     _body_bytes = 0

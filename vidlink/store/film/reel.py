@@ -67,7 +67,7 @@ class _Kept:
     clip: Clip
     is_final: bool
     query: ClipQuery
-    #: What stands before them and behind them, as sections.
+    #: The sections that stand before them and behind them.
     around: tuple[MemorySection, MemorySection]
 
 
