@@ -379,7 +379,7 @@ class SlowRepeatsTests(RepeatsCase):
         connection = self.dial()
         self.site.files.count(self.site.files._per_turn)
         connection.protocol.dataReceived(self.part(0))
-        self.assertEqual(connection.asked, [])
+        self.assertEqual((connection.asked, len(self.site.files)), ([], 1))
         connection.turn()
         (answer,) = connection.answers()
         self.assertEqual(answer.body, self.film.content(0, SIZE))
@@ -406,6 +406,16 @@ class SlowRepeatsTests(RepeatsCase):
         connection.send(self.part(3, 8))
         connection.vanish()
         self.assertEqual(len(self.site.door), 0)
+
+    def test_files_behind_the_door(self) -> None:
+        """Who has waited at the door, and finds the turn full of octets, is sent its file later."""
+        connection = self.dial()
+        self.site.files.count(self.site.files._per_turn)
+        connection.protocol._waiting = self.part(0)
+        connection.protocol._answer_in_turn()
+        self.assertEqual(connection.asked, [])
+        connection.turn()
+        self.assertEqual(connection.answers()[0].body, self.film.content(0, SIZE))
 
 
 class RevokedRepeatsTests(RepeatsCase):

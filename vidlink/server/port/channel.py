@@ -133,7 +133,7 @@ class Channel(HTTPChannel):
     _more, _more_bytes = 0, 0
     #: The head of the request that is being answered, if it came alone and whole.
     _asked = b""
-    #: The request that was answered last, if it may come again; one that came and waits at the door.
+    #: The request that was answered last, if it may come again; one that came and waits.
     _repeat: Repeat | None = None
     _waiting = b""
 
@@ -166,16 +166,13 @@ class Channel(HTTPChannel):
             return
         if self._waiting:
             data, self._waiting = self._waiting + data, b""
-            self.factory.door.leave(self._answer_in_turn)
+            self._leave_doors()
         elif self._repeat is not None and self._is_free() and self._repeat.is_repeated_by(data):
             self._waiting = data
             if self.factory.door.is_free:
                 self._answer_in_turn()
             else:
-                # Nobody waits there for as long as that.
-                self._deadline.start(self.factory.bounds.idle_seconds, self._time_out)
-                self.factory.door.wait(self._answer_in_turn)
-                self._wait_at_door()
+                self._wait_for_turn(self.factory.door)
             return
         self._receive(data)
 
@@ -419,8 +416,21 @@ class Channel(HTTPChannel):
         lines = b"".join(line for line in head if not line.startswith(_OF_A_RANGE))
         return Repeat(*asked, lines, request.uri, request.shown, request.source)
 
+    def _wait_for_turn(self, door: Door) -> None:
+        # Nobody waits there for as long as that.
+        self._deadline.start(self.factory.bounds.idle_seconds, self._time_out)
+        door.wait(self._answer_in_turn)
+        self._wait_at_door()
+
+    def _leave_doors(self) -> None:
+        self.factory.door.leave(self._answer_in_turn)
+        self.factory.files.leave(self._answer_in_turn)
+
     def _answer_in_turn(self) -> None:
         """Answer what has come again, or as any other request if there is more to it."""
+        if not self.factory.files.has_room:
+            self._wait_for_turn(self.factory.files)
+            return
         data, self._waiting = self._waiting, b""
         repeat = self._repeat
         if repeat is None or self._was_refused or not self._answer_again(repeat, data):
@@ -473,12 +483,8 @@ class Channel(HTTPChannel):
             if taken < len(head) + len(piece):
                 self.write((head + piece)[taken:])
             return len(piece)
-        files = self.factory.files
-        if not (is_free and files.is_free):
-            self.write(head)
-            return 0
-        taken, sent_bytes = send_file_now(transport, head, piece)
-        files.count(sent_bytes)
+        taken, sent_bytes = send_file_now(transport, head, piece) if is_free else (0, 0)
+        self.factory.files.count(sent_bytes)
         if taken < len(head):
             self.write(head[taken:])
         return sent_bytes
@@ -501,7 +507,7 @@ class Channel(HTTPChannel):
         """The connection is gone, and with it what was timed."""
         self.factory.door.leave(self._enter)
         self.factory.door.leave(self._answer)
-        self.factory.door.leave(self._answer_in_turn)
+        self._leave_doors()
         self.factory.lobby.gone(self)
         self.factory.answers.end(self)
         for timer in (self._deadline, self._stall, self._next_turn):

@@ -35,8 +35,13 @@ class Door:
         return len(self._waiting)
 
     @property
+    def has_room(self) -> bool:
+        """True if there is room in this turn, for whoever is in."""
+        return self._let_in < self._per_turn
+
+    @property
     def is_free(self) -> bool:
-        """True if nobody waits, and there is room in this turn."""
+        """True if there is room in this turn, and nobody waits for it."""
         return self._let_in < self._per_turn and not self._waiting
 
     def knock(self, enter: Callable[[], None]) -> bool:

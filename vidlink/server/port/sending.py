@@ -133,7 +133,7 @@ class Sending:
 
     def _is_all_sent(self) -> bool:
         """Send what there is room for; True if no more of it can be sent."""
-        if not self._files.is_free:
+        if not self._files.has_room:
             return False
         assert sendfile is not None, "nothing is sent so where it cannot be"
         stretch, sent = self._stretch, self.sent_bytes
