@@ -118,6 +118,18 @@ class LobbyTests(SynchronousTestCase):
         self.come(7, at(0))
         self.assertEqual((first.is_away, second.is_away), (False, True))
 
+    def test_moves_back(self) -> None:
+        """Who has been answered meanwhile is the last that goes, of all and of its address."""
+        for address in (None, at(0)):
+            self.setUp()
+            most = self.lobby.most if address is None else self.lobby.most_each
+            first, *others = self.come(most, address)
+            self.assertTrue(self.lobby.move_back(first))
+            self.come(most - 1, address or at(99))
+            self.assertFalse(first.is_away)
+            self.assertTrue(all(guest.is_away for guest in others) or address is None)
+        self.assertFalse(self.lobby.move_back(Guest()))
+
     def test_gone(self) -> None:
         """Who is gone makes room."""
         for guest in self.come(8, at(0)):

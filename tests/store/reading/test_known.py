@@ -250,9 +250,12 @@ class KnownTests(KnownCase):
             self.rig.settle()
             film = film.again()
             self.assertEqual(len(film.at_hand(0, film.size_bytes)), film.size_bytes)
+        path = self.store.archive._stored(*self.ids).part_path(0)
+        self.assertTrue(self.store._sound.is_written(path))
         self.store.ledger.end(session.session_id, "over", session.started_time_us + 1)
         self.rig.settle()
         self.assertIsNone(film.again())
+        self.assertFalse(self.store._sound.is_written(path))
 
     def media(self, first: int, last: int) -> Deferred[Any]:
         """Ask for segments."""

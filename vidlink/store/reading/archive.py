@@ -135,7 +135,7 @@ class Archive:
     def init(self, sentinel_id: str, session_id: str) -> Deferred[tuple[bytes, int]]:
         """The initialization segment, and when the session began."""
         at_hand = self._known(sentinel_id, session_id)
-        if at_hand is not None and at_hand.init and self._ledger.account(session_id) is None:
+        if at_hand is not None and at_hand.init:
             return succeed((at_hand.init, at_hand.filed.record.session.started_time_us))
 
         def read(view: View) -> tuple[bytes, int]:
@@ -182,7 +182,7 @@ class Archive:
     ) -> IBody | None:
         """Segments of a session that nobody writes to, if their records are at hand."""
         known = self._known(sentinel_id, session_id)
-        if known is None or self._ledger.account(session_id) is not None:
+        if known is None:
             return None
         stored = self._stored(sentinel_id, session_id)
         media = media_of(stored, known.rows, first, last, self._suspects)
@@ -363,7 +363,7 @@ class Archive:
         return done.addCallback(lambda _: found[0])
 
     def _known(self, sentinel_id: str, session_id: str) -> Known | None:
-        """A session as it was looked up since the last report; None if it was not."""
+        """A session without an account as it was looked up, if it is so still; else None."""
         known = self._looked_up.get(sentinel_id, session_id)
         return None if known is None or self._locks.is_hidden(session_id) else known
 
