@@ -56,6 +56,20 @@ class DoorTests(SynchronousTestCase):
         self.door = Door(self.clock, per_turn=3)
         self.inside: list[int] = []
 
+    def test_parts(self) -> None:
+        """Who costs a part of what a newcomer does counts as that, at once or after waiting."""
+        for _ in range(6):
+            self.assertTrue(self.door.is_free)
+            self.door.count(0.5)
+        self.assertFalse(self.door.has_room)
+        for name in range(9):
+            self.door.wait(partial(self.inside.append, name), 0.5)
+        self.clock.turn()
+        self.assertEqual(self.inside, [0, 1, 2, 3, 4, 5])
+        self.clock.turn()
+        self.assertEqual(len(self.inside), 9)
+        self.assertTrue(self.door.is_free)
+
     def come(self, *names: int) -> list[bool]:
         """These come; whether each is let in at once."""
         return [self.door.knock(partial(self.inside.append, name)) for name in names]

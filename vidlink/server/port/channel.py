@@ -170,9 +170,10 @@ class Channel(HTTPChannel):
         elif self._repeat is not None and self._is_free() and self._repeat.is_repeated_by(data):
             self._waiting = data
             if self.factory.door.is_free:
+                self.factory.door.count(_REPEAT_PART)
                 self._answer_in_turn()
             else:
-                self._wait_for_turn(self.factory.door)
+                self._wait_for_turn(self.factory.door, _REPEAT_PART)
             return
         self._receive(data)
 
@@ -416,10 +417,10 @@ class Channel(HTTPChannel):
         lines = b"".join(line for line in head if not line.startswith(_OF_A_RANGE))
         return Repeat(*asked, lines, request.uri, request.shown, request.source)
 
-    def _wait_for_turn(self, door: Door) -> None:
+    def _wait_for_turn(self, door: Door, part: float) -> None:
         # Nobody waits there for as long as that.
         self._deadline.start(self.factory.bounds.idle_seconds, self._time_out)
-        door.wait(self._answer_in_turn)
+        door.wait(self._answer_in_turn, part)
         self._wait_at_door()
 
     def _leave_doors(self) -> None:
@@ -429,7 +430,8 @@ class Channel(HTTPChannel):
     def _answer_in_turn(self) -> None:
         """Answer what has come again, or as any other request if there is more to it."""
         if not self.factory.files.has_room:
-            self._wait_for_turn(self.factory.files)
+            # What it costs there are the octets that it is sent.
+            self._wait_for_turn(self.factory.files, 0.0)
             return
         data, self._waiting = self._waiting, b""
         repeat = self._repeat
@@ -454,7 +456,6 @@ class Channel(HTTPChannel):
         first, last = part
         head = repeat.head(first, last, body.size_bytes, _date(int(time.time())))
         sent_bytes = self._send_at_once(head, piece)
-        site.door.count(_REPEAT_PART)
         if sent_bytes == last - first + 1 and not self._waitingForTransport:
             site.requests.give_back(shown.whose)
             self._count_more(sent_bytes)

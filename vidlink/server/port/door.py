@@ -28,7 +28,8 @@ class Door:
         self._per_turn = per_turn
         self._next_turn = Timer(clock)
         self._let_in = 0.0
-        self._waiting: dict[Callable[[], None], None] = {}
+        #: Those that wait, and which part each costs.
+        self._waiting: dict[Callable[[], None], float] = {}
 
     def __len__(self) -> int:
         """The number of those that wait."""
@@ -53,9 +54,9 @@ class Door:
         self.wait(enter)
         return False
 
-    def wait(self, enter: Callable[[], None]) -> None:
-        """Call `enter` in a turn to come."""
-        self._waiting[enter] = None
+    def wait(self, enter: Callable[[], None], part: float = 1.0) -> None:
+        """Call `enter` in a turn to come; it costs such a part of what a newcomer does."""
+        self._waiting[enter] = part
         self._see_to_turn()
 
     def count(self, part: float = 1.0) -> None:
@@ -77,9 +78,8 @@ class Door:
         self._let_in = max(0.0, self._let_in - self._per_turn)
         try:
             while self._waiting and self._let_in < self._per_turn:
-                self.count()
                 enter = next(iter(self._waiting))
-                del self._waiting[enter]
+                self.count(self._waiting.pop(enter))
                 enter()
         finally:
             if self._waiting or self._let_in >= self._per_turn:

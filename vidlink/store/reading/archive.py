@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 from weakref import ref
 
@@ -251,12 +252,14 @@ class Archive:
                     return None
                 modified_us = known.newest_us
 
+            known_then = ref(known)
+
             def is_same() -> bool:
-                if self._known(sentinel_id, session_id) is not known:
+                now = self._known(sentinel_id, session_id)
+                if now is None or now is not known_then():
                     return False
                 # What is sealed stays so.
-                now = self._trusted.now_us
-                return is_sealed or known.state(now()) is not SessionState.SEALED
+                return is_sealed or now.state(self._trusted.now_us()) is not SessionState.SEALED
 
         if version is None and not is_sealed:
             return None
@@ -277,15 +280,21 @@ class Archive:
         """The body of `film`, which is that of its session for as long as `is_same` says so."""
         # Under the name of a version there is nothing else, ever.
         is_final = is_sealed or version == film.etag
-        find_again = film.again
-
-        def again() -> IBody | None:
-            found = find_again() if is_same() else None
-            if found is None:
-                return None
-            return self._body(found.sections, found.etag, is_final, modified_us, again)
-
+        again = partial(self._again, film.again, is_same, is_final, modified_us)
         return self._body(film.sections, film.etag, is_final, modified_us, again), film.clip
+
+    def _again(
+        self,
+        again: Callable[[], FilmContent | None],
+        is_same: Callable[[], bool],
+        is_final: bool,
+        modified_us: int | None,
+    ) -> IBody | None:
+        film = again() if is_same() else None
+        if film is None:
+            return None
+        once_more = partial(self._again, again, is_same, is_final, modified_us)
+        return self._body(film.sections, film.etag, is_final, modified_us, once_more)
 
     def playlist(self, sentinel_id: str, session_id: str) -> Deferred[IBody]:
         """``index.m3u8``."""

@@ -30,7 +30,7 @@ MOST_LISTED = 128
 Rows = dict[int, tuple[int, RecordNumbers]]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Known:
     """A session as the database has it, and what was found out of it since: when the newest of what
     is recorded was received, once that was looked for; None if something is damaged, which changes
