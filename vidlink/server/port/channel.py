@@ -74,8 +74,9 @@ _SECURITY = {
 _SAID_HERE = frozenset({b"Server", b"Date"})
 _PARTIAL = b"%d" % PARTIAL_CONTENT
 _OF_A_RANGE = (b"Content-Length:", b"Content-Range:")
-#: A repeat costs this part of what a newcomer does.
-_REPEAT_PART = 1 / 32
+#: A repeat costs this part of what a newcomer does; and where octets are what counts, so many more
+#: than it is sent: of small ones a turn takes no more for that.
+_REPEAT_PART, _LEAST_BYTES = 1 / 32, 64 * 1024
 
 
 @lru_cache(1)
@@ -430,8 +431,7 @@ class Channel(HTTPChannel):
     def _answer_in_turn(self) -> None:
         """Answer what has come again, or as any other request if there is more to it."""
         if not self.factory.files.has_room:
-            # What it costs there are the octets that it is sent.
-            self._wait_for_turn(self.factory.files, 0.0)
+            self._wait_for_turn(self.factory.files, _LEAST_BYTES)
             return
         data, self._waiting = self._waiting, b""
         repeat = self._repeat
