@@ -23,7 +23,9 @@ from vidlink.relay.hub import Hub
 from vidlink.server.api.bodies import LEAST_STRETCH_BYTES, PIECE_BYTES
 from vidlink.server.api.fast_path import fast_path
 from vidlink.server.api.history import Api
+from vidlink.server.port import channel
 from vidlink.server.port.repeats import is_whole, without_range
+from vidlink.server.port.sending import MOST_SENT_BYTES
 from vidlink.server.port.site import Request, principal_of, ticket_of
 
 SIZE = 3 * PIECE_BYTES + 77
@@ -411,6 +413,18 @@ class SlowRepeatsTests(RepeatsCase):
         connection.send(self.part(3, 8))
         connection.vanish()
         self.assertEqual(len(self.site.door), 0)
+
+    def test_small_ones_in_a_full_turn(self) -> None:
+        """Of those that have waited for room among files not all are answered in one turn, however
+        little each is sent."""
+        self.patch(channel, "_LEAST_BYTES", MOST_SENT_BYTES // 2)
+        players = [self.dial() for _ in range(3)]
+        self.patch(self.site.files, "_see_to_turn", lambda: None)
+        self.site.files.count(MOST_SENT_BYTES)
+        for player in players:
+            player.protocol.dataReceived(self.part(0, 9))
+        self.site.files._turn()
+        self.assertEqual([bool(player.received) for player in players], [True, True, False])
 
     def test_files_behind_the_door(self) -> None:
         """Who has waited at the door, and finds the turn full of octets, is sent its file later."""
