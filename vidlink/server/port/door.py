@@ -79,8 +79,12 @@ class Door:
         try:
             while self._waiting and self._let_in < self._per_turn:
                 enter = next(iter(self._waiting))
-                self.count(self._waiting.pop(enter))
-                enter()
+                part = self._waiting.pop(enter)
+                try:
+                    enter()
+                finally:
+                    # Not before: there was room for it.
+                    self.count(part)
         finally:
             if self._waiting or self._let_in >= self._per_turn:
                 self._see_to_turn()
