@@ -108,6 +108,10 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "client": _BASE
     | {"messages", "wire", "httpjson", "fmp4", "dialling", "timer", "disk", "plugins"},
     "terminal": _BASE | {"options", "daemon", "quantities", "client", "dialling", "wire", "disk"},
+    # A load that is made up speaks as a Sentinel and as a client do, with media of a Sentinel's.
+    "loadtest": _BASE
+    | {"messages", "quantities", "wire", "httpjson", "fmp4", "client", "dialling", "disk"}
+    | {"sentinel.capture", "sentinel.sources", "terminal.leash", "terminal.progress", "daemon"},
     "commands": _BASE
     | _PUT_TOGETHER
     | {
@@ -121,6 +125,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "access",
         "audit",
         "server.port",
+        "server.service",
+        "loadtest",
         "disk",
         "store.fsck",
         "server.tap",
@@ -160,8 +166,8 @@ OUTSIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     ),
 }
 
-# Pictures are made in the sentinel; everybody else passes bytes on.
-_MAY_DECODE = frozenset({"sentinel", "commands"})
+# Pictures are made in the sentinel, and for a load test; everybody else passes bytes on.
+_MAY_DECODE = frozenset({"sentinel", "commands", "loadtest"})
 # Everybody else is given a clock, an endpoint or a thread pool.
 _MAY_NAME_THE_REACTOR = frozenset({"server.tap", "sentinel.tap", "commands", "terminal"})
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-from vidlink.client.requests import AnyHost, Requests
+from vidlink.client.requests import MAX_JSON_BYTES, AnyHost, Requests
 from vidlink.dialling.address import PROCTOR_PATH, Address, read_address
 from vidlink.dialling.trust import TRUST_OF_SYSTEM, Trust
 from vidlink.errors import BadAnswer
@@ -109,6 +109,11 @@ class History:
         """Close the connections that are idle."""
         if self._pool is not None:
             await self._pool.closeCachedConnections()
+
+    async def metrics(self) -> str:
+        """Every figure of the server, in the text format of Prometheus; anybody may ask."""
+        response = await self._requests.ask("/metrics")
+        return (await self._requests.collect(response, MAX_JSON_BYTES)).decode("utf-8", "replace")
 
     async def me(self) -> objects.Me:
         """Who the server takes us for, and what time it is there."""

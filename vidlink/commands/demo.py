@@ -16,9 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import DeferredList
 from twisted.internet.error import ProcessDone
-from twisted.internet.protocol import ProcessProtocol
 
 from vidlink.access.credentials import Credentials, Token
 from vidlink.access.hashing import digest_of, new_token
@@ -27,11 +26,10 @@ from vidlink.dialling.token import VARIABLE
 from vidlink.errors import UserMistake
 from vidlink.model import Role
 from vidlink.options import OneLineOptions
+from vidlink.terminal.leash import Leashed
 from vidlink.terminal.output import log_warnings, tell
 
 MAX_SCREENS = 100
-#: A screen's process that does not end when asked to is killed after this.
-STOP_SECONDS = 5.0
 #: The name of the token of the screens, where credentials are asked for.
 TOKEN_NAME = "screens of vidlink demo"
 
@@ -58,15 +56,8 @@ class Options(OneLineOptions):
         self.number("port", int, 0, 65_535)
 
 
-class ScreensProcess(ProcessProtocol):
-    """One process of synthetic screens; what it complains of goes to our standard error.
-
-    It ends by itself when its standard input ends, so it cannot outlive us.
-    """
-
-    def __init__(self) -> None:
-        self.ended: Deferred[None] = Deferred()
-        self.is_stopping = False
+class ScreensProcess(Leashed):
+    """One process of synthetic screens; what it complains of goes to our standard error."""
 
     def outReceived(self, data: bytes) -> None:
         """Pass on a complaint."""
@@ -79,16 +70,7 @@ class ScreensProcess(ProcessProtocol):
         """Say so if the end was not our wish."""
         if not self.is_stopping and not reason.check(ProcessDone):
             print(f"vidlink demo: screens have ended: {reason.value}", file=sys.stderr)
-        self.ended.callback(None)
-
-    def stop(self, clock: Any) -> Deferred[None]:
-        """Ask it to end; fires when it has."""
-        self.is_stopping = True
-        if self.transport is not None and not self.ended.called:
-            self.transport.closeStdin()
-            killing = clock.callLater(STOP_SECONDS, self.transport.signalProcess, "KILL")
-            self.ended.addCallback(lambda _: killing.active() and killing.cancel())
-        return self.ended
+        super().processEnded(reason)
 
 
 def run(options: Options) -> None:
@@ -101,7 +83,7 @@ def run(options: Options) -> None:
     clock: Any = reactor
     # That there are no credentials is no news here: only this machine can come in.
     log_warnings(besides="vidlink.server.tap")
-    port = _usable_port(options["port"])
+    port = usable_port(options["port"])
     data = Path(options["data"]).resolve()
     with token_of_screens(str(data)) as (token, forget_others):
         _run(options, clock, port, data, token, forget_others)
@@ -115,7 +97,7 @@ def _run(
     token: str | None,
     forget_others: Callable[[], None],
 ) -> None:
-    service = _server(port, data)
+    service = loopback_server(port, data)
     service.privilegedStartService()
     service.startService()
     # Now the folder is ours alone: a demo that was killed has left its token.
@@ -172,7 +154,11 @@ def _forget_others(credentials: Credentials, own_id: str) -> None:
             credentials.remove_token(token.token_id)
 
 
-def _server(port: int, data: Path) -> Any:
+def loopback_server(port: int, data: Path) -> Any:
+    """The service of a server that only this machine can reach.
+
+    :raises SystemExit: if the data folder cannot be used.
+    """
     from vidlink.server import tap
 
     options = tap.Options()
@@ -199,8 +185,8 @@ def _shared_out(screens: int, processes: int) -> list[list[str]]:
     return [names[first::processes] for first in range(min(processes, screens))]
 
 
-def _usable_port(port: int) -> int:
-    """`port`, or a free one for 0, after seeing that we may listen there.
+def usable_port(port: int) -> int:
+    """`port`, or a free one for 0, after seeing that one may listen there on loopback.
 
     :raises UserMistake: if we may not.
     """

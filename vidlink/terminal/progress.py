@@ -1,4 +1,4 @@
-"""The progress of a long download: a line redrawn on a terminal, one now and then elsewhere."""
+"""The progress of what takes long: a line redrawn on a terminal, one now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -14,26 +14,62 @@ PLAIN_SECONDS = 10.0
 _BAR = 24
 
 
-class Progress:
-    """Progress over all of a run.
+class StatusLine:
+    """One line that says how far something is.
 
     :param stream: where it is shown.
     :param seconds: the monotonic clock.
+    """
+
+    def __init__(self, stream: TextIO, seconds: Callable[[], float], is_terminal: bool) -> None:
+        self._stream = stream
+        self._seconds = seconds
+        self._is_terminal = is_terminal
+        self._shown_seconds = seconds()
+        self._width = 0
+
+    def show(self, line: Callable[[], str]) -> None:
+        """Draw what `line` gives, unless something was drawn just now."""
+        pause = TERMINAL_SECONDS if self._is_terminal else PLAIN_SECONDS
+        if self._seconds() - self._shown_seconds >= pause:
+            self._shown_seconds = self._seconds()
+            self._draw(line())
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the one that is redrawn."""
+        self.wipe()
+        print(text, file=self._stream, flush=True)
+
+    def wipe(self) -> None:
+        """Take the line off the terminal."""
+        if self._width:
+            print("\r" + " " * self._width + "\r", end="", file=self._stream, flush=True)
+            self._width = 0
+
+    def _draw(self, text: str) -> None:
+        if not self._is_terminal:
+            print(text, file=self._stream, flush=True)
+            return
+        text = text[: shutil.get_terminal_size().columns - 1]
+        print("\r" + text.ljust(self._width), end="", file=self._stream, flush=True)
+        self._width = len(text)
+
+
+class Progress(StatusLine):
+    """Progress over all of a download.
+
     :param total_bytes: how much there is to do, as far as it is known.
     """
 
     def __init__(
         self, stream: TextIO, seconds: Callable[[], float], total_bytes: int, is_terminal: bool
     ) -> None:
+        super().__init__(stream, seconds, is_terminal)
         self.total_bytes = total_bytes
         self.done_bytes = 0
         self.label = ""
-        self._stream = stream
-        self._seconds = seconds
-        self._is_terminal = is_terminal
-        self._began_seconds = self._shown_seconds = seconds()
+        self._began_seconds = self._shown_seconds
         self._came_bytes = 0
-        self._width = 0
 
     def came(self, size_bytes: int) -> None:
         """So much has come over the network."""
@@ -44,21 +80,7 @@ class Progress:
         """So much more is there, wherever it is from."""
         self.done_bytes += size_bytes
         self.total_bytes = max(self.total_bytes, self.done_bytes)
-        pause = TERMINAL_SECONDS if self._is_terminal else PLAIN_SECONDS
-        if self._seconds() - self._shown_seconds >= pause:
-            self._shown_seconds = self._seconds()
-            self._draw()
-
-    def say(self, text: str) -> None:
-        """A line that stays, above the bar."""
-        self.wipe()
-        print(text, file=self._stream, flush=True)
-
-    def wipe(self) -> None:
-        """Take the bar off the terminal."""
-        if self._width:
-            print("\r" + " " * self._width + "\r", end="", file=self._stream, flush=True)
-            self._width = 0
+        self.show(self.line)
 
     def line(self) -> str:
         """The progress as a text."""
@@ -72,11 +94,3 @@ class Progress:
             left = (self.total_bytes - self.done_bytes) / rate
             text += f", {size(rate)}/s, {length(left)} left"
         return text
-
-    def _draw(self) -> None:
-        if not self._is_terminal:
-            print(self.line(), file=self._stream, flush=True)
-            return
-        text = self.line()[: shutil.get_terminal_size().columns - 1]
-        print("\r" + text.ljust(self._width), end="", file=self._stream, flush=True)
-        self._width = len(text)
