@@ -16,7 +16,7 @@ from vidlink.sentinel.sources.glyphs import ADVANCE, GLYPH_HEIGHT, text_rows
 SIZE = (1920, 1080)
 #: The page moves up by some lines so often.
 _SCROLL_SECONDS = 2.0
-_SCROLLED_LINES = 3
+_SCROLLED_LINES = 1
 _DOT, _LINE, _MARGIN = 2, 20, 20
 _PAPER, _INK = 235, 30
 _LETTERS = "etaoinshrdlucmfwypvbgk ETAOINS 0123456789 .-:      "
