@@ -66,9 +66,7 @@ def _measured(found: Findings) -> Iterator[str]:
             f"99 of 100 segments were with their proctor within {ms(spread.within_us(0.99))}, half "
             f"within {ms(spread.within_us(0.5))}, all within {ms(spread.longest_us)}",
         )
-        lost = f"{undelivered(found):,}" if undelivered(found) else "none"
-        skipped = f" ({tally.skipped:,} were skipped)" if tally.skipped else ""
-        yield _row("", f"{lost} of {tally.expected:,} did not come{skipped}")
+        yield _row("", _came(found))
     yield _row("disk", _disk(found))
     into, out = (bits / 1e6 for bits in bits_a_second(found))
     yield _row("network", f"{into:,.1f} Mbit/s into the server, {out:,.1f} Mbit/s out of it")
@@ -84,6 +82,14 @@ def _measured(found: Findings) -> Iterator[str]:
         f"99 of 100 were sent within {ms(tally.lateness.within_us(0.99))} of when they were due, "
         f"at {percent(found.load_cpu_seconds / found.seconds)} of one core{beside}",
     )
+
+
+def _came(found: Findings) -> str:
+    tally, lost = found.tally, undelivered(found)
+    if not lost:
+        return f"all of {tally.expected:,} came"
+    skipped = f" ({tally.skipped:,} were skipped)" if tally.skipped else ""
+    return f"{lost:,} of {tally.expected:,} did not come{skipped}"
 
 
 def _disk(found: Findings) -> str:
