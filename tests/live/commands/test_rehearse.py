@@ -1,0 +1,185 @@
+"""`vidlink rehearse`, as an operator runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.rigs.commands import VIDLINK, environ, vidlink
+from tests.rigs.daemons import START_SECONDS, Site, until
+from vidlink.model import Role
+
+#: As little as measures anything.
+SHORT = ("--screens", "4", "--fps", "2", "--proctors", "2", "--minutes", "0.05")
+#: The exit status of each verdict that a server gets that has next to nothing to do: on a machine
+#: that is busy with other things the load may be late, and then nothing is said.
+STATUS = {"fits": 0, "cannot-say": 3}
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that it has started and that are there still."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _begun(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """The command in `folder`, running in a group of its own, for a long time."""
+    return subprocess.Popen(
+        [*VIDLINK, "rehearse", "--screens", "3", "--fps", "2", "--proctors", "1", *options],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _is_recording(folder: Path) -> bool:
+    """The screens send, and the server records them."""
+    return len(list(folder.glob("rehearsal-*/recordings/*/*/part-*.mp4"))) == 3
+
+
+def test_own_server(site: Site) -> None:
+    """Without a server it has one of its own: every segment comes to every proctor and is
+    recorded, the object on standard output has the figures and the status says the same; and
+    nothing is left, neither in the folder nor of the server."""
+    folder = site.folder / "disk"
+    folder.mkdir()
+    run = vidlink(site, "rehearse", *SHORT, "--data", str(folder / "data"), "--json")
+    told = json.loads(run.stdout)
+    assert run.returncode == STATUS[told["verdict"]], run
+    # Two a second of each for three seconds, and the proctors watch all.
+    assert 20 <= told["sent"] + told["missed"] <= 28, told
+    assert told["received"] == told["expected"] == 2 * told["sent"], told
+    assert told["registered"] == 4
+    assert told["recordedBytesPerSecond"] > 10_000
+    assert told["diskBytesPerSecond"] > 1_000_000
+    assert 0 < told["latency"]["half"] <= told["latency"]["99"] <= told["latency"]["longest"]
+    assert 0 < told["coreShare"] < 1
+    assert b"removed at the end" in run.stderr
+    assert b"Traceback" not in run.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_ctrl_c(tmp_path: Path) -> None:
+    """Ctrl-C, which goes to all of its processes, ends it with a verdict on what was measured by
+    then; nothing goes on, and nothing is left."""
+    running = _begun(tmp_path, "--minutes", "10", "--json")
+    try:
+        until(lambda: _is_recording(tmp_path), what="three recordings")
+        said = running.stderr
+        assert said is not None
+        pids = _children(running.pid)
+        assert len(pids) == 2
+        # The first line that is not redrawn comes ten seconds after all that was before.
+        until(lambda: "measuring" in said.readline(), what="it is measured")
+        os.killpg(running.pid, signal.SIGINT)
+        os.killpg(running.pid, signal.SIGINT)
+        output, errors = running.communicate(timeout=START_SECONDS)
+    finally:
+        running.kill()
+    told = json.loads(output)
+    assert running.returncode == STATUS[told["verdict"]], (output, errors)
+    assert told["received"] == told["expected"] == told["sent"] > 0
+    assert 1 < told["seconds"] < 60
+    assert "Traceback" not in errors
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed(tmp_path: Path) -> None:
+    """When it is killed half-way, its processes end by themselves, and take what was written with
+    them."""
+    running = _begun(tmp_path, "--minutes", "10")
+    try:
+        until(lambda: _is_recording(tmp_path), what="three recordings")
+        pids = _children(running.pid)
+    finally:
+        running.kill()
+        running.communicate()
+    assert len(pids) == 2
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="they have ended")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_server(site: Site) -> None:
+    """A server that runs is loaded only when somebody agrees, with a token of a room for the
+    screens and one for the proctors, and is told how to get rid of what was recorded: so it goes.
+    A variable that names a server of every day makes nobody load it."""
+    site.be_administrator()
+    site.start_server()
+    room = site.folder / "room.token"
+    add = ("token", "add", "rehearsal", "--enrol", "--group", "rehearsal", "--data")
+    room.write_bytes(vidlink(site, *add, str(site.data)).stdout)
+    room.chmod(0o600)
+    there = ("rehearse", *SHORT, "--server", site.url)
+    environ_of_proctor = {**environ(site), "VIDLINK_TOKEN": site.token_for("p", Role.PROCTOR)}
+    lacking = vidlink(site, *there, "--yes", env=environ_of_proctor)
+    assert (lacking.returncode, lacking.stderr.count(b"\n")) == (1, 1), lacking
+    assert b"vidlink token add rehearsal --enrol" in lacking.stderr
+    enrolled = (*there, "--enrol-token-file", str(room))
+    asked = vidlink(site, *enrolled, env=environ_of_proctor)
+    assert asked.returncode == 1
+    assert b"rehearsal-001 to rehearsal-004" in asked.stderr
+    assert asked.stderr.splitlines()[-1].endswith(b"give --yes if this is meant")
+    assert site.get_json("/api/v1/sessions")["sessions"] == []
+
+    run = vidlink(site, *enrolled, "--yes", env=environ_of_proctor)
+    assert run.returncode in STATUS.values(), run
+    text = run.stdout.decode()
+    assert text.startswith("4 screens at 2 frames a second with 2 proctors of 4 screens each"), run
+    assert "all of " in text
+    sessions = site.get_json("/api/v1/sessions")["sessions"]
+    assert {row["sentinelId"] for row in sessions} == {f"rehearsal-00{n}" for n in (1, 2, 3, 4)}
+    assert {row["group"] for row in sessions} == {"rehearsal"}
+
+    loop = re.search(rb"^ *(for n in .*vidlink delete .*)$", run.stderr, re.M)
+    assert loop is not None, run.stderr
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    deleting = subprocess.run(
+        ["sh", "-c", loop[1].decode()],
+        env={**environ(site), "PATH": path},
+        cwd=site.folder,
+        capture_output=True,
+        timeout=2 * START_SECONDS,
+    )
+    assert deleting.returncode == 0, deleting
+    assert site.get_json("/api/v1/sessions")["sessions"] == []
+
+
+def test_nobody_there(site: Site) -> None:
+    """A server that does not answer is said to be so, in a line."""
+    run = vidlink(site, "rehearse", *SHORT, "--yes", "--server", site.url)
+    assert (run.returncode, run.stdout, run.stderr.count(b"\n")) == (1, b"", 1), run
+    assert b"cannot reach" in run.stderr
+
+
+def test_no_room(site: Site) -> None:
+    """What the disk has no room for is not begun; a line says how much it would be."""
+    large = ("--screens", "5000", "--minutes", "60", "--data", "/dev/shm")
+    run = vidlink(site, "rehearse", *large)
+    assert run.returncode == 1, run
+    assert run.stderr.splitlines()[-1].startswith(b"vidlink rehearse: up to "), run
+    assert b"--data" in run.stderr
+    assert not list(Path("/dev/shm").glob("rehearsal-*"))
+
+
+def test_mistakes(site: Site) -> None:
+    """A wrong value gives one line and status 1, before anything is done."""
+    for options in (
+        ["--screens", "0"],
+        ["--screens", "5001"],
+        ["--fps", "6"],
+        ["--proctors", "many"],
+        ["--minutes", "61"],
+        ["--enrol-token-file", "room.token"],
+        ["--nonsense"],
+    ):
+        run = vidlink(site, "rehearse", *options)
+        assert (run.returncode, run.stdout, run.stderr.count(b"\n")) == (1, b"", 1), run
+        assert run.stderr.startswith(b"vidlink rehearse: ")
