@@ -31,6 +31,7 @@ def tally(**turned: Any) -> Tally:
         "received": 7_500,
         "received_bytes": 75_000_000,
         "slowest_us": 12_000,
+        "queue_ratio": 0.01,
         "latency": spread(1, 2, 12),
         "lateness": spread(0.5, 1),
         "acks": spread(900),
@@ -48,7 +49,6 @@ USE = Use(
     buffer_bytes=100e6,
     recorded_bytes=50e6,
     lost=0,
-    queue_ratio=0.01,
     durable_seconds=1.0,
     late_seconds=0.01,
 )

@@ -37,7 +37,6 @@ process_open_fds 44.0
 process_max_fds 1024.0
 vidlink_recorded_bytes_total 3.0e+06
 vidlink_event_loop_lag_seconds 0.25
-vidlink_recording_queue_ratio 0.02
 vidlink_missing_segments_total{cause="queue-full"} 3.0
 vidlink_missing_segments_total{cause="disk-full"} 5.0
 vidlink_missing_segments_total{cause="declared"} 99.0
@@ -52,7 +51,7 @@ class UseTests(SynchronousTestCase):
 
     def test_between(self) -> None:
         """What counts up is what has come between; what does not is as it is now."""
-        use = Use.between(Figures(BEFORE), Figures(AFTER), 4.0, queue_ratio=0.5)
+        use = Use.between(Figures(BEFORE), Figures(AFTER), 4.0)
         self.assertEqual(
             use,
             Use(
@@ -66,7 +65,6 @@ class UseTests(SynchronousTestCase):
                 recorded_bytes=2e6,
                 # Not what was declared by screens.
                 lost=7,
-                queue_ratio=0.5,
                 durable_seconds=1.0,
                 late_seconds=0.25,
             ),
@@ -92,7 +90,6 @@ class UseTests(SynchronousTestCase):
             "vidlink_buffer_bytes",
             "vidlink_recorded_bytes_total",
             "vidlink_missing_segments_total",
-            "vidlink_recording_queue_ratio",
             "vidlink_event_loop_lag_seconds",
         ):
             self.assertTrue(figures.knows(name), name)

@@ -65,9 +65,11 @@ class PlanTests(SynchronousTestCase):
         """Tallies add up; the slowest is the slowest of all."""
         spread = Spread()
         spread.add(7)
-        one, other = Tally(sent=1, slowest_us=9), Tally(sent=2, slowest_us=4, latency=spread)
+        one, other = Tally(sent=1, slowest_us=9, queue_ratio=0.1), Tally(sent=2, slowest_us=4)
+        other.latency, other.queue_ratio = spread, 0.3
         one.merge(other)
         self.assertEqual((one.sent, one.slowest_us, one.latency.count), (3, 9, 1))
+        self.assertEqual(one.queue_ratio, 0.3)
 
 
 class WishTests(SynchronousTestCase):

@@ -34,8 +34,6 @@ _SETTLE_SECONDS = 1.5
 #: Segments that are on their way at the end are waited for.
 _TAIL_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
-#: The server is asked so often meanwhile: that is work for it, too.
-_FIGURES_SECONDS = 5.0
 #: An order arrives within this time.
 _AHEAD_SECONDS = 0.2
 _MOST_TOLD = 2_000
@@ -150,15 +148,14 @@ class Course:
         processors, load_seconds = machine.processors(), self._cpu_seconds()
         begin = self._clock.seconds() + _AHEAD_SECONDS
         self._order("measure", self._us(begin), self._us(begin + seconds))
-        queue_ratio = 0.0
         try:
-            queue_ratio = await self._measure(begin, seconds)
+            await self._measure(begin, seconds)
         except CancelledError:
             seconds = max(_LOOK_SECONDS, self._clock.seconds() + _AHEAD_SECONDS - begin)
             self._order("until", self._us(begin + seconds))
             await self._sleep(_AHEAD_SECONDS)
         after = Figures(await self._ask())
-        use = Use.between(before, after, self._clock.seconds() - asked_seconds, queue_ratio)
+        use = Use.between(before, after, self._clock.seconds() - asked_seconds)
         others_share = self._others(processors, use, self._cpu_seconds() - load_seconds)
         load_seconds = self._cpu_seconds() - load_seconds
         await self._tail()
@@ -199,17 +196,12 @@ class Course:
         )
         await self._sleep(_SETTLE_SECONDS)
 
-    async def _measure(self, begin: float, seconds: float) -> float:
-        """See it through; the highest that the queue for the disk was."""
-        queue_ratio, asked = 0.0, begin
-        while (now := self._clock.seconds()) < begin + seconds:
-            if now - asked >= _FIGURES_SECONDS:
-                asked = now
-                figures = Figures(await self._ask())
-                queue_ratio = max(queue_ratio, figures.sum("vidlink_recording_queue_ratio"))
-            self._show(lambda: self._progress(self._clock.seconds() - begin, seconds))
+    async def _measure(self, begin: float, seconds: float) -> None:
+        """See it through."""
+        until = begin + seconds
+        while self._clock.seconds() < until:
+            self._show(lambda: self._progress(until))
             await self._sleep(_LOOK_SECONDS)
-        return queue_ratio
 
     async def _tail(self) -> None:
         """Wait for what is on its way, and for the last reports."""
@@ -224,13 +216,14 @@ class Course:
         self._order("report")
         await self._until(lambda: all(load.report for load in self._loads), lambda: "")
 
-    def _progress(self, done_seconds: float, seconds: float) -> str:
+    def _progress(self, until: float) -> str:
         tally = self._tally()
         p99 = ms(tally.latency.within_us(0.99))
         late = max(0, tally.expected - tally.received)
+        left = max(0.0, until - self._clock.seconds())
         return (
-            f"measuring, {max(0, seconds - done_seconds):.0f} s left: {tally.sent:,} segments "
-            f"sent, {tally.received:,} delivered, {late:,} on their way, 99 of 100 within {p99}"
+            f"measuring, {left:.0f} s left: {tally.sent:,} segments sent, "
+            f"{tally.received:,} delivered, {late:,} on their way, 99 of 100 within {p99}"
         )
 
     def _others(

@@ -35,6 +35,8 @@ from vidlink.wire.binary import BinaryCodec
 _AT_A_TIME = 32
 #: So many screens begin a second, so that their first keyframes do not come as one.
 BEGIN_A_SECOND = 60
+#: A proctor comes so long after the one before it, and all of them within the second.
+_JOIN_SECONDS, _MOST_JOIN_SECONDS = 0.2, 4.0
 #: Of what is due so much is sent before anything else has its turn.
 _SENT_A_TURN = 64
 #: Screens have their second keyframe, and all that follow, spread over the film by this.
@@ -63,6 +65,7 @@ class Load:
         self._proctors: list[ProctorProtocol] = []
         self._due: list[tuple[float, int]] = []
         self._timer: Any = None
+        self._joining: list[Any] = []
         self._begun_us = 0
         self._one_of_many = DeferredSemaphore(_AT_A_TIME)
         self._reporting = LoopingCall(self.report)
@@ -98,11 +101,14 @@ class Load:
         self._send_due()
 
     def watch(self) -> None:
-        """Connect the proctors, each of which asks for its streams."""
-        for ids in self._plan.proctors:
+        """Connect the proctors one after the other; each asks for all of its streams at once."""
+        step = min(_JOIN_SECONDS, _MOST_JOIN_SECONDS / max(1, len(self._plan.proctors)))
+        for place, ids in enumerate(self._plan.proctors):
             protocol = ProctorProtocol(self._gauge, self._failed, list(ids))
             self._proctors.append(protocol)
-            self._dial(PROCTOR_PATH, protocol, self._plan.place.token)
+            token = self._plan.place.token
+            joining = self._clock.callLater(place * step, self._dial, PROCTOR_PATH, protocol, token)
+            self._joining.append(joining)
 
     def measure(self, begin_us: int, end_us: int) -> None:
         """Count the segments that are sent in this time."""
@@ -136,6 +142,9 @@ class Load:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for joining in self._joining:
+            if joining.active():
+                joining.cancel()
         if self._reporting.running:
             self._reporting.stop()
         everybody: list[LightProtocol] = [*self._screens, *self._proctors]

@@ -136,7 +136,8 @@ class LightProtocol(DialledProtocol):
 
 
 class ScreenProtocol(LightProtocol):
-    """A screen. Its film begins anew with each keyframe that is asked for.
+    """A screen. Its film begins anew with each keyframe that is asked for; the next one comes when
+    it would have come, so that the keyframes of many screens stay as far apart as they are.
 
     :param film: what it shows.
     :param first_cycle: after so many frames comes its second keyframe; then each film's length.
@@ -180,9 +181,11 @@ class ScreenProtocol(LightProtocol):
                 self.say(InitSegment(self._who[0], self._session_id, self._film.init))
                 self.registered_us = self._gauge.now_us()
             case Ack():
+                tally = self._gauge.tally
+                tally.queue_ratio = max(tally.queue_ratio, message.load)
                 self._acknowledged(message.sequence)
             case KeyframeRequest():
-                self._until_keyframe = 0
+                self._place = 0
 
     def send(self, due_seconds: float, late_us: int) -> None:
         """Send the frame that was due then, unless too much of those before it waits still."""
@@ -194,7 +197,7 @@ class ScreenProtocol(LightProtocol):
         counts = gauge.is_within(time_us)
         if self._backlog.waiting_bytes > MOST_WAITING_BYTES:
             gauge.tally.unsent += counts
-            self._until_keyframe = 0
+            self._place = 0
             return
         if self._until_keyframe == 0:
             self._place, self._until_keyframe = 0, len(self._film.samples)

@@ -8,6 +8,9 @@ from typing import Any
 
 from vidlink.loadtest.spread import Spread
 
+#: Of these the worst of all processes counts, and of others the sum.
+_WORST = ("slowest_us", "queue_ratio")
+
 
 @dataclass(slots=True)
 class Tally:
@@ -16,7 +19,8 @@ class Tally:
     `expected` are the segments that proctors should have: each that was sent, once for each
     proctor of its screen. `skipped` are those that the server says it has not sent them; `unsent`
     those that could not be sent because the server took nothing; `missed` those that the load
-    process was too late for. `slowest_us` is what 99 of 100 segments of the worst proctor took.
+    process was too late for. `slowest_us` is what 99 of 100 segments of the worst proctor took,
+    `queue_ratio` how full the queue for the disk was at most, 0 to 1, as acknowledgements say.
     """
 
     sent: int = 0
@@ -28,6 +32,7 @@ class Tally:
     unsent: int = 0
     missed: int = 0
     slowest_us: int = 0
+    queue_ratio: float = 0.0
     #: From sending a segment until a proctor has it.
     latency: Spread = field(default_factory=Spread)
     #: From when a segment was due until it was sent.
@@ -42,8 +47,7 @@ class Tally:
             if isinstance(mine, Spread):
                 mine.merge(its)
             else:
-                worst = one.name == "slowest_us"
-                setattr(self, one.name, max(mine, its) if worst else mine + its)
+                setattr(self, one.name, max(mine, its) if one.name in _WORST else mine + its)
 
     def plain(self) -> dict[str, Any]:
         """The same as JSON has it."""

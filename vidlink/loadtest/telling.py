@@ -168,7 +168,7 @@ def plain(found: Findings, verdict: Verdict) -> dict[str, Any]:
         "recordedBytesPerSecond": use.recorded_bytes / use.seconds,
         "diskBytesPerSecond": found.disk_rate,
         "durable99": _finite(use.durable_seconds),
-        "queueRatio": use.queue_ratio,
+        "queueRatio": tally.queue_ratio,
         "lost": round(use.lost),
         "eventLoopLag": use.late_seconds,
         "bitsPerSecondIn": into,

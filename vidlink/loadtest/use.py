@@ -58,15 +58,12 @@ class Use:
     buffer_bytes: float
     recorded_bytes: float
     lost: float
-    queue_ratio: float
     durable_seconds: float | None
     late_seconds: float
 
     @classmethod
-    def between(
-        cls, before: Figures, after: Figures, seconds: float, queue_ratio: float = 0.0
-    ) -> Use:
-        """The use between two looks; `queue_ratio` is the highest that was seen meanwhile."""
+    def between(cls, before: Figures, after: Figures, seconds: float) -> Use:
+        """The use between two looks that are so far apart."""
 
         def grown(name: str, *labels: str) -> float:
             return after.sum(name, *labels) - before.sum(name, *labels)
@@ -81,7 +78,6 @@ class Use:
             buffer_bytes=after.sum("vidlink_buffer_bytes"),
             recorded_bytes=grown("vidlink_recorded_bytes_total"),
             lost=grown("vidlink_missing_segments_total", *(f'"{cause}"' for cause in _LOST)),
-            queue_ratio=max(queue_ratio, after.sum("vidlink_recording_queue_ratio")),
             durable_seconds=_within(before.delays(), after.delays(), 0.99),
             late_seconds=after.sum("vidlink_event_loop_lag_seconds"),
         )

@@ -179,8 +179,8 @@ def _blames(found: Findings) -> Iterator[str]:
         yield f"the server held screens back: {count(tally.unsent, 'segment')} could not be sent"
     if use.lost:
         yield f"{count(round(use.lost), 'segment')} were not recorded"
-    if use.queue_ratio > QUEUE_SHARE:
-        yield f"the disk was too slow: the queue for it was full to {percent(use.queue_ratio)}"
+    if tally.queue_ratio > QUEUE_SHARE:
+        yield f"the disk was too slow: the queue for it was full to {percent(tally.queue_ratio)}"
     if use.durable_seconds is not None and use.durable_seconds > DURABLE_SECONDS:
         yield f"it took more than {DURABLE_SECONDS:g} s until segments were on the disk"
 
