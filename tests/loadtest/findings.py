@@ -48,6 +48,7 @@ USE = Use(
     most_descriptors=20_000,
     buffer_bytes=100e6,
     recorded_bytes=50e6,
+    troubled=0,
     lost=0,
     durable_seconds=1.0,
     late_seconds=0.01,

@@ -37,6 +37,7 @@ process_open_fds 44.0
 process_max_fds 1024.0
 vidlink_recorded_bytes_total 3.0e+06
 vidlink_event_loop_lag_seconds 0.25
+vidlink_recording_troubled_sessions 2.0
 vidlink_missing_segments_total{cause="queue-full"} 3.0
 vidlink_missing_segments_total{cause="disk-full"} 5.0
 vidlink_missing_segments_total{cause="declared"} 99.0
@@ -63,6 +64,7 @@ class UseTests(SynchronousTestCase):
                 most_descriptors=1_024,
                 buffer_bytes=9,
                 recorded_bytes=2e6,
+                troubled=2,
                 # Not what was declared by screens.
                 lost=7,
                 durable_seconds=1.0,
@@ -77,6 +79,13 @@ class UseTests(SynchronousTestCase):
         late = Figures(AFTER.replace('"+Inf"} 200', '"+Inf"} 300'))
         self.assertEqual(Use.between(same, late, 1.0).durable_seconds, float("inf"))
 
+    def test_waits_still(self) -> None:
+        """When nothing reaches the disk any more, the time since then counts."""
+        before = Figures(AFTER)
+        for waiting, expected in ((0.0, None), (17.5, 17.5)):
+            after = Figures(f"{AFTER}vidlink_recording_waiting_seconds {waiting}\n")
+            self.assertEqual(Use.between(before, after, 1.0).durable_seconds, expected)
+
     def test_of_a_server(self) -> None:
         """Every figure that is looked at is one that a server has."""
         hub, store = Hub(lambda: 0.0), MemoryStore()
@@ -90,6 +99,8 @@ class UseTests(SynchronousTestCase):
             "vidlink_buffer_bytes",
             "vidlink_recorded_bytes_total",
             "vidlink_missing_segments_total",
+            "vidlink_recording_waiting_seconds",
+            "vidlink_recording_troubled_sessions",
             "vidlink_event_loop_lag_seconds",
         ):
             self.assertTrue(figures.knows(name), name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -49,6 +51,7 @@ class OutcomeTests(SynchronousTestCase):
         self.assert_blamed("took longer than 300 ms", slowest_us=300_000)
         self.assert_blamed("8 of 7,500 segments", received=7_492)
         self.assert_blamed("3 segments could not be sent", unsent=3)
+        self.assert_blamed("3 recordings did not reach the disk", troubled=3)
         self.assert_blamed("7 segments were not recorded", lost=7)
         self.assert_blamed("full to 20 %", queue_ratio=0.2)
         self.assert_blamed("until segments were on the disk", durable_seconds=10.0)
@@ -134,6 +137,15 @@ class LimitsTests(SynchronousTestCase):
             turned(cpu_seconds=9.0)
         ))  # fmt: skip
 
+    def test_disk_was_busy(self) -> None:
+        """A disk that took less when it was tried than it has kept up with was busy then, which is
+        told, and nothing is foretold by it; one that has not kept up is the first to break."""
+        disturbed = turned(disk_rate=9e6)
+        self.assertNotIn("the disk took", told(disturbed))
+        self.assertIn("9.0 MB/s that it takes in one go (when that was tried", told(disturbed))
+        slow = turned(disk_rate=9e6, durable_seconds=10.0)
+        self.assertIn("First to break: half of the 9.0 MB/s that the disk took", told(slow))
+
     def test_not_known(self) -> None:
         """Of a server somewhere else only what it says itself is reckoned with."""
         known = self.times(turned(disk_rate=None, available_bytes=None, settings=None))
@@ -187,6 +199,14 @@ class TellingTests(SynchronousTestCase):
         alone = turned(proctors=0, expected=0, received=0, received_bytes=0, slowest_us=0)
         self.assertTrue(told(alone).startswith("100 screens at 5 frames a second: it fits."))
         self.assertNotIn("proctor", told(alone).replace("screens and proctors grow", ""))
+
+    def test_documented(self) -> None:
+        """Each field of the object stands on the page, and no other."""
+        page = (Path(__file__).parents[2] / "docs/guide/rehearse.md").read_text("utf-8")
+        table = page.partition("## For programs")[2].partition("\n## ")[0]
+        rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+        fields = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+        self.assertEqual(sorted(fields), sorted(telling.plain(FOUND, judge(FOUND))))
 
     def test_plain(self) -> None:
         """The object has the same, and JSON can say it, also what has no end."""

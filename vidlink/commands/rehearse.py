@@ -17,7 +17,9 @@ from twisted.internet.threads import deferToThread
 from vidlink.client import History, open_history
 from vidlink.commands.demo import usable_port
 from vidlink.daemon import wall_clock_us
+from vidlink.dialling.address import PROCTOR_PATH, read_address
 from vidlink.dialling.token import read_token_file
+from vidlink.dialling.trust import Trust
 from vidlink.errors import UserMistake
 from vidlink.loadtest import machine, telling
 from vidlink.loadtest.course import spawn
@@ -128,7 +130,9 @@ async def with_own_server(options: Options, reactor: Any) -> int:
             available_bytes=available_bytes,
             settings=_settings(),
         )
-        return _tell(options, await try_out(options.wish, stage, film, reactor, line))
+        found = await try_out(options.wish, stage, film, reactor, line)
+        await history.close()
+        return _tell(options, found)
     finally:
         if server.transport is not None:
             await server.stop(reactor)
@@ -155,7 +159,7 @@ async def at_another(options: Options, reactor: Any) -> int:
                 _screens(options, tokens),
                 history,
                 lambda: None,
-                is_here=urlsplit(server).hostname in _LOOPBACK,
+                is_here=_is_here(server, reactor, options.trust()),
             )
             return _tell(options, await try_out(options.wish, stage, film, reactor, line))
         finally:
@@ -173,6 +177,11 @@ async def _enrolled(options: Options, history: History, line: StatusLine) -> dic
     finally:
         line.wipe()
         await history.close()
+
+
+def _is_here(server: str, reactor: Any, trust: Trust) -> bool:
+    where = read_address(server, reactor, PROCTOR_PATH, trust)
+    return urlsplit(where.base_url).hostname in _LOOPBACK
 
 
 def _screens(options: Options, tokens: dict[str, str]) -> list[Screen]:

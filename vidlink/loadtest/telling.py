@@ -17,7 +17,9 @@ from vidlink.loadtest.verdict import (
     core_share,
     ms,
     percent,
+    recorded_rate,
     undelivered,
+    was_disk_busy,
 )
 from vidlink.quantities import count, figure, size
 
@@ -93,12 +95,13 @@ def _came(found: Findings) -> str:
 
 
 def _disk(found: Findings) -> str:
-    told = f"{size(found.use.recorded_bytes / found.use.seconds)}/s recorded"
+    told = f"{size(recorded_rate(found))}/s recorded"
     if found.disk_rate is not None:
-        told += f" of {size(found.disk_rate)}/s that it takes in one go"
+        busy = " (when that was tried, it was busy)" if was_disk_busy(found) else ""
+        told += f" of {size(found.disk_rate)}/s that it takes in one go{busy}"
     durable = found.use.durable_seconds
     if durable is not None and math.isfinite(durable):
-        told += f"; 99 of 100 were on it within {durable:g} s"
+        told += f"; 99 of 100 were on it within {durable:.3g} s"
     if found.tally.acks.count:
         told += f", and acknowledged within {ms(found.tally.acks.within_us(0.99))}"
     return told
@@ -165,7 +168,7 @@ def plain(found: Findings, verdict: Verdict) -> dict[str, Any]:
         "coreShare": core_share(found) if use.has_process else None,
         "residentBytes": round(use.resident_bytes) if use.has_process else None,
         "bufferBytes": round(use.buffer_bytes),
-        "recordedBytesPerSecond": use.recorded_bytes / use.seconds,
+        "recordedBytesPerSecond": recorded_rate(found),
         "diskBytesPerSecond": found.disk_rate,
         "durable99": _finite(use.durable_seconds),
         "queueRatio": tally.queue_ratio,

@@ -43,10 +43,11 @@ class Figures:
 class Use:
     """The use of a server between two looks at its figures, `seconds` apart.
 
-    `durable_seconds` is what 99 of 100 of the oldest segments
-    of a session and round took to become durable, or a little more; None if none did, and
-    infinite if longer than the server tells apart. `lost` segments were received and not recorded.
-    `has_process`: what the system says of the process is known.
+    `durable_seconds` is what 99 of 100 of the oldest segments of a session and round took to become
+    durable, or a little more, infinite if longer than the server tells apart; or how long one
+    waits for that still, if that is longer. None if there was none. Of `troubled` sessions not all
+    reaches the disk; `lost` segments were received and not recorded. `has_process`: what the
+    system says of the process is known.
     """
 
     seconds: float
@@ -57,6 +58,7 @@ class Use:
     most_descriptors: float
     buffer_bytes: float
     recorded_bytes: float
+    troubled: float
     lost: float
     durable_seconds: float | None
     late_seconds: float
@@ -68,6 +70,10 @@ class Use:
         def grown(name: str, *labels: str) -> float:
             return after.sum(name, *labels) - before.sum(name, *labels)
 
+        durable_seconds = _within(before.delays(), after.delays(), 0.99)
+        waiting_seconds = after.sum("vidlink_recording_waiting_seconds")
+        if waiting_seconds > (durable_seconds or 0.0):
+            durable_seconds = waiting_seconds
         return cls(
             seconds=seconds,
             has_process=after.knows("process_cpu_seconds_total"),
@@ -77,8 +83,9 @@ class Use:
             most_descriptors=after.sum("process_max_fds"),
             buffer_bytes=after.sum("vidlink_buffer_bytes"),
             recorded_bytes=grown("vidlink_recorded_bytes_total"),
+            troubled=after.sum("vidlink_recording_troubled_sessions"),
             lost=grown("vidlink_missing_segments_total", *(f'"{cause}"' for cause in _LOST)),
-            durable_seconds=_within(before.delays(), after.delays(), 0.99),
+            durable_seconds=durable_seconds,
             late_seconds=after.sum("vidlink_event_loop_lag_seconds"),
         )
 

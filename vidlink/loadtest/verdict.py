@@ -127,6 +127,19 @@ def core_share(found: Findings) -> float:
     return found.use.cpu_seconds / found.use.seconds
 
 
+def recorded_rate(found: Findings) -> float:
+    """The octets a second that were recorded."""
+    return found.use.recorded_bytes / found.use.seconds
+
+
+def was_disk_busy(found: Findings) -> bool:
+    """True if the disk had something else to do when it was tried: it has kept up with more than
+    could be reckoned with by that."""
+    if found.disk_rate is None or recorded_rate(found) <= DISK_SHARE * found.disk_rate:
+        return False
+    return not any(_disk_blames(found))
+
+
 def bits_a_second(found: Findings) -> tuple[float, float]:
     """The bits a second that go into the server, and out of it, with what carries them."""
     tally = found.tally
@@ -177,6 +190,14 @@ def _blames(found: Findings) -> Iterator[str]:
         yield f"{undelivered(found):,} of {tally.expected:,} segments did not come to a proctor"
     if tally.unsent:
         yield f"the server held screens back: {count(tally.unsent, 'segment')} could not be sent"
+    yield from _disk_blames(found)
+
+
+def _disk_blames(found: Findings) -> Iterator[str]:
+    """Why the disk does not do."""
+    tally, use = found.tally, found.use
+    if use.troubled:
+        yield f"{count(round(use.troubled), 'recording')} did not reach the disk"
     if use.lost:
         yield f"{count(round(use.lost), 'segment')} were not recorded"
     if tally.queue_ratio > QUEUE_SHARE:
@@ -190,10 +211,9 @@ def _limits(found: Findings) -> Iterator[Limit]:
     use = found.use
     if use.has_process and use.cpu_seconds:
         yield Limit(CORE_SHARE / core_share(found), f"{percent(CORE_SHARE)} of one core")
-    if found.disk_rate is not None and use.recorded_bytes:
-        rate = use.recorded_bytes / use.seconds
+    if found.disk_rate is not None and use.recorded_bytes and not was_disk_busy(found):
         what = f"half of the {size(found.disk_rate)}/s that the disk took"
-        yield Limit(DISK_SHARE * found.disk_rate / rate, what)
+        yield Limit(DISK_SHARE * found.disk_rate / recorded_rate(found), what)
     bits = max(bits_a_second(found))
     if bits:
         yield Limit(NETWORK_SHARE * NETWORK_BITS / bits, "a network of 1 Gbit/s")

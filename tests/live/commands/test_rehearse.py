@@ -9,18 +9,36 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.rigs.commands import VIDLINK, environ, vidlink
 from tests.rigs.daemons import START_SECONDS, Site, until
+from tests.rigs.needs import do_without, need
 from vidlink.model import Role
 
 #: As little as measures anything.
 SHORT = ("--screens", "4", "--fps", "2", "--proctors", "2", "--minutes", "0.05")
+DISK_BYTES = 300_000_000
 #: The exit status of each verdict that a server gets that has next to nothing to do: on a machine
 #: that is busy with other things the load may be late, and then nothing is said.
 STATUS = {"fits": 0, "cannot-say": 3}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that is little larger than has to be free."""
+    if os.geteuid() != 0:
+        do_without("needs root, to mount")
+    options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", str(tmp_path)]
+    done = subprocess.run([need("mount"), *options], capture_output=True, text=True)
+    if done.returncode:
+        do_without(f"needs leave to mount: {done.stderr.strip()}")
+    yield tmp_path
+    subprocess.run([need("umount"), "-l", str(tmp_path)], check=True)
 
 
 def _children(pid: int) -> list[int]:
@@ -47,9 +65,9 @@ def _is_recording(folder: Path) -> bool:
 
 
 def test_own_server(site: Site) -> None:
-    """Without a server it has one of its own: every segment comes to every proctor and is
-    recorded, the object on standard output has the figures and the status says the same; and
-    nothing is left, neither in the folder nor of the server."""
+    """Without --server it has one of its own, whichever the variable names: every segment comes to
+    every proctor and is recorded, the object on standard output has the figures and the status
+    says the same; and nothing is left, neither in the folder nor of the server."""
     folder = site.folder / "disk"
     folder.mkdir()
     run = vidlink(site, "rehearse", *SHORT, "--data", str(folder / "data"), "--json")
@@ -118,8 +136,8 @@ def test_killed(tmp_path: Path) -> None:
 
 def test_another_server(site: Site) -> None:
     """A server that runs is loaded only when somebody agrees, with a token of a room for the
-    screens and one for the proctors, and is told how to get rid of what was recorded: so it goes.
-    A variable that names a server of every day makes nobody load it."""
+    screens and one for the proctors; and who did it is told how what was recorded is deleted, which
+    works."""
     site.be_administrator()
     site.start_server()
     room = site.folder / "room.token"
@@ -176,6 +194,24 @@ def test_no_room(site: Site) -> None:
     assert run.stderr.splitlines()[-1].startswith(b"vidlink rehearse: up to "), run
     assert b"--data" in run.stderr
     assert not list(Path("/dev/shm").glob("rehearsal-*"))
+
+
+def test_full_disk(small_disk: Path) -> None:
+    """A disk that is full when it is measured does not do, and nothing else is wrong."""
+    running = _begun(small_disk, "--minutes", "0.2", "--json")
+    try:
+        until(lambda: _is_recording(small_disk), what="three recordings")
+        with suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as fill:
+            while True:
+                fill.write(bytes(1024 * 1024))
+        output, errors = running.communicate(timeout=2 * START_SECONDS)
+    finally:
+        running.kill()
+    told = json.loads(output)
+    assert told["verdict"] != "fits", (told, errors)
+    assert "3 recordings did not reach the disk" in told["reasons"], told
+    assert told["received"] == told["expected"], told
+    assert list(small_disk.iterdir()) == [small_disk / "fill"]
 
 
 def test_mistakes(site: Site) -> None:
