@@ -120,7 +120,7 @@ class Arrival:
     encoded: dict[str, Frame] | None = None
 
     def frame_for(self, subprotocol: str) -> Frame | None:
-        """What there is of it for viewers of `subprotocol`."""
+        """The frame of it for viewers of `subprotocol`; None: there is none yet."""
         if subprotocol == self.spoken:
             return self.frame
         return None if self.encoded is None else self.encoded.get(subprotocol)
