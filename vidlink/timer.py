@@ -13,7 +13,8 @@ class Timer:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._call: IDelayedCall | None = None
-        self._act: Callable[[], None] = lambda: None
+        #: Nothing is kept that is not due: what it would call holds this timer in most cases.
+        self._act: Callable[[], None] | None = None
 
     @property
     def is_running(self) -> bool:
@@ -31,9 +32,11 @@ class Timer:
 
     def stop(self) -> None:
         """Call off what is due, if anything is."""
-        call, self._call = self._call, None
+        call, self._call, self._act = self._call, None, None
         if call is not None and call.active():
             call.cancel()
 
     def _fire(self) -> None:
-        self._act()
+        act, self._act = self._act, None
+        if act is not None:
+            act()
