@@ -43,6 +43,34 @@ class WriteTests(SynchronousTestCase):
         error = self.assertRaises(OSError, self.written, disk, [b"x"])
         self.assertEqual(error.errno, errno.ENOSPC)
 
+    def test_lengthened_by_others(self) -> None:
+        """What is written goes behind what was written before, wherever the file ends by now; a
+        file that is opened again is gone on with at its end."""
+        disk, path = Disk(), self.mktemp()
+        descriptor = disk.create(path)
+        write_all(disk, descriptor, [b"one "])
+        with open(path, "ab") as file:
+            file.write(b"others")
+        write_all(disk, descriptor, [b"two "])
+        self.assertEqual(disk.position(descriptor), 8)
+        disk.close(descriptor)
+        descriptor = disk.reopen(path)
+        self.addCleanup(os.close, descriptor)
+        write_all(disk, descriptor, [b"!"])
+        self.assertEqual(disk.read(path, 0, 99), b"one two rs!")
+
+    def test_folders(self) -> None:
+        """Folders are made where they are missing, and left as they are where they are there; what
+        is in the way of one is an error."""
+        disk, root = Disk(), self.mktemp()
+        for path in (f"{root}/a/b/c", f"{root}/a/b/c", f"{root}/a/d/", f"{root}/a", ""):
+            disk.make_folders(path)
+            self.assertTrue(os.path.isdir(path or "."))
+        os.symlink("nowhere", f"{root}/link")
+        self.assertRaises(FileNotFoundError, disk.make_folders, f"{root}/link/a/b")
+        disk.replace(f"{root}/file", b"", flush=False)
+        self.assertRaises(NotADirectoryError, disk.make_folders, f"{root}/file/a")
+
     def test_replace(self) -> None:
         """A file is replaced whole, and after a failure the old one is still there."""
         path = self.mktemp()

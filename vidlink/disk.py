@@ -48,16 +48,21 @@ class Disk:
     """
 
     def create(self, path: str) -> int:
-        """Open a file that is not there yet, for appending; returns the descriptor."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        """Open a file that is not there yet, for writing; returns the descriptor.
+
+        What is written goes behind what was written before, whatever others do to the file.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return os.open(path, flags, FILE_MODE)
 
     def reopen(self, path: str) -> int:
-        """Open a file that is there, for appending."""
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        """Open a file that is there, for writing on behind its end as it is now."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        os.lseek(descriptor, 0, os.SEEK_END)
+        return descriptor
 
     def writev(self, descriptor: int, buffers: Sequence[Octets]) -> int:
-        """Append `buffers`; returns how many octets of them were written, maybe not all."""
+        """Write `buffers`; returns how many octets of them were written, maybe not all."""
         return os.writev(descriptor, buffers)
 
     def close(self, descriptor: int) -> None:
@@ -88,11 +93,17 @@ class Disk:
 
     def make_folders(self, path: str) -> None:
         """Make a folder and those above it, where they are not there yet."""
-        # `os.makedirs` has its own mode for those above.
-        if path and not os.path.isdir(path):
+        # `os.makedirs` has its own mode for those above, and looks at each before it is made.
+        if not path:
+            return
+        try:
+            os.mkdir(path, FOLDER_MODE)
+        except FileNotFoundError:
             self.make_folders(os.path.dirname(path))
             with suppress(FileExistsError):
                 os.mkdir(path, FOLDER_MODE)
+        except FileExistsError:
+            return
 
     def replace(self, path: str, data: bytes, *, flush: bool) -> None:
         """Put `data` in the place of a file, whole or not at all.
@@ -244,7 +255,7 @@ class Disk:
         return found.st_dev, found.st_ino, found.st_ctime_ns
 
     def position(self, descriptor: int) -> int:
-        """Where a file that is appended to ended when something was written to it last."""
+        """Where the next write to a file goes."""
         return os.lseek(descriptor, 0, os.SEEK_CUR)
 
     def size(self, path: str) -> int:

@@ -207,19 +207,33 @@ class DisplacedTests(SynchronousTestCase):
         self.assertEqual(sorted(stored(self.rig, SESSION)), [5, 6])
 
     def test_written_over(self) -> None:
-        """Where a part was made shorter in place, nothing is written to wrong places of it."""
-        path = os.path.join(self.folder, "part-0000.mp4")
-        with open(path, "r+b") as file:
-            file.truncate(50)
-        self.record(SESSION, 5, 6)
-        self.rounds()
-        killed = self.rig.killed(self.mktemp())
-        self.addCleanup(killed.close)
-        archive, ids = killed.store.archive, ("desk-1", SESSION.session_id)
-        for sequence in (5, 6):
-            body, _ = self.successResultOf(archive.media(*ids, sequence, sequence))
-            data = self.successResultOf(body.read(0, body.size_bytes))
-            self.assertEqual(data, an_arrival(SESSION, sequence).segment.data)
+        """Where a part or its records were made shorter or longer in place, nothing is written to
+        wrong places of it: what comes then is found by its records, after a kill too."""
+        for name in ("part-0000.mp4", "part-0000.idx"):
+            for change in (self.cut, self.lengthened):
+                change(os.path.join(self.folder, name))
+                self.record(SESSION, 5, 6)
+                self.rounds()
+                self.assertEqual(self.acks[SESSION.session_id][-1], 6)
+                killed = self.rig.killed(self.mktemp())
+                self.addCleanup(killed.close)
+                for rig in (self.rig, killed):
+                    archive, ids = rig.store.archive, ("desk-1", SESSION.session_id)
+                    for sequence in (5, 6):
+                        body, _ = self.successResultOf(archive.media(*ids, sequence, sequence))
+                        data = self.successResultOf(body.read(0, body.size_bytes))
+                        self.assertEqual(data, an_arrival(SESSION, sequence).segment.data)
+                self.rig.close()
+                self.setUp()
+
+    def cut(self, path: str) -> None:
+        """The file ends in its first octets."""
+        os.truncate(path, 50)
+
+    def lengthened(self, path: str) -> None:
+        """Something stands behind what was written."""
+        with open(path, "ab") as file:
+            file.write(bytes(10_000))
 
     def test_no_recordings(self) -> None:
         """Without the folder of all recordings nothing is acknowledged, and none is made: it may be

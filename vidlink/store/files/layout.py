@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from json.encoder import encode_basestring_ascii
 from struct import Struct
@@ -16,7 +16,16 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from vidlink.errors import StoreError
-from vidlink.model import Arrival, Cause, Gap, Hold, Session, is_sentinel_id, is_session_id
+from vidlink.model import (
+    Arrival,
+    Cause,
+    Gap,
+    Hold,
+    Octets,
+    Session,
+    is_sentinel_id,
+    is_session_id,
+)
 
 FORMAT = 1
 #: Beyond what the widest numbers of a record can hold, without and with a sign.
@@ -81,6 +90,19 @@ def pack_record(arrival: Arrival, offset: int, check: int) -> bytes:
     """The record of a segment whose bytes begin at `offset` and have this CRC-32."""
     body = _BODY.pack(*number_arrival(arrival, offset, check))
     return body + _CHECK.pack(crc32(body))
+
+
+def pack_records(arrivals: Iterable[Arrival], offset: int) -> tuple[bytes, list[Octets], int]:
+    """The records of segments of which the first begins at `offset`, and the others behind it; the
+    octets of the segments, and where they end."""
+    records: list[bytes] = []
+    segments: list[Octets] = []
+    for arrival in arrivals:
+        data = arrival.segment.data
+        records.append(pack_record(arrival, offset, crc32(data)))
+        segments.append(data)
+        offset += len(data)
+    return b"".join(records), segments, offset
 
 
 def number_arrival(arrival: Arrival, offset: int, check: int) -> tuple[int, ...]:

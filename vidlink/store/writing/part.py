@@ -10,11 +10,10 @@ from __future__ import annotations
 import errno
 import os
 from collections import OrderedDict
-from zlib import crc32
 
 from vidlink.disk import Disk, Place, write_all
-from vidlink.model import Arrival, Octets, Segment
-from vidlink.store.files.layout import RECORD_BYTES, pack_record
+from vidlink.model import Arrival, Segment
+from vidlink.store.files.layout import RECORD_BYTES, pack_records
 from vidlink.store.files.paths import part_file, records_file
 from vidlink.store.sequences.runs import Runs, follow_each_other
 from vidlink.store.sequences.times import segment_end_us
@@ -60,20 +59,10 @@ class Part:
         :raises OSError: the disk fails.
         """
         disk, (descriptor, records) = open_parts.disk, open_parts.open(self)
-        end = self.committed_bytes or len(self._init)
-        buffers: list[Octets] = [] if self.committed_bytes else [self._init]
-        packed = bytearray()
-        for arrival in self.uncommitted:
-            data = arrival.segment.data
-            buffers.append(data)
-            packed += pack_record(arrival, end, crc32(data))
-            end += len(data)
-        self._size_bytes = end
-        write_all(disk, descriptor, buffers)
-        write_all(disk, records, [memoryview(packed)])
-        count = self.committed_count + len(self.uncommitted)
-        if (disk.position(descriptor), disk.position(records)) != (end, count * RECORD_BYTES):
-            raise OSError(errno.EIO, f"{self.path} was changed by somebody else")
+        begin = self.committed_bytes or len(self._init)
+        packed, buffers, self._size_bytes = pack_records(self.uncommitted, begin)
+        write_all(disk, descriptor, buffers if self.committed_bytes else [self._init, *buffers])
+        write_all(disk, records, [packed])
 
     def is_in_place(self, disk: Disk) -> bool:
         """Tell whether its files, if they were made, are at their paths.
@@ -201,13 +190,23 @@ class OpenParts:
         except BaseException:
             self._close(descriptor)
             raise
+        try:
+            self._look(part, descriptor, records)
+        except BaseException:
+            self._close(descriptor)
+            self._close(records)
+            raise
+        return descriptor, records
+
+    def _look(self, part: Part, descriptor: int, records: int) -> None:
+        """Make sure that these are its files and that they end where it goes on."""
         places = self.disk.place_of(descriptor), self.disk.place_of(records)
         part.places = part.places or places
         if part.places != places:
-            self._close(descriptor)
-            self._close(records)
             raise FileNotFoundError(errno.ENOENT, "another file is in its place", part.path)
-        return descriptor, records
+        ends = self.disk.position(descriptor), self.disk.position(records)
+        if ends != (part.committed_bytes, part.committed_count * RECORD_BYTES):
+            raise OSError(errno.EIO, f"{part.path} was changed by somebody else")
 
     def _close(self, descriptor: int) -> None:
         try:

@@ -5,6 +5,7 @@ What a part is, and how it gets to the disk, is in `part`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from vidlink.model import Arrival
@@ -42,30 +43,37 @@ class Parts:
         if not (self.begun or self._has_first):
             self._begin_part()
 
-    def add(self, arrival: Arrival) -> int | None:
-        """Put a segment into a part; returns how many octets that counts, None for no place."""
-        count = len(self.begun)
-        part = self._part_for(arrival)
-        if part is None:
-            return None
-        size = len(arrival.segment.data) + START_BYTES * (len(self.begun) - count)
-        if not part.is_dirty:
-            self.unsynced.append(part)
-        # Last, so that whatever fails, it is either in its part or still to be put there.
-        part.add(arrival)
+    def take(self, todo: deque[Arrival], most_bytes: int, misfits: list[Arrival]) -> int:
+        """Put what is `todo` into parts, in its order, until that counts `most_bytes` or more;
+        returns how much it counts. What has no place goes to `misfits`.
+
+        Whatever fails, each segment is in its part by then, or still to be put there.
+        """
+        size = 0
+        while todo and size < most_bytes:
+            arrival = todo[0]
+            octets, part = len(arrival.segment.data), self._part_before(arrival)
+            if part is None and not (self._tails and self._next_number >= MOST_PARTS):
+                part = self._begin_part()
+                size += START_BYTES
+            if part is None:
+                misfits.append(arrival)
+            else:
+                size += octets
+                if not part.is_dirty:
+                    self.unsynced.append(part)
+                part.add(arrival)
+            todo.popleft()
         return size
 
-    def _part_for(self, arrival: Arrival) -> Part | None:
-        """The part that `arrival` follows most closely; a new one if none keeps the order, and
-        None if there are too many for that."""
+    def _part_before(self, arrival: Arrival) -> Part | None:
+        """The part that `arrival` follows most closely; None if it breaks the order of all."""
         sequence, media_time = arrival.segment.sequence, arrival.media_time
         best: Part | None = None
         for part in self._tails:
             last = part.last_sequence
             if last < sequence and part.last_media_time < media_time:
                 best = part if best is None or best.last_sequence < last else best
-        if best is None and not (self._tails and self._next_number >= MOST_PARTS):
-            return self._begin_part()
         return best
 
     def _begin_part(self) -> Part:

@@ -146,15 +146,7 @@ class Recording:
         if self._has_late:
             self._todo = deque(sorted(self._todo, key=lambda arrival: arrival.segment.sequence))
         self._parts.begin()
-        while self._todo and size < budget_bytes:
-            # It leaves what is to be done only when it is elsewhere: the next round has it again.
-            arrival = self._todo[0]
-            octets = self._parts.add(arrival)
-            if octets is None:
-                self._dropped.append(arrival)
-            else:
-                size += octets
-            self._todo.popleft()
+        size += self._parts.take(self._todo, budget_bytes - size, self._dropped)
         dirty = self._parts.unsynced
         for part in dirty:
             self._has_new_names = self._has_new_names or not part.is_made
