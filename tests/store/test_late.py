@@ -158,10 +158,10 @@ class FileTests(LateCase):
         marks: list[bool] = []
         index, save = self.rig.store.writer._index, self.rig.store.writer._index.save
 
-        def noted(sheets: Any, changes: Any) -> Any:
+        def noted(sheets: Any, *others: Any) -> Any:
             sheets = list(sheets)
             marks.extend(sheet.record is not None and sheet.is_filling for sheet in sheets)
-            return save(sheets, changes)
+            return save(sheets, *others)
 
         index.save = noted  # type: ignore[method-assign,assignment]
         self.reopen()
@@ -195,7 +195,7 @@ class FileTests(LateCase):
         store = self.rig.store
         index, save = store.writer._index, store.writer._index.save
 
-        def broken(sheets: Any, changes: Any) -> Any:
+        def broken(*given: Any) -> Any:
             raise StoreError("the database is locked")
 
         index.save = broken  # type: ignore[method-assign,assignment]

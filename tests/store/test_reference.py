@@ -215,7 +215,7 @@ class ReferenceTests(SynchronousTestCase):
         """The numbers on the page are those of the code."""
         mebi = 1024 * 1024
         for text in (
-            f"within {ROUND_SECONDS * 1_000:.0f} ms is one round",
+            f"within {ROUND_SECONDS:.0f} s is one round",
             f"an eighth of `--queue-bytes` waits ({QUEUE_BYTES // DUE_PART // mebi} MiB)",
             f"by up to {MOST_SYNCS + 1} threads at a time",
             f"At most {ROUND_BYTES // mebi} MiB are\nwritten in one",

@@ -95,6 +95,18 @@ class DeletedTests(RemoverCase):
         connection.close()
         self.assertEqual(len(stored(self.rig, first)), 4)
 
+    def test_waits_for_no_round(self) -> None:
+        """Who deletes by hand is answered without the pause before a round of the recording."""
+        inbox = self.rig.store.writer._inbox
+        # As in a thread: nothing that comes fills a round by itself.
+        inbox.wait(0.0, 0.0, 2**40)
+        self.assertFalse(inbox.is_due)
+        answer = self.delete(self.sessions[1])
+        self.rig.store.remover.round()
+        self.assertTrue(inbox.is_due)
+        self.rig.settle()
+        self.successResultOf(answer)
+
     def test_receipt(self) -> None:
         """The receipt says what there was, and its hash is that of the records."""
         session = a_session(7)
@@ -397,7 +409,7 @@ class HeldTests(RemoverCase):
         index = self.rig.store.writer._index
         save = index.save
 
-        def broken(sheets: Any, changes: Any) -> Any:
+        def broken(*given: Any) -> Any:
             raise StoreError("the database is locked")
 
         index.save = broken  # type: ignore[method-assign,assignment]
@@ -681,7 +693,7 @@ class FullDiskTests(RemoverCase):
         index = self.rig.store.writer._index
         save = index.save
 
-        def full(sheets: Any, changes: Any) -> Any:
+        def full(*given: Any) -> Any:
             raise StoreError("database or disk is full")
 
         index.save = full  # type: ignore[method-assign,assignment]

@@ -168,6 +168,32 @@ class PartTests(WritingCase):
         self.assertEqual(acknowledged, [0])
         self.assertLess(self.durable[-1], 7)
 
+    def test_one_line_after_the_other(self) -> None:
+        """While a full round leaves some to be written, those who have just been written wait for
+        the rest, whatever has come of them; but not where somebody waits for the next round."""
+        for is_awaited in (False, True):
+            self.make()
+            # As in a thread: what comes fills no round by itself.
+            self.store.writer._inbox.wait(0.0, 0.0, 100 * ROUND_BYTES)
+            acknowledged: dict[int, list[int]] = {1: [], 2: []}
+            for number, acks in acknowledged.items():
+                self.store.ledger.begin(a_session(number), acks.append)
+            self.rig.settle()
+            frame = bytes(ROUND_BYTES // 2)
+            for session in (self.session, a_session(1), a_session(2)):
+                arrival = an_arrival(session, 0, frame=frame)
+                self.store.ledger.append(session.session_id, arrival)
+            self.assertEqual(self.store.writer.round(), 0.0)
+            self.append(1)
+            if is_awaited:
+                self.store.keeping.hold("desk-1", self.session.session_id, "an appeal")
+            before = len(self.durable)
+            self.store.writer.round()
+            self.assertEqual(acknowledged, {1: [0], 2: [0]})
+            self.assertEqual(self.durable[before:], [1] if is_awaited else [])
+            self.rig.settle()
+            self.assertEqual(self.durable[-1], 1)
+
     def test_bounded_descriptors(self) -> None:
         """No more parts are open than may be; the others are opened again when needed."""
         self.make(open_parts=2)
@@ -690,6 +716,24 @@ class FaultTests(WritingCase):
         self.retry()
         self.assert_stored(0, 1)
         self.assertEqual(sorted(stored(self.rig, other)), [0, 1])
+
+    def test_changed_while_it_was_closed(self) -> None:
+        """A part that is not as long as it was left is not gone on with, and another is begun."""
+        for name in ("part-0000.mp4", "part-0000.idx"):
+            self.make(open_parts=1)
+            self.append(0)
+            self.rig.settle()
+            other = a_session(1)
+            self.store.ledger.begin(other, lambda sequence: None)
+            self.rig.settle()
+            with open(os.path.join(folder_of(self.rig, self.session), name), "ab") as file:
+                file.write(b"of somebody else")
+            self.append(1)
+            self.store.writer.round()
+            self.assertEqual(self.durable[-1], 0)
+            self.retry()
+            self.assertEqual(part_numbers(self.rig, self.session), [0, 1])
+            self.assert_stored(0, 1)
 
     def test_mistake_of_ours(self) -> None:
         """A mistake in our own code fails a round like a disk does: it is logged, nothing is

@@ -24,7 +24,7 @@ from twisted.logger import Logger
 
 from vidlink.disk import Disk
 from vidlink.errors import NotFound, SessionHeld, SessionLive, StoreError, VidlinkError
-from vidlink.model import Due, Hold, Policy, Receipt, SessionState, Waiting
+from vidlink.model import DeletionReason, Due, Hold, Policy, Receipt, SessionState, Waiting
 from vidlink.store.deleting.policy import what_goes
 from vidlink.store.deleting.probation import Probation
 from vidlink.store.deleting.receipt import describe, digest_records
@@ -241,7 +241,8 @@ class Remover:
         self._locks.hide(session_id)
         removal.receipt = receipt
         self._going[session_id] = removal
-        self._inbox.put(Forget(removal.sentinel_id, session_id, number, place, size))
+        order = Forget(removal.sentinel_id, session_id, number, place, size)
+        self._inbox.put(order, is_awaited=removal.reason is DeletionReason.ASKED)
         self._log.info(
             "session {session} of {sentinel} is deleted ({reason}, by {by}): receipt {number}",
             session=session_id,

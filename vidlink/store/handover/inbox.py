@@ -62,6 +62,11 @@ class Inbox:
             self._condition.notify()
 
     @property
+    def is_due(self) -> bool:
+        """True if there is enough for a round, or somebody waits for it."""
+        return self._is_due
+
+    @property
     def is_closing(self) -> bool:
         """True once :meth:`close` has been called."""
         return self._is_closing

@@ -20,7 +20,7 @@ from vidlink.disk import FILE_MODE
 from vidlink.errors import StoreError
 from vidlink.model import Cause, Gap, SessionRecord, SessionState, Span
 from vidlink.store.handover.orders import Forget, SetHold
-from vidlink.store.index.rows import SessionRows
+from vidlink.store.index.rows import SessionRows, SpanRow
 from vidlink.store.index.schema import FORGET, SCHEMA, SCHEMA_FORMAT, SET_HOLD
 from vidlink.store.sequences.times import SEALING_US, age_from_us, extent_us, start_us
 from vidlink.store.sequences.trusted import NEAR_US
@@ -183,16 +183,21 @@ class Index:
             raise UnusableIndex(f"the index is damaged: {wrong} sentinels are not in it")
 
     def save(
-        self, sessions: Iterable[SessionRows], changes: Iterable[SetHold | Forget] = ()
+        self,
+        sessions: Iterable[SessionRows],
+        changes: Iterable[SetHold | Forget] = (),
+        spans: Iterable[SpanRow] = (),
     ) -> list[int]:
-        """Put `sessions` into the database, then `changes` of what is there, all or none.
+        """Put `sessions` into the database, and `spans` of others that it has; then `changes` of
+        what is there, all or none.
 
-        Returns the row of each of them.
+        Returns the row of each of the first.
 
         :raises StoreError: if it could not be done; the next call opens the database anew.
         """
         with self._reported("written"), self._transaction() as cursor:
             rows = _put_all(cursor, sessions)
+            cursor.executemany(_PUT_SPAN, spans)
             for change in changes:
                 _change(cursor, change)
             return rows
@@ -336,7 +341,7 @@ def _keep_private(path: str, *, is_new: bool) -> None:
 def _put_all(cursor: sqlite3.Cursor, sessions: Iterable[SessionRows]) -> list[int]:
     """Put the news of each session, all spans in one go and all gaps in one; returns the rows."""
     placed: list[int] = []
-    spans: list[tuple[int, ...]] = []
+    spans: list[SpanRow] = []
     gaps: list[tuple[object, ...]] = []
     for rows in sessions:
         row = rows.row if rows.record is None else _put_session(cursor, rows.record, rows)
@@ -400,7 +405,7 @@ def _as_row(record: SessionRecord, rows: SessionRows) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _span_as_row(row: int, part: int, span: Span) -> tuple[int, ...]:
+def _span_as_row(row: int, part: int, span: Span) -> SpanRow:
     times = span.start_time_us, span.end_time_us
     return row, part, span.first, span.last, *times, span.size_bytes
 

@@ -13,6 +13,9 @@ from vidlink.model import Gap, SessionRecord, SessionState, Span
 from vidlink.store.files.layout import SessionFile
 from vidlink.store.sequences.runs import merge_spans
 
+#: A span as the database has it: the id of the session's row, the part, and the numbers of a span.
+SpanRow = tuple[int, int, int, int, int, int, int]
+
 
 @dataclass(slots=True)
 class SessionRows:

@@ -18,6 +18,8 @@ from vidlink.store.sequences.window import SequenceWindow
 Mark = tuple[int, int, int]
 #: In the place of a media time that is not known.
 _UNKNOWN = -1
+#: A :class:`Span` as numbers.
+SpanNumbers = tuple[int, int, int, int, int]
 #: A run as numbers: of a :class:`Span`, the media time that it opens at, and the start time and
 #: the media time of its last segment.
 _Row = tuple[int, int, int, int, int, int, int, int]
@@ -175,7 +177,12 @@ class Runs:
 
     def at(self, place: int) -> Span:
         """The run in this place."""
-        return Span(*self._row(place)[:5])
+        return Span(*self.numbers(place))
+
+    def numbers(self, place: int) -> SpanNumbers:
+        """The same as numbers."""
+        first, last, start_us, end_us, size_bytes, *_ = self._row(place)
+        return first, last, start_us, end_us, size_bytes
 
     def mark(self, place: int, opens: Mark | None, closes: Mark | None) -> None:
         """Say of the run in this place where it begins and ends."""

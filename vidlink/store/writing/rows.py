@@ -6,8 +6,8 @@ How rows are stored is in `index.database`.
 from __future__ import annotations
 
 from vidlink.model import Span
-from vidlink.store.index.rows import SessionRows, record_of
-from vidlink.store.sequences.runs import merge_spans
+from vidlink.store.index.rows import SessionRows, SpanRow, record_of
+from vidlink.store.sequences.runs import SpanNumbers, merge_spans
 from vidlink.store.writing.description import Description
 from vidlink.store.writing.parts import Parts
 
@@ -50,17 +50,18 @@ class Rows:
         self.lose()
 
     def news(self, now: float) -> SessionRows | None:
-        """The rows that the database lacks; None if there is nothing.
+        """The rows that the database lacks; None if nothing but :meth:`progress` may be new.
 
         Spans are of what earlier rounds have synced, so that the database never claims more
         than there is.
         """
-        is_due = not self.is_listed or now - self._saved_seconds >= PROGRESS_SECONDS
-        spans = self._new_spans() if is_due else []
+        if self.is_listed and not self.unsaved_gaps and self._restarted is None:
+            return None
+        spans: list[tuple[int, Span]] = []
+        if not self.is_listed or self._is_due(now):
+            spans = [(part, Span(*numbers)) for part, numbers in self._new_spans()]
         if self._restarted is not None:
             spans = [*self._restarted, *spans]
-        if self.is_listed and not self.unsaved_gaps and not spans:
-            return None
         file, gaps, record = self._description.file, self._description.gaps, None
         if not self.is_listed:
             runs = (run for part in self._parts.begun for run in part.runs.runs)
@@ -74,6 +75,24 @@ class Rows:
             is_complete=self._restarted is not None,
             is_filling=file.filling_from is not None,
         )
+
+    def progress(self, now: float) -> list[SpanRow]:
+        """The spans alone, of a session without other :meth:`news`: every live one once a second.
+
+        :meth:`progressed` has to follow when the database has them.
+        """
+        row = self._row
+        if row is None or not self._is_due(now):
+            return []
+        return [(row, part, *numbers) for part, numbers in self._new_spans()]
+
+    def progressed(self, now: float) -> None:
+        """Remember that the database has the newest spans, not synced yet."""
+        self._saved_seconds = now
+        self._saved_runs.update(self._new_runs)
+
+    def _is_due(self, now: float) -> bool:
+        return now - self._saved_seconds >= PROGRESS_SECONDS
 
     def saved(self, news: SessionRows, row: int, now: float) -> None:
         """Remember that the database has `news`, under this row, not synced yet."""
@@ -95,14 +114,15 @@ class Rows:
         self.unsaved_gaps.update(self._description.gaps)
         self._saved_gaps = []
 
-    def _new_spans(self) -> list[tuple[int, Span]]:
+    def _new_spans(self) -> list[tuple[int, SpanNumbers]]:
         """Runs that are new or have grown, by part: only the last one of a part can grow."""
-        spans: list[tuple[int, Span]] = []
+        spans: list[tuple[int, SpanNumbers]] = []
         for part in self._parts.begun:
             runs, number = part.runs, part.number
             newest = len(runs) - 1, runs.highest
             saved = self._saved_runs.get(number, _NONE)
             if newest != saved and newest != _NONE:
                 self._new_runs[number] = newest
-                spans += [(number, runs.at(one)) for one in range(max(0, saved[0]), newest[0] + 1)]
+                places = range(max(0, saved[0]), newest[0] + 1)
+                spans += [(number, runs.numbers(place)) for place in places]
         return spans

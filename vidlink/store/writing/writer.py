@@ -34,17 +34,19 @@ from vidlink.store.handover.orders import (
 from vidlink.store.handover.removals import FULL, Removals
 from vidlink.store.index.catalog import Catalog
 from vidlink.store.index.database import Index
-from vidlink.store.index.rows import SessionRows
+from vidlink.store.index.rows import SessionRows, SpanRow
 from vidlink.store.writing.closed import BUSY, ClosedSessions
 from vidlink.store.writing.marking import Marking
 from vidlink.store.writing.part import OpenParts
 from vidlink.store.writing.parts import MOST_PARTS
 from vidlink.store.writing.recording import Recording
 from vidlink.store.writing.reopening import look_up
+from vidlink.store.writing.rows import Rows
 
 #: So long it waits for more before a round, unless somebody waits for that, or there is a lot:
-#: most of what a round costs, it costs for each session and not for each segment.
-ROUND_SECONDS = 0.5
+#: most of what a round costs, it costs for each session and not for each segment. Acknowledgements
+#: go as often.
+ROUND_SECONDS = 1.0
 #: The most that a round writes.
 ROUND_BYTES = 16 * 1024 * 1024
 #: This part of the queue is enough to begin a round at once: an eighth.
@@ -100,6 +102,8 @@ class Writer:
         )
         self._recordings: dict[str, Recording] = {}
         self._ready: dict[str, Recording] = {}
+        #: Something is left of what was due when this round began, or an earlier one.
+        self._goes_on = False
         self._to_reopen: deque[Reopen] = deque()
         self._index_retry_seconds = float("-inf")
         #: The troubles of the last time that it was tried; of sessions, and of the database.
@@ -130,8 +134,10 @@ class Writer:
         comes in.
         """
         self._report = Report()
-        for order in self._inbox.drain():
-            self._accept(order)
+        if not self._goes_on or self._inbox.is_due:
+            # Else who has just been written would come again, with one more segment.
+            for order in self._inbox.drain():
+                self._accept(order)
         self._reopen_some()
         for hold in self._closed.move_out(self._recordings):
             self._accept(hold)
@@ -155,8 +161,9 @@ class Writer:
         self._report.index_trouble = self._index_trouble
         self._report.took_seconds = self._monotonic() - now
         self._deliver(self._report)
-        goes_on = any(one.retry_seconds <= now for one in self._ready.values())
-        if is_full or self._to_reopen or (goes_on and self._index_trouble is None):
+        is_left = any(one.retry_seconds <= now for one in self._ready.values())
+        self._goes_on = is_full or (is_left and self._index_trouble is None)
+        if self._goes_on or self._to_reopen:
             return 0.0
         waits = self._ready or self._closed.has_work or self._index_trouble is not None
         return ROUND_SECONDS if waits or self._marking.has_work else None
@@ -290,25 +297,33 @@ class Writer:
     def _save(self, touched: Iterable[Recording], now: float) -> None:
         if self._index_retry_seconds > now:
             return
-        found: list[tuple[Recording, SessionRows]] = []
+        found: list[tuple[Rows, SessionRows]] = []
+        grown: list[Rows] = []
+        spans: list[SpanRow] = []
         for recording in touched:
-            news = recording.rows.news(now)
+            rows = recording.rows
+            news = rows.news(now)
             if news is not None:
-                found.append((recording, news))
+                found.append((rows, news))
+            elif progress := rows.progress(now):
+                grown.append(rows)
+                spans += progress
         changes, marked = self._closed.changes(), self._marking.rows()
-        if not (found or changes or marked) and self._index_trouble is None:
+        if not (found or spans or changes or marked) and self._index_trouble is None:
             return
         try:
             self._index.check_place()
-            rows = self._index.save([*marked, *(news for _, news in found)], changes)
+            placed = self._index.save([*marked, *(news for _, news in found)], changes, spans)
         except StoreError as error:
             self._fail_index(error, now)
             return
         self._index_trouble = None
         self._closed.is_saved = bool(changes)
         self._marking.is_saved = bool(marked)
-        for (recording, news), row in zip(found, rows[len(marked) :], strict=True):
-            recording.rows.saved(news, row, now)
+        for (rows, news), row in zip(found, placed[len(marked) :], strict=True):
+            rows.saved(news, row, now)
+        for rows in grown:
+            rows.progressed(now)
 
     def _fail_index(self, error: StoreError, now: float) -> None:
         """Let the database be told again later what it was not told now."""
