@@ -12,10 +12,13 @@ matters) and removes them again.
 Measured on two cores of a shared virtual machine, ext4, Linux 6.18, Python 3.11:
 
 =============================================  =========================================
-a round of 1,000 sessions, 2,500 segments      145 ms without sync, 269 ms with it
-CPU for one segment of 10 KB                   31 us without sync, 33 us with it
-in real time, 5,000 segments a second          made durable after 386 ms (median)
-                                               and 810 ms (99 %)
+a segment of 10 KB in rounds of a second       16.3 us of CPU to write, 4.8 to append, 1.4 to
+                                               hear that it is durable
+... of 3 KB                                    10.8 us to write
+a session that begins                          0.9 to 1.4 ms, 0.17 ms on tmpfs
+in real time, 5,000 segments a second          of 10 KB: 21 to 25 us of the writer's thread, of
+                                               3 KB: 9 to 10; the newest is durable after 310 to
+                                               600 ms (median), 0.8 to 1.4 s (99 %)
 ten hours (720 MB), open the film              95 ms of CPU, 11,520,753 octets read
 ... open it again                              0.6 ms, 753 octets read
 ... open an hour of it, again                  7 ms, 0.6 ms
@@ -26,11 +29,16 @@ ten hours (720 MB), open the film              95 ms of CPU, 11,520,753 octets r
 ... an hour of it                              1.87 GB a CPU second
 =============================================  =========================================
 
-The first three lines were measured while others kept the machine busy (a load of 5 to 10). By
-turns with rounds of 250 ms, in the same two minutes, those took 49 and 58 us for a segment without
-sync, 54 and 70 us with it, and these 31 and 32, 33 and 34. About 11 us are for the segment: the
-CRC-32, the copy to the kernel and its record; 24 are for its session in the round, which has two or
-three segments of it now, and had one: two writes, a look at the folder, a report.
+The first lines were measured while others kept the machine busy (a load of 6 to 13), those up to
+the beginning of a session by ``benchmarks/rounds.py``, by turns with rounds of half a second. Those
+took 24.1 us to write a segment, and 17.5 us of 3 KB; 4.7 to append it and 2.5 to report it; in real
+time 17 to 29 us, and 15 to 17, of the thread; durable after 250 to 400 ms, and 0.6 to 2.2 s.
+
+A session costs 46 us in a round, and each segment of 10 KB in it 7: the CRC-32 3.4, the copy to the
+kernel 3. Of the 46, some 13 are two writes and 4 a look at the folder, which are all system calls;
+the rest is Python. With 50 MB a second a round begins as soon as 32 MiB wait, and a session has
+three segments in it; with less it has five. A session that begins costs what the file system takes
+for two folders and three files.
 """
 
 from __future__ import annotations
@@ -41,6 +49,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -148,7 +157,7 @@ def a_store(
 def measure_rounds(folder: Path, durability: str) -> tuple[float, float]:
     """Median seconds of a round, and CPU seconds of recording one segment.
 
-    Each round has what comes in half a second; the CPU is that of `append` and of the
+    Each round has what comes in a second; the CPU is that of `append` and of the
     round, both threads' work.
     """
     store = a_store(folder / durability, durability, lambda work, *given: work(*given))
@@ -159,11 +168,10 @@ def measure_rounds(folder: Path, durability: str) -> tuple[float, float]:
         pass
     walls: list[float] = []
     cpu, count, sequence = 0.0, 0, [0] * SESSIONS
-    for turn in range(ROUNDS):
+    for _ in range(ROUNDS):
         arrivals: list[Arrival] = []
         for number, session in enumerate(sessions):
-            # Five a second are two in one round and three in the next.
-            for _ in range(2 + (turn + number) % 2):
+            for _ in range(5):
                 arrivals.append(an_arrival(session, sequence[number], FRAME, sequence[number] == 0))
                 sequence[number] += 1
         count += len(arrivals)
@@ -188,6 +196,8 @@ def measure_thread(folder: Path) -> None:
 
     store = a_store(folder / "thread", "disk", call_in_reactor)
     store.start()
+    threads = {thread.name: thread.ident for thread in threading.enumerate()}
+    clock = time.pthread_getcpuclockid(threads["vidlink-writer"] or 0)
     waits: list[float] = []
     appended: dict[tuple[int, int], float] = {}
     sessions = [a_session(number) for number in range(SESSIONS)]
@@ -197,6 +207,11 @@ def measure_thread(folder: Path) -> None:
 
     for number, session in enumerate(sessions):
         store.ledger.begin(session, lambda sequence, number=number: durable(number, sequence))
+    while store.ledger.load:
+        while calls:
+            calls.popleft()()
+        time.sleep(0.005)
+    begun = time.clock_gettime(clock)
     started, cpu, due = time.monotonic(), time.process_time(), 0
     total = int(THREAD_SECONDS * 5 * SESSIONS)
     most_load = 0.0
@@ -213,7 +228,7 @@ def measure_thread(folder: Path) -> None:
         most_load = max(most_load, store.ledger.load)
         time.sleep(0.005)
     wall = time.monotonic() - started
-    cpu = time.process_time() - cpu
+    cpu, writer = time.process_time() - cpu, time.clock_gettime(clock) - begun
     stopped = time.monotonic()
     store.stop()
     done = store.stop()
@@ -224,7 +239,8 @@ def measure_thread(folder: Path) -> None:
     waits.sort()
     print(
         f"thread: {total:,} segments in {wall:.1f} s, {100 * cpu / wall:.0f} % of a core with "
-        f"making them; acknowledged after {waits[len(waits) // 2] * 1e3:.0f} ms (median), "
+        f"making them, {writer / store.counts.segments * 1e6:.1f} us of the writer's thread for "
+        f"each; acknowledged after {waits[len(waits) // 2] * 1e3:.0f} ms (median), "
         f"{waits[int(len(waits) * 0.99)] * 1e3:.0f} ms (99 %); queue at most "
         f"{100 * most_load:.0f} % full; stop took {time.monotonic() - stopped:.2f} s"
     )
@@ -340,7 +356,7 @@ def main() -> None:
         wall, cpu = measure_rounds(folder, "os")
         synced_wall, synced_cpu = measure_rounds(folder, "disk")
         print(
-            f"rounds of {SESSIONS:,} sessions with {SESSIONS * 5 // 2:,} segments of "
+            f"rounds of {SESSIONS:,} sessions with {SESSIONS * 5:,} segments of "
             f"{SEGMENT_BYTES:,} octets: {wall * 1e3:.1f} ms without sync, "
             f"{synced_wall * 1e3:.1f} ms with it; CPU for each segment {cpu * 1e6:.1f} us "
             f"without and {synced_cpu * 1e6:.1f} us with it"
