@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from queue import Empty, Queue
 from threading import enumerate as all_threads
 from typing import Any
@@ -46,6 +47,25 @@ class InboxTests(SynchronousTestCase):
         self.assertEqual(len(inbox.drain()), 5)
         inbox.put(an_arrival(a_session(), 9))
         self.assertEqual(woken, [1, 3, 1])
+
+    def test_half_a_pause(self) -> None:
+        """The pause before a round is half as long if a session begins, and as long as ever after
+        that."""
+        inbox, _ = self.inbox_of(100)
+        waited: list[float] = []
+
+        def wait_for(is_over: Callable[[], bool], seconds: float | None) -> bool:
+            if not is_over() and seconds is not None:
+                waited.append(seconds)
+            return is_over()
+
+        self.patch(inbox._condition, "wait_for", wait_for)
+        for is_beginning in (True, False):
+            inbox.put(an_arrival(a_session(), 0), is_beginning=is_beginning)
+            inbox.put(an_arrival(a_session(), 1))
+            inbox.wait(None, 2.0, 100)
+            inbox.drain()
+        self.assertEqual(waited, [1.0, 1.0, 1.0])
 
     def inbox_of(self, due_bytes: int) -> tuple[Inbox, list[int]]:
         """One with so much for a round, and how many orders there were when it woke somebody."""

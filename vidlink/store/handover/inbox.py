@@ -34,12 +34,23 @@ class Inbox:
         #: The octets at which a round is due at once.
         self._due_bytes = 0
         self._is_due = self._is_closing = False
+        #: Something has begun, of which somebody would like to hear soon.
+        self._has_begun = False
 
-    def put(self, order: Order, size_bytes: int = 0, *, is_awaited: bool = False) -> None:
-        """Hand over one order, which somebody waits for or not; never waits for the disk."""
+    def put(
+        self,
+        order: Order,
+        size_bytes: int = 0,
+        *,
+        is_awaited: bool = False,
+        is_beginning: bool = False,
+    ) -> None:
+        """Hand over one order, which somebody waits for or not, and with which a session begins or
+        not; never waits for the disk."""
         with self._lock:
             self._orders.append(order)
             self._size_bytes += size_bytes
+            self._has_begun = self._has_begun or is_beginning
             # What comes between the first of a round and the one that is enough wakes nobody, and
             # what comes after that neither.
             if not self._is_due and (is_awaited or self._size_bytes >= self._due_bytes):
@@ -52,7 +63,7 @@ class Inbox:
         """Give everything there is to the caller."""
         with self._lock:
             orders, self._orders = self._orders, []
-            self._size_bytes, self._is_due = 0, False
+            self._size_bytes, self._is_due, self._has_begun = 0, False, False
             return orders
 
     def close(self) -> None:
@@ -74,15 +85,17 @@ class Inbox:
     def wait(self, idle_seconds: float | None, round_seconds: float, round_bytes: int) -> None:
         """Return when a round is due.
 
-        That is `round_seconds` after there is something, or as soon as there are `round_bytes`
-        of it or somebody waits for it; or when `idle_seconds` have passed with nothing (None:
-        never).
+        That is `round_seconds` after there is something, at half of that if a session has begun,
+        or as soon as there are `round_bytes` of it or somebody waits for it; or when `idle_seconds`
+        have passed with nothing (None: never).
         """
         with self._condition:
             self._due_bytes = round_bytes
             self._condition.wait_for(lambda: bool(self._orders) or self._is_closing, idle_seconds)
-            if self._orders:
+            if self._orders and not self._condition.wait_for(self._is_enough, round_seconds / 2):
                 self._condition.wait_for(
-                    lambda: self._is_due or self._is_closing or self._size_bytes >= self._due_bytes,
-                    round_seconds,
+                    lambda: self._has_begun or self._is_enough(), round_seconds / 2
                 )
+
+    def _is_enough(self) -> bool:
+        return self._is_due or self._is_closing or self._size_bytes >= self._due_bytes

@@ -121,7 +121,8 @@ class Openings:
         opening = self._openings.get(session_id)
         if opening is not None and not opening.is_ordered:
             opening.is_ordered = True
-            self._inbox.put(Reopen(opening.session, *opening.now), opening.start_bytes)
+            order = Reopen(opening.session, *opening.now)
+            self._inbox.put(order, opening.start_bytes, is_beginning=True)
 
     def append(self, session_id: str, arrival: Arrival) -> bool:
         """Keep a segment; False if there is no room for it.

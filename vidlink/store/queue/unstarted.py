@@ -42,7 +42,7 @@ class Unstarted:
             self._left_out.pop(account.session.session_id, None)
             account.start_bytes = size
             self._room.occupy(owner, size, 0)
-            self._inbox.put(Begin(account.session), size)
+            self._inbox.put(Begin(account.session), size, is_beginning=True)
             for number in range(len(account.gaps)):
                 self.state(account, number)
         return account.is_handed_over
