@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -96,6 +97,24 @@ class CourseTests(SynchronousTestCase):
         self.assertEqual((measured.registered, measured.failures), (2, {"no room": 1}))
         self.assertEqual(self.asked, 2)
         self.assertTrue(any("3 s left" in line for line in self.shown))
+
+    def test_many_screens(self) -> None:
+        """Proctors come when the last screen has begun, however long that takes."""
+        course = Course(
+            [self.load],
+            [replace(PLAN, count=6_000)],
+            self.clock,
+            self.figures,
+            self.check,
+            lambda line: None,
+            is_here=True,
+        )
+        self.load.let_in = 6_000
+        Deferred.fromCoroutine(course.run(3.0)).addErrback(lambda _: None)
+        self.pass_time(99)
+        self.assertEqual([order[0] for order in self.load.orders], ["connect", "start"])
+        self.pass_time(3)
+        self.assertIn("watch", [order[0] for order in self.load.orders])
 
     def test_cancelled_while_measuring(self) -> None:
         """A cancellation ends it, with what was measured by then."""

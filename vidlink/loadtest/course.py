@@ -151,7 +151,8 @@ class Course:
         try:
             await self._measure(begin, seconds)
         except CancelledError:
-            seconds = max(_LOOK_SECONDS, self._clock.seconds() + _AHEAD_SECONDS - begin)
+            done = self._clock.seconds() + _AHEAD_SECONDS - begin
+            seconds = min(seconds, max(_LOOK_SECONDS, done))
             self._order("until", self._us(begin + seconds))
             await self._sleep(_AHEAD_SECONDS)
         after = Figures(await self._ask())
@@ -182,10 +183,10 @@ class Course:
             raise VidlinkError(f"no screen was let in: {next(iter(self._failures()), 'too slow')}")
         begun = self._clock.seconds() + _AHEAD_SECONDS
         self._order("start", begun)
-        lasts = self._screens / BEGIN_A_SECOND + 2 * self._interval
-        await self._until(
-            lambda: self._clock.seconds() > begun + lasts, lambda: "the screens begin to send"
-        )
+        begun += self._screens / BEGIN_A_SECOND + 2 * self._interval
+        while self._clock.seconds() < begun:
+            self._show(lambda: "the screens begin to send")
+            await self._sleep(_LOOK_SECONDS)
         self._order("watch")
         failed = sum(self._failures().values())
         await self._until(
