@@ -17,6 +17,7 @@ from vidlink.errors import Unreachable, UserMistake, VidlinkError
 from vidlink.httpjson.objects import CLOSED, OPEN, Me
 from vidlink.loadtest import machine
 from vidlink.loadtest.elsewhere import check_rights, enrol, left_there
+from vidlink.loadtest.plan import Place
 from vidlink.loadtest.stage import ServerProcess, make_folder
 from vidlink.model import Right, SentinelState
 
@@ -141,12 +142,15 @@ class ElsewhereTests(SynchronousTestCase):
 
     def test_left_there(self) -> None:
         """What is left is named, and what deletes it."""
-        lines = left_there(IDS, "https://h", "2026-07-01 10:00:00+02:00", False)
+        place = Place("https://h", ca="my ca.pem", token="secret")
+        lines = left_there(IDS, place, "2026-07-01 10:00:00+02:00", False)
         self.assertIn("rehearsal-001 to rehearsal-002", lines[0])
         self.assertIn("seq -f %03.0f 2", lines[1])
         self.assertIn("vidlink delete rehearsal-$n --before '2026-07-01 10", lines[1])
+        self.assertTrue(lines[1].endswith("--server https://h --ca 'my ca.pem'; done"), lines[1])
+        self.assertNotIn("secret", "".join(lines))
         self.assertEqual(len(lines), 2)
-        self.assertIn("token forget", left_there(IDS, "https://h", "", True)[-1])
+        self.assertIn("token forget", left_there(IDS, place, "", True)[-1])
 
 
 class OwnServerTests(SynchronousTestCase):

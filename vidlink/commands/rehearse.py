@@ -149,13 +149,15 @@ async def at_another(options: Options, reactor: Any) -> int:
         await check_rights(history, options.wish.ids, options["proctors"], room is not None)
         film = await _film(options, line)
         _ask(options, film)
+        ca, pin = options["ca"], options["pin"]
+        place = Place(server, ca, pin, shown["token"], shown["can_go_plain"])
         tokens: dict[str, str] = {}
         try:
             if secret is not None:
                 room_history = open_history(server, reactor, **{**shown, "token": secret})
                 tokens = await _enrolled(options, room_history, line)
             stage = Stage(
-                Place(server, options["ca"], options["pin"], shown["token"], shown["can_go_plain"]),
+                place,
                 _screens(options, tokens),
                 history,
                 lambda: None,
@@ -165,7 +167,7 @@ async def at_another(options: Options, reactor: Any) -> int:
         finally:
             # By then all of it has ended.
             before = moment(wall_clock_us() + 60_000_000)
-            for text in left_there(options.wish.ids, server, before, bool(tokens)):
+            for text in left_there(options.wish.ids, place, before, bool(tokens)):
                 line.say(text)
     finally:
         await history.close()

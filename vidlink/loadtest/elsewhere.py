@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import socket
 from collections.abc import Callable, Sequence
 
 from vidlink.client import History
 from vidlink.errors import UserMistake
 from vidlink.httpjson.objects import OPEN
+from vidlink.loadtest.plan import Place
 from vidlink.loadtest.sockets import GROUP, SOFTWARE
 from vidlink.model import Right, SentinelState
 
@@ -68,14 +70,14 @@ async def enrol(
     return tokens
 
 
-def left_there(ids: Sequence[str], server: str, before: str, has_enrolled: bool) -> list[str]:
-    """Lines that say what is left at `server`, and how it goes; `before` is when all has ended."""
+def left_there(ids: Sequence[str], place: Place, before: str, has_enrolled: bool) -> list[str]:
+    """Lines that say what is left at a server, and how it goes; `before` is when all has ended."""
     first, last = ids[0], ids[-1]
     digits = len(first.rpartition("-")[2])
     numbers = f"for n in $(seq -f %0{digits}.0f {len(ids)}); do vidlink"
     lines = [
-        f"what was recorded at {server} as {first} to {last} is deleted by",
-        f"  {numbers} delete rehearsal-$n --before '{before}' --yes --server '{server}'; done",
+        f"what was recorded at {place.server} as {first} to {last} is deleted by",
+        f"  {numbers} delete rehearsal-$n --before '{before}' --yes {_options(place)}; done",
     ]
     if has_enrolled:
         lines += [
@@ -83,3 +85,11 @@ def left_there(ids: Sequence[str], server: str, before: str, has_enrolled: bool)
             f"  {numbers} token forget rehearsal-$n --data FOLDER; done",
         ]
     return lines
+
+
+def _options(place: Place) -> str:
+    """The options that lead there, as a shell takes them."""
+    words = ["--server", place.server]
+    for name, value in (("--ca", place.ca), ("--pin", place.pin)):
+        words += [] if value is None else [name, value]
+    return shlex.join([*words, *["--plain-token"] * place.can_go_plain])
