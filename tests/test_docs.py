@@ -10,6 +10,11 @@ from twisted.python.usage import Options
 from twisted.trial.unittest import SynchronousTestCase
 
 import vidlink
+from benchmarks.relay.picture import picture
+from benchmarks.relay.report import BEGIN, END, PICTURE
+from benchmarks.relay.report import PAGE as PERFORMANCE
+from benchmarks.relay.report import told as as_tables
+from benchmarks.relay.results import Results
 from tests.rigs.documented import PAGES
 from vidlink.commands import Options as CommandOptions
 from vidlink.sentinel.tap import Options as SentinelOptions
@@ -101,8 +106,19 @@ class SpokenTests(SynchronousTestCase):
         """Each benchmark that is named is there."""
         named = [name for page in PAGES for name in BENCHMARK.findall(page.read_text("utf-8"))]
         self.assertGreater(len(named), 2)
-        lost = [name for name in named if not (ROOT / "benchmarks" / f"{name}.py").exists()]
-        self.assertEqual(lost, [])
+        there = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+        there |= {path.parent.name for path in (ROOT / "benchmarks").glob("*/__main__.py")}
+        self.assertEqual(set(named) - there, set())
+
+
+class PerformanceTests(SynchronousTestCase):
+    """The page and the picture of what was measured."""
+
+    def test_are_of_the_results(self) -> None:
+        """Both show the results that are kept, and those as they are."""
+        results = Results.read()
+        self.assertIn(f"{BEGIN}\n{as_tables(results)}\n{END}", PERFORMANCE.read_text("utf-8"))
+        self.assertEqual(PICTURE.read_text("utf-8"), picture(results))
 
 
 class PathsTests(SynchronousTestCase):

@@ -58,6 +58,7 @@ ELSEWHERE = {
     r"python -m twisted\.trial tests\.relay": "the last stage of .ci/run",
     r"tox -e .*": "needs other Pythons, or does what stages of .ci/run do; test_tox looks for them",
     r"python -m tests\.fuzz .*": "wants Atheris and minutes; tests/fuzz/test_targets.py",
+    r"python -m benchmarks\.relay .*": "25 minutes; tests/live/test_comparison.py, for a second",
     r"vidlink demo": "tests/live/commands/test_demo.py, on a port of its own",
     r"vidlink rehearse .*": "tests/live/commands/test_rehearse.py, with few screens for seconds",
     r"python3 -m venv /opt/vidlink|/opt/vidlink/bin/pip install .*": ".ci/wheel, elsewhere",

@@ -23,10 +23,10 @@ class Nodes:
         self.folder = folder
         self._node = need("node")
         self._peers: list[subprocess.Popen[bytes]] = []
-        packages = once(f"node-{_digest()}", _install)
+        installed = packages()
         for file in (EXAMPLES / "node").glob("*.mjs"):
             shutil.copy(file, folder)
-        (folder / "node_modules").symlink_to(packages / "node_modules")
+        (folder / "node_modules").symlink_to(installed / "node_modules")
 
     def start(self, script: str, *arguments: str) -> NodePeer:
         """Run ``examples/node/SCRIPT.mjs`` with `arguments`."""
@@ -59,6 +59,11 @@ class NodePeer:
     def said(self) -> str:
         """What it has printed so far."""
         return self._log.read_text(errors="replace")
+
+
+def packages() -> Path:
+    """The folder whose ``node_modules`` the examples need, installed when it is first asked for."""
+    return once(f"node-{_digest()}", _install)
 
 
 def film(path: Path, *, seconds: int, rate: int, keyframe_every: int) -> Path:
