@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest import SkipTest
 
 from benchmarks.relay.report import publish, told
 from benchmarks.relay.results import Results
 from benchmarks.relay.run import Recording, Row, Runner
 from benchmarks.relay.tools import Tools, machine
 from benchmarks.relay.workloads import PEERS, RANGES, WORKLOADS
+from tests.rigs.needs import Missing
 
 _RANGES = [name for name, _, _ in RANGES]
 _LOADS = [*(one.name for one in WORKLOADS), *_RANGES]
@@ -28,13 +31,16 @@ _LOADS = [*(one.name for one in WORKLOADS), *_RANGES]
 def main() -> None:
     """Measure what is asked for."""
     options = _options()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        tools = Tools(folder)
+    with tempfile.TemporaryDirectory() as room:
+        folder = Path(room)
+        try:
+            tools = Tools(folder)
+        except (SkipTest, Missing) as missing:
+            sys.exit(str(missing))
         versions = {peer.name: peer.version(tools) for peer in PEERS if peer.name in options.peers}
         left_out = [name for name, version in versions.items() if not version]
-        for missing in left_out:
-            print(f"{missing} is not installed, and left out", flush=True)
+        for name in left_out:
+            print(f"{name} is not installed, and left out", flush=True)
         if not tools.has_tls:
             print("the headers of OpenSSL (libssl-dev) are not there: no TLS", flush=True)
         peers = {peer.name: peer for peer in PEERS if versions.get(peer.name)}

@@ -22,8 +22,9 @@ from vidlink.model import Role
 from vidlink.wire.binary import BinaryCodec
 
 _HERE = Path(__file__).parent
-#: So many tokens share the connections: one has at most a hundred open.
-_SENDERS, _VIEWERS = 12, 4
+#: So many tokens share the connections: one has at most a hundred open, those included of which the
+#: server has not heard yet that they are gone.
+_SENDERS, _VIEWERS = 24, 4
 
 
 @dataclass(frozen=True)
