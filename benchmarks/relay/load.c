@@ -113,7 +113,7 @@ struct connection {
 static struct connection *connections;
 static int count, ready, lost, poller, is_over;
 static uint8_t filler[MOST_MESSAGE], scratch[MOST_MESSAGE], received[1 << 20];
-static uint64_t sent, delivered, all_delivered;
+static uint64_t sent, wanted, delivered, all_delivered; /* `wanted` of `sent`, by all viewers */
 static uint64_t since, until; /* the time that is measured, by the clock of the trailers */
 static struct histogram delays;
 static int waiting; /* for how many of a storm we still wait */
@@ -467,7 +467,7 @@ static void publish(struct connection *it, uint64_t due) {
     struct script *script = key.count && it->number_next % key_every == 0 ? &key : &message;
     say(it, script, 0, it->number, due);
     it->number_next++;
-    if (since && !until) sent++;
+    if (since && !until) sent++, wanted += it->audience;
     flush(it);
 }
 
@@ -678,7 +678,8 @@ int main(int argc, char **argv) {
     drain();
     is_over = 1;
 
-    printf("{\"seconds\": %.3f, \"sent\": %lu, \"delivered\": %lu, ", wall, sent, delivered);
+    printf("{\"seconds\": %.3f, \"sent\": %lu, ", wall, sent);
+    printf("\"wanted\": %lu, \"delivered\": %lu, ", wanted, delivered);
     printf("\"all_expected\": %lu, \"all_delivered\": %lu, ", expected(), all_delivered);
     printf("\"lost\": %d, ", lost);
     if (times) print_list("took_ms", took_ms, times);

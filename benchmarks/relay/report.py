@@ -20,6 +20,7 @@ _COLUMNS = (
     ("us", "CPU µs", "{:.1f}", 1),
     ("in_per_s", "in a second", "{:,.0f}", 1),
     ("out_per_s", "out a second", "{:,.0f}", 1),
+    ("kept_up", "kept up", "{:.0f} %", 100),
     ("delivered", "delivered", "{:.4g} %", 100),
     ("took_ms", "all, ms", "{:,.0f}", 1),
     ("slowest_ms", "slowest, ms", "{:,.0f}", 1),
@@ -64,10 +65,16 @@ def goal_line(goal: Goal, results: Results) -> tuple[str, str, str, str]:
     whose = "" if goal.peer == "vidlink" else ", recording nothing"
     verdict = "met" if goal.is_met(results) else "**not met**"
     if value is None:
-        verdict = "not measured"
+        verdict = "**not met**: it failed" if _has_failed(goal, results) else "not measured"
+    elif not goal.is_steady(results):
+        verdict = "**not met**: not all kept up"
     found = "" if value is None else f"{number(value)}{beside}"
     bound = f"{'≥' if goal.is_least else '≤'} {goal.bound:g}{beside}"
     return f"{goal.load}: {figure}{whose}", found, bound, verdict
+
+
+def _has_failed(goal: Goal, results: Results) -> bool:
+    return bool(results.figure(goal.load, goal.peer, "failed"))
 
 
 def _goals(results: Results) -> list[str]:

@@ -14,6 +14,9 @@ from benchmarks.relay.run import Row
 PATH = Path(__file__).parent / "results.json"
 #: Of every figure the median is kept, and of this one the least and the most as well.
 SPREAD = "us"
+#: A server keeps up while it delivers such a share of what is sent meanwhile: less, and it falls
+#: behind; more, and it has done so before.
+STEADY = (0.9, 1.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,15 @@ class Goal:
         theirs = results.figure(self.load, self.beside, self.figure)
         return ours / theirs if theirs else None
 
+    def is_steady(self, results: Results) -> bool:
+        """True if all that are compared kept up with what was sent: a cost is no cost otherwise."""
+        shares = [results.figure(self.load, peer, "kept_up") for peer in (self.peer, self.beside)]
+        return all(share is None or STEADY[0] <= share <= STEADY[1] for share in shares)
+
     def is_met(self, results: Results) -> bool:
-        """True if it was measured, and is no worse than the bound."""
+        """True if it was measured, under a load that was kept up with, and is within the bound."""
         value = self.value(results)
-        if value is None:
+        if value is None or not self.is_steady(results):
             return False
         return value >= self.bound if self.is_least else value <= self.bound
 
