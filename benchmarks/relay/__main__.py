@@ -31,6 +31,9 @@ _LOADS = [*(one.name for one in WORKLOADS), *_RANGES]
 def main() -> None:
     """Measure what is asked for."""
     options = _options()
+    if options.redraw:
+        publish(Results.read())
+        return
     with tempfile.TemporaryDirectory() as room:
         folder = Path(room)
         try:
@@ -90,6 +93,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     names = ",".join(peer.name for peer in PEERS)
     parser.add_argument("--all", action="store_true", help="everything; write page and picture")
+    parser.add_argument("--redraw", action="store_true", help="measure nothing; write them anew")
     parser.add_argument("--peers", default=names, help=f"of {names}")
     parser.add_argument("--workloads", default=",".join(_LOADS), help=f"of {','.join(_LOADS)}")
     parser.add_argument("--rounds", type=int, default=5)

@@ -56,10 +56,13 @@ def picture(results: Results) -> str:
             continue
         top += _HEAD
         parts.append(f'<text class="head" x="0" y="{top}">{escape(heading)}</text>')
-        most = max(value for _, value in bars)
+        most = max((value for name, value in bars if results.is_steady(load, name)), default=1.0)
         for name, value in bars:
             top += _STEP
-            parts.append(_bar(name, value / most, f"{number(value)} {unit}", top))
+            if results.is_steady(load, name):
+                parts.append(_bar(name, value / most, f"{number(value)} {unit}", top))
+            else:
+                parts.append(_bar(name, 0.0, "fell behind", top))
     size = f'width="{_WIDTH}" height="{top + 12}" viewBox="0 0 {_WIDTH} {top + 12}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n'

@@ -88,14 +88,14 @@ def _goals(results: Results) -> list[str]:
 def _tables(results: Results) -> list[str]:
     lines = []
     about = {one.name: f"{one.about[0].upper()}{one.about[1:]}" for one in WORKLOADS}
-    per = {one.name: f"by messages {one.cost}" for one in WORKLOADS}
+    per = {one.name: f"; CPU by messages {one.cost}" for one in WORKLOADS if not one.times}
     for name, octets, connections in RANGES:
         what = f"Ranges of {octets // 1024} KiB" if octets else "The whole"
         about[name] = f"{what} of a recording of 68 MB, over {connections} connections"
-        per[name] = "by requests"
+        per[name] = "; CPU by requests"
     for load, peers in results.figures.items():
         columns = [one for one in _COLUMNS if any(one[0] in found for found in peers.values())]
-        lines += [f"**{load}.** {about[load]}; CPU {per[load]}.", ""]
+        lines += [f"**{load}.** {about[load]}{per.get(load, '')}.", ""]
         headings = ["", *(heading for _, heading, _, _ in columns), "lowest to highest µs", "runs"]
         lines += [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
         for peer in [peer.name for peer in PEERS if peer.name in peers]:
