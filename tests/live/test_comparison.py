@@ -23,5 +23,6 @@ class TestComparison:
             command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False
         )
         assert run.returncode == 0, run.stderr
-        (row,) = (line for line in run.stdout.splitlines() if line.startswith("| VidLink |"))
-        assert " | 100 % | " in row, run.stdout
+        (ran,) = (line for line in run.stdout.splitlines() if line.startswith("1 W1x20"))
+        assert " delivered 1 " in ran, run.stdout
+        assert "\n| VidLink | " in run.stdout
