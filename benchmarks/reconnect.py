@@ -57,6 +57,7 @@ def measure(count: int) -> None:
         f" {course.killed_seconds:.2f} s after the server listened again,"
         f" {course.port_seconds:.2f} s after it was killed"
     )
+    print(f"everything waited for the collector {1_000 * course.collection_seconds:.0f} ms at most")
     for what, delays in (("before", course.calm_ms), ("meanwhile", course.storm_ms)):
         print(
             f"others {what:10} p50 {statistics.median(delays):.1f} p99 {p99(delays):.1f}"

@@ -6,6 +6,7 @@ The test judges it with slack, the benchmark prints it exactly.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 import time
@@ -34,6 +35,7 @@ class Reconnection:
 
     `port_seconds` is how long a killed server took from its start to listening, and
     `killed_seconds` is counted from there; `cut_seconds` from when the cable was mended.
+    `collection_seconds` is the longest that everything waited for Python's collector then.
     """
 
     site: Site
@@ -44,6 +46,7 @@ class Reconnection:
     cut_processor_seconds: float = 0.0
     killed_seconds: float = 0.0
     port_seconds: float = 0.0
+    collection_seconds: float = 0.0
     calm_ms: list[float] = field(default_factory=list)
     storm_ms: list[float] = field(default_factory=list)
     senders: list[Sender] = field(default_factory=list)
@@ -101,6 +104,10 @@ class Reconnection:
         await asyncio.to_thread(self._all_back, herd, early)
         self.cut_seconds = herd.registered_seconds(early)[-1] - mended
         self.cut_processor_seconds = usage(server.process.pid).processor_seconds - before
+        text = (await asyncio.to_thread(self.site.get, "/metrics"))[2].decode()
+        found = re.search(r"^vidlink_collection_longest_seconds (\S+)$", text, re.MULTILINE)
+        assert found is not None
+        self.collection_seconds = float(found[1])
         await asyncio.sleep(CALM_SECONDS)
         await self._all_seen()
         self.storm_ms = delays_ms(self.viewers, self.senders, mended)
