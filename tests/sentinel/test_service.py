@@ -186,13 +186,14 @@ class ConnectedTests(ConnectedCase):
         self.service.startService()
         self.server.flush()
         (server,) = self.server.ingest.links
+        ingest = server.conversation
         stopped = self.service.stopService()
         self.server.flush()
-        self.assertIsNone(server.conversation.farewell)
+        self.assertIsNone(ingest.farewell)
         self.capture.stopped.callback(None)
         self.server.flush()
         self.successResultOf(stopped)
-        farewell = server.conversation.farewell
+        farewell = ingest.farewell
         assert farewell is not None
         self.assertEqual(farewell.code, "going-away")
         self.assertEqual(server.remoteCloseCode, 1001)
@@ -201,35 +202,37 @@ class ConnectedTests(ConnectedCase):
         self.assertEqual(self.server.clock.getDelayedCalls(), [])
 
     def stop_after_a_frame(self) -> tuple[Any, Deferred[Any]]:
-        """Stopped when a frame has just been sent; the server's end, and what stopping fires."""
+        """Stopped when a frame has just been sent; the server's part of the conversation, and what
+        stopping fires."""
         self.service.startService()
         self.server.flush()
         (server,) = self.server.ingest.links
+        ingest = server.conversation
         self.capture_frame()
         stopped = self.service.stopService()
         self.capture.stopped.callback(None)
         self.server.flush()
-        return server, stopped
+        return ingest, stopped
 
     def test_waits_for_the_last_acknowledgement(self) -> None:
         """Stopped, it stays until the server has what was captured last, and not longer."""
-        server, stopped = self.stop_after_a_frame()
+        ingest, stopped = self.stop_after_a_frame()
         self.assertNoResult(stopped)
-        self.assertIsNone(server.conversation.farewell)
+        self.assertIsNone(ingest.farewell)
         self.server.pass_time(1.0)
-        self.assertEqual(server.conversation.farewell.code, "going-away")
+        self.assertEqual(ingest.farewell.code, "going-away")
         self.assertEqual(self.uplink.spool.load, 0)
         self.successResultOf(stopped)
 
     def test_leaves_without_acknowledgement(self) -> None:
         """A server that records nothing is not waited for longer than two seconds."""
-        server, stopped = self.stop_after_a_frame()
+        ingest, stopped = self.stop_after_a_frame()
         self.server.clock.advance(ACKNOWLEDGED_SECONDS - 0.1)
         self.server.flush()
-        self.assertIsNone(server.conversation.farewell)
+        self.assertIsNone(ingest.farewell)
         self.server.clock.advance(0.2)
         self.server.flush()
-        self.assertEqual(server.conversation.farewell.code, "going-away")
+        self.assertEqual(ingest.farewell.code, "going-away")
         self.successResultOf(stopped)
 
     def test_id_in_use(self) -> None:

@@ -346,10 +346,11 @@ class UplinkTests(SynchronousTestCase):
         """So it does when the server has sent what is no message."""
         link = self.connect()
         (server,) = self.server.ingest.links
+        ingest = server.conversation
         server.sendMessage(b"{", False)
         self.server.flush()
         self.assertEqual(link.state, link.STATE_CLOSED)
-        farewell = server.conversation.farewell
+        farewell = ingest.farewell
         assert farewell is not None
         self.assertEqual(farewell.code, "bad-message")
         self.assertEqual(server.remoteCloseCode, 4400)
