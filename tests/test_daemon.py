@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-import select
-import socket
 import time
 from types import SimpleNamespace
 from typing import Any
-from unittest import skipUnless
 
-from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from vidlink.daemon import (
     awake_clock,
-    bound_turns,
     elapsed_clock,
     sleep_clock,
     steady_clock,
@@ -91,38 +84,3 @@ class SleepTests(SynchronousTestCase):
 
         self.assertEqual(sleep_clock(elapsed, lambda: now[0])(), 0.0)
         self.assertEqual(stalls, [0.0])
-
-
-@skipUnless(hasattr(select, "epoll"), "only Linux has epoll")
-class TurnTests(SynchronousTestCase):
-    """A reactor with many sockets that are ready."""
-
-    def test_few_at_once(self) -> None:
-        """A turn takes no more of them than it may, and the next ones go on with the others."""
-        epoll, pairs = select.epoll(), [socket.socketpair() for _ in range(10)]
-        self.addCleanup(epoll.close)
-        for near, far in pairs:
-            self.addCleanup(near.close)
-            self.addCleanup(far.close)
-            epoll.register(near.fileno(), select.EPOLLIN)
-            far.send(b"x")
-        reactor = SimpleNamespace(_poller=epoll)
-        bound_turns(reactor, 4)
-        turns = [[number for number, _ in reactor._poller.poll(0, 99)] for _ in range(3)]
-        self.assertEqual([len(turn) for turn in turns], [4, 4, 4])
-        seen = {number for turn in turns for number in turn}
-        self.assertEqual(seen, {near.fileno() for near, _ in pairs})
-        self.assertEqual(len(reactor._poller.poll(0, 2)), 2)
-
-    def test_twisted(self) -> None:
-        """All that Twisted asks of its epoll is answered, and what has none is left as it is."""
-        epoll = select.epoll()
-        self.addCleanup(epoll.close)
-        reactor = SimpleNamespace(_poller=epoll)
-        bound_turns(reactor, 1)
-        asked = set(re.findall(r"self\._poller\.(\w+)", inspect.getsource(EPollReactor)))
-        self.assertGreater(asked, {"poll", "register"})
-        self.assertEqual({name for name in asked if not hasattr(reactor._poller, name)}, set())
-        other = SimpleNamespace(_poller=None)
-        bound_turns(other, 1)
-        self.assertIsNone(other._poller)

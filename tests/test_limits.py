@@ -114,8 +114,8 @@ class TableTests(SynchronousTestCase):
                 ("fixed", f"{size(STRETCH_BYTES)}, and {size(MOST_SENT_BYTES)} and one more call"),
                 (
                     "fixed",
-                    f"of the {MOST_LISTED} sessions read last, {ROWS_AHEAD} of each, or four times "
-                    "what was asked for",
+                    f"of the {MOST_LISTED} sessions read last, {ROWS_AHEAD} of each, behind up to "
+                    "as many that were asked for",
                 ),
                 ("fixed", f"{MOST_PARTS}, and 1/32 of all descriptors"),
                 ("`--queue-bytes`", size(options["queue-bytes"])),

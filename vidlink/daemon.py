@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import select
 import signal
 import sys
 import time
@@ -108,30 +107,3 @@ def prepare(reactor: Any) -> None:
             signal.signal(number, stop)
 
     reactor.callWhenRunning(take_signals)
-
-
-def bound_turns(reactor: Any, most: int) -> None:
-    """Have no more than `most` sockets read or written in one turn of an epoll `reactor`.
-
-    Twisted takes all that are ready, and only then comes what is due at the end of a turn: when a
-    thousand peers are lost at once, everybody else waits for a thousand farewells. What is left
-    is first in the next turn, as the kernel goes round. Other reactors stay as they are.
-    """
-    poller = getattr(reactor, "_poller", None)
-    if isinstance(poller, getattr(select, "epoll", ())):
-        reactor._poller = _FewAtOnce(poller, most)
-
-
-class _FewAtOnce:
-    """An epoll that tells of a few at once."""
-
-    def __init__(self, poller: Any, most: int) -> None:
-        self._poll, self._most = poller.poll, most
-        self.register, self.modify = poller.register, poller.modify
-        self.unregister, self.fileno = poller.unregister, poller.fileno
-        self.close = poller.close
-
-    def poll(self, seconds: float, most: int) -> list[tuple[int, int]]:
-        """Those that are ready, no more than `most` either."""
-        ready: list[tuple[int, int]] = self._poll(seconds, min(most, self._most))
-        return ready

@@ -31,7 +31,6 @@ from vidlink.audit.files import AuditFiles
 from vidlink.audit.trail import OPERATOR, SERVER, Trail
 from vidlink.daemon import (
     awake_clock,
-    bound_turns,
     elapsed_clock,
     prepare,
     sleep_clock,
@@ -239,7 +238,6 @@ def _assemble(options: Options) -> ServerService:
     # told otherwise, and one segment asks for that some ten times.
     sys.setswitchinterval(_SWITCH_SECONDS)
     prepare(clock)
-    bound_turns(clock, bounds.sockets_per_turn)
     for description in options["listen"]:
         check_endpoint(description, clock)
     listening = [Listening.parse(description) for description in options["listen"]]
@@ -281,7 +279,8 @@ def _assemble(options: Options) -> ServerService:
         "turn_end": TurnEnd(clock, options["turn-ms"] / 1_000),
         "is_direct": options["transport"] is _Transport.DIRECT,
     }
-    ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links, inlet=Inlet(clock))
+    inlet = Inlet(clock, bounds.sockets_per_turn)
+    ingest = IngestFactory(hub, store.ledger, wall_clock_us, **links, inlet=inlet)
     files = AuditFiles(
         options["data"], Disk(), is_flushed=options["durability"] is _Durability.DISK
     )

@@ -138,8 +138,41 @@ class InletTests(SynchronousTestCase):
         self.assertEqual((first.heard, second.heard), (b"x", b""))
         self.assertIsNotNone(second.lost)
 
+    def test_number_of_another(self) -> None:
+        """One that is lost leaves a newcomer alone to whom its descriptor has come, whatever is
+        still asked of it."""
+        _, lost, _ = self.pair()
+        number = lost.fileno()
+        lost.connectionLost(Failure(ConnectionLost()))
+        newcomer, transport, far = self.pair()
+        self.assertEqual(transport.fileno(), number)
+        lost.pauseProducing()
+        far.send(b"x")
+        self.turn()
+        self.assertEqual(newcomer.heard, b"x")
+
+    def test_gone(self) -> None:
+        """One that is gone before it is taken is let be; one that goes is not held by itself."""
+        protocol, transport, _ = self.pair()
+        transport.connectionLost(Failure(ConnectionLost()))
+        self.inlet.take(transport, protocol.read)
+        self.assertNotIn("stopReading", vars(transport))
+        self.assertNotIn("startReading", vars(transport))
+
+    def test_few_a_turn(self) -> None:
+        """No more are read in a turn than may, and the others are first in the next one."""
+        self.inlet = Inlet(self.reactor, 2)
+        pairs = [self.pair() for _ in range(5)]
+        for _, _, far in pairs:
+            far.send(b"x" * 101)
+        for read in (2, 4, 5):
+            self.turn()
+            self.assertEqual(sum(bool(one.heard) for one, _, _ in pairs), read)
+
     def test_reactor_stops(self) -> None:
-        """Where the reactor stops, every connection is over."""
+        """Where the reactor stops, every connection is over, whatever one of them makes of it."""
         pairs = [self.pair() for _ in range(3)]
+        pairs[0][0].connectionLost = lambda reason: 1 / 0  # type: ignore[method-assign]
         self.inlet.connectionLost(Failure(ConnectionLost()))
-        self.assertTrue(all(one.lost is not None for one, _, _ in pairs))
+        self.assertEqual([one.lost is not None for one, _, _ in pairs], [False, True, True])
+        self.flushLoggedErrors(ZeroDivisionError)

@@ -194,10 +194,14 @@ class WholeTests(SynchronousTestCase):
 
     def test_dribbled(self) -> None:
         """A frame that comes octet by octet is joined a few times, and then left to Autobahn."""
-        end, _ = taken([bytes([octet]) for octet in of_size(1_000)], True)
-        self.assertEqual((end.cut, len(end.taken), end.begun), (0, 1, b""))
-        end.dataReceived(frame(b"x"))
-        self.assertEqual(end.cut, 1)
+        octets = [bytes([octet]) for octet in of_size(1_000)]
+        for is_direct in (False, True):
+            end, _ = taken(octets[: MOST_READS + 2], True, is_direct)
+            self.assertEqual(end.begun, b"")
+            end, _ = taken(octets, True, is_direct)
+            self.assertEqual((end.cut, len(end.taken), end.begun), (0, 1, b""))
+            end.dataReceived(frame(b"x"))
+            self.assertEqual(end.cut, 1)
 
     @given(st.lists(WHOLE, max_size=6).map(b"".join))
     def test_without_nvx(self, octets: bytes) -> None:

@@ -369,6 +369,7 @@ class LinkProtocol(NewcomerProtocol):
         """The connection is gone. What that means for others is done in its turn: of a thousand
         that are lost at once, the end of each session is told, logged and recorded."""
         self.forget_waiting()
+        self._rest.stop()
         self.factory.exit.knock(partial(self._leave, reason))
 
     def _leave(self, reason: Any) -> None:

@@ -138,6 +138,7 @@ class WholeProtocol(WebSocketServerProtocol):
             _view[: len(data)] = data
             data = self._take_shared(len(data))
         if data:
+            self._reads = 0
             super().dataReceived(data)
 
     def read(self) -> bool:
@@ -172,10 +173,12 @@ class WholeProtocol(WebSocketServerProtocol):
         self.frames_left -= len(frames)
         for frame in frames:
             self.on_frame(frame)
-        if is_begun and self._reads < MOST_READS and self._can_cut():
-            self.begun = rest
-            return b""
-        self._reads = 0
+        if is_begun and self._can_cut():
+            if self._reads < MOST_READS:
+                self.begun = rest
+                return b""
+            # Nor is it cut any more: it goes to Autobahn, whoever hands it on.
+            self._reads += 1
         return rest
 
     def hand_back(self) -> None:
@@ -191,4 +194,5 @@ class WholeProtocol(WebSocketServerProtocol):
             and self.current_frame is None
             and not self.inside_message
             and not self.data
+            and self._reads <= MOST_READS
         )

@@ -24,8 +24,7 @@ from vidlink.store.reading.view import View
 
 #: Where a record says when its segment was received, behind its place.
 _RECEIVED = 4
-#: The records of so many segments behind those that are asked for are kept, or four times as many
-#: as those: a player goes on there.
+#: The records of so many segments behind those that are asked for are kept.
 ROWS_AHEAD = 64
 
 
@@ -125,9 +124,12 @@ def media_of(
 
 
 def rows_from(view: View, first: int, last: int) -> Rows:
-    """The records of `first` to `last`, and of some behind them. Blocks."""
+    """The records of `first` to `last`, and of some behind them; none of more than
+    :data:`ROWS_AHEAD`, which are read each time. Blocks."""
+    if last - first >= ROWS_AHEAD:
+        return {}
     with view.stored.records(view.counts) as records:
-        found = records.between(first, last + max(ROWS_AHEAD, 4 * (last + 1 - first)))
+        found = records.between(first, last + ROWS_AHEAD)
         return {numbers[0]: (part, numbers) for part, numbers in found}
 
 
