@@ -172,7 +172,7 @@ class InletTests(SynchronousTestCase):
     def test_reactor_stops(self) -> None:
         """Where the reactor stops, every connection is over, whatever one of them makes of it."""
         pairs = [self.pair() for _ in range(3)]
-        pairs[0][0].connectionLost = lambda reason: 1 / 0  # type: ignore[method-assign]
+        self.patch(pairs[0][0], "connectionLost", lambda reason: 1 / 0)
         self.inlet.connectionLost(Failure(ConnectionLost()))
         self.assertEqual([one.lost is not None for one, _, _ in pairs], [False, True, True])
         self.flushLoggedErrors(ZeroDivisionError)
