@@ -125,6 +125,14 @@ class ForwardingTests(FormatCase):
         peer.onMessage = keep  # type: ignore[method-assign]  # the peer is a test's own
         return payloads
 
+    def test_registers_in_octets(self) -> None:
+        """Who registers in a format that is passed on as it came, and has no texts, is known."""
+        cbor = self.server.codecs["vidlink.v1.cbor"]
+        self.patch(type(cbor), "is_canonical", True)
+        self.streaming(cbor.name)
+        (link,) = self.server.ingest.links
+        self.assertTrue(link.is_known)
+
     def test_written_anew(self) -> None:
         """What is hidden in a binary frame of CBOR or protobuf ends at the server."""
         hidden = {

@@ -69,8 +69,8 @@ class IngestProtocol(LinkProtocol):
 
     def hand_on_frame(self, frame: Frame) -> None:
         """Decode `frame`, and keep it for viewers."""
-        codec = self.codec
-        self.conversation.received(codec.decode(payload_of(frame), True), frame, codec.name)
+        message = self.decoded(payload_of(frame), True)
+        self.conversation.received(message, frame, self.codec.name)
 
     def send(self, message: Message) -> None:
         """Send `message`; does nothing once the connection is closing."""
